@@ -1,0 +1,192 @@
+"""The tables, normalised for writing. For reading there are the views (db/views).
+
+Times are seconds since 1970 by the database's own clock, as double precision.
+A NaN metric or score is stored as NULL, since SQLite has no NaN.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql
+
+# PostgreSQL's INTEGER ends at 2**31; SQLite needs exactly INTEGER for its rowid.
+BigId = Integer().with_variant(postgresql.BIGINT(), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("is_paused", Boolean, nullable=False, default=False),
+    Column("max_running", Integer),  # NULL: no limit
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("document", Text, nullable=False),  # what was asked, as JSON; the study is rebuilt
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("sweep_id", ForeignKey("sweeps.id"), index=True),
+    # identity
+    Column("content_hash", String(64), nullable=False),  # spec + data + seed
+    Column("group_hash", String(64), nullable=False),  # the same without seed and fold
+    Column("fuse_key", String(64)),  # NULL: never trained together with others
+    Column("rerun", Integer, nullable=False, default=0),  # again=True counts up
+    Column("adopted_from", ForeignKey("jobs.id")),  # results taken over from another experiment
+    Column("params", Text, nullable=False, default="{}"),  # JSON object, what the user varies
+    Column("seed", BigId, nullable=False),
+    Column("fold", Integer),  # NULL: no cross-validation
+    # placing
+    Column("queue", String(64), nullable=False),
+    Column("priority", Integer, nullable=False, default=0),  # larger goes first
+    Column("status", String(16), nullable=False),
+    Column("dispatch_seq", Integer, nullable=False, default=0),
+    Column("dispatched_at", Double),
+    Column("not_before", Double, nullable=False, default=0.0),
+    Column("submitted_at", Double, nullable=False),
+    # running: every write below is fenced by (id, attempt, owner, RUNNING)
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("owner", String(128)),  # workers.id
+    Column("lease_until", Double),
+    Column("progress_at", Double),
+    Column("request", String(16)),  # states.Request
+    Column("started_at", Double),  # of the first attempt
+    Column("finished_at", Double),
+    Column("seconds", Double, nullable=False, default=0.0),  # spent in attempts that were not lost
+    Column("epochs", Integer, nullable=False),  # asked for
+    Column("epoch", Integer, nullable=False, default=0),  # done
+    Column("failures", Integer, nullable=False, default=0),
+    Column("max_failures", Integer, nullable=False),
+    Column("timeout_s", Double),
+    Column("stall_timeout_s", Double),
+    Column("memory_step", Integer, nullable=False, default=0),  # rung of the ladder after OOM
+    # outcome
+    Column("failure_class", String(16)),
+    Column("failure_message", Text),
+    Column("failure_traceback", Text),
+    Column("checkpoint_path", Text),  # relative to the storage
+    Column("checkpoint_epoch", Integer),
+    Column("artifact_path", Text),  # relative to the storage
+    Column("artifact_sha256", String(64)),
+    Column("artifact_bytes", BigId),
+    Column("parameters", BigId),  # number of weights of the model
+    Column("engine", String(16)),  # fit, reuse, loop, fused
+    Column("engine_reason", Text),
+    UniqueConstraint("experiment_id", "content_hash", "rerun"),
+    Index("ix_jobs_waiting", "status", "queue", "priority", "id"),
+    Index("ix_jobs_lease", "status", "lease_until"),
+    Index("ix_jobs_group", "experiment_id", "group_hash"),
+    Index("ix_jobs_fuse", "fuse_key", "status"),
+    Index("ix_jobs_content", "content_hash"),
+)
+
+# Wide and rarely read, so kept out of the rows that the dispatcher scans.
+job_specs = Table(
+    "job_specs",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("spec", Text, nullable=False),  # canonical JSON of spec.JobSpec
+    Column("options", Text, nullable=False),  # canonical JSON of spec.JobOptions
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker", String(128), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("first_epoch", Integer),  # where it took up the fit
+    # succeeded, failed, cancelled, pruned, released, or a states.FailureClass when retried
+    Column("outcome", String(16)),
+    Column("message", Text),
+    Column("traceback", Text),
+    Column("log_tail", Text),
+    Column("environment", Text),  # JSON: versions, device, oneDNN, jit; equality is per environment
+    Column("engine", String(16)),
+    Column("engine_reason", Text),
+    Column("seconds", Double),
+    Column("memory_peak_bytes", BigId),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),  # 1 is the first
+    Column("metric", String(128), primary_key=True),  # without Keras's val_ prefix
+    Column("phase", String(5), primary_key=True),  # train or val
+    Column("value", Double),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(128), primary_key=True),  # test_accuracy, or an evaluator's own name
+    Column("value", Double),
+    Column("source", String(128), nullable=False),  # keras, or the evaluator's module:function
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(128), primary_key=True),  # host:pid:slot of the service
+    Column("service", String(128), nullable=False, index=True),  # the Celery node name
+    Column("host", String(128), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("device", String(128), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("heartbeat_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("is_draining", Boolean, nullable=False, default=False),
+    Column("versions", Text, nullable=False, default="{}"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),  # submitted, dispatched, claimed, lost, ...
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    Column("attempt", Integer),
+    Column("worker", String(128)),
+    Column("detail", Text),
+)

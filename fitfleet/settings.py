@@ -1,0 +1,159 @@
+"""One table of settings: name, default, help. Read once at the entry and passed down.
+
+Order of precedence: arguments, then environment variables FITFLEET_<NAME>, then the file
+`fitfleet.toml` (in the working directory, or where FITFLEET_CONFIG points), then the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fitfleet.errors import SettingsError
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a fleet. Times are seconds, sizes bytes; names say so."""
+
+    database_url: str = _setting(
+        "sqlite:///.fitfleet/fleet.db", "SQLAlchemy URL of the database: SQLite or PostgreSQL."
+    )
+    broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
+    storage: str = _setting(".fitfleet/storage", "Folder for weights, shared by all machines.")
+    data_root: str = _setting(".", "Folder that relative dataset paths start from.")
+    logs: str = _setting(".fitfleet/logs", "Folder for the logs of jobs and services.")
+    cache: str = _setting(
+        ".fitfleet/cache", "Folder of this machine's dataset cache; not shared between machines."
+    )
+    cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.")
+    queue: str = _setting("cpu", "Resource class: the Celery queue jobs go to unless they say.")
+    trusted_modules: tuple[str, ...] = _setting(
+        (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
+    )
+    module_path: tuple[str, ...] = _setting(
+        (), "Folders put on sys.path where trusted modules and evaluators are found."
+    )
+    lease_s: float = _setting(60.0, "A running job without a heartbeat for so long is taken back.")
+    heartbeat_s: float = _setting(2.0, "Time between heartbeats; also how fast a cancel acts.")
+    stall_timeout_s: float = _setting(
+        3600.0, "A fit without progress for so long is ended as stalled."
+    )
+    checkpoint_s: float = _setting(
+        15.0, "Least time between two checkpoints; 0 writes one every epoch."
+    )
+    checkpoint_epochs: int = _setting(
+        0, "Write a checkpoint every so many epochs; 0 leaves it to checkpoint_s."
+    )
+    drain_s: float = _setting(10.0, "Time a drained worker gives its fit to reach an epoch's end.")
+    max_failures: int = _setting(3, "A job lost, out of memory or storage so often has failed.")
+    backoff_s: float = _setting(5.0, "Delay before a failed job is tried again; doubles each time.")
+    poll_s: float = _setting(0.05, "Time between two looks of the scheduler at the queue.")
+    recover_s: float = _setting(5.0, "Time between two searches for lost jobs.")
+    redispatch_s: float = _setting(
+        5.0, "A published job whose message is gone from the broker so long is published again."
+    )
+    window: int = _setting(2, "Messages published ahead for each free worker slot.")
+    slots: int = _setting(1, "Jobs that one worker service runs at once, each in its own process.")
+    gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
+    child_growth_bytes: int = _setting(
+        2 * 2**30, "A worker process that has grown by so much is replaced after its job."
+    )
+    cohort_max: int = _setting(64, "Most jobs that a worker trains together in one program.")
+    keep_best: int = _setting(10, "Jobs of an experiment whose weights `gc` keeps, best first.")
+    max_parameters: int = _setting(200_000_000, "Largest number of weights a model may have.")
+    max_layers: int = _setting(256, "Largest number of layers a model may have.")
+    max_units: int = _setting(8192, "Largest number of units or filters of one layer.")
+    max_dataset_bytes: int = _setting(
+        64 * 2**30, "Largest dataset, in bytes after decompression, that is read."
+    )
+    memory_bytes: int = _setting(
+        4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once."
+    )
+
+    @classmethod
+    def load(cls, overrides: Mapping[str, Any] | None = None) -> Settings:
+        """Settings from arguments, environment and file.
+
+        Raises SettingsError for an unknown name or a value of the wrong type.
+        """
+        values: dict[str, Any] = {}
+        values.update(_from_file(os.environ))
+        values.update(_from_environment(os.environ))
+        values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise SettingsError(_unknown(name, list(known)))
+            values[name] = _convert(name, value, known[name].default)
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Settings:
+        """A copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment variables that give a child process these very settings."""
+        return {
+            f"FITFLEET_{f.name.upper()}": _to_text(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+        }
+
+    @classmethod
+    def table(cls) -> list[tuple[str, Any, str]]:
+        """Rows of (name, default, help), in the order of the documentation."""
+        return [(f.name, f.default, f.metadata["help"]) for f in dataclasses.fields(cls)]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
+    return f"{name}: no such setting; {hint}"
+
+
+def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = environment.get("FITFLEET_CONFIG")
+    path = Path(given or "fitfleet.toml")
+    if not path.exists():
+        if given:
+            raise SettingsError(f"FITFLEET_CONFIG: {given} does not exist")
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: not a readable TOML file: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {f.name for f in dataclasses.fields(Settings)}
+    return {
+        name: environment[f"FITFLEET_{name.upper()}"]
+        for name in known
+        if f"FITFLEET_{name.upper()}" in environment
+    }
+
+
+def _convert(name: str, value: Any, default: Any) -> Any:
+    try:
+        if isinstance(default, tuple):
+            parts = value.split(os.pathsep) if isinstance(value, str) else value
+            return tuple(str(part) for part in parts if str(part))
+        return type(default)(value)
+    except (TypeError, ValueError):
+        raise SettingsError(
+            f"{name}: {value!r} is not a {type(default).__name__}; the default is {default!r}"
+        ) from None
+
+
+def _to_text(value: Any) -> str:
+    return os.pathsep.join(value) if isinstance(value, tuple) else str(value)

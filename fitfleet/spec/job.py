@@ -1,0 +1,114 @@
+"""JobSpec: all that decides the numbers of a fit. JobOptions: all that does not."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Builder(_Part):
+    """A function of the user that returns a Keras model: `module:function` and its arguments."""
+
+    path: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelSpec(_Part):
+    """Keras's own config of the model, or a builder that only the worker can call."""
+
+    config: dict[str, Any] | None = None
+    builder: Builder | None = None
+
+
+class Windows(_Part):
+    """Sliding windows over a series, rows of the array being time steps.
+
+    Row i of x is `series[i*stride : i*stride + length]`, shape (length, features); its target is
+    `series[i*stride + length - 1 + horizon]` when y is the same array, or y's row at that index.
+    """
+
+    length: int
+    stride: int = 1
+    horizon: int = 1
+
+
+class DatasetSpec(_Part):
+    """Which file, which arrays, which rows.
+
+    `x`, `y` and `sample_weight` name one array, several in order, or {input name: array name}.
+    Test and validation arrays are named alike; all are optional. A CSV or Parquet column, or a
+    list of columns inside one input, is an array; `.npy` pairs are given as `{"x": path, ...}`
+    in `files`.
+    """
+
+    path: str = ""
+    files: dict[str, str] = Field(default_factory=dict)  # array name -> .npy file
+    x: str | list[str] | dict[str, Any] = "x_train"
+    y: str | list[str] | dict[str, Any] | None = "y_train"
+    x_val: str | list[str] | dict[str, Any] | None = None
+    y_val: str | list[str] | dict[str, Any] | None = None
+    x_test: str | list[str] | dict[str, Any] | None = None
+    y_test: str | list[str] | dict[str, Any] | None = None
+    sample_weight: str | list[str] | dict[str, Any] | None = None
+    sample_weight_val: str | list[str] | dict[str, Any] | None = None
+    groups: str | None = None  # array of group labels for group k-fold
+    windows: Windows | None = None
+    nan: Literal["warn", "refuse", "allow"] = "warn"
+    fold: dict[str, Any] | None = None  # {"kind": "kfold", "k": 5, "index": 0, "seed": 0}
+
+
+class Evaluator(_Part):
+    """A NumPy function `(y_true, y_pred, context) -> dict[str, float]`, `module:function`."""
+
+    path: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class JobSpec(_Part):
+    """One Keras fit, complete. Fields are named as Keras names them."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    # compile
+    optimizer: dict[str, Any]
+    loss: Any
+    loss_weights: Any = None
+    metrics: Any = None
+    weighted_metrics: Any = None
+    jit_compile: bool | Literal["auto"] = False
+    steps_per_execution: int = 1
+    dtype_policy: str | None = None  # e.g. "mixed_float16"
+    # fit
+    batch_size: int = 32
+    epochs: int = 1
+    shuffle: bool = True
+    validation_split: float = 0.0
+    validation_batch_size: int | None = None
+    class_weight: dict[str, float] | None = None
+    callbacks: list[dict[str, Any]] = Field(default_factory=list)
+    reset_states: Literal["epoch", "never"] = "epoch"  # stateful RNNs
+    gradient_accumulation_steps: int | None = None
+    # evaluate
+    evaluators: list[Evaluator] = Field(default_factory=list)
+    seed: int = 0
+
+
+class JobOptions(_Part):
+    """Where, when and how often a job runs; never what it computes."""
+
+    experiment: str = "default"
+    params: dict[str, Any] = Field(default_factory=dict)
+    queue: str | None = None  # None: the fleet's setting
+    priority: int = 0
+    max_failures: int | None = None
+    timeout_s: float | None = None
+    stall_timeout_s: float | None = None
+    fuse: bool | Literal["auto"] = "auto"  # False: only ways that are bit-equal to running alone
+    shrink_on_oom: bool = False  # allow the micro-batch rung of the memory ladder
+    checkpoint_epochs: int | None = None
+    checkpoint_s: float | None = None
