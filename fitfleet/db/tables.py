@@ -54,6 +54,31 @@ sweeps = Table(
     Column("ended_at", Double),
 )
 
+# A trial is one point of a sweep's space: one configuration, asked once. Its jobs are its repeats
+# and folds. The study of a search is rebuilt from these rows alone, so a driver may die.
+trials = Table(
+    "trials",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 0 is the first, as Optuna counts
+    Column("point_hash", String(64), nullable=False),
+    Column("point", Text, nullable=False),  # JSON object {parameter: value}
+    Column("pending", Text, nullable=False, default="[]"),  # JSON: trials without a value then
+    Column("refused", Text),  # why no job was made of it; NULL: it has jobs
+    Column("asked_at", Double, nullable=False),
+    UniqueConstraint("sweep_id", "point_hash"),
+)
+
+trial_jobs = Table(
+    "trial_jobs",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # trials.number
+    Column("member", Integer, primary_key=True),  # repeat * folds + fold; pairs jobs of two trials
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("is_reused", Boolean, nullable=False),  # the job was there before the sweep asked
+)
+
 jobs = Table(
     "jobs",
     metadata,
