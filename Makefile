@@ -1,0 +1,66 @@
+# Needs Python 3.11 or newer and make. Everything else goes into .venv.
+# All paths are relative, so the checkout may lie anywhere, spaces included.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+
+# The first interpreter that runs and is new enough (a pyenv shim can exist and not run).
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ echo "$$p"; break; }; done)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick lint format bench docs clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
+		while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare them
+	@"$(PY)" examples/demo.py
+
+test: lint ## Run the linters and every test, with coverage
+	"$(PY)" -m pytest --cov --cov-report=term:skip-covered
+
+test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
+	"$(PY)" -m pytest tests/unit tests/contract
+
+lint: $(VENV)/dev.stamp ## ruff, mypy and the import contracts
+	"$(PY)" -m ruff check .
+	"$(PY)" -m ruff format --check .
+	"$(PY)" -m mypy
+	"$(VENV)/bin/lint-imports"
+
+format: $(VENV)/dev.stamp ## Mend what ruff can mend
+	"$(PY)" -m ruff check --fix .
+	"$(PY)" -m ruff format .
+
+bench: $(VENV)/dev.stamp ## Run the benchmarks and print their tables
+	"$(PY)" -m benchmarks
+
+docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ anew
+	"$(PY)" docs/generate.py
+
+clean: ## Remove the venv, the demo's folder and caches
+	rm -rf "$(VENV)" demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/venv.stamp:
+	@test -n "$(PYTHON)" || { echo "fitfleet needs Python 3.11 or newer, and none was found." >&2; \
+		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version.split()[0]; \
+		sys.exit(f"fitfleet needs Python 3.11 or newer; $(PYTHON) is {v}. Try: make PYTHON=python3.11" \
+		if sys.version_info < (3, 11) else 0)'
+	"$(PYTHON)" -m venv "$(VENV)"
+	@touch "$@"
+
+# The demo needs no development tools; what tests need includes what the demo needs.
+$(VENV)/demo.stamp: pyproject.toml $(VENV)/venv.stamp
+	"$(PY)" -m pip install -q -e '.[demo]'
+	@touch "$@"
+
+$(VENV)/dev.stamp: pyproject.toml $(VENV)/venv.stamp
+	"$(PY)" -m pip install -q -e '.[dev]'
+	@touch "$@" "$(VENV)/demo.stamp"
