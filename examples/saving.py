@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 from mlp import jobs as mlp_jobs
 from runner import main
 
@@ -17,21 +16,20 @@ def jobs(folder: Path) -> list[dict[str, Any]]:
     return [{**job, "experiment": "saving"} for job in mlp_jobs(folder)]
 
 
-def save(job: ff.Job, folder: Path) -> dict[str, Path]:
-    """Every form in which a finished job can be taken out; none but `weights` needs a worker.
+def save(job: ff.Job, folder: Path) -> list[Path]:
+    """Write a finished job in every form that Keras reads; returns the four paths.
 
-    `model.load_weights` opens the weights file, `keras.models.load_model` the other two.
+    `.weights.h5` for `model.load_weights`, `.keras` and `.h5` for `keras.models.load_model`,
+    `.json` for `keras.models.model_from_json`. Without TensorFlow at hand there is
+    `job.weights()`: NumPy arrays by name.
     """
-    paths = {name: folder / f"mlp.{name}" for name in ("weights.h5", "keras", "h5", "json")}
-    with h5py.File(paths["weights.h5"], "w") as file:  # NumPy arrays, no TensorFlow
-        for name, array in job.weights().items():
-            file[name] = array
-    job.export(paths["keras"])
-    job.export(paths["h5"])
-    paths["json"].write_text(job.load_model().to_json())
-    return paths
+    names = ("mlp.weights.h5", "mlp.keras", "mlp.h5", "mlp.json")
+    return [job.export(folder / name) for name in names]
 
 
 if __name__ == "__main__":
-    for path in save(main(jobs)[0], Path()).values():
+    finished = main(jobs)[0]
+    for name, array in finished.weights().items():
+        print(name, array.shape)
+    for path in save(finished, Path(".fitfleet")):
         print(path)
