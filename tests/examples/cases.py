@@ -1,0 +1,34 @@
+"""Which examples there are, and what a Keras script would make of their jobs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+NAMES = [
+    path.stem
+    for path in sorted(EXAMPLES.glob("*.py"))
+    if "\ndef jobs(" in path.read_text(encoding="utf-8")
+]
+
+
+def compile_arguments(job: dict[str, Any]) -> dict[str, Any]:
+    """What a Keras script would give to `compile` for this job."""
+
+    def made(value: Any, get: Any) -> Any:
+        if isinstance(value, list):
+            return [made(part, get) for part in value]
+        return get(value) if isinstance(value, dict) and "class_name" in value else value
+
+    return {
+        "optimizer": made(job["optimizer"], keras.optimizers.get),
+        "loss": job["loss"],
+        "loss_weights": job.get("loss_weights"),
+        "metrics": made(job.get("metrics"), keras.metrics.get),
+    }
