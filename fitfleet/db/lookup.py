@@ -1,0 +1,261 @@
+"""Reading jobs and what they recorded, for handles and displays. Nothing here writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from fitfleet.db.tables import (
+    attempts,
+    events,
+    experiments,
+    job_specs,
+    jobs,
+    metrics,
+    scores,
+)
+from fitfleet.states import JobStatus
+
+# SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job as it stood when it was read. Times are seconds since 1970."""
+
+    id: int
+    experiment: str
+    params: dict[str, Any]
+    seed: int
+    fold: int | None
+    queue: str
+    priority: int
+    status: JobStatus
+    attempt: int
+    owner: str | None
+    request: str | None
+    submitted_at: float
+    started_at: float | None
+    finished_at: float | None
+    seconds: float
+    epochs: int
+    epoch: int
+    failures: int
+    failure_class: str | None
+    failure_message: str | None
+    failure_traceback: str | None
+    checkpoint_path: str | None
+    checkpoint_epoch: int | None
+    artifact_path: str | None
+    artifact_sha256: str | None
+    artifact_bytes: int | None
+    parameters: int | None
+    engine: str | None
+    engine_reason: str | None
+    content_hash: str
+    group_hash: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a job's curve. A NaN was stored as NULL and is None here."""
+
+    job_id: int
+    epoch: int
+    metric: str
+    phase: str  # train or val
+    value: float | None
+
+    @property
+    def name(self) -> str:
+        """The name Keras gives it: `loss`, `val_loss`."""
+        return f"val_{self.metric}" if self.phase == "val" else self.metric
+
+
+def _columns() -> Select[Any]:
+    plain = [
+        column
+        for column in jobs.c
+        if column.name in JobRow.__dataclass_fields__ and column.name != "experiment"
+    ]
+    return select(*plain, experiments.c.name.label("experiment")).join(
+        experiments, experiments.c.id == jobs.c.experiment_id
+    )
+
+
+def _job(row: Any) -> JobRow:
+    values = dict(row._mapping)
+    values["params"] = json.loads(values["params"])
+    values["status"] = JobStatus(values["status"])
+    return JobRow(**values)
+
+
+def job(c: Connection, job_id: int) -> JobRow | None:
+    """The job of that number, or None."""
+    row = c.execute(_columns().where(jobs.c.id == job_id)).first()
+    return None if row is None else _job(row)
+
+
+def jobs_by_id(c: Connection, job_ids: Sequence[int]) -> list[JobRow]:
+    """The jobs of those numbers, in their order; numbers that do not exist are left out."""
+    found: dict[int, JobRow] = {}
+    for chunk in _chunks(job_ids):
+        for row in c.execute(_columns().where(jobs.c.id.in_(chunk))):
+            found[row.id] = _job(row)
+    return [found[job_id] for job_id in job_ids if job_id in found]
+
+
+def find_jobs(
+    c: Connection,
+    experiment: str | None = None,
+    statuses: Iterable[JobStatus] = (),
+    limit: int | None = None,
+) -> list[JobRow]:
+    """Jobs by experiment and status, oldest first; with a limit, the newest so many."""
+    query = _columns().order_by(jobs.c.id.desc())
+    if experiment is not None:
+        query = query.where(experiments.c.name == experiment)
+    wanted = list(statuses)
+    if wanted:
+        query = query.where(jobs.c.status.in_(wanted))
+    if limit is not None:
+        query = query.limit(limit)
+    return [_job(row) for row in c.execute(query)][::-1]
+
+
+def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
+    """Where each job stands."""
+    found: dict[int, JobStatus] = {}
+    for chunk in _chunks(job_ids):
+        query = select(jobs.c.id, jobs.c.status).where(jobs.c.id.in_(chunk))
+        found.update({row.id: JobStatus(row.status) for row in c.execute(query)})
+    return found
+
+
+def curve(c: Connection, job_id: int) -> list[Point]:
+    """All values of one job, by epoch."""
+    query = select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.epoch)
+    return [Point(**row._mapping) for row in c.execute(query)]
+
+
+def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
+    """All values of several jobs."""
+    found: list[Point] = []
+    for chunk in _chunks(job_ids):
+        query = select(metrics).where(metrics.c.job_id.in_(chunk))
+        found += [Point(**row._mapping) for row in c.execute(query)]
+    return found
+
+
+def last_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
+    """The values of each job's last epoch."""
+    found: list[Point] = []
+    for chunk in _chunks(job_ids):
+        query = (
+            select(metrics)
+            .join(jobs, (jobs.c.id == metrics.c.job_id) & (jobs.c.epoch == metrics.c.epoch))
+            .where(jobs.c.id.in_(chunk))
+        )
+        found += [Point(**row._mapping) for row in c.execute(query)]
+    return found
+
+
+def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, float, float]]:
+    """(job, Keras's name, smallest, largest value over all epochs)."""
+    found: list[tuple[int, str, float, float]] = []
+    low, high = func.min(metrics.c.value), func.max(metrics.c.value)
+    for chunk in _chunks(job_ids):
+        query = (
+            select(metrics.c.job_id, metrics.c.metric, metrics.c.phase, low, high)
+            .where(metrics.c.job_id.in_(chunk), metrics.c.value.is_not(None))
+            .group_by(metrics.c.job_id, metrics.c.metric, metrics.c.phase)
+        )
+        for job_id, metric, phase, smallest, largest in c.execute(query):
+            name = f"val_{metric}" if phase == "val" else metric
+            found.append((job_id, name, smallest, largest))
+    return found
+
+
+def scores_of(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, float | None]]:
+    """The scores of each job that has some."""
+    found: dict[int, dict[str, float | None]] = {}
+    for chunk in _chunks(job_ids):
+        query = select(scores.c.job_id, scores.c.name, scores.c.value)
+        query = query.where(scores.c.job_id.in_(chunk)).order_by(scores.c.job_id, scores.c.name)
+        for job_id, name, value in c.execute(query):
+            found.setdefault(job_id, {})[name] = value
+    return found
+
+
+def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
+    """(spec, options) of a job as canonical JSON."""
+    query = select(job_specs.c.spec, job_specs.c.options).where(job_specs.c.job_id == job_id)
+    row = c.execute(query).first()
+    return None if row is None else (row.spec, row.options)
+
+
+def attempts_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
+    """The attempts of a job, first first."""
+    query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.attempt)
+    return [dict(row._mapping) for row in c.execute(query)]
+
+
+def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[float, int]]:
+    """(start, first epoch) of the attempt each job is in."""
+    found: dict[int, tuple[float, int]] = {}
+    for chunk in _chunks(job_ids):
+        query = (
+            select(attempts.c.job_id, attempts.c.started_at, attempts.c.first_epoch)
+            .join(jobs, (jobs.c.id == attempts.c.job_id) & (jobs.c.attempt == attempts.c.attempt))
+            .where(jobs.c.id.in_(chunk))
+        )
+        for job_id, started_at, first_epoch in c.execute(query):
+            found[job_id] = (started_at, first_epoch or 0)
+    return found
+
+
+def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
+    """What happened to a job, first first."""
+    query = select(events).where(events.c.job_id == job_id).order_by(events.c.id)
+    return [dict(row._mapping) for row in c.execute(query)]
+
+
+def experiment_summary(c: Connection) -> list[dict[str, Any]]:
+    """One row an experiment: name, is_paused, max_running and the number of jobs by status."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in c.execute(select(experiments).order_by(experiments.c.id)):
+        found[row.name] = {
+            "name": row.name,
+            "is_paused": bool(row.is_paused),
+            "max_running": row.max_running,
+            "jobs": {},
+        }
+    query = (
+        select(experiments.c.name, jobs.c.status, func.count())
+        .join(jobs, jobs.c.experiment_id == experiments.c.id)
+        .group_by(experiments.c.name, jobs.c.status)
+    )
+    for name, status, count in c.execute(query):
+        found[name]["jobs"][status] = count
+    return list(found.values())
+
+
+def count_jobs(c: Connection) -> dict[JobStatus, int]:
+    """The number of jobs by status."""
+    query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+    return {JobStatus(status): count for status, count in c.execute(query)}
+
+
+def paused_experiments(c: Connection) -> set[str]:
+    """Names of the experiments that are paused."""
+    return set(c.scalars(select(experiments.c.name).where(experiments.c.is_paused)))
+
+
+def _chunks(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(job_ids), _CHUNK):
+        yield job_ids[start : start + _CHUNK]

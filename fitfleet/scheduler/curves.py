@@ -1,0 +1,30 @@
+"""The curve of a job as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fitfleet.db.lookup import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame(points: Sequence[Point]) -> pd.DataFrame:
+    """One row an epoch: `epoch`, `loss`, the metrics, `val_loss`, the validation metrics."""
+    import pandas as pd
+
+    epochs: dict[int, dict[str, float]] = {}
+    for point in points:
+        value = float("nan") if point.value is None else point.value
+        epochs.setdefault(point.epoch, {})[point.name] = value
+    names = sorted({point.name for point in points}, key=_order)
+    rows = [{"epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
+    return pd.DataFrame(rows, columns=["epoch", *names])
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Training before validation, the loss before its metrics."""
+    plain = name.removeprefix("val_")
+    return (name != plain, plain != "loss", plain)

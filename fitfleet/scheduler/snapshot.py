@@ -1,0 +1,91 @@
+"""How a set of jobs stands at one moment, for a display to draw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fitfleet.db import lookup
+from fitfleet.db.session import Database
+from fitfleet.states import JobStatus
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """One line of the display."""
+
+    id: int
+    experiment: str
+    params: dict[str, Any]
+    epoch: int
+    epochs: int
+    last: dict[str, float | None]  # values of the last epoch by Keras's names
+    worker: str
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Counts of all jobs that are waited for, and those that run."""
+
+    counts: dict[JobStatus, int]
+    epochs_done: int
+    epochs: int
+    running: list[RunningJob]
+    slots: int  # worker slots that are alive in the whole fleet
+    paused: list[str]  # paused experiments that hold some of the jobs back
+
+    @property
+    def jobs(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(count for status, count in self.counts.items() if status.is_terminal)
+
+
+def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
+    """The state of these jobs, in one read transaction."""
+    with database.read() as c:
+        rows = lookup.jobs_by_id(c, job_ids)
+        ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
+        starts = lookup.attempt_starts(c, ids)
+        points = lookup.last_points(c, ids)
+        now = lookup.now(c)
+        slots = lookup.count_live_slots(c)
+        paused = lookup.paused_experiments(c)
+    last: dict[int, dict[str, float | None]] = {}
+    for point in points:
+        last.setdefault(point.job_id, {})[point.name] = point.value
+    waiting = {row.experiment for row in rows if row.status is JobStatus.QUEUED}
+    return Snapshot(
+        counts=dict(Counter(row.status for row in rows)),
+        # A job that stopped early has no epochs left to do.
+        epochs_done=sum(row.epochs if row.status.is_terminal else row.epoch for row in rows),
+        epochs=sum(row.epochs for row in rows),
+        running=[
+            RunningJob(
+                id=row.id,
+                experiment=row.experiment,
+                params=row.params,
+                epoch=row.epoch,
+                epochs=row.epochs,
+                last=last.get(row.id, {}),
+                worker=row.owner or "",
+                seconds_left=_seconds_left(row, starts.get(row.id), now),
+            )
+            for row in rows
+            if row.id in starts
+        ],
+        slots=slots,
+        paused=sorted(waiting & paused),
+    )
+
+
+def _seconds_left(row: lookup.JobRow, start: tuple[float, int] | None, now: float) -> float | None:
+    """By the mean time of the epochs of this attempt; None before its first."""
+    if start is None or row.epoch <= start[1]:
+        return None
+    return (row.epochs - row.epoch) * (now - start[0]) / (row.epoch - start[1])
