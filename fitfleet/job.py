@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from fitfleet.db import lookup
 from fitfleet.db import jobs as job_table
+from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import JobFailedError, NotFoundError, StateError
@@ -133,6 +133,10 @@ class Job:
         self._row = row
         return self
 
+    def update(self, row: JobRow) -> None:
+        """Take over a row that was read with others."""
+        self._row = row
+
     def wait(self, timeout_s: float | None = None, *, raise_on_failure: bool = False) -> Job:
         """Block until the job has ended; the handle is fresh then.
 
@@ -228,7 +232,7 @@ class Job:
         return load_model(self.weights_path, self._settings)
 
     def export(self, path: str | Path) -> Path:
-        """Write the model: `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`, `.json`.
+        """Write the model as `.keras`, `.h5` (Keras's older whole-model file) or `.json`.
 
         SpecError for another suffix, StorageError if it cannot be written.
         """

@@ -54,8 +54,10 @@ def compare(
         [_line(row, values.get(row.id, {}), scores.get(row.id, {})) for row in rows],
         columns=list(
             dict.fromkeys(
-                ["job", *params, "seed", "epoch", *metrics, *score_names]
-                + ["seconds", "engine", "status"]
+                (
+                    *("job", *params, "seed", "epoch", *metrics, *score_names),
+                    *("seconds", "engine", "status"),
+                )
             )
         ),
     )

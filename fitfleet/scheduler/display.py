@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fitfleet.db.lookup import JobRow
 from fitfleet.scheduler.snapshot import RunningJob, Snapshot
 from fitfleet.states import JobStatus
 
@@ -37,10 +39,15 @@ class Display:
         self._began = time.monotonic()
         self._first_done: int | None = None
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether snapshots are drawn at all."""
+        return self._live is not None
+
     @contextmanager
     def shown(self) -> Iterator[Display]:
         """Keep the display on the screen; it is wiped at the end."""
-        if not (self.console.is_terminal or self.console.is_jupyter):
+        if not self._has_screen:
             yield self
             return
         live = Live(console=self.console, transient=True, auto_refresh=False)
@@ -48,6 +55,28 @@ class Display:
             self._live = live
             yield self
         self._live = None
+
+    @property
+    def _has_screen(self) -> bool:
+        return self.console.is_terminal or self.console.is_jupyter
+
+    def conclude(self, rows: Sequence[JobRow]) -> None:
+        """After the end, one line of totals and one for each of the first failures."""
+        if not self._has_screen or not rows:
+            return
+        counts = Counter(row.status for row in rows)
+        said = ", ".join(
+            f"{count} {status.value.lower()}" for status, count in sorted(counts.items())
+        )
+        jobs = "1 job" if len(rows) == 1 else f"{len(rows)} jobs"
+        took = duration(time.monotonic() - self._began)
+        self.console.print(f"{jobs} ended after {took}: {said}", highlight=False)
+        failed = [row for row in rows if row.status is JobStatus.FAILED]
+        for row in failed[:5]:
+            line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
+            self.console.print(Text(line, style="red"), soft_wrap=True)
+        if len(failed) > 5:
+            self.console.print(f"... and {len(failed) - 5} more failed", style="red")
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this state."""

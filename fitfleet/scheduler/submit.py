@@ -1,0 +1,90 @@
+"""Submitting: check all that can be checked here, then write every row in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fitfleet.data.describe import describe
+from fitfleet.data.fit import check_fit
+from fitfleet.data.info import DatasetInfo
+from fitfleet.db.jobs import NewJob
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.check import ModelFacts, check
+from fitfleet.spec.identity import content_hash, fuse_key, group_hash
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.submission import job_options, job_spec
+
+T = TypeVar("T")
+
+_OPTION_NAMES = frozenset(JobOptions.model_fields)
+
+
+class Submission:
+    """Turns what users ask for into checked rows.
+
+    Parts that many jobs share (a dataset, a model) are read and checked once for all of them;
+    `warnings` collects what the user should hear.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._facts: dict[str, ModelFacts] = {}
+        self._infos: dict[str, DatasetInfo | None] = {}
+        self._fits: dict[tuple[str, str], list[str]] = {}
+        self.warnings: list[str] = []
+
+    def row(self, document: Mapping[str, Any], *, again: bool = False) -> NewJob:
+        """The row of a job given by the arguments of `Fleet.submit`.
+
+        SpecError or DatasetError says what is wrong and where.
+        """
+        parts = {k: v for k, v in document.items() if k not in _OPTION_NAMES}
+        options = {k: v for k, v in document.items() if k in _OPTION_NAMES}
+        for name in ("model", "dataset"):
+            if parts.get(name) is None:
+                raise SpecError(name, "is missing; every job needs one")
+        spec = job_spec(self._settings, **parts)
+        return self.checked(spec, job_options(self._settings, **options), again=again)
+
+    def checked(self, spec: JobSpec, options: JobOptions, *, again: bool = False) -> NewJob:
+        """The row of a specification that is already in its canonical form."""
+        facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, self._settings))
+        dataset_key = spec.dataset.model_dump_json()
+        info = self._known(self._infos, dataset_key, lambda: describe(spec.dataset, self._settings))
+        if info is not None:
+            spec = spec.model_copy(update={"dataset": info.dataset})
+            key = (_fit_key(spec), dataset_key)
+            found = self._known(self._fits, key, lambda: check_fit(spec, facts, info))
+            self._warn([*info.warnings, *found])
+        fingerprint = None if info is None else info.fingerprint
+        return NewJob(
+            experiment=options.experiment,
+            content_hash=content_hash(spec, fingerprint),
+            group_hash=group_hash(spec, fingerprint),
+            fuse_key=fuse_key(spec, fingerprint, options),
+            spec=spec,
+            options=options,
+            queue=options.queue or self._settings.queue,
+            again=again,
+            parameters=facts.parameters,
+            settings=self._settings,
+        )
+
+    def _known(self, known: dict[Any, T], key: Any, make: Callable[[], T]) -> T:
+        if key not in known:
+            known[key] = make()
+        return known[key]
+
+    def _warn(self, lines: list[str]) -> None:
+        self.warnings += [line for line in lines if line not in self.warnings]
+
+
+def _shape_key(spec: JobSpec) -> str:
+    """What `check` looks at: all but the seed and the dataset."""
+    return spec.model_dump_json(exclude={"seed", "dataset"})
+
+
+def _fit_key(spec: JobSpec) -> str:
+    return spec.model_dump_json(exclude={"seed", "optimizer", "dataset"})
