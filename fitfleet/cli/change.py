@@ -1,0 +1,99 @@
+"""`cancel`, `retry`, `extend`, `pause`, `resume` and `export`: what is done to jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fitfleet.cli.command import Target, command
+from fitfleet.cli.read import JobArgument
+from fitfleet.errors import FitfleetError, NotFoundError, SpecError
+from fitfleet.states import JobStatus
+
+Jobs = Annotated[list[int] | None, typer.Argument(help="Numbers of the jobs.", show_default=False)]
+Experiment = Annotated[str, typer.Argument(help="Name of the experiment.")]
+
+
+@command
+def cancel(
+    target: Target,
+    jobs: Jobs = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="All jobs of it that have not ended.")
+    ] = None,
+) -> None:
+    """Cancel jobs; a running one stops within seconds and keeps its last checkpoint."""
+    fleet = target.fleet()
+    handles = [fleet.job(job) for job in jobs or []]
+    if experiment is not None:
+        unfinished = [status for status in JobStatus if not status.is_terminal]
+        handles += fleet.jobs(experiment, unfinished)
+    elif not handles:
+        raise SpecError("cancel", "say which jobs, by number or with --experiment")
+    for job in handles:
+        was = job.status
+        now = job.cancel()
+        if was.is_terminal:
+            print(f"job {job.id} had ended: {was.value}")
+        elif now.is_terminal:
+            print(f"job {job.id} {now.value.lower()}")
+        else:
+            print(f"job {job.id} will stop at its next heartbeat")
+    if not handles:
+        print(f"No job of {experiment!r} waits or runs.")
+
+
+@command
+def retry(target: Target, jobs: Annotated[list[int], typer.Argument(help="Numbers.")]) -> None:
+    """Queue failed, cancelled or pruned jobs again, from their checkpoints."""
+    fleet = target.fleet()
+    for job in [fleet.job(number) for number in jobs]:
+        job.retry()
+        print(f"job {job.id} queued")
+
+
+@command
+def extend(
+    target: Target,
+    job: JobArgument,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs in all.")],
+) -> None:
+    """Go on with a succeeded job until it has so many epochs."""
+    handle = target.fleet().job(job)
+    handle.extend(epochs=epochs)
+    print(f"job {handle.id} queued: goes on from epoch {handle.epoch} to {handle.epochs}")
+
+
+@command
+def pause(target: Target, experiment: Experiment) -> None:
+    """Start no more jobs of an experiment."""
+    target.fleet().pause(experiment)
+    print(f"{experiment} paused; go on with: fitfleet resume {experiment}")
+
+
+@command
+def resume(target: Target, experiment: Experiment) -> None:
+    """Go on with a paused experiment."""
+    target.fleet().resume(experiment)
+    print(f"{experiment} goes on")
+
+
+@command
+def export(
+    target: Target,
+    job: JobArgument,
+    path: Annotated[Path, typer.Argument(help="model.keras, model.h5 or model.json.")],
+) -> None:
+    """Write the fitted model of a job to a file."""
+    if path.suffix not in (".keras", ".h5", ".json"):
+        raise SpecError(str(path), "a model is written as .keras, .h5 or .json")
+    if not path.absolute().parent.is_dir():
+        raise NotFoundError(f"{path}: the folder {path.absolute().parent} does not exist")
+    handle = target.fleet().job(job)
+    try:
+        written = handle.export(path)
+    except OSError as error:
+        raise FitfleetError(f"{path}: cannot be written: {error.strerror}") from None
+    print(written)

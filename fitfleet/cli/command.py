@@ -1,0 +1,156 @@
+"""What all commands share: the options that say which fleet, and how errors end a command."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitfleet.cli.exits import INTERRUPTED, exit_code
+from fitfleet.errors import FitfleetError
+from fitfleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fitfleet.fleet import Fleet
+
+_PANEL = "Which fleet"
+
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of an embedded fleet, as given to ff.local. [default: .fitfleet]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+
+
+def _option(help: str) -> Any:
+    return Annotated[
+        str | None, typer.Option(help=help, rich_help_panel=_PANEL, show_default=False)
+    ]
+
+
+_OPTIONS: dict[str, Any] = {
+    "directory": Directory,
+    "database_url": _option("Database. [FITFLEET_DATABASE_URL]"),
+    "broker_url": _option("Redis or Valkey. [FITFLEET_BROKER_URL]"),
+    "storage": _option("Folder for weights. [FITFLEET_STORAGE]"),
+    "data_root": _option("Where relative dataset paths start. [FITFLEET_DATA_ROOT]"),
+}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ExperimentOption = Annotated[
+    str | None, typer.Option("--experiment", "-e", help="Only jobs of this experiment.")
+]
+
+
+class Target:
+    """The fleet that the options of a command point at."""
+
+    def __init__(self, directory: Path | None, given: dict[str, str | None]) -> None:
+        self.directory = directory
+        self.given = {name: value for name, value in given.items() if value is not None}
+
+    def settings(self) -> Settings:
+        """Options before the directory's places, before FITFLEET_*, file and defaults."""
+        from fitfleet.embedded import directory_settings
+
+        places = {} if self.directory is None else directory_settings(self.directory)
+        return Settings.load({**places, **self.given})
+
+    def has_database(self) -> bool:
+        """Whether the database may exist; False for an SQLite file that is not there."""
+        file = sqlite_file(self.settings().database_url)
+        return file is None or file.exists()
+
+    def fleet(self, *, create: bool = False) -> Fleet:
+        """The fleet as `ff.connect` gives it. `create` makes an SQLite database if need be."""
+        from fitfleet.db.session import Database
+        from fitfleet.errors import DatabaseError
+        from fitfleet.fleet import connect
+
+        settings = self.settings()
+        file = sqlite_file(settings.database_url)
+        if file is not None and not file.exists():
+            if not create:
+                raise DatabaseError(
+                    f"there is no fleet in {file.parent}: {file.name} does not exist; start with"
+                    " `fitfleet run job.yaml`, or say where it is with --directory"
+                )
+            file.parent.mkdir(parents=True, exist_ok=True)
+            database = Database(settings.database_url)
+            database.upgrade()
+            database.dispose()
+        return connect(**_as_arguments(settings))
+
+
+def sqlite_file(database_url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database."""
+    scheme, _, path = database_url.partition(":///")
+    return Path(path) if scheme.split("+")[0] == "sqlite" and path else None
+
+
+def _as_arguments(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name, _, _ in Settings.table()}
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Give a command its fleet options as one `target`, and end it with the right exit code.
+
+    The function's first parameter is the Target; it returns its exit code, None being 0.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    own = list(signature.parameters.values())[1:]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _OPTIONS.items()
+    ]
+
+    @functools.wraps(function)
+    def run(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in _OPTIONS}
+        target = Target(given.pop("directory"), given)
+        raise typer.Exit(_ended(lambda: function(target, **arguments)))
+
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    # Typer reads the options off the signature.
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*keyword, *shared], return_annotation=None
+    )
+    run.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
+    return run
+
+
+def _ended(work: Callable[[], int | None]) -> int:
+    """Run it; an expected error becomes one sentence on stderr and its exit code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _show_warning
+        try:
+            return work() or 0
+        except FitfleetError as error:
+            say(f"error: {error}")
+            return exit_code(error)
+        except KeyboardInterrupt:
+            say("interrupted")
+            return INTERRUPTED
+        except BrokenPipeError:
+            # The reader of a pipe, such as head, has gone.
+            sys.stderr.close()
+            return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"warning: {message}")
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(line, file=sys.stderr)

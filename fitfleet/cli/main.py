@@ -1,0 +1,58 @@
+"""The `fitfleet` command: which commands there are."""
+
+from __future__ import annotations
+
+import typer
+
+from fitfleet.cli import change, read, service, submit
+
+app = typer.Typer(
+    name="fitfleet",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=(
+        "Submit fleets of Keras fits, run them on workers, compare them in SQL.\n\n"
+        "Exit codes: 0 all well, 1 a job failed, 2 bad input, 3 database or broker"
+        " unreachable, 130 interrupted."
+    ),
+)
+database = typer.Typer(no_args_is_help=True, help="Look after the database.")
+
+_PANELS = {
+    "Jobs": [
+        submit.run,
+        submit.submit,
+        read.ps,
+        read.show,
+        read.watch,
+        read.logs,
+        read.compare,
+        change.cancel,
+        change.retry,
+        change.extend,
+        change.pause,
+        change.resume,
+        change.export,
+    ],
+    "Services": [
+        service.worker,
+        service.scheduler,
+        service.workers,
+        service.drain,
+        service.doctor,
+        service.settings,
+        service.version,
+    ],
+}
+
+for panel, commands in _PANELS.items():
+    for function in commands:
+        app.command(rich_help_panel=panel)(function)
+database.command()(service.upgrade)
+app.add_typer(database, name="db", rich_help_panel="Services")
+
+
+def main() -> None:
+    """Entry point of the `fitfleet` command."""
+    app()

@@ -1,0 +1,102 @@
+"""One job on one page, as `fitfleet show` prints it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table
+from fitfleet.scheduler.display import duration, status_text
+
+if TYPE_CHECKING:
+    from fitfleet.job import Job
+
+# A long curve is shown by its first and last epochs.
+_CURVE_LINES = 12
+
+
+def job_page(job: Job) -> None:
+    """Print it."""
+    screen = console()
+    screen.print(_head(job))
+    _history(screen, job)
+    scores = job.scores
+    if scores:
+        screen.print("\n[bold]scores[/]")
+        screen.print(pairs_table((name, number(value)) for name, value in scores.items()))
+    _attempts(screen, job)
+    _failure(screen, job)
+
+
+def _head(job: Job) -> Table:
+    row = job.row
+    params = " ".join(f"{name}={number(value)}" for name, value in row.params.items())
+    engine = f"{row.engine} ({row.engine_reason})" if row.engine_reason else row.engine
+    size = "" if row.artifact_bytes is None else f", {row.artifact_bytes:,} bytes"
+    weights = f"{job.weights_path}{size}" if row.artifact_path else None
+    return pairs_table(
+        [
+            ("job", f"{row.id} in {row.experiment}"),
+            ("status", status_text(row.status)),
+            ("params", params),
+            ("seed", row.seed),
+            ("epochs", f"{row.epoch} of {row.epochs}"),
+            ("parameters", None if row.parameters is None else f"{row.parameters:,}"),
+            ("submitted", local_time(row.submitted_at)),
+            ("started", local_time(row.started_at)),
+            ("finished", local_time(row.finished_at)),
+            ("time", duration(row.seconds) if row.seconds else None),
+            ("worker", row.owner),
+            ("engine", engine),
+            ("asked for", row.request),
+            ("weights", weights),
+        ]
+    )
+
+
+def _history(screen: Console, job: Job) -> None:
+    import pandas as pd
+
+    history = job.history
+    if not len(history):
+        return
+    screen.print("\n[bold]history[/]")
+    if len(history) > _CURVE_LINES:
+        half = _CURVE_LINES // 2
+        screen.print(frame_table(pd.concat([history.head(half), history.tail(half)])))
+        screen.print(f"{len(history) - 2 * half} epochs between them are left out", style="dim")
+    else:
+        screen.print(frame_table(history))
+
+
+def _attempts(screen: Console, job: Job) -> None:
+    attempts = job.attempts
+    if len(attempts) < 2:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("attempt", "from epoch", "started", "outcome", "worker", "message"):
+        table.add_column(name, overflow="fold")
+    for attempt in attempts:
+        table.add_row(
+            str(attempt["attempt"]),
+            number(attempt["first_epoch"]),
+            local_time(attempt["started_at"]),
+            attempt["outcome"] or "running",
+            attempt["worker"],
+            attempt["message"] or "",
+        )
+    screen.print("\n[bold]attempts[/]")
+    screen.print(table)
+
+
+def _failure(screen: Console, job: Job) -> None:
+    error = job.error
+    if error is None:
+        return
+    screen.print(Text(f"\n{error}", style="bold red"))
+    if error.traceback:
+        screen.print(Text(error.traceback.rstrip(), style="dim"))
+    screen.print(f"Its output: fitfleet logs {job.id}. Try again: fitfleet retry {job.id}")

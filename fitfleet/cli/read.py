@@ -1,0 +1,214 @@
+"""`ps`, `show`, `watch`, `logs` and `compare`: what there is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fitfleet.cli.command import ExperimentOption, JsonOption, Target, command
+from fitfleet.cli.exits import JOB_FAILED
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    from fitfleet.fleet import Fleet
+    from fitfleet.job import Job
+
+JobArgument = Annotated[int, typer.Argument(help="Number of the job.")]
+
+
+@command
+def ps(
+    target: Target,
+    experiment: ExperimentOption = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only jobs of this status; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, the newest last."""
+    from fitfleet.cli.output import console, job_table, print_json
+
+    if not target.has_database():
+        _say_empty(as_json, "There is no fleet here yet. Start one with: fitfleet run job.yaml")
+        return
+    fleet = target.fleet()
+    jobs = fleet.jobs(experiment, status, limit=limit or None)
+    if as_json:
+        print_json(documents_of(fleet, [job.id for job in jobs]))
+        return
+    if not jobs:
+        _say_empty(False, "No such jobs." if experiment or status else "No jobs yet.")
+        return
+    rows = [job.row for job in jobs]
+    screen = console()
+    screen.print(job_table(rows, _last_values(fleet, [row.id for row in rows])))
+    if limit and len(rows) == limit:
+        screen.print(f"The newest {limit} jobs; --limit 0 lists all.", style="dim")
+
+
+@command
+def show(
+    target: Target,
+    job: JobArgument,
+    spec: Annotated[bool, typer.Option("--spec", help="Print the job's specification.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all about one job: how it went, its curve, its scores, why it failed."""
+    from fitfleet.cli.output import print_json
+    from fitfleet.cli.page import job_page
+
+    fleet = target.fleet()
+    handle = fleet.job(job)
+    if spec:
+        print_json(handle.spec.model_dump(mode="json"))
+    elif as_json:
+        print_json(_full_document(fleet, handle))
+    else:
+        job_page(handle)
+
+
+@command
+def watch(target: Target, experiment: ExperimentOption = None) -> int:
+    """Watch the jobs that have not ended until they have."""
+    fleet = target.fleet()
+    unfinished = [status for status in JobStatus if not status.is_terminal]
+    jobs = fleet.jobs(experiment, unfinished)
+    if not jobs:
+        _say_empty(False, "No job waits or runs.")
+        return 0
+    fleet.wait(jobs)
+    return JOB_FAILED if any(job.status is JobStatus.FAILED for job in jobs) else 0
+
+
+@command
+def logs(
+    target: Target,
+    job: JobArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+) -> None:
+    """Print what a job printed."""
+    handle = target.fleet().job(job)
+    if follow:
+        for piece in handle.logs(follow=True):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        return
+    text = handle.logs()
+    if not text:
+        _say_empty(False, f"Job {job} has printed nothing; it is {handle.status.value}.")
+    sys.stdout.write(text)
+
+
+@command
+def compare(
+    target: Target,
+    experiment: Annotated[
+        str | None, typer.Argument(help="Experiment; may be left out if there is one.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to sort by. [default: val_loss, else loss]")
+    ] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="minimize or maximize, if the metric's name does not tell.")
+    ] = None,
+    at: Annotated[
+        Literal["last", "best"], typer.Option(help="Value of the last or of the best epoch.")
+    ] = "last",
+    top: Annotated[int | None, typer.Option(min=1, help="Only the best so many.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Jobs of every status, not only succeeded ones.")
+    ] = False,
+    curves: Annotated[
+        Path | None, typer.Option(help="Also draw learning curves into this picture.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the jobs of an experiment, best first."""
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+
+    fleet = target.fleet()
+    name = experiment or _only_experiment(fleet)
+    table = fleet.compare(
+        name,
+        metric,
+        direction=direction,
+        at=at,
+        top=top,
+        status=None if everything else JobStatus.SUCCEEDED,
+    )
+    if curves is not None:
+        _draw(fleet, [int(job) for job in table["job"]], curves, name)
+    if as_json:
+        print_json(frame_records(table))
+    elif not len(table):
+        _say_empty(False, f"No job of {name!r} has succeeded yet; see: fitfleet ps -e {name}")
+    else:
+        console().print(frame_table(table))
+
+
+def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
+    from fitfleet.cli.output import params_text
+    from fitfleet.plots.curves import plot_curves
+
+    handles = [fleet.job(job_id) for job_id in job_ids]
+    labels = {f"job {job.id}: {params_text(job.row)}": job.history for job in handles}
+    plot_curves(labels, path, title=title)
+    print(f"learning curves: {path}", file=sys.stderr)
+
+
+def _only_experiment(fleet: Fleet) -> str:
+    from fitfleet.db import lookup
+    from fitfleet.errors import NotFoundError
+
+    with fleet.database.read() as c:
+        names = [experiment["name"] for experiment in lookup.experiment_summary(c)]
+    if len(names) == 1:
+        return str(names[0])
+    there = ", ".join(names) if names else "none yet"
+    raise NotFoundError(f"say which experiment to compare; there is {there}")
+
+
+def documents_of(fleet: Fleet, job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Jobs for --json, with the values of their last epoch and their scores."""
+    from fitfleet.cli.output import job_document
+    from fitfleet.db import lookup
+
+    with fleet.database.read() as c:
+        rows = lookup.jobs_by_id(c, job_ids)
+        scores = lookup.scores_of(c, job_ids)
+    values = _last_values(fleet, job_ids)
+    return [job_document(row, values.get(row.id, {}), scores.get(row.id, {})) for row in rows]
+
+
+def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    from fitfleet.db import lookup
+
+    found: dict[int, dict[str, Any]] = {}
+    with fleet.database.read() as c:
+        for point in lookup.last_points(c, job_ids):
+            found.setdefault(point.job_id, {})[point.name] = point.value
+    return found
+
+
+def _full_document(fleet: Fleet, job: Job) -> dict[str, Any]:
+    from fitfleet.cli.output import frame_records
+
+    document = documents_of(fleet, [job.id])[0]
+    document["failure_traceback"] = job.row.failure_traceback
+    document["history"] = frame_records(job.history)
+    document["attempts"] = job.attempts
+    document["events"] = job.events
+    document["weights"] = str(job.weights_path) if job.row.artifact_path else None
+    return document
+
+
+def _say_empty(as_json: bool, sentence: str) -> None:
+    """An empty list is no error; scripts get [], people a sentence."""
+    print("[]" if as_json else sentence)

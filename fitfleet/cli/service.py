@@ -1,0 +1,167 @@
+"""`worker`, `scheduler`, `workers`, `drain`, `db upgrade`, `doctor`, `settings` and `version`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated, Any
+
+import typer
+
+from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.exits import UNREACHABLE
+
+
+@command
+def worker(
+    target: Target,
+    queue: Annotated[str | None, typer.Option(help="Resource class to serve.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
+    from fitfleet.cli.parent import watch_parent
+    from fitfleet.worker.service import run_service
+
+    changes = {"queue": queue, "slots": slots, "gpus": gpus}
+    settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
+    if parent is not None:
+        watch_parent(parent, settings.drain_s + 10.0)
+    return run_service(settings) or 0
+
+
+@command
+def scheduler(target: Target) -> None:
+    """Publish waiting jobs and take back lost ones, until told to stop."""
+    from fitfleet.db.session import Database
+    from fitfleet.scheduler.service import Scheduler
+
+    settings = target.settings()
+    database = Database(settings.database_url)
+    database.check_schema()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    say("scheduler started")
+    Scheduler(settings, database).run(stop)
+
+
+@command
+def workers(target: Target, as_json: JsonOption = False) -> None:
+    """List the worker slots that are up."""
+    from fitfleet.cli.output import console, frame_table, print_json
+    from fitfleet.db import workers as worker_table
+
+    rows: list[dict[str, Any]] = []
+    if target.has_database():
+        with target.fleet().database.read() as c:
+            rows = worker_table.live(c)
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print("No worker is up. Start one with: fitfleet worker")
+    else:
+        import pandas as pd
+
+        names = ["service", "id", "queue", "device", "is_draining"]
+        console().print(frame_table(pd.DataFrame(rows)[names]))
+
+
+@command
+def drain(
+    target: Target, worker: Annotated[str, typer.Argument(help="As `fitfleet workers` names it.")]
+) -> None:
+    """End a worker from afar: its fits checkpoint and go back to the queue."""
+    from fitfleet.db import workers as worker_table
+    from fitfleet.errors import NotFoundError
+
+    database = target.fleet().database
+    with database.begin() as c:
+        count = worker_table.drain(c, worker)
+    if not count:
+        raise NotFoundError(f"{worker}: no such worker is up; see: fitfleet workers")
+    print(f"{worker} drains: {count} slots")
+
+
+@command
+def upgrade(target: Target) -> None:
+    """Create or upgrade the tables to this version of fitfleet."""
+    from fitfleet.cli.command import sqlite_file
+    from fitfleet.db.session import Database
+
+    settings = target.settings()
+    file = sqlite_file(settings.database_url)
+    if file is not None:
+        file.absolute().parent.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    database.upgrade()
+    print("the database is up to date")
+
+
+@command
+def doctor(target: Target, as_json: JsonOption = False) -> int:
+    """Check broker, database, storage, data root, devices, versions and clock."""
+    from rich.text import Text
+
+    from fitfleet.cli.output import console, print_json
+    from fitfleet.scheduler.doctor import examine
+
+    findings = examine(target.settings())
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        screen = console()
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            mark = Text("ok  ", "green") if finding.is_ok else Text("FAIL", "bold red")
+            screen.print(mark, f" {finding.name:{width}}  {finding.detail}", soft_wrap=True)
+            if not finding.is_ok:
+                screen.print(f"      {'':{width}}mend: {finding.mend}", soft_wrap=True)
+    return 0 if all(finding.is_ok for finding in findings) else UNREACHABLE
+
+
+@command
+def settings(target: Target, as_json: JsonOption = False) -> None:
+    """List all settings: name, value here, what it means."""
+    from rich.table import Table
+
+    from fitfleet.cli.output import console, print_json
+
+    here = target.settings()
+    rows = [(name, getattr(here, name), help) for name, _, help in here.table()]
+    if as_json:
+        print_json([{"name": n, "value": v, "help": h} for n, v, h in rows])
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("setting", "value", "meaning"):
+        table.add_column(name, overflow="fold")
+    for name, value, help in rows:
+        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        table.add_row(name, without_password(shown), help)
+    console().print(table)
+    print("Set them by FITFLEET_<NAME>, fitfleet.toml, or as arguments of ff.local and ff.connect.")
+
+
+def without_password(url: str) -> str:
+    """A URL that can be shown."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None or not parts.password:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+def version(as_json: JsonOption = False) -> None:
+    """Print the versions of fitfleet, Python and what a worker uses."""
+    from fitfleet.cli.output import print_json
+    from fitfleet.scheduler.doctor import versions
+
+    found = versions()
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        print(f"{name} {value or 'not installed'}")

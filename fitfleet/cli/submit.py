@@ -1,0 +1,101 @@
+"""`run` and `submit`: from a job file to jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.document import read_jobs
+from fitfleet.cli.exits import JOB_FAILED
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    from fitfleet.fleet import Fleet
+    from fitfleet.job import Job
+
+File = Annotated[Path, typer.Argument(help="YAML or JSON file of one or more jobs.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Run it again even if this very job is there already.")
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", help="Module whose custom layers, metrics and evaluators may run."),
+]
+
+
+@command
+def run(
+    target: Target,
+    file: File,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    trust: Trust = None,
+    again: Again = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Run the jobs of a file on this machine, wait, and print the comparison."""
+    from fitfleet.embedded import local
+
+    documents = read_jobs(file)
+    directory = target.directory or Path(".fitfleet")
+    with local(workers, directory, trusted_modules=trust or (), **target.given) as fleet:
+        jobs = fleet.submit_many(documents, again=again)
+        _tell_reuse(jobs)
+        fleet.wait(jobs, timeout_s=timeout)
+        _print_comparison(fleet, jobs, as_json)
+    return JOB_FAILED if any(job.status is not JobStatus.SUCCEEDED for job in jobs) else 0
+
+
+@command
+def submit(target: Target, file: File, again: Again = False, as_json: JsonOption = False) -> None:
+    """Queue the jobs of a file for a fleet that runs elsewhere, and print their numbers."""
+    from fitfleet.cli.output import print_json
+
+    documents = read_jobs(file)
+    fleet = target.fleet(create=True)
+    jobs = fleet.submit_many(documents, again=again)
+    if as_json:
+        print_json([_submitted(job) for job in jobs])
+        return
+    for job in jobs:
+        state = f"is there already ({job.status.value})" if job.is_reused else "queued"
+        print(f"job {job.id} {state}")
+
+
+def _submitted(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "experiment": job.experiment,
+        "status": job.status.value,
+        "is_reused": job.is_reused,
+    }
+
+
+def _tell_reuse(jobs: list[Job]) -> None:
+    reused = [str(job.id) for job in jobs if job.is_reused and job.status.is_terminal]
+    if reused:
+        say(f"{len(reused)} of {len(jobs)} jobs have ended already: {', '.join(reused)}")
+
+
+def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
+    from fitfleet.cli.output import console, frame_table, print_json
+    from fitfleet.cli.read import documents_of
+
+    if as_json:
+        print_json(documents_of(fleet, [job.id for job in jobs]))
+        return
+    screen = console()
+    for experiment in dict.fromkeys(job.experiment for job in jobs):
+        table = fleet.compare(experiment)
+        if len(table):
+            by = table.attrs.get("metric", "job")
+            screen.print(f"[bold]{experiment}[/], best {by} first")
+            screen.print(frame_table(table))
+    for job in jobs:
+        if job.error is not None:
+            say(f"job {job.id} failed: {job.error}")
+        elif job.status is not JobStatus.SUCCEEDED:
+            say(f"job {job.id} is {job.status.value}")

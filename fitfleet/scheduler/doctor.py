@@ -1,0 +1,165 @@
+"""Checking an installation: each finding says what was seen and, if it is wrong, how to mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+
+from fitfleet.db import lookup
+from fitfleet.db.session import Database
+from fitfleet.errors import BrokerError, DatabaseError
+from fitfleet.settings import Settings
+
+_CLOCK_S = 2.0
+_FREE_BYTES = 2**30
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "h5py", "celery", "sqlalchemy")
+
+# In a process of its own: TensorFlow is heavy and takes hold of GPUs.
+_DEVICES = (
+    "import json, tensorflow as tf;"
+    "print(json.dumps([tf.__version__, [d.name for d in tf.config.list_physical_devices()]]))"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor; `mend` is empty when all is well."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """All findings, also when the first ones are bad."""
+    checks: list[Callable[[Settings], list[Finding]]] = [
+        _broker,
+        _database,
+        _storage,
+        _data_root,
+        _devices,
+        _versions,
+    ]
+    return [finding for check in checks for finding in check(settings)]
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of fitfleet, Python and the packages that decide numbers; None: not installed."""
+    found: dict[str, str | None] = {"fitfleet": _version("fitfleet"), "python": python_version()}
+    found.update({name: _version(name) for name in _PACKAGES})
+    if found["tensorflow"] is None:
+        found["tensorflow"] = found["tensorflow-cpu"]
+    del found["tensorflow-cpu"]
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _broker(settings: Settings) -> list[Finding]:
+    from fitfleet.queue import celery_app, ping
+
+    try:
+        ping(celery_app(settings))
+    except BrokerError as error:
+        mend = "start Redis or Valkey, or set FITFLEET_BROKER_URL; ff.local starts its own"
+        return [Finding("broker", False, str(error), mend)]
+    return [Finding("broker", True, "answers")]
+
+
+def _database(settings: Settings) -> list[Finding]:
+    database = Database(settings.database_url)
+    try:
+        database.check_schema()
+        with database.read() as c:
+            ahead_s = lookup.now(c) - time.time()
+            slots, counts = lookup.count_live_slots(c), lookup.count_jobs(c)
+    except DatabaseError as error:
+        mend = "check FITFLEET_DATABASE_URL and that the server is up, then: fitfleet db upgrade"
+        return [Finding("database", False, str(error), mend)]
+    finally:
+        database.dispose()
+    jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
+    return [jobs, _workers(slots), _clock(ahead_s)]
+
+
+def _workers(slots: int) -> Finding:
+    detail = f"{slots} slots are up" if slots else "none is up; jobs wait until one is started"
+    return Finding("workers", True, detail)
+
+
+def _clock(ahead_s: float) -> Finding:
+    if abs(ahead_s) > _CLOCK_S:
+        detail = f"the database's clock differs from this machine's by {ahead_s:+.1f} s"
+        return Finding("clock", False, detail, "run NTP (chrony, systemd-timesyncd) on both")
+    return Finding("clock", True, f"differs from the database's by {abs(ahead_s):.2f} s")
+
+
+def _storage(settings: Settings) -> list[Finding]:
+    folder = Path(settings.storage).absolute()
+    mend = "make it writable for this user, or set FITFLEET_STORAGE"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"fitfleet")
+            file.flush()
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return [Finding("storage", False, f"{folder}: {error.strerror}", mend)]
+    detail = f"{folder}: writable, {free / 2**30:.1f} GiB free"
+    if free < _FREE_BYTES:
+        return [Finding("storage", False, detail, "free some space: a full disk fails jobs")]
+    return [Finding("storage", True, detail)]
+
+
+def _data_root(settings: Settings) -> list[Finding]:
+    folder = Path(settings.data_root).absolute()
+    if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+        return [Finding("data root", True, str(folder))]
+    mend = "set FITFLEET_DATA_ROOT to the folder that dataset paths start from"
+    return [Finding("data root", False, f"{folder} is not a readable folder", mend)]
+
+
+def _devices(_: Settings) -> list[Finding]:
+    if _version("tensorflow") is None and _version("tensorflow-cpu") is None:
+        detail = "TensorFlow is not installed; this machine can submit but not fit"
+        return [Finding("devices", True, detail)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    mend = "reinstall it: pip install 'fitfleet[worker]' (or fitfleet[gpu])"
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", _DEVICES],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    except subprocess.TimeoutExpired:
+        return [Finding("devices", False, "TensorFlow did not start within 120 s", mend)]
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        return [Finding("devices", False, f"TensorFlow cannot be imported: {last}", mend)]
+    version, devices = json.loads(child.stdout.strip().splitlines()[-1])
+    names = ", ".join(name.removeprefix("/physical_device:") for name in devices)
+    return [Finding("devices", True, f"TensorFlow {version}: {names}")]
+
+
+def _versions(_: Settings) -> list[Finding]:
+    found = {name: version for name, version in versions().items() if version}
+    return [Finding("versions", True, ", ".join(f"{n} {v}" for n, v in found.items()))]
