@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from fitfleet.db.session import read_clock
 from fitfleet.db.tables import (
     attempts,
     events,
@@ -17,11 +18,14 @@ from fitfleet.db.tables import (
     jobs,
     metrics,
     scores,
+    workers,
 )
 from fitfleet.states import JobStatus
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 _CHUNK = 5_000
+# A slot that has not been heard of for so long is taken for gone.
+_SILENT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -254,6 +258,14 @@ def count_jobs(c: Connection) -> dict[JobStatus, int]:
 def paused_experiments(c: Connection) -> set[str]:
     """Names of the experiments that are paused."""
     return set(c.scalars(select(experiments.c.name).where(experiments.c.is_paused)))
+
+
+def count_live_slots(c: Connection) -> int:
+    """The number of worker slots that are up and take jobs."""
+    alive = workers.c.heartbeat_at > read_clock(c) - _SILENT_S
+    query = select(func.count()).select_from(workers)
+    query = query.where(alive, workers.c.ended_at.is_(None), workers.c.is_draining.is_(False))
+    return int(c.execute(query).scalar_one())
 
 
 def _chunks(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:

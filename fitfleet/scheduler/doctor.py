@@ -16,7 +16,7 @@ from pathlib import Path
 from platform import python_version
 
 from fitfleet.db import lookup
-from fitfleet.db.session import Database
+from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.settings import Settings
 
@@ -87,7 +87,7 @@ def _database(settings: Settings) -> list[Finding]:
     try:
         database.check_schema()
         with database.read() as c:
-            ahead_s = lookup.now(c) - time.time()
+            ahead_s = read_clock(c) - time.time()
             slots, counts = lookup.count_live_slots(c), lookup.count_jobs(c)
     except DatabaseError as error:
         mend = "check FITFLEET_DATABASE_URL and that the server is up, then: fitfleet db upgrade"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.db import lookup
-from fitfleet.db.session import Database
+from fitfleet.db.session import Database, read_clock
 from fitfleet.states import JobStatus
 
 
@@ -53,7 +53,7 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
         ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
         starts = lookup.attempt_starts(c, ids)
         points = lookup.last_points(c, ids)
-        now = lookup.now(c)
+        now = read_clock(c)
         slots = lookup.count_live_slots(c)
         paused = lookup.paused_experiments(c)
     last: dict[int, dict[str, float | None]] = {}

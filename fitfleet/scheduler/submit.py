@@ -64,6 +64,7 @@ class Submission:
             content_hash=content_hash(spec, fingerprint),
             group_hash=group_hash(spec, fingerprint),
             fuse_key=fuse_key(spec, fingerprint, options),
+            fingerprint=fingerprint,
             spec=spec,
             options=options,
             queue=options.queue or self._settings.queue,
