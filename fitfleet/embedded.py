@@ -16,7 +16,7 @@ from fitfleet.errors import MissingExtraError, SettingsError, StorageError
 from fitfleet.fleet import Fleet
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.services import Services
-from fitfleet.settings import Settings
+from fitfleet.settings import Settings, directory_settings
 
 
 class LocalFleet(Fleet):
@@ -104,17 +104,6 @@ def local(
         services.stop(0.0)
         broker.release()
         raise
-
-
-def directory_settings(directory: Path) -> dict[str, Any]:
-    """The settings that put everything of a fleet under one folder."""
-    folder = directory.absolute()
-    return {
-        "database_url": f"sqlite:///{folder / 'fleet.db'}",
-        "storage": str(folder / "storage"),
-        "logs": str(folder / "logs"),
-        "cache": str(folder / "cache"),
-    }
 
 
 def _settings(directory: Path, modules: tuple[str, ...], given: dict[str, Any]) -> Settings:

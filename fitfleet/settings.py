@@ -115,6 +115,17 @@ class Settings:
         return [(f.name, f.default, f.metadata["help"]) for f in dataclasses.fields(cls)]
 
 
+def directory_settings(directory: Path) -> dict[str, Any]:
+    """The settings that put everything of an embedded fleet under one folder."""
+    folder = directory.absolute()
+    return {
+        "database_url": f"sqlite:///{folder / 'fleet.db'}",
+        "storage": str(folder / "storage"),
+        "logs": str(folder / "logs"),
+        "cache": str(folder / "cache"),
+    }
+
+
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"

@@ -14,7 +14,7 @@ import typer
 
 from fitfleet.cli.exits import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError
-from fitfleet.settings import Settings
+from fitfleet.settings import Settings, directory_settings
 
 if TYPE_CHECKING:
     from fitfleet.fleet import Fleet
@@ -60,8 +60,6 @@ class Target:
 
     def settings(self) -> Settings:
         """Options before the directory's places, before FITFLEET_*, file and defaults."""
-        from fitfleet.embedded import directory_settings
-
         places = {} if self.directory is None else directory_settings(self.directory)
         return Settings.load({**places, **self.given})
 

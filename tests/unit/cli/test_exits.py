@@ -1,0 +1,87 @@
+"""Exit codes and the options that say which fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fitfleet import errors
+from fitfleet.cli.command import Target, sqlite_file
+from fitfleet.cli.exits import exit_code
+from fitfleet.cli.main import app
+from fitfleet.cli.service import without_password
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.JobFailedError("x"), 1),
+        (errors.WaitTimeoutError("x"), 1),
+        (errors.SpecError("model", "x"), 2),
+        (errors.DatasetError("x"), 2),
+        (errors.NotFoundError("x"), 2),
+        (errors.StateError("x"), 2),
+        (errors.StorageError("x"), 2),
+        (errors.MissingExtraError("tensorflow", "worker"), 2),
+        (errors.DatabaseError("x"), 3),
+        (errors.BrokerError("x"), 3),
+    ],
+)
+def test_every_error_has_its_code(error: errors.FitfleetError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_a_directory_gives_all_places_and_an_option_wins(tmp_path: Path) -> None:
+    settings = Target(tmp_path, {"storage": "/else", "database_url": None}).settings()
+    assert settings.database_url == f"sqlite:///{tmp_path}/fleet.db"
+    assert settings.storage == "/else"
+    assert settings.logs == str(tmp_path / "logs")
+
+
+def test_only_sqlite_urls_have_a_file() -> None:
+    assert sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
+    assert sqlite_file("postgresql://u:p@h/d") is None
+
+
+def test_every_command_has_help_and_fleet_options() -> None:
+    runner = CliRunner()
+    listed = runner.invoke(app, ["--help"])
+    assert listed.exit_code == 0
+    for name in ("run", "submit", "ps", "show", "watch", "logs", "compare", "export", "doctor"):
+        found = runner.invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+        assert found.exit_code == 0
+        assert "--database-url" in found.output
+
+
+def test_an_unknown_option_is_bad_input() -> None:
+    assert CliRunner().invoke(app, ["ps", "--nonsense"]).exit_code == 2
+
+
+def test_a_setting_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "fitfleet.toml").write_text("lease = 3")
+    config = {"FITFLEET_CONFIG": str(tmp_path / "fitfleet.toml")}
+    found = CliRunner().invoke(app, ["settings"], env=config)
+    assert found.exit_code == 2
+    assert found.stderr == "error: lease: no such setting; did you mean lease_s?\n"
+
+
+def test_passwords_are_not_printed() -> None:
+    assert without_password("redis://u:secret@host:1/0") == "redis://u:***@host:1/0"
+    assert without_password("redis://host:1/0") == "redis://host:1/0"
+
+
+def test_where_there_is_no_fleet_lists_are_empty_and_the_rest_says_so(tmp_path: Path) -> None:
+    runner = CliRunner()
+    place = ["--directory", str(tmp_path)]
+    listed = runner.invoke(app, ["ps", *place])
+    assert (listed.exit_code, listed.stdout.splitlines()) == (
+        0,
+        ["There is no fleet here yet. Start one with: fitfleet run job.yaml"],
+    )
+    assert runner.invoke(app, ["ps", "--json", *place]).stdout == "[]\n"
+    shown = runner.invoke(app, ["show", "1", *place])
+    assert shown.exit_code == 3
+    assert "there is no fleet in" in shown.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,46 @@
+"""What `import fitfleet` costs and offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fitfleet
+
+_HEAVY = ["tensorflow", "keras", "pandas", "celery", "sqlalchemy", "h5py", "rich", "typer"]
+
+
+def test_every_public_name_is_there() -> None:
+    for name in fitfleet.__all__:
+        assert getattr(fitfleet, name) is not None
+    assert set(fitfleet.__all__) <= set(dir(fitfleet))
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'sweeep'"):
+        _ = fitfleet.sweeep
+
+
+def test_the_import_is_quick_and_loads_nothing_heavy() -> None:
+    code = f"import sys, fitfleet; print([m for m in {_HEAVY} if m in sys.modules])"
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        seconds.append(time.monotonic() - began)
+        assert found.stdout.strip() == "[]", found.stdout + found.stderr
+    assert min(seconds) < 0.5
+
+
+def test_a_client_that_connects_and_compares_loads_no_tensorflow() -> None:
+    code = (
+        "import sys, fitfleet as ff;"
+        "ff.connect, ff.local, ff.Job, ff.Sequential, ff.layers.LSTM(3), ff.choice, ff.Dataset;"
+        "import fitfleet.cli.main, fitfleet.queue;"
+        "print([m for m in ['tensorflow', 'keras', 'celery.worker', 'pandas'] if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stdout + found.stderr
