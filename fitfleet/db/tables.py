@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -91,6 +92,7 @@ jobs = Table(
     Column("fuse_key", String(64)),  # NULL: never trained together with others
     Column("rerun", Integer, nullable=False, default=0),  # again=True counts up
     Column("adopted_from", ForeignKey("jobs.id")),  # results taken over from another experiment
+    Column("fingerprint", String(64)),  # of the dataset; NULL: it was not visible at submit
     Column("params", Text, nullable=False, default="{}"),  # JSON object, what the user varies
     Column("seed", BigId, nullable=False),
     Column("fold", Integer),  # NULL: no cross-validation
@@ -131,7 +133,10 @@ jobs = Table(
     Column("engine", String(16)),  # fit, reuse, loop, fused
     Column("engine_reason", Text),
     UniqueConstraint("experiment_id", "content_hash", "rerun"),
-    Index("ix_jobs_waiting", "status", "queue", "priority", "id"),
+    # What the dispatcher asks: the first waiting jobs of one experiment.
+    Index(
+        "ix_jobs_waiting", "status", "queue", "experiment_id", text("priority DESC"), "id"
+    ),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_group", "experiment_id", "group_hash"),
     Index("ix_jobs_fuse", "fuse_key", "status"),
@@ -188,7 +193,7 @@ scores = Table(
 )
 
 workers = Table(
-    "workers",
+    "worker_slots",  # the view over it is `workers`
     metadata,
     Column("id", String(128), primary_key=True),  # host:pid:slot of the service
     Column("service", String(128), nullable=False, index=True),  # the Celery node name
@@ -205,7 +210,7 @@ workers = Table(
 )
 
 events = Table(
-    "events",
+    "job_events",  # the view over it is `events`
     metadata,
     Column("id", BigId, primary_key=True),
     Column("at", Double, nullable=False),
@@ -214,4 +219,12 @@ events = Table(
     Column("attempt", Integer),
     Column("worker", String(128)),
     Column("detail", Text),
+)
+
+# Student's t at 97.5 %, for the intervals of view `groups`; filled by the first migration.
+t_quantiles = Table(
+    "t_quantiles",
+    metadata,
+    Column("df", Integer, primary_key=True, autoincrement=False),
+    Column("t975", Double, nullable=False),
 )

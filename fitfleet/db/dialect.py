@@ -1,0 +1,26 @@
+"""The few statements whose SQL differs between SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def _insert(c: Connection, table: Table) -> Any:
+    return postgresql.insert(table) if c.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_ignoring(c: Connection, table: Table) -> Any:
+    """INSERT that leaves out rows which a UNIQUE constraint refuses."""
+    return _insert(c, table).on_conflict_do_nothing()
+
+
+def upsert(c: Connection, table: Table, changed: list[str]) -> Any:
+    """INSERT that overwrites the `changed` columns of a row with the same primary key."""
+    statement = _insert(c, table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={name: statement.excluded[name] for name in changed},
+    )

@@ -1,0 +1,75 @@
+"""Experiments: the names jobs are gathered under, and what is allowed to run of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select, update
+
+from fitfleet.db import events
+from fitfleet.db.dialect import insert_ignoring
+from fitfleet.db.session import read_clock
+from fitfleet.db.tables import experiments, jobs
+from fitfleet.errors import NotFoundError
+from fitfleet.states import JobStatus, Request
+
+
+def experiment_ids(c: Connection, names: Iterable[str]) -> dict[str, int]:
+    """The number of each experiment; those that do not exist yet are made."""
+    wanted = sorted(set(names))
+    found = _find(c, wanted)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        at = read_clock(c)
+        rows = [{"name": name, "created_at": at} for name in missing]
+        c.execute(insert_ignoring(c, experiments), rows)
+        found |= _find(c, missing)
+    return found
+
+
+def _find(c: Connection, names: list[str]) -> dict[str, int]:
+    query = select(experiments.c.name, experiments.c.id).where(experiments.c.name.in_(names))
+    return {row.name: row.id for row in c.execute(query)}
+
+
+def pause(c: Connection, name: str) -> None:
+    """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
+    experiment_id = _set_paused(c, name, True)
+    mine = jobs.c.experiment_id == experiment_id
+    c.execute(
+        update(jobs)
+        .where(mine, jobs.c.status == JobStatus.DISPATCHED)
+        .values(status=JobStatus.QUEUED)
+    )
+    c.execute(
+        update(jobs)
+        .where(mine, jobs.c.status == JobStatus.RUNNING, jobs.c.request.is_(None))
+        .values(request=Request.RELEASE)
+    )
+    events.add(c, "paused", detail=name)
+
+
+def resume(c: Connection, name: str) -> None:
+    """Go on with a paused experiment."""
+    _set_paused(c, name, False)
+    events.add(c, "resumed", detail=name)
+
+
+def limit_running(c: Connection, name: str, max_running: int | None) -> None:
+    """Bound the jobs of the experiment that run at once; None: no bound."""
+    experiment_id = experiment_ids(c, [name])[name]
+    c.execute(
+        update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(max_running=max_running)
+    )
+
+
+def _set_paused(c: Connection, name: str, is_paused: bool) -> int:
+    found = _find(c, [name])
+    if name not in found:
+        raise NotFoundError(f"there is no experiment {name!r}; `fitfleet ps` lists those there")
+    c.execute(
+        update(experiments).where(experiments.c.id == found[name]).values(is_paused=is_paused)
+    )
+    return found[name]

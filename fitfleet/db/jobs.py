@@ -1,0 +1,247 @@
+"""Jobs as users and the scheduler write them: insert, cancel, retry, extend, request.
+
+What a worker does with a job it holds is in db/leases, what the dispatcher does in db/placing.
+Every change of a status is a conditional UPDATE; a function returns whether it won.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select, update
+
+from fitfleet.db import events
+from fitfleet.db.dialect import insert_ignoring
+from fitfleet.db.experiments import experiment_ids
+from fitfleet.db.session import now
+from fitfleet.db.tables import job_specs, jobs
+from fitfleet.errors import NotFoundError, StateError
+from fitfleet.settings import Settings
+from fitfleet.spec.identity import content_hash, group_hash
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.states import JobStatus, Request
+
+_CHUNK = 1_000
+_WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A checked job that is to be inserted."""
+
+    experiment: str
+    content_hash: str
+    group_hash: str
+    fuse_key: str | None
+    fingerprint: str | None
+    spec: JobSpec
+    options: JobOptions
+    queue: str
+    again: bool
+    parameters: int | None
+    settings: Settings
+    sweep_id: int | None = None
+
+
+def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
+    """(job id, is new) of each row, in order. A job whose content is there already is that job.
+
+    Safe under concurrency: the UNIQUE constraint decides who inserts, the other finds the row.
+    """
+    ids = experiment_ids(c, {row.experiment for row in rows})
+    at = c.execute(select(now(c))).scalar_one()
+    identities = _identities(c, rows, ids)
+    firsts = dict(zip(reversed(identities), reversed(rows), strict=True))
+    fresh: dict[tuple[int, str, int], int] = {}
+    statement = insert_ignoring(c, jobs).returning(
+        jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun
+    )
+    wanted = list(firsts.items())
+    for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
+        found = c.execute(statement, [_values(row, key, at) for key, row in chunk])
+        fresh.update({(r.experiment_id, r.content_hash, r.rerun): r.id for r in found})
+    specs = [_documents(fresh[key], row) for key, row in wanted if key in fresh]
+    if specs:
+        c.execute(job_specs.insert(), specs)
+    known = fresh | _existing(c, [key for key, _ in wanted if key not in fresh])
+    seen: set[int] = set()
+    result = []
+    for key in identities:
+        job_id = known[key]
+        result.append((job_id, key in fresh and job_id not in seen))
+        seen.add(job_id)
+    return result
+
+
+def _identities(
+    c: Connection, rows: Sequence[NewJob], ids: dict[str, int]
+) -> list[tuple[int, str, int]]:
+    found = []
+    reruns: dict[tuple[int, str], int] = {}
+    for row in rows:
+        key = (ids[row.experiment], row.content_hash)
+        if row.again:
+            if key not in reruns:
+                query = select(sa.func.max(jobs.c.rerun)).where(
+                    jobs.c.experiment_id == key[0], jobs.c.content_hash == key[1]
+                )
+                newest = c.execute(query).scalar()
+                reruns[key] = -1 if newest is None else newest
+            reruns[key] += 1
+        found.append((*key, reruns.get(key, 0) if row.again else 0))
+    return found
+
+
+def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]:
+    limit = row.options.max_failures
+    fold = row.spec.dataset.fold
+    return {
+        "experiment_id": key[0],
+        "content_hash": key[1],
+        "rerun": key[2],
+        "group_hash": row.group_hash,
+        "fuse_key": row.fuse_key,
+        "fingerprint": row.fingerprint,
+        "sweep_id": row.sweep_id,
+        "params": json.dumps(row.options.params, sort_keys=True),
+        "seed": row.spec.seed,
+        "fold": fold["index"] if fold else None,
+        "queue": row.queue,
+        "priority": row.options.priority,
+        "status": JobStatus.QUEUED,
+        "submitted_at": at,
+        "epochs": row.spec.epochs,
+        "max_failures": row.settings.max_failures if limit is None else limit,
+        "timeout_s": row.options.timeout_s,
+        "stall_timeout_s": row.options.stall_timeout_s,
+        "parameters": row.parameters,
+    }
+
+
+def _documents(job_id: int, row: NewJob) -> dict[str, Any]:
+    options = json.dumps(row.options.model_dump(mode="json"), sort_keys=True)
+    return {"job_id": job_id, "spec": row.spec.canonical(), "options": options}
+
+
+def _existing(
+    c: Connection, keys: Sequence[tuple[int, str, int]]
+) -> dict[tuple[int, str, int], int]:
+    found = {}
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        query = select(jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun).where(
+            jobs.c.content_hash.in_({key[1] for key in chunk})
+        )
+        for row in c.execute(query):
+            found[(row.experiment_id, row.content_hash, row.rerun)] = row.id
+    return found
+
+
+def cancel(c: Connection, job_id: int) -> JobStatus:
+    """Cancel a waiting job at once, ask a running one to end; its status afterwards.
+
+    A job that has ended stays as it is. NotFoundError if there is none.
+    """
+    won = c.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status.in_(_WAITING))
+        .values(status=JobStatus.CANCELLED, finished_at=now(c), request=None)
+    ).rowcount
+    if won:
+        events.add(c, "cancelled", job_id, detail="while it waited")
+        return JobStatus.CANCELLED
+    request(c, job_id, Request.CANCEL)
+    return _status(c, job_id)
+
+
+def request(c: Connection, job_id: int, wish: Request) -> bool:
+    """Ask the worker of a running job for something; it acts at its next heartbeat."""
+    won = c.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING)
+        .values(request=wish)
+    ).rowcount
+    return bool(won)
+
+
+def retry(c: Connection, job_id: int) -> bool:
+    """Queue a failed, cancelled or pruned job again, from its checkpoint; False in other states."""
+    ended = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED)
+    won = c.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status.in_(ended))
+        .values(**_requeued(), failures=0, memory_step=0)
+    ).rowcount
+    if won:
+        events.add(c, "retried", job_id)
+        return True
+    _status(c, job_id)
+    return False
+
+
+def extend(c: Connection, job_id: int, epochs: int) -> bool:
+    """Give a succeeded job more epochs: it goes on from its end, as if asked for at first.
+
+    Its content becomes that of the longer fit. False if the job has not succeeded or is as long
+    already; StateError if the experiment has another job of that content.
+    """
+    query = (
+        select(jobs, job_specs.c.spec)
+        .join(job_specs, job_specs.c.job_id == jobs.c.id)
+        .where(jobs.c.id == job_id)
+    )
+    row = c.execute(query).first()
+    if row is None:
+        raise NotFoundError(f"there is no job {job_id}")
+    if row.status != JobStatus.SUCCEEDED or epochs <= row.epochs:
+        return False
+    spec = JobSpec.from_canonical(row.spec).model_copy(update={"epochs": epochs})
+    content = content_hash(spec, row.fingerprint)
+    other = _existing(c, [(row.experiment_id, content, row.rerun)])
+    if other:
+        raise StateError(
+            f"job {next(iter(other.values()))} is this job with {epochs} epochs already; use that"
+        )
+    won = c.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SUCCEEDED)
+        .values(
+            **_requeued(),
+            epochs=epochs,
+            content_hash=content,
+            group_hash=group_hash(spec, row.fingerprint),
+            failures=0,
+            # The weights that won are the checkpoint of the longer fit.
+            checkpoint_path=jobs.c.artifact_path,
+            checkpoint_epoch=jobs.c.epoch,
+        )
+    ).rowcount
+    if won:
+        c.execute(
+            update(job_specs).where(job_specs.c.job_id == job_id).values(spec=spec.canonical())
+        )
+        events.add(c, "extended", job_id, detail=f"from {row.epochs} to {epochs} epochs")
+    return bool(won)
+
+
+def _requeued() -> dict[str, Any]:
+    return {
+        "status": JobStatus.QUEUED,
+        "not_before": 0.0,
+        "finished_at": None,
+        "request": None,
+        "failure_class": None,
+        "failure_message": None,
+        "failure_traceback": None,
+    }
+
+
+def _status(c: Connection, job_id: int) -> JobStatus:
+    found = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
+    if found is None:
+        raise NotFoundError(f"there is no job {job_id}")
+    return JobStatus(found)

@@ -1,0 +1,198 @@
+"""What the scheduler writes: which waiting jobs go to the broker, and which come back from the dead.
+
+Cost does not grow with the backlog: every query walks an index to the rows it returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select, update
+
+from fitfleet.db import leases
+from fitfleet.db.leases import Claim
+from fitfleet.db.session import now
+from fitfleet.db.tables import experiments, jobs, workers
+from fitfleet.states import FailureClass, JobStatus
+
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class QueueLoad:
+    """A queue as the dispatcher sees it."""
+
+    queue: str
+    slots: int  # of live workers that are not draining
+    running: int
+    dispatched: int
+
+    @property
+    def free(self) -> int:
+        """Slots with nothing to do."""
+        return max(0, self.slots - self.running)
+
+
+def has_waiting(c: Connection) -> bool:
+    """Whether any job is QUEUED. The one query of an idle scheduler."""
+    return c.execute(select(jobs.c.id).where(jobs.c.status == JobStatus.QUEUED).limit(1)).first() is not None
+
+
+def loads(c: Connection, alive_s: float) -> list[QueueLoad]:
+    """Every queue that has a live worker, one seen within `alive_s` seconds."""
+    live = (
+        select(workers.c.queue, sa.func.count().label("slots"))
+        .where(
+            workers.c.ended_at.is_(None),
+            workers.c.is_draining.is_(False),
+            workers.c.heartbeat_at > now(c) - alive_s,
+        )
+        .group_by(workers.c.queue)
+    )
+    slots = {row.queue: row.slots for row in c.execute(live)}
+    if not slots:
+        return []
+    # A cohort fills one slot however many jobs it holds: count owners, not jobs.
+    owners = (
+        select(jobs.c.queue, sa.func.count(sa.distinct(jobs.c.owner)))
+        .where(jobs.c.status == JobStatus.RUNNING)
+        .group_by(jobs.c.queue)
+    )
+    running = {queue: count for queue, count in c.execute(owners)}
+    waiting = (
+        select(jobs.c.queue, sa.func.count())
+        .where(jobs.c.status == JobStatus.DISPATCHED)
+        .group_by(jobs.c.queue)
+    )
+    dispatched = {queue: count for queue, count in c.execute(waiting)}
+    return [
+        QueueLoad(queue, count, running.get(queue, 0), dispatched.get(queue, 0))
+        for queue, count in slots.items()
+    ]
+
+
+def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
+    """Move up to `limit` jobs of a queue to DISPATCHED; (job id, dispatch_seq) in order.
+
+    By priority, then the experiment with the fewest jobs under way, then age; never above an
+    experiment's max_running, never of a paused one. The messages are the caller's to publish,
+    after the commit.
+    """
+    if limit <= 0:
+        return []
+    chosen = _choose(c, queue, limit)
+    if not chosen:
+        return []
+    statement = (
+        update(jobs)
+        .where(jobs.c.id.in_(chosen), jobs.c.status == JobStatus.QUEUED)
+        .values(
+            status=JobStatus.DISPATCHED,
+            dispatch_seq=jobs.c.dispatch_seq + 1,
+            dispatched_at=now(c),
+        )
+        .returning(jobs.c.id, jobs.c.dispatch_seq)
+    )
+    won = {row.id: row.dispatch_seq for row in c.execute(statement)}
+    return [(job_id, won[job_id]) for job_id in chosen if job_id in won]
+
+
+@dataclass
+class _Line:
+    """The waiting jobs of one experiment, best first, as (priority, id)."""
+
+    heads: list[tuple[int, int]]
+    under_way: int
+    most: int | None
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.heads) and (self.most is None or self.under_way < self.most)
+
+
+def _choose(c: Connection, queue: str, limit: int) -> list[int]:
+    lines = _lines(c, queue, limit)
+    chosen: list[int] = []
+    while len(chosen) < limit:
+        open_lines = [line for line in lines if line.is_open]
+        if not open_lines:
+            break
+        line = min(open_lines, key=lambda one: (-one.heads[0][0], one.under_way, one.heads[0][1]))
+        chosen.append(line.heads.pop(0)[1])
+        line.under_way += 1
+    return chosen
+
+
+def _lines(c: Connection, queue: str, limit: int) -> list[_Line]:
+    waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
+    busy = dict(
+        c.execute(
+            select(jobs.c.experiment_id, sa.func.count())
+            .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
+            .group_by(jobs.c.experiment_id)
+        ).all()  # type: ignore[arg-type]
+    )
+    open_experiments = select(experiments.c.id, experiments.c.max_running).where(
+        experiments.c.is_paused.is_(False),
+        sa.exists().where(waiting, jobs.c.experiment_id == experiments.c.id),
+    )
+    lines = []
+    for row in c.execute(open_experiments).all():
+        query = (
+            select(jobs.c.priority, jobs.c.id)
+            .where(waiting, jobs.c.experiment_id == row.id, jobs.c.not_before <= now(c))
+            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        if c.dialect.name == "postgresql":
+            query = query.with_for_update(skip_locked=True)
+        heads = [(head.priority, head.id) for head in c.execute(query)]
+        lines.append(_Line(heads, busy.get(row.id, 0), row.max_running))
+    return lines
+
+
+def reap(c: Connection, backoff_s: float) -> list[int]:
+    """Take back running jobs whose lease has expired: counted as `lost`. Their ids."""
+    query = (
+        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
+        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now(c))
+        .limit(_BATCH)
+    )
+    if c.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    lost = []
+    for row in c.execute(query).all():
+        claim = _dead_claim(row.id, row.attempt, row.owner)
+        message = f"worker {row.owner} has not been heard of; its lease expired"
+        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
+            lost.append(row.id)
+    return lost
+
+
+def _dead_claim(job_id: int, attempt: int, worker: str) -> Claim:
+    return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
+
+
+def redispatch(c: Connection, queue: str, older_s: float) -> list[int]:
+    """Give jobs whose messages were lost back to the queue; an old message then claims nothing.
+
+    The caller knows that the broker holds no message for them (docs/decisions/0001).
+    """
+    statement = (
+        update(jobs)
+        .where(
+            jobs.c.status == JobStatus.DISPATCHED,
+            jobs.c.queue == queue,
+            jobs.c.dispatched_at < now(c) - older_s,
+        )
+        .values(status=JobStatus.QUEUED)
+        .returning(jobs.c.id)
+    )
+    return list(c.scalars(statement))
+
+
+def dispatched_queues(c: Connection) -> list[str]:
+    """Queues with DISPATCHED jobs."""
+    query = select(jobs.c.queue).where(jobs.c.status == JobStatus.DISPATCHED).distinct()
+    return list(c.scalars(query))

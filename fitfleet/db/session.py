@@ -1,0 +1,192 @@
+"""The database: one transaction at a time, on SQLite and PostgreSQL through one code path."""
+
+from __future__ import annotations
+
+import importlib.resources
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
+
+_BUSY_TIMEOUT_S = 30.0
+
+
+class Database:
+    """A SQL database with fitfleet's tables. Safe to share between threads, not over a fork."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = sa.engine.make_url(url)
+        except ArgumentError:
+            raise SettingsError(
+                "database_url: not a SQLAlchemy URL, such as sqlite:///fleet.db or"
+                " postgresql://user:password@host/fitfleet"
+            ) from None
+        if self.url.drivername in ("postgresql", "postgres"):
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
+            raise SettingsError(
+                f"database_url: {self.url.get_backend_name()} is not supported; use sqlite or"
+                " postgresql"
+            )
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        try:
+            if not self.is_sqlite:
+                return sa.create_engine(
+                    self.url, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+                )
+            self._make_folder()
+            engine = sa.create_engine(
+                self.url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+            )
+        except NoSuchModuleError:
+            raise SettingsError(f"database_url: unknown driver {self.url.drivername}") from None
+        except ModuleNotFoundError:
+            raise MissingExtraError("psycopg", "postgres") from None
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+
+    def _make_folder(self) -> None:
+        if self.url.database and self.url.database != ":memory:":
+            folder = Path(self.url.database).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseError(
+                    f"{folder}: the database's folder cannot be made ({error.strerror});"
+                    " choose another database_url"
+                ) from None
+
+    @property
+    def place(self) -> str:
+        """The URL without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: commits at the end, rolls back on an error.
+
+        Raises DatabaseError when the database is away or refuses.
+        """
+        with self._translated(), self.engine.connect() as c:
+            if self.is_sqlite:
+                # A deferred transaction that turns into a writer can fail at once with "locked";
+                # an immediate one waits its turn.
+                c.exec_driver_sql("BEGIN IMMEDIATE")
+            yield c
+            c.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._translated(), self.engine.connect() as c:
+            if self.is_sqlite:
+                c.exec_driver_sql("BEGIN")
+            yield c
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolTimeoutError) as error:
+            cause = getattr(error, "orig", None) or error
+            reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+            raise DatabaseError(
+                f"the database {self.place} answers: {reason}; see `fitfleet doctor`"
+            ) from error
+
+    def upgrade(self) -> None:
+        """Create the tables and views, or bring those of an older version up to date.
+
+        Several processes may do so at once: one does it, the others wait.
+        """
+        from alembic import command
+
+        for attempt in range(50):
+            try:
+                with self._translated(), self.engine.connect() as c:
+                    self._lock_schema(c)
+                    command.upgrade(_alembic(c), "head")
+                    c.commit()
+                return
+            except DatabaseError as error:
+                if attempt == 49 or "locked" not in str(error):
+                    raise
+                time.sleep(0.1)
+
+    def _lock_schema(self, c: Connection) -> None:
+        if self.is_sqlite:
+            c.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            c.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
+
+    def check_schema(self) -> None:
+        """Raises DatabaseError unless the tables are those of this version of fitfleet."""
+        found, wanted = self.schema_version(), newest_version()
+        if found != wanted:
+            state = f"is at schema {found}" if found else "has no tables of fitfleet"
+            raise DatabaseError(
+                f"the database {self.place} {state}, this fitfleet needs {wanted};"
+                " run: fitfleet db upgrade"
+            )
+
+    def schema_version(self) -> str | None:
+        """The Alembic revision of the database; None before the first upgrade."""
+        from alembic.migration import MigrationContext
+
+        with self.read() as c:
+            return MigrationContext.configure(c).get_current_revision()
+
+    def dispose(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to send
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT_S * 1000)}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def now(c: Connection) -> sa.ColumnElement[float]:
+    """SQL for the database's own clock: seconds since 1970."""
+    if c.dialect.name == "sqlite":
+        return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double())
+    return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Double())
+
+
+def read_clock(c: Connection) -> float:
+    """The database's time, in seconds since 1970."""
+    return float(c.execute(sa.select(now(c))).scalar_one())
+
+
+def _alembic(c: Connection | None = None) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    folder = importlib.resources.files("fitfleet.db") / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = c
+    return config
+
+
+def newest_version() -> str:
+    """The Alembic revision this version of fitfleet works with."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_alembic()).get_current_head())

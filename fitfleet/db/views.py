@@ -1,0 +1,194 @@
+"""The views: a public contract for SQL, pandas, psql, DuckDB and BI tools.
+
+COLUMNS is the contract, column by column; docs/reference/sql.md shows it and tests hold it. The
+views answer the same on SQLite and PostgreSQL. Times are ISO-8601 text in UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+# view -> [(column, meaning)]
+COLUMNS: dict[str, list[tuple[str, str]]] = {
+    "runs": [
+        ("job_id", "number of the job"),
+        ("experiment", "its experiment"),
+        ("status", "QUEUED, DISPATCHED, RUNNING, SUCCEEDED, FAILED, CANCELLED or PRUNED"),
+        ("params", "JSON object of what the user varies"),
+        ("seed", "seed of weights, order and dropout"),
+        ("fold", "index of the cross-validation fold; NULL without folds"),
+        ("group_hash", "equal for jobs that differ in seed and fold only"),
+        ("queue", "resource class"),
+        ("priority", "larger goes first"),
+        ("epochs", "epochs asked for"),
+        ("epoch", "epochs done"),
+        ("attempts", "how often it was started"),
+        ("failures", "how many attempts failed"),
+        ("seconds", "time spent in attempts, without lost ones"),
+        ("submitted_at", "time of submission"),
+        ("started_at", "start of the first attempt"),
+        ("finished_at", "end; NULL while it has not ended"),
+        ("worker", "slot that runs it, or ran its last attempt"),
+        ("engine", "fit, reuse, loop or fused"),
+        ("engine_reason", "why that way"),
+        ("failure_class", "user, nan, timeout, memory, lost, stalled, storage or internal"),
+        ("failure_message", "one sentence"),
+        ("parameters", "number of weights of the model"),
+        ("loss", "training loss of the last epoch"),
+        ("val_loss", "validation loss of the last epoch"),
+        ("best_val_loss", "smallest validation loss of all epochs"),
+        ("test_loss", "loss on the test arrays"),
+        ("checkpoint_path", "newest checkpoint, relative to the storage"),
+        ("artifact_path", "weights file that won, relative to the storage"),
+        ("artifact_bytes", "its size"),
+    ],
+    "curves": [
+        ("job_id", "number of the job"),
+        ("experiment", "its experiment"),
+        ("epoch", "1 is the first"),
+        ("metric", "Keras's name without val_"),
+        ("phase", "train or val"),
+        ("value", "value at the end of the epoch; NULL is NaN"),
+    ],
+    "groups": [
+        ("experiment", "the experiment"),
+        ("group_hash", "one configuration: jobs that differ in seed and fold only"),
+        ("params", "params of its first job"),
+        ("metric", "Keras's name without val_"),
+        ("phase", "train or val"),
+        ("n", "succeeded jobs with a value"),
+        ("mean", "mean of their last epochs' values"),
+        ("std", "standard deviation (n - 1); NULL for n = 1"),
+        ("low", "lower end of the 95 % t interval of the mean; NULL for n = 1"),
+        ("high", "upper end"),
+        ("minimum", "smallest value"),
+        ("maximum", "largest value"),
+        ("seconds", "mean time of a job"),
+    ],
+    "leaderboard": [
+        ("experiment", "the experiment"),
+        ("metric", "Keras's name without val_"),
+        ("phase", "train or val"),
+        ("job_id", "number of a succeeded job"),
+        ("params", "its params"),
+        ("seed", "its seed"),
+        ("value", "value of its last epoch"),
+        ("rank_low", "1 for the smallest value of the experiment"),
+        ("rank_high", "1 for the largest"),
+    ],
+    "workers": [
+        ("worker", "slot: host:pid:slot"),
+        ("service", "Celery node name of the service"),
+        ("host", "host name"),
+        ("pid", "process of the service"),
+        ("slot", "number of the slot in its service"),
+        ("queue", "resource class it serves"),
+        ("device", "cpu or the GPU"),
+        ("started_at", "start of the service"),
+        ("heartbeat_at", "last sign of life"),
+        ("ended_at", "end; NULL while it lives, or was killed"),
+        ("is_draining", "1 when asked to end"),
+        ("running", "jobs it holds"),
+    ],
+    "events": [
+        ("event_id", "number, in order of time"),
+        ("at", "time"),
+        ("kind", "retry, failed, cancelled, released, extended, paused, draining, ..."),
+        ("job_id", "the job, if it concerns one"),
+        ("attempt", "its attempt"),
+        ("worker", "slot or service, if it concerns one"),
+        ("detail", "one sentence"),
+    ],
+}
+
+
+def _iso(column: str, dialect: str) -> str:
+    if dialect == "sqlite":
+        return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, 'unixepoch')"
+    return (
+        f"to_char(to_timestamp({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    )
+
+
+def _last(phase: str) -> str:
+    return (
+        "(SELECT m.value FROM metrics m WHERE m.job_id = j.id AND m.epoch = j.epoch"
+        f" AND m.metric = 'loss' AND m.phase = '{phase}')"
+    )
+
+
+def definitions(dialect: str) -> dict[str, str]:
+    """The SELECT of each view, in the SQL of the dialect."""
+
+    def iso(column: str) -> str:
+        return _iso(column, dialect)
+
+    number = "INTEGER" if dialect == "sqlite" else "integer"
+    return {
+        "runs": f"""
+SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS params,
+  j.seed AS seed, j.fold AS fold, j.group_hash AS group_hash, j.queue AS queue,
+  j.priority AS priority, j.epochs AS epochs, j.epoch AS epoch, j.attempt AS attempts,
+  j.failures AS failures, j.seconds AS seconds, {iso("j.submitted_at")} AS submitted_at,
+  {iso("j.started_at")} AS started_at, {iso("j.finished_at")} AS finished_at,
+  (SELECT a.worker FROM attempts a WHERE a.job_id = j.id AND a.attempt = j.attempt) AS worker,
+  j.engine AS engine, j.engine_reason AS engine_reason, j.failure_class AS failure_class,
+  j.failure_message AS failure_message, j.parameters AS parameters,
+  {_last("train")} AS loss, {_last("val")} AS val_loss,
+  (SELECT MIN(m.value) FROM metrics m
+    WHERE m.job_id = j.id AND m.metric = 'loss' AND m.phase = 'val') AS best_val_loss,
+  (SELECT s.value FROM scores s WHERE s.job_id = j.id AND s.name = 'test_loss') AS test_loss,
+  j.checkpoint_path AS checkpoint_path, j.artifact_path AS artifact_path,
+  j.artifact_bytes AS artifact_bytes
+FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
+        "curves": """
+SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
+  m.phase AS phase, m.value AS value
+FROM metrics m JOIN jobs j ON j.id = m.job_id JOIN experiments e ON e.id = j.experiment_id""",
+        "groups": """
+SELECT g.experiment, g.group_hash, f.params AS params, g.metric, g.phase, g.n, g.mean,
+  g.std, g.mean - t.t975 * g.std / sqrt(g.n) AS low, g.mean + t.t975 * g.std / sqrt(g.n) AS high,
+  g.minimum, g.maximum, g.seconds
+FROM (
+  SELECT d.*, CASE WHEN d.n > 1 THEN sqrt(d.squares / (d.n - 1)) END AS std FROM (
+    SELECT v.experiment, v.group_hash, v.metric, v.phase, COUNT(*) AS n, MIN(v.mean) AS mean,
+      SUM((v.value - v.mean) * (v.value - v.mean)) AS squares, MIN(v.value) AS minimum,
+      MAX(v.value) AS maximum, AVG(v.seconds) AS seconds, MIN(v.job_id) AS first_job
+    FROM (
+      SELECT e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash,
+        j.seconds AS seconds, m.metric AS metric, m.phase AS phase, m.value AS value,
+        AVG(m.value) OVER (PARTITION BY e.name, j.group_hash, m.metric, m.phase) AS mean
+      FROM jobs j JOIN experiments e ON e.id = j.experiment_id
+        JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
+      WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL
+    ) v GROUP BY v.experiment, v.group_hash, v.metric, v.phase
+  ) d
+) g JOIN jobs f ON f.id = g.first_job
+  LEFT JOIN t_quantiles t ON t.df = CASE WHEN g.n > 1000 THEN 999 ELSE g.n - 1 END""",
+        "leaderboard": """
+SELECT e.name AS experiment, m.metric AS metric, m.phase AS phase, j.id AS job_id,
+  j.params AS params, j.seed AS seed, m.value AS value,
+  RANK() OVER (PARTITION BY e.name, m.metric, m.phase ORDER BY m.value) AS rank_low,
+  RANK() OVER (PARTITION BY e.name, m.metric, m.phase ORDER BY m.value DESC) AS rank_high
+FROM jobs j JOIN experiments e ON e.id = j.experiment_id
+  JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
+WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL""",
+        "workers": f"""
+SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slot AS slot,
+  w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,
+  {iso("w.heartbeat_at")} AS heartbeat_at, {iso("w.ended_at")} AS ended_at,
+  CAST(w.is_draining AS {number}) AS is_draining,
+  (SELECT COUNT(*) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running
+FROM worker_slots w""",
+        "events": f"""
+SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,
+  v.attempt AS attempt, v.worker AS worker, v.detail AS detail
+FROM job_events v""",
+    }
+
+
+def create(c: Connection) -> None:
+    """Make all views anew, in the migration's transaction."""
+    for name, definition in definitions(c.dialect.name).items():
+        c.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+        c.exec_driver_sql(f"CREATE VIEW {name} AS {definition}")
