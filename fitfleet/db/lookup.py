@@ -25,7 +25,7 @@ from fitfleet.states import JobStatus
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 _CHUNK = 5_000
 # A slot that has not been heard of for so long is taken for gone.
-_SILENT_S = 60.0
+_SILENT_S = 20.0
 
 
 @dataclass(frozen=True)

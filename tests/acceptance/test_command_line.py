@@ -1,0 +1,186 @@
+"""The command line on its own fleet, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+JOB = """
+dataset: digits.h5
+optimizer: {class_name: RMSprop, config: {learning_rate: 5e-3}}
+loss: categorical_crossentropy
+metrics: [accuracy]
+batch_size: 64
+epochs: 2
+experiment: digits
+jobs:
+  - {model: small.json, params: {size: small}}
+  - {model: large.json, params: {size: large}}
+"""
+
+
+def model(units: int) -> dict[str, Any]:
+    layers = [
+        ("InputLayer", {"batch_shape": [None, 8, 8]}),
+        ("LSTM", {"units": units}),
+        ("Dense", {"units": 10, "activation": "softmax"}),
+    ]
+    return {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {
+            "layers": [
+                {"module": "keras.layers", "class_name": name, "config": config}
+                for name, config in layers
+            ]
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """A folder with job file, models and data, after `fitfleet run job.yaml`."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "digits.h5").write_bytes(digits.read_bytes())
+    (folder / "small.json").write_text(json.dumps(model(4)))
+    (folder / "large.json").write_text(json.dumps(model(16)))
+    (folder / "job.yaml").write_text(JOB)
+    found = fitfleet(folder, "run", "job.yaml")
+    assert found.returncode == 0, found.stderr
+    assert "best val_loss first" in found.stdout
+    return folder
+
+
+def fitfleet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fitfleet", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def answered(folder: Path, *arguments: str) -> Any:
+    """The JSON that a command prints."""
+    found = fitfleet(folder, *arguments, "--json")
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_ps_lists_the_jobs(project: Path) -> None:
+    jobs = answered(project, "ps")
+    assert [job["status"] for job in jobs] == ["SUCCEEDED"] * 2
+    assert [job["params"] for job in jobs] == [{"size": "small"}, {"size": "large"}]
+    assert set(jobs[0]["metrics"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    listed = fitfleet(project, "ps", "--status", "succeeded").stdout
+    assert "size=small" in listed and "2/2" in listed
+
+
+def test_show_tells_all_about_a_job(project: Path) -> None:
+    shown = answered(project, "show", "1")
+    assert [row["epoch"] for row in shown["history"]] == [1, 2]
+    assert Path(shown["weights"]).is_file()
+    page = fitfleet(project, "show", "1").stdout
+    for word in ("SUCCEEDED", "val_accuracy", "test_accuracy", "weights"):
+        assert word in page
+    spec = json.loads(fitfleet(project, "show", "1", "--spec").stdout)
+    assert spec["optimizer"]["config"]["learning_rate"] == 5e-3
+
+
+def test_compare_puts_the_best_first_and_draws(project: Path) -> None:
+    rows = answered(project, "compare", "digits", "--metric", "val_accuracy")
+    assert rows[0]["val_accuracy"] >= rows[1]["val_accuracy"]
+    assert len(answered(project, "compare", "--top", "1")) == 1
+    drawn = fitfleet(project, "compare", "--curves", "curves.png")
+    assert drawn.returncode == 0
+    assert (project / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_logs_are_printed(project: Path) -> None:
+    found = fitfleet(project, "logs", "-f", "1")
+    assert (found.returncode, found.stdout == "") == (0, False)
+    assert found.stdout == fitfleet(project, "logs", "1").stdout
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.json"])
+def test_a_model_is_exported(project: Path, name: str) -> None:
+    found = fitfleet(project, "export", "1", name)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip() == name
+    assert (project / name).stat().st_size > 100
+
+
+def test_a_second_run_trains_nothing_again(project: Path) -> None:
+    found = fitfleet(project, "run", "job.yaml")
+    assert found.returncode == 0
+    assert "2 of 2 jobs have ended already: 1, 2" in found.stderr
+
+
+def test_a_failed_job_is_exit_code_1(project: Path) -> None:
+    text = JOB.replace("experiment: digits", "experiment: broken\nevaluators: ['none:score']")
+    (project / "broken.yaml").write_text(text)
+    found = fitfleet(project, "run", "broken.yaml")
+    assert found.returncode == 1
+    assert "failed: user: " in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "999"], "there is no job 999"),
+        (["cancel", "999"], "there is no job 999"),
+        (["retry", "1"], "job 1 is SUCCEEDED; only a failed"),
+        (["compare", "digitz"], "no such experiment; there is digits"),
+        (["compare", "digits", "--metric", "val_los"], "val_los: no job of 'digits' has"),
+        (["ps", "--status", "done"], "'DONE' is none of|'done' is none of"),
+        (["pause", "nothing"], "there is no experiment 'nothing'"),
+        (["drain", "nobody"], "there is no live worker 'nobody'"),
+        (["export", "1", "model.onnx"], "is written as .keras, .h5 or .json"),
+        (["run", "none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_exit_code_2(
+    project: Path, arguments: list[str], said: str
+) -> None:
+    found = fitfleet(project, *arguments)
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert any(part in found.stderr for part in said.split("|"))
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_database_that_is_away_is_exit_code_3(project: Path) -> None:
+    url = "postgresql://fitfleet:secret@127.0.0.1:1/fitfleet"
+    found = fitfleet(project, "ps", "--database-url", url)
+    assert found.returncode == 3
+    assert "secret" not in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_with_the_broker_away_a_job_is_kept_and_says_so(project: Path) -> None:
+    text = JOB.replace("experiment: digits", "experiment: kept")
+    (project / "kept.yaml").write_text(text)
+    away = ["--broker-url", "redis://127.0.0.1:1/0"]
+    found = fitfleet(project, "submit", "kept.yaml", *away)
+    assert found.returncode == 0, found.stderr
+    assert "queued" in found.stdout
+    assert "kept in the database" in found.stderr
+    kept = answered(project, "ps", "-e", "kept")
+    assert [job["status"] for job in kept] == ["QUEUED"] * 2
+    cancelled = fitfleet(project, "cancel", "-e", "kept")
+    assert cancelled.stdout.count("cancelled") == 2
+
+
+def test_doctor_names_what_is_wrong_and_how_to_mend_it(project: Path) -> None:
+    found = fitfleet(project, "doctor", "--broker-url", "redis://127.0.0.1:1/0", "--json")
+    assert found.returncode == 3
+    findings = {finding["name"]: finding for finding in json.loads(found.stdout)}
+    assert not findings["broker"]["is_ok"] and findings["broker"]["mend"]
+    for name in ("database", "storage", "data root", "devices", "versions", "clock"):
+        assert findings[name]["is_ok"], findings[name]

@@ -1,0 +1,125 @@
+"""A job's life on a real embedded fleet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.embedded import LocalFleet
+from fitfleet.errors import JobFailedError, StateError, WaitTimeoutError
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait for it, and fail if it does not come true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_same_job_is_found_again_and_runs_again_only_when_asked(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    first = fleet.submit(**job, params={"units": 8}).wait(120)
+    assert first.status is ff.JobStatus.SUCCEEDED
+    found = fleet.submit(**job, params={"units": 8})
+    assert (found.id, found.is_reused) == (first.id, True)
+    other = fleet.submit(**job, again=True).wait(120)
+    assert (other.id != first.id, other.is_reused) == (True, False)
+    assert other.history.equals(first.history)
+
+
+def test_a_running_job_is_cancelled_and_goes_on_after_a_retry(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    running = fleet.submit(**{**job, "epochs": 3000, "experiment": "cancel"})
+    until(lambda: running.refresh().epoch >= 1)
+    began = time.monotonic()
+    running.cancel()
+    running.wait(20)
+    assert running.status is ff.JobStatus.CANCELLED
+    assert time.monotonic() - began < 5.0
+    epoch = running.epoch
+    running.retry()
+    until(lambda: running.refresh().epoch > epoch)
+    running.cancel()
+    assert running.wait(20).status is ff.JobStatus.CANCELLED
+    assert running.attempt == 2
+
+
+def test_waiting_ends_after_the_time_given_and_the_job_goes_on(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    running = fleet.submit(**{**job, "epochs": 3000, "experiment": "patience"})
+    with pytest.raises(WaitTimeoutError, match=r"1 of 1 jobs have not ended after 0.5 s"):
+        fleet.wait([running], timeout_s=0.5)
+    with pytest.raises(StateError, match="only a failed, cancelled or pruned job"):
+        running.retry()
+    running.cancel()
+    running.wait(30)
+
+
+def test_a_queued_job_is_cancelled_at_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    made = fleet.submit(**{**job, "queue": "nowhere", "experiment": "queued"})
+    assert made.cancel() is ff.JobStatus.CANCELLED
+
+
+def test_a_paused_experiment_waits(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    first = fleet.submit(**{**job, "experiment": "paused", "epochs": 1}).wait(60)
+    fleet.pause("paused")
+    held = fleet.submit(**{**job, "experiment": "paused", "epochs": 1, "seed": first.seed + 1})
+    time.sleep(1.0)
+    assert held.status is ff.JobStatus.QUEUED
+    fleet.resume("paused")
+    assert held.wait(60).status is ff.JobStatus.SUCCEEDED
+
+
+def test_a_job_goes_on_to_more_epochs(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    short = fleet.submit(**{**job, "experiment": "extend"}).wait(60)
+    short.extend(epochs=4)
+    assert short.wait(60).status is ff.JobStatus.SUCCEEDED
+    straight = fleet.submit(**{**job, "experiment": "straight", "epochs": 4}).wait(60)
+    assert short.history.equals(straight.history)
+    with pytest.raises(StateError, match="4 must be more than it has"):
+        short.extend(epochs=4)
+
+
+def test_a_failure_is_told_with_its_class_message_and_traceback(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    # The evaluator's module is on no worker's list.
+    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["no_module:score"]})
+    with pytest.raises(JobFailedError, match=f"job {broken.id} failed: user: "):
+        broken.wait(60, raise_on_failure=True)
+    assert broken.error is not None
+    assert broken.error.kind == "user"
+    assert "no_module" in broken.error.message
+    with pytest.raises(StateError, match="has no weights: it is FAILED"):
+        broken.weights()
+
+
+def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    made = fleet.submit(**{**job, "experiment": "logs"})
+    followed = "".join(made.logs(follow=True))
+    assert made.status is ff.JobStatus.SUCCEEDED
+    assert "2/2" in followed
+    assert followed == made.logs()
+
+
+def test_a_killed_worker_is_replaced_and_its_job_done(
+    fleet: LocalFleet, job: dict[str, Any]
+) -> None:
+    made = fleet.submit(**{**job, "epochs": 400, "experiment": "killed", "checkpoint_s": 0.0})
+    until(lambda: made.refresh().epoch >= 1)
+    assert made.row.owner is not None
+    pid = int(made.row.owner.split(":")[1])
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    fleet.wait([made], timeout_s=150)
+    assert made.status is ff.JobStatus.SUCCEEDED
+    assert made.attempt == 2
