@@ -96,7 +96,7 @@ def local(
     database.upgrade()
     broker = Broker(Path(directory).absolute() / "broker")
     chosen = chosen.replace(broker_url=broker.acquire())
-    services = Services(chosen)
+    services = Services(chosen, database)
     try:
         services.start(workers)
         return LocalFleet(chosen, database, broker, services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fitfleet.errors import FitfleetError
+from fitfleet.db import deaths
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.settings import Settings
 
 _LOOK_S = 0.3
@@ -38,8 +41,9 @@ class Services:
     is gone, however it went.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
+        self._database = database
         self._logs = Path(settings.logs)
         self._services: list[_Service] = []
         self._lock = threading.Lock()
@@ -49,6 +53,7 @@ class Services:
 
     def start(self, count: int) -> None:
         """Start so many services and watch them."""
+        self._bury_predecessors()
         for number in range(1, count + 1):
             self._services.append(_Service(number, self._spawn(number)))
         self._thread = threading.Thread(target=self._watch, name="fitfleet-services", daemon=True)
@@ -90,8 +95,22 @@ class Services:
                 if service.process.poll() is not None:
                     self._replace(service)
 
+    def _bury_predecessors(self) -> None:
+        """Those of a script that was killed in this directory."""
+        with self._database.read() as c:
+            pids = deaths.unburied(c, socket.gethostname())
+        for pid in pids:
+            if not _is_alive(pid):
+                self._bury(pid)
+
+    def _bury(self, pid: int) -> None:
+        # Without the database the leases will expire.
+        with suppress(DatabaseError), self._database.begin() as c:
+            deaths.bury(c, socket.gethostname(), pid, self._settings.backoff_s)
+
     def _replace(self, service: _Service) -> None:
         _kill_group(service)
+        self._bury(service.process.pid)
         is_young = time.monotonic() - service.started_at < _START_S
         service.failed_starts = service.failed_starts + 1 if is_young else 0
         if service.failed_starts >= _START_FAILURES:
@@ -129,6 +148,16 @@ class Services:
             f"worker {service.number} ended {_START_FAILURES} times right after its start: {last};"
             f" its log is {path}, and `fitfleet doctor` checks the installation"
         )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _signal(service: _Service, number: int) -> None:
