@@ -59,9 +59,7 @@ def limit_running(c: Connection, name: str, max_running: int | None) -> None:
     """Bound the jobs of the experiment that run at once; None: no bound."""
     experiment_id = experiment_ids(c, [name])[name]
     c.execute(
-        update(experiments)
-        .where(experiments.c.id == experiment_id)
-        .values(max_running=max_running)
+        update(experiments).where(experiments.c.id == experiment_id).values(max_running=max_running)
     )
 
 

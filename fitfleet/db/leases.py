@@ -73,9 +73,7 @@ def claim(
     return next(iter(_take(c, which, worker, lease_s)), None)
 
 
-def claim_mates(
-    c: Connection, leader: Claim, lease_s: float, limit: int
-) -> list[Claim]:
+def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
     """Take up to `limit` waiting jobs that may be trained in one program with the leader.
 
     Same fuse key and queue, experiment not paused and below its max_running, backoff over.
@@ -123,9 +121,7 @@ def _room(c: Connection, experiment_id: int) -> int | None:
     return max(0, most - running)
 
 
-def _take(
-    c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float
-) -> list[Claim]:
+def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float) -> list[Claim]:
     at = now(c)
     statement = (
         update(jobs)
@@ -314,9 +310,7 @@ def fail(
     _end_attempt(c, claim, failure_class, seconds, log_tail, message=message, traceback=traceback)
     kind = "retry" if is_retried else "failed"
     detail = f"{failure_class} ({failures} of {row.max_failures}): {message[:200]}"
-    events.add(
-        c, kind, claim.job_id, attempt=claim.attempt, worker=claim.worker, detail=detail
-    )
+    events.add(c, kind, claim.job_id, attempt=claim.attempt, worker=claim.worker, detail=detail)
     return True
 
 

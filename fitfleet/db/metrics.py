@@ -66,9 +66,7 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
     ]
 
 
-def record_scores(
-    c: Connection, claim: Claim, found: Mapping[str, float], source: str
-) -> bool:
+def record_scores(c: Connection, claim: Claim, found: Mapping[str, float], source: str) -> bool:
     """Write scores of the evaluation after the fit. False: the claim was lost."""
     query = select(jobs.c.id).where(holds(claim))
     if c.dialect.name == "postgresql":

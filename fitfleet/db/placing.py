@@ -1,4 +1,4 @@
-"""What the scheduler writes: which waiting jobs go to the broker, and which come back from the dead.
+"""What the scheduler writes: which waiting jobs go to the broker, and which come back.
 
 Cost does not grow with the backlog: every query walks an index to the rows it returns.
 """
@@ -36,7 +36,10 @@ class QueueLoad:
 
 def has_waiting(c: Connection) -> bool:
     """Whether any job is QUEUED. The one query of an idle scheduler."""
-    return c.execute(select(jobs.c.id).where(jobs.c.status == JobStatus.QUEUED).limit(1)).first() is not None
+    return (
+        c.execute(select(jobs.c.id).where(jobs.c.status == JobStatus.QUEUED).limit(1)).first()
+        is not None
+    )
 
 
 def loads(c: Connection, alive_s: float) -> list[QueueLoad]:

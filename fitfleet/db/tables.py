@@ -134,9 +134,7 @@ jobs = Table(
     Column("engine_reason", Text),
     UniqueConstraint("experiment_id", "content_hash", "rerun"),
     # What the dispatcher asks: the first waiting jobs of one experiment.
-    Index(
-        "ix_jobs_waiting", "status", "queue", "experiment_id", text("priority DESC"), "id"
-    ),
+    Index("ix_jobs_waiting", "status", "queue", "experiment_id", text("priority DESC"), "id"),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_group", "experiment_id", "group_hash"),
     Index("ix_jobs_fuse", "fuse_key", "status"),

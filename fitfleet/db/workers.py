@@ -36,7 +36,12 @@ def register(c: Connection, slots: Sequence[Slot]) -> None:
     c.execute(
         workers.insert(),
         [
-            {**slot.__dict__, "versions": json.dumps(slot.versions), "started_at": at, "heartbeat_at": at}
+            {
+                **slot.__dict__,
+                "versions": json.dumps(slot.versions),
+                "started_at": at,
+                "heartbeat_at": at,
+            }
             for slot in slots
         ],
     )
@@ -72,7 +77,7 @@ def drain(c: Connection, name: str) -> list[str]:
     )
     found = sorted(set(c.scalars(statement)))
     if not found:
-        raise NotFoundError(f"there is no live worker {name!r}; `fitfleet ps --workers` lists them")
+        raise NotFoundError(f"there is no live worker {name!r}; `fitfleet workers` lists them")
     for service in found:
         events.add(c, "draining", worker=service)
     return found

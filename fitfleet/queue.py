@@ -1,0 +1,90 @@
+"""The Celery app: which settings it runs with and how a job is published.
+
+Redis only carries messages `(job_id, dispatch_seq)`; what they mean is in the database.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError as KombuError
+from redis.exceptions import RedisError
+
+from fitfleet.errors import BrokerError
+from fitfleet.settings import Settings
+
+TASK = "fitfleet.run"
+
+# Each has a measured reason: late acks run a long job twice, prefetch hoards behind one, ETAs are
+# delivered many times, and a result backend hangs with a frozen broker.
+_CONFIGURATION: dict[str, Any] = {
+    "task_acks_late": False,  # the lease in SQL covers a crash
+    "worker_disable_prefetch": True,
+    "worker_prefetch_multiplier": 1,
+    "task_reject_on_worker_lost": False,
+    "task_ignore_result": True,
+    "result_backend": None,
+    "task_publish_retry": False,  # the dispatcher retries
+    "worker_proc_alive_timeout": 60,  # importing TensorFlow takes longer than the default 4 s
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "worker_enable_remote_control": False,
+    "worker_send_task_events": False,
+    "broker_transport_options": {
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "visibility_timeout": 600,
+    },
+}
+
+
+@functools.lru_cache(maxsize=8)
+def _app(broker_url: str) -> Celery:
+    app = Celery("fitfleet", broker=broker_url, set_as_current=False)
+    app.conf.update(_CONFIGURATION)
+    return app
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery app of a fleet. Importing it never imports TensorFlow."""
+    return _app(settings.broker_url)
+
+
+def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]]) -> None:
+    """Send (job_id, dispatch_seq) messages. BrokerError: some or all may not have arrived."""
+    with _translated(app), app.connection_for_write() as connection:
+        producer = app.amqp.Producer(connection)
+        for job_id, dispatch_seq in messages:
+            app.send_task(
+                TASK, (job_id, dispatch_seq), queue=queue, producer=producer, ignore_result=True
+            )
+
+
+def waiting(app: Celery, queue: str) -> int:
+    """Messages of a queue that lie in the broker. BrokerError when it is away."""
+    with _translated(app), app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        return int(client.llen(queue))
+
+
+def ping(app: Celery) -> None:
+    """BrokerError unless the broker answers."""
+    with _translated(app), app.connection_for_read() as connection:
+        connection.default_channel.client.ping()
+
+
+@contextmanager
+def _translated(app: Celery) -> Iterator[None]:
+    try:
+        yield
+    except (KombuError, RedisError, OSError) as error:
+        place = app.connection_for_read().as_uri()  # without the password
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BrokerError(f"the broker {place} does not answer: {reason}") from error

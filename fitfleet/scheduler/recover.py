@@ -1,0 +1,32 @@
+"""Taking back what was lost: jobs of dead workers, and messages that the broker has lost."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from fitfleet.db import placing
+from fitfleet.db.session import Database
+from fitfleet.queue import waiting
+from fitfleet.settings import Settings
+
+
+def reap(database: Database, settings: Settings) -> list[int]:
+    """Give jobs with an expired lease back to the queue, or fail them at their limit; their ids."""
+    with database.begin() as c:
+        return placing.reap(c, settings.backoff_s)
+
+
+def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:
+    """Give jobs whose message is gone from the broker back to the queue; their ids.
+
+    Only while the broker holds no message of the queue: otherwise a job that merely waits behind
+    a long one would be published again and again (docs/decisions/0001-lost-messages.md).
+    """
+    with database.read() as c:
+        queues = placing.dispatched_queues(c)
+    found: list[int] = []
+    for queue in queues:
+        if waiting(app, queue) == 0:
+            with database.begin() as c:
+                found += placing.redispatch(c, queue, settings.redispatch_s)
+    return found

@@ -1,0 +1,82 @@
+"""The scheduler's loop: recover what was lost, dispatch what waits. Any number may run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from fitfleet.db.session import Database
+from fitfleet.errors import BrokerError, DatabaseError
+from fitfleet.queue import celery_app
+from fitfleet.scheduler.dispatch import dispatch
+from fitfleet.scheduler.recover import reap, redispatch
+from fitfleet.settings import Settings
+
+_log = logging.getLogger(__name__)
+_OUTAGE_LOOK_S = 1.0
+
+
+class Scheduler:
+    """Places jobs on the broker until told to stop. Holds no state that matters: SQL does.
+
+    `steps` are called at each recovery, with the database; sweeps hang their pruning there.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._app = celery_app(settings)
+        self._wake = threading.Event()
+        self._recovered_at = 0.0
+        self._problem = ""
+        # Leases could not be extended while nobody was there to see it: let workers do it first.
+        self._no_reap_before = time.monotonic() + settings.lease_s
+        self.steps: list[Callable[[Database], None]] = []
+
+    def wake(self) -> None:
+        """Look at once instead of at the next poll."""
+        self._wake.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set. Outages of broker or database are waited out."""
+        while not stop.is_set():
+            pause_s = self._settings.poll_s
+            try:
+                self.tick()
+                self._say("")
+            except BrokerError as error:
+                self._say(str(error))
+                pause_s = _OUTAGE_LOOK_S
+            except DatabaseError as error:
+                self._say(str(error))
+                self._no_reap_before = time.monotonic() + self._settings.lease_s
+                pause_s = _OUTAGE_LOOK_S
+            self._wake.wait(pause_s)
+            self._wake.clear()
+
+    def tick(self) -> int:
+        """One look: recover when it is time, then dispatch. The number of messages sent."""
+        now = time.monotonic()
+        if now - self._recovered_at >= self._settings.recover_s:
+            self._recovered_at = now
+            self._recover(now)
+        return dispatch(self._database, self._app, self._settings)
+
+    def _recover(self, now: float) -> None:
+        if now >= self._no_reap_before:
+            for job_id in reap(self._database, self._settings):
+                _log.warning("job %s was lost and is taken back", job_id)
+        for step in self.steps:
+            step(self._database)
+        for job_id in redispatch(self._database, self._app, self._settings):
+            _log.warning("the message of job %s was lost; it is published again", job_id)
+
+    def _say(self, problem: str) -> None:
+        """Log a problem once, and once that it is over."""
+        if problem and problem != self._problem:
+            _log.error("%s", problem)
+        if self._problem and not problem:
+            _log.warning("the scheduler goes on: broker and database answer again")
+        self._problem = problem
