@@ -1,0 +1,76 @@
+"""Comparing jobs: the order, the value that counts, and what is said when nothing can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.db.tables import jobs, metrics, scores
+from fitfleet.errors import FitfleetError, NotFoundError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
+
+CURVES = [[3.0, 1.0, 2.0], [4.0, 3.0, 1.5], [9.0, 9.0, None]]
+
+
+@pytest.fixture
+def done(fleet: ff.Fleet, job: dict[str, Any]) -> list[ff.Job]:
+    """Three succeeded jobs of three epochs, with a curve each; the last ended in NaN."""
+    made = [fleet.submit(**{**job, "seed": i, "params": {"size": i}}) for i in range(3)]
+    with fleet.database.begin() as c:
+        for handle, curve in zip(made, CURVES, strict=True):
+            for epoch, value in enumerate(curve, 1):
+                row = {"job_id": handle.id, "epoch": epoch, "metric": "loss", "value": value}
+                c.execute(metrics.insert(), [{**row, "phase": "train"}, {**row, "phase": "val"}])
+            score = {"job_id": handle.id, "name": "in_scale", "value": handle.seed / 10}
+            c.execute(scores.insert(), [{**score, "source": "music:score"}])
+        c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
+    return [handle.refresh() for handle in made]
+
+
+def test_the_last_epoch_counts_and_nan_is_last(fleet: ff.Fleet, done: list[ff.Job]) -> None:
+    table = fleet.compare("line")
+    assert list(table["job"]) == [done[1].id, done[0].id, done[2].id]
+    assert list(table["size"]) == [1, 0, 2]
+    assert list(table.columns)[:6] == ["job", "size", "seed", "epoch", "loss", "val_loss"]
+    assert table.attrs == {"metric": "val_loss", "direction": "minimize", "at": "last"}
+    assert fleet.best("line") == done[1]
+
+
+def test_the_best_epoch_counts_when_asked(fleet: ff.Fleet, done: list[ff.Job]) -> None:
+    table = fleet.compare("line", at="best")
+    assert list(table["val_loss"]) == [1.0, 1.5, 9.0]
+    assert fleet.best("line", at="best") == done[0]
+
+
+def test_scores_compare_as_metrics_do(fleet: ff.Fleet, done: list[ff.Job]) -> None:
+    with pytest.raises(FitfleetError, match="in_scale: its name does not tell"):
+        fleet.compare("line", "in_scale")
+    table = fleet.compare("line", "in_scale", direction="maximize", top=2)
+    assert list(table["job"]) == [done[2].id, done[1].id]
+
+
+def test_what_cannot_be_compared_is_said(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    with pytest.raises(NotFoundError, match="there is none yet"):
+        fleet.compare("line")
+    fleet.submit(**job)
+    assert len(fleet.compare("line")) == 0
+    with pytest.raises(NotFoundError, match="no succeeded job"):
+        fleet.best("line")
+    with pytest.raises(NotFoundError, match="lime: no such experiment; there is line"):
+        fleet.compare("lime")
+
+
+def test_an_unknown_metric_lists_those_that_exist(fleet: ff.Fleet, done: list[ff.Job]) -> None:
+    with pytest.raises(FitfleetError, match="there are loss, val_loss, in_scale"):
+        fleet.compare("line", "val_los")
+
+
+def test_a_history_has_a_row_an_epoch(done: list[ff.Job]) -> None:
+    history = done[0].history
+    assert list(history.columns) == ["epoch", "loss", "val_loss"]
+    assert list(history["loss"]) == [3.0, 1.0, 2.0]
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert done[2].history["val_loss"].isna().tolist() == [False, False, True]

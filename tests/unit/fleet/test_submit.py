@@ -1,0 +1,98 @@
+"""Submitting, without a broker or workers."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import NotFoundError, SpecError
+
+KEPT = "the job is kept in the database"
+
+
+def test_with_the_broker_away_the_job_is_kept_and_a_warning_says_so(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    with pytest.warns(UserWarning, match=KEPT):
+        made = fleet.submit(**job)
+    assert made.status is ff.JobStatus.QUEUED
+    assert fleet.job(made.id) == made
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+def test_the_same_content_is_the_same_job(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    first = fleet.submit(**job, params={"a": 1})
+    second = fleet.submit(**job, params={"a": 2})
+    other = fleet.submit(**{**job, "seed": 1})
+    again = fleet.submit(**job, again=True)
+    elsewhere = fleet.submit(**{**job, "experiment": "other"})
+    assert (second.id, second.is_reused, first.is_reused) == (first.id, True, False)
+    assert len({first.id, other.id, again.id, elsewhere.id}) == 4
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+def test_of_many_jobs_all_are_queued_or_none(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"jobs\[1\]: epochs"):
+        fleet.submit_many([job, {**job, "epochs": 0}])
+    assert fleet.jobs() == []
+    made = fleet.submit_many([job, job, {**job, "seed": 3}])
+    assert [m.is_reused for m in made] == [False, True, False]
+    assert made[0] == made[1]
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+def test_ten_thousand_jobs_are_submitted_within_ten_seconds(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    jobs = [{**job, "seed": seed, "params": {"seed": seed}} for seed in range(10_000)]
+    began = time.monotonic()
+    made = fleet.submit_many(jobs)
+    assert time.monotonic() - began < 10.0
+    assert len({m.id for m in made}) == 10_000
+
+
+def test_an_argument_that_does_not_exist_is_refused(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="epoch"):
+        fleet.submit(**job, epoch=3)
+    with pytest.raises(SpecError, match="dataset: is missing"):
+        fleet.submit(model=job["model"])
+
+
+def test_a_job_that_is_not_there_is_said(fleet: ff.Fleet) -> None:
+    with pytest.raises(NotFoundError, match="there is no job 7"):
+        fleet.job(7)
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+def test_jobs_are_found_by_experiment_and_status(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    first, second = fleet.submit(**job), fleet.submit(**{**job, "experiment": "other"})
+    second.cancel()
+    assert fleet.jobs("line") == [first]
+    assert fleet.jobs(status="cancelled") == [second]
+    assert fleet.jobs(limit=1) == [second]
+    with pytest.raises(ff.FitfleetError, match="'done' is none of"):
+        fleet.jobs(status="done")
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+def test_a_handle_reads_well(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    made = fleet.submit(**job, params={"units": 3})
+    assert repr(made) == f"<Job {made.id} 'line' QUEUED epoch 0/3, seed=0, units=3>"
+    assert list(made.history.columns) == ["epoch"]
+    assert made.scores == {}
+    assert made.error is None
+    assert made.logs() == ""
+
+
+def test_the_broker_is_looked_at_once_for_many_submits(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for seed in range(5):
+            fleet.submit(**{**job, "seed": seed})
+    assert sum(KEPT in str(warning.message) for warning in caught) == 1
