@@ -1,0 +1,83 @@
+"""What CSV and Parquet share: columns read whole, one or several side by side as an array."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.formats.source import Array, Header, Leaf, Opened, check_header, missing
+from fitfleet.errors import DatasetError
+
+MAX_COLUMNS = 10_000
+
+
+class ColumnSource(Opened, ABC):
+    """A table. A leaf that is a name is one column, shape (rows,); a tuple is (rows, columns)."""
+
+    is_table = True
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._columns: dict[str, Array] = {}
+        self._names = self._read_names()
+        if len(self._names) > MAX_COLUMNS:
+            raise DatasetError(
+                f"{path}: has {len(self._names):,} columns; at most {MAX_COLUMNS:,} are read, use"
+                " HDF5 for wide data"
+            )
+
+    @abstractmethod
+    def _read_names(self) -> list[str]: ...
+
+    @abstractmethod
+    def _read_columns(self, names: list[str]) -> dict[str, Array]: ...
+
+    def names(self) -> list[str]:
+        """The columns of the table."""
+        return list(self._names)
+
+    def header(self, leaf: Leaf) -> Header:
+        """Shape and dtype; the columns are read and kept, since a table declares neither."""
+        columns = self._get(leaf)
+        dtype = np.result_type(*(column.dtype for column in columns))
+        shape: tuple[int, ...] = (len(columns[0]),)
+        if not isinstance(leaf, str):
+            shape = (*shape, len(columns))
+        return check_header(f"{self._path}:{leaf}", Header(shape, dtype), self._max_bytes)
+
+    def blocks(self, leaf: Leaf) -> Iterator[Array]:
+        """All rows as one block."""
+        self.header(leaf)
+        columns = self._get(leaf)
+        yield columns[0] if isinstance(leaf, str) else np.stack(columns, axis=1)
+
+    def _get(self, leaf: Leaf) -> list[Array]:
+        names = [leaf] if isinstance(leaf, str) else list(leaf)
+        if not names:
+            raise DatasetError(f"{self._path}: an empty list of columns; name at least one")
+        for name in names:
+            if name not in self._names:
+                raise missing(str(self._path), name, self._names)
+        absent = [name for name in dict.fromkeys(names) if name not in self._columns]
+        if absent:
+            self._columns.update(self._read_columns(absent))
+        return [self._columns[name] for name in names]
+
+
+def numbers(path: Path, name: str, column: Any) -> Array:
+    """A pandas column as numbers, missing values as NaN. Raises DatasetError for text."""
+    if column.dtype.kind in "fiub":
+        if getattr(column.dtype, "na_value", None) is not None and column.isna().any():
+            return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        return np.asarray(column.to_numpy())
+    present = column.dropna()
+    example = f", such as {str(present.iloc[0])[:40]!r}" if len(present) else ""
+    raise DatasetError(
+        f"{path}: column {name!r} holds {column.dtype}{example}, not numbers; encode it as"
+        " integers or floats first"
+    )

@@ -1,0 +1,190 @@
+"""HDF5 files, read without ever leaving the file.
+
+h5py follows external links, external raw storage, soft links and virtual datasets without a
+word, so that a hostile file can read any other file. Only plain datasets reached by hard links,
+with HDF5's own harmless filters, are opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from fitfleet.data.formats.source import (
+    MAX_NAMES,
+    Array,
+    Header,
+    Leaf,
+    Opened,
+    check_expansion,
+    check_header,
+    missing,
+    rows_per_block,
+)
+from fitfleet.errors import DatasetError
+
+MAX_CHUNK_BYTES = 256 * 2**20
+MAX_DEPTH = 8
+FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+
+
+class Hdf5Source(Opened):
+    """The datasets of an HDF5 file; names are paths such as `train/x`."""
+
+    is_table = False
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._file = open_file(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def names(self) -> list[str]:
+        """All datasets reached by hard links, and the names of other links."""
+        found: list[str] = []
+        _collect(self._file, "", 0, set(), found)
+        return found
+
+    def header(self, leaf: Leaf) -> Header:
+        """Shape and dtype of a dataset that passed all checks."""
+        dataset = self.dataset(leaf)
+        return Header(tuple(dataset.shape), dataset.dtype)
+
+    def dataset(self, leaf: Leaf) -> Any:
+        """The h5py dataset, checked. Raises DatasetError."""
+        return open_dataset(self._file, self._path, _one_name(self._path, leaf), self._max_bytes)
+
+    def blocks(self, leaf: Leaf) -> Iterator[Array]:
+        """Rows in blocks that begin where a chunk begins, so that each chunk is read once."""
+        dataset = self.dataset(leaf)
+        step = rows_per_block(Header(tuple(dataset.shape), dataset.dtype))
+        if dataset.chunks:
+            step = max(dataset.chunks[0], step // dataset.chunks[0] * dataset.chunks[0])
+        for start in range(0, dataset.shape[0], step):
+            yield read_rows(self._path, dataset, start, start + step)
+
+
+def open_file(path: Path) -> Any:
+    """An h5py File, read-only. Raises DatasetError when it is not HDF5."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=32 * 2**20)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DatasetError(f"{path}: not a readable HDF5 file: {error}") from None
+
+
+def read_rows(path: Path, dataset: Any, start: int, stop: int) -> Array:
+    """Rows start to stop. Raises DatasetError when the file is damaged."""
+    try:
+        rows: Array = dataset[start:stop]
+        return rows
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DatasetError(f"{path}:{dataset.name}: cannot be read: {error}") from None
+
+
+def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
+    """The dataset `name`, after every check of this module. Raises DatasetError."""
+    place = f"{path}:{name}"
+    try:
+        dataset = _follow(file, path, name)
+        _check_storage(place, dataset)
+    except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise DatasetError(f"{place}: cannot be read: {error}") from None
+    header = check_header(place, Header(tuple(dataset.shape), dataset.dtype), max_bytes)
+    check_expansion(place, header.nbytes, dataset.id.get_storage_size())
+    return dataset
+
+
+def _follow(file: Any, path: Path, name: str) -> Any:
+    import h5py
+
+    item = file
+    for part in name.strip("/").split("/"):
+        # get_link_info looks at the link without following it.
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None
+        if link is None:
+            names: list[str] = []
+            _collect(file, "", 0, set(), names)
+            raise missing(str(path), name, names)
+        if not isinstance(link, h5py.HardLink):
+            raise DatasetError(
+                f"{path}:{name}: {part!r} is {_link_words(link)}, which is refused; store the"
+                " array itself in the file"
+            )
+        item = item[part]
+    if not isinstance(item, h5py.Dataset) or item.shape is None:
+        raise DatasetError(f"{path}:{name}: is not an array; name one of the arrays inside it")
+    return item
+
+
+def _link_words(link: Any) -> str:
+    import h5py
+
+    if isinstance(link, h5py.ExternalLink):
+        return f"an external link to {link.filename}"
+    return "a soft link" if isinstance(link, h5py.SoftLink) else "an unknown kind of link"
+
+
+def _check_storage(place: str, dataset: Any) -> None:
+    plan = dataset.id.get_create_plist()
+    if plan.get_external_count() > 0:
+        raise DatasetError(
+            f"{place}: keeps its bytes in another file (external storage), which is refused;"
+            " store the array itself in the file"
+        )
+    if dataset.is_virtual:
+        raise DatasetError(
+            f"{place}: is a virtual dataset made of other files, which is refused; store the"
+            " array itself in the file"
+        )
+    for index in range(plan.get_nfilters()):
+        code, name = plan.get_filter(index)[0], plan.get_filter(index)[3]
+        if code not in FILTERS:
+            shown = name.decode(errors="replace") if isinstance(name, bytes) else name
+            raise DatasetError(
+                f"{place}: uses the filter {code} ({shown}); only"
+                f" {', '.join(FILTERS.values())} are read, compress with gzip or lzf"
+            )
+    if dataset.chunks and prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise DatasetError(
+            f"{place}: has chunks of shape {dataset.chunks}, above {MAX_CHUNK_BYTES:,} bytes"
+            " each; store it with smaller chunks"
+        )
+
+
+def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[str]) -> None:
+    """Names of datasets below a group. A hard link back to a parent group is not walked again."""
+    import h5py
+
+    address = h5py.h5o.get_info(group.id).addr
+    if depth > MAX_DEPTH or address in seen:
+        return
+    seen.add(address)
+    for key in group:
+        if len(found) >= MAX_NAMES:
+            return
+        link = group.get(key, getlink=True)
+        name = f"{prefix}{key}"
+        if not isinstance(link, h5py.HardLink):
+            found.append(name)  # listed, and refused with its reason once it is asked for
+            continue
+        item = group[key]
+        if isinstance(item, h5py.Group):
+            _collect(item, f"{name}/", depth + 1, seen, found)
+        else:
+            found.append(name)
+
+
+def _one_name(path: Path, leaf: Leaf) -> str:
+    if isinstance(leaf, str):
+        return leaf
+    raise DatasetError(
+        f"{path}: {list(leaf)} names several arrays where one is wanted; only the columns of a"
+        " table can be put side by side"
+    )

@@ -1,0 +1,138 @@
+"""What every format offers: names, headers and rows in blocks; and the limits all obey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from fitfleet.errors import DatasetError
+
+# One array of a file: its name, or several columns of a table side by side.
+Leaf = str | tuple[str, ...]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_DIMENSIONS = 6  # ConvLSTM3D: rows, time, three of space, channels
+MAX_NAMES = 10_000
+BLOCK_BYTES = 32 * 2**20
+# Small files may expand as they like; a larger array must be backed by stored bytes.
+FREE_BYTES = 64 * 2**20
+MAX_EXPANSION = 200
+
+
+@dataclass(frozen=True)
+class Header:
+    """Shape and dtype as the file declares them, read without reading the array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array in memory, in the file's own dtype."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def loaded_dtype(self) -> np.dtype[Any]:
+        """The dtype that a worker trains on: see `loaded_dtype`."""
+        return loaded_dtype(self.dtype)
+
+
+class Source(Protocol):
+    """An open dataset. Every array handed out has passed the format's checks."""
+
+    is_table: bool
+
+    def names(self) -> list[str]:
+        """The arrays (or columns) that the file holds."""
+        ...
+
+    def header(self, leaf: Leaf) -> Header:
+        """Shape and dtype. Raises DatasetError when it is missing or unsafe."""
+        ...
+
+    def blocks(self, leaf: Leaf) -> Iterator[Array]:
+        """The rows in order, in blocks of bounded size, in the file's dtype."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Opened:
+    """Closes a source at the end of its `with` block."""
+
+    def close(self) -> None:
+        """Give back the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def loaded_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """float64 becomes float32, as Keras itself casts to its floatx; all else stays, native order."""
+    if dtype.kind == "f" and dtype.itemsize == 8:
+        return np.dtype(np.float32)
+    return dtype.newbyteorder("=")
+
+
+def check_header(place: str, header: Header, max_bytes: int) -> Header:
+    """Refuse an array that no fit can use or that is too large; return it else."""
+    if header.dtype.kind not in "fiub" or header.dtype.itemsize > 8:
+        raise DatasetError(
+            f"{place}: holds {header.dtype}, not numbers; store floats, integers or booleans"
+        )
+    if not 1 <= len(header.shape) <= MAX_DIMENSIONS:
+        raise DatasetError(
+            f"{place}: has {len(header.shape)} dimensions; an array has rows first, and 1 to"
+            f" {MAX_DIMENSIONS} dimensions"
+        )
+    if any(size < 0 for size in header.shape):
+        raise DatasetError(f"{place}: declares the shape {header.shape}; the file is damaged")
+    if header.nbytes > max_bytes:
+        raise DatasetError(
+            f"{place}: is {header.nbytes:,} bytes after decompression, above the setting"
+            f" max_dataset_bytes={max_bytes:,}; raise it or use a smaller dataset"
+        )
+    return header
+
+
+def check_expansion(place: str, nbytes: int, stored_bytes: int) -> None:
+    """Refuse an array that decompresses to far more than the file stores for it."""
+    if nbytes > FREE_BYTES and nbytes > MAX_EXPANSION * stored_bytes:
+        raise DatasetError(
+            f"{place}: declares {nbytes:,} bytes but the file stores {stored_bytes:,}; more than"
+            f" {MAX_EXPANSION}-fold expansion is refused, store it with less compression"
+        )
+
+
+def missing(place: str, name: str, names: list[str]) -> DatasetError:
+    """The error for an array that is not there, listing those that are."""
+    shown = ", ".join(sorted(names)[:20]) + (", ..." if len(names) > 20 else "")
+    return DatasetError(f"{place}: has no array {name!r}; it holds {shown or 'no arrays at all'}")
+
+
+def rows_per_block(header: Header) -> int:
+    """How many rows make a block of about BLOCK_BYTES, at least one."""
+    row_bytes = max(1, header.nbytes // max(1, header.shape[0]))
+    return max(1, BLOCK_BYTES // row_bytes)

@@ -1,0 +1,121 @@
+"""What Keras knows by name: read from signatures.json, which was written from Keras itself.
+
+Kinds are `layers`, `losses`, `metrics`, `optimizers`, `schedules`, `initializers`,
+`regularizers`, `constraints` and `callbacks`. A class that is not in the table is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MODULES = {
+    "layers": "keras.layers",
+    "losses": "keras.losses",
+    "metrics": "keras.metrics",
+    "optimizers": "keras.optimizers",
+    "schedules": "keras.optimizers.schedules",
+    "initializers": "keras.initializers",
+    "regularizers": "keras.regularizers",
+    "constraints": "keras.constraints",
+    "callbacks": "keras.callbacks",
+}
+KINDS = {module: kind for kind, module in MODULES.items()}
+
+# Keras gives these to every object of the kind, whatever its own signature says.
+_EVERYWHERE = {
+    "layers": ("name", "dtype", "trainable", "activity_regularizer"),
+    "losses": ("name", "dtype", "reduction"),
+    "metrics": ("name", "dtype"),
+    "optimizers": ("name",),
+    "schedules": ("name",),
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of a Keras class, in order, and the defaults of its config."""
+
+    kind: str
+    name: str
+    arguments: tuple[str, ...]
+    required: tuple[str, ...]
+    defaults: dict[str, Any]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every argument that a config of this class may hold."""
+        more = _EVERYWHERE.get(self.kind, ())
+        return frozenset((*self.arguments, *self.defaults, *more))
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    text = Path(__file__).with_name("signatures.json").read_text()
+    table: dict[str, Any] = json.loads(text)
+    return table
+
+
+@functools.cache
+def signature(kind: str, name: str) -> Signature | None:
+    """The signature of a class, found by its own name; None when it is not allowed."""
+    row = _table()[kind].get(name)
+    if row is None:
+        return None
+    arguments, required = tuple(row["arguments"]), tuple(row["required"])
+    return Signature(kind, name, arguments, required, row["defaults"])
+
+
+@functools.cache
+def class_name(kind: str, identifier: str) -> str | None:
+    """The class that Keras means by an identifier: `adam` → `Adam`; None when unknown."""
+    if identifier in _table()[kind]:
+        return identifier
+    aliases = _table()["aliases"][kind]
+    found = aliases.get(identifier)
+    if found is None and kind == "optimizers":  # Keras looks optimizers up in lower case
+        found = {name.lower(): name for name in _table()[kind]}.get(identifier.lower())
+    return str(found) if found is not None else None
+
+
+@functools.cache
+def function_name(kind: str, identifier: str) -> str | None:
+    """A function's own name (`mse` → `mean_squared_error`), of losses, metrics, activations."""
+    found = _table()["functions"][kind].get(identifier)
+    return str(found) if found is not None else None
+
+
+def class_names(kind: str) -> list[str]:
+    """Names of all allowed classes of a kind."""
+    return list(_table()[kind])
+
+
+def identifiers(kind: str) -> list[str]:
+    """All that a string may say for this kind: classes, their aliases, functions."""
+    table = _table()
+    return [
+        *table.get(kind, ()),
+        *table["aliases"].get(kind, ()),
+        *table["functions"].get(kind, ()),
+    ]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest ones, or all if few are known."""
+    known = sorted(set(known))
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {', '.join(lower[n] for n in near)}?"
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"known are {shown}" if known else "there are none"
+
+
+def same_function(left: str, right: str) -> bool:
+    """Whether a class name and a snake-case name mean one thing: MeanSquaredError."""
+    return left.replace("_", "").lower() == right.replace("_", "").lower()

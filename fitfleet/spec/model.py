@@ -1,0 +1,233 @@
+"""A model, given in any of its four forms, as the canonical config that is stored.
+
+The forms: a Keras object, a Keras config (dict, JSON text, or a .json or .yaml file), the short
+form, and a builder. Keras is never imported here; a builder may import it itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec import limits
+from fitfleet.spec.canonical import SEQUENTIAL, canonical_model, model_kind
+from fitfleet.spec.job import Builder, ModelSpec
+from fitfleet.spec.layers import layer
+from fitfleet.spec.lossy import recover
+from fitfleet.spec.reference import is_custom, to_document
+
+_COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
+_cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
+_CACHE_SIZE = 64
+
+
+def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any]]:
+    """The model in canonical form, and what a compiled Keras object says about compiling.
+
+    Raises SpecError for anything that is not a model, with the place of what is wrong.
+    """
+    if isinstance(model, ModelSpec):
+        return model, {}
+    if isinstance(model, str) and not model.lstrip().startswith("{"):
+        model = _from_text(model)
+    if isinstance(model, Builder):
+        built = _call(model, settings)
+        if built is None:
+            return ModelSpec(builder=model), {}
+        model = built
+    return _from_document(_document(model))
+
+
+def _from_text(text: str) -> Any:
+    """A path of a config file, or `module:function`."""
+    if text.endswith((".json", ".yaml", ".yml")):
+        return _from_file(Path(text))
+    module, separator, function = text.partition(":")
+    if separator and function.isidentifier():
+        return Builder(path=f"{module}:{function}")
+    raise SpecError(
+        "model", f"{text!r} is neither JSON, a .json or .yaml file, nor module:function"
+    )
+
+
+def _from_file(path: Path) -> Any:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError("model", f"{path} cannot be read: {error}") from None
+    if path.suffix == ".json":
+        return text
+    import yaml
+
+    limits.check_bytes(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError("model", f"{path} is not YAML: {error}") from None
+
+
+def _document(model: Any) -> str:
+    """JSON text of the model, which is checked for size and shape when it is parsed."""
+    if isinstance(model, str):
+        return model
+    if isinstance(model, dict):
+        document = _from_short(model)
+    elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
+        document = to_document(model, "model")
+        recover(model, document)
+    else:
+        raise SpecError("model", f"a {type(model).__name__} is not a model")
+    try:
+        return json.dumps(to_document(document, "model"), allow_nan=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SpecError("model", f"it cannot be written as JSON: {error}") from None
+
+
+def _from_short(document: dict[str, Any]) -> Any:
+    """`{"Sequential": [{"Input": {"shape": [8]}}, {"Dense": {"units": 3}}]}`, as YAML has it."""
+    if set(document) == {"builder"} or set(document) == {"builder", "arguments"}:
+        raise SpecError("model", "give a builder as ff.builder(...) or {'path', 'arguments'}")
+    if "class_name" in document or set(document) - {"Sequential", "name"}:
+        return document
+    rows = document.get("Sequential")
+    if not isinstance(rows, list):
+        raise SpecError("model", "a short form needs a list of layers under Sequential")
+    layers = [_short_layer(row, f"model.layers[{i}]") for i, row in enumerate(rows)]
+    config = {"layers": layers}
+    if document.get("name"):
+        config["name"] = document["name"]
+    return {"module": SEQUENTIAL[0], "class_name": SEQUENTIAL[1], "config": config}
+
+
+def _short_layer(row: Any, place: str) -> Any:
+    if hasattr(row, "to_layer"):
+        return row.to_layer()
+    if isinstance(row, str):
+        row = {row: {}}
+    if not isinstance(row, dict):
+        raise SpecError(place, f"{row!r} is not a layer")
+    if "class_name" in row:
+        return row
+    if len(row) != 1:
+        raise SpecError(place, 'a layer in the short form is {"Name": {"argument": value}}')
+    ((name, arguments),) = row.items()
+    if arguments is not None and not isinstance(arguments, dict):
+        return layer(name, *(arguments if isinstance(arguments, list) else [arguments])).to_layer()
+    arguments = dict(arguments or {})
+    for key in ("layer", "backward_layer", "cell"):
+        if isinstance(arguments.get(key), dict):
+            arguments[key] = _short_layer(arguments[key], f"{place}.{key}")
+        elif isinstance(arguments.get(key), list):
+            arguments[key] = [_short_layer(part, place) for part in arguments[key]]
+    return layer(name, **arguments).to_layer()
+
+
+def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
+    """Parsed and made canonical; the last results are kept, since sweeps repeat their model."""
+    found = _cache.get(text)
+    if found is None:
+        document = limits.parse(text, "model")
+        if model_kind(document) is None and isinstance(document, dict) and is_custom(document):
+            raise SpecError("model", "a custom Model class cannot be sent; use a builder")
+        if not isinstance(document, dict):
+            raise SpecError("model", "it is not the config of a Keras model")
+        compiled = document.pop("compile_config", None)
+        parts = _compile_parts(compiled) if isinstance(compiled, dict) else {}
+        found = ModelSpec(config=canonical_model(document)), parts
+        _cache[text] = found
+        while len(_cache) > _CACHE_SIZE:
+            _cache.popitem(last=False)
+    model, parts = found
+    return model, dict(parts)
+
+
+def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
+    """What `compile` was called with. Raises SpecError for what a worker would not run."""
+    unknown = set(compiled) - {*_COMPILED, "run_eagerly", "steps_per_execution"}
+    unknown -= {"auto_scale_loss"}
+    if unknown:
+        raise SpecError("model.compile_config", f"unknown entries: {', '.join(sorted(unknown))}")
+    if compiled.get("run_eagerly"):
+        raise SpecError("model.compile_config.run_eagerly", "it is only for debugging; refused")
+    steps = compiled.get("steps_per_execution")
+    parts = {key: compiled[key] for key in _COMPILED if compiled.get(key) is not None}
+    if steps is not None and steps != 1:
+        parts["steps_per_execution"] = steps
+    return parts
+
+
+def _call(builder: Builder, settings: Settings) -> Any:
+    """The model that the builder returns; None when only a worker can call it."""
+    from fitfleet.spec.trust import is_trusted
+
+    module_name, _, function_name = builder.path.partition(":")
+    shown = _shown_call(builder)
+    with _import_path(settings):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if is_trusted(module_name, settings):
+                return None
+            raise SpecError(
+                "model",
+                f"{error.name} of builder {builder.path} is not installed here, and "
+                f"{module_name} is not in trusted_modules, so no worker would run it",
+            ) from None
+        except Exception as error:  # the user's own code may raise anything
+            raise SpecError("model", f"importing {module_name} failed: {_named(error)}") from error
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise SpecError("model", f"{module_name} has no function {function_name}")
+        try:
+            model = function(**builder.arguments)
+        except Exception as error:  # the user's own code may raise anything
+            raise SpecError("model", f"{shown} raised {_named(error)}") from error
+    if isinstance(model, dict | str) or hasattr(model, "to_layer"):
+        return model
+    if not hasattr(model, "get_config"):
+        raise SpecError("model", f"{shown} returned a {type(model).__name__}, not a Keras model")
+    if _has_custom(model) and is_trusted(module_name, settings):
+        return None
+    return model
+
+
+def _has_custom(model: Any) -> bool:
+    """Whether the model itself is a subclass, which has no config that a worker could read."""
+    return not type(model).__module__.startswith("keras.")
+
+
+@contextmanager
+def _import_path(settings: Settings) -> Iterator[None]:
+    """The working directory, the script's folder and module_path, as for a script's imports."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    folders = [os.path.abspath(p) for p in settings.module_path] + [os.getcwd()]
+    if main:
+        folders.append(os.path.dirname(os.path.abspath(main)))
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path[:0] = added
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        for folder in added:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+def _shown_call(builder: Builder) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in builder.arguments.items())
+    return f"{builder.path}({arguments})"
+
+
+def _named(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

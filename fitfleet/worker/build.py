@@ -1,0 +1,172 @@
+"""From a JobSpec to a compiled Keras model, always by the same road."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker import trusted
+from fitfleet.worker.order import seed_everything
+
+_FLOATX = {"float64": "float64", "float32": "float32"}
+
+
+@contextmanager
+def precision(policy: str | None) -> Iterator[None]:
+    """Keras's global float type and dtype policy as the job wants them, put back afterwards.
+
+    Build, fit and evaluation of the job all happen inside. With "float64" the losses, metrics
+    and the data are float64 as well.
+    """
+    import keras
+
+    floatx, before = keras.config.floatx(), keras.config.dtype_policy()
+    try:
+        if policy:
+            keras.config.set_floatx(_FLOATX.get(policy, "float32"))
+            keras.config.set_dtype_policy(policy)
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(before)
+
+
+def build(
+    spec: JobSpec,
+    settings: Settings,
+    *,
+    steps_per_execution: int = 1,
+    accumulate: int | None = None,
+) -> Any:
+    """The compiled Keras model of a job, with the initial weights of its seed.
+
+    `accumulate` overrides the spec's gradient_accumulation_steps (memory ladder).
+    Raises SpecError for what Keras refuses.
+    """
+    model = architecture(spec, settings)
+    compile_model(model, spec, steps_per_execution=steps_per_execution, accumulate=accumulate)
+    return model
+
+
+def architecture(spec: JobSpec, settings: Settings) -> Any:
+    """The model without `compile`, seeded by the job's seed just before it is built."""
+    import keras
+
+    if has_custom_classes(spec):
+        trusted.import_all(settings)
+    if spec.model.builder is not None:
+        function = trusted.function(spec.model.builder.path, settings, "model")
+        seed_everything(spec.seed)
+        return _built(function(**spec.model.builder.arguments), spec)
+    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
+    if spec.dtype_policy:
+        config = _with_policy(config, spec.dtype_policy)
+    seed_everything(spec.seed)
+    try:
+        model = keras.saving.deserialize_keras_object(copy.deepcopy(config))
+    except (ValueError, TypeError, KeyError) as error:
+        raise SpecError("model", f"Keras cannot build it: {_first_line(error)}") from error
+    return _built(model, spec)
+
+
+def _built(model: Any, spec: JobSpec) -> Any:
+    import keras
+
+    if not isinstance(model, keras.Model):
+        path = spec.model.builder.path if spec.model.builder else "config"
+        raise SpecError("model", f"{path} gave a {type(model).__name__}, not a Keras model")
+    return model
+
+
+def compile_model(
+    model: Any, spec: JobSpec, *, steps_per_execution: int = 1, accumulate: int | None = None
+) -> None:
+    """Compiles in place with the spec's optimizer, losses and metrics."""
+    import keras
+
+    try:
+        model.compile(
+            optimizer=optimizer(spec, accumulate=accumulate),
+            loss=_objects(spec.loss, keras.losses.get),
+            loss_weights=spec.loss_weights,
+            metrics=_objects(spec.metrics, keras.metrics.get),
+            weighted_metrics=_objects(spec.weighted_metrics, keras.metrics.get),
+            jit_compile=spec.jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
+    except (ValueError, TypeError) as error:
+        raise SpecError("compile", f"Keras refuses it: {_first_line(error)}") from error
+
+
+def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:
+    """A new Keras optimizer of the spec; its learning rate may be a schedule."""
+    import keras
+
+    document = copy.deepcopy(spec.optimizer)
+    config = document.setdefault("config", {})
+    steps = accumulate or spec.gradient_accumulation_steps
+    if steps and steps > 1:
+        config["gradient_accumulation_steps"] = steps
+    rate = config.get("learning_rate")
+    if isinstance(rate, dict):
+        rate.setdefault("module", "keras.optimizers.schedules")
+    try:
+        return keras.optimizers.get(document)
+    except (ValueError, TypeError) as error:
+        raise SpecError("optimizer", f"Keras refuses it: {_first_line(error)}") from error
+
+
+def has_custom_classes(spec: JobSpec) -> bool:
+    """Whether the spec names classes registered by a user's module ("package>Name")."""
+    document = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
+    text = json.dumps([*document, spec.optimizer, spec.callbacks])
+    return '"registered_name": "' in text and _has_registered(json.loads(text))
+
+
+def _has_registered(node: Any) -> bool:
+    if isinstance(node, list):
+        return any(map(_has_registered, node))
+    if not isinstance(node, dict):
+        return False
+    name = node.get("registered_name")
+    return (isinstance(name, str) and ">" in name) or any(map(_has_registered, node.values()))
+
+
+def _objects(value: Any, get: Any) -> Any:
+    """Identifiers stay (Keras resolves them by shape); configs become objects, at any depth."""
+    if isinstance(value, dict):
+        if "class_name" in value:
+            return get(copy.deepcopy(value))
+        return {key: _objects(part, get) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_objects(part, get) for part in value]
+    return value
+
+
+def _with_policy(node: Any, policy: str) -> Any:
+    """The model's config with every layer's dtype replaced; inputs keep integer dtypes."""
+    if isinstance(node, list):
+        return [_with_policy(part, policy) for part in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _with_policy(part, policy) for key, part in node.items()}
+    config = node.get("config")
+    if "class_name" not in node or not isinstance(config, dict) or "dtype" not in config:
+        return node
+    if node["class_name"] == "InputLayer":
+        if policy == "float64" and config["dtype"] in ("float32", None):
+            config["dtype"] = "float64"
+    elif "name" in config:
+        config["dtype"] = policy
+    return node
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,60 @@
+"""Every random choice of a fit as a function of (job seed, what for, epoch), never of history.
+
+So a fit that is killed anywhere and resumed anywhere draws what the straight run draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_SEED_MASK = 0x7FFFFFFF
+
+
+def mix(*parts: object) -> int:
+    """A 31-bit seed out of any parts; equal on every machine."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little") & _SEED_MASK
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy, TensorFlow and Keras for the initial weights of job seed `seed`."""
+    import keras
+
+    keras.utils.set_random_seed(mix(seed, "init"))
+
+
+def seed_state(seed: int, index: int, epoch: int) -> list[int]:
+    """State of the model's `index`-th SeedGenerator at the start of an epoch, shape (2,).
+
+    The second word counts draws, so an epoch has 2**24 of them to itself.
+    """
+    return [mix(seed, index), (epoch << 24) & 0xFFFFFFFF]
+
+
+def order(seed: int, epoch: Any, rows: int) -> Any:
+    """Row numbers of one shuffled epoch: int64 tensor of shape (rows,).
+
+    Works eagerly and inside a graph; `epoch` may be an int or a scalar int64 tensor.
+    """
+    import tensorflow as tf
+
+    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), seed=key)
+
+
+def orders(seeds: list[int], epoch: int, rows: int, *, is_shuffled: bool) -> np.ndarray:
+    """Row numbers of one epoch for several jobs: int64, shape (len(seeds), rows)."""
+    import numpy as np
+
+    if not is_shuffled:
+        return np.tile(np.arange(rows, dtype="int64"), (len(seeds), 1))
+    return np.stack([order(seed, epoch, rows).numpy() for seed in seeds])
+
+
+def seed_variables(model: Any) -> list[Any]:
+    """The states of the model's SeedGenerators, in the model's own order."""
+    return [v for v in model.variables if v.name == "seed_generator_state"]
