@@ -94,9 +94,10 @@ def local(
     chosen = _settings(Path(directory), modules, settings)
     database = Database(chosen.database_url)
     database.upgrade()
-    broker = Broker(Path(directory).absolute() / "broker")
+    broker_folder = Path(directory).absolute() / "broker"
+    broker = Broker(broker_folder)
     chosen = chosen.replace(broker_url=broker.acquire())
-    services = Services(chosen, database)
+    services = Services(chosen, database, broker_folder)
     try:
         services.start(workers)
         return LocalFleet(chosen, database, broker, services)

@@ -41,8 +41,9 @@ class Services:
     is gone, however it went.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, broker_folder: Path) -> None:
         self._settings = settings
+        self._broker_folder = broker_folder
         self._database = database
         self._logs = Path(settings.logs)
         self._services: list[_Service] = []
@@ -126,6 +127,7 @@ class Services:
     def _spawn(self, number: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self._settings.replace(slots=1).to_environment()}
         command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
+        command += ["--broker-folder", str(self._broker_folder)]
         with self._log_path(number).open("ab") as log:
             return subprocess.Popen(
                 command,

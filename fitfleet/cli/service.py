@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +23,10 @@ def worker(
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+    broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
+    from fitfleet.broker import Broker
     from fitfleet.cli.parent import watch_parent
     from fitfleet.worker.service import run_service
 
@@ -31,7 +34,12 @@ def worker(
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     if parent is not None:
         watch_parent(parent, settings.drain_s + 10.0)
-    return run_service(settings) or 0
+    try:
+        return run_service(settings) or 0
+    finally:
+        if broker_folder is not None:
+            # After a script that was killed, its workers stop the broker when no other uses it.
+            Broker(broker_folder).release()
 
 
 @command
