@@ -118,7 +118,7 @@ def _room(c: Connection, experiment_id: int) -> int | None:
             jobs.c.status == JobStatus.RUNNING, jobs.c.experiment_id == experiment_id
         )
     ).scalar_one()
-    return max(0, most - running)
+    return max(0, int(most) - int(running))
 
 
 def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float) -> list[Claim]:

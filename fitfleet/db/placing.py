@@ -129,13 +129,12 @@ def _choose(c: Connection, queue: str, limit: int) -> list[int]:
 
 def _lines(c: Connection, queue: str, limit: int) -> list[_Line]:
     waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
-    busy = dict(
-        c.execute(
-            select(jobs.c.experiment_id, sa.func.count())
-            .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
-            .group_by(jobs.c.experiment_id)
-        ).all()  # type: ignore[arg-type]
+    under_way = (
+        select(jobs.c.experiment_id, sa.func.count())
+        .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
+        .group_by(jobs.c.experiment_id)
     )
+    busy: dict[int, int] = {experiment: count for experiment, count in c.execute(under_way)}
     open_experiments = select(experiments.c.id, experiments.c.max_running).where(
         experiments.c.is_paused.is_(False),
         sa.exists().where(waiting, jobs.c.experiment_id == experiments.c.id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,6 +97,15 @@ class JobSpec(_Part):
     # evaluate
     evaluators: list[Evaluator] = Field(default_factory=list)
     seed: int = 0
+
+    def canonical(self) -> str:
+        """The one JSON text of this spec: sorted keys, no blanks."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_canonical(cls, text: str) -> JobSpec:
+        """The spec that `canonical` wrote."""
+        return cls.model_validate_json(text)
 
 
 class JobOptions(_Part):

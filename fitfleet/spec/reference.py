@@ -81,8 +81,9 @@ def reference(kind: str, value: Any, place: str) -> Any:
     """
     if value is None or is_space(value):
         return value
+    config: dict[str, Any] = {}
     if isinstance(value, str):
-        name, config = value, {}
+        name = value
     else:
         if isinstance(value, dict) and is_custom(value):
             return value

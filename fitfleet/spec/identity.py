@@ -1,0 +1,76 @@
+"""What makes two jobs the same, repeats of one configuration, or fit for one program."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.reference import is_custom
+
+
+def content_hash(spec: JobSpec, fingerprint: str | None) -> str:
+    """Hash of all that decides the numbers: spec, dataset's content, seed."""
+    return _hash(_document(spec, fingerprint))
+
+
+def group_hash(spec: JobSpec, fingerprint: str | None) -> str:
+    """The same for jobs that differ in seed and fold only."""
+    document = _document(spec, fingerprint)
+    del document["seed"]
+    document["dataset"]["fold"] = _foldless(document["dataset"]["fold"])
+    return _hash(document)
+
+
+def _foldless(fold: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if fold is None else {k: v for k, v in fold.items() if k not in ("index", "seed")}
+
+
+def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str | None:
+    """The same for jobs that one traced program can train; None: none ever can.
+
+    Seeds, the constant learning rate and the number of epochs may differ.
+    """
+    if spec.model.builder is not None or fingerprint is None or _has_custom(spec):
+        return None
+    document = _document(spec, fingerprint)
+    for name in ("seed", "epochs", "evaluators"):
+        del document[name]
+    rate = document["optimizer"].get("config", {}).get("learning_rate")
+    if isinstance(rate, float | int):
+        document["optimizer"]["config"]["learning_rate"] = None
+    elif rate is None:
+        document["optimizer"].setdefault("config", {})["learning_rate"] = None
+    document["fuse"] = options.fuse
+    return _hash(document)
+
+
+def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
+    document: dict[str, Any] = spec.model_dump(mode="json")
+    if fingerprint is not None:
+        document["dataset"]["path"] = fingerprint
+        document["dataset"]["files"] = sorted(document["dataset"]["files"])
+    return document
+
+
+def _has_custom(spec: JobSpec) -> bool:
+    pending: list[Any] = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if "class_name" in value and is_custom(value) and not _is_operation(value):
+                return True
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+    return False
+
+
+def _is_operation(value: dict[str, Any]) -> bool:
+    return str(value.get("module") or "").startswith("keras.")
+
+
+def _hash(document: dict[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
