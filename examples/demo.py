@@ -100,10 +100,12 @@ def tell_where(console: Console, folder: Path, best: ff.Job, picture: Path) -> N
     with sqlite3.connect(database) as connection:
         for row in connection.execute(QUERY):
             console.print("   ", *row)
-    code = f"import pandas, sqlite3; print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})))"
-    console.print(
-        f"\nor from a shell:\n  {shlex.join([sys.executable, '-c', code])}", soft_wrap=True
+    code = (
+        "import pandas, sqlite3;"
+        f" print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})))"
     )
+    command = shlex.join([sys.executable, "-c", code])
+    console.print(f"\nor from a shell:\n  {command}", soft_wrap=True, highlight=False)
 
 
 def main() -> None:
