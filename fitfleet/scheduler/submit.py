@@ -65,7 +65,6 @@ class Submission:
             group_hash=group_hash(spec, fingerprint),
             fuse_key=fuse_key(spec, fingerprint, options),
             fingerprint=fingerprint,
-            fingerprint=fingerprint,
             spec=spec,
             options=options,
             queue=options.queue or self._settings.queue,

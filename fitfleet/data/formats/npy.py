@@ -88,9 +88,7 @@ def read_header(
     return header, bool(is_fortran)
 
 
-def read_blocks(
-    place: str, file: IO[bytes], header: Header, is_fortran: bool
-) -> Iterator[Array]:
+def read_blocks(place: str, file: IO[bytes], header: Header, is_fortran: bool) -> Iterator[Array]:
     """The rows after the header, in blocks; a Fortran array is read whole, as it is stored."""
     if is_fortran and len(header.shape) > 1:
         yield _exactly(place, file, header.nbytes, header.dtype).reshape(header.shape, order="F")

@@ -76,7 +76,9 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
     members: dict[str, zipfile.ZipInfo] = {}
     entries = archive.infolist()
     if len(entries) > MAX_NAMES:
-        raise DatasetError(f"{path}: holds {len(entries):,} members; at most {MAX_NAMES:,} are read")
+        raise DatasetError(
+            f"{path}: holds {len(entries):,} members; at most {MAX_NAMES:,} are read"
+        )
     for entry in entries:
         name = entry.filename.removesuffix(".npy")
         is_plain = entry.filename.endswith(".npy") and name and not name.startswith("/")
