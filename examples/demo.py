@@ -26,8 +26,9 @@ from fitfleet.plots.curves import plot_curves
 UNITS = (16, 32, 64)
 LEARNING_RATES = (0.003, 0.01)
 QUERY = (
-    "SELECT job_id, params, best_val_accuracy, seconds FROM runs"
-    " ORDER BY best_val_accuracy DESC LIMIT 3"
+    "SELECT rank_high, job_id, params, round(value, 4) AS val_accuracy FROM leaderboard"
+    " WHERE experiment = 'digits' AND metric = 'accuracy' AND phase = 'val'"
+    " ORDER BY rank_high, job_id LIMIT 3"
 )
 
 
