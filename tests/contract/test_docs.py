@@ -1,0 +1,118 @@
+"""The documentation says what there is: pages from the code, names, links, queries."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.db.session import Database
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+
+import generate  # noqa: E402
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
+PAGES += sorted(DOCS.rglob("*.md"))
+
+
+def read(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_generated_page_is_fresh(name: str) -> None:
+    assert read(f"reference/{name}") == generate.PAGES[name](), "write it anew with: make docs"
+
+
+def test_every_setting_is_documented() -> None:
+    documented = set(re.findall(r"^\| `(\w+)`", read("reference/settings.md"), re.M))
+    assert documented == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_every_command_is_documented() -> None:
+    documented = re.findall(r"^## (fitfleet .+)$", read("reference/cli.md"), re.M)
+    assert documented == [name for name, _ in generate.commands()]
+
+
+def test_every_public_name_is_documented() -> None:
+    page = read("reference/python.md") + read("reference/errors.md")
+    assert [name for name in ff.__all__ if name not in page] == []
+
+
+def test_every_public_member_of_the_handles_is_documented() -> None:
+    page = read("reference/python.md")
+    members = {name for kind in (ff.Fleet, ff.Job) for name in vars(kind) if name[0] != "_"}
+    members -= {"close", "row", "update"}  # for the rest of fitfleet
+    assert [name for name in sorted(members) if f"{name}" not in page] == []
+
+
+def test_every_argument_of_submit_is_documented() -> None:
+    page = read("reference/python.md")
+    names = [*JobSpec.model_fields, *JobOptions.model_fields]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_field_of_a_dataset_is_documented() -> None:
+    page = read("reference/datasets.md")
+    fields = [name for name in DatasetSpec.model_fields if name not in ("path", "fold")]
+    assert [name for name in fields if name not in page] == []
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if not target.startswith(("http:", "https:", "mailto:")):
+                yield page, target
+
+
+def test_links_between_pages_work() -> None:
+    broken = []
+    for page, target in links():
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen = {(page.parent / target.partition("#")[0]).resolve() for page, target in links()}
+    lonely = [
+        str(page.relative_to(DOCS))
+        for page in DOCS.rglob("*.md")
+        if page.resolve() not in seen and page.parent.name != "decisions"
+    ]
+    assert lonely == []
+
+
+def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "Keep a Changelog" in text
+    assert "## [Unreleased]" in text
+
+
+@pytest.mark.parametrize(
+    "query", re.findall(r"```sql\n(.*?)```", read("how-to/query-sql.md"), re.S)
+)
+def test_the_queries_of_the_guide_run(query: str, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
+    database.upgrade()
+    with database.read() as c:
+        c.exec_driver_sql(query.rstrip().rstrip(";")).fetchall()
+    database.dispose()
