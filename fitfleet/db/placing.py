@@ -198,3 +198,12 @@ def dispatched_queues(c: Connection) -> list[str]:
     """Queues with DISPATCHED jobs."""
     query = select(jobs.c.queue).where(jobs.c.status == JobStatus.DISPATCHED).distinct()
     return list(c.scalars(query))
+
+
+def count_mates(c: Connection, fuse_key: str) -> int:
+    """Waiting jobs that may be trained in one program."""
+    query = select(sa.func.count()).where(
+        jobs.c.fuse_key == fuse_key,
+        jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED)),
+    )
+    return int(c.execute(query).scalar_one())

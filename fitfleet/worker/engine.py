@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from fitfleet.data.arrays import Arrays
-    from fitfleet.db.jobs import Claim
+    from fitfleet.db.leases import Claim
     from fitfleet.spec.job import JobOptions, JobSpec
     from fitfleet.worker.resume import Snapshot
 
@@ -83,6 +83,7 @@ class Member:
     snapshot: Snapshot | None = None  # checkpoint to go on from; None: from the start
     history: list[EpochLogs] = field(default_factory=list)  # of all attempts
     stop: Stop | None = None  # set by other threads, read between batches
+    is_running: bool = False  # it is its turn in this child
     is_done: bool = False  # its end is recorded, or it was lost
     engine: str = "fit"
     engine_reason: str = ""

@@ -19,9 +19,7 @@ def _add_paths(settings: Settings) -> None:
 
 def is_trusted(module: str, settings: Settings) -> bool:
     """Whether `module`, or a package above it, is in the setting `trusted_modules`."""
-    return any(
-        module == name or module.startswith(name + ".") for name in settings.trusted_modules
-    )
+    return any(module == name or module.startswith(name + ".") for name in settings.trusted_modules)
 
 
 def import_all(settings: Settings) -> None:

@@ -1,0 +1,163 @@
+"""The storage: every file name, and how a file gets there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.errors import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Read once, when h5py is imported: HDF5's locks fail on many shared file systems, and a file here
+# is written under another name and never changed.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+# Keras writes weights only to names that end so.
+SUFFIX = ".weights.h5"
+JOB_GROUP = "_job"
+_DOCUMENT = f"{JOB_GROUP}/document.json"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file under its temporary name, in the folder where it will be."""
+
+    path: Path
+    target: Path
+
+    def publish(self) -> None:
+        """Give the file its name, at once and durably."""
+        os.replace(self.path, self.target)
+        _fsync(self.target.parent)
+
+
+class Storage:
+    """The folder for weights: `<experiment>/<job id>/attempt-<n>.weights.h5`."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def final(self, experiment: str, job_id: int, attempt: int) -> str:
+        """Path of an attempt's weights, relative to the root."""
+        return f"{_folder(experiment)}/{job_id}/attempt-{attempt}{SUFFIX}"
+
+    def checkpoint(self, experiment: str, job_id: int, attempt: int, epoch: int) -> str:
+        """Path of a checkpoint that contains `epoch` epochs, relative to the root."""
+        return f"{_folder(experiment)}/{job_id}/attempt-{attempt}.epoch-{epoch}.checkpoint{SUFFIX}"
+
+    def absolute(self, relative: str) -> Path:
+        """Where a relative path lies on this machine."""
+        return self.root / relative
+
+    @contextmanager
+    def draft(self, relative: str) -> Iterator[Draft]:
+        """A temporary file for `relative`: written inside, fsynced, and then `publish`ed or lost.
+
+        StorageError when the storage refuses.
+        """
+        target = self.absolute(relative)
+        stem = target.name.removesuffix(SUFFIX)
+        draft = Draft(target.with_name(f".{stem}.{uuid.uuid4().hex}{SUFFIX}"), target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
+        except OSError as error:
+            reason = error.strerror or str(error).splitlines()[0]
+            raise StorageError(f"{target}: cannot be written: {reason}") from error
+        finally:
+            with suppress(OSError):
+                draft.path.unlink()
+
+    def remove(self, relative: str) -> None:
+        """Remove a file; one that is gone already is no error."""
+        with suppress(OSError):
+            self.absolute(relative).unlink()
+
+    def checkpoints(self, experiment: str, job_id: int) -> list[str]:
+        """The checkpoints of a job that lie there, relative to the root."""
+        folder = self.root / _folder(experiment) / str(job_id)
+        return [
+            str(path.relative_to(self.root)) for path in folder.glob(f"attempt-*checkpoint{SUFFIX}")
+        ]
+
+    def read_weights(self, relative: str) -> dict[str, np.ndarray[Any, Any]]:
+        """Weights by their path in the file, such as `layers/lstm/cell/vars/0`; h5py only."""
+        import h5py
+
+        found: dict[str, Any] = {}
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and not name.startswith(("optimizer", JOB_GROUP)):
+                found[name] = item[()]
+
+        with _opened(self.absolute(relative)) as file:
+            file.visititems(visit)
+        return found
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file's bytes are on the disk."""
+    _fsync(path)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_document(file: Any, document: dict[str, Any]) -> None:
+    """Put JSON into an open HDF5 file, as bytes, since attributes end at 64 KB."""
+    import numpy as np
+
+    text = json.dumps(document).encode()
+    file.create_dataset(_DOCUMENT, data=np.frombuffer(text, "u1"))
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON that fitfleet put into a weights file. StorageError if there is none."""
+    with _opened(path) as file:
+        if _DOCUMENT not in file:
+            raise StorageError(f"{path}: was not written by fitfleet: it has no {_DOCUMENT}")
+        document: dict[str, Any] = json.loads(bytes(file[_DOCUMENT][()]))
+    return document
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError) as error:
+        raise StorageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _folder(experiment: str) -> str:
+    """A folder name that cannot leave the root; a hash keeps two names from meeting."""
+    safe = re.sub(r"[^\w.-]", "_", experiment, flags=re.ASCII)[:80].lstrip(".")
+    if safe == experiment:
+        return safe
+    return f"{safe or 'experiment'}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"

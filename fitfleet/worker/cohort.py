@@ -1,0 +1,27 @@
+"""Which waiting jobs a child takes with the one it has claimed, to train them in one program."""
+
+from __future__ import annotations
+
+from fitfleet.db import leases, placing
+from fitfleet.db.leases import Claim
+from fitfleet.db.session import Database
+from fitfleet.settings import Settings
+
+
+def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
+    """Claims of waiting jobs with the leader's fuse key: about its share of them.
+
+    With N waiting and W slots it takes N/W, so that no slot of the fleet stands idle while
+    another works through a long cohort. A job that ran out of memory runs alone.
+    """
+    if leader.fuse_key is None or leader.memory_step or settings.cohort_max <= 1:
+        return []
+    with database.read() as c:
+        waiting = placing.count_mates(c, leader.fuse_key)
+        slots = sum(load.slots for load in placing.loads(c, settings.lease_s)) or 1
+    share = -(-(waiting + 1) // slots)
+    limit = min(settings.cohort_max, share) - 1
+    if limit <= 0:
+        return []
+    with database.begin() as c:
+        return leases.claim_mates(c, leader, settings.lease_s, limit)

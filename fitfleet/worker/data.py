@@ -1,0 +1,73 @@
+"""Arrays as TensorFlow feeds them: all epochs of a fit in one tf.data.Dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fitfleet.data.arrays import Arrays
+from fitfleet.data.info import flatten
+from fitfleet.data.streams import Stream
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker.order import order
+
+
+def training(arrays: Arrays, spec: JobSpec, first_epoch: int) -> tuple[Any, int]:
+    """(dataset, steps an epoch): batches of epochs first_epoch to the last, each in its order.
+
+    The order of an epoch depends on (job seed, epoch) alone. Elements are (x, y) or
+    (x, y, sample_weight), in the structure of the arrays.
+    """
+    parts = _parts(arrays.x, arrays.y, arrays.sample_weight)
+    rows = arrays.rows
+
+    def epoch(number: Any) -> Any:
+        numbers = order(spec.seed, number, rows) if spec.shuffle else tf.range(rows, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices(numbers).batch(spec.batch_size)
+
+    dataset = tf.data.Dataset.range(first_epoch, spec.epochs).flat_map(epoch)
+    dataset = dataset.map(_taker(parts), num_parallel_calls=1).prefetch(2)
+    options = tf.data.Options()
+    options.deterministic = True
+    return dataset.with_options(options), -(-rows // spec.batch_size)
+
+
+def evaluation(x: Any, y: Any, weight: Any, batch_size: int) -> Any:
+    """Arrays for `evaluate` or `predict`: as they are, or a dataset when they are streamed."""
+    parts = _parts(x, y, weight)
+    if not any(isinstance(leaf, Stream) for leaf in flatten(list(parts))):
+        return parts
+    rows = len(flatten(x)[0])
+    numbers = tf.data.Dataset.range(rows).batch(batch_size)
+    return numbers.map(_taker(parts), num_parallel_calls=1).prefetch(2)
+
+
+def _parts(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    if weight is not None:
+        return (x, y, weight)
+    return (x,) if y is None else (x, y)
+
+
+def _taker(parts: tuple[Any, ...]) -> Any:
+    """A function from row numbers to the batch of these rows."""
+    leaves = tf.nest.flatten(parts)
+    if not any(isinstance(leaf, Stream) for leaf in leaves):
+        whole = tf.nest.map_structure(tf.constant, parts)
+        return lambda numbers: tf.nest.map_structure(lambda t: tf.gather(t, numbers), whole)
+
+    def read(numbers: Any) -> list[Any]:
+        chosen = numbers.numpy()
+        return [
+            leaf.take(chosen) if isinstance(leaf, Stream) else np.asarray(leaf)[chosen]
+            for leaf in leaves
+        ]
+
+    def take(numbers: Any) -> Any:
+        found = tf.py_function(read, [numbers], [tf.as_dtype(leaf.dtype) for leaf in leaves])
+        for tensor, leaf in zip(found, leaves, strict=True):
+            tensor.set_shape((None, *leaf.shape[1:]))
+        return tf.nest.pack_sequence_as(parts, found)
+
+    return take

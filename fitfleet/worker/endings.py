@@ -1,0 +1,131 @@
+"""How a member ends when it does not succeed: classes of failure, and what is written for each."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fitfleet.db import leases
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError, FitfleetError, StorageError
+from fitfleet.settings import Settings
+from fitfleet.states import FailureClass, JobStatus
+from fitfleet.worker import log
+from fitfleet.worker.engine import Interrupted, Member, StopReason
+from fitfleet.worker.record import Recorder
+
+_OUTAGE_LOOK_S = 1.0
+_OUTAGE_MOST_S = 3600.0
+_FLUSH_S = 30.0
+
+
+class NanLoss(Exception):
+    """The loss became NaN under TerminateOnNaN."""
+
+
+class Endings:
+    """Writes the end of a member, fenced, and waits for the database to be able to."""
+
+    def __init__(self, database: Database, settings: Settings, recorder: Recorder) -> None:
+        self._database = database
+        self._settings = settings
+        self._recorder = recorder
+
+    def log_path(self, member: Member) -> Path:
+        """The file that the attempt's output goes to."""
+        claim = member.claim
+        return Path(self._settings.logs) / str(claim.job_id) / f"attempt-{claim.attempt}.log"
+
+    def end(self, member: Member, error: BaseException) -> None:
+        """Record what ended the member. A lost one writes nothing at all."""
+        if isinstance(error, Interrupted) and error.reason is StopReason.LOST:
+            return
+        self._recorder.flush(_FLUSH_S)
+        text = "".join(traceback.format_exception(error))
+        tail = log.tail(self.log_path(member))
+        seconds = time.monotonic() - member.claimed_at
+        if isinstance(error, Interrupted):
+            self._write(self._interruption(member, error.reason, seconds, tail))
+            return
+        failure_class, message = classify(error)
+        print(text, flush=True)  # into the job's log
+        self._write(self._failure(member, failure_class, message, text, seconds, tail))
+        if not isinstance(error, Exception):
+            raise error
+
+    def _interruption(
+        self, member: Member, reason: StopReason, seconds: float, tail: str
+    ) -> Callable[[Connection], bool]:
+        claim = member.claim
+        if reason is StopReason.RELEASE:
+            return lambda c: leases.release(c, claim, seconds=seconds, log_tail=tail)
+        if reason in (StopReason.CANCEL, StopReason.PRUNE):
+            status = JobStatus.CANCELLED if reason is StopReason.CANCEL else JobStatus.PRUNED
+            return lambda c: leases.stop(c, claim, status, seconds=seconds, log_tail=tail)
+        if reason is StopReason.TIMEOUT:
+            message = f"it ran longer than its timeout_s={claim.timeout_s:g}"
+            return self._failure(member, FailureClass.TIMEOUT, message, "", seconds, tail)
+        message = "the fit made no progress within its stall_timeout_s"
+        return self._failure(member, FailureClass.STALLED, message, "", seconds, tail)
+
+    def _failure(
+        self,
+        member: Member,
+        failure_class: FailureClass,
+        message: str,
+        text: str,
+        seconds: float,
+        tail: str,
+    ) -> Callable[[Connection], bool]:
+        return lambda c: leases.fail(
+            c,
+            member.claim,
+            failure_class,
+            message,
+            text,
+            tail,
+            seconds=seconds,
+            backoff_s=self._settings.backoff_s,
+        )
+
+    def _write(self, write: Callable[[Connection], bool]) -> None:
+        deadline = time.monotonic() + _OUTAGE_MOST_S
+        while time.monotonic() < deadline:
+            try:
+                with self._database.begin() as c:
+                    write(c)
+                return
+            except DatabaseError:
+                time.sleep(_OUTAGE_LOOK_S)
+
+
+def classify(error: BaseException) -> tuple[FailureClass, str]:
+    """The class of a failure and its one-sentence message."""
+    if isinstance(error, NanLoss):
+        return FailureClass.NAN, str(error)
+    if isinstance(error, StorageError):
+        return FailureClass.STORAGE, str(error)
+    if isinstance(error, FitfleetError):
+        return FailureClass.USER, str(error)
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
+        return FailureClass.MEMORY, f"out of memory: {_first_line(error)}"
+    if _is_users(error):
+        return FailureClass.USER, f"{name}: {_first_line(error)}"
+    return FailureClass.INTERNAL, f"{name}: {_first_line(error)}"
+
+
+def _is_users(error: BaseException) -> bool:
+    """What Keras and TensorFlow raise for a model and data that do not go together."""
+    names = ("InvalidArgumentError", "NotFoundError")
+    return isinstance(error, ValueError | TypeError) or type(error).__name__ in names
+
+
+def _first_line(error: Any) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:500] if lines else type(error).__name__

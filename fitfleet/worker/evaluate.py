@@ -1,0 +1,90 @@
+"""After the fit: Keras's metrics on the test arrays, and the user's NumPy evaluators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import Evaluator
+from fitfleet.worker import data, trusted
+from fitfleet.worker.callbacks import forget_states
+from fitfleet.worker.engine import Member
+
+Scores = dict[str, float]
+
+
+def evaluate(model: Any, member: Member) -> Scores:
+    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels."""
+    arrays, batch_size = member.arrays, _batch_size(member)
+    if arrays.x_test is None or arrays.y_test is None:
+        return {}
+    forget_states(model)
+    fed = data.evaluation(arrays.x_test, arrays.y_test, None, batch_size)
+    found = (
+        model.evaluate(*fed, batch_size=batch_size, return_dict=True, verbose=0)
+        if isinstance(fed, tuple)
+        else model.evaluate(fed, return_dict=True, verbose=0)
+    )
+    return {f"test_{name}": float(value) for name, value in found.items()}
+
+
+def run_evaluators(model: Any, member: Member, settings: Settings) -> dict[str, Scores]:
+    """Scores of each evaluator by its path. SpecError when one raises or returns no numbers.
+
+    They see the test arrays, or the validation arrays where there are none.
+    """
+    if not member.spec.evaluators:
+        return {}
+    arrays, batch_size = member.arrays, _batch_size(member)
+    x, y = (arrays.x_test, arrays.y_test)
+    if x is None:
+        x, y = arrays.x_val, arrays.y_val
+    if x is None:
+        raise SpecError("evaluators", "the dataset has neither test nor validation arrays")
+    forget_states(model)
+    fed = data.evaluation(x, None, None, batch_size)
+    fed = fed[0] if isinstance(fed, tuple) else fed
+    predicted = model.predict(fed, batch_size=batch_size, verbose=0)
+    context = {
+        "x": x,
+        "job_id": member.claim.job_id,
+        "experiment": member.claim.experiment,
+        "params": member.options.params,
+        "seed": member.spec.seed,
+    }
+    return {
+        one.path: _run(one, settings, y, predicted, {**context, "arguments": one.arguments})
+        for one in member.spec.evaluators
+    }
+
+
+def _run(
+    evaluator: Evaluator, settings: Settings, y: Any, predicted: Any, context: dict[str, Any]
+) -> Scores:
+    function = trusted.function(evaluator.path, settings, "evaluators")
+    try:
+        found = function(y, predicted, context)
+    except Exception as error:  # the user's own code may raise anything
+        text = str(error).splitlines()[0] if str(error) else ""
+        raise SpecError(
+            "evaluators", f"{evaluator.path} raised {type(error).__name__}: {text}"
+        ) from error
+    if not isinstance(found, dict):
+        raise SpecError(
+            "evaluators", f"{evaluator.path} returned a {type(found).__name__}, not a dict"
+        )
+    scores = {}
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, int | float | np.number):
+            raise SpecError(
+                "evaluators", f"{evaluator.path} returned {name!r}: {value!r}, not a number"
+            )
+        scores[name] = float(value)
+    return scores
+
+
+def _batch_size(member: Member) -> int:
+    return member.spec.validation_batch_size or member.spec.batch_size

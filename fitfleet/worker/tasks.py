@@ -1,0 +1,76 @@
+"""The Celery task, and the state of the prefork child that runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from celery import Celery, signals
+
+from fitfleet.queue import TASK
+from fitfleet.settings import Settings
+from fitfleet.worker.engine import Stop, StopReason
+
+_child: Any = None
+
+
+def install(app: Celery, settings: Settings) -> None:
+    """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
+
+    @app.task(name=TASK)
+    def run(job_id: int, dispatch_seq: int) -> None:
+        _child.run(job_id, dispatch_seq)
+
+    def start(**_: Any) -> None:
+        global _child
+        _child = start_child(settings)
+        signal.signal(signal.SIGUSR2, drain)
+
+    signals.worker_process_init.connect(start, weak=False)
+
+
+def start_child(settings: Settings) -> Any:
+    """What a child needs, TensorFlow imported; runs after the fork."""
+    from billiard import current_process
+
+    from fitfleet.worker import device
+
+    index = int(getattr(current_process(), "index", 0) or 0)
+    name = device.assign(settings.gpus, index)
+    device.warm(settings.slots)
+
+    from fitfleet.db.session import Database
+    from fitfleet.storage import Storage
+    from fitfleet.worker.engines import Engines
+    from fitfleet.worker.record import Recorder
+    from fitfleet.worker.run import Child
+
+    database = Database(settings.database_url)
+    return Child(
+        settings=settings,
+        database=database,
+        worker=slot_id(os.getppid(), index),
+        device=name,
+        storage=Storage(settings.storage),
+        recorder=Recorder(database),
+        engines=Engines(settings),
+    )
+
+
+def slot_id(service_pid: int, index: int) -> str:
+    """The name of a slot in the database: host:pid:slot."""
+    return f"{socket.gethostname()}:{service_pid}:{index}"
+
+
+def drain(*_: Any) -> None:
+    """SIGUSR2 in a child: finish the epoch if it ends soon, checkpoint, release, take no more."""
+    if _child is None:
+        return
+    _child.is_draining = True
+    deadline = time.monotonic() + _child.settings.drain_s
+    for member in _child.members:
+        if member.stop is None:
+            member.stop = Stop(StopReason.RELEASE, deadline)
