@@ -1,0 +1,171 @@
+"""Bounds on the arguments of layers: what Keras would refuse late, or what would not end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+
+MAX_VOCABULARY = 5_000_000
+MAX_DIMENSION = 65_536
+MAX_WINDOW = 1024
+MAX_REPEATS = 10_000
+MAX_UNROLLED_STEPS = 64
+
+_UNITS = ("units", "filters", "output_dim", "num_heads", "key_dim", "value_dim", "head_dim")
+_HEADS = ("num_query_heads", "num_key_value_heads")
+_WINDOWS = ("kernel_size", "pool_size", "strides", "dilation_rate", "size")
+_RATES = ("rate", "dropout", "recurrent_dropout")
+_FLAGS = (
+    "use_bias",
+    "return_sequences",
+    "return_state",
+    "stateful",
+    "go_backwards",
+    "unroll",
+    "mask_zero",
+    "trainable",
+    "keepdims",
+    "center",
+    "scale",
+    "unit_forget_bias",
+    "reset_after",
+    "use_scale",
+    "normalize",
+)
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "padding": ("valid", "same", "causal"),
+    "merge_mode": ("sum", "mul", "concat", "ave", None),
+    "data_format": ("channels_last", "channels_first", None),
+    "score_mode": ("dot", "concat"),
+}
+_FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
+_INPUT_DTYPES = (*_FLOAT_DTYPES[:4], *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+
+
+def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> None:
+    """Raises SpecError for an argument of a built-in layer that is out of bounds."""
+    name = str(layer["class_name"])
+    config = layer.get("config") or {}
+    for argument, value in config.items():
+        at = f"{place}.{argument}"
+        if name == "InputLayer":
+            _check_input(argument, value, at)
+        else:
+            _check_argument(name, argument, value, at, settings)
+
+
+def _check_argument(name: str, argument: str, value: Any, place: str, settings: Settings) -> None:
+    if argument in _UNITS or argument in _HEADS:
+        if value is not None or argument not in ("value_dim",):
+            _check_size(value, place, settings.max_units)
+    elif argument in _WINDOWS:
+        if value is not None:
+            _each(value, place, lambda part, at: _check_size(part, at, MAX_WINDOW))
+    elif argument in _RATES:
+        _check_rate(value, place)
+    elif argument in _FLAGS:
+        if not isinstance(value, bool) and not (name == "Rescaling" and argument == "scale"):
+            raise SpecError(place, f"{value!r:.40} is neither true nor false")
+    elif argument in _CHOICES and not name.startswith("ZeroPadding"):
+        if value not in _CHOICES[argument]:
+            known = ", ".join(str(part) for part in _CHOICES[argument])
+            raise SpecError(place, f"{value!r:.40} is none of {known}")
+    elif argument in _MORE:
+        _MORE[argument](value, place)
+    elif isinstance(value, list):
+        _each(value, place, _check_bounded)
+    else:
+        _check_bounded(value, place)
+
+
+def _check_input(argument: str, value: Any, place: str) -> None:
+    if argument in ("batch_shape", "shape"):
+        place = f"{place.rsplit('.', 1)[0]}.shape"
+        if not isinstance(value, list) or not 1 <= len(value) <= 6:
+            raise SpecError(place, f"{value!r:.40} is not a list of up to 5 dimensions")
+        for size in value:
+            if size is not None:
+                _check_size(size, place, MAX_DIMENSION)
+    elif argument == "dtype" and value not in (*_INPUT_DTYPES, "bool", None):
+        raise SpecError(place, f"{value!r:.40} is not a dtype of an input")
+    elif argument in ("sparse", "ragged") and value:
+        raise SpecError(place, f"{argument} inputs are not supported")
+
+
+def _each(value: Any, place: str, check: Callable[[Any, str], None]) -> None:
+    for part in value if isinstance(value, list) else [value]:
+        check(part, place)
+
+
+def _check_size(value: Any, place: str, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SpecError(place, f"{value!r:.40} is not a positive integer")
+    if value > most:
+        raise SpecError(place, f"{value:,} is more than the {most:,} allowed")
+
+
+def _check_rate(value: Any, place: str) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 1:
+        raise SpecError(place, f"{value!r:.40} is not a number from 0 to below 1")
+
+
+def _check_bounded(value: Any, place: str) -> None:
+    """Any other number: no layer has a use for one as large as a vocabulary."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_VOCABULARY:
+        raise SpecError(place, f"{value:,} is out of range")
+
+
+def _check_seed(value: Any, place: str) -> None:
+    if value is not None and (type(value) is not int or not 0 <= value < 2**31):
+        raise SpecError(place, f"{value!r:.40} is not a seed: an integer of 0 or more")
+
+
+def _check_dtype(value: Any, place: str) -> None:
+    if value is not None and value not in _FLOAT_DTYPES:
+        raise SpecError(place, f"{value!r:.40} is not a dtype; {', '.join(_FLOAT_DTYPES)}")
+
+
+def _check_target_shape(value: Any, place: str) -> None:
+    if not isinstance(value, list) or not value or value.count(-1) > 1:
+        raise SpecError(place, f"{value!r:.40} is not a list of dimensions")
+    for part in value:
+        if part != -1:
+            _check_size(part, place, MAX_VOCABULARY)
+
+
+def _check_vocabulary(value: Any, place: str) -> None:
+    _check_size(value, place, MAX_VOCABULARY)
+
+
+def _check_repeats(value: Any, place: str) -> None:
+    _check_size(value, place, MAX_REPEATS)
+
+
+def _check_groups(value: Any, place: str) -> None:
+    if value != -1:  # GroupNormalization: one group for each channel
+        _check_size(value, place, MAX_DIMENSION)
+
+
+def _check_dims(value: Any, place: str) -> None:
+    if not isinstance(value, list) or sorted(map(str, value)) != sorted(
+        str(i) for i in range(1, len(value) + 1)
+    ):
+        raise SpecError(place, f"{value!r:.40} is not an order of the dimensions 1, 2, ...")
+
+
+_MORE: dict[str, Callable[[Any, str], None]] = {
+    "input_dim": _check_vocabulary,
+    "n": _check_repeats,
+    "groups": _check_groups,
+    "depth_multiplier": _check_repeats,
+    "height": _check_repeats,
+    "width": _check_repeats,
+    "target_shape": _check_target_shape,
+    "dims": _check_dims,
+    "seed": _check_seed,
+    "dtype": _check_dtype,
+}

@@ -1,0 +1,136 @@
+"""Shapes and weights of layers with several inputs: merging, attention, operators."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from fitfleet.spec.shapes import Config, Inputs, Outcome, Rule, Shape, first, has_bias, one
+
+# Operators that work element by element, as Functional configs hold them.
+ELEMENTWISE = frozenset(
+    """
+    Add Subtract Multiply TrueDivide Divide Negative NotEqual Equal Greater GreaterEqual Less
+    LessEqual Maximum Minimum Power Square Sqrt Exp Log Absolute Tanh LogicalOr LogicalAnd
+    """.split()  # noqa: SIM905
+)
+
+
+def broadcast(shapes: Inputs) -> Shape | None:
+    """The shape that element-by-element work of these shapes has, NumPy's rule."""
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) != len(shapes) or not known:
+        return None
+    rank = max(map(len, known))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in known]
+    out: list[int | None] = []
+    for sizes in zip(*padded, strict=True):
+        others = {size for size in sizes if size != 1}
+        if len(others) > 1 and None not in others:
+            return None
+        others.discard(None) if len(others) > 1 else None
+        out.append(others.pop() if others else 1)
+    return tuple(out)
+
+
+def _elementwise(_: str, __: Config, inputs: Inputs) -> Outcome:
+    ranks = {len(shape) for shape in inputs if shape is not None}
+    return one(broadcast(inputs) if len(ranks) == 1 else None)
+
+
+def _concatenate(_: str, config: Config, inputs: Inputs) -> Outcome:
+    known = [shape for shape in inputs if shape is not None]
+    axis = int(config.get("axis", -1))
+    index = axis if axis < 0 else axis - 1
+    if len(known) != len(inputs) or len({len(shape) for shape in known}) != 1 or axis == 0:
+        return one(None)
+    sizes = [shape[index] for shape in known]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    out = list(known[0])
+    out[index] = total
+    return one(tuple(out))
+
+
+def _dot(_: str, config: Config, inputs: Inputs) -> Outcome:
+    axes = config["axes"]
+    if len(inputs) != 2 or inputs[0] is None or inputs[1] is None:
+        return one(None)
+    pair = axes if isinstance(axes, list) else [axes, axes]
+    left, right = list(inputs[0]), list(inputs[1])
+    for shape, axis in ((left, int(pair[0])), (right, int(pair[1]))):
+        index = axis if axis < 0 else axis - 1
+        if axis == 0 or not -len(shape) <= index < len(shape):
+            return one(None)
+        del shape[index]
+    return one((*left, *right) or (1,))
+
+
+def _attention(name: str, config: Config, inputs: Inputs) -> Outcome:
+    """Inputs are [query, value] or [query, value, key]."""
+    weights: int | None = 0
+    query, value = first(inputs), inputs[1] if len(inputs) > 1 else None
+    if name == "AdditiveAttention":
+        weights = 0 if not config.get("use_scale", True) else (query[-1] if query else None)
+    elif config.get("use_scale"):
+        weights = 1
+    if name == "Attention" and config.get("score_mode") == "concat":
+        weights = (weights or 0) + 1
+    out = (*query[:-1], value[-1]) if query and value else None
+    return one(out, weights)
+
+
+def _multi_head(_: str, config: Config, inputs: Inputs) -> Outcome:
+    """Inputs are query, value and, if it is another, key."""
+    query, value = first(inputs), inputs[1] if len(inputs) > 1 else None
+    key = inputs[2] if len(inputs) > 2 else value
+    sizes = [shape[-1] if shape else None for shape in (query, key, value)]
+    heads, key_dim = int(config["num_heads"]), int(config["key_dim"])
+    value_dim = int(config.get("value_dim") or key_dim)
+    target = config.get("output_shape")
+    if target is not None:
+        last = tuple(target) if isinstance(target, list) else (int(target),)
+    else:
+        last = (sizes[0],)
+    out = None if query is None else (*query[:-1], *last)
+    if None in sizes or None in last or config.get("use_gate"):
+        return one(out, None)
+    return one(out, _projections(sizes, heads, key_dim, value_dim, last, has_bias(config)))
+
+
+def _projections(
+    sizes: list[Any], heads: int, key_dim: int, value_dim: int, last: tuple[Any, ...], bias: int
+) -> int:
+    query = (sizes[0] + bias) * heads * key_dim
+    key = (sizes[1] + bias) * heads * key_dim
+    value = (sizes[2] + bias) * heads * value_dim
+    return int(query + key + value + (heads * value_dim + bias) * prod(last))
+
+
+def _group_query(_: str, config: Config, inputs: Inputs) -> Outcome:
+    query, value = first(inputs), inputs[1] if len(inputs) > 1 else None
+    key = inputs[2] if len(inputs) > 2 else value
+    sizes = [shape[-1] if shape else None for shape in (query, key, value)]
+    if None in sizes or config.get("use_gate"):
+        return one(query, None)
+    d = int(config["head_dim"])
+    many, few = int(config["num_query_heads"]), int(config["num_key_value_heads"])
+    features, keys, values = (int(size or 0) for size in sizes)
+    bias = has_bias(config)
+    weights = (features + bias) * many * d + (keys + values + 2 * bias) * few * d
+    return one(query, weights + (many * d + bias) * features)
+
+
+def operation_shape(name: str, inputs: Inputs) -> Shape | None:
+    """The output shape of an operator of Keras; None when only Keras can tell."""
+    return broadcast(inputs) if name in ELEMENTWISE else None
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), _elementwise),
+    "Concatenate": _concatenate,
+    "Dot": _dot,
+    "Attention": _attention,
+    "AdditiveAttention": _attention,
+    "MultiHeadAttention": _multi_head,
+    "GroupQueryAttention": _group_query,
+}

@@ -1,0 +1,151 @@
+"""Shapes and weights of recurrent layers, their cells, and the wrappers around layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from fitfleet.spec import catalog
+from fitfleet.spec.shapes import (
+    UNKNOWN,
+    Config,
+    Inputs,
+    Outcome,
+    Rule,
+    Shape,
+    first,
+    has_bias,
+    layer_outcome,
+    one,
+)
+from fitfleet.spec.windows import joined, rank_of, repeated, slid, split
+
+_GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Output size, sizes of the states and number of weights of one cell or a stack of them."""
+
+    units: int
+    states: tuple[int, ...]
+    weights: int | None
+
+
+def _gated(name: str, config: Config, features: int | None) -> _Cell:
+    units, gates = int(config["units"]), _GATES[name]
+    biases = has_bias(config)
+    if name == "GRU" and config.get("reset_after", True):
+        biases *= 2
+    weights = None if features is None else gates * units * (features + units + biases)
+    return _Cell(units, (units, units) if name == "LSTM" else (units,), weights)
+
+
+def _cell(layer: Any, features: int | None) -> _Cell | None:
+    """The cell of an RNN layer; None for a custom one."""
+    if not isinstance(layer, dict) or layer.get("module") != "keras.layers":
+        return None
+    name, config = str(layer.get("class_name")), layer.get("config") or {}
+    if name == "StackedRNNCells":
+        return _stacked(config.get("cells") or [], features)
+    kind = name.removesuffix("Cell")
+    signature = catalog.signature("layers", name)
+    if kind not in _GATES or signature is None:
+        return None
+    return _gated(kind, {**signature.defaults, **config}, features)
+
+
+def _stacked(cells: list[Any], features: int | None) -> _Cell | None:
+    states: tuple[int, ...] = ()
+    weights: int | None = 0
+    units = 0
+    for layer in cells:
+        cell = _cell(layer, features)
+        if cell is None:
+            return None
+        states += cell.states
+        known = weights is not None and cell.weights is not None
+        weights = (weights or 0) + (cell.weights or 0) if known else None
+        features = units = cell.units
+    return _Cell(units, states, weights)
+
+
+def _sequence(config: Config, cell: _Cell, shape: Shape) -> Outcome:
+    out: Shape = (shape[0], cell.units) if config.get("return_sequences") else (cell.units,)
+    states: tuple[Shape, ...] = ()
+    if config.get("return_state"):
+        states = tuple((size,) for size in cell.states)
+    return Outcome((out, *states), cell.weights)
+
+
+def _recurrent(name: str, config: Config, inputs: Inputs) -> Outcome:
+    shape = first(inputs)
+    if shape is None or len(shape) != 2:
+        return one(None, None)
+    return _sequence(config, _gated(name, config, shape[-1]), shape)
+
+
+def _rnn(_: str, config: Config, inputs: Inputs) -> Outcome:
+    shape = first(inputs)
+    if shape is None or len(shape) != 2:
+        return one(None, None)
+    cell = _cell(config.get("cell"), shape[-1])
+    return UNKNOWN if cell is None else _sequence(config, cell, shape)
+
+
+def _conv_lstm(name: str, config: Config, inputs: Inputs) -> Outcome:
+    rank, filters, shape = rank_of(name), int(config["filters"]), first(inputs)
+    parts = split(shape[1:] if shape else None, config, rank)
+    if parts is None or shape is None:
+        return one(None, None)
+    inner, channels = parts
+    window = repeated(config["kernel_size"], rank)
+    new = slid(inner, window, config, repeated(config["strides"], rank))
+    weights = None
+    if channels is not None:
+        weights = 4 * filters * (prod(window) * (channels + filters) + has_bias(config))
+    image = joined(new, filters, config)
+    out = (shape[0], *image) if config.get("return_sequences") else image
+    states = (image, image) if config.get("return_state") else ()
+    return Outcome((out, *states), weights)
+
+
+def _time_distributed(_: str, config: Config, inputs: Inputs) -> Outcome:
+    shape, inner = first(inputs), config.get("layer") or {}
+    if not shape:
+        return UNKNOWN
+    outcome = layer_outcome(inner, [shape[1:]])
+    shapes = tuple(None if out is None else (shape[0], *out) for out in outcome.shapes)
+    return Outcome(shapes, outcome.weights)
+
+
+def _bidirectional(_: str, config: Config, inputs: Inputs) -> Outcome:
+    forward = layer_outcome(config.get("layer") or {}, inputs)
+    backward = forward
+    if isinstance(config.get("backward_layer"), dict):
+        backward = layer_outcome(config["backward_layer"], inputs)
+    weights = None
+    if forward.weights is not None and backward.weights is not None:
+        weights = forward.weights + backward.weights
+    outs = _merged(config.get("merge_mode", "concat"), forward.shape, backward.shape)
+    return Outcome((*outs, *forward.shapes[1:], *backward.shapes[1:]), weights)
+
+
+def _merged(mode: Any, left: Shape | None, right: Shape | None) -> tuple[Shape | None, ...]:
+    if mode is None:
+        return (left, right)
+    if mode != "concat" or not left or not right:
+        return (left,)
+    if left[-1] is None or right[-1] is None:
+        return ((*left[:-1], None),)
+    return ((*left[:-1], left[-1] + right[-1]),)
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_GATES, _recurrent),
+    "RNN": _rnn,
+    **{f"ConvLSTM{d}D": _conv_lstm for d in (1, 2, 3)},
+    "TimeDistributed": _time_distributed,
+    "Bidirectional": _bidirectional,
+}

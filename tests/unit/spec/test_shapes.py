@@ -1,0 +1,195 @@
+"""Shapes and numbers of weights found without Keras are those that Keras has."""
+
+from typing import Any
+
+import keras
+import pytest
+
+from fitfleet.settings import Settings
+from fitfleet.spec.check import check_model
+from fitfleet.spec.model import model_spec
+
+L = keras.layers
+SETTINGS = Settings()
+
+
+def facts(model: Any) -> Any:
+    spec, _ = model_spec(model, SETTINGS)
+    assert spec.config is not None
+    return check_model(spec.config, SETTINGS)
+
+
+LAYERS = [
+    ((5,), L.Dense(3)),
+    ((4, 5), L.Dense(3, use_bias=False)),
+    ((6,), L.Embedding(11, 4, mask_zero=True)),
+    ((6, 5), L.SimpleRNN(3)),
+    ((6, 5), L.SimpleRNN(3, use_bias=False, return_sequences=True)),
+    ((6, 5), L.GRU(3)),
+    ((6, 5), L.GRU(3, reset_after=False, return_sequences=True)),
+    ((6, 5), L.LSTM(3, return_sequences=True)),
+    ((6, 5), L.LSTM(3, use_bias=False)),
+    ((None, 5), L.LSTM(3, return_sequences=True)),
+    ((6, 5), L.RNN(L.LSTMCell(3))),
+    ((6, 5), L.RNN([L.GRUCell(3), L.LSTMCell(2), L.SimpleRNNCell(4)], return_sequences=True)),
+    ((6, 5), L.Bidirectional(L.LSTM(3))),
+    ((6, 5), L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="sum")),
+    ((6, 5), L.Bidirectional(L.LSTM(3), backward_layer=L.GRU(3, go_backwards=True))),
+    ((6, 5), L.TimeDistributed(L.Dense(3))),
+    ((6, 8, 8, 3), L.TimeDistributed(L.Conv2D(2, 3))),
+    ((4, 9, 2), L.ConvLSTM1D(3, 2)),
+    ((4, 9, 2), L.ConvLSTM1D(3, 2, return_sequences=True, padding="same")),
+    ((4, 8, 8, 2), L.ConvLSTM2D(3, (3, 2), strides=2)),
+    ((3, 5, 5, 5, 2), L.ConvLSTM3D(2, 2, use_bias=False)),
+    ((9, 4), L.Conv1D(3, 2, padding="causal", dilation_rate=2)),
+    ((9, 4), L.Conv1D(6, 3, strides=2, groups=2)),
+    ((9, 8, 4), L.Conv2D(3, (3, 2), strides=(2, 1), padding="same")),
+    ((9, 8, 4), L.Conv2D(3, 3, dilation_rate=2, use_bias=False)),
+    ((6, 6, 6, 2), L.Conv3D(3, 2)),
+    ((9, 4), L.Conv1DTranspose(3, 3, strides=2)),
+    ((9, 8, 4), L.Conv2DTranspose(3, (3, 2), strides=2, padding="same")),
+    ((9, 8, 4), L.Conv2DTranspose(3, 2, strides=3)),
+    ((4, 4, 4, 2), L.Conv3DTranspose(3, 2)),
+    ((9, 4), L.SeparableConv1D(3, 2, depth_multiplier=2)),
+    ((9, 8, 4), L.SeparableConv2D(3, 2, padding="same")),
+    ((9, 4), L.DepthwiseConv1D(2, depth_multiplier=3)),
+    ((9, 8, 4), L.DepthwiseConv2D(3, use_bias=False)),
+    ((9, 4), L.MaxPooling1D()),
+    ((9, 8, 4), L.MaxPooling2D(3, padding="same")),
+    ((9, 8, 4), L.AveragePooling2D((2, 3), strides=1)),
+    ((6, 6, 6, 2), L.MaxPooling3D()),
+    ((9, 4), L.GlobalMaxPooling1D()),
+    ((9, 8, 4), L.GlobalAveragePooling2D(keepdims=True)),
+    ((9, 4), L.ZeroPadding1D((1, 2))),
+    ((9, 8, 4), L.ZeroPadding2D(((1, 0), (2, 2)))),
+    ((9, 8, 4), L.ZeroPadding2D((1, 2))),
+    ((4, 4, 4, 2), L.ZeroPadding3D(1)),
+    ((9, 4), L.Cropping1D(2)),
+    ((9, 8, 4), L.Cropping2D(((1, 1), (0, 2)))),
+    ((9, 4), L.UpSampling1D(3)),
+    ((9, 8, 4), L.UpSampling2D((2, 3))),
+    ((4, 4, 4, 2), L.UpSampling3D(2)),
+    ((4, 6), L.BatchNormalization()),
+    ((4, 6), L.BatchNormalization(axis=1, scale=False)),
+    ((4, 6), L.LayerNormalization()),
+    ((4, 6), L.LayerNormalization(axis=[1, 2], center=False)),
+    ((4, 6), L.GroupNormalization(3)),
+    ((4, 6), L.RMSNormalization()),
+    ((4, 6), L.UnitNormalization()),
+    ((6,), L.SpectralNormalization(L.Dense(3))),
+    ((4, 6), L.PReLU()),
+    ((4, 6), L.PReLU(shared_axes=[1])),
+    ((4, 6), L.LeakyReLU()),
+    ((4, 6), L.ELU()),
+    ((4, 6), L.ReLU()),
+    ((4, 6), L.Softmax()),
+    ((4, 6), L.Activation("tanh")),
+    ((4, 6), L.Dropout(0.5)),
+    ((4, 6), L.SpatialDropout1D(0.5)),
+    ((4, 6), L.GaussianNoise(0.5)),
+    ((4, 6), L.GaussianDropout(0.5)),
+    ((4, 6), L.AlphaDropout(0.5)),
+    ((4, 6), L.ActivityRegularization(0.1)),
+    ((4, 6), L.Masking()),
+    ((4, 6), L.Identity()),
+    ((4, 6), L.Rescaling(0.5)),
+    ((4, 6), L.Flatten()),
+    ((4, 6), L.Reshape((3, 8))),
+    ((4, 6), L.Reshape((-1, 2))),
+    ((4, 6), L.Permute((2, 1))),
+    ((6,), L.RepeatVector(4)),
+    ((9, 8, 3), L.Resizing(4, 5)),
+    ((9, 8, 3), L.CenterCrop(4, 5)),
+]
+
+
+@pytest.mark.parametrize(("shape", "layer"), LAYERS, ids=lambda part: getattr(part, "name", ""))
+def test_a_layer_has_the_shape_and_the_weights_that_keras_gives_it(shape: Any, layer: Any) -> None:
+    dtype = "int32" if isinstance(layer, L.Embedding) else None
+    model = keras.Sequential([keras.Input(shape, dtype=dtype), layer])
+    found = facts(model)
+    assert found.outputs[0].shape == model.output_shape[1:]
+    assert (found.parameters, found.is_exact) == (model.count_params(), True)
+
+
+def functional_models() -> list[Any]:
+    one, two = keras.Input((6, 4)), keras.Input((6, 4))
+    merges = [
+        L.Add()([one, two]),
+        L.Subtract()([one, two]),
+        L.Multiply()([one, two]),
+        L.Average()([one, two]),
+        L.Maximum()([one, two]),
+        L.Minimum()([one, two]),
+        L.Concatenate()([one, two]),
+        L.Concatenate(axis=1)([one, two]),
+        L.Dot(axes=2)([one, two]),
+        L.Dot(axes=(1, 1))([one, two]),
+        L.Attention(use_scale=True)([one, two]),
+        L.Attention(score_mode="concat")([one, two]),
+        L.AdditiveAttention()([one, two]),
+        L.MultiHeadAttention(2, 3)(one, two),
+        L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7, use_bias=False)(one, two, two),
+        L.GroupQueryAttention(3, 4, 2)(one, two),
+        one * 2.0 + two,
+        keras.ops.sqrt(one) - two,
+    ]
+    models = [keras.Model([one, two], out) for out in merges]
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    shared = L.Dense(5)
+    sequence, *states = L.LSTM(4, return_sequences=True, return_state=True)(
+        L.Embedding(20, 3, mask_zero=True)(tokens)
+    )
+    models.append(keras.Model(tokens, [shared(sequence), shared(states[0])]))
+    encoder = keras.Input((7, 2), name="encoder")
+    decoder = keras.Input((5, 3), name="decoder")
+    _, h, c = L.LSTM(4, return_state=True)(encoder)
+    decoded = L.LSTM(4, return_sequences=True)(decoder, initial_state=[h, c])
+    models.append(keras.Model([encoder, decoder], L.TimeDistributed(L.Dense(6))(decoded)))
+    models.append(keras.Model(encoder, L.Bidirectional(L.GRU(3, return_state=True))(encoder)))
+    inner = keras.Sequential([keras.Input((7, 2)), L.Flatten(), L.Dense(3)])
+    models.append(keras.Model(encoder, L.Dense(2)(inner(encoder))))
+    models.append(keras.Model(encoder, L.Dense(2)(encoder[:, 0])))
+    return models
+
+
+@pytest.mark.parametrize("model", functional_models(), ids=lambda model: str(model.name))
+def test_a_functional_model_has_the_shapes_and_weights_that_keras_gives_it(model: Any) -> None:
+    found = facts(model)
+    expected = [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(model.outputs)]
+    assert [out.shape for out in found.outputs] == expected
+    assert (found.parameters, found.is_exact) == (model.count_params(), True)
+
+
+def test_what_is_not_known_is_said_not_to_be_known() -> None:
+    start = keras.Input((4, 3))
+    found = facts(keras.Model(start, L.EinsumDense("abc,cd->abd", output_shape=(None, 5))(start)))
+    assert found.outputs[0].shape is None
+    assert not found.is_exact
+
+
+def test_an_input_that_is_not_declared_leaves_the_shape_open() -> None:
+    model = keras.Sequential([L.Embedding(1024, 16), L.LSTM(8), L.Dense(1, activation="sigmoid")])
+    found = facts(model)
+    assert found.inputs == []
+    assert found.outputs[0].shape is None
+    spec, _ = model_spec(model, SETTINGS)
+    assert spec.config is not None
+    found = check_model(spec.config, SETTINGS, input_shape=(50,))
+    model.build((None, 50))
+    assert found.outputs[0].shape == (1,)
+    assert found.parameters == model.count_params()
+
+
+def test_state_batch_size_and_activation_are_told() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(16, 5, 3), name="series"),
+            L.LSTM(4, stateful=True),
+            L.Dense(3, activation="softmax", name="odds"),
+        ]
+    )
+    found = facts(model)
+    assert (found.is_stateful, found.batch_size) == (True, 16)
+    assert [(i.name, i.shape, i.dtype) for i in found.inputs] == [("series", (5, 3), "float32")]
+    assert [(o.name, o.activation) for o in found.outputs] == [("odds", "softmax")]
