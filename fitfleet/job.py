@@ -19,7 +19,6 @@ from fitfleet.scheduler.wait import wait_for
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
-from fitfleet.storage import Storage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,6 +222,8 @@ class Job:
 
         StateError before the job has succeeded, StorageError if the file cannot be read.
         """
+        from fitfleet.storage import Storage
+
         return Storage(self._settings.storage).read_weights(self._artifact())
 
     def load_model(self) -> Any:
