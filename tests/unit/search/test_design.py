@@ -1,0 +1,131 @@
+"""A sweep's design: its JSON, its jobs, and every way of asking for what cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import FitfleetError, SearchError, SpecError
+from fitfleet.scheduler.design import Design, design
+from fitfleet.scheduler.objective import check_known, known_names
+from fitfleet.settings import Settings
+from fitfleet.spec.submission import job_spec
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    base = {
+        "model": ff.Sequential(
+            [
+                ff.layers.Input((8, 16)),
+                ff.layers.LSTM(ff.choice([8, 16])),
+                ff.layers.Dense(10, activation="softmax"),
+            ]
+        ),
+        "dataset": ff.Dataset("digits.h5", x="x_train", y="y_train"),
+        "optimizer": {"class_name": "Adam", "config": {"learning_rate": ff.log_uniform(1e-4, 0.1)}},
+        "loss": "categorical_crossentropy",
+        "metrics": ["accuracy"],
+        "epochs": 5,
+        "experiment": "digits",
+        "search": "tpe",
+        "trials": 4,
+        "seed": 11,
+    }
+    return {**base, **changes}
+
+
+def test_it_survives_json() -> None:
+    made = design(arguments(repeats="2..5", folds={"kind": "stratified", "k": 3}, pruner="median"))
+    assert Design.from_json(made.to_json()) == made
+    assert (made.repeats, made.most_repeats, made.members) == (2, 5, 6)
+
+
+def test_a_member_has_its_seed_and_fold() -> None:
+    made = design(arguments(repeats=2, folds=3))
+    job = made.member({"units": 16, "learning_rate": 0.01}, 4)
+    assert job["seed"] == 12
+    assert job["dataset"]["fold"] == {"kind": "kfold", "k": 3, "index": 1, "seed": 12}
+    assert job["params"] == {"units": 16, "learning_rate": 0.01}
+    assert job["optimizer"]["config"]["learning_rate"] == 0.01
+    assert job["model"]["config"]["layers"][1]["config"]["units"] == 16
+
+
+def test_a_builder_is_searched() -> None:
+    made = design(arguments(model=ff.builder("my_models:build", units=ff.choice([1, 2]))))
+    model = made.member({"units": 2, "learning_rate": 0.1}, 0)["model"]
+    assert model == {"path": "my_models:build", "arguments": {"units": 2}}
+
+
+def test_the_seed_may_be_searched_without_repeats() -> None:
+    made = design(arguments(seed=ff.integers(0, 9)))
+    assert made.member({"seed": 3, "units": 8, "learning_rate": 0.1}, 0)["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"direction": "minimise"}, "did you mean 'minimize'"),
+        ({"objective": "goodness"}, "say direction="),
+        ({"objective": ["val_loss", "seconds"], "direction": ["minimize"]}, "1 directions for 2"),
+        ({"search": "bayes"}, "search: 'bayes' is none of"),
+        ({"pruner": "asha"}, "pruner: 'asha' is none of"),
+        ({"pruner": "median", "epochs": 1}, "one epoch is none"),
+        ({"pruner": "wilcoxon"}, "at least 3"),
+        ({"pruner": "median", "objective": ["val_loss", "seconds"]}, "several objectives"),
+        ({"seed": ff.choice([1, 2]), "repeats": 3}, "repeats vary it too"),
+        ({"seed": [1, 2, 3]}, "not a whole number"),
+        ({"repeats": 0}, "not a number of repeats"),
+        ({"repeats": "5..3"}, "not a number of repeats"),
+        ({"repeats": "1..3"}, "not a number of repeats"),
+        ({"folds": 1}, "from 2 up"),
+        ({"folds": {"kind": "random", "k": 3}}, "kfold, stratified, group, timeseries"),
+        ({"trials": 0}, "trials: 0"),
+        ({"max_running": -1}, "max_running: -1"),
+        ({"params": {"a": 1}}, "a sweep makes them itself"),
+        ({"at": "first"}, "neither 'last' nor 'best'"),
+        ({"model": None}, "is missing"),
+        ({"modle": 1}, "modle: no such argument"),
+    ],
+)
+def test_bad_designs(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises((SearchError, SpecError), match=says) as caught:
+        design(arguments(**changes))
+    assert isinstance(caught.value, FitfleetError)
+
+
+def test_an_unknown_objective_lists_those_that_exist() -> None:
+    made = design(arguments(objective="val_acuracy", direction="maximize"))
+    spec = job_spec(
+        Settings(), **without_options(made.member({"units": 8, "learning_rate": 0.1}, 0))
+    )
+    with pytest.raises(SearchError, match=r"did you mean val_accuracy\? there are loss, accuracy"):
+        check_known(made.wanted, spec, has_validation=True)
+    with pytest.raises(SearchError, match="there are loss, accuracy"):
+        check_known(made.wanted, spec, has_validation=False)
+
+
+def test_a_validation_objective_needs_validation_data() -> None:
+    made = design(arguments(objective="val_accuracy"))
+    spec = job_spec(
+        Settings(), **without_options(made.member({"units": 8, "learning_rate": 0.1}, 0))
+    )
+    with pytest.raises(SearchError, match="needs validation data"):
+        check_known(made.wanted, spec, has_validation=False)
+
+
+def test_names_of_several_outputs() -> None:
+    document = arguments(
+        loss={"a": "mse", "b": "mae"}, metrics={"a": [{"class_name": "MeanAbsoluteError"}]}
+    )
+    made = design(document)
+    spec = job_spec(
+        Settings(), **without_options(made.member({"units": 8, "learning_rate": 0.1}, 0))
+    )
+    names = known_names(spec, has_validation=False)
+    assert {"loss", "a_loss", "b_loss", "a_mean_absolute_error"} <= set(names)
+
+
+def without_options(job: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in job.items() if k not in ("experiment", "params")}
