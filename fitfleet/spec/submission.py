@@ -10,6 +10,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec import compile as compile_parts
+from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
@@ -35,7 +36,7 @@ def job_spec(settings: Settings, *, model: Any, dataset: Any, **given: Any) -> J
     values["loss"] = compile_parts.losses(values.get("loss"))
     for name in ("metrics", "weighted_metrics"):
         values[name] = compile_parts.metrics(values.get(name), name)
-    values["callbacks"] = compile_parts.callbacks(values.get("callbacks"))
+    values["callbacks"] = callbacks(values.get("callbacks"))
     values["evaluators"] = [_evaluator(v, i) for i, v in enumerate(values.get("evaluators") or [])]
     if values.get("class_weight") is not None:
         values["class_weight"] = {str(k): float(v) for k, v in values["class_weight"].items()}
