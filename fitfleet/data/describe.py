@@ -2,134 +2,188 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from fitfleet.data.fingerprint import fingerprint, is_young, stamp
+from fitfleet.data import windows
+from fitfleet.data.fingerprint import Stamp, fingerprint
 from fitfleet.data.formats import Leaf, Source, open_source
-from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, map_role, map_structure
-from fitfleet.data.location import locate
+from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, map_role
+from fitfleet.data.location import Location, locate
 from fitfleet.data.roles import resolve
-from fitfleet.data.windows import count
+from fitfleet.data.statistics import array_infos
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
-_KNOWN_MOST = 200
-_known: OrderedDict[Any, DatasetInfo] = OrderedDict()
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")
-_INPUTS = ("x", "x_val", "x_test")
+INPUTS = ("x", "x_val", "x_test")
+_FLOAT32_MAX = 3.4028234663852886e38
+_KNOWN_MOST = 200
+
+
+class _Known(NamedTuple):
+    stamps: list[Stamp]  # empty: the files were too young for their stamps to say anything
+    fingerprint: str
+    info: DatasetInfo
+
+
+_known: OrderedDict[Any, _Known] = OrderedDict()
 
 
 def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
-    """Read and check the file; None when its folder is not visible on this machine.
+    """Read and check the files; None when their folder is not visible on this machine.
 
-    Raises DatasetError for what is missing, unsafe or empty. Remembered while the file stays.
+    They are read through once for their hash and once for NaN and ranges; both are remembered, so
+    that a second call costs a stat. Raises DatasetError for what is missing, unsafe, empty or too
+    large, for arrays of different numbers of rows, and for NaN under `nan="refuse"`.
     """
     location = locate(dataset, settings)
     if location is None:
         return None
-    paths = location.all()
-    key = (
-        dataset.model_dump_json(),
-        tuple(sorted(dataset.model_fields_set)),
-        tuple(stamp(path) for path in paths),
-    )
-    if key in _known and not any(is_young(path) for path in paths):
-        return _known[key]
-    with open_source(location.path, location.files, settings) as source:
-        info = _describe(resolve(dataset, source.names()), source, fingerprint(location))
-    _known[key] = info
+    stamps = [Stamp.of(path) for path in location.all()]
+    key = (dataset.model_dump_json(), settings.data_root, settings.max_dataset_bytes)
+    known = _known.get(key)
+    if known is not None and known.stamps == stamps:
+        return known.info
+    content = fingerprint(location, Path(settings.cache))
+    if known is not None and known.fingerprint == content:
+        info = known.info
+    else:
+        info = _read(dataset, location, content, settings)
+        if fingerprint(location, Path(settings.cache)) != content:
+            raise DatasetError(f"{_place(location)}: is being written; try again when it is done")
+    is_settled = all(stamp.is_settled(time.time_ns()) for stamp in stamps)
+    _known[key] = _Known(stamps if is_settled else [], content, info)
     while len(_known) > _KNOWN_MOST:
         _known.popitem(last=False)
     return info
 
 
-def _describe(dataset: DatasetSpec, source: Source, found_fingerprint: str) -> DatasetInfo:
-    arrays: dict[str, ArrayInfo] = {}
+def role_leaves(dataset: DatasetSpec, is_table: bool) -> list[Leaf]:
+    """Every array that the dataset uses, each once."""
+    found: list[Leaf] = []
 
-    def look(leaf: Leaf) -> ArrayInfo:
-        key = array_key(leaf)
-        if key not in arrays:
-            arrays[key] = _array(source, leaf)
-        return arrays[key]
+    def keep(leaf: Leaf) -> None:
+        found.append(leaf)
 
-    structures: dict[str, Any] = {}
-    for role in ROLES:
-        found = map_role(getattr(dataset, role), source.is_table, look)
-        if dataset.windows is not None and found is not None:
-            found = map_structure(found, _windowed(dataset, role in _INPUTS))
-        structures[role] = found
-    groups = look(dataset.groups) if dataset.groups else None
-    rows = _rows(dataset, structures, ("x", "y", "sample_weight"))
-    return DatasetInfo(
-        fingerprint=found_fingerprint,
-        dataset=dataset,
-        arrays=arrays,
-        rows=rows,
-        **structures,
-        groups=groups,
-        val_rows=_rows(dataset, structures, ("x_val", "y_val", "sample_weight_val")),
-        test_rows=_rows(dataset, structures, ("x_test", "y_test")),
-        is_table=source.is_table,
-        warnings=_nan_warnings(dataset, arrays),
+    for role in (*ROLES, "groups"):
+        map_role(getattr(dataset, role), is_table, keep)
+    return list(dict.fromkeys(found))
+
+
+def _read(
+    dataset: DatasetSpec, location: Location, content: str, settings: Settings
+) -> DatasetInfo:
+    place = _place(location)
+    if dataset.windows is not None:
+        windows.check(dataset.windows)
+    with open_source(location.path, location.files, settings) as source:
+        resolved = resolve(dataset, source.names())
+        leaves = role_leaves(resolved, source.is_table)
+        _check_bytes(place, source, leaves, settings)
+        infos = array_infos(source, leaves, content, Path(settings.cache))
+        info = _in_roles(resolved, content, infos, source.is_table)
+    return replace(
+        info,
+        rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
+        val_rows=_rows(place, info, "x_val", "y_val", "sample_weight_val"),
+        test_rows=_rows(place, info, "x_test", "y_test"),
+        warnings=_nan_warnings(place, info) + _range_warnings(place, info),
     )
 
 
-def _windowed(dataset: DatasetSpec, is_input: bool) -> Any:
-    windows = dataset.windows
-    assert windows is not None
-
-    def apply(info: ArrayInfo) -> ArrayInfo:
-        rows = count(info.shape[0], windows)
-        inner = info.shape[1:]
-        shape = (rows, windows.length, *inner) if is_input else (rows, *inner)
-        return ArrayInfo(shape, info.dtype, info.nan_count, info.minimum, info.maximum)
-
-    return apply
+def _check_bytes(place: str, source: Source, leaves: list[Leaf], settings: Settings) -> None:
+    nbytes = sum(source.header(leaf).nbytes for leaf in leaves)
+    if nbytes > settings.max_dataset_bytes:
+        raise DatasetError(
+            f"{place}: its arrays are {nbytes:,} bytes together, above the setting"
+            f" max_dataset_bytes={settings.max_dataset_bytes:,}; raise it or use fewer arrays"
+        )
 
 
-def _array(source: Source, leaf: Leaf) -> ArrayInfo:
-    header = source.header(leaf)
-    nan_count, low, high = 0, np.inf, -np.inf
-    for block in source.blocks(leaf):
-        if not block.size:
-            continue
-        if block.dtype.kind == "f":
-            absent = int(np.isnan(block).sum())
-            nan_count += absent
-            if absent == block.size:
-                continue
-            low, high = min(low, np.nanmin(block)), max(high, np.nanmax(block))
-        else:
-            low, high = min(low, block.min()), max(high, block.max())
-    bounds = (float(low), float(high)) if low <= high else (None, None)
-    return ArrayInfo(header.shape, str(header.loaded_dtype), nan_count, *bounds)
+def _in_roles(
+    dataset: DatasetSpec, content: str, infos: dict[Leaf, ArrayInfo], is_table: bool
+) -> DatasetInfo:
+    roles = {
+        role: map_role(getattr(dataset, role), is_table, _seen(infos, dataset, role in INPUTS))
+        for role in (*ROLES, "groups")
+    }
+    return DatasetInfo(
+        fingerprint=content,
+        dataset=dataset,
+        arrays={array_key(leaf): info for leaf, info in infos.items()},
+        rows=0,
+        is_table=is_table,
+        **roles,
+    )
 
 
-def _rows(dataset: DatasetSpec, structures: dict[str, Any], roles: tuple[str, ...]) -> int:
-    found = [(role, leaf.shape[0]) for role in roles for leaf in flatten(structures[role])]
-    if not found:
+def _seen(
+    infos: dict[Leaf, ArrayInfo], dataset: DatasetSpec, is_input: bool
+) -> Callable[[Leaf], ArrayInfo]:
+    """An array as the model sees it: cut into windows when the dataset says so."""
+
+    def seen(leaf: Leaf) -> ArrayInfo:
+        info = infos[leaf]
+        if dataset.windows is None:
+            return info
+        middle = (dataset.windows.length,) if is_input else ()
+        rows = windows.count(info.shape[0], dataset.windows)
+        return replace(info, shape=(rows, *middle, *info.shape[1:]))
+
+    return seen
+
+
+def _rows(place: str, info: DatasetInfo, x_role: str, y_role: str, *others: str) -> int:
+    """Rows that the roles have in common. Raises DatasetError when they differ or are none."""
+    arrays = flatten(getattr(info, x_role))
+    given = [role for role in (y_role, *others) if getattr(info, role) is not None]
+    if not arrays:
+        if given:
+            raise DatasetError(f"{place}: {given[0]} is given but not {x_role}; name both")
         return 0
-    first_role, rows = found[0]
-    for role, other in found:
-        if other != rows:
-            raise DatasetError(
-                f"dataset: {first_role} has {rows} rows but {role} has {other}; they must be equal"
-            )
+    if info.y is not None and y_role not in given:
+        raise DatasetError(f"{place}: {x_role} is given but not {y_role}; name its labels too")
+    rows = int(arrays[0].shape[0])
+    for role in (x_role, *given):
+        for array in flatten(getattr(info, role)):
+            if array.shape[0] != rows:
+                raise DatasetError(
+                    f"{place}: {x_role} has {rows:,} rows but {role} has {array.shape[0]:,};"
+                    " every array needs one row for each sample"
+                )
     if rows == 0:
-        raise DatasetError(f"{dataset.path or 'dataset.files'}: {first_role} has no rows")
+        why = " (no window fits into the series)" if info.dataset.windows else ""
+        raise DatasetError(f"{place}: {x_role} has no rows{why}; a fit needs at least one")
     return rows
 
 
-def _nan_warnings(dataset: DatasetSpec, arrays: dict[str, ArrayInfo]) -> list[str]:
+def _nan_warnings(place: str, info: DatasetInfo) -> list[str]:
     lines = [
-        f"{dataset.path or 'dataset'}: array {name!r} holds {info.nan_count:,} NaN"
-        for name, info in arrays.items()
-        if info.nan_count
+        f"{place}: array {name!r} holds {array.nan_count:,} NaN"
+        for name, array in info.arrays.items()
+        if array.nan_count
     ]
-    if lines and dataset.nan == "refuse":
+    if lines and info.dataset.nan == "refuse":
         raise DatasetError(f"{lines[0]}; clean the data, or use nan='warn'")
-    return lines if dataset.nan == "warn" else []
+    return lines if info.dataset.nan == "warn" else []
+
+
+def _range_warnings(place: str, info: DatasetInfo) -> list[str]:
+    return [
+        f"{place}: array {name!r} holds values from {array.minimum:g} to {array.maximum:g}, which"
+        " are infinite as float32"
+        for name, array in info.arrays.items()
+        if array.minimum is not None
+        and array.maximum is not None
+        and max(abs(array.minimum), abs(array.maximum)) > _FLOAT32_MAX
+    ]
+
+
+def _place(location: Location) -> str:
+    return str(location.path or "dataset.files")

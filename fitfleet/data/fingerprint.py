@@ -1,60 +1,109 @@
-"""The fingerprint of a dataset: a hash of what its files hold, not of where they lie."""
+"""The content of a dataset as a hash, remembered by the files' stat so that it is read once.
+
+What is known of a file lies in `<cache>/index/`, one JSON file a dataset file, written by rename:
+readers and writers in any number of processes never meet half a file, and none waits.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import os
 import time
-from collections import OrderedDict
+import uuid
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fitfleet.data.location import Location
 from fitfleet.errors import DatasetError
 
-_BLOCK_BYTES = 1 << 20
-# A file may be rewritten within the clock's grain without its mtime changing.
-_YOUNG_S = 2.0
-_KNOWN_MOST = 1_000
-
-Stamp = tuple[str, int, int, int]
-_known: OrderedDict[Stamp, str] = OrderedDict()
+# A file written again within its file system's clock tick may keep size and times. So what was
+# hashed within this time after its last change is not remembered.
+SETTLED_NS = 2 * 10**9
+HASH_BYTES = 32
 
 
-def stamp(path: Path) -> Stamp:
-    """What changes when a file is written: path, size, mtime in ns, inode."""
-    found = path.stat()
-    return (str(path), found.st_size, found.st_mtime_ns, found.st_ino)
+@dataclass(frozen=True)
+class Stamp:
+    """A file's identity to the file system. ctime betrays a rewrite that kept size and mtime."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        """The stamp of the file now. Raises DatasetError when it is gone."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether a change after `now_ns` cannot leave this stamp as it is."""
+        return now_ns - max(self.mtime_ns, self.ctime_ns) > SETTLED_NS
 
 
-def is_young(path: Path) -> bool:
-    """Whether the file is so new that its stamp says nothing yet."""
-    return time.time() - path.stat().st_mtime < _YOUNG_S
+def fingerprint(location: Location, cache: Path) -> str:
+    """Hex blake2b over what the files of a dataset hold (with the array names of .npy files).
+
+    Raises DatasetError when a file cannot be read or changes meanwhile.
+    """
+    if location.path is not None:
+        return file_fingerprint(location.path, cache)
+    parts = {name: file_fingerprint(path, cache) for name, path in location.files.items()}
+    return str(_hasher(json.dumps(parts, sort_keys=True).encode()).hexdigest())
 
 
-def fingerprint(location: Location) -> str:
-    """Hex SHA-256 over the files' bytes (and the array names of .npy files)."""
-    whole = hashlib.sha256()
-    for path in location.all():
-        whole.update(_file(path).encode())
-    for name in sorted(location.files):
-        whole.update(name.encode() + b"\0")
-    return whole.hexdigest()
+def file_fingerprint(path: Path, cache: Path) -> str:
+    """The hash of one file; from the index when the file has not changed since."""
+    stamp = Stamp.of(path)
+    entry = cache / "index" / f"{_hasher(os.fsencode(path.absolute())).hexdigest()}.json"
+    known = read_json(entry)
+    if known is not None and known.get("stamp") == asdict(stamp):
+        return str(known["fingerprint"])
+    started_ns = time.time_ns()
+    digest = _hash(path)
+    if Stamp.of(path) != stamp:
+        raise DatasetError(f"{path}: is being written; try again when its writer is done")
+    if stamp.is_settled(started_ns):
+        write_json(entry, {"path": str(path), "stamp": asdict(stamp), "fingerprint": digest})
+    return digest
 
 
-def _file(path: Path) -> str:
-    key = stamp(path)
-    if key in _known and not is_young(path):
-        _known.move_to_end(key)
-        return _known[key]
-    digest = hashlib.sha256()
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object of the cache, None when it is absent or unreadable."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write by rename. A cache that cannot be written only costs time, so errors are dropped."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(value))
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+            return hashlib.file_digest(file, _hasher).hexdigest()
     except OSError as error:
-        raise DatasetError(
-            f"dataset.path: {str(path)!r} cannot be read: {error.strerror}"
-        ) from None
-    _known[key] = digest.hexdigest()
-    while len(_known) > _KNOWN_MOST:
-        _known.popitem(last=False)
-    return _known[key]
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _hasher(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=HASH_BYTES)

@@ -7,43 +7,66 @@ from typing import Any
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
-_DEFAULTS = {"x": "x_train", "y": "y_train"}
-_TRAIN = (("x_train", "y_train"), ("x", "y"), ("X", "y"), ("X", "Y"), ("X_train", "y_train"))
-_MORE = {
+# Names tried, in order.
+X = ("x_train", "X_train", "x", "X")
+Y = ("y_train", "Y_train", "y", "Y")
+OPTIONAL = {
     "x_val": ("x_val", "X_val"),
-    "y_val": ("y_val",),
+    "y_val": ("y_val", "Y_val"),
     "x_test": ("x_test", "X_test"),
-    "y_test": ("y_test",),
-    "sample_weight": ("sample_weight",),
+    "y_test": ("y_test", "Y_test"),
+    "sample_weight": ("sample_weight_train", "sample_weight"),
     "sample_weight_val": ("sample_weight_val",),
 }
 
 
 def resolve(dataset: DatasetSpec, names: list[str]) -> DatasetSpec:
-    """The dataset with every role named. DatasetError when no x can be found."""
-    given = dataset.model_fields_set
+    """The dataset with its default names replaced by arrays that the file has.
+
+    Whether a name was left at its default is told by its value, since a spec that comes out of
+    the database has every field set. Optional arrays are looked for only when x was left so, and
+    validation arrays only when no fold gives the validation rows. Raises DatasetError listing
+    what the file holds.
+    """
     changes: dict[str, Any] = {}
-    if "x" not in given and "y" not in given:
-        changes |= _train(dataset, names)
-    # Roles are looked for only beside arrays that were found by their usual names.
-    if "x" not in given or dataset.x in ("x_train", "x", "X", "X_train"):
-        for role, usual in _MORE.items():
-            if role not in given:
-                found = next((name for name in usual if name in names), None)
-                if found is not None:
-                    changes[role] = found
-    resolved = dataset.model_copy(update=changes)
-    # Sets every field as given, so that resolving it again changes nothing.
-    return DatasetSpec(**resolved.model_dump())
+    if dataset.x == DatasetSpec.model_fields["x"].default:
+        changes["x"] = _required(dataset, "x", X, names)
+        changes.update(_optional(dataset, names))
+    if dataset.y == DatasetSpec.model_fields["y"].default:
+        y = _first(Y, names)
+        if y is None and dataset.windows is not None:
+            y = changes.get("x", dataset.x)  # a series is its own target
+        changes["y"] = y if y is not None else _required(dataset, "y", Y, names)
+    return dataset.model_copy(update=changes)
 
 
-def _train(dataset: DatasetSpec, names: list[str]) -> dict[str, Any]:
-    for x, y in _TRAIN:
-        if x in names:
-            return {"x": x, "y": y if y in names else None}
-    shown = ", ".join(sorted(names)[:20]) or "no arrays"
-    place = dataset.path or "dataset.files"
+def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for role, candidates in OPTIONAL.items():
+        if getattr(dataset, role) is not None or (dataset.fold and role.endswith("_val")):
+            continue
+        if role.startswith(("y_", "sample_weight_")):  # of use only beside their inputs
+            part = "x_" + role.rpartition("_")[2]
+            if part not in found and getattr(dataset, part) is None:
+                continue
+        name = _first(candidates, names)
+        if name is not None:
+            found[role] = name
+    return found
+
+
+def _required(
+    dataset: DatasetSpec, role: str, candidates: tuple[str, ...], names: list[str]
+) -> str:
+    name = _first(candidates, names)
+    if name is not None:
+        return name
+    shown = ", ".join(sorted(names)[:20]) or "no arrays at all"
     raise DatasetError(
-        f"{place}: holds {shown}; none is named x_train or x, so say which are x and y:"
-        " Dataset(path, x=..., y=...)"
+        f"{dataset.path or 'dataset.files'}: none of {', '.join(candidates)} is in it to be"
+        f" {role}; it holds {shown}; name it: Dataset(path, {role}=...)"
     )
+
+
+def _first(candidates: tuple[str, ...], names: list[str]) -> str | None:
+    return next((name for name in candidates if name in names), None)

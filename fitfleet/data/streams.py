@@ -1,44 +1,169 @@
-"""Rows of an HDF5 array that is too large to be read at once."""
+"""Rows of an HDF5 array that stay in the file until a batch needs them."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from fitfleet.data.formats.source import Array
+from fitfleet.data import windows
+from fitfleet.data.fingerprint import Stamp
+from fitfleet.data.formats.hdf5 import open_dataset, open_file, read_rows
+from fitfleet.data.formats.source import Array, Header, loaded_dtype, rows_per_block
+from fitfleet.errors import DatasetError
+from fitfleet.spec.job import Windows
+
+# Rows further apart than this many bytes are read by themselves, nearer ones in one go.
+GAP_BYTES = 256 * 2**10
 
 
+@dataclass(frozen=True)
+class StreamFile:
+    """The array a stream reads: where it is, and the file's stamp when it was checked."""
+
+    path: Path
+    name: str
+    stamp: Stamp
+    max_bytes: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]  # as stored
+
+
+@dataclass(eq=False)
 class Stream:
-    """A lazy array: rows are read when they are asked for. Not shared between processes."""
+    """A lazy array: row i is `file[rows[i]]`, or the `length` rows from there for a window.
 
-    def __init__(self, path: Path, name: str, max_bytes: int, start: int = 0, stop: int = -1):
-        from fitfleet.data.formats.hdf5 import Hdf5Source
+    `shape` and `dtype` are those of the whole as NumPy would have it (float64 is read as
+    float32). The file is opened by the process that reads, so a Stream may be sent to another
+    one or live across a fork. Memory in use is that of the rows asked for.
+    """
 
-        self._path, self._name, self._max_bytes = path, name, max_bytes
-        self._source = Hdf5Source(path, max_bytes)
-        self._dataset = self._source.dataset(name)
-        self._start = start
-        self._rows = (self._dataset.shape[0] if stop < 0 else stop) - start
-        self.dtype = self._source.header(name).loaded_dtype
+    file: StreamFile
+    rows: range | Array
+    length: int | None = None
+    _open: tuple[int, Any, Any] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
-        return self._rows
+        return len(self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, ...)."""
-        return (self._rows, *self._dataset.shape[1:])
+        """(rows, *features), or (rows, length, *features) of windows."""
+        middle = () if self.length is None else (self.length,)
+        return (len(self.rows), *middle, *self.file.shape[1:])
 
-    def part(self, start: int, stop: int) -> Stream:
-        """The rows start to stop, still unread."""
-        first = self._start + start
-        return Stream(self._path, self._name, self._max_bytes, first, self._start + stop)
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of what `take` returns."""
+        return loaded_dtype(self.file.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole in memory."""
+        return Header(self.shape, self.dtype).nbytes
 
     def take(self, indices: Any) -> Array:
-        """The rows of these numbers, in their order, shape (len(indices), ...)."""
-        wanted, back = np.unique(np.asarray(indices) + self._start, return_inverse=True)
-        # h5py reads an increasing list of rows; the order is restored afterwards.
-        rows = self._dataset[wanted]
-        return np.asarray(rows[back], dtype=self.dtype)
+        """The rows at `indices` (any order, repeats allowed), shape (len(indices), ...).
+
+        Raises DatasetError when the file has changed or cannot be read.
+        """
+        wanted = _numbers(self.rows, np.asarray(indices, dtype=np.int64))
+        if self.length is None:
+            return self._read(wanted)
+        spread = wanted[:, None] + np.arange(self.length)
+        block = self._read(spread.ravel())
+        return block.reshape((len(wanted), self.length, *self.file.shape[1:]))
+
+    def select(self, chosen: slice | Array) -> Stream:
+        """A stream over some of the rows; nothing is read."""
+        if isinstance(chosen, slice):
+            return replace(self, rows=self.rows[chosen], _open=None)
+        numbers = _numbers(self.rows, np.asarray(chosen, dtype=np.int64))
+        return replace(self, rows=numbers, _open=None)
+
+    def windowed(self, size: Windows) -> Stream:
+        """The windows of this series, shape (n, length, ...)."""
+        chosen = windows.starts(len(self), size)
+        rows = self.rows[chosen.start : chosen.stop : chosen.step]
+        return replace(self, rows=rows, length=size.length, _open=None)
+
+    def targets(self, size: Windows) -> Stream:
+        """The target of each window of this series, shape (n, ...)."""
+        chosen = windows.target_rows(len(self), size)
+        return self.select(slice(chosen.start, chosen.stop, chosen.step))
+
+    def blocks(self) -> Iterator[Array]:
+        """All rows in order, in blocks of bounded size."""
+        step = rows_per_block(Header(self.shape, self.dtype))
+        for start in range(0, len(self), step):
+            yield self.take(np.arange(start, min(start + step, len(self))))
+
+    def _read(self, wanted: Array) -> Array:
+        unique, inverse = np.unique(wanted, return_inverse=True)
+        out = np.empty((len(unique), *self.file.shape[1:]), self.dtype)
+        row_bytes = max(1, Header(self.file.shape, self.file.dtype).nbytes // self.file.shape[0])
+        dataset = self._dataset()
+        gap = max(1, GAP_BYTES // row_bytes)
+        most = max(1, rows_per_block(Header(self.file.shape, self.file.dtype)))
+        for first, last in _spans(unique, gap, most):
+            low, high = int(unique[first]), int(unique[last - 1]) + 1
+            block = read_rows(self.file.path, dataset, low, high)
+            out[first:last] = block[unique[first:last] - low]
+        return out if len(unique) == len(wanted) and _is_sorted(wanted) else out[inverse]
+
+    def _dataset(self) -> Any:
+        if self._open is None or self._open[0] != os.getpid():
+            file = open_file(self.file.path)
+            dataset = open_dataset(file, self.file.path, self.file.name, self.file.max_bytes)
+            if Stamp.of(self.file.path) != self.file.stamp:
+                raise DatasetError(
+                    f"{self.file.path}: has changed since it was checked; submit the job again"
+                )
+            self._open = (os.getpid(), file, dataset)
+        return self._open[2]
+
+    def close(self) -> None:
+        """Give back the file; the next `take` opens it again."""
+        if self._open is not None and self._open[0] == os.getpid():
+            self._open[1].close()
+        self._open = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+
+def _numbers(rows: range | Array, indices: Array) -> Array:
+    if len(indices) and (indices.min() < -len(rows) or indices.max() >= len(rows)):
+        raise IndexError(f"row {int(indices.max())} of {len(rows)}")
+    indices = np.where(indices < 0, indices + len(rows), indices)
+    if isinstance(rows, range):
+        return rows.start + indices * rows.step
+    return rows[indices]
+
+
+def _is_sorted(values: Array) -> bool:
+    return bool(np.all(values[1:] > values[:-1]))
+
+
+def _spans(rows: Array, gap: int, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of positions in sorted `rows` that are read together."""
+    first = 0
+    for position in range(1, len(rows) + 1):
+        is_end = position == len(rows)
+        if (
+            is_end
+            or rows[position] - rows[position - 1] > gap
+            or rows[position] - rows[first] >= most
+        ):
+            yield first, position
+            first = position

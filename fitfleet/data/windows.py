@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from fitfleet.data.formats.source import Array
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import Windows
 
 
-def count(rows: int, windows: Windows) -> int:
+def count(steps: int, windows: Windows) -> int:
     """How many windows a series of so many steps gives, each with its target."""
-    last_start = rows - windows.length - windows.horizon
-    return 0 if last_start < 0 else last_start // windows.stride + 1
+    return max(0, (steps - windows.length - windows.horizon) // windows.stride + 1)
 
 
-def inputs(series: Any, windows: Windows) -> Any:
-    """Windows of a series of shape (steps, ...): a view of shape (n, length, ...)."""
-    _check(series, windows)
-    view = np.lib.stride_tricks.sliding_window_view(series, windows.length, axis=0)
-    rows = view[:: windows.stride][: count(len(series), windows)]
-    return np.moveaxis(rows, -1, 1)
+def starts(steps: int, windows: Windows) -> range:
+    """The first row of each window."""
+    return range(0, count(steps, windows) * windows.stride, windows.stride)
 
 
-def targets(series: Any, windows: Windows) -> Any:
-    """The target of each window, shape (n, ...): the row `horizon` steps after its last one."""
-    _check(series, windows)
-    first = windows.length - 1 + windows.horizon
-    return series[first :: windows.stride][: count(len(series), windows)]
+def target_rows(steps: int, windows: Windows) -> range:
+    """The row of each window's target, `horizon` steps after the window's last row."""
+    offset = windows.length - 1 + windows.horizon
+    return range(offset, offset + count(steps, windows) * windows.stride, windows.stride)
 
 
-def _check(series: Any, windows: Windows) -> None:
-    if count(len(series), windows) < 1:
-        raise DatasetError(
-            f"dataset.windows: a series of {len(series)} steps has no window of length"
-            f" {windows.length} with horizon {windows.horizon}"
-        )
+def inputs(series: Array, windows: Windows) -> Array:
+    """A read-only view, shape (n, length, ...): `series[i*stride : i*stride + length]`."""
+    step = series.strides[0]
+    return np.lib.stride_tricks.as_strided(
+        series,
+        shape=(count(len(series), windows), windows.length, *series.shape[1:]),
+        strides=(step * windows.stride, step, *series.strides[1:]),
+        writeable=False,
+    )
+
+
+def targets(series: Array, windows: Windows) -> Array:
+    """A view, shape (n, ...): `series[i*stride + length - 1 + horizon]`."""
+    rows = target_rows(len(series), windows)
+    return series[rows.start : rows.stop : rows.step]
+
+
+def check(windows: Windows) -> None:
+    """Refuse sizes that make no windows. Raises DatasetError."""
+    for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
+        value = getattr(windows, name)
+        if value < least:
+            raise DatasetError(f"dataset.windows.{name}: {value} is below {least}; give {least}")

@@ -90,7 +90,7 @@ class Opened:
 
 
 def loaded_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """float64 becomes float32, as Keras itself casts to its floatx; all else stays, native order."""
+    """float64 becomes float32, as Keras casts to its floatx; all else stays, in native order."""
     if dtype.kind == "f" and dtype.itemsize == 8:
         return np.dtype(np.float32)
     return dtype.newbyteorder("=")

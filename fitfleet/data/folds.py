@@ -1,0 +1,97 @@
+"""Folds of a cross-validation, by scikit-learn (the extra `search`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.formats.source import Array
+from fitfleet.data.info import DatasetInfo, flatten
+from fitfleet.data.rows import Arrays, split_rows
+from fitfleet.data.streams import Stream
+from fitfleet.errors import DatasetError, MissingExtraError
+
+KINDS = ("kfold", "stratified", "group", "timeseries")
+
+
+def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
+    """One fold; its held-out rows become the validation rows.
+
+    `fold` is {"kind": one of KINDS, "k", "index", "seed"}; the default seed is 0. `group` keeps
+    rows with an equal label in `Dataset(groups=...)` together; `timeseries` trains on the part
+    before the held-out one. Raises DatasetError, MissingExtraError.
+    """
+    kind, k, index = check_fold(fold, arrays.rows, arrays.groups is not None)
+    labels = _classes(arrays) if kind == "stratified" else None
+    try:
+        parts = list(
+            _splitter(kind, k, int(fold.get("seed") or 0)).split(
+                np.zeros(arrays.rows), labels, arrays.groups
+            )
+        )
+    except ValueError as error:
+        raise DatasetError(f"dataset.fold: {kind} with k={k}: {error}") from None
+    return split_rows(arrays, *parts[index])
+
+
+def check_fold(fold: dict[str, Any], rows: int, has_groups: bool) -> tuple[str, int, int]:
+    """(kind, k, index) of a fold. Raises DatasetError when there can be no such fold."""
+    kind, k, index = fold.get("kind", "kfold"), fold.get("k"), fold.get("index")
+    if kind not in KINDS:
+        raise DatasetError(f"dataset.fold.kind: {kind!r} is none of {', '.join(KINDS)}")
+    if not isinstance(k, int) or not 2 <= k <= rows:
+        raise DatasetError(f"dataset.fold.k: {k!r} is not a number of folds from 2 to {rows} rows")
+    if not isinstance(index, int) or not 0 <= index < k:
+        raise DatasetError(f"dataset.fold.index: {index!r} is not a fold from 0 to {k - 1}")
+    if kind == "group" and not has_groups:
+        raise DatasetError("dataset.fold: kind 'group' needs labels: Dataset(path, groups=...)")
+    return kind, k, index
+
+
+def fold_rows(info: DatasetInfo) -> tuple[int, int] | None:
+    """(training, held-out) rows of the dataset's fold; None when only its labels tell."""
+    fold = info.dataset.fold or {}
+    kind, k, index = check_fold(fold, info.rows, info.groups is not None)
+    if kind == "kfold":
+        held_out = info.rows // k + (index < info.rows % k)
+        return info.rows - held_out, held_out
+    if kind == "timeseries":
+        held_out = info.rows // (k + 1)
+        return info.rows - (k - index) * held_out, held_out
+    return None
+
+
+def _splitter(kind: str, k: int, seed: int) -> Any:
+    try:
+        from sklearn import model_selection
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "search") from None
+    makers: dict[str, Callable[[], Any]] = {
+        "kfold": lambda: model_selection.KFold(k, shuffle=True, random_state=seed),
+        "stratified": lambda: model_selection.StratifiedKFold(k, shuffle=True, random_state=seed),
+        "group": lambda: model_selection.GroupKFold(k),
+        "timeseries": lambda: model_selection.TimeSeriesSplit(k),
+    }
+    return makers[kind]()
+
+
+def _classes(arrays: Arrays) -> Array:
+    """One class a row, from class numbers or one-hot labels."""
+    found = flatten(arrays.y)
+    if len(found) != 1:
+        raise DatasetError(
+            f"dataset.fold: kind 'stratified' needs one array of labels, y has {len(found)};"
+            " use 'kfold'"
+        )
+    whole = found[0].take(np.arange(len(found[0]))) if isinstance(found[0], Stream) else found[0]
+    labels = np.asarray(whole)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return np.asarray(labels.argmax(axis=1))
+    if labels.size != len(labels):
+        raise DatasetError(
+            f"dataset.fold: kind 'stratified' needs a class for each row, y has the shape"
+            f" {labels.shape}; use 'kfold'"
+        )
+    return labels.reshape(-1)

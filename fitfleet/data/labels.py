@@ -1,0 +1,165 @@
+"""Whether labels have the shape and the values that a loss wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
+from fitfleet.errors import DatasetError, SpecError
+from fitfleet.spec.check import ModelFacts, OutputFacts
+from fitfleet.spec.job import JobSpec
+
+Shape = tuple[int | None, ...]
+
+_CLASS_NUMBERS = "sparsecategoricalcrossentropy"
+_ONE_HOT = frozenset({"categoricalcrossentropy", "categoricalfocalcrossentropy"})
+_PROBABILITIES = frozenset({"binarycrossentropy", "binaryfocalcrossentropy"}) | _ONE_HOT
+# Losses that compare output and labels element by element. Of others nothing is assumed.
+_ELEMENTWISE = _PROBABILITIES | frozenset(
+    [
+        "mse",
+        "meansquarederror",
+        "mae",
+        "meanabsoluteerror",
+        "mape",
+        "meanabsolutepercentageerror",
+        "msle",
+        "meansquaredlogarithmicerror",
+        "huber",
+        "logcosh",
+        "cosinesimilarity",
+        "poisson",
+        "kld",
+        "kldivergence",
+        "kullbackleiblerdivergence",
+        "hinge",
+        "squaredhinge",
+        "categoricalhinge",
+        "dice",
+        "tversky",
+    ]
+)
+
+
+def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
+    """Warnings about the labels. Raises DatasetError or SpecError for what cannot be trained."""
+    if info.y is None:
+        raise DatasetError(
+            f"{spec.dataset.path or 'dataset'}: has no labels; name them: Dataset(path, y=...)"
+        )
+    warnings: list[str] = []
+    for role in ("y", "y_val", "y_test"):
+        labels = getattr(info, role)
+        for output, loss, array in _pairs(spec.loss, facts, labels, f"dataset.{role}"):
+            if output.shape is not None:
+                warnings += _check_loss(loss, output.shape, array, f"dataset.{role}")
+    return warnings
+
+
+def _pairs(
+    loss: Any, facts: ModelFacts, labels: Any, place: str
+) -> list[tuple[OutputFacts, Any, ArrayInfo]]:
+    """(output, its loss, its labels) for each output, matched by name or by order."""
+    arrays, outputs = flatten(labels), facts.outputs
+    if not arrays or not outputs:
+        return []
+    names = [one.name for one in outputs]
+    if len(arrays) != len(outputs):
+        raise DatasetError(
+            f"{place}: names {len(arrays)} arrays, the model has {len(outputs)} outputs:"
+            f" {', '.join(names)}"
+        )
+    if isinstance(labels, dict) and set(labels) == set(names):
+        arrays = [labels[name] for name in names]
+    elif isinstance(labels, dict):
+        return []  # the names of a dict of outputs are not known without Keras
+    return [
+        (output, _loss_of(loss, index, output.name, len(outputs)), array)
+        for index, (output, array) in enumerate(zip(outputs, arrays, strict=True))
+    ]
+
+
+def _loss_of(loss: Any, index: int, name: str, outputs: int) -> Any:
+    if isinstance(loss, list):
+        return loss[index] if index < len(loss) and outputs > 1 else (loss or [None])[0]
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return loss.get(name)
+    return loss
+
+
+def _check_loss(loss: Any, output: Shape, labels: ArrayInfo, place: str) -> list[str]:
+    name, config = _name_and_config(loss)
+    kind = name.replace("_", "").lower()
+    if kind == _CLASS_NUMBERS:
+        return _check_class_numbers(name, config, output, labels, place)
+    if kind not in _ELEMENTWISE:
+        return []
+    found = labels.shape[1:]
+    if not matches(output, found):
+        hint = ""
+        if kind in _ONE_HOT and (len(found) < len(output) or found[-1] == 1):
+            hint = " (class numbers go with sparse_categorical_crossentropy)"
+        raise SpecError(
+            "loss",
+            f"{name} compares outputs of shape {shown(output)} with {place} of shape"
+            f" {shown(found)}{hint}",
+        )
+    low, high = labels.minimum, labels.maximum
+    if kind in _PROBABILITIES and low is not None and high is not None and (low < 0 or high > 1):
+        raise SpecError("loss", f"{name} wants labels from 0 to 1; {place} has {low:g} to {high:g}")
+    return []
+
+
+def _check_class_numbers(
+    name: str, config: dict[str, Any], output: Shape, labels: ArrayInfo, place: str
+) -> list[str]:
+    found, inner, classes = labels.shape[1:], output[:-1], output[-1]
+    if not matches(inner, found):
+        hint = (
+            " (one-hot labels go with categorical_crossentropy)" if found[-1:] == (classes,) else ""
+        )
+        raise SpecError(
+            "loss",
+            f"{name} wants one class number for each of {shown(inner)}; {place} has rows of shape"
+            f" {shown(found)}{hint}",
+        )
+    low, high = labels.minimum, labels.maximum
+    # With ignore_class any number may stand for "no label".
+    is_bounded = classes is not None and config.get("ignore_class") is None
+    if is_bounded and low is not None and high is not None and (low < 0 or high >= (classes or 0)):
+        raise SpecError(
+            "loss",
+            f"{name} with {classes} outputs wants class numbers 0 to {(classes or 0) - 1};"
+            f" {place} has {low:g} to {high:g}",
+        )
+    if np.dtype(labels.dtype).kind == "f":
+        return [f"{place}: holds {labels.dtype} where {name} wants integers; fractions are cut off"]
+    return []
+
+
+def _name_and_config(loss: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(loss, dict):
+        config = loss.get("config")
+        if isinstance(config, str):  # a function: {"class_name": "function", "config": "mse"}
+            return config, {}
+        return str(loss.get("class_name", "")), config or {}
+    return str(loss or ""), {}
+
+
+def matches(wanted: Shape, found: tuple[int, ...]) -> bool:
+    """Whether shapes agree; Keras adds or drops a last dimension of 1 by itself."""
+    if len(wanted) == len(found) + 1 and wanted[-1] in (1, None):
+        found = (*found, 1)
+    elif len(found) == len(wanted) + 1 and found[-1] == 1:
+        found = found[:-1]
+    return len(wanted) == len(found) and all(
+        want is None or want == size for want, size in zip(wanted, found, strict=True)
+    )
+
+
+def shown(shape: Shape) -> str:
+    """A shape as users write it, free dimensions as "any"."""
+    inner = ", ".join("any" if size is None else str(size) for size in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
