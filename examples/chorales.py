@@ -16,14 +16,14 @@ LOWEST, NOTES = 48, 48  # MIDI numbers 48..95 become 0..47
 READ, WRITE = 16, 8
 
 
-def in_scale(
-    y_true: np.ndarray, y_pred: np.ndarray, context: Any, scale: tuple[int, ...] = MAJOR
-) -> dict[str, float]:
+def in_scale(y_true: np.ndarray, y_pred: np.ndarray, context: dict[str, Any]) -> dict[str, float]:
     """Share of written notes in the scale (the tonic is C), next to that of Bach's own.
 
     `y_true` holds notes, shape (rows, WRITE); `y_pred` their probabilities, shape
-    (rows, WRITE, NOTES).
+    (rows, WRITE, NOTES). The job may give another scale:
+    `evaluators=[{"path": "chorales:in_scale", "arguments": {"scale": [0, 3, 5, 7, 10]}}]`.
     """
+    scale = context["arguments"].get("scale", MAJOR)
     written = y_pred.argmax(axis=-1)
     return {
         "in_scale": float(np.isin((written + LOWEST) % 12, scale).mean()),

@@ -7,6 +7,7 @@ twice: what is done already is not run again.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sqlite3
 import sys
@@ -25,11 +26,8 @@ from fitfleet.plots.curves import plot_curves
 
 UNITS = (16, 32, 64)
 LEARNING_RATES = (0.003, 0.01)
-QUERY = (
-    "SELECT rank_high, job_id, params, round(value, 4) AS val_accuracy FROM leaderboard"
-    " WHERE experiment = 'digits' AND metric = 'accuracy' AND phase = 'val'"
-    " ORDER BY rank_high, job_id LIMIT 3"
-)
+QUERY = "SELECT job_id, params, val_loss, test_loss, seconds FROM runs ORDER BY val_loss LIMIT 3"
+SHOWN = ["job", "units", "learning_rate", "val_loss", "val_accuracy", "test_accuracy", "seconds"]
 
 
 def write_digits(path: Path) -> None:
@@ -96,16 +94,16 @@ def tell_where(console: Console, folder: Path, best: ff.Job, picture: Path) -> N
     database = folder / "fleet.db"
     console.print(f"\nlearning curves  {picture}")
     console.print(f"database         {database}")
-    console.print(f"best weights     {best.weights_path}")
+    console.print(f"best weights     {os.path.relpath(best.weights_path)}")
     console.print(f"\nA query to try:\n  {QUERY}", soft_wrap=True, highlight=False)
     with sqlite3.connect(database) as connection:
         for row in connection.execute(QUERY):
-            console.print("   ", *row)
+            console.print("   ", *row, soft_wrap=True, highlight=False)
     code = (
         "import pandas, sqlite3;"
         f" print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})))"
     )
-    command = shlex.join([sys.executable, "-c", code])
+    command = shlex.join([os.path.relpath(sys.executable), "-c", code])
     console.print(f"\nor from a shell:\n  {command}", soft_wrap=True, highlight=False)
 
 
@@ -125,7 +123,7 @@ def main() -> None:
         jobs = submit(fleet, dataset.resolve(), arguments.epochs)
         tell_reuse(console, jobs)
         fleet.wait(jobs)
-        console.print(fleet.compare("digits").to_string())
+        print(fleet.compare("digits")[SHOWN].round(4).to_string(index=False))
         best = fleet.best("digits")
         console.print(
             f"\n{len(jobs)} jobs, best is job {best.id} with {best.params}: test accuracy"

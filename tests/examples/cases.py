@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ def compile_arguments(job: dict[str, Any]) -> dict[str, Any]:
     def made(value: Any, get: Any) -> Any:
         if isinstance(value, list):
             return [made(part, get) for part in value]
-        return get(value) if isinstance(value, dict) and "class_name" in value else value
+        if not isinstance(value, dict) or "class_name" not in value:
+            return value
+        if "registered_name" not in value:
+            return get(value)
+        importlib.import_module(value["module"])
+        return keras.saving.deserialize_keras_object(value)
 
     return {
         "optimizer": made(job["optimizer"], keras.optimizers.get),

@@ -104,6 +104,16 @@ def batches(data: dict[str, Any], spec: JobSpec) -> Iterator[tuple[Any, Any]]:
             yield tf.nest.map_structure(lambda a, taken=taken: a[taken], (data["x"], data["y"]))
 
 
+def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
+    """The batches with their size in the type, which a stateful layer needs to see."""
+    rows = len(tf.nest.flatten(data["x"])[0])
+    size = None if rows % spec.batch_size else spec.batch_size
+    signature = tf.nest.map_structure(
+        lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), (data["x"], data["y"])
+    )
+    return tf.data.Dataset.from_generator(lambda: batches(data, spec), output_signature=signature)
+
+
 def fit(spec: JobSpec, compile_arguments: dict[str, Any], callbacks: list[Any]) -> Plain:
     """Build, compile, fit, evaluate and predict."""
     data = arrays(spec)
@@ -114,7 +124,7 @@ def fit(spec: JobSpec, compile_arguments: dict[str, Any], callbacks: list[Any]) 
     validation = None if data["x_val"] is None else (data["x_val"], data["y_val"])
     rows = len(tf.nest.flatten(data["x"])[0])
     history = model.fit(
-        batches(data, spec),
+        dataset(data, spec),
         epochs=spec.epochs,
         steps_per_epoch=-(-rows // spec.batch_size),
         validation_data=validation,
