@@ -25,7 +25,10 @@ def training(arrays: Arrays, spec: JobSpec, first_epoch: int) -> tuple[Any, int]
 
     def epoch(number: Any) -> Any:
         numbers = order(spec.seed, number, rows) if spec.shuffle else tf.range(rows, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices(numbers).batch(spec.batch_size)
+        # Whole batches have a static size, which stateful layers want to see.
+        return tf.data.Dataset.from_tensor_slices(numbers).batch(
+            spec.batch_size, drop_remainder=rows % spec.batch_size == 0
+        )
 
     dataset = tf.data.Dataset.range(first_epoch, spec.epochs).flat_map(epoch)
     dataset = dataset.map(_taker(parts), num_parallel_calls=1).prefetch(2)
@@ -40,7 +43,7 @@ def evaluation(x: Any, y: Any, weight: Any, batch_size: int) -> Any:
     if not any(isinstance(leaf, Stream) for leaf in flatten(list(parts))):
         return parts
     rows = len(flatten(x)[0])
-    numbers = tf.data.Dataset.range(rows).batch(batch_size)
+    numbers = tf.data.Dataset.range(rows).batch(batch_size, drop_remainder=rows % batch_size == 0)
     return numbers.map(_taker(parts), num_parallel_calls=1).prefetch(2)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fitfleet.errors import MissingExtraError, SpecError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.storage import read_document
+from fitfleet.storage import SUFFIX, read_document
 
 _SUFFIXES = (".keras", ".h5", ".json")
 
@@ -39,7 +39,7 @@ def load_model(path: Path, settings: Settings) -> Any:
 
 
 def export(source: Path, target: Path, settings: Settings) -> Path:
-    """Write `.keras`, `.h5` (Keras's older whole-model file) or `.json` (the architecture).
+    """Write `.keras`, `.h5` (Keras's older whole-model file), `.json` or `.weights.h5`.
 
     SpecError for another suffix, StorageError if the file cannot be written.
     """
@@ -48,7 +48,9 @@ def export(source: Path, target: Path, settings: Settings) -> Path:
     model = load_model(source, settings)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == ".json":
+        if target.name.endswith(SUFFIX):
+            model.save_weights(target)
+        elif target.suffix == ".json":
             target.write_text(json.dumps(json.loads(model.to_json()), indent=2))
         else:
             model.save(target)
