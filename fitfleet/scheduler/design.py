@@ -18,6 +18,7 @@ from fitfleet.scheduler.objective import At, Objective, objectives
 from fitfleet.scheduler.search import OPTUNAS, OWN, Point, key_of
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
+from fitfleet.spec.layers import builder
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.reference import to_document
 
@@ -68,6 +69,8 @@ class Design:
         """
         repeat, fold = divmod(member, self.fold_count)
         document: dict[str, Any] = space.substitute(self.job, point)
+        if _is_builder(document["model"]):
+            document["model"] = Builder(**document["model"])
         document.setdefault("seed", self.seed)
         document["seed"] += repeat
         if self.folds is not None:
@@ -103,7 +106,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
     for key in given:
         if key not in JobSpec.model_fields:
             raise SpecError(key, "no such argument of a sweep")
-    job = {key: _document(value, key) for key, value in given.items()}
+    job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     least, most = _repeats(own["repeats"])
     _check_seed(seed, spaces, most)
@@ -136,18 +139,22 @@ def point_hash(point: Point) -> str:
     return hashlib.sha256(key_of(point).encode()).hexdigest()
 
 
-def _document(value: Any, place: str) -> Any:
-    """As JSON, spaces included; an object of Keras by its own config."""
+def _opened(value: Any, place: str) -> Any:
+    """A model file, a builder or a dataset as the mapping that it stands for."""
     if place == "model" and isinstance(value, str) and value.endswith((".json", ".yaml", ".yml")):
         # The file may not be there where the sweep goes on.
         return model_spec(value, Settings())[0].config
+    if place == "model" and isinstance(value, dict) and "builder" in value:
+        value = builder(str(value["builder"]), **value.get("arguments", {}))
     if isinstance(value, Builder):
-        return {"path": value.path, "arguments": to_document(value.arguments, place)}
+        return {"path": value.path, "arguments": dict(value.arguments)}
     if isinstance(value, DatasetSpec):
-        return value.model_dump(mode="json", exclude_unset=True)
-    if hasattr(value, "__fspath__"):
-        return value.__fspath__()
-    return to_document(value, place)
+        return value.model_dump(exclude_unset=True)
+    return value.__fspath__() if hasattr(value, "__fspath__") else value
+
+
+def _is_builder(model: Any) -> bool:
+    return isinstance(model, dict) and set(model) == {"path", "arguments"}
 
 
 def _folded(dataset: Any, folds: Mapping[str, Any], index: int, seed: int) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class OptunaSearch:
     ) -> None:
         self._name, self._seed = name, seed
         self._codes = {key: _Code(space) for key, space in dimensions.items()}
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             _check_parts(name)
             self._distributions = {k: code.distribution(optuna) for k, code in self._codes.items()}
             self._study = optuna.create_study(
@@ -115,7 +115,7 @@ class OptunaSearch:
 
     def next(self, trials: Sequence[Trial]) -> Point | None:
         """The next point given all trials so far; None when the sampler only repeats itself."""
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             by_number = {trial.number: trial for trial in trials}
             for number in sorted(set(by_number) - set(self._bound)):
                 self._follow(optuna, by_number, by_number[number])
@@ -211,7 +211,7 @@ class _Code:
 
 
 @contextmanager
-def _quiet() -> Iterator[Any]:
+def quiet_optuna() -> Iterator[Any]:
     """Optuna, without its lines for every trial and its notes on experimental parts."""
     optuna = load_optuna()
     level = optuna.logging.get_verbosity()

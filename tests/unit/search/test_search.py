@@ -134,9 +134,9 @@ def test_pruned_failed_and_refused_trials_do_not_stop_it() -> None:
 
 
 def test_options_may_be_lists() -> None:
-    search = searcher("tpe", {"layers": ff.choice([[8], [8, 8]]), "rate": ff.uniform(0, 1)})
+    search = searcher("tpe", {"sizes": ff.choice([[8], [8, 8]]), "rate": ff.uniform(0, 1)})
     point = search.next([])
-    assert point is not None and point["layers"] in ([8], [8, 8])
+    assert point is not None and point["sizes"] in ([8], [8, 8])
 
 
 @pytest.mark.parametrize(

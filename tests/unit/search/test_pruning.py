@@ -1,0 +1,117 @@
+"""Pruners by Optuna on rows of equal seed and fold; racing by the tests of the comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fitfleet.errors import SearchError
+from fitfleet.scheduler.pruning import Curve, Pruning, make_pruner
+from fitfleet.scheduler.racing import next_repeats
+
+EPOCHS = 9
+
+
+def curve(number: int, level: float, upto: int = EPOCHS, member: int = 0, **more: Any) -> Curve:
+    values = {epoch: level + 1.0 / epoch for epoch in range(1, upto + 1)}
+    is_complete = upto == EPOCHS
+    fields = {"is_open": not is_complete, "is_complete": is_complete, **more}
+    return Curve(number, member, 100 * member + number, values, **fields)
+
+
+def pruning(name: str, **options: Any) -> Pruning:
+    return Pruning({"name": name, **options}, "sweep", "minimize", EPOCHS)
+
+
+@pytest.mark.parametrize("name", ["median", "percentile"])
+def test_the_worse_half_goes(name: str) -> None:
+    done = [curve(n, 0.1 * n) for n in range(6)]
+    found = pruning(name).hopeless([*done, curve(6, 5.0, 3), curve(7, -5.0, 3)])
+    assert found == {6}
+
+
+def test_no_verdict_before_there_is_something_to_compare() -> None:
+    assert pruning("median").hopeless([curve(0, 1.0), curve(1, 9.0, 3)]) == set()
+
+
+@pytest.mark.parametrize("name", ["successive_halving", "hyperband"])
+def test_halving_lets_the_best_through(name: str) -> None:
+    judge = pruning(name, reduction_factor=3)
+    given_up: set[int] = set()
+    for epoch in range(1, EPOCHS):
+        curves = [curve(n, float(n % 9), epoch if n not in given_up else 1) for n in range(27)]
+        given_up |= judge.hopeless(curves)
+    assert 0 not in given_up
+    assert len(given_up) >= 12
+    assert sum(n % 9 for n in given_up) / len(given_up) > 4
+
+
+def test_a_restarted_judge_goes_on() -> None:
+    done = [curve(n, 0.1 * n) for n in range(6)]
+    lasting = pruning("median")
+    for epoch in range(1, 4):
+        verdict = lasting.hopeless([*done, curve(6, 5.0, epoch)])
+    assert verdict == pruning("median").hopeless([*done, curve(6, 5.0, 3)]) == {6}
+
+
+def test_like_is_compared_with_like() -> None:
+    """Member 1 is a hard fold: its values are worse for every point, which harms none."""
+    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in (0,)]
+    done += [curve(n, 10 + 0.1 * n, member=1) for n in range(6)]
+    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, member=1)]) == set()
+    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, member=0)]) == {6}
+
+
+def test_a_point_of_three_members_needs_two_votes() -> None:
+    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in range(3)]
+    good = [curve(6, -1.0, 3, member=1), curve(6, -1.0, 3, member=2)]
+    assert pruning("median").hopeless([*done, curve(6, 5.0, 3), *good]) == set()
+    assert pruning("median").hopeless([*done, curve(6, 5.0, 3), curve(6, 5.0, 3, 1), good[1]]) == {
+        6
+    }
+
+
+def test_a_job_taken_up_again_is_left_alone() -> None:
+    done = [curve(n, 0.1 * n) for n in range(6)]
+    assert pruning("median").hopeless([*done, curve(6, 5.0, 3, is_spared=True)]) == set()
+
+
+def test_wilcoxon_gives_up_a_point_that_loses_pair_by_pair() -> None:
+    best = [curve(0, 0.01 * m, member=m) for m in range(10)]
+    loser = [curve(1, 1.0 + 0.01 * m, member=m) for m in range(8)]
+    even = [curve(2, 0.01 * m + 0.001 * (-1) ** m, member=m) for m in range(8)]
+    waiting = [curve(1, 1.0, 0, member=8), curve(2, 0.0, 0, member=8)]
+    assert pruning("wilcoxon").hopeless([*best, *loser, *even, *waiting]) == {1}
+
+
+def test_an_option_that_optuna_does_not_take() -> None:
+    with pytest.raises(SearchError, match="refuses"):
+        make_pruner({"name": "median", "patience": 3}, EPOCHS)
+
+
+def race(
+    levels: dict[int, float], repeats: int, noise: float = 0.01
+) -> dict[int, dict[Any, float]]:
+    wobble = [0.0, 0.7, -0.4, 0.2, -0.9, 0.5, -0.1, 0.8, -0.6, 0.3]
+    return {
+        n: {m: level + noise * wobble[(m + 3 * n) % 10] for m in range(repeats)}
+        for n, level in levels.items()
+    }
+
+
+def test_only_points_that_may_win_get_more() -> None:
+    results = race({0: 0.10, 1: 0.101, 2: 5.0}, 3)
+    assert next_repeats(results, {0: 3, 1: 3, 2: 3}, 10, "minimize") == {0: 4, 1: 4}
+
+
+def test_the_race_ends() -> None:
+    results = race({0: 0.10, 1: 5.0}, 3)
+    assert next_repeats(results, {0: 3, 1: 3}, 10, "minimize") == {}
+    even = race({0: 0.1, 1: 0.1}, 10)
+    assert next_repeats(even, {0: 10, 1: 10}, 10, "minimize") == {}
+
+
+def test_the_one_behind_catches_up_first() -> None:
+    results = race({0: 0.1, 1: 0.1}, 3)
+    assert next_repeats(results, {0: 4, 1: 3}, 10, "minimize") == {1: 4}
