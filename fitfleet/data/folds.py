@@ -25,12 +25,10 @@ def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
     """
     kind, k, index = check_fold(fold, arrays.rows, arrays.groups is not None)
     labels = _classes(arrays) if kind == "stratified" else None
+    groups = arrays.groups if kind == "group" else None  # scikit-learn warns of unused ones
+    splitter = _splitter(kind, k, int(fold.get("seed") or 0))
     try:
-        parts = list(
-            _splitter(kind, k, int(fold.get("seed") or 0)).split(
-                np.zeros(arrays.rows), labels, arrays.groups
-            )
-        )
+        parts = list(splitter.split(np.zeros(arrays.rows), labels, groups))
     except ValueError as error:
         raise DatasetError(f"dataset.fold: {kind} with k={k}: {error}") from None
     return split_rows(arrays, *parts[index])

@@ -42,9 +42,15 @@ class DatasetSpec(_Part):
     """Which file, which arrays, which rows.
 
     `x`, `y` and `sample_weight` name one array, several in order, or {input name: array name}.
-    Test and validation arrays are named alike; all are optional. A CSV or Parquet column, or a
-    list of columns inside one input, is an array; `.npy` pairs are given as `{"x": path, ...}`
-    in `files`.
+    Test and validation arrays are named alike; all are optional. `.npy` pairs are given as
+    `{"x": path, ...}` in `files`.
+
+    In a table (CSV, Parquet) a name is one column, shape (rows,), and a list of names is ONE array
+    of shape (rows, columns); several inputs are {input name: column or list of columns}.
+
+    What is left at its default is looked for in the file: x_train, X_train, x or X and the same
+    for y, then x_val, y_val, x_test, y_test, sample_weight and sample_weight_val. float64 is
+    loaded as float32, as Keras casts to its floatx; other dtypes stay.
     """
 
     path: str = ""

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fitfleet.data import fingerprint as module
+from fitfleet.data.describe import describe
+from fitfleet.data.fingerprint import Stamp, file_fingerprint
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def test_the_fingerprint_is_the_hash_of_the_bytes(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    expected = hashlib.blake2b(b"content", digest_size=32).hexdigest()
+    assert file_fingerprint(path, cache) == expected
+
+
+def test_a_rewrite_of_equal_size_is_seen_even_within_the_clock_tick(
+    tmp_path: Path, cache: Path
+) -> None:
+    path = tmp_path / "a"
+    seen = set()
+    for number in range(50):  # far faster than the clock of many file systems
+        path.write_bytes(b"%03d" % number)
+        os.utime(path, ns=(10**18, 10**18))  # as a copy that keeps the times does
+        seen.add(file_fingerprint(path, cache))
+    assert len(seen) == 50
+    assert not (cache / "index").exists()  # nothing so young is remembered
+
+
+def test_a_settled_file_is_hashed_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    monkeypatch.setattr(module, "SETTLED_NS", -1)
+    first = file_fingerprint(path, cache)
+    monkeypatch.setattr(module, "_hash", lambda path: pytest.fail("it was read again"))
+    assert file_fingerprint(path, cache) == first
+
+
+def test_an_index_that_cannot_be_used_only_costs_time(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    cache.write_text("a file where the folder should be")
+    assert len(file_fingerprint(path, cache)) == 64
+
+
+def test_stamps_settle_after_two_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    stamp = Stamp.of(path)
+    assert not stamp.is_settled(time.time_ns())
+    assert stamp.is_settled(time.time_ns() + 3 * 10**9)
+
+
+def test_names_of_npy_files_are_part_of_the_content(folder: Path, settings: Settings) -> None:
+    np.save(folder / "a.npy", np.zeros((3, 1)))
+    np.save(folder / "b.npy", np.ones((3, 1)))
+    one = describe(DatasetSpec(files={"x": "a.npy", "y": "b.npy"}), settings)
+    other = describe(DatasetSpec(files={"x": "b.npy", "y": "a.npy"}), settings)
+    assert one is not None and other is not None and one.fingerprint != other.fingerprint
+
+
+def test_ten_thousand_descriptions_take_less_than_a_second(
+    folder: Path, settings: Settings
+) -> None:
+    np.savez(folder / "a.npz", x=np.zeros((50, 4)), y=np.zeros(50))
+    dataset = DatasetSpec(path="a.npz")
+    first = describe(dataset, settings)
+    time.sleep(2.2)  # until then a young file is hashed at each call
+    describe(dataset, settings)
+    start = time.process_time()
+    for _ in range(10_000):
+        assert describe(dataset, settings) == first
+    assert time.process_time() - start < 1.0
+
+
+def test_a_changed_file_is_described_anew(folder: Path, settings: Settings) -> None:
+    for rows in (5, 6, 7):
+        np.savez(folder / "a.npz", x=np.zeros((rows, 4)), y=np.zeros(rows))
+        info = describe(DatasetSpec(path="a.npz"), settings)
+        assert info is not None and info.rows == rows

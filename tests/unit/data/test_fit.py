@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fitfleet.data.fit import check_fit
+from fitfleet.data.info import ArrayInfo, DatasetInfo
+from fitfleet.errors import DatasetError, FitfleetError, SpecError
+from fitfleet.spec.check import InputFacts, ModelFacts, OutputFacts
+from fitfleet.spec.job import DatasetSpec, JobSpec, ModelSpec
+
+
+def _facts(**changes: Any) -> ModelFacts:
+    values: dict[str, Any] = {
+        "parameters": 10,
+        "layers": 2,
+        "inputs": [InputFacts("input", (8, 3), "float32")],
+        "outputs": [OutputFacts("dense", (5,), "softmax")],
+        "is_stateful": False,
+        "batch_size": None,
+    }
+    return ModelFacts(**{**values, **changes})
+
+
+def _array(*shape: int, low: float = 0, high: float = 1, dtype: str = "float32") -> ArrayInfo:
+    return ArrayInfo(shape, dtype, 0, low, high)
+
+
+def _info(**changes: Any) -> DatasetInfo:
+    values: dict[str, Any] = {
+        "fingerprint": "f",
+        "dataset": DatasetSpec(path="a.h5"),
+        "arrays": {},
+        "rows": 64,
+        "x": _array(64, 8, 3),
+        "y": _array(64, 5),
+    }
+    return DatasetInfo(**{**values, **changes})
+
+
+def _spec(**changes: Any) -> JobSpec:
+    values: dict[str, Any] = {
+        "model": ModelSpec(config={}),
+        "dataset": DatasetSpec(path="a.h5"),
+        "optimizer": {"class_name": "Adam", "config": {}},
+        "loss": "categorical_crossentropy",
+    }
+    return JobSpec(**{**values, **changes})
+
+
+def test_what_fits_passes_without_a_word() -> None:
+    assert check_fit(_spec(), _facts(), _info()) == []
+
+
+def test_an_unknown_model_is_not_judged() -> None:
+    assert check_fit(_spec(), _facts(inputs=[], outputs=[]), _info(x=_array(64, 1))) == []
+
+
+@pytest.mark.parametrize("shape", [(64, 8), (64, 8, 4), (64, 7, 3), (64,), (64, 8, 3, 2)])
+def test_rows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DatasetError, match=r"dataset.x: has rows of shape .* takes \(8, 3\)"):
+        check_fit(_spec(), _facts(), _info(x=_array(*shape)))
+
+
+def test_free_dimensions_take_any_size() -> None:
+    facts = _facts(inputs=[InputFacts("input", (None, 3), "float32")])
+    assert check_fit(_spec(), facts, _info()) == []
+    with pytest.raises(DatasetError, match=r"takes \(any, 3\)"):
+        check_fit(_spec(), facts, _info(x=_array(64, 8, 4)))
+
+
+@pytest.mark.parametrize(("shape", "wanted"), [((64, 8), (8, 1)), ((64, 8, 1), (8,))])
+def test_a_last_dimension_of_one_may_be_left_out(
+    shape: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    facts = _facts(inputs=[InputFacts("input", wanted, "float32")])
+    assert check_fit(_spec(), facts, _info(x=_array(*shape))) == []
+
+
+def test_validation_and_test_arrays_are_held_to_the_same() -> None:
+    for part in ("val", "test"):
+        changes = {f"x_{part}": _array(4, 8, 2), f"y_{part}": _array(4, 5), f"{part}_rows": 4}
+        with pytest.raises(DatasetError, match=f"dataset.x_{part}"):
+            check_fit(_spec(), _facts(), _info(**changes))
+
+
+def test_inputs_are_matched_by_name() -> None:
+    facts = _facts(inputs=[InputFacts("a", (2,), "float32"), InputFacts("b", (3,), "float32")])
+    given = {"b": _array(64, 3), "a": _array(64, 2)}
+    assert check_fit(_spec(), facts, _info(x=given)) == []
+    assert check_fit(_spec(), facts, _info(x=[given["a"], given["b"]])) == []
+    with pytest.raises(DatasetError, match="names 1 arrays, the model has 2 inputs: a, b"):
+        check_fit(_spec(), facts, _info(x=given["a"]))
+    with pytest.raises(DatasetError, match="has the names a, c; the model's inputs are a, b"):
+        check_fit(_spec(), facts, _info(x={"a": given["a"], "c": given["b"]}))
+
+
+def test_outputs_are_matched_with_their_losses() -> None:
+    outputs = [OutputFacts("p", (1,), None), OutputFacts("q", (4,), None)]
+    facts = _facts(outputs=outputs)
+    labels = {"q": _array(64, high=3, dtype="int64"), "p": _array(64, 1)}
+    losses = {"p": "mse", "q": "sparse_categorical_crossentropy"}
+    assert check_fit(_spec(loss=losses), facts, _info(y=labels)) == []
+    by_order = [labels["p"], labels["q"]]
+    assert check_fit(_spec(loss=list(losses.values())), facts, _info(y=by_order)) == []
+    with pytest.raises(SpecError, match="mse compares outputs of shape"):
+        check_fit(_spec(loss="mse"), facts, _info(y=labels))
+    with pytest.raises(DatasetError, match="names 1 arrays, the model has 2 outputs: p, q"):
+        check_fit(_spec(loss=losses), facts, _info(y=labels["p"]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "problem"),
+    [
+        ("sparse_categorical_crossentropy", _array(64, 5), "one-hot labels go with"),
+        ("sparse_categorical_crossentropy", _array(64, high=5, dtype="int64"), "numbers 0 to 4"),
+        ("sparse_categorical_crossentropy", _array(64, low=-1, dtype="int64"), "has -1 to 1"),
+        ("categorical_crossentropy", _array(64, high=4, dtype="int64"), "class numbers go with"),
+        ("categorical_crossentropy", _array(64, 1, high=4, dtype="int64"), "class numbers go"),
+        ("categorical_crossentropy", _array(64, 4), r"\(5,\) with dataset.y of shape \(4,\)"),
+        ("categorical_crossentropy", _array(64, 5, high=2), "labels from 0 to 1"),
+        ("binary_crossentropy", _array(64, 5, low=-1), "wants labels from 0 to 1"),
+        ("mse", _array(64), r"mse compares outputs of shape \(5,\)"),
+        ({"class_name": "MeanSquaredError", "config": {}}, _array(64, 1), "MeanSquaredError"),
+        (
+            {"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": True}},
+            _array(64, high=7, dtype="int32"),
+            "SparseCategoricalCrossentropy with 5 outputs",
+        ),
+    ],
+)
+def test_labels_that_the_loss_cannot_take(loss: Any, labels: ArrayInfo, problem: str) -> None:
+    with pytest.raises(SpecError, match=problem):
+        check_fit(_spec(loss=loss), _facts(), _info(y=labels))
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        ("sparse_categorical_crossentropy", _array(64, high=4, dtype="uint8")),
+        ("sparse_categorical_crossentropy", _array(64, 1, high=4, dtype="int64")),
+        ("SparseCategoricalCrossentropy", _array(64, dtype="bool")),
+        (
+            {"class_name": "SparseCategoricalCrossentropy", "config": {"ignore_class": -1}},
+            _array(64, low=-1, high=4, dtype="int64"),
+        ),
+        ("mse", _array(64, 5, low=-9, high=9)),
+        ({"class_name": "my_loss", "module": "mine", "config": {}}, _array(64, 2)),
+    ],
+)
+def test_labels_that_the_loss_takes(loss: Any, labels: ArrayInfo) -> None:
+    assert check_fit(_spec(loss=loss), _facts(), _info(y=labels)) == []
+
+
+def test_a_regression_may_leave_out_the_last_dimension() -> None:
+    facts = _facts(outputs=[OutputFacts("dense", (1,), None)])
+    assert check_fit(_spec(loss="mse"), facts, _info(y=_array(64))) == []
+
+
+def test_class_numbers_as_floats_are_warned_of() -> None:
+    spec = _spec(loss="sparse_categorical_crossentropy")
+    assert "wants integers" in check_fit(spec, _facts(), _info(y=_array(64)))[0]
+
+
+def test_a_dataset_without_labels_is_refused() -> None:
+    with pytest.raises(DatasetError, match="has no labels"):
+        check_fit(_spec(), _facts(), _info(y=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "info", "problem"),
+    [
+        ({"batch_size": 48}, {}, "64 training rows are not a multiple of 48"),
+        ({"validation_split": 0.3}, {}, "44 training rows"),
+        ({"batch_size": 4, "validation_split": 0.3}, {"rows": 70}, "49 training rows"),
+        (
+            {},
+            {"x_val": _array(5, 8, 3), "y_val": _array(5, 5), "val_rows": 5},
+            "5 validation rows",
+        ),
+        ({}, {"x_test": _array(3, 8, 3), "y_test": _array(3, 5), "test_rows": 3}, "3 test rows"),
+        ({"shuffle": True}, {}, "needs shuffle=False"),
+    ],
+)
+def test_stateful_models_need_whole_batches(
+    changes: dict[str, Any], info: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SpecError, match=problem):
+        check_fit(_spec(**{"shuffle": False, **changes}), _facts(is_stateful=True), _info(**info))
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "problem"),
+    [
+        ({"batch_size": 16}, {"batch_size": 8}, "16, but the model's Input fixes it to 8"),
+        ({"steps_per_execution": 3}, {}, "3 does not divide the 2 steps"),
+        ({"validation_split": 0.999}, {}, "leaves 0 for training and 64"),
+        ({"class_weight": {"cat": 1.0}}, {}, "'cat' is not a class number"),
+        ({"class_weight": {"5": 1.0}}, {}, "class 5 is not among the classes 0 to 4"),
+    ],
+)
+def test_options_that_do_not_go_with_the_data(
+    changes: dict[str, Any], facts: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SpecError, match=problem):
+        check_fit(_spec(**changes), _facts(**facts), _info())
+
+
+def test_weights_are_given_once() -> None:
+    info = _info(sample_weight=_array(64))
+    with pytest.raises(SpecError, match="sample weights already"):
+        check_fit(_spec(class_weight={"0": 2.0}), _facts(), info)
+    with pytest.raises(DatasetError, match="holds the weight -1"):
+        check_fit(_spec(), _facts(), _info(sample_weight=_array(64, low=-1)))
+
+
+def test_a_split_beside_validation_arrays_is_warned_of() -> None:
+    info = _info(x_val=_array(5, 8, 3), y_val=_array(5, 5), val_rows=5)
+    assert "is ignored" in check_fit(_spec(validation_split=0.2), _facts(), info)[0]
+
+
+def test_the_rows_of_a_fold_decide_about_batches() -> None:
+    dataset = DatasetSpec(path="a.h5", fold={"kind": "kfold", "k": 4, "index": 0})
+    facts = _facts(is_stateful=True)
+    assert check_fit(_spec(shuffle=False, batch_size=16), facts, _info(dataset=dataset)) == []
+    with pytest.raises(FitfleetError, match="48 training rows"):
+        check_fit(_spec(shuffle=False, batch_size=32), facts, _info(dataset=dataset))
