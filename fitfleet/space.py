@@ -1,6 +1,7 @@
-"""Search spaces: values to be chosen, anywhere in a job's keywords.
+"""Search spaces anywhere in a job's keywords: found by name, filled in, expanded to points.
 
-A space travels as JSON, `{"$space": "choice", "options": [...]}`, so that a sweep is a document.
+A document is the mapping of keywords that `Fleet.submit` takes. Spaces travel in it as JSON,
+`{"$space": "choice", "options": [...]}`, so that a sweep is a document too.
 """
 
 from __future__ import annotations
@@ -8,171 +9,238 @@ from __future__ import annotations
 import itertools
 import math
 import random as random_module
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
+from fitfleet.parameters import Space, choice, from_space, integers, log_uniform, uniform
 
-_MARK = "$space"
 GRID_LIMIT = 100_000
+# Levels of a document that say nothing about a parameter.
+_UNSPOKEN = ("config", "arguments", "layers", "model", "Sequential")
 
 
-@dataclass(frozen=True)
-class Space:
-    """One value to be chosen. `kind` is choice, uniform, log_uniform or integers."""
+def plain(document: Any) -> Any:
+    """The document as JSON, its spaces as markers that carry their names.
 
-    kind: str
-    options: tuple[Any, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    step: int = 1
-    is_log: bool = False
-
-    def to_space(self) -> dict[str, Any]:
-        """The JSON form."""
-        if self.kind == "choice":
-            return {_MARK: "choice", "options": list(self.options)}
-        document: dict[str, Any] = {_MARK: self.kind, "low": self.low, "high": self.high}
-        if self.kind == "integers":
-            document |= {"step": self.step, "is_log": self.is_log}
-        return document
-
-    def points(self) -> list[Any]:
-        """All values of a grid. SearchError for a continuous space."""
-        if self.kind == "choice":
-            return list(self.options)
-        if self.kind == "integers" and not self.is_log:
-            return list(range(int(self.low), int(self.high) + 1, self.step))
-        raise SearchError(f"{self.kind} has no grid; use choice, or search='random'")
-
-    def draw(self, random: random_module.Random) -> Any:
-        """One value at random."""
-        if self.kind == "choice":
-            return random.choice(self.options)
-        if self.kind == "integers" and not self.is_log:
-            return random.choice(self.points())
-        if self.kind == "uniform":
-            return random.uniform(self.low, self.high)
-        value = math.exp(random.uniform(math.log(self.low), math.log(self.high)))
-        return round(value) if self.kind == "integers" else value
-
-
-def choice(options: Sequence[Any]) -> Space:
-    """One of the options. SearchError if there are none."""
-    if isinstance(options, str) or not list(options):
-        raise SearchError(f"choice: {options!r} is not a list of at least one option")
-    return Space("choice", options=tuple(options))
-
-
-def uniform(low: float, high: float) -> Space:
-    """A number from low to high."""
-    return _bounded("uniform", low, high)
-
-
-def log_uniform(low: float, high: float) -> Space:
-    """A number from low to high, its logarithm evenly spread."""
-    if low <= 0:
-        raise SearchError(f"log_uniform: the lower bound {low!r} is not positive")
-    return _bounded("log_uniform", low, high)
-
-
-def integers(low: int, high: int, *, step: int = 1, log: bool = False) -> Space:
-    """A whole number from low to high, both included."""
-    if step < 1 or (log and (step != 1 or low < 1)):
-        raise SearchError(f"integers: low={low}, step={step}, log={log} do not go together")
-    _bounded("integers", low, high)
-    return Space("integers", low=int(low), high=int(high), step=step, is_log=log)
-
-
-def _bounded(kind: str, low: float, high: float) -> Space:
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SearchError(f"{kind}: {low!r} to {high!r} is not a range")
-    return Space(kind, low=low, high=high)
-
-
-def from_space(document: Any) -> Space | None:
-    """The space that a JSON form stands for; None for any other value."""
-    if isinstance(document, Space):
-        return document
-    if not isinstance(document, dict) or _MARK not in document:
-        return None
-    kind = document[_MARK]
-    try:
-        if kind == "choice":
-            return choice(document["options"])
-        if kind == "integers":
-            step, log = document.get("step", 1), document.get("is_log", False)
-            return integers(document["low"], document["high"], step=step, log=log)
-        makers = {"uniform": uniform, "log_uniform": log_uniform}
-        return makers[kind](document["low"], document["high"])
-    except KeyError as error:
-        raise SearchError(f"a space {document!r} lacks or has an unknown {error}") from None
+    One space object used in two places stays one parameter: both markers have its name.
+    """
+    found = places(document)
+    names = _names(found)
+    shared = Counter(place.key for place in found)
+    marked = {}
+    for place in found:
+        marker = dict(place.space.to_space())
+        if shared[place.key] > 1:
+            marker["name"] = names[place.path]
+        marked[place.path] = marker
+    return _replaced(document, (), marked)
 
 
 def find(document: Any) -> dict[str, Space]:
-    """Every space in a document by a short name that is unique in it."""
-    paths = dict(_walk(document, ()))
-    names: dict[str, Space] = {}
-    for path, space in paths.items():
-        words = [part for part in path if part not in ("config", "arguments")]
-        for length in range(1, len(words) + 1):
-            name = ".".join(words[-length:])
-            if sum(1 for other in paths if _ends_with(other, words[-length:])) == 1:
-                break
-        names[name] = space
-    return names
+    """{parameter: space} of a document, in its order; names are short and unique.
+
+    `units` of a model's only such argument, `lstm_1.units` where several layers have one,
+    `optimizer.learning_rate` outside the model. Spaces given one name are one parameter.
+    Raises SearchError if different spaces have the same name.
+    """
+    found = places(document)
+    names = _names(found)
+    spaces: dict[str, Space] = {}
+    for place in found:
+        name = names[place.path]
+        if spaces.setdefault(name, place.space) != place.space:
+            raise SearchError(f"two different spaces have the name {name!r}")
+    return spaces
 
 
-def _ends_with(path: tuple[str, ...], end: list[str]) -> bool:
-    words = [part for part in path if part not in ("config", "arguments")]
-    return words[-len(end) :] == end
+def substitute(document: Any, values: Mapping[str, Any]) -> Any:
+    """The document as JSON with each space replaced by the value of its name in `find`.
 
-
-def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Space]]:
-    space = from_space(value)
-    if space is not None:
-        yield path, space
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _walk(part, (*path, str(key)))
-    elif isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            yield from _walk(part, (*path, str(index)))
-
-
-def substitute(document: Any, values: dict[str, Any]) -> Any:
-    """The document with each space replaced by the value of its name in `find`."""
-    by_path = dict(zip((path for path, _ in _walk(document, ())), find(document), strict=True))
-
-    def replaced(value: Any, path: tuple[str, ...]) -> Any:
-        if path in by_path:
-            return values[by_path[path]]
-        if isinstance(value, dict):
-            return {key: replaced(part, (*path, str(key))) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [replaced(part, (*path, str(i))) for i, part in enumerate(value)]
-        return value
-
-    return replaced(document, ())
+    Raises SearchError for a name that is missing or unknown.
+    """
+    names = _names(places(document))
+    for name in values:
+        if name not in names.values():
+            raise SearchError(f"{name!r} is no parameter; there are {', '.join(names.values())}")
+    for name in names.values():
+        if name not in values:
+            raise SearchError(f"the parameter {name!r} has no value")
+    return _replaced(document, (), {path: values[name] for path, name in names.items()})
 
 
 def grid(document: Any, limit: int = GRID_LIMIT) -> list[dict[str, Any]]:
-    """Every point of the document's spaces. SearchError above `limit` points."""
-    spaces = find(document)
-    if not spaces:
-        raise SearchError("the document has no search space; use choice, uniform, ...")
-    values = [space.points() for space in spaces.values()]
+    """Every point of the document's spaces, the last parameter changing fastest.
+
+    SearchError for a space without a grid, and for more than `limit` points.
+    """
+    spaces = _some(document)
+    values = [space.points(name) for name, space in spaces.items()]
     count = math.prod(map(len, values))
     if count > limit:
-        raise SearchError(f"the grid has {count:,} points, above {limit:,}; use search='random'")
+        raise SearchError(
+            f"the grid has {count:,} points, above the limit of {limit:,}; "
+            "use search='random' with a number of trials"
+        )
     return [dict(zip(spaces, point, strict=True)) for point in itertools.product(*values)]
 
 
 def random(document: Any, count: int, seed: int) -> list[dict[str, Any]]:
-    """`count` points at random, the same for the same seed."""
-    spaces = find(document)
-    if not spaces:
-        raise SearchError("the document has no search space; use choice, uniform, ...")
+    """`count` points at random, the same for the same seed. A longer list starts alike."""
+    if count < 1:
+        raise SearchError(f"{count} points are none; ask for at least one")
+    spaces = _some(document)
     source = random_module.Random(seed)
     return [{name: space.draw(source) for name, space in spaces.items()} for _ in range(count)]
+
+
+def _some(document: Any) -> dict[str, Space]:
+    spaces = find(document)
+    if not spaces:
+        raise SearchError(
+            "nothing is to be searched; put choice, uniform, log_uniform or integers in"
+        )
+    return spaces
+
+
+def _names(found: list[Place]) -> dict[tuple[str, ...], str]:
+    """The name of the space at each path, unique but for spaces that are one parameter."""
+    first: dict[int, Place] = {}
+    for place in found:
+        first.setdefault(place.key, place)
+    names = {key: place.space.name for key, place in first.items() if place.space.name}
+    unnamed = [place for key, place in first.items() if key not in names]
+    counts = Counter(end for place in unnamed for end in place.ends())
+    taken = set(names.values())
+    for key, place in first.items():
+        if key not in names:
+            names[key] = _free(place, counts, taken)
+            taken.add(names[key])
+    return {place.path: str(names[place.key]) for place in found}
+
+
+def _free(place: Place, counts: Counter[str], taken: set[str]) -> str:
+    """The shortest name of a place that no other space has."""
+    for end in place.ends():
+        if counts[end] == 1 and end not in taken:
+            return end
+    whole = place.ends()[-1]
+    if whole not in taken:
+        return whole
+    return next(name for n in itertools.count(2) if (name := f"{whole}_{n}") not in taken)
+
+
+def _replaced(value: Any, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
+    if path in values:
+        return values[path]
+    value = opened(value)
+    if isinstance(value, dict):
+        return {key: _replaced(part, (*path, str(key)), values) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(part, (*path, str(i)), values) for i, part in enumerate(value)]
+    return value
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a space stands: its path in the document, and the words that name it."""
+
+    path: tuple[str, ...]
+    words: tuple[str, ...]
+    space: Space
+    marker: dict[str, Any]  # the same object wherever one space stands
+
+    @property
+    def key(self) -> int:
+        """Tells one space from another, equal one."""
+        return id(self.marker)
+
+    def ends(self) -> list[str]:
+        """Candidate names, the shortest first. Outside the model only the whole name will do."""
+        whole = ".".join(self.words)
+        if self.path[:1] != ("model",):
+            return [whole]
+        return [".".join(self.words[-n:]) for n in range(1, len(self.words) + 1)]
+
+
+def places(document: Any) -> list[Place]:
+    """Every space of a document, in its order."""
+    return list(_walk(document, (), ()))
+
+
+def opened(value: Any) -> Any:
+    """The mapping or list that an object of the short form stands for; else the value itself."""
+    if hasattr(value, "to_layer") and not isinstance(value, type):
+        return value.to_layer()
+    if hasattr(value, "model_dump"):
+        return {name: getattr(value, name) for name in type(value).model_fields}
+    return value
+
+
+def _walk(value: Any, path: tuple[str, ...], words: tuple[str, ...]) -> Iterator[Place]:
+    space = from_space(value)
+    if space is not None:
+        marker = value.to_space() if isinstance(value, Space) else value
+        yield Place(path, words or ("value",), space, marker)
+        return
+    value = opened(value)
+    if isinstance(value, dict):
+        for key, part in value.items():
+            key = str(key)
+            is_silent = key in _UNSPOKEN or (len(value) == 1 and key[:1].isupper())
+            yield from _walk(part, (*path, key), words if is_silent else (*words, key))
+    elif isinstance(value, list | tuple):
+        parts = [opened(part) for part in value]
+        for index, (word, part) in enumerate(zip(_words(parts), value, strict=True)):
+            yield from _walk(part, (*path, str(index)), (*words, word))
+
+
+def _words(parts: list[Any]) -> list[str]:
+    """Names for the elements of a list: layers as Keras names them, others by their number."""
+    counts: Counter[str] = Counter()
+    words = []
+    for index, part in enumerate(parts):
+        name = _class_name(part)
+        if name is None:
+            words.append(str(index))
+            continue
+        given = part.get("config", {}).get("name") if isinstance(part.get("config"), dict) else None
+        word = given if isinstance(given, str) else _snake_case(name)
+        if given is None:
+            counts[word] += 1
+            word = word if counts[word] == 1 else f"{word}_{counts[word] - 1}"
+        words.append(word)
+    return words
+
+
+def _class_name(part: Any) -> str | None:
+    if not isinstance(part, dict):
+        return None
+    name = part.get("class_name")
+    if name is None and len(part) == 1:
+        name = next(iter(part))
+    return name if isinstance(name, str) and name[:1].isupper() else None
+
+
+def _snake_case(name: str) -> str:
+    text = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
+
+
+__all__ = [
+    "Space",
+    "choice",
+    "find",
+    "from_space",
+    "grid",
+    "integers",
+    "log_uniform",
+    "places",
+    "plain",
+    "random",
+    "substitute",
+    "uniform",
+]

@@ -14,7 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec.canonical import model_kind, refusal
 from fitfleet.spec.merging import ELEMENTWISE
-from fitfleet.spec.reference import is_custom
+from fitfleet.spec.reference import UNREGISTERED, is_custom
 from fitfleet.spec.trust import is_trusted
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
@@ -110,6 +110,8 @@ def _check_custom(document: dict[str, Any], place: str, settings: Settings) -> N
     module = document.get("module")
     name = document.get("registered_name") or document["class_name"]
     if isinstance(module, str) and is_trusted(module, settings):
+        if ">" not in str(name):
+            raise SpecError(place, f"{name}: {UNREGISTERED}")
         return
     if module == "__main__":
         raise SpecError(

@@ -21,9 +21,10 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.canonical import SEQUENTIAL, canonical_model, model_kind
 from fitfleet.spec.job import Builder, ModelSpec
-from fitfleet.spec.layers import layer
+from fitfleet.spec.layers import builder, layer
 from fitfleet.spec.lossy import recover
 from fitfleet.spec.reference import is_custom, to_document
+from fitfleet.spec.trust import is_trusted
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
@@ -37,8 +38,12 @@ def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any
     """
     if isinstance(model, ModelSpec):
         return model, {}
+    if isinstance(model, os.PathLike):
+        model = os.fspath(model)
     if isinstance(model, str) and not model.lstrip().startswith("{"):
         model = _from_text(model)
+    if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
+        model = _builder(model)
     if isinstance(model, Builder):
         built = _call(model, settings)
         if built is None:
@@ -47,13 +52,22 @@ def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any
     return _from_document(_document(model))
 
 
+def _builder(document: dict[str, Any]) -> Builder:
+    """`{"builder": "module:function", "arguments": {...}}`, as YAML and sweeps have it."""
+    path, arguments = document.get("builder") or document.get("path"), document.get("arguments")
+    unknown = set(document) - {"builder", "path", "arguments"}
+    if unknown or not isinstance(path, str) or not isinstance(arguments, dict | None):
+        raise SpecError("model", 'a builder is {"builder": "module:function", "arguments": {...}}')
+    return builder(path, **(arguments or {}))
+
+
 def _from_text(text: str) -> Any:
     """A path of a config file, or `module:function`."""
     if text.endswith((".json", ".yaml", ".yml")):
         return _from_file(Path(text))
-    module, separator, function = text.partition(":")
+    _, separator, function = text.partition(":")
     if separator and function.isidentifier():
-        return Builder(path=f"{module}:{function}")
+        return builder(text)
     raise SpecError(
         "model", f"{text!r} is neither JSON, a .json or .yaml file, nor module:function"
     )
@@ -84,6 +98,7 @@ def _document(model: Any) -> str:
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
         document = to_document(model, "model")
         recover(model, document)
+        _read_compiled(model, document)
     else:
         raise SpecError("model", f"a {type(model).__name__} is not a model")
     try:
@@ -92,10 +107,19 @@ def _document(model: Any) -> str:
         raise SpecError("model", f"it cannot be written as JSON: {error}") from None
 
 
+def _read_compiled(model: Any, document: dict[str, Any]) -> None:
+    """What `compile` was called with, from the objects themselves: Keras's config of them
+    forgets the modules of functions and some arguments of losses and metrics.
+    """
+    compiled = getattr(getattr(model, "_compile_config", None), "config", None)
+    if isinstance(compiled, dict):
+        document["compile_config"] = {
+            name: to_document(value, name) for name, value in compiled.items()
+        }
+
+
 def _from_short(document: dict[str, Any]) -> Any:
     """`{"Sequential": [{"Input": {"shape": [8]}}, {"Dense": {"units": 3}}]}`, as YAML has it."""
-    if set(document) == {"builder"} or set(document) == {"builder", "arguments"}:
-        raise SpecError("model", "give a builder as ff.builder(...) or {'path', 'arguments'}")
     if "class_name" in document or set(document) - {"Sequential", "name"}:
         return document
     rows = document.get("Sequential")
@@ -165,12 +189,10 @@ def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def _call(builder: Builder, settings: Settings) -> Any:
+def _call(called: Builder, settings: Settings) -> Any:
     """The model that the builder returns; None when only a worker can call it."""
-    from fitfleet.spec.trust import is_trusted
-
-    module_name, _, function_name = builder.path.partition(":")
-    shown = _shown_call(builder)
+    module_name, _, function_name = called.path.partition(":")
+    shown = _shown_call(called)
     with _import_path(settings):
         try:
             module = importlib.import_module(module_name)
@@ -179,7 +201,7 @@ def _call(builder: Builder, settings: Settings) -> Any:
                 return None
             raise SpecError(
                 "model",
-                f"{error.name} of builder {builder.path} is not installed here, and "
+                f"{error.name} of builder {called.path} is not installed here, and "
                 f"{module_name} is not in trusted_modules, so no worker would run it",
             ) from None
         except Exception as error:  # the user's own code may raise anything
@@ -188,7 +210,7 @@ def _call(builder: Builder, settings: Settings) -> Any:
         if not callable(function):
             raise SpecError("model", f"{module_name} has no function {function_name}")
         try:
-            model = function(**builder.arguments)
+            model = function(**called.arguments)
         except Exception as error:  # the user's own code may raise anything
             raise SpecError("model", f"{shown} raised {_named(error)}") from error
     if isinstance(model, dict | str) or hasattr(model, "to_layer"):
@@ -223,9 +245,9 @@ def _import_path(settings: Settings) -> Iterator[None]:
                 sys.path.remove(folder)
 
 
-def _shown_call(builder: Builder) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in builder.arguments.items())
-    return f"{builder.path}({arguments})"
+def _shown_call(called: Builder) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in called.arguments.items())
+    return f"{called.path}({arguments})"
 
 
 def _named(error: BaseException) -> str:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import functools
 import re
 import sys
+import types
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
 from fitfleet.spec.floats import shortest
 
+UNREGISTERED = (
+    "Keras finds a class or function of yours only by its registered name; decorate it with "
+    '@keras.saving.register_keras_serializable(package="...") in a module that workers trust'
+)
 # Kinds whose numbers Keras keeps as float32.
 _FLOAT32_KINDS = ("regularizers", "optimizers", "callbacks")
 # get_config leaves these out; an object's own attribute has them.
@@ -41,6 +46,8 @@ def to_document(value: Any, place: str) -> Any:
         return value.to_space()
     if hasattr(value, "to_layer"):
         return value.to_layer()
+    if isinstance(value, types.FunctionType):
+        return _function(value, place)
     keras = sys.modules.get("keras")
     if keras is not None and (hasattr(value, "get_config") or callable(value)):
         return _serialised(keras, value, place)
@@ -49,6 +56,19 @@ def to_document(value: Any, place: str) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise SpecError(place, f"a {type(value).__name__} cannot be written as JSON")
+
+
+def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
+    """A function by its module and registered name; Keras itself forgets a user's module."""
+    name, module = value.__name__, value.__module__
+    if module.split(".")[0] == "keras":
+        return {"module": "builtins", "class_name": "function", "config": name}
+    keras = sys.modules.get("keras")
+    registered = keras.saving.get_registered_name(value) if keras is not None else name
+    if ">" not in registered:
+        raise SpecError(place, f"{value.__qualname__}: {UNREGISTERED}")
+    found = {"module": module, "class_name": "function"}
+    return {**found, "config": registered, "registered_name": registered}
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
