@@ -36,7 +36,10 @@ class Draft:
     target: Path
 
     def publish(self) -> None:
-        """Give the file its name, at once and durably."""
+        """Give the file its name, at once and durably. Doing so again changes nothing."""
+        # The transaction around it may have to be repeated after its connection was cut.
+        if not self.path.exists() and self.target.exists():
+            return
         os.replace(self.path, self.target)
         _fsync(self.target.parent)
 

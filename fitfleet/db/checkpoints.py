@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, update
 
-from fitfleet.db.leases import Claim, holds
+from fitfleet.db.claims import Claim, holds
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs
 

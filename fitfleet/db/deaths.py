@@ -1,14 +1,35 @@
-"""Workers that were seen to be dead: their jobs need not wait for the leases to expire."""
+"""Taking jobs back from workers that are gone: seen to be dead, or not heard of for a lease."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import leases
-from fitfleet.db.leases import Claim
+from fitfleet.db.claims import claim_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, workers
 from fitfleet.states import FailureClass, JobStatus
+
+_BATCH = 200
+
+
+def reap(c: Connection, backoff_s: float) -> list[int]:
+    """Take back running jobs whose lease has expired: counted as `lost`. Their ids."""
+    query = (
+        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
+        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now(c))
+        .order_by(jobs.c.id)
+        .limit(_BATCH)
+    )
+    if c.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    lost = []
+    for row in c.execute(query).all():
+        claim = claim_of(row.id, row.attempt, row.owner)
+        message = f"worker {row.owner} has not been heard of; its lease expired"
+        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
+            lost.append(row.id)
+    return lost
 
 
 def unburied(c: Connection, host: str) -> list[int]:
@@ -26,33 +47,16 @@ def bury(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
         workers.c.host == host, workers.c.pid == pid, workers.c.ended_at.is_(None)
     )
     slots = list(c.scalars(query))
-    held = select(jobs.c.id, jobs.c.attempt, jobs.c.owner).where(
-        jobs.c.status == JobStatus.RUNNING, jobs.c.owner.in_(slots)
+    held = (
+        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
+        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.in_(slots))
+        .order_by(jobs.c.id)
     )
     lost = []
     for row in c.execute(held).all():
-        claim = _claim(row.id, row.attempt, row.owner)
+        claim = claim_of(row.id, row.attempt, row.owner)
         message = f"worker {row.owner} died: its process {pid} is gone"
         if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.append(row.id)
     c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
     return lost
-
-
-def _claim(job_id: int, attempt: int, worker: str) -> Claim:
-    """Only what a fence looks at."""
-    return Claim(
-        job_id=job_id,
-        attempt=attempt,
-        worker=worker,
-        experiment="",
-        spec="",
-        options="",
-        checkpoint_path=None,
-        checkpoint_epoch=None,
-        fuse_key=None,
-        timeout_s=None,
-        stall_timeout_s=None,
-        memory_step=0,
-        seconds=0.0,
-    )

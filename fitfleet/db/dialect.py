@@ -1,4 +1,4 @@
-"""The few statements whose SQL differs between SQLite and PostgreSQL."""
+"""Where SQLite and PostgreSQL differ: a few statements, and what a text may hold."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def upsert(c: Connection, table: Table, changed: list[str]) -> Any:
         index_elements=list(table.primary_key.columns),
         set_={name: statement.excluded[name] for name in changed},
     )
+
+
+def storable_text(text: str) -> str:
+    """The text without what PostgreSQL or UTF-8 cannot hold: NULs and lone surrogates."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

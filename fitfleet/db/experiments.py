@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import events
+from fitfleet.db.claims import lock
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.session import read_clock
 from fitfleet.db.tables import experiments, jobs
@@ -36,6 +37,8 @@ def pause(c: Connection, name: str) -> None:
     """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
     experiment_id = _set_paused(c, name, True)
     mine = jobs.c.experiment_id == experiment_id
+    under_way = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
+    lock(c, c.scalars(select(jobs.c.id).where(mine, under_way)).all())
     c.execute(
         update(jobs)
         .where(mine, jobs.c.status == JobStatus.DISPATCHED)

@@ -18,7 +18,7 @@ from fitfleet.db import events
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.session import now
-from fitfleet.db.tables import job_specs, jobs
+from fitfleet.db.tables import experiments, job_specs, jobs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.settings import Settings
 from fitfleet.spec.identity import content_hash, group_hash
@@ -53,9 +53,12 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     Safe under concurrency: the UNIQUE constraint decides who inserts, the other finds the row.
     """
     ids = experiment_ids(c, {row.experiment for row in rows})
+    _lock_experiments(c, list(ids.values()))
     at = c.execute(select(now(c))).scalar_one()
     identities = _identities(c, rows, ids)
-    firsts = dict(zip(reversed(identities), reversed(rows), strict=True))
+    firsts: dict[tuple[int, str, int], NewJob] = {}
+    for key, row in zip(identities, rows, strict=True):
+        firsts.setdefault(key, row)
     fresh: dict[tuple[int, str, int], int] = {}
     statement = insert_ignoring(c, jobs).returning(
         jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun
@@ -77,23 +80,37 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     return result
 
 
+def _lock_experiments(c: Connection, ids: Sequence[int]) -> None:
+    """Let one transaction at a time add jobs to an experiment.
+
+    Two that insert the same jobs in different orders would wait for each other for ever.
+    """
+    if c.dialect.name == "postgresql":
+        query = select(experiments.c.id).where(experiments.c.id.in_(ids)).order_by(experiments.c.id)
+        c.execute(query.with_for_update(key_share=True)).all()
+
+
 def _identities(
     c: Connection, rows: Sequence[NewJob], ids: dict[str, int]
 ) -> list[tuple[int, str, int]]:
+    keys = [(ids[row.experiment], row.content_hash) for row in rows]
+    wanted = {key for key, row in zip(keys, rows, strict=True) if row.again}
+    newest = {key: _newest_rerun(c, *key) for key in wanted}
     found = []
-    reruns: dict[tuple[int, str], int] = {}
-    for row in rows:
-        key = (ids[row.experiment], row.content_hash)
-        if row.again:
-            if key not in reruns:
-                query = select(sa.func.max(jobs.c.rerun)).where(
-                    jobs.c.experiment_id == key[0], jobs.c.content_hash == key[1]
-                )
-                newest = c.execute(query).scalar()
-                reruns[key] = -1 if newest is None else newest
-            reruns[key] += 1
-        found.append((*key, reruns.get(key, 0) if row.again else 0))
+    for key, row in zip(keys, rows, strict=True):
+        rerun = newest[key] + 1 if row.again else 0
+        if key in newest:
+            newest[key] = max(newest[key], rerun)
+        found.append((*key, rerun))
     return found
+
+
+def _newest_rerun(c: Connection, experiment_id: int, content: str) -> int:
+    query = select(sa.func.max(jobs.c.rerun)).where(
+        jobs.c.experiment_id == experiment_id, jobs.c.content_hash == content
+    )
+    newest = c.execute(query).scalar()
+    return -1 if newest is None else int(newest)
 
 
 def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]:
@@ -159,10 +176,14 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
 
 
 def request(c: Connection, job_id: int, wish: Request) -> bool:
-    """Ask the worker of a running job for something; it acts at its next heartbeat."""
+    """Ask the worker of a running job for something; it acts at its next heartbeat.
+
+    False if the job does not run, or is to be cancelled already.
+    """
+    weaker = sa.or_(jobs.c.request.is_(None), jobs.c.request != Request.CANCEL)
     won = c.execute(
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING)
+        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING, weaker)
         .values(request=wish)
     ).rowcount
     return bool(won)
@@ -201,11 +222,10 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
         return False
     spec = JobSpec.from_canonical(row.spec).model_copy(update={"epochs": epochs})
     content = content_hash(spec, row.fingerprint)
-    other = _existing(c, [(row.experiment_id, content, row.rerun)])
-    if other:
-        raise StateError(
-            f"job {next(iter(other.values()))} is this job with {epochs} epochs already; use that"
-        )
+    key = (row.experiment_id, content, row.rerun)
+    other = _existing(c, [key]).get(key)
+    if other is not None:
+        raise StateError(f"job {other} is this job with {epochs} epochs already; use that")
     won = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SUCCEEDED)

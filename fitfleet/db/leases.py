@@ -7,58 +7,27 @@ went to someone else, nothing was written, and nothing more may be.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, or_, select, update
 
 from fitfleet.db import events
+from fitfleet.db.claims import Artifact as Artifact
+from fitfleet.db.claims import Claim as Claim
+from fitfleet.db.claims import holds, lock, still_holds
+from fitfleet.db.dialect import storable_text
+from fitfleet.db.placing import lock_dispatch
 from fitfleet.db.session import now
-from fitfleet.db.tables import attempts, experiments, job_specs, jobs
+from fitfleet.db.tables import attempts, experiments, job_specs, jobs, metrics
 from fitfleet.states import RETRIED, FailureClass, JobStatus, Request
 
 _BACKOFF_MOST_S = 300.0
 _MESSAGE_MOST = 4_000
 _TEXT_MOST = 60_000
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job held by a worker, with all that is needed to run it."""
-
-    job_id: int
-    attempt: int
-    worker: str
-    experiment: str
-    spec: str  # canonical JSON of spec.JobSpec
-    options: str  # canonical JSON of spec.JobOptions
-    checkpoint_path: str | None  # relative to the storage
-    checkpoint_epoch: int | None
-    fuse_key: str | None
-    timeout_s: float | None
-    stall_timeout_s: float | None
-    memory_step: int
-    seconds: float  # spent in earlier attempts
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """The weights file of an attempt, as it lies in the storage."""
-
-    path: str  # relative to the storage
-    sha256: str
-    size_bytes: int
-
-
-def holds(claim: Claim) -> sa.ColumnElement[bool]:
-    """SQL: this claim is the one that holds the job."""
-    return and_(
-        jobs.c.id == claim.job_id,
-        jobs.c.attempt == claim.attempt,
-        jobs.c.owner == claim.worker,
-        jobs.c.status == JobStatus.RUNNING,
-    )
+_WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
+# What a job becomes that is not to go on when its attempt ends.
+_WISHES = {Request.CANCEL: JobStatus.CANCELLED, Request.PRUNE: JobStatus.PRUNED}
 
 
 def claim(
@@ -80,15 +49,15 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
     """
     if limit <= 0 or leader.fuse_key is None:
         return []
-    experiment = select(jobs.c.experiment_id, jobs.c.queue).where(jobs.c.id == leader.job_id)
-    own = c.execute(experiment).one()
+    mine = select(jobs.c.experiment_id, jobs.c.queue).where(jobs.c.id == leader.job_id)
+    own = c.execute(mine).one()
     room = _room(c, own.experiment_id)
     candidates = (
-        select(jobs.c.id)
+        select(jobs.c.id, jobs.c.status)
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(
             jobs.c.fuse_key == leader.fuse_key,
-            jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED)),
+            jobs.c.status.in_(_WAITING),
             jobs.c.queue == own.queue,
             jobs.c.experiment_id == own.experiment_id,
             jobs.c.not_before <= now(c),
@@ -96,29 +65,34 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
             experiments.c.is_paused.is_(False),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(limit if room is None else min(limit, room))
+        .limit(limit)
     )
     if c.dialect.name == "postgresql":
         candidates = candidates.with_for_update(skip_locked=True, of=jobs)
-    ids = list(c.scalars(candidates))
+    ids = []
+    for row in c.execute(candidates):
+        if row.status == JobStatus.QUEUED and room is not None:
+            if room == 0:
+                continue
+            room -= 1
+        ids.append(row.id)
     if not ids:
         return []
-    waiting = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED))
-    return _take(c, and_(jobs.c.id.in_(ids), waiting), leader.worker, lease_s)
+    return _take(c, and_(jobs.c.id.in_(ids), jobs.c.status.in_(_WAITING)), leader.worker, lease_s)
 
 
 def _room(c: Connection, experiment_id: int) -> int | None:
-    most = c.execute(
-        select(experiments.c.max_running).where(experiments.c.id == experiment_id)
-    ).scalar()
+    """How many more jobs of the experiment may be under way; None: no limit."""
+    limit = select(experiments.c.max_running).where(experiments.c.id == experiment_id)
+    most = c.execute(limit).scalar()
     if most is None:
         return None
-    running = c.execute(
-        select(sa.func.count()).where(
-            jobs.c.status == JobStatus.RUNNING, jobs.c.experiment_id == experiment_id
-        )
-    ).scalar_one()
-    return max(0, int(most) - int(running))
+    lock_dispatch(c)
+    under_way = select(sa.func.count()).where(
+        jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)),
+        jobs.c.experiment_id == experiment_id,
+    )
+    return max(0, int(most) - int(c.execute(under_way).scalar_one()))
 
 
 def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float) -> list[Claim]:
@@ -190,6 +164,7 @@ def heartbeat(
     if not held:
         return {}
     at = now(c)
+    lock(c, (one.job_id for one in held))
     which = or_(*(holds(one) for one in held))
     statement = (
         update(jobs)
@@ -209,20 +184,13 @@ def heartbeat(
 
 def describe_attempt(c: Connection, claim: Claim, **values: Any) -> bool:
     """Record what is known of the running attempt: environment, first_epoch, engine, ..."""
-    if not _still_holds(c, claim):
+    if not still_holds(c, claim):
         return False
     c.execute(update(attempts).where(*_own(claim)).values(**values))
     engine = {k: v for k, v in values.items() if k in ("engine", "engine_reason")}
     if engine:
         c.execute(update(jobs).where(holds(claim)).values(**engine))
     return True
-
-
-def _still_holds(c: Connection, claim: Claim) -> bool:
-    query = select(jobs.c.id).where(holds(claim))
-    if c.dialect.name == "postgresql":
-        query = query.with_for_update()
-    return c.execute(query).first() is not None
 
 
 def commit(
@@ -236,7 +204,11 @@ def commit(
     memory_peak_bytes: int | None = None,
     parameters: int | None = None,
 ) -> bool:
-    """The job has succeeded with these weights. `seconds` is the time of this attempt."""
+    """The job has succeeded with these weights. `seconds` is the time of this attempt.
+
+    True as well if this very attempt has committed these weights before: after a cut connection
+    nobody knows, so the caller asks again.
+    """
     values: dict[str, Any] = {
         "artifact_path": artifact.path,
         "artifact_sha256": artifact.sha256,
@@ -249,9 +221,21 @@ def commit(
     if parameters is not None:
         values["parameters"] = parameters
     if not _end(c, claim, JobStatus.SUCCEEDED, seconds, **values):
-        return False
+        return _has_committed(c, claim, artifact)
+    # An earlier attempt may have come further, where a fit is not repeatable to the bit.
+    c.execute(metrics.delete().where(metrics.c.job_id == claim.job_id, metrics.c.epoch > epoch))
     _end_attempt(c, claim, "succeeded", seconds, log_tail, memory_peak_bytes=memory_peak_bytes)
     return True
+
+
+def _has_committed(c: Connection, claim: Claim, artifact: Artifact) -> bool:
+    query = select(jobs.c.id).where(
+        jobs.c.id == claim.job_id,
+        jobs.c.attempt == claim.attempt,
+        jobs.c.status == JobStatus.SUCCEEDED,
+        jobs.c.artifact_path == artifact.path,
+    )
+    return c.execute(query).first() is not None
 
 
 def stop(
@@ -266,7 +250,15 @@ def stop(
 
 
 def release(c: Connection, claim: Claim, *, seconds: float, log_tail: str = "") -> bool:
-    """Give the job back to the queue; not a failure."""
+    """Give the job back to the queue; not a failure.
+
+    If a cancel or prune was asked for meanwhile, that is what it becomes.
+    """
+    lock(c, [claim.job_id])
+    wish = c.execute(select(jobs.c.request).where(holds(claim))).scalar()
+    status = None if wish is None else _WISHES.get(wish)
+    if status is not None:
+        return stop(c, claim, status, seconds=seconds, log_tail=log_tail)
     if not _end(c, claim, JobStatus.QUEUED, seconds, not_before=0.0):
         return False
     _end_attempt(c, claim, "released", seconds, log_tail)
@@ -285,15 +277,21 @@ def fail(
     seconds: float = 0.0,
     backoff_s: float = 5.0,
 ) -> bool:
-    """The attempt failed: back to the queue with backoff, or FAILED, as the class says."""
-    row = c.execute(
-        select(jobs.c.failures, jobs.c.max_failures, jobs.c.memory_step).where(holds(claim))
-    ).first()
+    """The attempt failed: back to the queue with backoff, or FAILED, as the class says.
+
+    One that would be tried again, but whose cancel or prune was asked for, becomes that.
+    """
+    message, traceback = storable_text(message), storable_text(traceback)
+    lock(c, [claim.job_id])
+    query = select(jobs.c.failures, jobs.c.max_failures, jobs.c.memory_step, jobs.c.request).where(
+        holds(claim)
+    )
+    row = c.execute(query).first()
     if row is None:
         return False
     failures = row.failures + 1
     is_retried = failure_class in RETRIED and failures < row.max_failures
-    status = JobStatus.QUEUED if is_retried else JobStatus.FAILED
+    status = _WISHES.get(row.request, JobStatus.QUEUED) if is_retried else JobStatus.FAILED
     values: dict[str, Any] = {
         "failures": failures,
         "failure_class": failure_class,
@@ -308,7 +306,7 @@ def fail(
     if not _end(c, claim, status, seconds, **values):
         return False
     _end_attempt(c, claim, failure_class, seconds, log_tail, message=message, traceback=traceback)
-    kind = "retry" if is_retried else "failed"
+    kind = "retry" if status is JobStatus.QUEUED else status.lower()
     detail = f"{failure_class} ({failures} of {row.max_failures}): {message[:200]}"
     events.add(c, kind, claim.job_id, attempt=claim.attempt, worker=claim.worker, detail=detail)
     return True
@@ -343,7 +341,11 @@ def _end_attempt(
         update(attempts)
         .where(*_own(claim))
         .values(
-            outcome=outcome, ended_at=now(c), seconds=seconds, log_tail=log_tail or None, **values
+            outcome=outcome,
+            ended_at=now(c),
+            seconds=seconds,
+            log_tail=storable_text(log_tail) or None,
+            **values,
         )
     )
 

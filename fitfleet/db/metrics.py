@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, update
 
+from fitfleet.db.claims import Claim, holds, lock, still_holds
 from fitfleet.db.dialect import upsert
-from fitfleet.db.leases import Claim, holds
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, metrics, scores
+
+_NAME_MOST = 128  # characters of a column; a name that is too long must not stop the recorder
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
         key = (row.claim.job_id, row.claim.attempt)
         if key not in newest or row.epoch > newest[key].epoch:
             newest[key] = row
-    held = {key for key, row in newest.items() if _advance(c, row)}
+    held = _advance(c, list(newest.values()))
     values = [
         value
         for row in rows
@@ -46,11 +48,22 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
     return held
 
 
-def _advance(c: Connection, row: EpochMetrics) -> bool:
-    won = c.execute(
-        update(jobs).where(holds(row.claim)).values(epoch=row.epoch, progress_at=now(c))
-    ).rowcount
-    return bool(won)
+def _advance(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
+    """Set the epoch of each job, one statement for all that are at the same epoch."""
+    lock(c, (row.claim.job_id for row in rows))
+    at_epoch: dict[int, list[Claim]] = {}
+    for row in rows:
+        at_epoch.setdefault(row.epoch, []).append(row.claim)
+    held = set()
+    for epoch, claims in at_epoch.items():
+        statement = (
+            update(jobs)
+            .where(or_(*(holds(one) for one in claims)))
+            .values(epoch=epoch, progress_at=now(c))
+            .returning(jobs.c.id, jobs.c.attempt)
+        )
+        held |= {(row.id, row.attempt) for row in c.execute(statement)}
+    return held
 
 
 def _values(row: EpochMetrics) -> list[dict[str, Any]]:
@@ -58,7 +71,7 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
         {
             "job_id": row.claim.job_id,
             "epoch": row.epoch,
-            "metric": name.removeprefix("val_"),
+            "metric": name.removeprefix("val_")[:_NAME_MOST],
             "phase": "val" if name.startswith("val_") else "train",
             "value": _storable(value),
         }
@@ -68,13 +81,15 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
 
 def record_scores(c: Connection, claim: Claim, found: Mapping[str, float], source: str) -> bool:
     """Write scores of the evaluation after the fit. False: the claim was lost."""
-    query = select(jobs.c.id).where(holds(claim))
-    if c.dialect.name == "postgresql":
-        query = query.with_for_update()
-    if c.execute(query).first() is None:
+    if not still_holds(c, claim):
         return False
     rows = [
-        {"job_id": claim.job_id, "name": name, "value": _storable(value), "source": source}
+        {
+            "job_id": claim.job_id,
+            "name": name[:_NAME_MOST],
+            "value": _storable(value),
+            "source": source,
+        }
         for name, value in found.items()
     ]
     if rows:

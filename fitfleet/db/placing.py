@@ -1,4 +1,4 @@
-"""What the scheduler writes: which waiting jobs go to the broker, and which come back.
+"""What the dispatcher writes: which waiting jobs go to the broker, and which come back from it.
 
 Cost does not grow with the backlog: every query walks an index to the rows it returns.
 """
@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import leases
-from fitfleet.db.leases import Claim
 from fitfleet.db.session import now
 from fitfleet.db.tables import experiments, jobs, workers
-from fitfleet.states import FailureClass, JobStatus
+from fitfleet.states import JobStatus
 
-_BATCH = 200
+_DISPATCH_LOCK = 4712  # a number of our own among PostgreSQL's advisory locks
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
     """
     if limit <= 0:
         return []
+    lock_dispatch(c)
     chosen = _choose(c, queue, limit)
     if not chosen:
         return []
@@ -99,6 +98,15 @@ def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
     )
     won = {row.id: row.dispatch_seq for row in c.execute(statement)}
     return [(job_id, won[job_id]) for job_id in chosen if job_id in won]
+
+
+def lock_dispatch(c: Connection) -> None:
+    """Let one transaction at a time add jobs to those under way.
+
+    Two that count and then add would together go above an experiment's max_running.
+    """
+    if c.dialect.name == "postgresql":
+        c.execute(select(sa.func.pg_advisory_xact_lock(_DISPATCH_LOCK)))
 
 
 @dataclass
@@ -152,28 +160,6 @@ def _lines(c: Connection, queue: str, limit: int) -> list[_Line]:
         heads = [(head.priority, head.id) for head in c.execute(query)]
         lines.append(_Line(heads, busy.get(row.id, 0), row.max_running))
     return lines
-
-
-def reap(c: Connection, backoff_s: float) -> list[int]:
-    """Take back running jobs whose lease has expired: counted as `lost`. Their ids."""
-    query = (
-        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
-        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now(c))
-        .limit(_BATCH)
-    )
-    if c.dialect.name == "postgresql":
-        query = query.with_for_update(skip_locked=True)
-    lost = []
-    for row in c.execute(query).all():
-        claim = _dead_claim(row.id, row.attempt, row.owner)
-        message = f"worker {row.owner} has not been heard of; its lease expired"
-        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
-            lost.append(row.id)
-    return lost
-
-
-def _dead_claim(job_id: int, attempt: int, worker: str) -> Claim:
-    return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
 
 
 def redispatch(c: Connection, queue: str, older_s: float) -> list[int]:

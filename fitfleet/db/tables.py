@@ -66,6 +66,7 @@ trials = Table(
     Column("point", Text, nullable=False),  # JSON object {parameter: value}
     Column("pending", Text, nullable=False, default="[]"),  # JSON: trials without a value then
     Column("refused", Text),  # why no job was made of it; NULL: it has jobs
+    Column("given_up", Text),  # what the pruner said; NULL: it was not pruned
     Column("asked_at", Double, nullable=False),
     UniqueConstraint("sweep_id", "point_hash"),
 )

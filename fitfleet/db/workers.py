@@ -30,8 +30,10 @@ class Slot:
 
 
 def register(c: Connection, slots: Sequence[Slot]) -> None:
-    """Announce the slots of a service that starts."""
+    """Announce the slots of a service that starts. One of the same name before it has ended."""
     at = read_clock(c)
+    for service in sorted({slot.service for slot in slots}):
+        end(c, service)
     c.execute(workers.delete().where(workers.c.id.in_([slot.id for slot in slots])))
     c.execute(
         workers.insert(),
@@ -54,7 +56,9 @@ def heartbeat(c: Connection, service: str) -> bool:
         .where(workers.c.service == service, workers.c.ended_at.is_(None))
         .values(heartbeat_at=now(c))
     )
-    query = select(workers.c.id).where(workers.c.service == service, workers.c.is_draining)
+    query = select(workers.c.id).where(
+        workers.c.service == service, workers.c.ended_at.is_(None), workers.c.is_draining
+    )
     return c.execute(query.limit(1)).first() is not None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from fitfleet.db import placing
+from fitfleet.db import deaths, placing
 from fitfleet.db.session import Database
 from fitfleet.queue import waiting
 from fitfleet.settings import Settings
@@ -13,7 +13,7 @@ from fitfleet.settings import Settings
 def reap(database: Database, settings: Settings) -> list[int]:
     """Give jobs with an expired lease back to the queue, or fail them at their limit; their ids."""
     with database.begin() as c:
-        return placing.reap(c, settings.backoff_s)
+        return deaths.reap(c, settings.backoff_s)
 
 
 def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:

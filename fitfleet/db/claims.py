@@ -1,0 +1,73 @@
+"""What a worker holds in its hand, and the fence that every write of it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, select
+
+from fitfleet.db.tables import jobs
+from fitfleet.states import JobStatus
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job held by a worker, with all that is needed to run it."""
+
+    job_id: int
+    attempt: int
+    worker: str
+    experiment: str
+    spec: str  # canonical JSON of spec.JobSpec
+    options: str  # canonical JSON of spec.JobOptions
+    checkpoint_path: str | None  # relative to the storage
+    checkpoint_epoch: int | None
+    fuse_key: str | None
+    timeout_s: float | None
+    stall_timeout_s: float | None
+    memory_step: int
+    seconds: float  # spent in earlier attempts
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The weights file of an attempt, as it lies in the storage."""
+
+    path: str  # relative to the storage
+    sha256: str
+    size_bytes: int
+
+
+def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
+    """The claim of a dead worker: only what the fence looks at."""
+    return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
+
+
+def holds(claim: Claim) -> sa.ColumnElement[bool]:
+    """SQL: this claim is the one that holds the job."""
+    return and_(
+        jobs.c.id == claim.job_id,
+        jobs.c.attempt == claim.attempt,
+        jobs.c.owner == claim.worker,
+        jobs.c.status == JobStatus.RUNNING,
+    )
+
+
+def still_holds(c: Connection, claim: Claim) -> bool:
+    """Whether the claim holds its job, and will until the end of this transaction."""
+    lock(c, [claim.job_id])
+    return c.execute(select(jobs.c.id).where(holds(claim))).first() is not None
+
+
+def lock(c: Connection, job_ids: Iterable[int]) -> None:
+    """Lock rows for this transaction. SQLite has locked the whole database already.
+
+    Always in the order of their numbers: two transactions that take the same rows in different
+    orders would wait for each other.
+    """
+    wanted = sorted(set(job_ids))
+    if c.dialect.name == "postgresql" and wanted:
+        query = select(jobs.c.id).where(jobs.c.id.in_(wanted)).order_by(jobs.c.id)
+        c.execute(query.with_for_update()).all()
