@@ -20,7 +20,7 @@ _child: Any = None
 def install(app: Celery, settings: Settings) -> None:
     """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
 
-    @app.task(name=TASK)
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def run(job_id: int, dispatch_seq: int) -> None:
         _child.run(job_id, dispatch_seq)
 
