@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_DIMENSIONS = 6  # ConvLSTM3D: rows, time, three of space, channels
 MAX_NAMES = 10_000
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 8 * 2**20
 # Small files may expand as they like; a larger array must be backed by stored bytes.
 FREE_BYTES = 64 * 2**20
 MAX_EXPANSION = 200
