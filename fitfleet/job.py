@@ -244,7 +244,7 @@ class Job:
     @property
     def weights_path(self) -> Path:
         """The HDF5 file with weights, optimizer, specification and history."""
-        return Path(self._settings.storage) / self._artifact()
+        return Path(self._settings.storage).absolute() / self._artifact()
 
     def _artifact(self) -> str:
         row = self._row if self._row.artifact_path else self.refresh()._row

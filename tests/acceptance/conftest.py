@@ -69,5 +69,6 @@ def job(digits: Path) -> dict[str, Any]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
     """Two workers in a directory whose path is too long for a socket."""
     folder = tmp_path_factory.mktemp("fleet") / ("long" * 30) / ("path" * 20)
-    with ff.local(workers=2, directory=folder) as fleet:
+    here = str(Path(__file__).parent)
+    with ff.local(2, folder, trusted_modules=["scoring"], module_path=[here]) as fleet:
         yield fleet

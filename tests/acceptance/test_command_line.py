@@ -123,11 +123,11 @@ def test_a_second_run_trains_nothing_again(project: Path) -> None:
 
 
 def test_a_failed_job_is_exit_code_1(project: Path) -> None:
-    text = JOB.replace("experiment: digits", "experiment: broken\nevaluators: ['none:score']")
+    text = JOB.replace("epochs: 2", "epochs: 100000\ntimeout_s: 1.0")
     (project / "broken.yaml").write_text(text)
     found = fitfleet(project, "run", "broken.yaml")
     assert found.returncode == 1
-    assert "failed: user: " in found.stderr
+    assert "failed: timeout: " in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -93,29 +93,30 @@ def test_a_job_goes_on_to_more_epochs(fleet: ff.Fleet, job: dict[str, Any]) -> N
 def test_a_failure_is_told_with_its_class_message_and_traceback(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
-    # The evaluator's module is on no worker's list.
-    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["no_module:score"]})
+    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["scoring:fails"]})
     with pytest.raises(JobFailedError, match=f"job {broken.id} failed: user: "):
         broken.wait(60, raise_on_failure=True)
     assert broken.error is not None
     assert broken.error.kind == "user"
-    assert "no_module" in broken.error.message
+    assert "there is no scale in C sharp" in broken.error.message
+    assert "in fails" in broken.error.traceback
     with pytest.raises(StateError, match="has no weights: it is FAILED"):
         broken.weights()
 
 
 def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = fleet.submit(**{**job, "experiment": "logs"})
+    made = fleet.submit(**{**job, "experiment": "logs", "evaluators": ["scoring:speaks"]})
     followed = "".join(made.logs(follow=True))
     assert made.status is ff.JobStatus.SUCCEEDED
-    assert "2/2" in followed
+    assert "scored 200 rows" in followed
+    assert made.scores["rows"] == 200.0
     assert followed == made.logs()
 
 
 def test_a_killed_worker_is_replaced_and_its_job_done(
     fleet: LocalFleet, job: dict[str, Any]
 ) -> None:
-    made = fleet.submit(**{**job, "epochs": 400, "experiment": "killed", "checkpoint_s": 0.0})
+    made = fleet.submit(**{**job, "epochs": 150, "experiment": "killed", "checkpoint_s": 0.0})
     until(lambda: made.refresh().epoch >= 1)
     assert made.row.owner is not None
     pid = int(made.row.owner.split(":")[1])

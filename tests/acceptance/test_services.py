@@ -21,9 +21,9 @@ WORKERS = 3
 
 
 @pytest.fixture
-def compose(tmp_path: Path, postgres_url: str) -> Iterator[Compose]:
+def compose(tmp_path: Path, empty_postgres_url: str) -> Iterator[Compose]:
     """All services are up."""
-    compose = Compose(tmp_path, postgres_url)
+    compose = Compose(tmp_path, empty_postgres_url)
     with ExitStack() as stack:
         stack.enter_context(compose.up("valkey"))
         wait_for_valkey(compose.valkey_port)
