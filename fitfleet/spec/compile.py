@@ -6,7 +6,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
-from fitfleet.spec.reference import is_custom, is_space, reference, to_document
+from fitfleet.spec.reference import is_custom, is_space, reference, snake_case, to_document
 
 # Keras resolves these by the shapes of model and labels, so they must stay strings.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
@@ -85,4 +85,13 @@ def _one(kind: str, value: Any, place: str) -> Any:
             return value
         if function is not None:
             return function
-    return reference(kind, value, place)
+    found = reference(kind, value, place)
+    if kind == "losses" and isinstance(found, dict) and not is_custom(found):
+        return _plain_loss(found)
+    return found
+
+
+def _plain_loss(found: dict[str, Any]) -> Any:
+    """A loss class with its default arguments is the function of the same name."""
+    function = catalog.function_name("losses", snake_case(str(found.get("class_name"))))
+    return found if found.get("config") or function is None else function

@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic import ValidationError
 
 from fitfleet.errors import DatasetError
 from fitfleet.spec import catalog
-from fitfleet.spec.job import DatasetSpec
+from fitfleet.spec.job import DatasetSpec, Windows
+
+_ARRAYS = "the name of an array, a list of names, or {input name: array name}"
 
 
-def Dataset(path: str = "", **fields: Any) -> DatasetSpec:
+def Dataset(path: str | os.PathLike[str] = "", **fields: Any) -> DatasetSpec:
     """A dataset for `fleet.submit(dataset=...)`; fields are those of DatasetSpec.
 
-    DatasetError for an unknown field or a value that does not fit.
+    DatasetError for an unknown field, with the nearest ones, or a value that does not fit.
     """
-    return dataset_spec({"path": str(path), **fields})
+    return dataset_spec({"path": os.fspath(path), **fields})
 
 
 def dataset_spec(value: Any) -> DatasetSpec:
     """A path, a mapping of DatasetSpec's fields, or a DatasetSpec. Raises DatasetError."""
     if isinstance(value, DatasetSpec):
         return value
-    if hasattr(value, "__fspath__"):
-        value = value.__fspath__()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, str):
         value = {"path": value}
     if not isinstance(value, dict):
         raise DatasetError(f"dataset: a {type(value).__name__} is not a path or a mapping")
-    for name in value:
-        if name not in DatasetSpec.model_fields:
-            hint = catalog.nearest(str(name), DatasetSpec.model_fields)
-            raise DatasetError(f"dataset.{name}: no such field; {hint}")
+    _check_names(value, DatasetSpec.model_fields, "dataset")
+    if isinstance(value.get("windows"), dict):
+        _check_names(value["windows"], Windows.model_fields, "dataset.windows")
     try:
         found = DatasetSpec(**value)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(["dataset", *(str(part) for part in first["loc"])])
-        raise DatasetError(f"{place}: {first['input']!r}: {first['msg']}") from None
+        raise DatasetError(_sentence(error)) from None
+    if not found.path and not found.files:
+        raise DatasetError("dataset.path: it is missing; give the path of a file")
     _check_windows(found)
     return found
+
+
+def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
+    for name in given:
+        if name not in known:
+            hint = catalog.nearest(str(name), known)
+            raise DatasetError(f"{place}.{name}: no such field; {hint}")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic, in words of a dataset."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    if field[:1] in "xy" or field.startswith("sample_weight"):
+        return f"dataset.{field}: {first['input']!r:.60} is not {_ARRAYS}"
+    place = ".".join(("dataset", *map(str, first["loc"])))
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return f"{place}: {first['input']!r:.60}: {message}"
 
 
 def _check_windows(dataset: DatasetSpec) -> None:
     if dataset.windows is None:
         return
-    for name in ("length", "stride", "horizon"):
+    for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
         size = getattr(dataset.windows, name)
-        if size < (0 if name == "horizon" else 1):
-            raise DatasetError(f"dataset.windows.{name}: {size} is not a positive integer")
+        if size < least:
+            wanted = "a positive integer" if least else "an integer of 0 or more"
+            raise DatasetError(f"dataset.windows.{name}: {size} is not {wanted}")

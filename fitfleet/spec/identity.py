@@ -30,18 +30,19 @@ def _foldless(fold: dict[str, Any] | None) -> dict[str, Any] | None:
 def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str | None:
     """The same for jobs that one traced program can train; None: none ever can.
 
-    Seeds, the constant learning rate and the number of epochs may differ.
+    Seeds, the constant learning rate and the number of epochs may differ. A model with custom
+    classes, with states between batches, or that only a worker can build is trained alone.
     """
     if spec.model.builder is not None or fingerprint is None or _has_custom(spec):
+        return None
+    if _is_stateful(spec.model.config):
         return None
     document = _document(spec, fingerprint)
     for name in ("seed", "epochs", "evaluators"):
         del document[name]
-    rate = document["optimizer"].get("config", {}).get("learning_rate")
-    if isinstance(rate, float | int):
-        document["optimizer"]["config"]["learning_rate"] = None
-    elif rate is None:
-        document["optimizer"].setdefault("config", {})["learning_rate"] = None
+    config = document["optimizer"].setdefault("config", {})
+    if not isinstance(config.get("learning_rate"), dict):  # a schedule is part of the program
+        config["learning_rate"] = None
     document["fuse"] = options.fuse
     return _hash(document)
 
@@ -59,7 +60,7 @@ def _has_custom(spec: JobSpec) -> bool:
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            if "class_name" in value and is_custom(value) and not _is_operation(value):
+            if "class_name" in value and is_custom(value):
                 return True
             pending.extend(value.values())
         elif isinstance(value, list):
@@ -67,8 +68,10 @@ def _has_custom(spec: JobSpec) -> bool:
     return False
 
 
-def _is_operation(value: dict[str, Any]) -> bool:
-    return str(value.get("module") or "").startswith("keras.")
+def _is_stateful(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("stateful") is True or any(map(_is_stateful, value.values()))
+    return isinstance(value, list) and any(map(_is_stateful, value))
 
 
 def _hash(document: dict[str, Any]) -> str:

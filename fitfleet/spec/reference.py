@@ -49,7 +49,9 @@ def to_document(value: Any, place: str) -> Any:
     if isinstance(value, types.FunctionType):
         return _function(value, place)
     keras = sys.modules.get("keras")
-    if keras is not None and (hasattr(value, "get_config") or callable(value)):
+    if keras is not None and (
+        hasattr(value, "get_config") or type(value).__module__[:5] == "keras"
+    ):
         return _serialised(keras, value, place)
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a NumPy scalar
         return value.item()

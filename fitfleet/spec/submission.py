@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,22 +16,26 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
-from fitfleet.spec.reference import to_document
+from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
 _MAX_STEPS_PER_EXECUTION = 1000
+_MAX_EPOCHS = 10_000_000
+_DTYPE_POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16")
+
+SPEC_NAMES = frozenset(JobSpec.model_fields)
+OPTION_NAMES = frozenset(JobOptions.model_fields)
 
 
 def job_spec(settings: Settings, *, model: Any, dataset: Any, **given: Any) -> JobSpec:
     """All that decides a fit's numbers, from the keywords of `Fleet.submit`.
 
     What a compiled Keras object says is taken where the keyword is not given.
-    Raises SpecError or DatasetError.
+    Raises SpecError or DatasetError, with the place of what is wrong.
     """
     for name in given:
-        if name not in JobSpec.model_fields:
-            known = [*JobSpec.model_fields, *JobOptions.model_fields]
-            raise SpecError(name, f"no such argument; {catalog.nearest(name, known)}")
+        if name not in SPEC_NAMES:
+            raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
     found, compiled = model_spec(model, settings)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
@@ -37,50 +43,159 @@ def job_spec(settings: Settings, *, model: Any, dataset: Any, **given: Any) -> J
     for name in ("metrics", "weighted_metrics"):
         values[name] = compile_parts.metrics(values.get(name), name)
     values["callbacks"] = callbacks(values.get("callbacks"))
-    values["evaluators"] = [_evaluator(v, i) for i, v in enumerate(values.get("evaluators") or [])]
-    if values.get("class_weight") is not None:
-        values["class_weight"] = {str(k): float(v) for k, v in values["class_weight"].items()}
-    for name in ("batch_size", "epochs", "seed", "loss_weights"):
-        if name in values:
-            values[name] = to_document(values[name], name)
+    values["evaluators"] = _evaluators(values.get("evaluators"))
+    if "class_weight" in values:
+        values["class_weight"] = _class_weight(values["class_weight"])
+    if "loss_weights" in values:
+        values["loss_weights"] = to_document(values["loss_weights"], "loss_weights")
+    for name in values.keys() & _CHECKS.keys():
+        values[name] = _checked(name, values[name])
     spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
-    _check(spec)
+    _check_together(spec)
     return spec
 
 
 def job_options(settings: Settings, **given: Any) -> JobOptions:
     """Where, when and how often a job runs. Raises SpecError."""
     for name in given:
-        if name not in JobOptions.model_fields:
-            raise SpecError(
-                name, f"no such argument; {catalog.nearest(name, JobOptions.model_fields)}"
-            )
+        if name not in OPTION_NAMES:
+            raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
     values = {k: v for k, v in given.items() if v is not None}
-    values["params"] = to_document(values.get("params") or {}, "params")
-    options = _made(JobOptions, values)
-    if not options.experiment or len(options.experiment) > 128:
-        raise SpecError(
-            "experiment", f"{options.experiment!r} is not a name of 1 to 128 characters"
-        )
-    for name in ("timeout_s", "stall_timeout_s"):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            raise SpecError(name, f"{value!r} is not a positive number of seconds")
-    return options
+    for name in values.keys() & _OPTION_CHECKS.keys():
+        place = _OPTION_CHECKS[name](values[name])
+        if place:
+            raise SpecError(name, f"{values[name]!r:.60} is not {place}")
+    values["params"] = _params(values.get("params") or {})
+    return _made(JobOptions, values)
 
 
-def _evaluator(value: Any, index: int) -> Evaluator:
-    if isinstance(value, str):
-        value = {"path": value}
+def _all_names() -> list[str]:
+    return [*JobSpec.model_fields, *JobOptions.model_fields]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# Each says what the value should be; an empty text: it is that.
+_Check = Callable[[Any], str]
+
+
+def _integer(least: int, most: int, words: str) -> _Check:
+    return lambda value: "" if _is_integer(value) and least <= value <= most else words
+
+
+def _positive(value: Any) -> str:
+    return "" if _is_integer(value) and value >= 1 else "a positive integer"
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "true or false"
+
+
+def _fraction(value: Any) -> str:
+    is_fraction = _is_number(value) and 0 <= value < 1
+    return "" if is_fraction else "a fraction from 0 to below 1"
+
+
+def _seconds(value: Any) -> str:
+    return "" if _is_number(value) and value > 0 else "a positive number of seconds"
+
+
+def _one_of(*known: Any) -> _Check:
+    words = f"one of {', '.join(map(str, known))}"
+    return lambda value: "" if any(value is one or value == one for one in known) else words
+
+
+def _text(value: Any) -> str:
+    is_name = isinstance(value, str) and 1 <= len(value) <= 128 and value.isprintable()
+    return "" if is_name else "a name of 1 to 128 characters"
+
+
+_CHECKS: dict[str, _Check] = {
+    "batch_size": _positive,
+    "epochs": _integer(1, _MAX_EPOCHS, "a positive integer"),
+    "validation_batch_size": _positive,
+    "gradient_accumulation_steps": _positive,
+    "steps_per_execution": _integer(
+        1, _MAX_STEPS_PER_EXECUTION, f"an integer from 1 to {_MAX_STEPS_PER_EXECUTION}"
+    ),
+    "validation_split": _fraction,
+    "shuffle": _flag,
+    "jit_compile": _one_of(True, False, "auto"),
+    "dtype_policy": _one_of(*_DTYPE_POLICIES),
+    "reset_states": _one_of("epoch", "never"),
+    "seed": _integer(0, 2**63 - 1, "an integer from 0 to 2**63 - 1"),
+}
+_OPTION_CHECKS: dict[str, _Check] = {
+    "experiment": _text,
+    "queue": _text,
+    "priority": _integer(-(2**31), 2**31 - 1, "an integer"),
+    "max_failures": _integer(0, 2**31 - 1, "an integer of 0 or more"),
+    "timeout_s": _seconds,
+    "stall_timeout_s": _seconds,
+    "checkpoint_epochs": _integer(0, _MAX_EPOCHS, "an integer of 0 or more"),
+    "checkpoint_s": lambda value: "" if _is_number(value) and value >= 0 else "a number of seconds",
+    "fuse": _one_of(True, False, "auto"),
+    "shrink_on_oom": _flag,
+}
+
+
+def _checked(name: str, value: Any) -> Any:
+    value = to_document(value, name)
+    if is_space(value):
+        raise SpecError(name, "a search space belongs in a sweep (fleet.sweep), not in a job")
+    words = _CHECKS[name](value)
+    if words:
+        raise SpecError(name, f"{value!r:.60} is not {words}")
+    return value
+
+
+def _class_weight(value: Any) -> dict[str, float]:
+    """{class index: weight}, as Keras takes it, the index as text so that it is JSON."""
+    if not isinstance(value, Mapping):
+        raise SpecError("class_weight", f"{value!r:.60} is not a mapping of class to weight")
+    found = {}
+    for index, weight in value.items():
+        place = f"class_weight.{index}"
+        if not str(index).isdecimal():
+            raise SpecError(place, f"{index!r:.40} is not the index of a class")
+        weight = to_document(weight, place)
+        if not _is_number(weight) or weight < 0:
+            raise SpecError(place, f"{weight!r:.40} is not a number of 0 or more")
+        found[str(int(index))] = float(weight)
+    return found
+
+
+def _evaluators(value: Any) -> list[Evaluator]:
+    if value is None:
+        return []
+    if isinstance(value, str | Evaluator | Mapping):
+        value = [value]
+    return [_evaluator(part, f"evaluators[{i}]") for i, part in enumerate(value)]
+
+
+def _evaluator(value: Any, place: str) -> Evaluator:
     if isinstance(value, Evaluator):
         return value
-    found = _made(Evaluator, value, f"evaluators[{index}]")
+    if isinstance(value, str):
+        value = {"path": value}
+    found = _made(Evaluator, to_document(value, place), place)
     module, _, function = found.path.partition(":")
-    if not module or not function.isidentifier():
-        raise SpecError(
-            f"evaluators[{index}]", f"{found.path!r} is not of the form module:function"
-        )
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        raise SpecError(place, f"{found.path!r} is not of the form module:function")
     return found
+
+
+def _params(value: Any) -> dict[str, Any]:
+    params = to_document(value, "params")
+    if not isinstance(params, dict):
+        raise SpecError("params", f"{value!r:.60} is not a mapping of name to value")
+    return params
 
 
 def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
@@ -90,24 +205,16 @@ def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(part for part in (place, *map(str, first["loc"])) if part)
-        raise SpecError(where, f"{first['input']!r:.80}: {first['msg'].lower()}") from None
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise SpecError(where, f"{first['input']!r:.60}: {message}") from None
 
 
-def _check(spec: JobSpec) -> None:
-    for name in ("batch_size", "epochs", "validation_batch_size", "gradient_accumulation_steps"):
-        value = getattr(spec, name)
-        if value is not None and value < 1:
-            raise SpecError(name, f"{value} is not a positive integer")
-    if not 0 <= spec.validation_split < 1:
-        raise SpecError(
-            "validation_split", f"{spec.validation_split} is not a fraction from 0 to below 1"
-        )
-    if not 1 <= spec.steps_per_execution <= _MAX_STEPS_PER_EXECUTION:
-        raise SpecError(
-            "steps_per_execution",
-            f"{spec.steps_per_execution} is not within 1 to {_MAX_STEPS_PER_EXECUTION}",
-        )
-    if not 0 <= spec.seed < 2**63:
-        raise SpecError("seed", f"{spec.seed} is not within 0 to 2**63 - 1")
+def _check_together(spec: JobSpec) -> None:
     if spec.validation_split and spec.dataset.x_val is not None:
         raise SpecError("validation_split", "the dataset has x_val already; give one of the two")
+    if spec.gradient_accumulation_steps and spec.optimizer["config"].get(
+        "gradient_accumulation_steps"
+    ):
+        raise SpecError(
+            "gradient_accumulation_steps", "the optimizer has it already; give one of the two"
+        )

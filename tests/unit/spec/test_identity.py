@@ -1,0 +1,150 @@
+"""Equal jobs have equal hashes, however they are written; others do not."""
+
+from typing import Any
+
+import keras
+import pytest
+
+import fitfleet as ff
+from fitfleet.settings import Settings
+from fitfleet.spec.identity import content_hash, fuse_key, group_hash
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.submission import job_spec
+
+SETTINGS = Settings()
+OPTIONS = JobOptions()
+
+
+def short_form(units: int = 4) -> Any:
+    layers = ff.layers
+    return ff.Sequential(
+        [
+            layers.Input((8, 8)),
+            layers.LSTM(units, return_sequences=True),
+            layers.Bidirectional(layers.GRU(3)),
+            layers.Dropout(0.25),
+            layers.Dense(10, "softmax", kernel_regularizer="l2"),
+        ]
+    )
+
+
+def keras_form(units: int = 4) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8)),
+            layers.LSTM(units, return_sequences=True),
+            layers.Bidirectional(layers.GRU(3)),
+            layers.Dropout(0.25),
+            layers.Dense(10, "softmax", kernel_regularizer="l2"),
+        ]
+    )
+
+
+def spec(**given: Any) -> JobSpec:
+    values = {"model": short_form(), "dataset": "d.h5", "loss": "mse", "optimizer": "adam"}
+    return job_spec(SETTINGS, **{**values, **given})
+
+
+def test_the_hash_does_not_change_between_releases() -> None:
+    model = ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(3)])
+    found = spec(model=model, metrics=["accuracy"], seed=7)
+    assert content_hash(found, "abc") == LITERAL
+
+
+LITERAL = "0c9b90dde78c49c664d2aefdd119381024972f376a330ce5dc13b5d11e292b4b"
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({"optimizer": "adam"}, {"optimizer": "Adam"}),
+        ({"optimizer": "adam"}, {"optimizer": {"class_name": "Adam"}}),
+        ({"optimizer": "adam"}, {"optimizer": {"Adam": {"learning_rate": 0.001}}}),
+        ({"optimizer": "adam"}, {"optimizer": {"Adam": {"beta_1": 0.9}}}),
+        ({"optimizer": "adam"}, {"optimizer": keras.optimizers.Adam()}),
+        ({"optimizer": {"SGD": {"learning_rate": 0.1}}}, {"optimizer": keras.optimizers.SGD(0.1)}),
+        ({"loss": "mse"}, {"loss": "mean_squared_error"}),
+        ({"loss": "mse"}, {"loss": "MSE"}),
+        ({"loss": "mse"}, {"loss": keras.losses.mean_squared_error}),
+        ({"loss": "mse"}, {"loss": keras.losses.MeanSquaredError()}),
+        ({"loss": "mse"}, {"loss": {"MeanSquaredError": {}}}),
+        ({"metrics": [{"AUC": {}}]}, {"metrics": [keras.metrics.AUC(name="auc")]}),
+        (
+            {"callbacks": [{"EarlyStopping": {"patience": 2}}]},
+            {"callbacks": [keras.callbacks.EarlyStopping(patience=2)]},
+        ),
+        (
+            {"callbacks": {"ReduceLROnPlateau": {}}},
+            {"callbacks": [{"class_name": "ReduceLROnPlateau", "config": {"factor": 0.1}}]},
+        ),
+        ({"model": short_form()}, {"model": keras_form()}),
+        ({"model": keras_form()}, {"model": keras_form()}),
+        ({"model": short_form()}, {"model": keras_form().to_json()}),
+        ({"class_weight": {0: 1, 1: 2}}, {"class_weight": {"0": 1.0, "1": 2.0}}),
+    ],
+)
+def test_two_ways_of_saying_one_thing(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert content_hash(spec(**one), None) == content_hash(spec(**other), None)
+
+
+def test_a_schedule_is_the_same_in_every_form() -> None:
+    arguments = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}
+    forms = [
+        {"Adam": {"learning_rate": {"ExponentialDecay": arguments}}},
+        keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(**arguments)),
+    ]
+    assert len({content_hash(spec(optimizer=form), None) for form in forms}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"epochs": 2},
+        {"optimizer": {"Adam": {"learning_rate": 0.01}}},
+        {"model": short_form(5)},
+        {"dataset": "e.h5"},
+        {"loss": "mae"},
+        {"metrics": ["mse"]},
+        {"loss": {"CosineSimilarity": {"axis": 1}}},
+    ],
+)
+def test_another_job_has_another_hash(change: dict[str, Any]) -> None:
+    assert content_hash(spec(), None) != content_hash(spec(**change), None)
+
+
+def test_the_file_counts_by_its_content() -> None:
+    one, other = spec(), spec(dataset="elsewhere/d.h5")
+    assert content_hash(one, "abc") == content_hash(other, "abc")
+    assert content_hash(one, "abc") != content_hash(one, "abd")
+
+
+def test_a_group_is_its_seeds_and_folds() -> None:
+    folds = [
+        spec(seed=seed, dataset={"path": "d.h5", "fold": {"kind": "kfold", "k": 5, "index": i}})
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    assert len({group_hash(one, "abc") for one in folds}) == 1
+    assert len({content_hash(one, "abc") for one in folds}) == 3
+    assert group_hash(spec(), "abc") != group_hash(spec(epochs=2), "abc")
+
+
+def test_jobs_of_one_program_differ_in_seed_and_learning_rate() -> None:
+    keys = {
+        fuse_key(spec(seed=seed, optimizer={"Adam": {"learning_rate": rate}}), "abc", OPTIONS)
+        for seed in (0, 1)
+        for rate in (0.1, 0.2)
+    }
+    assert len(keys) == 1 and None not in keys
+    for change in ({"model": short_form(5)}, {"batch_size": 8}, {"optimizer": "sgd"}):
+        assert fuse_key(spec(**change), "abc", OPTIONS) not in keys
+    assert fuse_key(spec(), "abd", OPTIONS) not in keys
+    assert fuse_key(spec(), "abc", JobOptions(fuse=False)) not in {None, *keys}
+
+
+def test_a_stateful_model_is_trained_alone() -> None:
+    layers = ff.layers
+    model = ff.Sequential([layers.Input(batch_shape=(4, 3, 2)), layers.LSTM(2, stateful=True)])
+    assert fuse_key(spec(model=model), "abc", OPTIONS) is None
+    assert fuse_key(spec(), None, OPTIONS) is None

@@ -1,0 +1,154 @@
+"""Keywords of `submit` become a spec; each bad one is refused in one sentence with its place."""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import DatasetError, SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.submission import job_options, job_spec
+
+SETTINGS = Settings()
+MODEL = ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(3, activation="softmax")])
+
+
+def spec(**given: Any) -> JobSpec:
+    return job_spec(SETTINGS, **{"model": MODEL, "dataset": "d.h5", "loss": "mse", **given})
+
+
+def test_defaults_are_those_of_keras() -> None:
+    found = spec()
+    assert found.optimizer["class_name"] == "RMSprop"
+    assert found.optimizer["config"] == {"learning_rate": 0.001}
+    assert (found.batch_size, found.epochs, found.shuffle, found.seed) == (32, 1, True, 0)
+
+
+def test_a_spec_survives_its_canonical_text() -> None:
+    found = spec(metrics=["accuracy"], callbacks=["TerminateOnNaN"], class_weight={0: 1, 1: 2.5})
+    assert JobSpec.from_canonical(found.canonical()) == found
+    assert json.loads(found.canonical())["class_weight"] == {"0": 1.0, "1": 2.5}
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    found = spec(seed=np.int64(3), validation_split=np.float64(0.5), epochs=np.int32(2))
+    assert (found.seed, found.validation_split, found.epochs) == (3, 0.5, 2)
+    options = job_options(SETTINGS, params={"units": np.int64(4), "rates": np.array([0.5, 1])})
+    assert options.params == {"units": 4, "rates": [0.5, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs: 0 is not a positive integer"),
+        ({"epochs": 2.5}, "epochs: 2.5 is not a positive integer"),
+        ({"batch_size": 0}, "batch_size: 0 is not a positive integer"),
+        ({"batch_size": True}, "batch_size: True is not a positive integer"),
+        ({"batch_size": "64"}, "batch_size: '64' is not a positive integer"),
+        ({"validation_split": 1.0}, "validation_split: 1.0 is not a fraction from 0 to below 1"),
+        ({"validation_split": -0.1}, "validation_split: -0.1 is not a fraction"),
+        ({"validation_split": float("nan")}, "validation_split: nan is not a fraction"),
+        ({"steps_per_execution": 0}, "steps_per_execution: 0 is not an integer from 1 to 1000"),
+        ({"seed": 1.5}, "seed: 1.5 is not an integer"),
+        ({"seed": -1}, "seed: -1 is not an integer"),
+        ({"seed": "a"}, "seed: 'a' is not an integer"),
+        ({"shuffle": "batch"}, "shuffle: 'batch' is not true or false"),
+        ({"jit_compile": "yes"}, "jit_compile: 'yes' is not one of"),
+        ({"dtype_policy": "float8"}, "dtype_policy: 'float8' is not one of"),
+        ({"class_weight": [1, 2]}, "class_weight: [1, 2] is not a mapping"),
+        ({"class_weight": {"cat": 1}}, "class_weight.cat: 'cat' is not the index of a class"),
+        ({"class_weight": {0: -1}}, "class_weight.0: -1 is not a number of 0 or more"),
+        ({"loss": None}, "loss: is missing"),
+        ({"loss": "mze"}, "loss: mze is unknown; did you mean "),
+        ({"metrics": ["acuracy"]}, "metrics[0]: acuracy is unknown; did you mean accuracy"),
+        ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
+        ({"optimizer": {"Adam": {"lr": 0.1}}}, "optimizer.lr: Adam has no such argument"),
+        ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0 is not a pos"),
+        ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not an allowed callback"),
+        (
+            {"callbacks": [{"EarlyStopping": {"patience": -1}}]},
+            "callbacks[0].EarlyStopping.patience: -1 is not an integer of 0 or more",
+        ),
+        (
+            {"callbacks": [{"ReduceLROnPlateau": {"factor": 2}}]},
+            "callbacks[0].ReduceLROnPlateau.factor: 2 is not a number between 0 and 1",
+        ),
+        (
+            {"callbacks": [{"EarlyStopping": {"paitence": 1}}]},
+            "callbacks[0].EarlyStopping.paitence: EarlyStopping has no such argument; did you mean",
+        ),
+        ({"evaluators": ["score"]}, "evaluators[0]: 'score' is not of the form module:function"),
+        ({"epoch": 3}, "epoch: no such argument; did you mean epochs"),
+        ({"seed": ff.choice([1, 2])}, "seed: a search space belongs in a sweep"),
+        ({"loss_weights": object()}, "loss_weights: "),
+        ({"model": 3}, "model: a int is not a model"),
+        ({"model": "nonsense"}, "model: 'nonsense' is neither JSON"),
+        ({"model": "missing.json"}, "model: missing.json cannot be read"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
+)
+def test_a_bad_value_is_refused_with_its_place(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        spec(**given)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"experiment": ""}, "experiment: '' is not a name"),
+        ({"experiment": "x" * 200}, "experiment: "),
+        ({"timeout_s": 0}, "timeout_s: 0 is not a positive number of seconds"),
+        ({"priority": "high"}, "priority: 'high' is not an integer"),
+        ({"fuse": "never"}, "fuse: 'never' is not one of"),
+        ({"params": [1]}, "params: [1] is not a mapping"),
+        ({"priorty": 1}, "priorty: no such argument; did you mean priority"),
+    ],
+)
+def test_a_bad_option_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        job_options(SETTINGS, **given)
+    assert str(caught.value).startswith(message)
+
+
+def test_options_have_defaults() -> None:
+    assert job_options(SETTINGS) == JobOptions()
+
+
+def test_a_dataset_is_a_path_a_mapping_or_a_declaration(tmp_path: Any) -> None:
+    assert spec(dataset=tmp_path / "a.npz").dataset.path == str(tmp_path / "a.npz")
+    declared = ff.Dataset("a.npz", x="images", y="labels", windows={"length": 3})
+    assert spec(dataset=declared).dataset == declared
+    assert spec(dataset={"path": "a.npz", "x": "images"}).dataset.x == "images"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"x_vall": "a"}, "dataset.x_vall: no such field; did you mean x_val"),
+        ({"windows": {"length": 0}}, "dataset.windows.length: 0 is not a positive integer"),
+        (
+            {"windows": {"lenght": 3}},
+            "dataset.windows.lenght: no such field; did you mean length",
+        ),
+        ({"nan": "maybe"}, "dataset.nan: "),
+        ({"x": 3}, "dataset.x: 3 is not the name of an array"),
+    ],
+)
+def test_a_bad_dataset_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        ff.Dataset("a.h5", **given)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_ten_thousand_specs_of_one_model_take_seconds() -> None:
+    start = time.perf_counter()
+    for seed in range(1000):
+        spec(seed=seed, optimizer={"Adam": {"learning_rate": 0.001 + seed * 1e-6}})
+    assert (time.perf_counter() - start) * 10 < 5  # the target is 3 s on a quiet machine
