@@ -1,25 +1,16 @@
-"""Sweeps, their trials and the jobs of these. Any number of drivers may work on one sweep.
-
-A trial's number and its point are UNIQUE in the sweep, so two drivers never take the same; the
-trial and its jobs are written in one transaction, so a driver that dies leaves neither half.
-"""
+"""Sweeps: what was asked for. Their trials and jobs are in db/trials."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.session import now
-from fitfleet.db.tables import experiments, jobs, metrics, scores, sweeps, trial_jobs, trials
-from fitfleet.states import JobStatus, Request
-
-_CHUNK = 5_000
+from fitfleet.db.tables import experiments, sweeps, trial_jobs, trials
 
 
 @dataclass(frozen=True)
@@ -34,41 +25,21 @@ class SweepRow:
     ended_at: float | None
 
 
-@dataclass(frozen=True)
-class TrialRow:
-    """A point that was asked for."""
-
-    number: int
-    point: dict[str, Any]
-    pending: frozenset[int]  # trials that had no value when this was asked
-    refused: str | None
-    given_up: str | None
-
-
-@dataclass(frozen=True)
-class MemberRow:
-    """A job of a trial."""
-
-    number: int
-    member: int
-    job_id: int
-    is_reused: bool
-    status: JobStatus
-    seed: int
-    fold: int | None
-    epoch: int
-    epochs: int
-    seconds: float
-    parameters: int | None
-
-
 def create(c: Connection, name: str, experiment: str, document: str) -> tuple[SweepRow, bool]:
-    """The sweep of that name, and whether it is new. An existing one is left as it is."""
+    """The sweep of that name, and whether it is new.
+
+    An existing one is left as it is, unless it never got a job: then nothing is lost by taking
+    the new document, and a mistake does not use its name up.
+    """
     experiment_id = experiment_ids(c, {experiment})[experiment]
+    old = find(c, name)
+    if old is not None and old.document != document and not _has_jobs(c, old.id):
+        c.execute(delete(trials).where(trials.c.sweep_id == old.id))
+        c.execute(delete(sweeps).where(sweeps.c.id == old.id))
     statement = insert_ignoring(c, sweeps).values(
         experiment_id=experiment_id, name=name, document=document, created_at=now(c)
     )
-    is_new = bool(c.execute(statement).rowcount)
+    is_new = c.execute(statement.returning(sweeps.c.id)).first() is not None
     found = find(c, name)
     assert found is not None
     return found, is_new
@@ -110,156 +81,5 @@ def reopen(c: Connection, sweep_id: int) -> None:
     c.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(ended_at=None))
 
 
-def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
-    """The trials by number."""
-    query = select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
-    return [
-        TrialRow(
-            row.number,
-            json.loads(row.point),
-            frozenset(json.loads(row.pending)),
-            row.refused,
-            row.given_up,
-        )
-        for row in c.execute(query)
-    ]
-
-
-def add_trial(
-    c: Connection,
-    sweep_id: int,
-    number: int,
-    point: Mapping[str, Any],
-    point_hash: str,
-    *,
-    pending: Sequence[int] = (),
-    refused: str | None = None,
-) -> bool:
-    """Take a number and a point. False: another driver has taken one of the two."""
-    statement = insert_ignoring(c, trials).values(
-        sweep_id=sweep_id,
-        number=number,
-        point=json.dumps(point, sort_keys=True),
-        point_hash=point_hash,
-        pending=json.dumps(sorted(pending)),
-        refused=refused,
-        asked_at=now(c),
-    )
-    return bool(c.execute(statement).rowcount)
-
-
-def add_members(
-    c: Connection, sweep_id: int, number: int, found: Mapping[int, tuple[int, bool]]
-) -> None:
-    """Note a trial's jobs: member -> (job, is reused). One that is there already stays."""
-    rows = [
-        {
-            "sweep_id": sweep_id,
-            "number": number,
-            "member": member,
-            "job_id": job_id,
-            "is_reused": is_reused,
-        }
-        for member, (job_id, is_reused) in found.items()
-    ]
-    if rows:
-        c.execute(insert_ignoring(c, trial_jobs), rows)
-
-
-def members_of(c: Connection, sweep_id: int) -> list[MemberRow]:
-    """All jobs of the sweep's trials, by trial and member."""
-    names = ("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters")
-    query = (
-        select(
-            trial_jobs.c.number,
-            trial_jobs.c.member,
-            trial_jobs.c.job_id,
-            trial_jobs.c.is_reused,
-            *(jobs.c[name] for name in names),
-        )
-        .join(jobs, jobs.c.id == trial_jobs.c.job_id)
-        .where(trial_jobs.c.sweep_id == sweep_id)
-        .order_by(trial_jobs.c.number, trial_jobs.c.member)
-    )
-    return [
-        MemberRow(**{**row._mapping, "status": JobStatus(row.status)}) for row in c.execute(query)
-    ]
-
-
-def give_up(c: Connection, sweep_id: int, number: int, why: str) -> bool:
-    """Prune a trial: its running jobs keep curve and checkpoint, its waiting ones are cancelled.
-
-    False if it was given up before. Jobs that other trials or users asked for too are left alone.
-    """
-    won = c.execute(
-        update(trials)
-        .where(
-            trials.c.sweep_id == sweep_id, trials.c.number == number, trials.c.given_up.is_(None)
-        )
-        .values(given_up=why)
-    ).rowcount
-    if not won:
-        return False
-    own = select(trial_jobs.c.job_id).where(
-        trial_jobs.c.sweep_id == sweep_id,
-        trial_jobs.c.number == number,
-        trial_jobs.c.is_reused.is_(False),
-    )
-    ask(c, list(c.scalars(own)))
-    return True
-
-
-def ask(c: Connection, job_ids: Sequence[int]) -> None:
-    """Ask running jobs to end as pruned, and cancel those that wait."""
-    from fitfleet.db import jobs as job_table
-
-    for job_id in job_ids:
-        if not job_table.request(c, job_id, Request.PRUNE):
-            job_table.cancel(c, job_id)
-
-
-def curves(
-    c: Connection, job_ids: Sequence[int], metric: str, phase: str
-) -> dict[int, dict[int, float]]:
-    """Job -> {epoch: value} of one metric; a NaN stays one."""
-    found: dict[int, dict[int, float]] = {}
-    for start in range(0, len(job_ids), _CHUNK):
-        which = and_(
-            metrics.c.job_id.in_(job_ids[start : start + _CHUNK]),
-            metrics.c.metric == metric,
-            metrics.c.phase == phase,
-        )
-        query = select(metrics.c.job_id, metrics.c.epoch, metrics.c.value).where(which)
-        for job_id, epoch, value in c.execute(query):
-            found.setdefault(job_id, {})[epoch] = float("nan") if value is None else value
-    return found
-
-
-def scores_named(c: Connection, job_ids: Sequence[int], name: str) -> dict[int, float]:
-    """Job -> its score of that name; a NaN stays one."""
-    found: dict[int, float] = {}
-    for start in range(0, len(job_ids), _CHUNK):
-        which = and_(scores.c.job_id.in_(job_ids[start : start + _CHUNK]), scores.c.name == name)
-        for job_id, value in c.execute(select(scores.c.job_id, scores.c.value).where(which)):
-            found[job_id] = float("nan") if value is None else value
-    return found
-
-
-def existing(
-    c: Connection, experiment: str, hashes: Sequence[str]
-) -> dict[str, tuple[int, JobStatus]]:
-    """Content hash -> the experiment's job of that content and where it stands."""
-    found: dict[str, tuple[int, JobStatus]] = {}
-    for start in range(0, len(hashes), _CHUNK):
-        query = (
-            select(jobs.c.content_hash, jobs.c.id, jobs.c.status)
-            .join(experiments, experiments.c.id == jobs.c.experiment_id)
-            .where(
-                experiments.c.name == experiment,
-                jobs.c.content_hash.in_(hashes[start : start + _CHUNK]),
-                jobs.c.rerun == 0,
-            )
-        )
-        for content, job_id, status in c.execute(query):
-            found[content] = (job_id, JobStatus(status))
-    return found
+def _has_jobs(c: Connection, sweep_id: int) -> bool:
+    return bool(c.execute(select(exists().where(trial_jobs.c.sweep_id == sweep_id))).scalar())

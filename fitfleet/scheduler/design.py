@@ -45,6 +45,7 @@ class Design:
     wanted: tuple[Objective, ...]
     pruner: dict[str, Any] | None  # {"name": ..., options of Optuna's pruner}
     max_running: int | None
+    is_adopting: bool  # take over what another experiment has computed
 
     @property
     def fold_count(self) -> int:
@@ -57,24 +58,25 @@ class Design:
         return self.most_repeats > self.repeats
 
     @property
+    def most_epochs(self) -> int:
+        """The longest fit that a point may ask for."""
+        given = self.job.get("epochs", 1)
+        found = space.from_space(given)
+        if found is None:
+            return int(given)
+        return int(max(found.options) if found.kind == "choice" else found.high)
+
+    @property
     def members(self) -> int:
         """Jobs that every point gets."""
         return self.repeats * self.fold_count
 
-    def member(self, point: Point, member: int) -> dict[str, Any]:
-        """Arguments of `Fleet.submit` for one job of a point.
-
-        Member m is repeat m // folds and fold m % folds: the same seed and rows in every point,
-        so that points can be compared in pairs.
-        """
-        repeat, fold = divmod(member, self.fold_count)
+    def job_of(self, point: Point) -> dict[str, Any]:
+        """Arguments of `Fleet.submit` for the first job of a point, without its fold."""
         document: dict[str, Any] = space.substitute(self.job, point)
         if _is_builder(document["model"]):
             document["model"] = Builder(**document["model"])
         document.setdefault("seed", self.seed)
-        document["seed"] += repeat
-        if self.folds is not None:
-            document["dataset"] = _folded(document["dataset"], self.folds, fold, document["seed"])
         return {**document, **self.options, "experiment": self.experiment, "params": dict(point)}
 
     def to_json(self) -> str:
@@ -99,6 +101,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
     wanted = objectives(given.pop("objective", "val_loss"), given.pop("direction", None), at)
     own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
     name, pruner = given.pop("name", None), given.pop("pruner", None)
+    given_adopt = given.pop("adopt", False)
     most_running, seed = given.pop("max_running", None), given.get("seed", 0)
     options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
     if "params" in given:
@@ -129,6 +132,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
         wanted=wanted,
         pruner=_pruner(pruner),
         max_running=most_running,
+        is_adopting=bool(given_adopt),
     )
     _check(made)
     return made
@@ -155,12 +159,6 @@ def _opened(value: Any, place: str) -> Any:
 
 def _is_builder(model: Any) -> bool:
     return isinstance(model, dict) and set(model) == {"path", "arguments"}
-
-
-def _folded(dataset: Any, folds: Mapping[str, Any], index: int, seed: int) -> dict[str, Any]:
-    document = {"path": dataset} if isinstance(dataset, str) else dict(dataset)
-    # Every repeat draws its folds anew, or its spread would hide that of the rows.
-    return {**document, "fold": {**folds, "index": index, "seed": seed}}
 
 
 def _repeats(value: Any) -> tuple[int, int]:
@@ -234,15 +232,20 @@ def _check(made: Design) -> None:
 def _check_pruner(made: Design) -> None:
     if made.pruner is None:
         return
-    name, epochs = made.pruner["name"], made.job.get("epochs", 1)
+    name, epochs = made.pruner["name"], made.most_epochs
     if len(made.wanted) > 1:
         raise SearchError("pruner: with several objectives no point is worse than all others yet")
+    if made.wanted[0].is_after_the_fit:
+        raise SearchError(
+            f"pruner: {made.wanted[0].name} is known only after the fit; prune by a metric of the"
+            " epochs, such as val_loss"
+        )
     if name == "wilcoxon":
         if made.members < 3:
             raise SearchError(
                 "pruner: wilcoxon compares the repeats or folds of points; it needs at least 3"
             )
-    elif isinstance(epochs, int) and epochs < 2:
+    elif epochs < 2:
         raise SearchError(
             f"pruner: {name} compares curves, and one epoch is none; give more epochs, or leave"
             " the pruner out"

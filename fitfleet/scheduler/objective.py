@@ -37,6 +37,11 @@ class Objective:
         return self.name.removeprefix("val_")
 
     @property
+    def is_after_the_fit(self) -> bool:
+        """Whether no epoch has a value of it."""
+        return self.name in _OF_THE_JOB or self.name.startswith("test_")
+
+    @property
     def phase(self) -> str:
         return "val" if self.name.startswith("val_") else "train"
 

@@ -42,11 +42,9 @@ def test_it_survives_json() -> None:
     assert (made.repeats, made.most_repeats, made.members) == (2, 5, 6)
 
 
-def test_a_member_has_its_seed_and_fold() -> None:
-    made = design(arguments(repeats=2, folds=3))
-    job = made.member({"units": 16, "optimizer.learning_rate": 0.01}, 4)
-    assert job["seed"] == 12
-    assert job["dataset"]["fold"] == {"kind": "kfold", "k": 3, "index": 1, "seed": 12}
+def test_a_point_fills_the_job_in() -> None:
+    job = design(arguments(repeats=2)).job_of({"units": 16, "optimizer.learning_rate": 0.01})
+    assert job["seed"] == 11
     assert job["params"] == {"units": 16, "optimizer.learning_rate": 0.01}
     assert job["optimizer"]["config"]["learning_rate"] == 0.01
     assert job["model"]["config"]["layers"][1]["config"]["units"] == 16
@@ -54,7 +52,7 @@ def test_a_member_has_its_seed_and_fold() -> None:
 
 def test_a_builder_is_searched() -> None:
     made = design(arguments(model=ff.builder("my_models:build", units=ff.choice([1, 2]))))
-    model = made.member({"units": 2, "optimizer.learning_rate": 0.1}, 0)["model"]
+    model = made.job_of({"units": 2, "optimizer.learning_rate": 0.1})["model"]
     assert model == ff.builder("my_models:build", units=2)
     in_yaml = {"builder": "my_models:build", "arguments": {"units": ff.choice([1, 2])}}
     assert design(arguments(model=in_yaml)) == made
@@ -62,7 +60,7 @@ def test_a_builder_is_searched() -> None:
 
 def test_the_seed_may_be_searched_without_repeats() -> None:
     made = design(arguments(seed=ff.integers(0, 9)))
-    assert made.member({"seed": 3, "units": 8, "optimizer.learning_rate": 0.1}, 0)["seed"] == 3
+    assert made.job_of({"seed": 3, "units": 8, "optimizer.learning_rate": 0.1})["seed"] == 3
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_bad_designs(changes: dict[str, Any], says: str) -> None:
 def test_an_unknown_objective_lists_those_that_exist() -> None:
     made = design(arguments(objective="val_acuracy", direction="maximize"))
     spec = job_spec(
-        Settings(), **without_options(made.member({"units": 8, "optimizer.learning_rate": 0.1}, 0))
+        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
     )
     with pytest.raises(SearchError, match=r"did you mean val_accuracy\? there are loss, accuracy"):
         check_known(made.wanted, spec, has_validation=True)
@@ -111,7 +109,7 @@ def test_an_unknown_objective_lists_those_that_exist() -> None:
 def test_a_validation_objective_needs_validation_data() -> None:
     made = design(arguments(objective="val_accuracy"))
     spec = job_spec(
-        Settings(), **without_options(made.member({"units": 8, "optimizer.learning_rate": 0.1}, 0))
+        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
     )
     with pytest.raises(SearchError, match="needs validation data"):
         check_known(made.wanted, spec, has_validation=False)
@@ -123,7 +121,7 @@ def test_names_of_several_outputs() -> None:
     )
     made = design(document)
     spec = job_spec(
-        Settings(), **without_options(made.member({"units": 8, "optimizer.learning_rate": 0.1}, 0))
+        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
     )
     names = known_names(spec, has_validation=False)
     assert {"loss", "a_loss", "b_loss", "a_mean_absolute_error"} <= set(names)

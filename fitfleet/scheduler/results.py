@@ -1,0 +1,143 @@
+"""What the trials of a sweep have come to: the values of their jobs, read from SQL."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fitfleet.db import trials as table
+from fitfleet.db.session import Database
+from fitfleet.db.trials import MemberRow, TrialRow
+from fitfleet.scheduler.objective import Objective
+from fitfleet.scheduler.pruning import Curve
+from fitfleet.scheduler.search import Trial, TrialState
+from fitfleet.states import JobStatus
+
+Values = dict[int, tuple[float, ...]]
+
+
+@dataclass
+class Results:
+    """A sweep's trials, their jobs and the jobs' values; a finished job is read once."""
+
+    wanted: Sequence[Objective]
+    rows: list[TrialRow] = field(default_factory=list)
+    members: dict[int, list[MemberRow]] = field(default_factory=dict)  # by trial
+    values: Values = field(default_factory=dict)  # job -> one value an objective
+    curves: dict[int, dict[int, float]] = field(default_factory=dict)  # job -> first objective
+    _final: set[tuple[int, int]] = field(default_factory=set)  # (job, epochs) read to its end
+
+    def read(self, database: Database, sweep_id: int) -> None:
+        """Look at the database again."""
+        with database.read() as c:
+            self._read(c, sweep_id)
+
+    def _read(self, c: Any, sweep_id: int) -> None:
+        self.rows = table.trials_of(c, sweep_id)
+        found = table.members_of(c, sweep_id)
+        self.members = defaultdict(list)
+        for member in found:
+            self.members[member.number].append(member)
+        news = [m for m in found if (m.job_id, m.epoch) not in self._final and m.epoch > 0]
+        self._read_values(c, news)
+        self._final |= {(m.job_id, m.epoch) for m in news if m.status.is_terminal}
+
+    def _read_values(self, c: Any, members: Sequence[MemberRow]) -> None:
+        ids = list({member.job_id for member in members})
+        columns = [self._column(c, objective, ids, members) for objective in self.wanted]
+        for job_id in ids:
+            self.values[job_id] = tuple(column.get(job_id, math.nan) for column in columns)
+
+    def _column(
+        self, c: Any, objective: Objective, ids: list[int], members: Sequence[MemberRow]
+    ) -> dict[int, float]:
+        if objective.name == "seconds":
+            return {m.job_id: m.seconds for m in members}
+        if objective.name == "parameters":
+            return {m.job_id: float(m.parameters or math.nan) for m in members}
+        curves = table.curves(c, ids, objective.metric, objective.phase)
+        if objective is self.wanted[0]:
+            self.curves.update(curves)
+        column = table.scores_named(c, ids, objective.name)
+        for job_id, curve in curves.items():
+            column[job_id] = _at(curve, objective)
+        return column
+
+    def trials(self) -> list[Trial]:
+        """The trials as a search sees them."""
+        return [self._trial(row) for row in self.rows]
+
+    def _trial(self, row: TrialRow) -> Trial:
+        members = self.members.get(row.number, [])
+        state = state_of(row, members)
+        if state == "complete":
+            means = self.means(row.number)
+            if all(math.isfinite(mean) for mean in means):
+                return Trial(row.number, row.point, row.pending, state, means)
+            state = "failed"  # it diverged: there is nothing to learn from its value
+        curve = self._mean_curve(members) if state == "pruned" else {}
+        return Trial(row.number, row.point, row.pending, state, curve=curve)
+
+    def means(self, number: int) -> tuple[float, ...]:
+        """Of a trial's succeeded jobs, one an objective; NaN without any."""
+        found = [
+            self.values[m.job_id]
+            for m in self.members.get(number, [])
+            if m.status is JobStatus.SUCCEEDED and m.job_id in self.values
+        ]
+        if not found:
+            return (math.nan,) * len(self.wanted)
+        return tuple(math.fsum(column) / len(found) for column in zip(*found, strict=True))
+
+    def _mean_curve(self, members: Sequence[MemberRow]) -> dict[int, float]:
+        by_epoch: dict[int, list[float]] = defaultdict(list)
+        for member in members:
+            for epoch, value in self.curves.get(member.job_id, {}).items():
+                if math.isfinite(value):
+                    by_epoch[epoch].append(value)
+        return {epoch: math.fsum(v) / len(v) for epoch, v in by_epoch.items()}
+
+    def for_pruning(self) -> list[Curve]:
+        """The curves of all jobs as the pruner sees them."""
+        given_up = {row.number for row in self.rows if row.given_up is not None}
+        return [
+            Curve(
+                number,
+                member.member,
+                member.job_id,
+                {e: v for e, v in self.curves.get(member.job_id, {}).items() if math.isfinite(v)},
+                is_open=not member.status.is_terminal,
+                is_complete=member.status is JobStatus.SUCCEEDED,
+                is_spared=number in given_up,
+            )
+            for number, members in self.members.items()
+            for member in members
+        ]
+
+    def unfinished(self) -> int:
+        """Jobs that have not ended."""
+        return sum(not m.status.is_terminal for found in self.members.values() for m in found)
+
+
+def state_of(row: TrialRow, members: Sequence[MemberRow]) -> TrialState:
+    """What a trial's jobs make of it."""
+    if row.refused is not None:
+        return "refused"
+    if any(not m.status.is_terminal for m in members):
+        return "pending"
+    if all(m.status is JobStatus.SUCCEEDED for m in members):
+        return "complete"
+    is_pruned = row.given_up is not None or any(m.status is JobStatus.PRUNED for m in members)
+    return "pruned" if is_pruned else "failed"
+
+
+def _at(curve: dict[int, float], objective: Objective) -> float:
+    if objective.at == "last":
+        return curve[max(curve)]
+    finite = [value for value in curve.values() if math.isfinite(value)]
+    if not finite:
+        return math.nan
+    return min(finite) if objective.direction == "minimize" else max(finite)
