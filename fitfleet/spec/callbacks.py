@@ -72,6 +72,8 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
     if signature is None or not type(value).__module__.startswith("keras."):
         raise SpecError(place, _refusal(name))
     config = {a: getattr(value, a) for a in signature.arguments if hasattr(value, a)}
+    if name == "LearningRateScheduler" and not hasattr(config["schedule"], "get_config"):
+        config["schedule"] = None
     if isinstance(config.get("min_delta"), float | int):  # after a fit it carries a sign
         config["min_delta"] = abs(config["min_delta"])
     return {"class_name": name, "config": config}
@@ -99,8 +101,12 @@ def _check(argument: str, value: Any, place: str) -> None:
     elif argument == "baseline":
         if value is not None and not _is_number(value):
             raise SpecError(place, f"{value!r:.40} is not a number")
-    elif argument == "schedule" and not isinstance(value, dict):
+    elif argument == "schedule" and not _is_schedule(value):
         raise SpecError(place, "a function cannot be sent; give a learning-rate schedule of Keras")
+
+
+def _is_schedule(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("module") == catalog.MODULES["schedules"]
 
 
 def _is_number(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -55,7 +57,28 @@ def metrics(value: Any, place: str = "metrics") -> Any:
         return None
     if isinstance(value, str):
         value = [value]
-    return _each("metrics", to_document(value, place), place)
+    found = _each("metrics", to_document(value, place), place)
+    _name_metrics(found, Counter())
+    return found
+
+
+def _name_metrics(found: Any, counts: Counter[str]) -> None:
+    """Names, in place, where Keras would count up in a worker that has run other jobs."""
+    if isinstance(found, list):
+        for part in found:
+            _name_metrics(part, counts)
+    elif isinstance(found, dict) and "class_name" not in found:
+        for part in found.values():
+            _name_metrics(part, counts)
+    elif isinstance(found, dict) and not is_custom(found):
+        signature = catalog.signature("metrics", found["class_name"])
+        if signature is None or signature.defaults.get("name") is not None:
+            return
+        prefix = snake_case(found["class_name"])
+        name = found["config"].get("name") or prefix
+        if re.fullmatch(rf"{prefix}(_\d+)?", name):
+            found["config"]["name"] = f"{prefix}_{counts[prefix]}" if counts[prefix] else prefix
+            counts[prefix] += 1
 
 
 def _each(kind: str, value: Any, place: str) -> Any:

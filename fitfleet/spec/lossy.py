@@ -6,7 +6,7 @@ from typing import Any
 
 # Class -> argument, where the layer keeps it, and the value that need not be written.
 _LOST = {
-    "SimpleRNN": ("seed", "seed", None),
+    "SimpleRNN": ("seed", "cell.seed", None),
     "LSTM": ("use_cudnn", "use_cudnn", "auto"),
     "GRU": ("use_cudnn", "use_cudnn", "auto"),
 }
@@ -24,7 +24,7 @@ def recover(model: Any, document: Any) -> None:
         if lost is None:
             continue
         argument, attribute, default = lost
-        value = getattr(layer, attribute, default)
+        value = _attribute(layer, attribute, default)
         if isinstance(value, str | int) and value != default:
             row["config"].setdefault(argument, value)
 
@@ -32,3 +32,10 @@ def recover(model: Any, document: Any) -> None:
 def _layers(model: Any) -> list[Any]:
     layers = getattr(model, "layers", ())
     return [layer for layer in layers if hasattr(layer, "name")]
+
+
+def _attribute(layer: Any, path: str, default: Any) -> Any:
+    value = layer
+    for name in path.split("."):
+        value = getattr(value, name, default)
+    return value

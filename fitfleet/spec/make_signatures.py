@@ -256,13 +256,17 @@ def _functions(kind: str) -> dict[str, str]:
         ):
             found[name] = value.__name__
     for name in dir(public):
-        if inspect.isfunction(getattr(public, name)) and name not in (
-            "get",
-            "serialize",
-            "deserialize",
-        ):
+        if inspect.isfunction(getattr(public, name)) and _is_found(public, name):
             found.setdefault(name, getattr(public, name).__name__)
     return dict(sorted(found.items()))
+
+
+def _is_found(public: Any, name: str) -> bool:
+    """Whether Keras itself finds the function by its name."""
+    try:
+        return name not in ("get", "serialize", "deserialize") and bool(public.get(name))
+    except ValueError:
+        return False
 
 
 def main() -> None:

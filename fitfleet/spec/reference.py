@@ -67,7 +67,7 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
         return {"module": "builtins", "class_name": "function", "config": name}
     keras = sys.modules.get("keras")
     registered = keras.saving.get_registered_name(value) if keras is not None else name
-    if ">" not in registered:
+    if ">" not in registered or not name.isidentifier():
         raise SpecError(place, f"{value.__qualname__}: {UNREGISTERED}")
     found = {"module": module, "class_name": "function"}
     return {**found, "config": registered, "registered_name": registered}
@@ -238,7 +238,8 @@ def _drop_own_names(kind: str, name: str, config: dict[str, Any]) -> None:
     """Names that Keras makes up itself, and the default dtype, say nothing."""
     if kind in ("optimizers", "schedules", "losses"):
         config.pop("name", None)
-    if kind in ("metrics", "losses") and config.get("dtype", "float32") in ("float32", None):
+    dtype = "int64" if name.endswith("IoU") else "float32"
+    if kind in ("metrics", "losses") and config.get("dtype") in (dtype, None):
         config.pop("dtype", None)
     if kind == "metrics" and config.get("name") in (None, snake_case(name)):
         config.pop("name", None)

@@ -88,15 +88,13 @@ def compile_model(
     model: Any, spec: JobSpec, *, steps_per_execution: int = 1, accumulate: int | None = None
 ) -> None:
     """Compiles in place with the spec's optimizer, losses and metrics."""
-    import keras
-
     try:
         model.compile(
             optimizer=optimizer(spec, accumulate=accumulate),
-            loss=_objects(spec.loss, keras.losses.get),
+            loss=_objects(spec.loss),
             loss_weights=spec.loss_weights,
-            metrics=_objects(spec.metrics, keras.metrics.get),
-            weighted_metrics=_objects(spec.weighted_metrics, keras.metrics.get),
+            metrics=_objects(spec.metrics),
+            weighted_metrics=_objects(spec.weighted_metrics),
             jit_compile=spec.jit_compile,
             steps_per_execution=steps_per_execution,
         )
@@ -117,7 +115,7 @@ def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:
     if isinstance(rate, dict):
         rate.setdefault("module", "keras.optimizers.schedules")
     try:
-        return keras.optimizers.get(document)
+        return keras.saving.deserialize_keras_object(document)  # `get` does not know Lamb
     except (ValueError, TypeError) as error:
         raise SpecError("optimizer", f"Keras refuses it: {_first_line(error)}") from error
 
@@ -138,14 +136,16 @@ def _has_registered(node: Any) -> bool:
     return (isinstance(name, str) and ">" in name) or any(map(_has_registered, node.values()))
 
 
-def _objects(value: Any, get: Any) -> Any:
+def _objects(value: Any) -> Any:
     """Identifiers stay (Keras resolves them by shape); configs become objects, at any depth."""
     if isinstance(value, dict):
         if "class_name" in value:
-            return get(copy.deepcopy(value))
-        return {key: _objects(part, get) for key, part in value.items()}
+            import keras
+
+            return keras.saving.deserialize_keras_object(copy.deepcopy(value))
+        return {key: _objects(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_objects(part, get) for part in value]
+        return [_objects(part) for part in value]
     return value
 
 

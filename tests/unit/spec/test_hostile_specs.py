@@ -51,7 +51,7 @@ def graph(*args: Any) -> dict[str, Any]:
 
 
 LAMBDA = {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}}
-TENSOR = {
+TENSOR: dict[str, Any] = {
     "class_name": "__keras_tensor__",
     "config": {"shape": [None, 4], "dtype": "float32", "keras_history": ["a", 0, 0]},
 }

@@ -1,6 +1,7 @@
 """One model, given in each form, is one config; builders are called where they can be."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-FORMS = {
+FORMS: dict[str, Callable[[], Any]] = {
     "keras object": keras_form,
     "keras json": lambda: keras_form().to_json(),
     "keras config": lambda: json.loads(keras_form().to_json()),

@@ -1,0 +1,173 @@
+"""Whatever is allowed in `compile` can be built by Keras from its canonical form."""
+
+from typing import Any
+
+import keras
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec import catalog
+from fitfleet.spec.callbacks import callbacks
+from fitfleet.spec.compile import losses, metrics, optimizer
+from fitfleet.spec.submission import job_spec
+
+load = keras.saving.deserialize_keras_object
+REQUIRED = {
+    "recall": 0.5,
+    "precision": 0.5,
+    "sensitivity": 0.5,
+    "specificity": 0.5,
+    "num_classes": 3,
+    "target_class_ids": [0],
+}
+
+
+@pytest.mark.parametrize("name", catalog.class_names("optimizers"))
+def test_every_optimizer_is_built_with_its_learning_rate(name: str) -> None:
+    forms: list[Any] = [name, name.lower(), {name: {}}, {"class_name": name, "config": {}}]
+    for given in forms:
+        built = load(optimizer(given))
+        assert type(built).__name__ == name
+    changed = load(optimizer({name: {"learning_rate": 0.125}}))
+    assert float(changed.learning_rate) == 0.125
+    assert optimizer(changed) == optimizer({name: {"learning_rate": 0.125}})
+
+
+@pytest.mark.parametrize("name", catalog.class_names("losses"))
+def test_every_loss_is_built(name: str) -> None:
+    found = losses({name: {}})
+    assert (load(found) if isinstance(found, dict) else keras.losses.get(found)) is not None
+    assert losses(getattr(keras.losses, name)()) == found
+
+
+@pytest.mark.parametrize("name", catalog.class_names("metrics"))
+def test_every_metric_is_built(name: str) -> None:
+    signature = catalog.signature("metrics", name)
+    assert signature is not None
+    arguments = {argument: REQUIRED[argument] for argument in signature.required}
+    (found,) = metrics([{name: arguments}])
+    built = load(found)
+    assert type(built).__name__ == name
+    assert metrics([getattr(keras.metrics, name)(**arguments)]) == [found]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "accuracy",
+        "acc",
+        "mse",
+        "mae",
+        "mape",
+        "cosine_similarity",
+        "binary_accuracy",
+        "AUC",
+        "top_k_categorical_accuracy",
+        "sparse_top_k_categorical_accuracy",
+        "RootMeanSquaredError",
+    ],
+)
+def test_a_metric_keeps_the_name_it_has_in_the_history(given: str) -> None:
+    assert metrics(given) == [given]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "argument"),
+    [
+        ("losses", {"CosineSimilarity": {"axis": 1}}, "axis"),
+        ("losses", {"Huber": {"delta": 3.0}}, "delta"),
+        ("losses", {"SparseCategoricalCrossentropy": {"axis": 1}}, "axis"),
+        ("metrics", {"CosineSimilarity": {"axis": 1}}, "axis"),
+    ],
+)
+def test_what_keras_forgets_when_it_saves_reaches_the_worker(
+    kind: str, given: dict[str, Any], argument: str
+) -> None:
+    ((name, arguments),) = given.items()
+    make = losses if kind == "losses" else metrics
+    for value in (given, getattr(getattr(keras, kind), name)(**arguments)):
+        found = make(value) if kind == "losses" else make([value])[0]
+        assert load(found)._fn_kwargs[argument] == arguments[argument]
+
+
+@pytest.mark.parametrize("name", catalog.class_names("schedules"))
+def test_every_schedule_is_a_learning_rate(name: str) -> None:
+    arguments: dict[str, dict[str, Any]] = {
+        "ExponentialDecay": {"decay_steps": 5, "decay_rate": 0.5},
+        "InverseTimeDecay": {"decay_steps": 5, "decay_rate": 0.5},
+        "CosineDecay": {"decay_steps": 5},
+        "PolynomialDecay": {"decay_steps": 5},
+        "CosineDecayRestarts": {"first_decay_steps": 5},
+    }
+    given = {"initial_learning_rate": 0.5, **arguments.get(name, {})}
+    if name == "PiecewiseConstantDecay":
+        given = {"boundaries": [1, 2], "values": [0.5, 0.25, 0.125]}
+    found = optimizer({"Adam": {"learning_rate": {name: given}}})
+    assert type(load(found)._learning_rate).__name__ == name
+    assert callbacks({"LearningRateScheduler": {"schedule": {name: given}}})
+
+
+def test_metrics_that_keras_would_count_have_names_of_a_fresh_process() -> None:
+    given = [
+        keras.metrics.Recall(),
+        {"Recall": {"thresholds": 0.25}},
+        keras.metrics.Recall(name="r"),
+    ]
+    assert [part["config"]["name"] for part in metrics(given)] == ["recall", "recall_1", "r"]
+
+
+def test_losses_and_metrics_of_several_outputs() -> None:
+    assert losses({"a": "mse", "b": {"Huber": {}}}) == {"a": "mean_squared_error", "b": "huber"}
+    assert losses(["mse", None]) == ["mean_squared_error", None]
+    assert metrics({"a": ["mse"], "b": [{"AUC": {}}]}) == {
+        "a": ["mse"],
+        "b": [{"module": "keras.metrics", "class_name": "AUC", "config": {"name": "auc"}}],
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "TerminateOnNaN",
+        {"EarlyStopping": {"patience": 2, "restore_best_weights": True}},
+        {"class_name": "ReduceLROnPlateau", "config": {"patience": 1}},
+        keras.callbacks.EarlyStopping(monitor="loss", mode="min"),
+        keras.callbacks.ReduceLROnPlateau(factor=0.5),
+        keras.callbacks.LearningRateScheduler(keras.optimizers.schedules.CosineDecay(0.5, 10)),
+    ],
+    ids=lambda given: str(given)[:30],
+)
+def test_an_allowed_callback_is_built(given: Any) -> None:
+    (found,) = callbacks(given)
+    config = {k: load(v) if isinstance(v, dict) else v for k, v in found["config"].items()}
+    built = getattr(keras.callbacks, found["class_name"])(**config)
+    assert callbacks([built]) == [found]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (keras.callbacks.CSVLogger("x"), "CSVLogger is not an allowed callback"),
+        (keras.callbacks.LambdaCallback(), "LambdaCallback is not an allowed callback"),
+        (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a function cannot be sent"),
+        ({"LearningRateScheduler": {"schedule": "x"}}, "a function cannot be sent"),
+        (3, "int is not an allowed callback"),
+        ({"EarlyStopping": {}, "TerminateOnNaN": {}}, "is not a callback"),
+        ({"EarlyStopping": {"mode": "maximum"}}, "none of auto, min, max"),
+    ],
+    ids=lambda given: str(given)[:30],
+)
+def test_another_callback_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        callbacks([given])
+
+
+def test_a_function_of_nobody_s_package_is_refused_with_the_remedy() -> None:
+    def nearness(y_true: Any, y_pred: Any) -> Any:
+        return y_true - y_pred
+
+    model = ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(3)])
+    with pytest.raises(SpecError, match=r"metrics\[0\].*register_keras_serializable"):
+        job_spec(Settings(), model=model, dataset="d", loss="mse", metrics=[nearness])
