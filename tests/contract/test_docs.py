@@ -110,9 +110,6 @@ def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
 @pytest.mark.parametrize(
     "query", re.findall(r"```sql\n(.*?)```", read("how-to/query-sql.md"), re.S)
 )
-def test_the_queries_of_the_guide_run(query: str, tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
-    database.upgrade()
+def test_the_queries_of_the_guide_run(query: str, database: Database) -> None:
     with database.read() as c:
         c.exec_driver_sql(query.rstrip().rstrip(";")).fetchall()
-    database.dispose()
