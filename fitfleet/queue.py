@@ -72,19 +72,22 @@ def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]]) -> Non
 
 def waiting(app: Celery, queue: str) -> int:
     """Messages of a queue that lie in the broker. BrokerError when it is away."""
-    with _translated(app), app.connection_for_read() as connection:
-        client = connection.default_channel.client
+    with _translated(app), closing(_client(app)) as client:
         return int(client.llen(queue))
 
 
 def ping(app: Celery) -> None:
-    """BrokerError unless the broker answers. Tried once: Celery's own client retries for 6 s."""
+    """BrokerError unless the broker answers."""
+    with _translated(app), closing(_client(app)) as client:
+        client.ping()
+
+
+def _client(app: Celery) -> Any:
+    """A client that tries once: Celery's own retries for 6 s when the broker is away."""
     url = app.conf.broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-    client = Redis.from_url(
+    return Redis.from_url(
         url, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
     )
-    with _translated(app), closing(client):
-        client.ping()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from celery import Celery
 
 from fitfleet.db import placing
 from fitfleet.db.session import Database
-from fitfleet.queue import publish
+from fitfleet.queue import ping, publish
 from fitfleet.settings import Settings
 
 
@@ -23,6 +23,7 @@ def dispatch(database: Database, app: Celery, settings: Settings) -> int:
         room = settings.window * load.free - load.dispatched
         if room <= 0:
             continue
+        ping(app)  # while it is away the jobs stay QUEUED
         with database.begin() as c:
             messages = placing.dispatch(c, load.queue, room)
         if messages:

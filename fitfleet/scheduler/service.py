@@ -31,8 +31,9 @@ class Scheduler:
         self._wake = threading.Event()
         self._recovered_at = 0.0
         self._problem = ""
-        # Leases could not be extended while nobody was there to see it: let workers do it first.
-        self._no_reap_before = time.monotonic() + settings.lease_s
+        self._looked_at = time.time()
+        self._no_reap_before = 0.0
+        self._wait_a_lease()
         self.steps: list[Callable[[Database], None]] = []
 
     def wake(self) -> None:
@@ -51,7 +52,11 @@ class Scheduler:
                 pause_s = _OUTAGE_LOOK_S
             except DatabaseError as error:
                 self._say(str(error))
-                self._no_reap_before = time.monotonic() + self._settings.lease_s
+                self._wait_a_lease()
+                pause_s = _OUTAGE_LOOK_S
+            except Exception:
+                # A scheduler that ends without a word would leave every job waiting for ever.
+                _log.exception("the scheduler goes on after a defect of fitfleet")
                 pause_s = _OUTAGE_LOOK_S
             self._wake.wait(pause_s)
             self._wake.clear()
@@ -64,14 +69,33 @@ class Scheduler:
             self._recover(now)
         return dispatch(self._database, self._app, self._settings)
 
+    def _wait_a_lease(self) -> None:
+        """Leases could not be extended while the database was away: let workers do it first."""
+        self._no_reap_before = time.monotonic() + self._settings.lease_s
+
     def _recover(self, now: float) -> None:
+        # A machine that slept slept with its workers; the clock of the wall shows it.
+        slept_s = time.time() - self._looked_at - self._settings.recover_s
+        self._looked_at = time.time()
+        if slept_s > self._settings.lease_s / 2:
+            self._wait_a_lease()
+            return
         if now >= self._no_reap_before:
             for job_id in reap(self._database, self._settings):
                 _log.warning("job %s was lost and is taken back", job_id)
         for step in self.steps:
-            step(self._database)
+            self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             _log.warning("the message of job %s was lost; it is published again", job_id)
+
+    def _run_step(self, step: Callable[[Database], None]) -> None:
+        """A step that goes wrong must not keep jobs from being placed."""
+        try:
+            step(self._database)
+        except DatabaseError:
+            raise
+        except Exception:
+            _log.exception("a step of the scheduler failed; the others go on")
 
     def _say(self, problem: str) -> None:
         """Log a problem once, and once that it is over."""

@@ -46,16 +46,26 @@ SOFTMAX = {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
 
 def mlp() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((6,)), L.Dense(8, activation="relu", kernel_regularizer="l2"), L.Dropout(0.3),
-         L.BatchNormalization(), L.Dense(4, activation="softmax")]
+        [
+            keras.Input((6,)),
+            L.Dense(8, activation="relu", kernel_regularizer="l2"),
+            L.Dropout(0.3),
+            L.BatchNormalization(),
+            L.Dense(4, activation="softmax"),
+        ]
     )
     return Net(build, _classes(6), {**SOFTMAX, "optimizer": "adam"})
 
 
 def stacked_lstm() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((5, 3)), L.LSTM(6, return_sequences=True), L.LSTM(6, return_sequences=True),
-         L.LSTM(6), L.Dense(4, activation="softmax")]
+        [
+            keras.Input((5, 3)),
+            L.LSTM(6, return_sequences=True),
+            L.LSTM(6, return_sequences=True),
+            L.LSTM(6),
+            L.Dense(4, activation="softmax"),
+        ]
     )
     return Net(build, _classes(5, 3), {**SOFTMAX, "optimizer": "rmsprop"})
 
@@ -64,8 +74,13 @@ def embedding_lstm() -> Net:
     x = np.random.default_rng(0).integers(0, 20, (ROWS, 7))
     y = (x.mean(1, keepdims=True) > 10).astype("float32")
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((7,), dtype="int64"), L.Embedding(20, 5, mask_zero=True), L.LSTM(6, recurrent_dropout=0.2),
-         L.Dropout(0.5), L.Dense(1, activation="sigmoid")]
+        [
+            keras.Input((7,), dtype="int64"),
+            L.Embedding(20, 5, mask_zero=True),
+            L.LSTM(6, recurrent_dropout=0.2),
+            L.Dropout(0.5),
+            L.Dense(1, activation="sigmoid"),
+        ]
     )
     arrays = Arrays(x=x, y=y, x_val=x[:9], y_val=y[:9])
     given = {"optimizer": "rmsprop", "loss": "binary_crossentropy", "metrics": ["accuracy", "AUC"]}
@@ -74,12 +89,18 @@ def embedding_lstm() -> Net:
 
 def stateful_lstm() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input(batch_shape=(10, 5, 3)), L.LSTM(6, stateful=True, return_sequences=True),
-         L.LSTM(6, stateful=True), L.Dense(4, activation="softmax")]
+        [
+            keras.Input(batch_shape=(10, 5, 3)),
+            L.LSTM(6, stateful=True, return_sequences=True),
+            L.LSTM(6, stateful=True),
+            L.Dense(4, activation="softmax"),
+        ]
     )
     arrays = _classes(5, 3)
     arrays = Arrays(x=arrays.x, y=arrays.y, x_val=arrays.x[:20], y_val=arrays.y[:20])
-    return Net(build, arrays, {**SOFTMAX, "optimizer": "rmsprop", "shuffle": False, "batch_size": 10})
+    return Net(
+        build, arrays, {**SOFTMAX, "optimizer": "rmsprop", "shuffle": False, "batch_size": 10}
+    )
 
 
 def stateful_kept() -> Net:
@@ -90,11 +111,20 @@ def stateful_kept() -> Net:
 
 def convolution() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((8, 8, 1)), L.Conv2D(4, 3, activation="relu"), L.BatchNormalization(), L.MaxPooling2D(),
-         L.Flatten(), L.Dense(4, activation="softmax")]
+        [
+            keras.Input((8, 8, 1)),
+            L.Conv2D(4, 3, activation="relu"),
+            L.BatchNormalization(),
+            L.MaxPooling2D(),
+            L.Flatten(),
+            L.Dense(4, activation="softmax"),
+        ]
     )
-    given = {"optimizer": {"SGD": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}},
-             "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+    given = {
+        "optimizer": {"SGD": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}},
+        "loss": "sparse_categorical_crossentropy",
+        "metrics": ["accuracy"],
+    }
     x = _random(ROWS, 8, 8, 1)
     y = _labels(ROWS, 4)
     return Net(build, Arrays(x=x, y=y, x_val=x[:13], y_val=y[:13]), given)
@@ -104,13 +134,20 @@ def two_inputs_two_outputs() -> Net:
     def build() -> Any:
         a, b = keras.Input((4,), name="a"), keras.Input((5, 2), name="b")
         h = L.Concatenate()([L.Dense(6, activation="tanh")(a), L.GRU(5)(b)])
-        return keras.Model({"a": a, "b": b}, {"p": L.Dense(1, name="p")(h), "q": L.Dense(3, activation="softmax", name="q")(h)})
+        return keras.Model(
+            {"a": a, "b": b},
+            {"p": L.Dense(1, name="p")(h), "q": L.Dense(3, activation="softmax", name="q")(h)},
+        )
 
     x = {"a": _random(ROWS, 4), "b": _random(ROWS, 5, 2)}
     y = {"p": _random(ROWS, 1), "q": _one_hot(ROWS, 3)}
     val = {"x_val": {k: v[:11] for k, v in x.items()}, "y_val": {k: v[:11] for k, v in y.items()}}
-    given = {"optimizer": "adam", "loss": {"p": "mse", "q": "categorical_crossentropy"},
-             "loss_weights": {"p": 0.3, "q": 1.0}, "metrics": {"p": ["mae"], "q": ["accuracy"]}}
+    given = {
+        "optimizer": "adam",
+        "loss": {"p": "mse", "q": "categorical_crossentropy"},
+        "loss_weights": {"p": 0.3, "q": 1.0},
+        "metrics": {"p": ["mae"], "q": ["accuracy"]},
+    }
     return Net(build, Arrays(x=x, y=y, **val), given)
 
 
@@ -124,13 +161,22 @@ def encoder_decoder() -> Net:
     x = (_random(ROWS, 5, 3), _random(ROWS, 4, 3))
     y = _random(ROWS, 4, 2)
     arrays = Arrays(x=x, y=y, x_val=tuple(v[:9] for v in x), y_val=y[:9])
-    return Net(build, arrays, {"optimizer": "nadam", "loss": "mse", "metrics": ["mae", "mape", "cosine_similarity"]})
+    return Net(
+        build,
+        arrays,
+        {"optimizer": "nadam", "loss": "mse", "metrics": ["mae", "mape", "cosine_similarity"]},
+    )
 
 
 def bidirectional() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((5, 3)), L.Bidirectional(L.GRU(4, return_sequences=True)),
-         L.RNN([L.LSTMCell(3), L.SimpleRNNCell(4)]), L.GaussianNoise(0.1), L.Dense(4, activation="softmax")]
+        [
+            keras.Input((5, 3)),
+            L.Bidirectional(L.GRU(4, return_sequences=True)),
+            L.RNN([L.LSTMCell(3), L.SimpleRNNCell(4)]),
+            L.GaussianNoise(0.1),
+            L.Dense(4, activation="softmax"),
+        ]
     )
     return Net(build, _classes(5, 3), {**SOFTMAX, "optimizer": {"AdamW": {"clipnorm": 0.5}}})
 
@@ -139,8 +185,12 @@ def weighted() -> Net:
     net = mlp()
     arrays = net.arrays
     net.arrays = Arrays(
-        x=arrays.x, y=arrays.y, sample_weight=_random(ROWS), x_val=arrays.x_val,
-        y_val=arrays.y_val, sample_weight_val=_random(13)
+        x=arrays.x,
+        y=arrays.y,
+        sample_weight=_random(ROWS),
+        x_val=arrays.x_val,
+        y_val=arrays.y_val,
+        sample_weight_val=_random(13),
     )
     net.given["weighted_metrics"] = ["accuracy"]
     return net
@@ -206,15 +256,38 @@ def unlabelled_validation_free() -> Net:
 
 def convolutional_recurrent() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
-        [keras.Input((3, 6, 2)), L.ConvLSTM1D(3, 2), L.Flatten(), L.LayerNormalization(),
-         L.Dense(4, activation="softmax")]
+        [
+            keras.Input((3, 6, 2)),
+            L.ConvLSTM1D(3, 2),
+            L.Flatten(),
+            L.LayerNormalization(),
+            L.Dense(4, activation="softmax"),
+        ]
     )
     return Net(build, _classes(3, 6, 2), {**SOFTMAX, "optimizer": "adagrad"})
 
 
 ALL = {
     f.__name__: f
-    for f in (mlp, stacked_lstm, embedding_lstm, stateful_lstm, stateful_kept, convolution, two_inputs_two_outputs,
-              encoder_decoder, bidirectional, weighted, class_weighted, callbacks, scheduled, accumulated, mixed,
-              double, split, unlabelled_validation_free, convolutional_recurrent)
+    for f in (
+        mlp,
+        stacked_lstm,
+        embedding_lstm,
+        stateful_lstm,
+        stateful_kept,
+        convolution,
+        two_inputs_two_outputs,
+        encoder_decoder,
+        bidirectional,
+        weighted,
+        class_weighted,
+        callbacks,
+        scheduled,
+        accumulated,
+        mixed,
+        double,
+        split,
+        unlabelled_validation_free,
+        convolutional_recurrent,
+    )
 }

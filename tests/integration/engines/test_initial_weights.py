@@ -1,0 +1,66 @@
+"""Initial weights without a build are those of a seeded build, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import ledger
+import nets
+import numpy as np
+import pytest
+
+from fitfleet.worker.build import architecture, build
+from fitfleet.worker.initial import InitialWeights
+
+L = keras.layers
+
+
+def varied() -> nets.Net:
+    """Layers and initialisers that no other net has."""
+
+    def model() -> Any:
+        words, image = keras.Input((6,), dtype="int32"), keras.Input((9, 9, 2))
+        a = L.Embedding(11, 4, embeddings_initializer="he_normal")(words)
+        a = L.Bidirectional(L.SimpleRNN(3, recurrent_initializer="random_uniform"))(a)
+        b = L.SeparableConv2D(3, 2, depthwise_initializer="lecun_uniform")(image)
+        b = L.PReLU(alpha_initializer="truncated_normal")(L.DepthwiseConv2D(2)(b))
+        b = L.Conv2D(3, 2, kernel_initializer=keras.initializers.Orthogonal(gain=2.0, seed=7))(b)
+        b = L.LayerNormalization()(L.Flatten()(b))
+        c = L.Dropout(0.2, seed=3)(L.Concatenate()([a, b]))
+        return keras.Model([words, image], L.Dense(2, bias_initializer="normal")(c))
+
+    return nets.Net(model, nets.mlp().arrays, {"optimizer": "sgd", "loss": "mse"})
+
+
+def attention() -> nets.Net:
+    """A layer that makes its initialisers while it is built, so that none can be found."""
+
+    def model() -> Any:
+        a = keras.Input((4, 3))
+        return keras.Model(a, L.Flatten()(L.MultiHeadAttention(2, 3)(a, a)))
+
+    return nets.Net(model, nets.mlp().arrays, {"optimizer": "sgd", "loss": "mse"})
+
+
+def compare(net: nets.Net) -> bool:
+    """Values of later seeds against builds; whether no build was needed in the end."""
+    model = net.build()
+    first, *others = (ledger.spec(model, seed=seed, **net.given) for seed in (1, 2, 3, 99))
+    initial = InitialWeights(
+        lambda spec: architecture(spec, ledger.SETTINGS), first, build(first, ledger.SETTINGS)
+    )
+    for spec in others:
+        wanted = [v.numpy() for v in architecture(spec, ledger.SETTINGS).variables]
+        for a, b in zip(initial.values(spec), wanted, strict=True):
+            np.testing.assert_array_equal(np.asarray(a), b)
+    return initial.is_known
+
+
+@pytest.mark.parametrize("name", ["varied", *nets.ALL])
+def test_values_equal_a_build(name: str) -> None:
+    assert compare(varied() if name == "varied" else nets.ALL[name]())
+
+
+def test_what_is_not_explained_is_built() -> None:
+    assert not compare(attention())
