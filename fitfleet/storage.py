@@ -93,6 +93,13 @@ class Storage:
             str(path.relative_to(self.root)) for path in folder.glob(f"attempt-*checkpoint{SUFFIX}")
         ]
 
+    def remove_drafts(self, experiment: str, job_id: int) -> None:
+        """Remove what attempts that were killed while they wrote have left of a job."""
+        folder = self.root / _folder(experiment) / str(job_id)
+        for path in folder.glob(f".attempt-*{SUFFIX}"):
+            with suppress(OSError):
+                path.unlink()
+
     def read_weights(self, relative: str) -> dict[str, np.ndarray[Any, Any]]:
         """Weights by their path in the file, such as `layers/lstm/cell/vars/0`; h5py only."""
         import h5py
