@@ -22,9 +22,7 @@ class JobStatus(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL = frozenset(
-    {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED}
-)
+TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED})
 
 # Enforced by conditional UPDATEs in db/jobs; no other change of a status is legal.
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
