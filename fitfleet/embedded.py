@@ -27,7 +27,7 @@ class LocalFleet(Fleet):
     ) -> None:
         super().__init__(settings, database)
         self._broker = broker
-        self._services = services
+        self.services = services
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
         self._thread = threading.Thread(
@@ -36,8 +36,16 @@ class LocalFleet(Fleet):
         self._thread.start()
         self._is_open = True
 
+    def __enter__(self) -> LocalFleet:
+        return self
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the worker services that are up."""
+        return self.services.pids
+
     def _on_look(self) -> None:
-        self._services.check()
+        self.services.check()
 
     def __exit__(
         self,
@@ -57,7 +65,7 @@ class LocalFleet(Fleet):
             return
         self._is_open = False
         try:
-            self._services.stop(self.settings.drain_s)
+            self.services.stop(self.settings.drain_s)
         finally:
             self._stop.set()
             self._thread.join(timeout=10)

@@ -20,7 +20,7 @@ from fitfleet.settings import Settings
 
 _LOOK_S = 0.3
 # A service that ends sooner than this after its start did not get going.
-_START_S = 10.0
+_START_S = 60.0
 _START_FAILURES = 3
 # Time after the drain for Python and TensorFlow to end.
 _END_S = 8.0
@@ -113,7 +113,9 @@ class Services:
         _kill_group(service)
         self._bury(service.process.pid)
         is_young = time.monotonic() - service.started_at < _START_S
-        service.failed_starts = service.failed_starts + 1 if is_young else 0
+        # One that was killed by a signal had started well enough.
+        has_failed = is_young and service.process.returncode >= 0
+        service.failed_starts = service.failed_starts + 1 if has_failed else 0
         if service.failed_starts >= _START_FAILURES:
             self._problem = self._start_problem(service)
             return

@@ -24,6 +24,7 @@ with ff.local(workers=1, drain_s=3.0) as fleet:
         batch_size=64, epochs=100_000, experiment="long")
     while job.refresh().epoch < 2:
         time.sleep(0.1)
+        fleet.services.check()
     print("running", flush=True)
     fleet.wait()
 """
