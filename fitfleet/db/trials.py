@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from fitfleet.db import jobs as job_table
 from fitfleet.db.adoption import adopt
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.session import now
-from fitfleet.db.tables import experiments, jobs, metrics, scores, trial_jobs, trials
+from fitfleet.db.tables import attempts, experiments, jobs, metrics, scores, trial_jobs, trials
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 5_000
@@ -203,20 +203,57 @@ def scores_named(c: Connection, job_ids: Sequence[int], name: str) -> dict[int, 
 
 
 def existing(
-    c: Connection, experiment: str, hashes: Sequence[str]
-) -> dict[str, tuple[int, JobStatus]]:
-    """Content hash -> the experiment's job of that content and where it stands."""
-    found: dict[str, tuple[int, JobStatus]] = {}
+    c: Connection, experiment: str, hashes: Sequence[str], *, anywhere: bool = False
+) -> set[str]:
+    """The content hashes that the experiment has a job of.
+
+    With `anywhere`, also those of which another experiment has a succeeded job.
+    """
+    found: set[str] = set()
     for start in range(0, len(hashes), _CHUNK):
+        which = jobs.c.content_hash.in_(hashes[start : start + _CHUNK])
+        place = experiments.c.name == experiment
+        if anywhere:
+            place = or_(place, jobs.c.status == JobStatus.SUCCEEDED)
         query = (
-            select(jobs.c.content_hash, jobs.c.id, jobs.c.status)
+            select(jobs.c.content_hash)
             .join(experiments, experiments.c.id == jobs.c.experiment_id)
-            .where(
-                experiments.c.name == experiment,
-                jobs.c.content_hash.in_(hashes[start : start + _CHUNK]),
-                jobs.c.rerun == 0,
-            )
+            .where(which, place)
         )
-        for content, job_id, status in c.execute(query):
-            found[content] = (job_id, JobStatus(status))
+        found.update(c.scalars(query))
+    return found
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What succeeded jobs of one fuse key have cost."""
+
+    seconds_an_epoch: float
+    memory_peak_bytes: int | None
+
+
+def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]:
+    """Fuse key -> what its jobs have cost, for those that have been run."""
+    found: dict[str, Experience] = {}
+    for start in range(0, len(fuse_keys), _CHUNK):
+        query = (
+            select(
+                jobs.c.fuse_key,
+                func.sum(jobs.c.seconds),
+                func.sum(jobs.c.epoch),
+                func.max(attempts.c.memory_peak_bytes),
+            )
+            .join(
+                attempts,
+                and_(attempts.c.job_id == jobs.c.id, attempts.c.attempt == jobs.c.attempt),
+            )
+            .where(
+                jobs.c.fuse_key.in_(fuse_keys[start : start + _CHUNK]),
+                jobs.c.status == JobStatus.SUCCEEDED,
+                jobs.c.epoch > 0,
+            )
+            .group_by(jobs.c.fuse_key)
+        )
+        for key, seconds, epochs, peak in c.execute(query):
+            found[key] = Experience(float(seconds) / int(epochs), peak)
     return found

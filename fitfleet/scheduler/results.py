@@ -46,25 +46,9 @@ class Results:
         self._final |= {(m.job_id, m.epoch) for m in news if m.status.is_terminal}
 
     def _read_values(self, c: Any, members: Sequence[MemberRow]) -> None:
-        ids = list({member.job_id for member in members})
-        columns = [self._column(c, objective, ids, members) for objective in self.wanted]
-        for job_id in ids:
-            self.values[job_id] = tuple(column.get(job_id, math.nan) for column in columns)
-
-    def _column(
-        self, c: Any, objective: Objective, ids: list[int], members: Sequence[MemberRow]
-    ) -> dict[int, float]:
-        if objective.name == "seconds":
-            return {m.job_id: m.seconds for m in members}
-        if objective.name == "parameters":
-            return {m.job_id: float(m.parameters or math.nan) for m in members}
-        curves = table.curves(c, ids, objective.metric, objective.phase)
-        if objective is self.wanted[0]:
-            self.curves.update(curves)
-        column = table.scores_named(c, ids, objective.name)
-        for job_id, curve in curves.items():
-            column[job_id] = _at(curve, objective)
-        return column
+        values, curves = read_values(c, self.wanted, members)
+        self.values.update(values)
+        self.curves.update(curves)
 
     def trials(self) -> list[Trial]:
         """The trials as a search sees them."""
@@ -120,6 +104,27 @@ class Results:
     def unfinished(self) -> int:
         """Jobs that have not ended."""
         return sum(not m.status.is_terminal for found in self.members.values() for m in found)
+
+
+def read_values(
+    c: Any, wanted: Sequence[Objective], members: Sequence[MemberRow]
+) -> tuple[Values, dict[int, dict[int, float]]]:
+    """(job -> one value an objective, NaN if it has none; job -> curve of the first objective)."""
+    ids = list({member.job_id for member in members})
+    columns: list[dict[int, float]] = []
+    first: dict[int, dict[int, float]] = {}
+    for objective in wanted:
+        if objective.name == "seconds":
+            columns.append({m.job_id: m.seconds for m in members})
+        elif objective.name == "parameters":
+            columns.append({m.job_id: float(m.parameters or math.nan) for m in members})
+        else:
+            curves = table.curves(c, ids, objective.metric, objective.phase)
+            first = first or (curves if objective is wanted[0] else {})
+            column = table.scores_named(c, ids, objective.name)
+            column.update({job_id: _at(curve, objective) for job_id, curve in curves.items()})
+            columns.append(column)
+    return {i: tuple(column.get(i, math.nan) for column in columns) for i in ids}, first
 
 
 def state_of(row: TrialRow, members: Sequence[MemberRow]) -> TrialState:

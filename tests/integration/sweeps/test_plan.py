@@ -1,0 +1,168 @@
+"""The plan: built by Keras, costs learnt, nothing written, a thousand points in no time."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+from stand_in import StandIn, arguments, write_data
+
+import fitfleet as ff
+from fitfleet.db.session import Database
+from fitfleet.db.tables import attempts, jobs
+from fitfleet.errors import SearchError
+from fitfleet.scheduler import symbolic
+from fitfleet.scheduler.design import design
+from fitfleet.scheduler.plan import Plan, plan
+from fitfleet.scheduler.sweeps import Driver, open_sweep
+from fitfleet.settings import Settings
+
+GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return write_data(tmp_path).replace(module_path=(str(Path(__file__).parent),))
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Any:
+    database = Database(sqlite_url)
+    yield database
+    database.dispose()
+
+
+def made(database: Database, settings: Settings, **changes: Any) -> Plan:
+    return plan(database, settings, design(arguments(**changes)))
+
+
+def test_it_counts_weights_and_memory_and_writes_nothing(
+    database: Database, settings: Settings
+) -> None:
+    found = made(database, settings, **GRID, repeats=3, batch_size=32)
+    assert found.is_built and not found.is_sample and found.jobs == 9
+    weights = [4 * u + u + u + 1 for u in (4, 8, 16)]
+    assert [p.parameters for p in found.points] == weights
+    # Weights, gradients and Adam's two slots; each activation with its gradient.
+    expected = [4 * w * 4 + 2 * 4 * 32 * (u + 1) for w, u in zip(weights, (4, 8, 16), strict=True)]
+    assert [p.memory_bytes for p in found.points] == expected
+    assert found.seconds is None
+    assert "9 jobs to run, 0 there already" in str(found)
+    with database.read() as c:
+        assert c.execute(select(func.count()).select_from(jobs)).scalar() == 0
+
+
+def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> None:
+    drive = Driver(database, settings, open_sweep(database, design(arguments(**GRID))))
+    while not drive.step().is_done:
+        StandIn(database).work()
+    with database.begin() as c:
+        c.execute(attempts.update().values(memory_peak_bytes=123_000_000))
+    found = made(database, settings, **GRID, repeats=2, epochs=8, name="longer")
+    assert found.jobs == 6  # other epochs, other jobs, but of the same kind
+    assert [p.seconds for p in found.points] == pytest.approx([2.0] * 3)
+    assert found.points[0].is_measured and found.points[0].memory_bytes == 123_000_000
+    assert found.seconds == pytest.approx(12.0)
+    again = made(database, settings, **GRID, repeats=2, name="wider")
+    assert [(p.new, p.reused) for p in again.points] == [(1, 1)] * 3
+    elsewhere = made(database, settings, **GRID, experiment="new", adopt=True)
+    assert elsewhere.jobs == 0
+
+
+def test_a_builder_that_raises_refuses_its_point(database: Database, settings: Settings) -> None:
+    model = ff.builder("plan_models:dense", units=ff.choice([8, 13, 16]))
+    found = made(database, settings, **GRID, model=model)
+    assert [p.refused is None for p in found.points] == [True, False, True]
+    assert "plan_models:dense(units=13)" in str(found.points[1].refused)
+    assert "thirteen is unlucky" in str(found)
+
+
+def test_what_only_keras_notices_is_refused(database: Database, settings: Settings) -> None:
+    layers = ff.layers
+    model = ff.Sequential(
+        [
+            layers.Input((4,)),
+            layers.Reshape((2, 2, 1)),
+            layers.Conv2D(2, ff.choice([1, 3])),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    found = made(database, settings, **GRID, model=model)
+    assert found.points[0].refused is None
+    assert found.points[1].refused and found.points[1].new == 0
+
+
+def test_loss_and_labels_are_compared(database: Database, settings: Settings) -> None:
+    found = made(database, settings, **GRID, loss="categorical_crossentropy")
+    assert all(p.refused for p in found.points)
+
+
+def test_equal_architectures_are_built_once(database: Database, settings: Settings) -> None:
+    keys = set()
+    for dropout in (0.1, 0.2, 0.3):
+        layers = ff.layers
+        model = ff.Sequential([layers.Input((4,)), layers.Dropout(dropout), layers.Dense(1)])
+        from fitfleet.spec.submission import job_spec
+
+        spec = job_spec(settings, model=model, dataset="data.npz", optimizer="sgd", loss="mse")
+        keys.add(symbolic.architecture(spec))
+    assert len(keys) == 1
+
+
+def test_a_search_that_learns_shows_a_sample(database: Database, settings: Settings) -> None:
+    found = made(database, settings)
+    assert found.is_sample and len(found.points) == 12
+    assert "a sample of 12 points" in str(found)
+
+
+def test_a_grid_without_end_is_refused_at_once(database: Database, settings: Settings) -> None:
+    many = {**GRID, "seed": ff.integers(0, 999_999)}
+    with pytest.raises(SearchError, match="3,000,000 points"):
+        made(database, settings, **many)
+
+
+def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "series.npz",
+        x_train=random.random((100, 8, 16), dtype="float32"),
+        y_train=np.eye(10, dtype="float32")[random.integers(0, 10, 100)],
+        x_val=random.random((20, 8, 16), dtype="float32"),
+        y_val=np.eye(10, dtype="float32")[random.integers(0, 10, 20)],
+    )
+    layers = ff.layers
+    units = ff.integers(8, 107)
+    model = ff.Sequential(
+        [
+            layers.Input((8, 16)),
+            layers.LSTM(units, return_sequences=True),
+            layers.LSTM(32, return_sequences=True, dropout=ff.choice([0.1 * i for i in range(10)])),
+            layers.LSTM(32),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    start = processor_seconds()
+    found = plan(
+        database,
+        Settings(data_root=str(tmp_path)),
+        design(
+            arguments(**GRID, model=model, dataset="series.npz", loss="categorical_crossentropy")
+        ),
+    )
+    seconds = processor_seconds() - start
+    assert len(found.points) == 1000 and found.jobs == 1000
+    assert all(p.refused is None and p.memory_bytes for p in found.points)
+    # Of one core, so that what else this machine does is not counted.
+    assert seconds < 60, f"{seconds:.1f} s"
+
+
+def processor_seconds() -> float:
+    """Of this process and of those it has waited for."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = [resource.getrusage(kind) for kind in kinds]
+    return sum(one.ru_utime + one.ru_stime for one in used)

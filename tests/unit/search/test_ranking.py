@@ -1,0 +1,67 @@
+"""The comparison table: pairing, by, filters, several objectives."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from fitfleet.errors import FitfleetError
+from fitfleet.scheduler.objective import Objective
+from fitfleet.scheduler.ranking import Run, rank
+
+LOSS = Objective("val_loss", "minimize")
+SECONDS = Objective("seconds", "minimize")
+
+
+def runs(repeats: int = 4) -> list[Run]:
+    found = []
+    for number, (units, rate, level) in enumerate(
+        [(8, 0.1, 0.5), (8, 0.01, 0.3), (16, 0.1, 0.45), (16, 0.01, 0.25), (32, 0.01, 0.2501)]
+    ):
+        for seed in range(repeats):
+            value = level + 0.01 * seed + 0.001 * ((seed * 5 + number * 3) % 7 - 3)
+            params = {"units": units, "rate": rate}
+            found.append(Run(params, seed, None, (value, units / 8), units / 8, True, number))
+    return found
+
+
+def test_best_first_with_ties_marked() -> None:
+    table = rank(runs(), [LOSS])
+    assert list(table["trial"][:2]) == [3, 4] or list(table["trial"][:2]) == [4, 3]
+    assert list(table["verdict"]) == ["best", "tie", "worse", "worse", "worse"]
+    assert set(table["test"][1:]) == {"t"}
+    assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
+    assert table.attrs == {"metric": "val_loss", "direction": "minimize", "at": "last"}
+    assert list(table["n"]) == [4] * 5
+
+
+def test_by_one_parameter_pairs_over_the_others() -> None:
+    table = rank(runs(), [LOSS], by="rate", where="units < 32")
+    assert list(table.columns[:1]) == ["rate"] and "trial" not in table
+    assert list(table["rate"]) == [0.01, 0.1] and list(table["n"]) == [8, 8]
+    assert table["verdict"][1] == "worse" and table["test"][1] == "wilcoxon"
+
+
+def test_failed_runs_are_counted_and_left_out() -> None:
+    bad = Run({"units": 8, "rate": 0.1}, 9, None, (math.nan, 1.0), 0.0, False, 0)
+    table = rank([*runs(), bad], [LOSS], where="units == 8 and rate == 0.1")
+    assert (table["n"][0], table["failed"][0]) == (4, 1)
+
+
+def test_several_objectives_have_a_pareto_set() -> None:
+    table = rank(runs(), [LOSS, SECONDS]).set_index("trial")
+    assert {n for n in table.index if table["pareto"][n]} >= {1, 3}
+    assert not table["pareto"][0]
+
+
+def test_top_and_nothing() -> None:
+    assert len(rank(runs(), [LOSS], top=2)) == 2
+    assert len(rank([], [LOSS])) == 0
+
+
+def test_bad_questions() -> None:
+    with pytest.raises(FitfleetError, match="there are units, rate"):
+        rank(runs(), [LOSS], by="colour")
+    with pytest.raises(FitfleetError, match="cannot be evaluated over units, rate"):
+        rank(runs(), [LOSS], where="colour > 3")
