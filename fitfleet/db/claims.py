@@ -29,6 +29,7 @@ class Claim:
     stall_timeout_s: float | None
     memory_step: int
     seconds: float  # spent in earlier attempts
+    fingerprint: str | None = None  # of the dataset at submit; None: it was not visible there
 
 
 @dataclass(frozen=True)

@@ -235,8 +235,11 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
             content_hash=content,
             group_hash=group_hash(spec, row.fingerprint),
             failures=0,
-            # The weights that won are the checkpoint of the longer fit.
-            checkpoint_path=jobs.c.artifact_path,
+            # The state at the end of the last epoch; the weights that won may be the best ones.
+            checkpoint_path=sa.case(
+                (jobs.c.checkpoint_epoch == jobs.c.epoch, jobs.c.checkpoint_path),
+                else_=jobs.c.artifact_path,
+            ),
             checkpoint_epoch=jobs.c.epoch,
         )
     ).rowcount

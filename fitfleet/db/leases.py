@@ -147,6 +147,7 @@ def _claim(row: Any) -> Claim:
         stall_timeout_s=row.stall_timeout_s,
         memory_step=row.memory_step,
         seconds=row.seconds,
+        fingerprint=row.fingerprint,
     )
 
 

@@ -13,14 +13,20 @@ from fitfleet.data.streams import Stream
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.order import order
 
+# An array above this size, such as overlapping windows of a long series, is not made whole.
+_WHOLE_BYTES = 4 * 2**30
 
-def training(arrays: Arrays, spec: JobSpec, first_epoch: int) -> tuple[Any, int]:
+
+def training(
+    arrays: Arrays, spec: JobSpec, first_epoch: int, *, whole_bytes: int = _WHOLE_BYTES
+) -> tuple[Any, int]:
     """(dataset, steps an epoch): batches of epochs first_epoch to the last, each in its order.
 
     The order of an epoch depends on (job seed, epoch) alone. Elements are (x, y) or
-    (x, y, sample_weight), in the structure of the arrays.
+    (x, y, sample_weight), in the structure of the arrays, lists as tuples. Arrays of more than
+    `whole_bytes` together, and streams, are read batch by batch.
     """
-    parts = _parts(arrays.x, arrays.y, arrays.sample_weight)
+    parts = _tuples(_parts(arrays.x, arrays.y, arrays.sample_weight))
     rows = arrays.rows
 
     def epoch(number: Any) -> Any:
@@ -31,7 +37,7 @@ def training(arrays: Arrays, spec: JobSpec, first_epoch: int) -> tuple[Any, int]
         )
 
     dataset = tf.data.Dataset.range(first_epoch, spec.epochs).flat_map(epoch)
-    dataset = dataset.map(_taker(parts), num_parallel_calls=1).prefetch(2)
+    dataset = dataset.map(_taker(parts, whole_bytes), num_parallel_calls=1).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
     return dataset.with_options(options), -(-rows // spec.batch_size)
@@ -42,9 +48,10 @@ def evaluation(x: Any, y: Any, weight: Any, batch_size: int) -> Any:
     parts = _parts(x, y, weight)
     if not any(isinstance(leaf, Stream) for leaf in flatten(list(parts))):
         return parts
+    parts = _tuples(parts)
     rows = len(flatten(x)[0])
     numbers = tf.data.Dataset.range(rows).batch(batch_size, drop_remainder=rows % batch_size == 0)
-    return numbers.map(_taker(parts), num_parallel_calls=1).prefetch(2)
+    return numbers.map(_taker(parts, _WHOLE_BYTES), num_parallel_calls=1).prefetch(2)
 
 
 def _parts(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
@@ -53,10 +60,18 @@ def _parts(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     return (x,) if y is None else (x, y)
 
 
-def _taker(parts: tuple[Any, ...]) -> Any:
+def _tuples(part: Any) -> Any:
+    """The structure with tuples for lists: tf.data would stack a list into one tensor."""
+    if isinstance(part, dict):
+        return {name: _tuples(value) for name, value in part.items()}
+    return tuple(map(_tuples, part)) if isinstance(part, list | tuple) else part
+
+
+def _taker(parts: tuple[Any, ...], whole_bytes: int) -> Any:
     """A function from row numbers to the batch of these rows."""
     leaves = tf.nest.flatten(parts)
-    if not any(isinstance(leaf, Stream) for leaf in leaves):
+    is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
+    if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
         whole = tf.nest.map_structure(tf.constant, parts)
         return lambda numbers: tf.nest.map_structure(lambda t: tf.gather(t, numbers), whole)
 

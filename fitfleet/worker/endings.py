@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from fitfleet.db import leases
+from fitfleet.db import leases, metrics
+from fitfleet.db.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
@@ -21,7 +23,6 @@ from fitfleet.worker.record import Recorder
 
 _OUTAGE_LOOK_S = 1.0
 _OUTAGE_MOST_S = 3600.0
-_FLUSH_S = 30.0
 
 
 class NanLoss(Exception):
@@ -43,20 +44,33 @@ class Endings:
 
     def end(self, member: Member, error: BaseException) -> None:
         """Record what ended the member. A lost one writes nothing at all."""
-        if isinstance(error, Interrupted) and error.reason is StopReason.LOST:
-            return
-        self._recorder.flush(_FLUSH_S)
-        text = "".join(traceback.format_exception(error))
-        tail = log.tail(self.log_path(member))
-        seconds = time.monotonic() - member.claimed_at
         if isinstance(error, Interrupted):
-            self._write(self._interruption(member, error.reason, seconds, tail))
+            self._end_interrupted(member, error.reason)
             return
         failure_class, message = classify(error)
-        print(text, flush=True)  # into the job's log
-        self._write(self._failure(member, failure_class, message, text, seconds, tail))
+        text = "".join(traceback.format_exception(error))
+        print(f"{message}\n{text}", flush=True)  # into the job's log
+        tail = log.tail(self.log_path(member))
+        write = self._failure(member, failure_class, message, text, member.seconds, tail)
+        self._write(member, write, _OUTAGE_MOST_S)
         if not isinstance(error, Exception):
             raise error
+
+    def _end_interrupted(self, member: Member, reason: StopReason) -> None:
+        print(f"stopped: {reason}", flush=True)
+        if reason is StopReason.LOST:
+            return
+        tail = log.tail(self.log_path(member))
+        # A drained process has to end soon; what it cannot write its expiring lease will say.
+        patience_s = self._settings.drain_s if reason is StopReason.RELEASE else _OUTAGE_MOST_S
+        self._write(member, self._interruption(member, reason, member.seconds, tail), patience_s)
+
+    def refuse(self, claim: Claim, error: Exception) -> None:
+        """Record the failure of a job whose spec cannot even be read."""
+        failure_class, message = classify(error)
+        text = "".join(traceback.format_exception(error))
+        with suppress(DatabaseError), self._database.begin() as c:
+            leases.fail(c, claim, failure_class, message, text, backoff_s=self._settings.backoff_s)
 
     def _interruption(
         self, member: Member, reason: StopReason, seconds: float, tail: str
@@ -93,14 +107,20 @@ class Endings:
             backoff_s=self._settings.backoff_s,
         )
 
-    def _write(self, write: Callable[[Connection], bool]) -> None:
-        deadline = time.monotonic() + _OUTAGE_MOST_S
-        while time.monotonic() < deadline:
+    def _write(
+        self, member: Member, write: Callable[[Connection], bool], patience_s: float
+    ) -> None:
+        """The end and the metrics that still wait, in one transaction."""
+        deadline = time.monotonic() + patience_s
+        while True:
             try:
                 with self._database.begin() as c:
+                    metrics.record(c, self._recorder.waiting(member.claim))
                     write(c)
                 return
             except DatabaseError:
+                if time.monotonic() >= deadline:
+                    return
                 time.sleep(_OUTAGE_LOOK_S)
 
 

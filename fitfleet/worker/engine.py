@@ -13,7 +13,8 @@ of a job do not depend on the way it ran:
 - `hooks.epoch_end` is called after the callbacks' `on_epoch_end`, `hooks.train_end` after their
   `on_train_end`;
 - each member is trained inside `with hooks.running(member)`, which keeps its end, whatever it
-  is, from touching the other members; afterwards `member.is_done` is true.
+  is, from touching the other members; afterwards `member.is_done` is true. It begins with
+  `hooks.batch_end(member)`, since the member may have been stopped while it waited.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ class Member:
     batches: int = 0
     progress_at: float = field(default_factory=time.monotonic)
     epoch_began_at: float | None = None
-    epoch_s: float | None = None  # duration of the last whole epoch
-    claimed_at: float = field(default_factory=time.monotonic)
+    epoch_s: float | None = None  # duration of the quickest whole epoch
+    began_at: float | None = None  # when its turn came; before it waited for its cohort
     checkpoint_at: float = field(default_factory=time.monotonic)  # of the last one written
     checkpoint_epoch: int = 0  # epochs contained in the last checkpoint that was committed
 
@@ -110,6 +111,26 @@ class Member:
     def is_trained(self) -> bool:
         """Whether no epoch is left to train; only `on_train_end` and the evaluation are."""
         return self.has_stopped or self.first_epoch >= self.spec.epochs
+
+    @property
+    def seconds(self) -> float:
+        """What this attempt has used up so far; nothing while it waits for its turn."""
+        return 0.0 if self.began_at is None else time.monotonic() - self.began_at
+
+    def end_soon(self, reason: StopReason, grace_s: float) -> None:
+        """Order the fit to end: at the end of this epoch if that comes within `grace_s`.
+
+        Safe in a signal handler and from other threads. An order given before stays, except that
+        a lost lease overrules all.
+        """
+        if self.stop is not None and reason is not StopReason.LOST:
+            return
+        at = time.monotonic()
+        deadline = at + grace_s
+        if self.epoch_s is not None and self.epoch_began_at is not None:
+            comes_at = self.epoch_began_at + self.epoch_s
+            deadline = deadline if comes_at < deadline else at
+        self.stop = Stop(reason, deadline)
 
     @property
     def key(self) -> tuple[int, int]:

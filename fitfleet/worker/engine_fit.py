@@ -12,6 +12,7 @@ from fitfleet.worker import data, resume
 from fitfleet.worker.build import build, precision
 from fitfleet.worker.callbacks import EpochEnd, EpochStart, ModelState, user_callbacks
 from fitfleet.worker.engine import Hooks, Member
+from fitfleet.worker.memory import micro_batch
 
 
 class KerasFit:
@@ -26,11 +27,12 @@ class KerasFit:
         """Trains every member that is not done to its end."""
         for member in members:
             with hooks.running(member), precision(member.spec.dtype_policy):
+                hooks.batch_end(member)  # it may have been stopped while it waited
                 self._fit(member, hooks)
 
     def _fit(self, member: Member, hooks: Hooks) -> None:
         spec, arrays = member.spec, member.arrays
-        batch_size, accumulate = micro_batch(spec, member.claim.memory_step)
+        batch_size, accumulate = micro_batch(spec, member.options, member.claim.memory_step)
         model = build(
             spec,
             self._settings,
@@ -44,7 +46,9 @@ class KerasFit:
             finish_callbacks(model, member)
         else:
             fed = spec.model_copy(update={"batch_size": batch_size})
-            dataset, steps = data.training(arrays, fed, member.first_epoch)
+            dataset, steps = data.training(
+                arrays, fed, member.first_epoch, whole_bytes=self._settings.memory_bytes
+            )
             _check_steps(spec, steps)
             model.fit(
                 dataset,
@@ -52,8 +56,9 @@ class KerasFit:
                 initial_epoch=member.first_epoch,
                 steps_per_epoch=steps,
                 verbose=0,
+                shuffle=False,  # the dataset is in order already
                 class_weight=class_weight(spec),
-                **_validation(member),
+                **_validation(member, batch_size),
                 callbacks=[
                     EpochStart(member, hooks),
                     *member.callbacks,
@@ -63,22 +68,16 @@ class KerasFit:
         hooks.train_end(member, ModelState(model))
 
 
-def micro_batch(spec: JobSpec, memory_step: int) -> tuple[int, int | None]:
-    """Batch size and accumulation on a rung of the memory ladder; above rung 1 they change."""
-    halvings = max(0, memory_step - 1)
-    if not halvings:
-        return spec.batch_size, None
-    factor = min(2**halvings, spec.batch_size)
-    return max(1, spec.batch_size // factor), (spec.gradient_accumulation_steps or 1) * factor
-
-
 def finish_callbacks(model: Any, member: Member) -> None:
-    """What the callbacks' `on_train_end` does, for a fit whose last epoch is behind it."""
-    for best, callback in zip(
-        member.snapshot.best if member.snapshot else [], member.callbacks, strict=True
-    ):
-        if best is not None and getattr(callback, "restore_best_weights", False):
-            model.set_weights(best)
+    """What Keras does after the last epoch, for a fit whose last epoch is behind it."""
+    # Averaged weights (use_ema) take their place; a checkpoint holds them and the average.
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    if member.snapshot is None:
+        return
+    resume.restore_callbacks(member.callbacks, member.snapshot)
+    for callback in member.callbacks:
+        if getattr(callback, "restore_best_weights", False) and callback.best_weights is not None:
+            model.set_weights(callback.best_weights)
 
 
 def class_weight(spec: JobSpec) -> dict[int, float] | None:
@@ -88,11 +87,13 @@ def class_weight(spec: JobSpec) -> dict[int, float] | None:
     return {int(key): value for key, value in spec.class_weight.items()}
 
 
-def _validation(member: Member) -> dict[str, Any]:
+def _validation(member: Member, most_rows: int) -> dict[str, Any]:
     arrays, spec = member.arrays, member.spec
     if arrays.x_val is None:
         return {}
     batch_size = spec.validation_batch_size or spec.batch_size
+    if most_rows < spec.batch_size:  # on the memory ladder
+        batch_size = min(batch_size, most_rows)
     found = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, batch_size)
     if not isinstance(found, tuple):
         return {"validation_data": found}

@@ -7,6 +7,9 @@ import platform
 import sys
 from typing import Any
 
+# Measured: the number of threads leaves every bit as it is on a CPU.
+_HARMLESS = frozenset({"threads"})
+
 
 def environment(device: str) -> dict[str, Any]:
     """Versions, processor and switches of this child, as JSON."""
@@ -23,5 +26,28 @@ def environment(device: str) -> dict[str, Any]:
         "h5py": h5py.__version__,
         "platform": f"{sys.platform}-{platform.machine()}",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "device": device,
+        "xla": os.environ.get("TF_XLA_FLAGS", ""),
+        "device": _model(device),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
     }
+
+
+def _model(device: str) -> str:
+    """The GPU by its model, since an index says nothing on another machine; else as given."""
+    if not device.startswith("gpu"):
+        return device
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return device
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed that may change a bit of the result, as `name: old -> new`."""
+    return [
+        f"{name}: {before.get(name)} -> {now.get(name)}"
+        for name in sorted({*before, *now} - _HARMLESS)
+        if before.get(name) != now.get(name)
+    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from fitfleet.errors import SpecError
@@ -16,25 +18,49 @@ from fitfleet.worker.engine import Member
 Scores = dict[str, float]
 
 
-def evaluate(model: Any, member: Member) -> Scores:
-    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels."""
+class _Between(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets a cancel act between the batches of an evaluation."""
+
+    def __init__(self, between: Callable[[], None]) -> None:
+        super().__init__()
+        self._between = between
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """While evaluating."""
+        self._between()
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """While predicting."""
+        self._between()
+
+
+def evaluate(model: Any, member: Member, between: Callable[[], None]) -> Scores:
+    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels.
+
+    `between` is called after each batch, and may raise.
+    """
     arrays, batch_size = member.arrays, _batch_size(member)
     if arrays.x_test is None or arrays.y_test is None:
         return {}
     forget_states(model)
     fed = data.evaluation(arrays.x_test, arrays.y_test, None, batch_size)
+    how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": [_Between(between)]}
     found = (
-        model.evaluate(*fed, batch_size=batch_size, return_dict=True, verbose=0)
+        model.evaluate(*fed, batch_size=batch_size, **how)
         if isinstance(fed, tuple)
-        else model.evaluate(fed, return_dict=True, verbose=0)
+        else model.evaluate(fed, **how)
     )
     return {f"test_{name}": float(value) for name, value in found.items()}
 
 
-def run_evaluators(model: Any, member: Member, settings: Settings) -> dict[str, Scores]:
+def run_evaluators(
+    model: Any, member: Member, settings: Settings, between: Callable[[], None]
+) -> dict[str, Scores]:
     """Scores of each evaluator by its path. SpecError when one raises or returns no numbers.
 
-    They see the test arrays, or the validation arrays where there are none.
+    They see the test arrays, or the validation arrays where there are none. The third argument
+    they get holds `arguments` (their own), `x` and `x_test`, `dataset` (the path as submitted),
+    `job_id`, `experiment`, `params` and `seed`.
     """
     if not member.spec.evaluators:
         return {}
@@ -47,9 +73,11 @@ def run_evaluators(model: Any, member: Member, settings: Settings) -> dict[str, 
     forget_states(model)
     fed = data.evaluation(x, None, None, batch_size)
     fed = fed[0] if isinstance(fed, tuple) else fed
-    predicted = model.predict(fed, batch_size=batch_size, verbose=0)
+    predicted = model.predict(fed, batch_size=batch_size, verbose=0, callbacks=[_Between(between)])
     context = {
         "x": x,
+        "x_test": arrays.x_test,
+        "dataset": member.spec.dataset.path,
         "job_id": member.claim.job_id,
         "experiment": member.claim.experiment,
         "params": member.options.params,

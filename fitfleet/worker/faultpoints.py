@@ -6,15 +6,26 @@ import os
 import signal
 from pathlib import Path
 
-# FITFLEET_FAULT="between_save_and_commit:kill" or "...:kill:/folder/marker", which fires once.
+# "between_save_and_commit:kill"; "epoch_end@3:kill" for the third time that the point is reached;
+# "epoch_end:stop:/folder/marker" fires once, for all processes that share the folder.
 _FAULT = os.environ.get("FITFLEET_FAULT", "")
+_POINT, _, _REST = _FAULT.partition(":")
+_NAME, _, _TIMES = _POINT.partition("@")
+_reached = 0
 
 
 def reach(name: str) -> None:
-    """Carry out the fault that FITFLEET_FAULT sets for this point: kill, stop or raise."""
-    if not _FAULT.startswith(f"{name}:"):
+    """Carry out the fault that FITFLEET_FAULT sets for this point: kill, stop or raise.
+
+    `raise` is an OSError as of a full disk.
+    """
+    global _reached
+    if not _FAULT or name != _NAME:
         return
-    action, _, marker = _FAULT.removeprefix(f"{name}:").partition(":")
+    _reached += 1
+    if _TIMES and _reached != int(_TIMES):
+        return
+    action, _, marker = _REST.partition(":")
     if marker:
         try:
             Path(marker).touch(exist_ok=False)

@@ -1,26 +1,33 @@
-"""The heartbeat: holds the leases of a child's jobs, and hears what is asked of them."""
+"""The heartbeat: holds the leases of a child's jobs, hears what is asked, ends what hangs."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fitfleet.db import leases
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
-from fitfleet.states import FailureClass, Request
-from fitfleet.worker.engine import Member, Stop, StopReason
+from fitfleet.states import FailureClass, JobStatus, Request
+from fitfleet.worker.engine import Member, StopReason
 
 _REASONS = {
     Request.CANCEL: StopReason.CANCEL,
     Request.PRUNE: StopReason.PRUNE,
     Request.RELEASE: StopReason.RELEASE,
 }
-# A fit that hears nothing between two batches for so long after its stop is ended with its child.
-_STALL_GRACE_S = 10.0
+_ENDED = {StopReason.CANCEL: JobStatus.CANCELLED, StopReason.PRUNE: JobStatus.PRUNED}
+# With a heartbeat of 2 s and a batch between, a cancel acts within 5 s.
+_GRACE_S = 1.5
+# A training thread that hears nothing for so long after it was told to end is ended with its child.
+_DEAF_S = 10.0
+# After a cancel it is given longer: a first trace or a large batch may take its time.
+_DEAF_TO_REQUEST_S = 60.0
 
 
 class Lease:
@@ -31,6 +38,8 @@ class Lease:
         self._settings = settings
         self._members = members
         self._seen = {member.key: 0 for member in members}
+        self._told_at: dict[tuple[int, int], float] = {}
+        self._looked_at = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
@@ -45,55 +54,98 @@ class Lease:
     def _run(self) -> None:
         while not self._ended.wait(self._settings.heartbeat_s):
             live = [member for member in self._members if not member.is_done]
-            self._watch(live)
             try:
                 self._beat(live)
+                self._watch(live)
             except DatabaseError:
                 continue  # training goes on; the fence decides when the database is back
+            except Exception:  # without heartbeats all jobs of this child would be lost
+                traceback.print_exc()
 
     def _beat(self, live: list[Member]) -> None:
         if not live:
             return
         progressed = [m.key for m in live if m.batches != self._seen[m.key]]
         self._seen.update({m.key: m.batches for m in live})
-        with self._database.begin() as c:
-            held = leases.heartbeat(c, [m.claim for m in live], self._settings.lease_s, progressed)
+        try:
+            with self._database.begin() as c:
+                held = leases.heartbeat(
+                    c, [m.claim for m in live], self._settings.lease_s, progressed
+                )
+        except DatabaseError:
+            return
         for member in live:
             if member.key not in held:
                 if not member.is_done:
-                    member.stop = Stop(StopReason.LOST)
+                    member.end_soon(StopReason.LOST, 0.0)
                 continue
             request = held[member.key]
-            if request is not None and member.stop is None:
-                member.stop = Stop(_REASONS[request])
+            if request is not None:
+                member.end_soon(_REASONS[request], _GRACE_S)
 
     def _watch(self, live: list[Member]) -> None:
         now = time.monotonic()
+        # A process that was stopped (SIGSTOP, suspended machine) has not hung meanwhile.
+        slept = max(0.0, now - self._looked_at - 2 * self._settings.heartbeat_s - 1.0)
+        self._looked_at = now
         for member in live:
-            limit = member.claim.timeout_s
-            spent = member.claim.seconds + now - member.claimed_at
-            if limit is not None and spent > limit and member.stop is None:
-                member.stop = Stop(StopReason.TIMEOUT)
-            stall = member.claim.stall_timeout_s or self._settings.stall_timeout_s
-            if not member.is_running or now - member.progress_at <= stall:
+            if not member.is_running:
                 continue
-            if member.stop is None:
-                member.stop = Stop(StopReason.STALLED)
-            elif now - member.progress_at > stall + _STALL_GRACE_S:
-                self._end_child(live, member, stall)
+            member.progress_at += slept
+            limit = member.claim.timeout_s
+            if limit is not None and member.claim.seconds + member.seconds > limit:
+                member.end_soon(StopReason.TIMEOUT, 0.0)
+            stall_s = member.claim.stall_timeout_s or self._settings.stall_timeout_s
+            if now - member.progress_at > stall_s:
+                member.end_soon(StopReason.STALLED, 0.0)
+            self._end_if_deaf(live, member, stall_s, slept)
 
-    def _end_child(self, live: list[Member], stalled: Member, stall_s: float) -> None:
-        """The training thread does not come back: give all jobs away and end the process."""
-        with self._database.begin() as c:
-            leases.fail(
-                c,
-                stalled.claim,
-                FailureClass.STALLED,
-                f"the fit has made no progress for {stall_s:g} s",
-                seconds=time.monotonic() - stalled.claimed_at,
-                backoff_s=self._settings.backoff_s,
-            )
-            for member in live:
-                if member is not stalled:
-                    leases.release(c, member.claim, seconds=0.0)
+    def _end_if_deaf(
+        self, live: list[Member], member: Member, stall_s: float, slept: float
+    ) -> None:
+        """End the child when the training thread does not come back from where it hangs."""
+        stop = member.stop
+        if stop is None:
+            return
+        now = time.monotonic()
+        told_at = self._told_at.setdefault(member.key, max(now, stop.deadline)) + slept
+        self._told_at[member.key] = told_at
+        heard_at = max(told_at, member.progress_at)
+        is_request = stop.reason in (StopReason.CANCEL, StopReason.PRUNE, StopReason.RELEASE)
+        if now - heard_at <= (_DEAF_TO_REQUEST_S if is_request else _DEAF_S):
+            return
+        for _ in range(3):
+            with suppress(DatabaseError):
+                self._give_up(live, member, stop.reason, stall_s)
+                break
         os._exit(1)
+
+    def _give_up(
+        self, live: list[Member], deaf: Member, reason: StopReason, stall_s: float
+    ) -> None:
+        """Write the end of all jobs of this child, in one transaction."""
+        with self._database.begin() as c:
+            for member in live:
+                if member is not deaf:
+                    leases.release(c, member.claim, seconds=member.seconds)
+                elif reason in _ENDED:
+                    leases.stop(c, member.claim, _ENDED[reason], seconds=member.seconds)
+                elif reason is StopReason.RELEASE:
+                    leases.release(c, member.claim, seconds=member.seconds)
+                elif reason is not StopReason.LOST:
+                    failure_class, message = _why(member, reason, stall_s)
+                    leases.fail(
+                        c,
+                        member.claim,
+                        failure_class,
+                        message,
+                        seconds=member.seconds,
+                        backoff_s=self._settings.backoff_s,
+                    )
+
+
+def _why(member: Member, reason: StopReason, stall_s: float) -> tuple[FailureClass, str]:
+    if reason is StopReason.TIMEOUT:
+        limit = member.claim.timeout_s
+        return FailureClass.TIMEOUT, f"it ran longer than its timeout_s={limit:g}"
+    return FailureClass.STALLED, f"the fit has made no progress for {stall_s:g} s"

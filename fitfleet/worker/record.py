@@ -2,44 +2,72 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from fitfleet.db import metrics
+from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
 _OUTAGE_LOOK_S = 1.0
+# Least time between two transactions: quick epochs share one, and the training thread keeps the
+# interpreter.
+_GATHER_S = 0.1
+_MEMORY_ROWS = 10_000
+_BATCH_ROWS = 2_000
 
 
 class Recorder:
     """Takes epochs from the training thread and writes what has gathered in one transaction.
 
-    While the database is away the epochs wait in memory (a few hundred bytes each).
+    While the database is away the epochs wait in memory, above `memory_rows` in a file of the
+    logs folder; both go to the database when it is back. Who ends a job takes what still waits
+    for it with `waiting` and writes it in the same transaction as the end.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, logs: str | Path, *, memory_rows: int = _MEMORY_ROWS
+    ) -> None:
         self._database = database
+        self._memory_rows = memory_rows
+        self._spill = _Spill(Path(logs) / f"metrics-{os.getpid()}.jsonl")
         self._rows: deque[EpochMetrics] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def put(self, row: EpochMetrics) -> None:
-        """Leave an epoch to be written. Never blocks on the database."""
+    def put(self, *rows: EpochMetrics) -> None:
+        """Leave epochs to be written. Never waits for the database."""
         with self._changed:
-            self._rows.append(row)
+            self._rows.extend(rows)
+            if len(self._rows) > self._memory_rows:
+                # The oldest half; if the disk refuses too, memory is all there is.
+                half = [self._rows.popleft() for _ in range(len(self._rows) // 2)]
+                if not self._spill.add(half):
+                    self._rows.extendleft(reversed(half))
             self._changed.notify_all()
+
+    def waiting(self, claim: Claim) -> list[EpochMetrics]:
+        """The epochs of a claim that are not known to be written; writing twice is harmless."""
+        key = (claim.job_id, claim.attempt)
+        with self._changed:
+            rows = [*self._spill.read(), *self._rows]
+        return [row for row in rows if (row.claim.job_id, row.claim.attempt) == key]
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was put is written; whether it is."""
-        deadline = time.monotonic() + timeout_s
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._rows, max(0.0, deadline - time.monotonic())
+                lambda: not self._rows and not self._spill.rows, timeout_s
             )
 
     def close(self) -> None:
@@ -48,21 +76,79 @@ class Recorder:
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join(timeout=5)
+        self._spill.clear()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._rows or self._is_closed)
+                self._changed.wait_for(lambda: self._rows or self._spill.rows or self._is_closed)
                 if self._is_closed:
                     return
-                waiting = list(self._rows)
+                spilled = list(self._spill.read())
+                rows = [] if spilled else list(self._rows)
             try:
-                with self._database.begin() as c:
-                    metrics.record(c, waiting)
+                for batch in _batches(spilled or rows):
+                    with self._database.begin() as c:
+                        metrics.record(c, batch)
             except DatabaseError:
                 time.sleep(_OUTAGE_LOOK_S)
                 continue
-            with self._changed:
-                for _ in waiting:
-                    self._rows.popleft()
-                self._changed.notify_all()
+            self._forget(spilled, rows)
+            time.sleep(_GATHER_S)
+
+    def _forget(self, spilled: list[EpochMetrics], rows: list[EpochMetrics]) -> None:
+        with self._changed:
+            if spilled and self._spill.rows == len(spilled):
+                self._spill.clear()
+            # `put` may have moved some of these to the file meanwhile: they are written again.
+            while rows and self._rows and self._rows[0] is rows[0]:
+                self._rows.popleft()
+                rows.pop(0)
+            self._changed.notify_all()
+
+
+class _Spill:
+    """Epochs in a file, one JSON document a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.rows = 0
+
+    def add(self, rows: list[EpochMetrics]) -> bool:
+        """Append them; whether the disk took all."""
+        lines = []
+        for row in rows:
+            claim = row.claim
+            document = [claim.job_id, claim.attempt, claim.worker, row.epoch, dict(row.logs)]
+            lines.append(json.dumps(document) + "\n")
+        size = self._path.stat().st_size if self.rows else 0
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a" if self.rows else "w") as file:
+                file.writelines(lines)
+        except OSError:
+            with suppress(OSError):
+                os.truncate(self._path, size)
+            return False
+        self.rows += len(rows)
+        return True
+
+    def read(self) -> Iterator[EpochMetrics]:
+        """All that is in it, oldest first."""
+        if not self.rows:
+            return
+        with self._path.open() as file:
+            for line in file:
+                job_id, attempt, worker, epoch, logs = json.loads(line)
+                yield EpochMetrics(claim_of(job_id, attempt, worker), epoch, logs)
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.rows = 0
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def _batches(rows: list[EpochMetrics]) -> Iterator[list[EpochMetrics]]:
+    for start in range(0, len(rows), _BATCH_ROWS):
+        yield rows[start : start + _BATCH_ROWS]

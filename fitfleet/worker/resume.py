@@ -6,7 +6,8 @@ callbacks' state and best weights, and the history. Restored, the fit goes on bi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class Snapshot:
     history: list[EpochLogs]
     callbacks: list[dict[str, Any]]
     best: list[list[Any] | None] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
+    batch_size: int | None = None  # of the rung of the memory ladder it was trained on
 
 
 def write(
@@ -78,7 +81,16 @@ def read(path: Path) -> Snapshot:
             group = file.get(f"{JOB_GROUP}/best/{index}")
             best.append([group[key][()] for key in sorted(group)] if group is not None else None)
     history = [EpochLogs(epoch, logs) for epoch, logs in document["history"]]
-    return Snapshot(path, document["epoch"], document["has_stopped"], history, callbacks, best)
+    return Snapshot(
+        path,
+        document["epoch"],
+        document["has_stopped"],
+        history,
+        callbacks,
+        best,
+        environment=document.get("environment", {}),
+        batch_size=document.get("batch_size"),
+    )
 
 
 def restore(model: Any, snapshot: Snapshot) -> None:
@@ -116,6 +128,17 @@ def rnn_states(model: Any) -> list[Any]:
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found += tf.nest.flatten(layer.states)
     return found
+
+
+@contextmanager
+def rnn_states_kept(model: Any) -> Iterator[None]:
+    """Whatever happens inside, a stateful model has the states it had before afterwards."""
+    before = [(state, state.numpy()) for state in rnn_states(model)]
+    try:
+        yield
+    finally:
+        for state, value in before:
+            state.assign(value)
 
 
 def _callback_state(callback: Any) -> dict[str, Any]:

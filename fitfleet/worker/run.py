@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from fitfleet.data.arrays import load, split_validation
-from fitfleet.db import leases
-from fitfleet.db.leases import Claim
+from fitfleet.db import events, leases
+from fitfleet.db.claims import Claim
+from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.states import FailureClass
 from fitfleet.storage import Storage
-from fitfleet.worker import cohort, resume
-from fitfleet.worker.engine import Member
+from fitfleet.worker import cohort, memory, resume
+from fitfleet.worker.endings import classify
+from fitfleet.worker.engine import Member, StopReason
 from fitfleet.worker.engines import Engines
-from fitfleet.worker.environment import environment
+from fitfleet.worker.environment import differences, environment
 from fitfleet.worker.fit import FitHooks
 from fitfleet.worker.lease import Lease
 from fitfleet.worker.record import Recorder
@@ -35,6 +41,12 @@ class Child:
     engines: Engines
     members: list[Member] = field(default_factory=list)  # those in work, for the drain signal
     is_draining: bool = False
+    is_spent: bool = False  # it ran out of memory, and is to be replaced
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of this child's results depend on."""
+        return environment(self.device)
 
     def run(self, job_id: int, dispatch_seq: int) -> None:
         """Run the job of a message, and mates it takes with it, to their ends.
@@ -42,57 +54,108 @@ class Child:
         A message that is a duplicate or out of date does nothing.
         """
         if self.is_draining:
-            return
+            return  # the scheduler sees that the message is gone, and sends another
         with self.database.begin() as c:
             claim = leases.claim(c, job_id, dispatch_seq, self.worker, self.settings.lease_s)
         if claim is None:
             return
-        claims = [claim, *cohort.mates(self.database, self.settings, claim)]
-        self.train(claims)
+        self.train([claim, *cohort.mates(self.database, self.settings, claim)])
 
     def train(self, claims: Sequence[Claim]) -> None:
         """Train held jobs; each ends as its own row says, whatever happens to the others."""
-        hooks = FitHooks(self.database, self.storage, self.settings, self.recorder)
-        members = [_member(claim) for claim in claims]
-        self.members = members
+        hooks = FitHooks(
+            self.database, self.storage, self.settings, self.recorder, self.environment
+        )
+        self.members = members = [m for claim in claims if (m := _member(claim, hooks))]
+        if self.is_draining:  # the signal came before they stood in `members`
+            self.drain()
         with Lease(self.database, self.settings, members):
             ready = [member for member in members if self._prepare(member, hooks)]
             for engine, group in self.engines.choose(ready):
                 self._describe(group, engine.name)
-                engine.fit(group, hooks)
+                with hooks.together(group):
+                    engine.fit(group, hooks)
         self.members = []
+        self.is_spent |= any(classify(e)[0] is FailureClass.MEMORY for e in hooks.failures)
+
+    def drain(self) -> None:
+        """Take no more jobs; end the present ones at an epoch's end if it comes in time.
+
+        Safe in a signal handler.
+        """
+        self.is_draining = True
+        for member in self.members:
+            # Some of the time is for the checkpoint and the release.
+            member.end_soon(StopReason.RELEASE, 0.8 * self.settings.drain_s)
 
     def _prepare(self, member: Member, hooks: FitHooks) -> bool:
         """Data and checkpoint of a member. False: that failed, and its end is recorded."""
         is_ready = False
         with hooks.preparing(member):
-            arrays = load(member.spec.dataset, self.settings)
+            arrays = load(member.spec.dataset, self.settings, member.claim.fingerprint)
             member.arrays = split_validation(arrays, member.spec.validation_split)
             if member.claim.checkpoint_path is not None:
-                path = self.storage.absolute(member.claim.checkpoint_path)
-                member.snapshot = resume.read(path)
-                member.history = list(member.snapshot.history)
+                self._restore(member, member.claim.checkpoint_path)
             is_ready = True
         return is_ready
 
+    def _restore(self, member: Member, path: str) -> None:
+        claim = member.claim
+        snapshot = resume.read(self.storage.absolute(path))
+        batch_size, _ = memory.micro_batch(member.spec, member.options, claim.memory_step)
+        if snapshot.batch_size not in (None, batch_size):
+            # Another rung of the memory ladder: its optimizer has other variables.
+            print(f"starts anew: the checkpoint is of batches of {snapshot.batch_size} rows")
+            return
+        member.snapshot, member.history = snapshot, list(snapshot.history)
+        member.checkpoint_epoch = 0
+        # The attempt before may have died before the last of these reached the database.
+        self.recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in member.history))
+
     def _describe(self, group: Sequence[Member], engine: str) -> None:
-        found = json.dumps(environment(self.device), sort_keys=True)
-        with self.database.begin() as c:
-            for member in group:
-                leases.describe_attempt(
-                    c,
-                    member.claim,
-                    environment=found,
-                    first_epoch=member.first_epoch,
-                    engine=engine,
-                    engine_reason=member.engine_reason or None,
-                )
+        found = json.dumps(self.environment, sort_keys=True)
+        try:
+            with self.database.begin() as c:
+                for member in group:
+                    claim = member.claim
+                    ladder = memory.rung(member.spec, member.options, claim.memory_step)
+                    leases.describe_attempt(
+                        c,
+                        claim,
+                        environment=found,
+                        first_epoch=member.first_epoch,
+                        engine=engine,
+                        engine_reason=ladder or member.engine_reason or None,
+                    )
+                    for kind, detail in self._remarks(member, ladder):
+                        events.add(
+                            c,
+                            kind,
+                            claim.job_id,
+                            attempt=claim.attempt,
+                            worker=claim.worker,
+                            detail=detail,
+                        )
+        except DatabaseError:
+            return  # it is only a record; the fit goes on
+
+    def _remarks(self, member: Member, ladder: str) -> list[tuple[str, str]]:
+        found = [("memory", ladder)] if ladder else []
+        before = member.snapshot.environment if member.snapshot else {}
+        changed = differences(before, self.environment) if before else []
+        if changed:
+            detail = f"equality to the bit is not promised: {'; '.join(changed)}"
+            found.append(("environment", detail))
+        return found
 
 
-def _member(claim: Claim) -> Member:
-    return Member(
-        claim=claim,
-        spec=JobSpec.from_canonical(claim.spec),
-        options=JobOptions.model_validate_json(claim.options),
-        arrays=None,  # type: ignore[arg-type]  # read in _prepare, before any engine sees it
-    )
+def _member(claim: Claim, hooks: FitHooks) -> Member | None:
+    """None: another version of fitfleet wrote the row, or it is damaged; that is recorded."""
+    try:
+        spec = JobSpec.from_canonical(claim.spec)
+        options = JobOptions.model_validate_json(claim.options)
+    except Exception as error:  # the edge of a job
+        hooks.endings.refuse(claim, error)
+        return None
+    # The arrays are read in _prepare, before any engine sees the member.
+    return Member(claim=claim, spec=spec, options=options, arrays=None)  # type: ignore[arg-type]

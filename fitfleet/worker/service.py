@@ -16,9 +16,6 @@ from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker import tasks
 
-# TensorFlow and Keras in a child, before it has grown.
-_CHILD_BYTES = 900 * 2**20
-
 
 def run_service(settings: Settings) -> int:
     """Serve a queue until SIGTERM, which drains; the exit code.
@@ -35,7 +32,7 @@ def run_service(settings: Settings) -> int:
     app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
-        worker_max_memory_per_child=(_CHILD_BYTES + settings.child_growth_bytes) // 1024,
+        worker_max_memory_per_child=max(1, settings.child_growth_bytes // 1024),  # see tasks
         worker_hijack_root_logger=False,
     )
     tasks.install(app, settings)

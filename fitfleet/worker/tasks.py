@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
+import traceback
 from typing import Any
 
 from celery import Celery, signals
 
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
-from fitfleet.worker.engine import Stop, StopReason
 
 _child: Any = None
 
@@ -26,7 +25,14 @@ def install(app: Celery, settings: Settings) -> None:
 
     def start(**_: Any) -> None:
         global _child
-        _child = start_child(settings)
+        try:
+            _child = start_child(settings)
+        except BaseException:
+            # Celery would only log it, and this child would lose one job after another.
+            traceback.print_exc()
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(1)
+        _replace_when_grown(_child, settings.child_growth_bytes)
         signal.signal(signal.SIGUSR2, drain)
 
     signals.worker_process_init.connect(start, weak=False)
@@ -55,7 +61,7 @@ def start_child(settings: Settings) -> Any:
         worker=slot_id(os.getppid(), index),
         device=name,
         storage=Storage(settings.storage),
-        recorder=Recorder(database),
+        recorder=Recorder(database, settings.logs),
         engines=Engines(settings),
     )
 
@@ -67,10 +73,25 @@ def slot_id(service_pid: int, index: int) -> str:
 
 def drain(*_: Any) -> None:
     """SIGUSR2 in a child: finish the epoch if it ends soon, checkpoint, release, take no more."""
-    if _child is None:
-        return
-    _child.is_draining = True
-    deadline = time.monotonic() + _child.settings.drain_s
-    for member in _child.members:
-        if member.stop is None:
-            member.stop = Stop(StopReason.RELEASE, deadline)
+    if _child is not None:
+        _child.drain()
+
+
+def _replace_when_grown(child: Any, growth_bytes: int) -> None:
+    """Let billiard replace this child after a job when it has grown, or ran out of memory.
+
+    billiard asks its `mem_rss` after every task, and with `worker_max_memory_per_child` replaces
+    a child in a way that loses no message; but it measures the peak, TensorFlow included.
+    """
+    from billiard import pool
+
+    from fitfleet.worker.memory import resident_bytes
+
+    start_bytes = resident_bytes()
+
+    def grown_kb() -> int:
+        if child.is_spent:
+            return growth_bytes // 1024 + 1
+        return max(1, (resident_bytes() - start_bytes) // 1024)
+
+    pool.mem_rss = grown_kb

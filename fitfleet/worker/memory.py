@@ -1,0 +1,62 @@
+"""Memory: the ladder after an OOM, the peak of an attempt, and the growth of a child."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fitfleet.spec.job import JobOptions, JobSpec
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def micro_batch(spec: JobSpec, options: JobOptions, memory_step: int) -> tuple[int, int | None]:
+    """Batch size and gradient accumulation on a rung of the ladder.
+
+    Rung 1 only runs the job alone. Above it the batch is halved each time and the gradients of
+    the halves are accumulated, if the job's `shrink_on_oom` allows: BatchNorm and the count of
+    optimizer steps then differ, so it is no longer the same fit to the bit.
+    """
+    halvings = max(0, memory_step - 1) if options.shrink_on_oom else 0
+    factor = min(2**halvings, spec.batch_size)
+    if factor == 1:
+        return spec.batch_size, None
+    return max(1, spec.batch_size // factor), (spec.gradient_accumulation_steps or 1) * factor
+
+
+def rung(spec: JobSpec, options: JobOptions, memory_step: int) -> str:
+    """What the ladder does at this step, for the records; empty on the ground."""
+    if not memory_step:
+        return ""
+    size, accumulate = micro_batch(spec, options, memory_step)
+    if accumulate is None:
+        return "alone, after it ran out of memory"
+    return (
+        f"alone, in batches of {size} instead of {spec.batch_size} rows with "
+        f"gradient_accumulation_steps={accumulate}, after it ran out of memory"
+    )
+
+
+def reset_peak() -> None:
+    """Begin to measure anew; where the system cannot, the peak is the process's."""
+    with suppress(OSError):
+        _CLEAR.write_text("5")
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process held since `reset_peak`; None where it cannot be told."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def resident_bytes() -> int:
+    """What this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)

@@ -1,0 +1,175 @@
+"""Files of a fit, fenced: checkpoints on the way, and the weights that the job's row points to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fitfleet.db import checkpoints, leases, metrics
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+from fitfleet.settings import Settings
+from fitfleet.storage import Draft, Storage, fsync, sha256
+from fitfleet.worker import log, resume
+from fitfleet.worker.endings import Endings
+from fitfleet.worker.engine import Interrupted, Member, MemberState, StopReason
+from fitfleet.worker.faultpoints import reach
+from fitfleet.worker.memory import micro_batch, peak_bytes
+from fitfleet.worker.record import Recorder
+
+_OUTAGE_LOOK_S = 1.0
+
+Scores = dict[str, dict[str, float]]  # by source
+
+
+class Saver:
+    """Writes a member's files. A file gets its name inside the fenced transaction: a zombie
+    changes nothing, in SQL or on disk.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        settings: Settings,
+        recorder: Recorder,
+        environment: dict[str, Any],
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._endings = Endings(database, settings, recorder)
+        self._recorder = recorder
+        self._environment = environment
+
+    def checkpoint(self, member: Member, epoch: int, state: MemberState) -> None:
+        """Save the state after `epoch` epochs and remove older checkpoints.
+
+        Nothing happens while the database is away: the fit goes on and a later one succeeds.
+        """
+        claim = member.claim
+        name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
+        with self._storage.draft(name) as draft:
+            self._write(draft, member, state.model(), epoch, state.has_stopped)
+            reach("in_checkpoint")
+            try:
+                with self._database.begin() as c:
+                    if not checkpoints.checkpoint(c, claim, name, epoch):
+                        raise Interrupted(StopReason.LOST)
+                    draft.publish()
+            except DatabaseError:
+                return
+        reach("after_checkpoint")
+        member.checkpoint_at, member.checkpoint_epoch = time.monotonic(), epoch
+        self._remove_checkpoints(member, keep=name)
+
+    def final(self, member: Member, model: Any, scores: Scores, *, has_stopped: bool) -> None:
+        """Save the fitted weights and commit the job with them; waits for the database.
+
+        Raises Interrupted when the lease was lost, or when the worker is drained meanwhile.
+        """
+        claim = member.claim
+        name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
+        epoch = member.history[-1].epoch + 1 if member.history else 0
+        checkpoint = self._last_checkpoint(member, epoch)
+        with self._storage.draft(name) as draft:
+            self._write(draft, member, model, epoch, has_stopped, scores=scores)
+            artifact = leases.Artifact(name, sha256(draft.path), draft.path.stat().st_size)
+            reach("between_save_and_commit")
+            parameters = model.count_params()
+            while not self._commit(
+                member, draft, artifact, checkpoint or name, epoch, scores, parameters
+            ):
+                if member.stop is not None:
+                    raise Interrupted(member.stop.reason)
+                member.progress_at = time.monotonic()
+                time.sleep(_OUTAGE_LOOK_S)
+        reach("after_commit")
+        self._remove_checkpoints(member, keep=checkpoint)
+        # No other attempt may publish its draft any more: the job has ended.
+        self._storage.remove_drafts(claim.experiment, claim.job_id)
+
+    def _write(
+        self,
+        draft: Draft,
+        member: Member,
+        model: Any,
+        epoch: int,
+        has_stopped: bool,
+        **more: Any,
+    ) -> None:
+        batch_size, _ = micro_batch(member.spec, member.options, member.claim.memory_step)
+        resume.write(
+            draft.path,
+            model,
+            epoch=epoch,
+            has_stopped=has_stopped,
+            history=member.history,
+            callbacks=member.callbacks,
+            more={
+                "spec": member.claim.spec,
+                "environment": self._environment,
+                "batch_size": batch_size,
+                **more,
+            },
+        )
+        fsync(draft.path)
+
+    def _commit(
+        self,
+        member: Member,
+        draft: Draft,
+        artifact: leases.Artifact,
+        checkpoint: str,
+        epoch: int,
+        scores: Scores,
+        parameters: int,
+    ) -> bool:
+        """One transaction: last metrics, scores, success, the file's name. False: no database."""
+        claim = member.claim
+        try:
+            with self._database.begin() as c:
+                metrics.record(c, self._recorder.waiting(claim))
+                for source, found in scores.items():
+                    metrics.record_scores(c, claim, found, source)
+                # What `extend` goes on from.
+                checkpoints.checkpoint(c, claim, checkpoint, epoch)
+                is_held = leases.commit(
+                    c,
+                    claim,
+                    artifact,
+                    epoch=epoch,
+                    seconds=member.seconds,
+                    log_tail=log.tail(self._endings.log_path(member)),
+                    memory_peak_bytes=peak_bytes(),
+                    parameters=parameters,
+                )
+                if not is_held:
+                    raise Interrupted(StopReason.LOST)
+                draft.publish()
+        except DatabaseError:
+            return False
+        return True
+
+    def _last_checkpoint(self, member: Member, epoch: int) -> str | None:
+        """The checkpoint of the last epoch, where the final weights are not those of its end."""
+        if not changes_weights_at_end(member):
+            return None
+        claim = member.claim
+        if member.checkpoint_epoch == epoch:
+            return self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
+        if member.snapshot is not None and member.snapshot.epoch == epoch:
+            return claim.checkpoint_path
+        return None
+
+    def _remove_checkpoints(self, member: Member, keep: str | None) -> None:
+        claim = member.claim
+        for name in self._storage.checkpoints(claim.experiment, claim.job_id):
+            if name != keep:
+                self._storage.remove(name)
+
+
+def changes_weights_at_end(member: Member) -> bool:
+    """Whether best or averaged weights take the place of the last epoch's."""
+    if member.spec.optimizer.get("config", {}).get("use_ema"):
+        return True
+    return any(getattr(c, "restore_best_weights", False) for c in member.callbacks)

@@ -1,0 +1,198 @@
+"""A worker's child in the test's own process: jobs are submitted, claimed and run by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fitfleet.db import jobs, leases, lookup, placing
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.scheduler.submit import Submission
+from fitfleet.settings import Settings
+from fitfleet.storage import Storage, read_document
+from fitfleet.worker.engine import Engine, Member
+from fitfleet.worker.engine_fit import KerasFit
+from fitfleet.worker.engines import Engines
+from fitfleet.worker.record import Recorder
+from fitfleet.worker.run import Child
+
+
+class FitOnly:
+    """Engines without a choice: Keras's own fit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._fit = KerasFit(settings)
+
+    def choose(self, members: list[Member]) -> Any:
+        """Everything goes to the one engine."""
+        if members:
+            yield self._fit, members
+
+
+class Fleet:
+    """Submits to a database and runs what is waiting there, one child."""
+
+    def __init__(self, url: str, folder: Path, *, engine: str = "", **settings: Any) -> None:
+        # A drain waits for the end of the epoch, however long it takes to trace on a busy machine.
+        values = {"checkpoint_s": 0.0, "heartbeat_s": 0.1, "backoff_s": 0.0, "drain_s": 900.0}
+        values |= settings
+        self.settings = Settings(
+            database_url=url,
+            storage=str(folder / "storage"),
+            logs=str(folder / "logs"),
+            cache=str(folder / "cache"),
+            **values,
+        )
+        self.database = Database(url)
+        self.recorder = Recorder(self.database, self.settings.logs)
+        engines: Any = FitOnly(self.settings) if engine == "fit" else Engines(self.settings)
+        self.child = Child(
+            settings=self.settings,
+            database=self.database,
+            worker="here:1:0",
+            device="cpu",
+            storage=Storage(self.settings.storage),
+            recorder=self.recorder,
+            engines=engines,
+        )
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.close()
+        self.database.dispose()
+
+    def submit(self, **job: Any) -> int:
+        """The id of a new job."""
+        row = Submission(self.settings).row(job)
+        with self.database.begin() as c:
+            ((job_id, _),) = jobs.insert(c, [row])
+        return job_id
+
+    def run(self, **job: Any) -> JobRow:
+        """Submit a job and run it once; its row afterwards."""
+        job_id = self.submit(**job)
+        self.attempt()
+        return self.row(job_id)
+
+    def attempt(self) -> None:
+        """Run the first waiting job, with its mates, to the end of this attempt."""
+        with self.database.begin() as c:
+            ((job_id, seq),) = placing.dispatch(c, self.settings.queue, 1)
+        self.child.run(job_id, seq)
+
+    def row(self, job_id: int) -> JobRow:
+        """The job as the database has it."""
+        with self.database.read() as c:
+            row = lookup.job(c, job_id)
+        assert row is not None
+        return row
+
+    def claim(self) -> leases.Claim:
+        """Hold the first waiting job, as a worker that then does nothing."""
+        with self.database.begin() as c:
+            ((job_id, seq),) = placing.dispatch(c, self.settings.queue, 1)
+            claim = leases.claim(c, job_id, seq, self.child.worker, 60.0)
+        assert claim is not None
+        return claim
+
+    def attempts(self, job_id: int) -> list[dict[str, Any]]:
+        """Every attempt of a job, first first."""
+        with self.database.read() as c:
+            return lookup.attempts_of(c, job_id)
+
+    def events(self, job_id: int) -> list[dict[str, Any]]:
+        """What happened to a job."""
+        with self.database.read() as c:
+            return lookup.events_of(c, job_id)
+
+    def scores(self, job_id: int) -> dict[str, float | None]:
+        """Scores of the evaluation."""
+        with self.database.read() as c:
+            return lookup.scores_of(c, [job_id])[job_id]
+
+    def curve(self, job_id: int) -> list[Any]:
+        """Every metric of every epoch."""
+        with self.database.read() as c:
+            return sorted(
+                ((p.epoch, p.phase, p.metric, p.value) for p in lookup.curve(c, job_id)),
+                key=repr,
+            )
+
+    def files(self, row: JobRow) -> list[str]:
+        """Names in the job's folder of the storage."""
+        folder = Path(self.settings.storage) / row.experiment / str(row.id)
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    def log(self, job_id: int, attempt: int = 1) -> str:
+        """What the attempt printed."""
+        return (Path(self.settings.logs) / str(job_id) / f"attempt-{attempt}.log").read_text()
+
+    def artifact(self, row: JobRow) -> Path:
+        """The file of the fitted weights."""
+        assert row.artifact_path is not None
+        return Path(self.settings.storage) / row.artifact_path
+
+    def checkpoint(self, row: JobRow) -> Path:
+        """The file of the newest checkpoint."""
+        assert row.checkpoint_path is not None
+        return Path(self.settings.storage) / row.checkpoint_path
+
+
+class DrainAfter:
+    """An engine around another that has its child drained at the end of given epochs."""
+
+    def __init__(self, engines: Any, child: Child, epochs: list[int]) -> None:
+        self._engines, self._child, self._epochs = engines, child, epochs
+
+    def choose(self, members: list[Member]) -> Any:
+        """As the engines inside do."""
+        for engine, group in self._engines.choose(members):
+            yield _Draining(engine, self._child, self._epochs), group
+
+
+class _Draining:
+    def __init__(self, engine: Engine, child: Child, epochs: list[int]) -> None:
+        self.name, self._engine, self._child, self._epochs = engine.name, engine, child, epochs
+
+    def fit(self, members: list[Member], hooks: Any) -> None:
+        """Train, with the hook of an epoch's beginning in our hands."""
+        begin = hooks.epoch_begin
+
+        def epoch_begin(member: Member, epoch: int) -> None:
+            begin(member, epoch)
+            if epoch in self._epochs:
+                self._epochs.remove(epoch)
+                self._child.drain()
+
+        hooks.epoch_begin = epoch_begin
+        self._engine.fit(members, hooks)
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """All arrays of a weights file: weights, optimizer, RNN states, best weights, and history."""
+    found: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.endswith("document.json"):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    document = read_document(path)
+    found["history"] = document["history"]
+    found["callbacks"] = document["callbacks"]
+    return found
+
+
+def assert_same_file(left: Path, right: Path) -> None:
+    """Bit for bit."""
+    one, other = contents(left), contents(right)
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)

@@ -1,0 +1,61 @@
+"""A fit that is taken from its worker and goes on elsewhere ends as the straight one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleets import DrainAfter, Fleet, assert_same_file
+from kinds import kinds
+
+from fitfleet.states import JobStatus
+
+# Keras's own fit for every kind, and for some the engine that the worker would choose.
+CASES = [(name, "fit") for name in kinds(Path())]
+CASES += [("stopping", ""), ("stateful for ever", ""), ("lists", "")]
+
+
+@pytest.mark.parametrize(("name", "engine"), CASES)
+def test_a_fit_drained_twice_equals_the_straight_one(
+    name: str, engine: str, data: Path, job: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    job = {**job, "epochs": 5, **kinds(data)[name]}
+    with Fleet(sqlite_url, tmp_path, engine=engine) as fleet:
+        straight = fleet.run(**job, experiment="straight")
+        assert straight.status is JobStatus.SUCCEEDED, fleet.log(straight.id)
+        torn = fleet.submit(**job, experiment="torn")
+        fleet.child.engines = DrainAfter(fleet.child.engines, fleet.child, [1, 2])
+        for _ in range(2):
+            fleet.attempt()
+            fleet.child.is_draining = False
+            assert fleet.row(torn).status is JobStatus.QUEUED, fleet.row(torn)
+        fleet.attempt()
+        row = fleet.row(torn)
+        assert row.status is JobStatus.SUCCEEDED, row.failure_message
+        found = [(a["outcome"], a["first_epoch"]) for a in fleet.attempts(torn)]
+        assert found == [("released", 0), ("released", 2), ("succeeded", 3)]
+        assert (row.failures, row.epoch) == (0, straight.epoch)
+        assert fleet.curve(torn) == fleet.curve(straight.id)
+        assert fleet.scores(torn) == fleet.scores(straight.id)
+        assert_same_file(fleet.artifact(row), fleet.artifact(straight))
+
+
+@pytest.mark.parametrize("name", ["noisy", "stopping", "stateful for ever", "averaged"])
+def test_an_extended_fit_equals_one_that_was_asked_for_at_first(
+    name: str, data: Path, job: dict[str, Any], fleet: Fleet
+) -> None:
+    from fitfleet.db import jobs
+
+    job = {**job, "epochs": 5, **kinds(data)[name]}
+    straight = fleet.run(**job, experiment="straight")
+    short = fleet.run(**{**job, "epochs": 3}, experiment="short")
+    assert short.status is JobStatus.SUCCEEDED, short.failure_message
+    with fleet.database.begin() as c:
+        assert jobs.extend(c, short.id, job["epochs"])
+    fleet.attempt()
+    row = fleet.row(short.id)
+    assert fleet.attempts(short.id)[1]["first_epoch"] == 3
+    assert fleet.curve(short.id) == fleet.curve(straight.id)
+    assert fleet.scores(short.id) == fleet.scores(straight.id)
+    assert_same_file(fleet.artifact(row), fleet.artifact(straight))
