@@ -1,0 +1,117 @@
+"""Workers that die, freeze or leave in the middle of a fit: the fit ends as if they had not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from fits import (
+    SETTINGS,
+    assert_equal,
+    child_of,
+    outcomes,
+    service_of,
+    small_job,
+    stop,
+    until,
+    until_checkpoint,
+    wake,
+)
+
+import fitfleet as ff
+from fitfleet.embedded import LocalFleet
+
+
+def test_a_killed_child(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+    job = fleet.submit(**small_job(series), experiment="child")
+    until_checkpoint(job)
+    os.kill(child_of(job).pid, signal.SIGKILL)
+    job.wait(60)
+    assert outcomes(job) == ["lost", "succeeded"]
+    assert job.attempts[1]["first_epoch"] >= 3
+    assert_equal(job, straight)
+
+
+def test_a_drained_worker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+    job = fleet.submit(**small_job(series), experiment="drain")
+    until_checkpoint(job)
+    service_of(job).terminate()
+    job.wait(60)
+    assert outcomes(job) == ["released", "succeeded"]
+    assert job.row.failures == 0
+    assert job.attempts[0]["worker"] != job.attempts[1]["worker"]
+    assert_equal(job, straight)
+
+
+def test_a_frozen_child_that_wakes(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+    job = fleet.submit(**small_job(series), experiment="zombie")
+    until_checkpoint(job)
+    zombie = child_of(job)
+    stop(zombie)
+    try:
+        job.wait(60)
+        assert_equal(job, straight)
+        row = job.row
+    finally:
+        wake(zombie)
+    # The zombie's slot takes a job again only when its fit has ended.
+    others = fleet.submit_many(
+        small_job(series, seed=seed, epochs=1, experiment="after") for seed in range(4)
+    )
+    log = Path(fleet.settings.logs) / str(job.id) / "attempt-1.log"
+    until(lambda: "stopped: lost" in log.read_text())
+    fleet.wait(others, timeout_s=60, raise_on_failure=True)
+    assert outcomes(job) == ["lost", "succeeded"]
+    assert job.refresh().row == row
+    assert_equal(job, straight)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("in_checkpoint:kill", "lost"),
+        ("after_checkpoint:kill", "lost"),
+        ("between_save_and_commit:kill", "lost"),
+        ("in_checkpoint:raise", "storage"),
+    ],
+)
+def test_a_fault_at_a_named_point(
+    fault: str,
+    outcome: str,
+    series: Path,
+    straight: ff.Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FITFLEET_FAULT", f"{fault}:{tmp_path / 'marker'}")
+    with ff.local(1, tmp_path / "fleet", **SETTINGS) as fleet:
+        job = fleet.submit(**small_job(series), experiment="point").wait(90)
+        assert outcomes(job) == [outcome, "succeeded"]
+        assert (tmp_path / "marker").exists()
+        assert_equal(job, straight)
+
+
+def test_the_end_of_a_committed_job_is_not_lost(
+    series: Path, straight: ff.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITFLEET_FAULT", f"after_commit:kill:{tmp_path / 'marker'}")
+    with ff.local(1, tmp_path / "fleet", **SETTINGS) as fleet:
+        job = fleet.submit(**small_job(series), experiment="committed").wait(90)
+        until((tmp_path / "marker").exists)
+        assert outcomes(job) == ["succeeded"]
+        assert job.history.equals(straight.history)
+
+
+def test_a_job_that_kills_its_workers_ends(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITFLEET_FAULT", "epoch_end:kill")
+    settings = {**SETTINGS, "lease_s": 2.0, "max_failures": 2}
+    with ff.local(1, tmp_path / "fleet", **settings) as fleet:
+        job = fleet.submit(**small_job(series), experiment="poison").wait(90)
+        assert job.status is ff.JobStatus.FAILED
+        assert outcomes(job) == ["lost", "lost"]
+        assert job.error is not None
+        assert job.error.kind == "lost"

@@ -1,0 +1,61 @@
+"""Messages that the broker loses or delivers twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import redis
+from fits import assert_equal, outcomes, small_job, stop, until, until_checkpoint, wake
+from sqlalchemy import select
+
+import fitfleet as ff
+from fitfleet.db.tables import jobs
+from fitfleet.embedded import LocalFleet
+from fitfleet.queue import celery_app, publish
+
+
+def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+    services = [psutil.Process(pid) for pid in fleet.worker_pids]
+    for service in services:
+        stop(service)
+    try:
+        # Two messages lie in the sockets of the stopped services, the others in the broker.
+        seeds = [7, 8, 9, 10, 11, 12]
+        made = fleet.submit_many(
+            small_job(series, seed=seed, experiment="flushed") for seed in seeds
+        )
+        until(lambda: [job.status for job in made].count(ff.JobStatus.DISPATCHED) >= 3)
+        path = urlsplit(fleet.settings.broker_url).path
+        with redis.Redis(unix_socket_path=path) as client:
+            until(lambda: int(client.llen(fleet.settings.queue)) >= 1)
+            client.flushall()
+    finally:
+        for service in services:
+            wake(service)
+    fleet.wait(made, timeout_s=120, raise_on_failure=True)
+    assert [outcomes(job) for job in made] == [["succeeded"]] * len(made)
+    assert_equal(made[0], straight)
+
+
+def test_a_message_that_comes_three_times(
+    fleet: LocalFleet, series: Path, straight: ff.Job
+) -> None:
+    job = fleet.submit(**small_job(series), experiment="doubled")
+    until_checkpoint(job)
+    with fleet.database.read() as c:
+        number = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
+    app = celery_app(fleet.settings)
+    publish(app, fleet.settings.queue, [(job.id, number)] * 2)  # the other worker takes these
+    job.wait(60)
+    publish(app, fleet.settings.queue, [(job.id, number), (job.id, number - 1)])
+    # One worker after the other takes them up before these jobs.
+    fleet.wait(
+        fleet.submit_many(
+            small_job(series, seed=seed, epochs=1, experiment="behind") for seed in range(4)
+        ),
+        timeout_s=60,
+    )
+    assert outcomes(job) == ["succeeded"]
+    assert_equal(job, straight)
