@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from fitfleet.errors import BrokerError
-from fitfleet.settings import Settings
+from fitfleet.settings import Settings, without_password
 
 TASK = "fitfleet.run"
 
@@ -95,6 +95,6 @@ def _translated(app: Celery) -> Iterator[None]:
     try:
         yield
     except (KombuError, RedisError, OSError) as error:
-        place = app.connection_for_read().as_uri()  # without the password
+        place = without_password(app.conf.broker_url)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BrokerError(f"the broker {place} does not answer: {reason}") from error

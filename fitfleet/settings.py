@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from fitfleet.errors import SettingsError
 
@@ -124,6 +125,15 @@ def directory_settings(directory: Path) -> dict[str, Any]:
         "logs": str(folder / "logs"),
         "cache": str(folder / "cache"),
     }
+
+
+def without_password(url: str) -> str:
+    """A URL that can be shown."""
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None or not parts.password:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
 
 def _unknown(name: str, known: list[str]) -> str:

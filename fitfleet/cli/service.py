@@ -11,6 +11,7 @@ import typer
 
 from fitfleet.cli.command import JsonOption, Target, command, say
 from fitfleet.cli.exits import UNREACHABLE
+from fitfleet.settings import without_password
 
 # A worker that has not been heard of for so long is not listed.
 _ALIVE_S = 20.0
@@ -148,17 +149,6 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
         table.add_row(name, without_password(shown), help)
     console().print(table)
     print("Set them by FITFLEET_<NAME>, fitfleet.toml, or as arguments of ff.local and ff.connect.")
-
-
-def without_password(url: str) -> str:
-    """A URL that can be shown."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url) if "://" in url else None
-    if parts is None or not parts.password:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
 
 def version(as_json: JsonOption = False) -> None:

@@ -18,6 +18,8 @@ from fitfleet.spec.submission import job_options, job_spec
 
 T = TypeVar("T")
 
+_SPEC_BYTES = 2**20
+_OPTION_BYTES = 2**16
 _OPTION_NAMES = frozenset(JobOptions.model_fields)
 
 
@@ -58,6 +60,7 @@ class Submission:
             key = (_fit_key(spec), dataset_key)
             found = self._known(self._fits, key, lambda: check_fit(spec, facts, info))
             self._warn([*info.warnings, *found])
+        _check_size(spec, options)
         fingerprint = None if info is None else info.fingerprint
         return NewJob(
             experiment=options.experiment,
@@ -80,6 +83,14 @@ class Submission:
 
     def _warn(self, lines: list[str]) -> None:
         self.warnings += [line for line in lines if line not in self.warnings]
+
+
+def _check_size(spec: JobSpec, options: JobOptions) -> None:
+    """Rows are read and sent about: a document that is no specification is refused."""
+    for place, part, most in (("spec", spec, _SPEC_BYTES), ("params", options, _OPTION_BYTES)):
+        size = len(part.model_dump_json())
+        if size > most:
+            raise SpecError(place, f"{size:,} bytes as JSON, the limit is {most:,}")
 
 
 def _shape_key(spec: JobSpec) -> str:

@@ -11,7 +11,7 @@ from fitfleet import errors
 from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exits import exit_code
 from fitfleet.cli.main import app
-from fitfleet.cli.service import without_password
+from fitfleet.settings import without_password
 
 
 @pytest.mark.parametrize(

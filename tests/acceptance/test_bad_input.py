@@ -1,0 +1,161 @@
+"""Bad input at the command line: one clear sentence, exit code 2, and nothing is queued."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from fitfleet.cli.main import app
+
+Document = dict[str, Any]
+
+
+def layer(name: str, **config: Any) -> Document:
+    return {"module": "keras.layers", "class_name": name, "config": config}
+
+
+def model(*layers: Document, shape: tuple[int | None, ...] = (None, 8, 8)) -> Document:
+    first = layer("InputLayer", batch_shape=list(shape))
+    config = {"layers": [first, *layers]}
+    return {"module": "keras", "class_name": "Sequential", "config": config}
+
+
+LSTM = layer("LSTM", units=4)
+SOFTMAX = layer("Dense", units=10, activation="softmax")
+
+
+def good() -> Document:
+    return {
+        "model": model(LSTM, SOFTMAX),
+        "dataset": "digits.h5",
+        "optimizer": "rmsprop",
+        "loss": "categorical_crossentropy",
+        "batch_size": 64,
+        "epochs": 2,
+        "experiment": "bad",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the good dataset and several bad ones."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits.h5").write_bytes(digits.read_bytes())
+    rows = {"x_train": np.ones((32, 8, 8), "f4"), "y_train": np.ones((32, 10), "f4")}
+    np.savez(tmp_path / "pickled.npz", **rows | {"y_train": np.array([{}] * 32, dtype=object)})
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file["x_train"], file["y_train"] = np.ones((0, 8, 8)), np.ones((0, 10))
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["x_train"] = rows["x_train"]
+        file["y_train"] = h5py.ExternalLink("digits.h5", "/y_train")
+    with h5py.File(tmp_path / "external.h5", "w") as file:
+        file["x_train"] = rows["x_train"]
+        raw = [("/etc/passwd", 0, 320)]
+        file.create_dataset("y_train", (32, 10), "u1", external=raw)
+    with h5py.File(tmp_path / "nan.h5", "w") as file:
+        file["x_train"], file["y_train"] = rows["x_train"] * np.nan, rows["y_train"]
+    return tmp_path
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, list(arguments), env={"FITFLEET_BROKER_URL": "redis://127.0.0.1:1"}
+    )
+
+
+def submitted(folder: Path, document: Document) -> Result:
+    (folder / "job.json").write_text(json.dumps(document))
+    return command("submit", "job.json")
+
+
+Change = Callable[[Document], None]
+
+
+def change(**values: Any) -> Change:
+    return lambda document: document.update(values)
+
+
+BAD: dict[str, tuple[Change, str]] = {
+    "unknown layer": (change(model=model(layer("LSTMM", units=4))), "LSTM"),
+    "units of 0": (change(model=model(layer("LSTM", units=0), SOFTMAX)), "units"),
+    "shape mismatch": (change(model=model(LSTM, SOFTMAX, shape=(None, 8, 9))), "(8, 8)"),
+    "loss and labels": (change(loss="sparse_categorical_crossentropy"), "one-hot"),
+    "unknown loss": (change(loss="categorical_crossentropie"), "categorical_crossentropy"),
+    "missing file": (change(dataset="digitz.h5"), "digitz.h5"),
+    "missing array": (change(dataset={"path": "digits.h5", "x": "x_trian"}), "x_trian"),
+    "empty dataset": (change(dataset="empty.h5"), "no rows"),
+    "NaN when asked": (change(dataset={"path": "nan.h5", "nan": "refuse"}), "NaN"),
+    "epochs of 0": (change(epochs=0), "epochs"),
+    "batch size of 0": (change(batch_size=0), "batch_size"),
+    "split above 1": (change(validation_split=1.5), "validation_split"),
+    "stateful rest": (
+        change(
+            model=model(layer("LSTM", units=4, stateful=True), SOFTMAX, shape=(64, 8, 8)),
+            shuffle=False,
+        ),
+        "multiple of 64",
+    ),
+    "spec of 2 MB": (change(params={"text": "x" * 2_000_000}), ""),
+    "a Lambda layer": (change(model=model(layer("Lambda", function="f"))), "Lambda"),
+    "pickled npz": (change(dataset="pickled.npz"), "pickled.npz"),
+    "external link": (change(dataset="linked.h5"), "linked.h5"),
+    "external storage": (change(dataset="external.h5"), "external.h5"),
+    "misspelt argument": (change(epoch=3), "epochs"),
+    "no model": (lambda document: document.pop("model"), "model"),
+    "negative timeout": (change(timeout_s=-1), "timeout_s"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_in_one_sentence_and_nothing_is_queued(
+    folder: Path, case: str
+) -> None:
+    document = good()
+    alter, said = BAD[case]
+    alter(document)
+    found = submitted(folder, document)
+    assert found.exit_code == 2, (found.output, found.exception)
+    assert found.stderr.startswith("error: ")
+    assert said in found.stderr
+    assert len(found.stderr) < 600 and found.stderr.count("\n") == 1
+    assert command("ps", "--json").stdout == "[]\n"
+
+
+def test_the_good_one_is_queued(folder: Path) -> None:
+    found = submitted(folder, good())
+    assert (found.exit_code, found.stdout) == (0, "job 1 queued\n")
+    assert "kept in the database" in found.stderr
+
+
+def test_nan_is_a_warning_unless_asked_for(folder: Path) -> None:
+    found = submitted(folder, {**good(), "dataset": "nan.h5"})
+    assert found.exit_code == 0, found.output
+    assert "warning: " in found.stderr and "NaN" in found.stderr
+
+
+def test_a_zip_bomb_is_no_dataset(folder: Path) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros((32, 8, 8), "f4"))
+    with zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as bomb:
+        header = array.getvalue()[:128].replace(b"(32, 8, 8), }  ", b"(9999999,8,8),}")
+        bomb.writestr("x_train.npy", header + b"\0" * 80_000_000)
+    found = submitted(folder, {**good(), "dataset": "bomb.npz"})
+    assert found.exit_code == 2, found.output
+
+
+def test_a_directory_that_cannot_be_written_is_said(folder: Path) -> None:
+    (folder / "taken").write_text("a file")
+    (folder / "job.json").write_text(json.dumps(good()))
+    found = command("run", "job.json", "--directory", os.fspath(folder / "taken" / "fleet"))
+    assert found.exit_code == 2, found.output
+    assert "cannot be written" in found.stderr and "Traceback" not in found.stderr
