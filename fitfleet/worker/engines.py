@@ -7,15 +7,26 @@ from collections.abc import Iterator, Sequence
 from fitfleet.settings import Settings
 from fitfleet.worker.engine import Engine, Member
 from fitfleet.worker.engine_fit import KerasFit
+from fitfleet.worker.engine_loop import LoopFit, unsupported
 
 
 class Engines:
     """The engines of a child, which keep what they have traced between jobs."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._fit = KerasFit(settings)
+        self._loop = LoopFit(settings)
 
     def choose(self, members: Sequence[Member]) -> Iterator[tuple[Engine, Sequence[Member]]]:
-        """Groups of members, each with the engine that trains it."""
-        if members:
-            yield self._fit, members
+        """Groups of members, each with the engine that trains it; members say why."""
+        looped: list[Member] = []
+        others: list[Member] = []
+        for member in members:
+            reason = unsupported(member, self._settings)
+            member.engine_reason = f"fit: {reason}" if reason else "loop: bit-equal to fit"
+            (others if reason else looped).append(member)
+        if looped:
+            yield self._loop, looped
+        if others:
+            yield self._fit, others

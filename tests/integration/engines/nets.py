@@ -158,9 +158,9 @@ def encoder_decoder() -> Net:
         out = L.LSTM(6, return_sequences=True)(target, initial_state=[h, c])
         return keras.Model([source, target], L.TimeDistributed(L.Dense(2))(out))
 
-    x = (_random(ROWS, 5, 3), _random(ROWS, 4, 3))
+    x = [_random(ROWS, 5, 3), _random(ROWS, 4, 3)]
     y = _random(ROWS, 4, 2)
-    arrays = Arrays(x=x, y=y, x_val=tuple(v[:9] for v in x), y_val=y[:9])
+    arrays = Arrays(x=x, y=y, x_val=[v[:9] for v in x], y_val=y[:9])
     return Net(
         build,
         arrays,

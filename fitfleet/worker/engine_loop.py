@@ -1,0 +1,175 @@
+"""Whole epochs in one traced program, job after job: bit-equal to Keras's own `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fitfleet.data.info import flatten
+from fitfleet.errors import FitfleetError
+from fitfleet.settings import Settings
+from fitfleet.worker import feed, resume
+from fitfleet.worker.build import precision
+from fitfleet.worker.callbacks import EpochEnd, EpochStart, ModelState, user_callbacks
+from fitfleet.worker.engine import Hooks, Interrupted, Member
+from fitfleet.worker.engine_fit import finish_callbacks
+from fitfleet.worker.feed import Feed
+from fitfleet.worker.order import order
+from fitfleet.worker.reuse import TraceCache, Traced
+
+
+class LoopFit:
+    """One member after the other, by a program that is traced once for all of them."""
+
+    name = "loop"
+
+    def __init__(self, settings: Settings, cache: TraceCache | None = None) -> None:
+        self._cache = cache or TraceCache(settings)
+        self._feeds = Feeds()
+
+    def fit(self, members: Sequence[Member], hooks: Hooks) -> None:
+        """Trains every member that is not done to its end."""
+        for member in members:
+            with hooks.running(member), precision(member.spec.dtype_policy):
+                hooks.batch_end(member)  # it may have been stopped while it waited
+                self._fit(member, hooks)
+
+    def _fit(self, member: Member, hooks: Hooks) -> None:
+        training, validation = self._feeds.of(member)
+        traced = self._cache.take(member.spec, training, validation)
+        try:
+            model = traced.model
+            member.callbacks = user_callbacks(member.spec)
+            if member.snapshot is not None:
+                resume.restore(model, member.snapshot)
+            if member.is_trained:
+                finish_callbacks(model, member)
+            else:
+                Fit(member, hooks, traced, training, validation).run()
+            hooks.train_end(member, ModelState(model))
+        except (Interrupted, FitfleetError):
+            raise  # `start` puts back whatever an unfinished fit has left
+        except BaseException:
+            self._cache.drop(traced)  # what an error inside TensorFlow leaves is not known
+            raise
+
+
+class Feeds:
+    """The tensors of the last dataset, which the members of a cohort share."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._found: tuple[Feed, Feed | None] | None = None
+        self._arrays: Any = None
+
+    def of(self, member: Member) -> tuple[Feed, Feed | None]:
+        """(training, validation) of a member."""
+        spec = member.spec
+        key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
+        if self._found is None or key != self._key or not _same(self._arrays, member.arrays):
+            self._found = None  # two datasets at once may not fit in memory
+            self._found = feed.training(member.arrays, spec), feed.validation(member.arrays)
+            self._key, self._arrays = key, member.arrays
+        return self._found
+
+
+class Fit:
+    """The epochs of one member, in the order of calls that Keras's `fit` makes."""
+
+    def __init__(
+        self,
+        member: Member,
+        hooks: Hooks,
+        traced: Traced,
+        training: Feed,
+        validation: Feed | None,
+    ) -> None:
+        self._member, self._hooks, self._traced = member, hooks, traced
+        self._training, self._validation = training, validation
+
+    def run(self) -> None:
+        """Train from the member's first epoch to its last, or until a callback stops it."""
+        member, model = self._member, self._traced.model
+        callbacks = keras.callbacks.CallbackList(
+            [EpochStart(member, self._hooks), *member.callbacks, EpochEnd(member, self._hooks)],
+            add_history=True,
+            model=model,
+            epochs=member.spec.epochs,
+            steps=-(-self._training.rows // member.spec.batch_size),
+        )
+        logs: dict[str, Any] = {}
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(member.first_epoch, member.spec.epochs):
+            model.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            self._train(epoch)
+            logs = _results(model)
+            logs |= self._validate(callbacks)
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs)
+
+    def _train(self, epoch: int) -> None:
+        member = self._member
+        rows = self._training.rows
+        numbers = (
+            order(member.spec.seed, epoch, rows)
+            if member.spec.shuffle
+            else tf.range(rows, dtype=tf.int64)
+        )
+        done, loss = self._traced.program.train(self._training, numbers, self._between)
+        for callback in member.callbacks:
+            if isinstance(callback, keras.callbacks.TerminateOnNaN):
+                callback.on_batch_end(done - 1, {"loss": loss})
+
+    def _validate(self, callbacks: Any) -> dict[str, Any]:
+        if self._validation is None:
+            return {}
+        model = self._traced.model
+        callbacks.on_test_begin()
+        model.reset_metrics()
+        self._traced.program.validate(self._validation, self._between)
+        logs = _results(model)
+        callbacks.on_test_end(logs)
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def _between(self) -> None:
+        self._hooks.batch_end(self._member)
+
+
+def unsupported(member: Member, settings: Settings) -> str | None:
+    """Why this way cannot train a member as Keras's `fit` would, or None when it can."""
+    spec = member.spec
+    if member.arrays.has_streams:
+        return "the dataset is streamed from its file"
+    if feed.nbytes(member.arrays) > settings.memory_bytes:
+        return "the windows of the dataset are too large to be made whole"
+    if spec.jit_compile:
+        return f"jit_compile={spec.jit_compile!r}"
+    if spec.steps_per_execution > 1:
+        return f"steps_per_execution={spec.steps_per_execution}"
+    if member.claim.memory_step:
+        return "the job ran out of memory before"
+    if spec.model.builder is not None:
+        return "the model is built by a function on the worker"
+    return None
+
+
+def _results(model: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two loads of one dataset description gave the same arrays."""
+    parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
+    pairs = [(getattr(one, p), getattr(other, p)) for p in parts]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return False
+    leaves = [(a, b) for a, b in pairs if a is not None]
+    return all(x is y for a, b in leaves for x, y in zip(flatten(a), flatten(b), strict=True))
