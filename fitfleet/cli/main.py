@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fitfleet.cli import change, read, service, submit
+from fitfleet.cli import change, drill, read, service, submit
 
 app = typer.Typer(
     name="fitfleet",
@@ -41,6 +41,7 @@ _PANELS = {
         service.workers,
         service.drain,
         service.doctor,
+        drill.drill,
         service.settings,
         service.version,
     ],

@@ -1,0 +1,50 @@
+"""`fitfleet drill`: a proof on this machine that faults change no result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fitfleet.cli.command import JsonOption, Target, command
+from fitfleet.cli.exits import JOB_FAILED, OK
+from fitfleet.errors import SettingsError
+
+
+@command
+def drill(
+    target: Target,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of small jobs.")] = 12,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    seed: Annotated[int, typer.Option(help="Decides which faults come, and when.")] = 0,
+    timeout: Annotated[float, typer.Option(help="Seconds after which a job is lost.")] = 600.0,
+    as_json: JsonOption = False,
+) -> int:
+    """Fit small jobs while their workers are killed and messages lost and doubled; compare.
+
+    In an embedded fleet, with an experiment and a queue of its own. Exit code 1 if a job was
+    lost, done twice, or ended with other numbers than undisturbed.
+    """
+    from dataclasses import asdict
+
+    from fitfleet import drill as drills
+    from fitfleet.cli.output import print_json
+
+    if target.given:
+        option = next(iter(target.given)).replace("_", "-")
+        raise SettingsError(f"--{option}: a drill runs in an embedded fleet; give --directory only")
+    directory = target.directory or Path(".fitfleet")
+    found = drills.drill(directory, jobs=jobs, workers=workers, seed=seed, timeout_s=timeout)
+    if as_json:
+        more = {"is_good": found.is_good, "seconds_lost": found.seconds_lost}
+        print_json({**asdict(found), **more})
+    else:
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(found.faults.items()))
+        print(f"done       {found.done} of {found.jobs}, in {found.attempts} attempts")
+        print(f"lost       {found.lost}")
+        print(f"twice      {found.twice}")
+        print(f"different  {found.different}")
+        print(f"faults     {faults or 'none'}")
+        print(f"seconds    {found.seconds:.1f}, {found.seconds_lost:.1f} of them lost to faults")
+    return OK if found.is_good else JOB_FAILED
