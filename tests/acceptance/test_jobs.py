@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from patience import until
 
 import fitfleet as ff
 from fitfleet.embedded import LocalFleet
 from fitfleet.errors import JobFailedError, StateError, WaitTimeoutError
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    """Wait for it, and fail if it does not come true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_the_same_job_is_found_again_and_runs_again_only_when_asked(
