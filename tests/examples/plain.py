@@ -125,7 +125,6 @@ def fit(spec: JobSpec, compile_arguments: dict[str, Any], callbacks: list[Any]) 
     rows = len(tf.nest.flatten(data["x"])[0])
     history = model.fit(
         dataset(data, spec),
-        shuffle=False,  # it is in its order already
         epochs=spec.epochs,
         steps_per_epoch=-(-rows // spec.batch_size),
         validation_data=validation,
