@@ -125,6 +125,7 @@ def fit(spec: JobSpec, compile_arguments: dict[str, Any], callbacks: list[Any]) 
     rows = len(tf.nest.flatten(data["x"])[0])
     history = model.fit(
         dataset(data, spec),
+        shuffle=False,  # the batches come in their order already
         epochs=spec.epochs,
         steps_per_epoch=-(-rows // spec.batch_size),
         validation_data=validation,
