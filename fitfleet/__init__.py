@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fitfleet.spec.layers import Sequential as Sequential
     from fitfleet.spec.layers import builder as builder
     from fitfleet.states import JobStatus as JobStatus
+    from fitfleet.sweep import Sweep as Sweep
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOMES = {
     "Job": "fitfleet.job",
     "JobStatus": "fitfleet.states",
     "Sequential": "fitfleet.spec.layers",
+    "Sweep": "fitfleet.sweep",
     "builder": "fitfleet.spec.layers",
     "choice": "fitfleet.space",
     "connect": "fitfleet.fleet",
@@ -52,6 +54,7 @@ __all__ = [
     "Job",
     "JobStatus",
     "Sequential",
+    "Sweep",
     "builder",
     "choice",
     "connect",

@@ -18,11 +18,16 @@ from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, FitfleetError, JobFailedError, NotFoundError
 from fitfleet.job import Job
 from fitfleet.scheduler import compare as comparison
+from fitfleet.scheduler.design import Design, design
 from fitfleet.scheduler.display import Display
+from fitfleet.scheduler.objective import objectives
+from fitfleet.scheduler.ranking import experiment_runs, rank
 from fitfleet.scheduler.submit import Submission
+from fitfleet.scheduler.sweeps import find_sweep
 from fitfleet.scheduler.wait import wait_for
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweep import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,6 +232,45 @@ class Fleet(AbstractContextManager["Fleet"]):
                 self.database, experiment, metric=metric, direction=direction, at=at
             )
         )
+
+    def sweep(self, **arguments: Any) -> Sweep:
+        """A search over the spaces (`ff.choice`, ...) anywhere in the arguments of `submit`.
+
+        Beside those of `submit`: `search` (grid, random, tpe, gp, cmaes, qmc), `trials`,
+        `repeats` (3, or "3..10" for a race), `folds` (5, or {"kind": "stratified", "k": 5}),
+        `objective` and `direction` (one or several), `at` ("last" or "best" epoch), `pruner`,
+        `max_running`, `adopt` (take results over from other experiments), `name` (default: the
+        experiment). `seed` is the search's and the first repeat's.
+
+        Nothing is written before `run` or `submit` of the handle. SearchError or SpecError says
+        what is wrong.
+        """
+        made = design(arguments)
+        return Sweep(self.database, self.settings, made, on_look=self._on_look)
+
+    def resume_sweep(self, name: str) -> Sweep:
+        """The sweep of that name, from any machine: `.run()` goes on with it. NotFoundError."""
+        found = Design.from_json(find_sweep(self.database, name).document)
+        return Sweep(self.database, self.settings, found, on_look=self._on_look)
+
+    def rank(
+        self,
+        experiment: str = "default",
+        objective: str | Sequence[str] = "val_loss",
+        *,
+        direction: str | Sequence[str] | None = None,
+        at: comparison.At = "last",
+        by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        top: int | None = None,
+    ) -> pd.DataFrame:
+        """The configurations of an experiment, however submitted: mean, interval, ties.
+
+        See `scheduler.ranking.rank`; `compare` has a row a job instead.
+        """
+        wanted = objectives(objective, direction, at)
+        runs = experiment_runs(self.database, experiment, wanted)
+        return rank(runs, wanted, by=by, where=where, top=top)
 
     def pause(self, experiment: str) -> None:
         """Start no more jobs of the experiment; its running ones give back their place."""

@@ -257,3 +257,21 @@ def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]
         for key, seconds, epochs, peak in c.execute(query):
             found[key] = Experience(float(seconds) / int(epochs), peak)
     return found
+
+
+def attempts_of(c: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """{worker, job, start, end, outcome} of every attempt of these jobs, by start.
+
+    An attempt that has not ended ends at the database's present time.
+    """
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(job_ids), _CHUNK):
+        query = select(
+            attempts.c.worker,
+            attempts.c.job_id.label("job"),
+            attempts.c.started_at.label("start"),
+            func.coalesce(attempts.c.ended_at, now(c)).label("end"),
+            func.coalesce(attempts.c.outcome, "running").label("outcome"),
+        ).where(attempts.c.job_id.in_(job_ids[start : start + _CHUNK]))
+        found += [dict(row._mapping) for row in c.execute(query)]
+    return sorted(found, key=lambda row: (row["start"], row["job"]))

@@ -97,6 +97,19 @@ class Driver:
         """What the user should hear of the jobs made so far."""
         return self._points.warnings
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether all points are known from the start, so that all can be queued at once."""
+        return isinstance(self._search, Listed)
+
+    def is_asked(self, progress: Progress) -> bool:
+        """Whether every point has been asked for."""
+        return self._is_exhausted or self._is_enough(progress.trials)
+
+    def job_ids(self) -> list[int]:
+        """The jobs of the sweep, as of the last look."""
+        return [m.job_id for members in self.results.members.values() for m in members]
+
     def step(self) -> Progress:
         """Do what there is to do now, and say where the sweep stands. Any number of times."""
         self.results.read(self._database, self._row.id)

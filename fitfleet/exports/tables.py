@@ -1,0 +1,54 @@
+"""A DataFrame as CSV or Parquet."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.errors import FitfleetError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> Path:
+    """UTF-8, comma separated, a header line. FitfleetError if it cannot be written."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _flat(table).to_csv(target, index=False)
+    except OSError as error:
+        raise FitfleetError(f"{target}: cannot be written: {error.strerror}") from None
+    return target
+
+
+def write_parquet(table: pd.DataFrame, path: str | Path) -> Path:
+    """Parquet by pyarrow. MissingExtraError without it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError("pyarrow", "parquet")
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _flat(table).to_parquet(target, index=False)
+    except OSError as error:
+        raise FitfleetError(f"{target}: cannot be written: {error.strerror}") from None
+    return target
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of one type each: lists and objects as JSON, mixed values as text."""
+    flat = table.copy()
+    for name in flat.columns:
+        if flat[name].dtype == object:
+            kinds = {type(value) for value in flat[name] if value is not None}
+            if len(kinds) > 1 or kinds & {list, dict, tuple}:
+                flat[name] = [_text(value) for value in flat[name]]
+    return flat
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)

@@ -1,0 +1,116 @@
+"""What all pictures share: the file's kind by its suffix, colours, axes, and how it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fitfleet.errors import FitfleetError, MissingExtraError
+
+STILL = (".png", ".svg", ".pdf")
+_DPI = 130
+GREY = "#777777"
+BEST = "#d1495b"
+# Of Okabe and Ito, told apart by colour-blind readers too.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#444444")
+
+
+def is_interactive(path: str | Path) -> bool:
+    """Whether the suffix asks for HTML rather than a picture. FitfleetError for another one."""
+    suffix = Path(path).suffix.lower()
+    if suffix in (".html", ".htm"):
+        return True
+    if suffix in STILL:
+        return False
+    raise FitfleetError(f"{path}: the suffix is none of {', '.join(STILL)} and .html")
+
+
+def colour(index: int) -> str:
+    """The colour of a series; they repeat after eight."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def figure(width: float, height: float, title: str) -> Any:
+    """A matplotlib figure of so many inches that needs no screen."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots") from None
+    made = Figure(figsize=(width, height), layout="constrained")
+    made.suptitle(title, fontsize=13)
+    return made
+
+
+def dress(panel: Any) -> None:
+    """A light grid and no box."""
+    panel.grid(alpha=0.25)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def colormap(name: str) -> Any:
+    """A colour map of matplotlib."""
+    from matplotlib import colormaps
+
+    return colormaps[name]
+
+
+def plotly() -> Any:
+    """plotly.graph_objects. MissingExtraError without Plotly."""
+    try:
+        import plotly.graph_objects as objects
+    except ImportError:
+        raise MissingExtraError("plotly", "plots") from None
+    return objects
+
+
+def page(title: str, **layout: Any) -> dict[str, Any]:
+    """The layout of an interactive figure."""
+    return {
+        "title": {"text": title, "x": 0.02},
+        "template": "plotly_white",
+        "font": {"size": 14},
+        "margin": {"l": 80, "r": 40, "t": 80, "b": 70},
+        **layout,
+    }
+
+
+def save(made: Any, path: str | Path) -> Path:
+    """Write a figure of matplotlib or Plotly. HTML carries all it needs and works offline."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if is_interactive(target):
+            made.write_html(target, include_plotlyjs=True, full_html=True)
+        else:
+            made.savefig(target, dpi=_DPI)
+    except (OSError, ValueError) as error:
+        raise FitfleetError(f"{target}: the picture could not be written: {error}") from None
+    return target
+
+
+def is_logarithmic(values: Sequence[Any]) -> bool:
+    """Whether numbers spread so widely that their logarithms are what should be drawn."""
+    if not values or not all(is_number(v) and v > 0 for v in values):
+        return False
+    return max(values) / min(values) >= 50 and not all(float(v).is_integer() for v in values)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def short(name: str, width: int = 24) -> str:
+    """A parameter's name without where it stands, cut to fit."""
+    last = name.rsplit(".", 1)[-1].replace("_", " ")
+    return last if len(last) <= width else last[: width - 1] + "…"
+
+
+def unit(name: str) -> str:
+    """An axis label: the metric in words, with its unit where it has one."""
+    words = name.replace("_", " ")
+    if name == "seconds":
+        return "time of a job (s)"
+    return {"parameters": "number of weights"}.get(name, words)
