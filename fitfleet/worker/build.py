@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -121,19 +120,24 @@ def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:
 
 
 def has_custom_classes(spec: JobSpec) -> bool:
-    """Whether the spec names classes registered by a user's module ("package>Name")."""
+    """Whether the spec names classes or functions of a user's module."""
     document = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
-    text = json.dumps([*document, spec.optimizer, spec.callbacks])
-    return '"registered_name": "' in text and _has_registered(json.loads(text))
+    return _is_custom([*document, spec.optimizer, spec.callbacks])
 
 
-def _has_registered(node: Any) -> bool:
+def _is_custom(node: Any) -> bool:
     if isinstance(node, list):
-        return any(map(_has_registered, node))
+        return any(map(_is_custom, node))
     if not isinstance(node, dict):
         return False
-    name = node.get("registered_name")
-    return (isinstance(name, str) and ">" in name) or any(map(_has_registered, node.values()))
+    name, module = node.get("registered_name"), node.get("module")
+    if isinstance(name, str) and ">" in name:
+        return True
+    if "class_name" in node and isinstance(module, str):
+        package = module.partition(".")[0]
+        if package not in ("keras", "builtins"):
+            return True
+    return any(map(_is_custom, node.values()))
 
 
 def _objects(value: Any) -> Any:

@@ -15,6 +15,7 @@ from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
+from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import FailureClass
 from fitfleet.storage import Storage
@@ -92,6 +93,7 @@ class Child:
         """Data and checkpoint of a member. False: that failed, and its end is recorded."""
         is_ready = False
         with hooks.preparing(member):
+            check(member.spec, self.settings)  # what this worker trusts and bears decides
             arrays = load(member.spec.dataset, self.settings, member.claim.fingerprint)
             member.arrays = split_validation(arrays, member.spec.validation_split)
             if member.claim.checkpoint_path is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.trust import is_trusted
 
 
 def _add_paths(settings: Settings) -> None:
@@ -17,22 +19,10 @@ def _add_paths(settings: Settings) -> None:
             sys.path.append(folder)
 
 
-def is_trusted(module: str, settings: Settings) -> bool:
-    """Whether `module`, or a package above it, is in the setting `trusted_modules`."""
-    return any(module == name or module.startswith(name + ".") for name in settings.trusted_modules)
-
-
 def import_all(settings: Settings) -> None:
     """Imports every trusted module, so that the Keras classes it registers are known."""
-    _add_paths(settings)
     for name in settings.trusted_modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise SpecError(
-                "trusted_modules",
-                f"this worker cannot import {name} ({error}); set module_path to its folder",
-            ) from error
+        _imported(name, settings, "trusted_modules")
 
 
 def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
@@ -44,16 +34,19 @@ def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
             f"{path!r}: the module {module_name!r} is not trusted by this worker; "
             "add it to the setting trusted_modules",
         )
-    _add_paths(settings)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise SpecError(
-            place,
-            f"{path!r}: this worker cannot import {module_name} ({error}); "
-            "set module_path to its folder",
-        ) from error
-    found = getattr(module, name, None)
+    found = getattr(_imported(module_name, settings, place), name, None)
     if not callable(found):
         raise SpecError(place, f"{path!r}: {module_name} has no function {name!r}")
     return found  # type: ignore[no-any-return]
+
+
+def _imported(name: str, settings: Settings, place: str) -> ModuleType:
+    _add_paths(settings)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a user's module may raise anything
+        raise SpecError(
+            place,
+            f"this worker cannot import {name} ({type(error).__name__}: {error}); "
+            "mend it, or set module_path to its folder",
+        ) from error
