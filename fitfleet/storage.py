@@ -168,6 +168,6 @@ def _fsync(path: Path) -> None:
 def _folder(experiment: str) -> str:
     """A folder name that cannot leave the root; a hash keeps two names from meeting."""
     safe = re.sub(r"[^\w.-]", "_", experiment, flags=re.ASCII)[:80].lstrip(".")
-    if safe == experiment:
+    if safe and safe == experiment:
         return safe
     return f"{safe or 'experiment'}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"

@@ -1,0 +1,75 @@
+"""File names stay inside the storage, and a file is there whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitfleet.errors import StorageError
+from fitfleet.storage import Storage, read_document, sha256, write_document
+
+
+@given(name=st.text(max_size=200))
+def test_no_experiment_name_leaves_the_root(name: str) -> None:
+    path = Storage("/root").absolute(Storage("/root").final(name, 7, 1))
+    assert path.resolve().parts[:2] == ("/", "root")
+    assert len(path.resolve().parts) == 5
+    assert len(path.parts[2]) <= 100
+
+
+@given(one=st.text(max_size=50), other=st.text(max_size=50))
+def test_two_experiments_share_no_folder(one: str, other: str) -> None:
+    storage = Storage("/root")
+    assert (storage.final(one, 1, 1) == storage.final(other, 1, 1)) == (one == other)
+
+
+def test_a_draft_that_is_not_published_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    name = storage.final("digits", 1, 1)
+    with storage.draft(name) as draft:
+        draft.path.write_bytes(b"half")
+    assert list(tmp_path.rglob("*.h5")) == []
+
+
+def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    name = storage.final("digits", 1, 1)
+    with storage.draft(name) as draft:
+        draft.path.write_bytes(b"whole")
+        draft.publish()
+        draft.publish()
+    assert storage.absolute(name).read_bytes() == b"whole"
+    assert sha256(storage.absolute(name)).startswith("5d5766cf2d78")
+    assert [path.name for path in tmp_path.rglob("*.h5")] == ["attempt-1.weights.h5"]
+
+
+def test_a_storage_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    storage = Storage(tmp_path / "file")
+    with (
+        pytest.raises(StorageError, match="cannot be written: Not a directory"),
+        storage.draft(storage.final("digits", 1, 1)),
+    ):
+        pass
+
+
+def test_weights_are_read_without_our_group_and_the_optimizer(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+        file["layers/dense/vars/0"] = np.ones(3)
+        file["optimizer/vars/0"] = np.ones(3)
+        write_document(file, {"history": ["ä" * 70_000]})
+    storage = Storage(tmp_path)
+    assert list(storage.read_weights("w.weights.h5")) == ["layers/dense/vars/0"]
+    assert read_document(tmp_path / "w.weights.h5") == {"history": ["ä" * 70_000]}
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5"])
+def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w.weights.h5").write_bytes(content)
+    with pytest.raises(StorageError, match=r"w\.weights\.h5: cannot be read"):
+        Storage(tmp_path).read_weights("w.weights.h5")
