@@ -83,8 +83,8 @@ def sql() -> str:
         " [how to query](../how-to/query-sql.md).\n",
     ]
     for view, columns in COLUMNS.items():
-        lines += [f"## {view}\n", "| column | meaning |", "| --- | --- |"]
-        lines += [f"| `{name}` | {meaning} |" for name, meaning in columns] + [""]
+        lines += [f"## {view}\n", "| column | type | meaning |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in columns] + [""]
     return "\n".join(lines).rstrip() + "\n"
 
 
