@@ -39,7 +39,7 @@ format: $(VENV)/dev.stamp ## Mend what ruff can mend
 	"$(PY)" -m ruff format .
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks and print their tables
-	"$(PY)" -m benchmarks
+	"$(PY)" -m benchmarks $(BENCH)
 
 docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ anew
 	"$(PY)" docs/generate.py
