@@ -1,103 +1,106 @@
 """The views: a public contract for SQL, pandas, psql, DuckDB and BI tools.
 
 COLUMNS is the contract, column by column; docs/reference/sql.md shows it and tests hold it. The
-views answer the same on SQLite and PostgreSQL. Times are ISO-8601 text in UTC.
+views answer the same on SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-# view -> [(column, meaning)]
-COLUMNS: dict[str, list[tuple[str, str]]] = {
+# Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
+TYPES = ("integer", "real", "text", "time", "json")
+
+# view -> [(column, one of TYPES, meaning)]
+COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "runs": [
-        ("job_id", "number of the job"),
-        ("experiment", "its experiment"),
-        ("status", "QUEUED, DISPATCHED, RUNNING, SUCCEEDED, FAILED, CANCELLED or PRUNED"),
-        ("params", "JSON object of what the user varies"),
-        ("seed", "seed of weights, order and dropout"),
-        ("fold", "index of the cross-validation fold; NULL without folds"),
-        ("group_hash", "equal for jobs that differ in seed and fold only"),
-        ("queue", "resource class"),
-        ("priority", "larger goes first"),
-        ("epochs", "epochs asked for"),
-        ("epoch", "epochs done"),
-        ("attempts", "how often it was started"),
-        ("failures", "how many attempts failed"),
-        ("seconds", "time spent in attempts, without lost ones"),
-        ("submitted_at", "time of submission"),
-        ("started_at", "start of the first attempt"),
-        ("finished_at", "end; NULL while it has not ended"),
-        ("worker", "slot that runs it, or ran its last attempt"),
-        ("engine", "fit, reuse, loop or fused"),
-        ("engine_reason", "why that way"),
-        ("failure_class", "user, nan, timeout, memory, lost, stalled, storage or internal"),
-        ("failure_message", "one sentence"),
-        ("parameters", "number of weights of the model"),
-        ("loss", "training loss of the last epoch"),
-        ("val_loss", "validation loss of the last epoch"),
-        ("best_val_loss", "smallest validation loss of all epochs"),
-        ("test_loss", "loss on the test arrays"),
-        ("checkpoint_path", "newest checkpoint, relative to the storage"),
-        ("artifact_path", "weights file that won, relative to the storage"),
-        ("artifact_bytes", "its size"),
+        ("job_id", "integer", "number of the job"),
+        ("experiment", "text", "its experiment"),
+        ("status", "text", "QUEUED, DISPATCHED, RUNNING, SUCCEEDED, FAILED, CANCELLED or PRUNED"),
+        ("params", "json", "JSON object of what the user varies"),
+        ("seed", "integer", "seed of weights, order and dropout"),
+        ("fold", "integer", "index of the cross-validation fold; NULL without folds"),
+        ("group_hash", "text", "equal for jobs that differ in seed and fold only"),
+        ("queue", "text", "resource class"),
+        ("priority", "integer", "larger goes first"),
+        ("epochs", "integer", "epochs asked for"),
+        ("epoch", "integer", "epochs done"),
+        ("attempts", "integer", "how often it was started"),
+        ("failures", "integer", "how many attempts failed"),
+        ("seconds", "real", "time spent in attempts, without lost ones"),
+        ("submitted_at", "time", "time of submission"),
+        ("started_at", "time", "start of the first attempt"),
+        ("finished_at", "time", "end; NULL while it has not ended"),
+        ("worker", "text", "slot that runs it, or ran its last attempt"),
+        ("engine", "text", "fit, reuse, loop or fused"),
+        ("engine_reason", "text", "why that way"),
+        ("failure_class", "text", "user, nan, timeout, memory, lost, stalled, storage or internal"),
+        ("failure_message", "text", "one sentence"),
+        ("parameters", "integer", "number of weights of the model"),
+        ("loss", "real", "training loss of the last epoch"),
+        ("val_loss", "real", "validation loss of the last epoch"),
+        ("best_val_loss", "real", "smallest validation loss of all epochs"),
+        ("test_loss", "real", "loss on the test arrays"),
+        ("checkpoint_path", "text", "newest checkpoint, relative to the storage"),
+        ("artifact_path", "text", "weights file that won, relative to the storage"),
+        ("artifact_bytes", "integer", "its size"),
     ],
     "curves": [
-        ("job_id", "number of the job"),
-        ("experiment", "its experiment"),
-        ("epoch", "1 is the first"),
-        ("metric", "Keras's name without val_"),
-        ("phase", "train or val"),
-        ("value", "value at the end of the epoch; NULL is NaN"),
+        ("job_id", "integer", "number of the job"),
+        ("experiment", "text", "its experiment"),
+        ("epoch", "integer", "1 is the first"),
+        ("metric", "text", "Keras's name without val_"),
+        ("phase", "text", "train or val"),
+        ("value", "real", "value at the end of the epoch; NULL is NaN"),
     ],
     "groups": [
-        ("experiment", "the experiment"),
-        ("group_hash", "one configuration: jobs that differ in seed and fold only"),
-        ("params", "params of its first job"),
-        ("metric", "Keras's name without val_"),
-        ("phase", "train or val"),
-        ("n", "succeeded jobs with a value"),
-        ("mean", "mean of their last epochs' values"),
-        ("std", "standard deviation (n - 1); NULL for n = 1"),
-        ("low", "lower end of the 95 % t interval of the mean; NULL for n = 1"),
-        ("high", "upper end"),
-        ("minimum", "smallest value"),
-        ("maximum", "largest value"),
-        ("seconds", "mean time of a job"),
+        ("experiment", "text", "the experiment"),
+        ("group_hash", "text", "one configuration: jobs that differ in seed and fold only"),
+        ("params", "json", "params of its first job"),
+        ("metric", "text", "Keras's name without val_ or test_, or an evaluator's"),
+        ("phase", "text", "train or val; test: Keras after the fit; score: an evaluator"),
+        ("n", "integer", "succeeded jobs with a value"),
+        ("mean", "real", "mean of their values: of the last epoch, or the score"),
+        ("std", "real", "standard deviation (n - 1); NULL for n = 1"),
+        ("low", "real", "lower end of the 95 % t interval of the mean; NULL for n = 1"),
+        ("high", "real", "upper end"),
+        ("minimum", "real", "smallest value"),
+        ("maximum", "real", "largest value"),
+        ("seconds", "real", "mean time of a job"),
     ],
     "leaderboard": [
-        ("experiment", "the experiment"),
-        ("metric", "Keras's name without val_"),
-        ("phase", "train or val"),
-        ("job_id", "number of a succeeded job"),
-        ("params", "its params"),
-        ("seed", "its seed"),
-        ("value", "value of its last epoch"),
-        ("rank_low", "1 for the smallest value of the experiment"),
-        ("rank_high", "1 for the largest"),
+        ("experiment", "text", "the experiment"),
+        ("metric", "text", "Keras's name without val_ or test_, or an evaluator's"),
+        ("phase", "text", "train or val; test: Keras after the fit; score: an evaluator"),
+        ("job_id", "integer", "number of a succeeded job"),
+        ("params", "json", "its params"),
+        ("seed", "integer", "its seed"),
+        ("value", "real", "value of its last epoch, or its score"),
+        ("rank_low", "integer", "1 for the smallest value of the experiment"),
+        ("rank_high", "integer", "1 for the largest"),
     ],
     "workers": [
-        ("worker", "slot: host:pid:slot"),
-        ("service", "Celery node name of the service"),
-        ("host", "host name"),
-        ("pid", "process of the service"),
-        ("slot", "number of the slot in its service"),
-        ("queue", "resource class it serves"),
-        ("device", "cpu or the GPU"),
-        ("started_at", "start of the service"),
-        ("heartbeat_at", "last sign of life"),
-        ("ended_at", "end; NULL while it lives, or was killed"),
-        ("is_draining", "1 when asked to end"),
-        ("running", "jobs it holds"),
+        ("worker", "text", "slot: host:pid:slot"),
+        ("service", "text", "Celery node name of the service"),
+        ("host", "text", "host name"),
+        ("pid", "integer", "process of the service"),
+        ("slot", "integer", "number of the slot in its service"),
+        ("queue", "text", "resource class it serves"),
+        ("device", "text", "cpu or the GPU"),
+        ("started_at", "time", "start of the service"),
+        ("heartbeat_at", "time", "last sign of life"),
+        ("ended_at", "time", "end; NULL while it lives, or was killed"),
+        ("is_draining", "integer", "1 when asked to end"),
+        ("running", "integer", "jobs it holds"),
     ],
     "events": [
-        ("event_id", "number, in order of time"),
-        ("at", "time"),
-        ("kind", "retry, failed, cancelled, released, extended, paused, draining, ..."),
-        ("job_id", "the job, if it concerns one"),
-        ("attempt", "its attempt"),
-        ("worker", "slot or service, if it concerns one"),
-        ("detail", "one sentence"),
+        ("event_id", "integer", "number, in order of time"),
+        ("at", "time", "time"),
+        ("kind", "text", "retry, failed, cancelled, released, extended, paused, draining, ..."),
+        ("job_id", "integer", "the job, if it concerns one"),
+        ("attempt", "integer", "its attempt"),
+        ("worker", "text", "slot or service, if it concerns one"),
+        ("detail", "text", "one sentence"),
     ],
 }
 
@@ -117,12 +120,32 @@ def _last(phase: str) -> str:
     )
 
 
+def _finals(columns: str) -> str:
+    """What each succeeded job came to: the metrics of its last epoch, and its scores."""
+    return f"""
+SELECT {columns}, m.metric AS metric, m.phase AS phase, m.value AS value
+FROM jobs j JOIN experiments e ON e.id = j.experiment_id
+  JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
+WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL
+UNION ALL
+SELECT {columns},
+  CASE WHEN s.source = 'keras' AND substr(s.name, 1, 5) = 'test_' THEN substr(s.name, 6)
+    ELSE s.name END AS metric,
+  CASE WHEN s.source = 'keras' THEN 'test' ELSE 'score' END AS phase, s.value AS value
+FROM jobs j JOIN experiments e ON e.id = j.experiment_id JOIN scores s ON s.job_id = j.id
+WHERE j.status = 'SUCCEEDED' AND s.value IS NOT NULL"""
+
+
 def definitions(dialect: str) -> dict[str, str]:
     """The SELECT of each view, in the SQL of the dialect."""
 
     def iso(column: str) -> str:
         return _iso(column, dialect)
 
+    grouped = _finals(
+        "e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash, j.seconds AS seconds"
+    )
+    ranked = _finals("e.name AS experiment, j.id AS job_id, j.params AS params, j.seed AS seed")
     number = "INTEGER" if dialect == "sqlite" else "integer"
     return {
         "runs": f"""
@@ -145,7 +168,7 @@ FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
   m.phase AS phase, m.value AS value
 FROM metrics m JOIN jobs j ON j.id = m.job_id JOIN experiments e ON e.id = j.experiment_id""",
-        "groups": """
+        "groups": f"""
 SELECT g.experiment, g.group_hash, f.params AS params, g.metric, g.phase, g.n, g.mean,
   g.std, g.mean - t.t975 * g.std / sqrt(g.n) AS low, g.mean + t.t975 * g.std / sqrt(g.n) AS high,
   g.minimum, g.maximum, g.seconds
@@ -155,24 +178,18 @@ FROM (
       SUM((v.value - v.mean) * (v.value - v.mean)) AS squares, MIN(v.value) AS minimum,
       MAX(v.value) AS maximum, AVG(v.seconds) AS seconds, MIN(v.job_id) AS first_job
     FROM (
-      SELECT e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash,
-        j.seconds AS seconds, m.metric AS metric, m.phase AS phase, m.value AS value,
-        AVG(m.value) OVER (PARTITION BY e.name, j.group_hash, m.metric, m.phase) AS mean
-      FROM jobs j JOIN experiments e ON e.id = j.experiment_id
-        JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
-      WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL
+      SELECT f.*, AVG(f.value)
+        OVER (PARTITION BY f.experiment, f.group_hash, f.metric, f.phase) AS mean
+      FROM ({grouped}) f
     ) v GROUP BY v.experiment, v.group_hash, v.metric, v.phase
   ) d
 ) g JOIN jobs f ON f.id = g.first_job
   LEFT JOIN t_quantiles t ON t.df = CASE WHEN g.n > 1000 THEN 999 ELSE g.n - 1 END""",
-        "leaderboard": """
-SELECT e.name AS experiment, m.metric AS metric, m.phase AS phase, j.id AS job_id,
-  j.params AS params, j.seed AS seed, m.value AS value,
-  RANK() OVER (PARTITION BY e.name, m.metric, m.phase ORDER BY m.value) AS rank_low,
-  RANK() OVER (PARTITION BY e.name, m.metric, m.phase ORDER BY m.value DESC) AS rank_high
-FROM jobs j JOIN experiments e ON e.id = j.experiment_id
-  JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
-WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL""",
+        "leaderboard": f"""
+SELECT f.experiment, f.metric, f.phase, f.job_id, f.params, f.seed, f.value,
+  RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value) AS rank_low,
+  RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value DESC) AS rank_high
+FROM ({ranked}) f""",
         "workers": f"""
 SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slot AS slot,
   w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,

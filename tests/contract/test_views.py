@@ -1,0 +1,183 @@
+"""The views are a public contract: their columns, their types and their answers.
+
+A change here is a change for everyone who reads the database: write it into CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from rows import WEIGHTS, insert, new_job, register, take
+from scipy import stats
+
+from fitfleet.db import experiments, leases, metrics, views
+from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.session import Database
+from fitfleet.states import FailureClass
+
+CONTRACT = {
+    "runs": "job_id experiment status params seed fold group_hash queue priority epochs epoch"
+    " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
+    " failure_class failure_message parameters loss val_loss best_val_loss test_loss"
+    " checkpoint_path artifact_path artifact_bytes",
+    "curves": "job_id experiment epoch metric phase value",
+    "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
+    " seconds",
+    "leaderboard": "experiment metric phase job_id params seed value rank_low rank_high",
+    "workers": "worker service host pid slot queue device started_at heartbeat_at ended_at"
+    " is_draining running",
+    "events": "event_id at kind job_id attempt worker detail",
+}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "real": (float, int),
+    "text": (str,),
+    "time": (str,),
+    "json": (str,),
+}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def _rows(database: Database, query: str) -> list[dict[str, Any]]:
+    with database.read() as c:
+        return [dict(row._mapping) for row in c.exec_driver_sql(query)]
+
+
+def _finish(database: Database, losses: Sequence[float], scores: dict[str, float]) -> int:
+    (claim,) = take(database)
+    with database.begin() as c:
+        leases.describe_attempt(c, claim, engine="fit", engine_reason="alone")
+        for epoch, loss in enumerate(losses, 1):
+            logs = {"loss": 2 * loss, "val_loss": loss}
+            metrics.record(c, [EpochMetrics(claim, epoch, logs)])
+        metrics.record_scores(c, claim, {"test_loss": losses[-1] + 1}, "keras")
+        metrics.record_scores(c, claim, scores, "music:score")
+        leases.commit(c, claim, WEIGHTS, epoch=len(losses), seconds=2.0)
+    return claim.job_id
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Two configurations of three seeds, one of a single seed, one that failed, one running."""
+    register(database, 2)
+    rows = [new_job(f"a{i}", group="a", seed=i, params={"units": 16}) for i in range(3)]
+    rows += [new_job(f"b{i}", group="b", seed=i, params={"units": 32}) for i in range(3)]
+    rows += [new_job("c", group="c"), new_job("bad"), new_job("busy"), new_job("later")]
+    rows += [new_job("x", experiment="other", priority=-1)]
+    insert(database, *rows)
+    for last in (1.0, 2.0, 4.0, 0.5, 0.25, 1.0):
+        _finish(database, [3.0, 0.125, last], {"in_scale": last / 10})
+    _finish(database, [5.0], {})
+    (bad,) = take(database)
+    take(database)
+    with database.begin() as c:
+        leases.fail(c, bad, FailureClass.USER, "of no use", "trace", "log")
+        experiments.pause(c, "other")
+    return database
+
+
+@pytest.mark.parametrize("view", CONTRACT)
+def test_the_columns_are_those_promised(view: str, filled: Database) -> None:
+    names = CONTRACT[view].split()
+    assert [name for name, _, _ in views.COLUMNS[view]] == names
+    assert list(_rows(filled, f"SELECT * FROM {view}")[0]) == names
+    assert all(meaning for _, _, meaning in views.COLUMNS[view])
+
+
+def test_these_are_all_views(filled: Database) -> None:
+    assert sorted(sa.inspect(filled.engine).get_view_names()) == sorted(CONTRACT)
+    assert sorted(views.COLUMNS) == sorted(CONTRACT)
+
+
+@pytest.mark.parametrize("view", CONTRACT)
+def test_the_values_are_of_the_types_promised(view: str, filled: Database) -> None:
+    rows = _rows(filled, f"SELECT * FROM {view}")
+    for name, kind, _ in views.COLUMNS[view]:
+        assert kind in views.TYPES
+        for value in (row[name] for row in rows if row[name] is not None):
+            assert type(value) in _KINDS[kind], (name, value)
+            assert kind != "time" or _TIME.fullmatch(value), (name, value)
+            assert kind != "json" or isinstance(json.loads(value), dict)
+
+
+def test_runs(filled: Database) -> None:
+    runs = {row["job_id"]: row for row in _rows(filled, "SELECT * FROM runs")}
+    assert len(runs) == 11
+    first = runs[1]
+    assert (first["status"], first["experiment"], first["epoch"]) == ("SUCCEEDED", "digits", 3)
+    assert (first["loss"], first["val_loss"], first["best_val_loss"]) == (2.0, 1.0, 0.125)
+    assert (first["test_loss"], first["seconds"], first["attempts"]) == (2.0, 2.0, 1)
+    assert (first["worker"], first["engine"]) == ("host:1:0", "fit")
+    assert first["submitted_at"] <= first["started_at"] <= first["finished_at"]
+    assert (runs[8]["status"], runs[8]["failure_class"]) == ("FAILED", "user")
+    assert runs[8]["failure_message"] == "of no use"
+    assert (runs[9]["status"], runs[9]["finished_at"]) == ("RUNNING", None)
+    assert (runs[10]["status"], runs[10]["worker"]) == ("QUEUED", None)
+
+
+def test_curves(filled: Database) -> None:
+    query = "SELECT epoch, value FROM curves WHERE job_id = 2 AND metric = 'loss' AND phase = 'val'"
+    found = _rows(filled, query + " ORDER BY epoch")
+    assert [tuple(row.values()) for row in found] == [(1, 3.0), (2, 0.125), (3, 2.0)]
+
+
+def test_groups_have_the_interval_of_the_t_distribution(filled: Database) -> None:
+    query = "SELECT * FROM groups WHERE experiment = 'digits' AND metric = 'loss' AND phase = 'val'"
+    found = {row["group_hash"]: row for row in _rows(filled, query)}
+    assert sorted(found) == ["a", "b", "c"]
+    values = [1.0, 2.0, 4.0]
+    low, high = stats.t.interval(0.95, 2, sum(values) / 3, stats.sem(values))
+    row = found["a"]
+    assert (row["n"], row["minimum"], row["maximum"], row["seconds"]) == (3, 1.0, 4.0, 2.0)
+    assert row["mean"] == pytest.approx(7 / 3)
+    assert row["std"] == pytest.approx(math.sqrt(7 / 3))
+    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert json.loads(row["params"]) == {"units": 16}
+    alone = found["c"]
+    assert (alone["n"], alone["mean"], alone["std"], alone["low"]) == (1, 5.0, None, None)
+
+
+def test_groups_and_leaderboard_have_the_scores_too(filled: Database) -> None:
+    query = "SELECT mean FROM groups WHERE group_hash = 'b' AND metric = {} AND phase = {}"
+    (test,) = _rows(filled, query.format("'loss'", "'test'"))
+    assert test["mean"] == pytest.approx(1 + 1.75 / 3)
+    (score,) = _rows(filled, query.format("'in_scale'", "'score'"))
+    assert score["mean"] == pytest.approx(0.175 / 3)
+    best = _rows(
+        filled,
+        "SELECT job_id, value FROM leaderboard WHERE experiment = 'digits'"
+        " AND metric = 'in_scale' AND phase = 'score' AND rank_low = 1",
+    )
+    assert best == [{"job_id": 5, "value": 0.025}]
+
+
+def test_the_leaderboard_ranks_ties_alike(filled: Database) -> None:
+    query = (
+        "SELECT job_id, value, rank_low, rank_high FROM leaderboard WHERE experiment = 'digits'"
+        " AND metric = 'loss' AND phase = 'val' ORDER BY rank_low, job_id"
+    )
+    assert [tuple(row.values()) for row in _rows(filled, query)] == [
+        (5, 0.25, 1, 7),
+        (4, 0.5, 2, 6),
+        (1, 1.0, 3, 4),
+        (6, 1.0, 3, 4),
+        (2, 2.0, 5, 3),
+        (3, 4.0, 6, 2),
+        (7, 5.0, 7, 1),
+    ]
+
+
+def test_workers_and_events(filled: Database) -> None:
+    found = {row["worker"]: row for row in _rows(filled, "SELECT * FROM workers")}
+    assert {name: row["running"] for name, row in found.items()} == {"host:1:0": 1, "host:1:1": 0}
+    assert {row["is_draining"] for row in found.values()} == {0}
+    kinds = _rows(filled, "SELECT kind, job_id, detail FROM events ORDER BY event_id")
+    assert [row["kind"] for row in kinds] == ["failed", "paused"]
+    assert kinds[0]["job_id"] == 8
+    assert kinds[1]["detail"] == "other"
