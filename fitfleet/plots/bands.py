@@ -66,7 +66,8 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
     panel.set_ylabel(canvas.unit(metric.removeprefix("val_")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.dress(panel)
-    made.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    columns = 2 if max(map(len, labels.values()), default=0) < 44 else 1
+    made.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     panel.set_title(_explained(curves, has_validation), fontsize=9, color=canvas.GREY)
     return made
 

@@ -22,14 +22,19 @@ def plot_box(
     return canvas.save(_still(drawn, objective, title), path)
 
 
+def _is_lying(groups: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the labels need so much room that the boxes should lie."""
+    return max(map(len, groups)) > 14 or len(groups) > 8
+
+
 def _explained(groups: Mapping[str, Sequence[float]]) -> str:
     counts = sorted({len(values) for values in groups.values()})
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{runs} runs each; line: median, box: quartiles, diamond: mean, points: runs"
+    return f"{runs} runs each; line: median, box: quartiles, points: runs"
 
 
 def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
-    is_lying = max(map(len, groups)) > 14 or len(groups) > 8
+    is_lying = _is_lying(groups)
     size = (8.2, 1.9 + 0.55 * len(groups)) if is_lying else (2.4 + 1.5 * len(groups), 5.2)
     made = canvas.figure(max(size[0], 6.0), size[1], title)
     panel = made.subplots()
@@ -39,10 +44,8 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
         tick_labels=labels,
         orientation="horizontal" if is_lying else "vertical",
         widths=0.5,
-        showmeans=True,
         showfliers=False,
         medianprops={"color": canvas.BEST, "linewidth": 2},
-        meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": "#333333"},
         boxprops={"color": "#333333"},
     )
     for position, label in enumerate(labels, 1):
@@ -53,7 +56,7 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
         panel.set_xlabel(canvas.unit(objective))
     else:
         panel.set_ylabel(canvas.unit(objective))
-    panel.set_title(_explained(groups), fontsize=9, color=canvas.GREY)
+    made.supxlabel(_explained(groups), fontsize=9, color=canvas.GREY)
     canvas.dress(panel)
     return made
 
@@ -61,12 +64,13 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
 def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
     objects = canvas.plotly()
     made = objects.Figure()
+    is_lying = _is_lying(groups)
     for index, (label, values) in enumerate(groups.items()):
         made.add_box(
-            y=list(values),
+            **{"x" if is_lying else "y": list(values)},
             name=label,
+            orientation="h" if is_lying else "v",
             boxpoints="all",
-            boxmean=True,
             jitter=0.3,
             pointpos=0,
             marker={"color": canvas.colour(index)},
@@ -74,6 +78,11 @@ def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: s
         )
     made.update_layout(
         **canvas.page(f"{title}<br><sub>{_explained(groups)}</sub>"),
-        yaxis_title=canvas.unit(objective),
+        height=max(480, 160 + 40 * len(groups)),
     )
+    if is_lying:
+        made.update_yaxes(autorange="reversed", automargin=True)
+        made.update_xaxes(title_text=canvas.unit(objective))
+    else:
+        made.update_yaxes(title_text=canvas.unit(objective))
     return made

@@ -38,12 +38,17 @@ def _places(values: Sequence[Any]) -> tuple[list[Any], list[str] | None, bool]:
 def _still(
     trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, title: str
 ) -> Any:
+    from matplotlib.colors import ListedColormap
+
     columns = min(_COLUMNS, len(names))
     lines = -(-len(names) // columns)
     made = canvas.figure(4.3 * columns + 0.9, 3.6 * lines + 0.5, title)
     panels = made.subplots(lines, columns, squeeze=False, sharey=True)
     values = [float(v) for v in trials[objective]]
     first = values.index(min(values) if direction == "minimize" else max(values))
+    # Without its palest quarter, or the first trials would be white on white.
+    whole = canvas.colormap("Blues")
+    shades = ListedColormap([whole(0.25 + 0.75 * i / 255) for i in range(256)])
     drawn = None
     for index, name in enumerate(names):
         panel = panels[index // columns][index % columns]
@@ -52,8 +57,7 @@ def _still(
             x,
             values,
             c=list(trials["trial"]),
-            cmap="Blues",
-            vmin=-len(values) / 3,  # or the first trials would be white on white
+            cmap=shades,
             s=34,
             edgecolors="#333333",
             linewidths=0.4,

@@ -38,21 +38,39 @@ def _colour(outcome: str) -> str:
     return _OUTCOMES.get(outcome, _FAILED)
 
 
+def _packed(attempts: pd.DataFrame) -> list[tuple[dict[str, Any], int, int]]:
+    """(attempt, its row within the slot, rows of the slot): jobs of a cohort run side by side."""
+    found = []
+    for worker in _lanes(attempts):
+        ends: list[float] = []
+        placed = []
+        for row in attempts[attempts["worker"] == worker].sort_values("start").to_dict("records"):
+            start, end = float(row["start"]), float(row["end"])
+            free = next((i for i, until in enumerate(ends) if until <= start + 1e-9), len(ends))
+            ends[free : free + 1] = [end]
+            placed.append(({str(k): v for k, v in row.items()}, free))
+        found += [(row, place, len(ends)) for row, place in placed]
+    return found
+
+
 def _still(attempts: pd.DataFrame, title: str) -> Any:
     from matplotlib.patches import Patch
 
     lanes = _lanes(attempts)
-    made = canvas.figure(9.6, 2.0 + 0.45 * len(lanes), title)
+    packed = _packed(attempts)
+    most = max(rows for _, _, rows in packed)
+    made = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * most, 2.2), title)
     panel = made.subplots()
     span = max(float(attempts["end"].max()), 1e-9)
-    for row in attempts.to_dict("records"):
-        start, outcome = float(row["start"]), str(row["outcome"])
+    for row, place, rows in packed:
+        start, outcome, job = float(row["start"]), str(row["outcome"]), str(row["job"])
         length = max(float(row["end"]) - start, span / 500)
-        lane = lanes.index(str(row["worker"]))
-        panel.barh(lane, length, left=start, height=0.68, color=_colour(outcome),
-                   edgecolor="white", linewidth=0.6)  # fmt: skip
-        if length > span * 0.022 * len(str(row["job"])):
-            panel.text(start + length / 2, lane, str(row["job"]), ha="center", va="center",
+        height = 0.76 / rows
+        middle = lanes.index(str(row["worker"])) - 0.38 + height * (place + 0.5)
+        panel.barh(middle, length, left=start, height=height, color=_colour(outcome),
+                   edgecolor="white", linewidth=0.5)  # fmt: skip
+        if rows <= 8 and length > span * 0.016 * len(job):
+            panel.text(start + length / 2, middle, job, ha="center", va="center",
                        fontsize=8, color="white")  # fmt: skip
     panel.set_yticks(range(len(lanes)), lanes, fontsize=9)
     panel.set_ylim(len(lanes) - 0.5, -0.5)
@@ -61,7 +79,7 @@ def _still(attempts: pd.DataFrame, title: str) -> Any:
     panel.set_ylabel("worker slot")
     canvas.dress(panel)
     panel.grid(axis="y", visible=False)
-    seen = dict.fromkeys(attempts["outcome"])
+    seen = dict.fromkeys(str(outcome) for outcome in attempts["outcome"])
     handles = [Patch(color=_colour(outcome), label=outcome) for outcome in seen]
     made.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
     return made
@@ -70,19 +88,19 @@ def _still(attempts: pd.DataFrame, title: str) -> Any:
 def _interactive(attempts: pd.DataFrame, title: str) -> Any:
     objects = canvas.plotly()
     made = objects.Figure()
-    for outcome, rows in attempts.groupby("outcome", sort=False):
+    packed = _packed(attempts)
+    for outcome in dict.fromkeys(str(row["outcome"]) for row, _, _ in packed):
+        bars = [(row, place) for row, place, _ in packed if str(row["outcome"]) == outcome]
         made.add_bar(
-            base=list(rows["start"]),
-            x=list(rows["end"] - rows["start"]),
-            y=list(rows["worker"]),
+            base=[row["start"] for row, _ in bars],
+            x=[row["end"] - row["start"] for row, _ in bars],
+            y=[[str(row["worker"]) for row, _ in bars], [str(place + 1) for _, place in bars]],
             orientation="h",
-            name=str(outcome),
-            marker={"color": _colour(str(outcome)), "line": {"color": "white", "width": 1}},
-            text=[str(job) for job in rows["job"]],
-            hovertext=[
-                f"job {row['job']}, trial {row['trial']}: {outcome}"
-                for row in rows.to_dict("records")
-            ],
+            name=outcome,
+            marker={"color": _colour(outcome), "line": {"color": "white", "width": 1}},
+            text=[str(row["job"]) for row, _ in bars],
+            hovertext=[f"job {r['job']}, trial {r['trial']}: {outcome}" for r, _ in bars],
+            textposition="inside",
             insidetextanchor="middle",
         )
     made.update_layout(

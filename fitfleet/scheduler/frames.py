@@ -56,7 +56,7 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
                 "job": m.job_id,
                 **points[m.number],
                 "seed": m.seed,
-                "fold": m.fold,
+                "fold": float("nan") if m.fold is None else m.fold,
                 "status": m.status.value,
                 "epoch": m.epoch,
                 "epochs": m.epochs,

@@ -86,10 +86,11 @@ def rank(
     else is paired (two units are compared at the same rate, seed and fold). `where` is a filter in
     the words of `DataFrame.query` over the params, such as "units > 16".
 
-    Columns: `trial`, the params, `n` (succeeded runs), `failed`, then of the first objective
-    `mean`, `std`, `low`, `high` (95 % t interval), `best`, `worst`; `verdict` (best, tie, worse,
-    untested), `test` (t or wilcoxon, paired), `p` (after Holm); the means of further objectives by
-    their names and `pareto`; `seconds`, the mean time of a run.
+    Columns: `trial`, the params, `n` (succeeded runs), `incomplete` (failed, cancelled or pruned
+    ones), then of the first objective `mean`, `std`, `low`, `high` (95 % t interval), `best`,
+    `worst`; `verdict` (best, tie, worse, untested), `test` (t or wilcoxon, paired), `p` (after
+    Holm); the means of further objectives by their names and `pareto`; `seconds`, the mean time
+    of a run.
     """
     import pandas as pd
 
@@ -97,7 +98,7 @@ def rank(
     chosen = _chosen(by, names)
     groups = _grouped(_filtered(runs, names, where), chosen)
     direction = wanted[0].direction
-    columns = [["n", "failed"], ["mean", "std", "low", "high", "best", "worst"]]
+    columns = [["n", "incomplete"], ["mean", "std", "low", "high", "best", "worst"]]
     rows = []
     for group in groups:
         good = [run for run in group if run.has_succeeded]
@@ -106,7 +107,7 @@ def rank(
             "trial": group[0].trial,
             **{name: group[0].params.get(name) for name in chosen},
         }
-        row |= {"n": found.n, "failed": len(group) - found.n}
+        row |= {"n": found.n, "incomplete": len(group) - found.n}
         row |= {name: getattr(found, name) for name in columns[1]}
         for i, objective in enumerate(wanted[1:], 1):
             row[objective.name] = summary([r.values[i] for r in good], objective.direction).mean

@@ -46,7 +46,7 @@ def test_by_one_parameter_pairs_over_the_others() -> None:
 def test_failed_runs_are_counted_and_left_out() -> None:
     bad = Run({"units": 8, "rate": 0.1}, 9, None, (math.nan, 1.0), 0.0, False, 0)
     table = rank([*runs(), bad], [LOSS], where="units == 8 and rate == 0.1")
-    assert (table["n"][0], table["failed"][0]) == (4, 1)
+    assert (table["n"][0], table["incomplete"][0]) == (4, 1)
 
 
 def test_several_objectives_have_a_pareto_set() -> None:

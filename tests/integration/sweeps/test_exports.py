@@ -1,0 +1,132 @@
+"""What goes out is read back by the tools themselves: pandas, TensorBoard, MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import fitfleet as ff
+from fitfleet.states import JobStatus
+
+
+def test_tables(finished: ff.Sweep, tmp_path: Path) -> None:
+    table = finished.export.to_pandas()
+    assert len(table) == 48
+    assert {"trial", "job", "units", "seed", "status", "val_loss", "seconds"} <= set(table)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(finished.export.to_csv(tmp_path / "jobs.csv")), table, check_dtype=False
+    )
+    read = pd.read_parquet(finished.export.to_parquet(tmp_path / "jobs.parquet"))
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    curves = finished.export.curves()
+    assert set(curves["metric"]) == {"loss", "val_loss"}
+
+
+_READ = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+
+multiplexer = EventMultiplexer()
+multiplexer.AddRunsFromDirectory(sys.argv[1])
+multiplexer.Reload()
+provider = MultiplexerDataProvider(multiplexer, sys.argv[1])
+context = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+request_context = RequestContext()
+experiment = context.experiment_from_metadata(
+    request_context, "", True, context.hparams_metadata(request_context, ""), []
+)
+request = api_pb2.ListSessionGroupsRequest(
+    start_index=0, slice_size=1000,
+    allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE],
+)
+handler = list_session_groups.Handler(request_context, context, "", request)
+groups = handler.run().session_groups
+scalars = {}
+for run in multiplexer.Runs():
+    events = EventAccumulator(str(Path(sys.argv[1]) / run)).Reload()
+    tags = events.Tags()["scalars"]
+    scalars[run] = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+print(json.dumps({
+    "parameters": [info.name for info in experiment.hparam_infos],
+    "metrics": [info.name.tag for info in experiment.metric_infos],
+    "groups": [
+        {
+            "parameters": {k: v.number_value for k, v in group.hparams.items()},
+            "metric": group.metric_values[0].value,
+            "sessions": len(group.sessions),
+        }
+        for group in groups
+    ],
+    "scalars": scalars,
+}))
+"""
+
+
+def test_tensorboard_shows_scalars_and_the_hparams_tab(finished: ff.Sweep, tmp_path: Path) -> None:
+    folder = finished.export.to_tensorboard(tmp_path / "board")
+    # In a process of its own, since TensorBoard loads TensorFlow where that is installed.
+    output = subprocess.run(
+        [sys.executable, "-c", _READ, str(folder)], capture_output=True, text=True, check=True
+    ).stdout
+    seen: dict[str, Any] = json.loads(output.splitlines()[-1])
+    names = set(finished.best_params)
+    assert set(seen["parameters"]) == names and seen["metrics"] == ["val_loss"]
+    assert sum(group["sessions"] for group in seen["groups"]) == _ended(finished)
+    best = min(g["metric"] for g in seen["groups"] if not math.isnan(g["metric"]))
+    assert best == pytest.approx(float(finished.compare()["mean"][0]), rel=1e-6)
+    assert all(set(group["parameters"]) == names for group in seen["groups"])
+    job = finished.best
+    run = next(name for name in seen["scalars"] if name.endswith(f"job={job.id}/validation"))
+    curve = seen["scalars"][run]["epoch_loss"]
+    assert [step for step, _ in curve] == list(job.history["epoch"])
+    assert [value for _, value in curve] == pytest.approx(list(job.history["val_loss"]), rel=1e-6)
+
+
+def test_tensorflow_is_not_needed_to_write(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fitfleet.exports.runs import ExportedRun\n"
+        "from fitfleet.exports.tensorboard import write_tensorboard\n"
+        "curves = {'loss': {1: 0.5}}\n"
+        "run = ExportedRun(1, 'e', 'r', {'a': 1}, curves, {}, 'SUCCEEDED', 0, 1, None)\n"
+        f"write_tensorboard([run], {str(tmp_path)!r}, 'loss')\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mlflow_reads_it_back(finished: ff.Sweep, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    identities = finished.export.to_mlflow(store)
+    assert len(identities) == _ended(finished)
+    client = MlflowClient(store)
+    job = finished.best
+    experiment = client.get_experiment_by_name("net")
+    (run,) = client.search_runs([experiment.experiment_id], f"tags.`fitfleet.job` = '{job.id}'")
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {name: str(value) for name, value in job.params.items()}
+    assert run.data.tags["fitfleet.weights"].endswith("attempt-1.weights.h5")
+    history = client.get_metric_history(run.info.run_id, "val_loss")
+    assert [m.step for m in history] == list(job.history["epoch"])
+    assert [m.value for m in history] == pytest.approx(list(job.history["val_loss"]))
+    assert finished.export.to_mlflow(store) == identities  # nothing twice
+
+
+def _ended(sweep: ff.Sweep) -> int:
+    return sum(job.epoch > 0 and job.status in set(JobStatus) for job in sweep.jobs())

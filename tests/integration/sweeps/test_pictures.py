@@ -1,0 +1,88 @@
+"""Every picture is written, in both kinds, and shows what it should."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fitfleet as ff
+from fitfleet.errors import FitfleetError
+
+KINDS = ["curves", "parallel_coordinates", "slice", "importance", "box", "timeline"]
+
+
+def page(path: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """The whole text of an HTML picture, its traces and its layout."""
+    text = path.read_text(encoding="utf-8")
+    call = text[text.rindex("Plotly.newPlot(") :]
+    decoder = json.JSONDecoder()
+    traces, end = decoder.raw_decode(call, call.index("["))
+    layout, _ = decoder.raw_decode(call, call.index("{", end))
+    return text, traces, layout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_still_picture_is_not_empty(finished: ff.Sweep, kind: str, tmp_path: Path) -> None:
+    path = getattr(finished.plot, kind)(tmp_path / f"{kind}.png")
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    assert min(pixels.shape[:2]) > 250
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+    border = np.concatenate([pixels[:2].reshape(-1, 3), pixels[-2:].reshape(-1, 3)])
+    assert (border == 255).all(), "something runs out of the picture"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_works_offline_and_names_its_axes(
+    finished: ff.Sweep, kind: str, tmp_path: Path
+) -> None:
+    text, traces, layout = page(getattr(finished.plot, kind)(tmp_path / f"{kind}.html"))
+    assert traces and "seen" in layout["title"]["text"]
+    assert not re.search(r"<(script|link)[^>]+(src|href)=\"https?:", text)
+    if kind != "parallel_coordinates":
+        titles = [v.get("title", {}).get("text") for k, v in layout.items() if "axis" in k]
+        assert any(titles)
+
+
+def test_curves_have_a_band_over_repeats(finished: ff.Sweep, tmp_path: Path) -> None:
+    _, traces, layout = page(finished.plot.curves(tmp_path / "c.html", top=2))
+    assert sum(trace.get("fill") == "toself" for trace in traces) == 2
+    assert "95 % interval of the mean of 3 runs" in layout["title"]["text"]
+
+
+def test_parallel_coordinates_go_through_every_parameter(
+    finished: ff.Sweep, tmp_path: Path
+) -> None:
+    _, traces, _ = page(finished.plot.parallel_coordinates(tmp_path / "p.html"))
+    labels = [dimension["label"] for dimension in traces[0]["dimensions"]]
+    assert labels == ["learning rate", "units", "val loss"] or labels == [
+        "units",
+        "learning rate",
+        "val loss",
+    ]
+
+
+def test_the_learning_rate_matters_most(finished: ff.Sweep, tmp_path: Path) -> None:
+    _, traces, _ = page(finished.plot.importance(tmp_path / "i.html"))
+    assert traces[0]["y"][-1] == "learning rate"
+
+
+def test_the_timeline_has_every_attempt(finished: ff.Sweep, tmp_path: Path) -> None:
+    _, traces, _ = page(finished.plot.timeline(tmp_path / "t.html"))
+    assert {trace["name"] for trace in traces} == {"succeeded", "pruned"}
+    started = [job for job in finished.jobs() if job.attempt]
+    assert sum(len(trace["text"]) for trace in traces) == len(started)
+
+
+def test_bad_requests(finished: ff.Sweep, tmp_path: Path) -> None:
+    with pytest.raises(FitfleetError, match=r"none of \.png"):
+        finished.plot.curves(tmp_path / "curves.jpeg2000")
+    with pytest.raises(FitfleetError, match="there are val_loss"):
+        finished.plot.box(tmp_path / "box.png", objective="accuracy")
+    with pytest.raises(FitfleetError, match="no curve to draw"):
+        finished.plot.curves(tmp_path / "c.png", metric="val_nothing")
