@@ -15,6 +15,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import MissingExtraError, SettingsError, StorageError
 from fitfleet.fleet import Fleet
 from fitfleet.scheduler.service import Scheduler
+from fitfleet.scheduler.upkeep import Retention
 from fitfleet.services import Services
 from fitfleet.settings import Settings, directory_settings
 
@@ -30,6 +31,7 @@ class LocalFleet(Fleet):
         self.services = services
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
+        self._scheduler.steps.append(Retention(settings))
         self._thread = threading.Thread(
             target=self._scheduler.run, args=(self._stop,), name="fitfleet-scheduler", daemon=True
         )

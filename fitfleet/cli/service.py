@@ -48,6 +48,7 @@ def scheduler(target: Target) -> None:
     """Publish waiting jobs and take back lost ones, until told to stop."""
     from fitfleet.db.session import Database
     from fitfleet.scheduler.service import Scheduler
+    from fitfleet.scheduler.upkeep import steps
 
     settings = target.settings()
     database = Database(settings.database_url)
@@ -56,7 +57,9 @@ def scheduler(target: Target) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     say("scheduler started")
-    Scheduler(settings, database).run(stop)
+    loop = Scheduler(settings, database)
+    loop.steps += steps(settings)
+    loop.run(stop)
 
 
 @command

@@ -53,6 +53,15 @@ class Design:
         return 1 if self.folds is None else int(self.folds["k"])
 
     @property
+    def has_builder(self) -> bool:
+        """Whether the model is made by a function of the user."""
+        return _is_builder(self.job["model"]) or isinstance(self.job["model"], str)
+
+    @property
+    def needs_optuna(self) -> bool:
+        return self.search in OPTUNAS or self.pruner is not None
+
+    @property
     def is_racing(self) -> bool:
         """Whether good points get more repeats than the others."""
         return self.most_repeats > self.repeats

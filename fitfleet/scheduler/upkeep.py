@@ -1,0 +1,96 @@
+"""What a scheduler does beside placing jobs: bring sweeps forward, keep the disk bounded."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+from collections.abc import Callable
+
+from fitfleet.data.location import locate
+from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.session import Database
+from fitfleet.db.sweeps import SweepRow
+from fitfleet.errors import DatabaseError, FitfleetError
+from fitfleet.scheduler.design import Design
+from fitfleet.scheduler.retention import Policy, collect
+from fitfleet.scheduler.sweeps import Driver
+from fitfleet.settings import Settings
+from fitfleet.spec.dataset import dataset_spec
+
+_log = logging.getLogger(__name__)
+_RETENTION_S = 3600.0
+
+Step = Callable[[Database], None]
+
+
+class SweepKeeper:
+    """Drives every open sweep that can be driven from here; others are left to their scripts.
+
+    From here means: its dataset is visible (or its jobs would have another identity), its model
+    is no builder (which is the user's code), and Optuna is installed if it needs that.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._drivers: dict[int, Driver | None] = {}
+
+    def __call__(self, database: Database) -> None:
+        """One step of each open sweep. A sweep that cannot go on is logged once."""
+        with database.read() as c:
+            rows = sweep_table.listed(c, only_open=True)
+        self._drivers = {row.id: self._drivers[row.id] for row in rows if row.id in self._drivers}
+        for row in rows:
+            try:
+                if row.id not in self._drivers:
+                    self._drivers[row.id] = self._driver(database, row)
+                driver = self._drivers[row.id]
+                if driver is not None:
+                    driver.step()
+            except DatabaseError:
+                raise
+            except FitfleetError as error:
+                _log.warning("sweep %s is left to its own script: %s", row.name, error)
+                self._drivers[row.id] = None
+
+    def _driver(self, database: Database, row: SweepRow) -> Driver | None:
+        design = Design.from_json(row.document)
+        if design.has_builder or not _is_visible(design, self._settings):
+            return None
+        if importlib.util.find_spec("optuna") is None and design.needs_optuna:
+            return None
+        return Driver(database, self._settings, row)
+
+
+def _is_visible(design: Design, settings: Settings) -> bool:
+    return locate(dataset_spec(design.job["dataset"]), settings) is not None
+
+
+class Retention:
+    """Collects what sweeps leave behind, once an hour."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._at = time.monotonic()
+
+    def __call__(self, database: Database) -> None:
+        """Take weights beyond the best ones of sweeps, and old checkpoints, off the disk."""
+        if time.monotonic() - self._at < _RETENTION_S:
+            return
+        self._at = time.monotonic()
+        try:
+            policy = Policy(best=self._settings.keep_best, only_sweeps=True)
+            gone = collect(database, self._settings, policy)
+        except DatabaseError:
+            raise
+        except FitfleetError as error:
+            _log.warning("retention: %s", error)
+            return
+        if gone:
+            size = sum(one.size_bytes for one in gone) / 2**20
+            _log.info("retention: %d files, %.1f MiB", len(gone), size)
+
+
+def steps(settings: Settings) -> list[Step]:
+    """For `Scheduler.steps` of a service of its own."""
+    return [SweepKeeper(settings), Retention(settings)]

@@ -1,0 +1,158 @@
+"""What the scheduler's service does with sweeps and with the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from stand_in import StandIn, arguments, write_data
+
+import fitfleet as ff
+from fitfleet.db.session import Database
+from fitfleet.db.tables import jobs
+from fitfleet.errors import StateError, StorageError
+from fitfleet.scheduler.retention import Policy, collect
+from fitfleet.scheduler.upkeep import SweepKeeper
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+
+GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: Database) -> Settings:
+    return write_data(tmp_path).replace(
+        database_url=database.url.render_as_string(hide_password=False),
+        storage=str(tmp_path / "storage"),
+    )
+
+
+@pytest.fixture
+def fleet(settings: Settings, database: Database) -> ff.Fleet:
+    return ff.Fleet(settings, database)
+
+
+def write_files(fleet: ff.Fleet, jobs_of: list[ff.Job]) -> None:
+    """Real files where the rows point, of 1000 bytes a weights file and 100 a checkpoint."""
+    with fleet.database.begin() as c:
+        for job in jobs_of:
+            folder = f"net/{job.id}"
+            has_succeeded = job.status is JobStatus.SUCCEEDED
+            name = (
+                "attempt-1.weights.h5"
+                if has_succeeded
+                else "attempt-1.epoch-2.checkpoint.weights.h5"
+            )
+            path = Path(fleet.settings.storage) / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * (1000 if has_succeeded else 100))
+            column = "artifact_path" if has_succeeded else "checkpoint_path"
+            row = update(jobs).where(jobs.c.id == job.id)
+            c.execute(row.values({column: f"{folder}/{name}"}))
+
+
+def test_a_submitted_search_goes_on_without_its_script(
+    fleet: ff.Fleet, database: Database, settings: Settings
+) -> None:
+    sweep = fleet.sweep(**arguments(trials=6, max_running=2)).submit()
+    keeper, worker = SweepKeeper(settings), StandIn(database)
+    for _ in range(60):
+        keeper(database)
+        worker.take(10)
+        worker.epoch()
+    assert sweep.progress.is_done and sweep.progress.complete == 6
+    assert len(fleet.resume_sweep("net").trials()) == 6
+
+
+def test_a_sweep_it_cannot_drive_is_left_alone(
+    fleet: ff.Fleet, database: Database, settings: Settings
+) -> None:
+    fleet.sweep(**arguments(trials=6)).submit()
+    blind = SweepKeeper(settings.replace(data_root="/nowhere"))
+    for _ in range(3):
+        blind(database)
+    assert fleet.resume_sweep("net").progress.trials == 1
+
+
+def test_gc_keeps_the_best_and_says_what_goes(fleet: ff.Fleet, database: Database) -> None:
+    sweep = fleet.sweep(**arguments(**GRID, repeats=2))
+    sweep.submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    dry = collect(database, fleet.settings, Policy(best=2), is_dry=True)
+    assert [one.size_bytes for one in dry] == [1000] * 4
+    assert all("not among the best 2" in one.why for one in dry)
+    assert all(job.weights_path.exists() for job in sweep.jobs())
+    gone = collect(database, fleet.settings, Policy(best=2))
+    assert [one.path for one in gone] == [one.path for one in dry]
+    left = [job for job in sweep.jobs() if job.row.artifact_path]
+    assert {job.params["units"] for job in left} == {16}  # the best by val_loss
+    assert all(job.weights_path.exists() for job in left)
+    collected = next(job for job in sweep.jobs() if not job.row.artifact_path)
+    with pytest.raises(StateError):
+        collected.weights()
+    assert len(collected.history) == 4
+    assert collect(database, fleet.settings, Policy(best=2)) == []
+
+
+def test_nothing_but_scores(fleet: ff.Fleet, database: Database) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    assert len(collect(database, fleet.settings, Policy(best=0, checkpoint_days=0))) == 3
+    assert list(Path(fleet.settings.storage).rglob("*.h5")) == []
+
+
+def test_checkpoints_of_those_that_may_go_on_stay_for_a_while(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    for job in sweep.jobs():
+        job.cancel()
+    write_files(fleet, sweep.jobs())
+    assert collect(database, fleet.settings, Policy()) == []
+    with database.begin() as c:
+        c.execute(update(jobs).values(finished_at=jobs.c.finished_at - 8 * 86400))
+    assert [one.size_bytes for one in collect(database, fleet.settings, Policy())] == [100] * 3
+
+
+def test_what_runs_or_was_submitted_alone_is_not_touched(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    with database.begin() as c:
+        c.execute(update(jobs).values(sweep_id=None))
+    assert collect(database, fleet.settings, Policy(best=0, only_sweeps=True)) == []
+    with database.begin() as c:
+        c.execute(update(jobs).values(status=JobStatus.RUNNING))
+    assert collect(database, fleet.settings, Policy(best=0)) == []
+
+
+def test_adopted_weights_stay_while_anyone_needs_them(fleet: ff.Fleet, database: Database) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    adopter = fleet.sweep(**arguments(**GRID, experiment="new", adopt=True)).submit()
+    gone = collect(database, fleet.settings, Policy(best=0), experiment="net")
+    assert [one.size_bytes for one in gone] == [0] * 3
+    assert all(job.weights_path.exists() for job in adopter.jobs())
+    assert sum(one.size_bytes for one in collect(database, fleet.settings, Policy(best=0))) == 3000
+
+
+def test_files_that_nobody_knows_go_when_they_are_old(fleet: ff.Fleet, database: Database) -> None:
+    stray = Path(fleet.settings.storage) / "net" / "77" / "attempt-1.weights.h5"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"x" * 10)
+    assert collect(database, fleet.settings, Policy()) == []
+    os.utime(stray, (0, 0))
+    (found,) = collect(database, fleet.settings, Policy())
+    assert found.why == "no job points to it" and not stray.exists()
+
+
+def test_a_storage_that_is_not_there(database: Database, settings: Settings) -> None:
+    with pytest.raises(StorageError, match="doctor"):
+        collect(database, settings, Policy())
