@@ -204,8 +204,13 @@ FROM job_events v""",
     }
 
 
-def create(c: Connection) -> None:
-    """Make all views anew, in the migration's transaction."""
-    for name, definition in definitions(c.dialect.name).items():
+def drop(c: Connection) -> None:
+    """Remove all views, so that a migration may change what they show."""
+    for name in COLUMNS:
         c.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+
+
+def create(c: Connection) -> None:
+    """Make all views, in the migration's transaction."""
+    for name, definition in definitions(c.dialect.name).items():
         c.exec_driver_sql(f"CREATE VIEW {name} AS {definition}")
