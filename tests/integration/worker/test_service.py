@@ -1,0 +1,71 @@
+"""A real worker service: its parent stays light, its children are replaced without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import fitfleet as ff
+
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
+    """One worker whose child is replaced after every job."""
+    settings: dict[str, Any] = {
+        "child_growth_bytes": 32 * 2**20,  # which a fit takes and an idle child does not
+        "heartbeat_s": 0.5,
+        "trusted_modules": ["scoring"],
+        "module_path": [HERE],
+    }
+    with ff.local(1, tmp_path_factory.mktemp("fleet"), **settings) as fleet:
+        yield fleet
+
+
+def _service(fleet: ff.Fleet, job: ff.Job) -> psutil.Process:
+    worker = job.attempts[-1]["worker"]
+    return psutil.Process(int(worker.split(":")[1]))
+
+
+def _has_tensorflow(process: psutil.Process) -> bool:
+    return "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def test_children_are_replaced_and_no_job_is_lost(local: ff.Fleet, job: dict[str, Any]) -> None:
+    seen = set()
+    for seed in range(2):
+        done = local.submit(**{**job, "seed": seed}, experiment="grown").wait(120)
+        assert done.status is ff.JobStatus.SUCCEEDED, done.error
+        assert [a["outcome"] for a in done.attempts] == ["succeeded"]
+        service = _service(local, done)
+        seen |= {child.pid for child in service.children()}
+        assert not _has_tensorflow(service)
+    assert len(seen) >= 2
+
+
+def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str, Any]) -> None:
+    hung = local.submit(
+        **job,
+        evaluators=["scoring:endless"],
+        stall_timeout_s=8.0,
+        max_failures=1,
+        experiment="hung",
+    ).wait(120)
+    assert hung.status is ff.JobStatus.FAILED
+    assert [a["outcome"] for a in hung.attempts] == ["stalled"]
+    assert "no progress for 8 s" in str(hung.error)
+    after = local.submit(**job, experiment="after").wait(120)
+    assert after.status is ff.JobStatus.SUCCEEDED, after.error
+
+
+def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -> None:
+    done = local.submit(**job, experiment="log").wait(120)
+    lines = [line for line in str(done.logs()).splitlines() if line.startswith("Epoch")]
+    assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
+    assert "val_loss: " in lines[0]
+    assert lines[-1] in done.attempts[-1]["log_tail"]
