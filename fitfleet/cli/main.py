@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fitfleet.cli import change, drill, read, service, submit
+from fitfleet.cli import change, drill, read, service, submit, sweep
 
 app = typer.Typer(
     name="fitfleet",
@@ -34,6 +34,15 @@ _PANELS = {
         change.pause,
         change.resume,
         change.export,
+    ],
+    "Sweeps": [
+        sweep.plan,
+        sweep.sweeps,
+        sweep.resume_sweep,
+        sweep.rank,
+        sweep.plot,
+        sweep.export_runs,
+        sweep.gc,
     ],
     "Services": [
         service.worker,

@@ -10,13 +10,15 @@ import typer
 from fitfleet.cli.command import JsonOption, Target, command, say
 from fitfleet.cli.document import read_jobs
 from fitfleet.cli.exits import JOB_FAILED
+from fitfleet.cli.sweep import run_sweep, submit_sweep
+from fitfleet.cli.sweep_file import is_sweep, read_sweep
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     from fitfleet.fleet import Fleet
     from fitfleet.job import Job
 
-File = Annotated[Path, typer.Argument(help="YAML or JSON file of one or more jobs.")]
+File = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]
 Again = Annotated[
     bool, typer.Option("--again", help="Run it again even if this very job is there already.")
 ]
@@ -36,12 +38,15 @@ def run(
     again: Again = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Run the jobs of a file on this machine, wait, and print the comparison."""
+    """Run the jobs or the sweep of a file on this machine, wait, and print the comparison."""
     from fitfleet.embedded import local
 
-    documents = read_jobs(file)
+    arguments = read_sweep(file) if is_sweep(file) else None
+    documents = read_jobs(file) if arguments is None else []
     directory = target.directory or Path(".fitfleet")
     with local(workers, directory, trusted_modules=trust or (), **target.given) as fleet:
+        if arguments is not None:
+            return run_sweep(fleet, arguments, timeout, as_json)
         jobs = fleet.submit_many(documents, again=again)
         _tell_reuse(jobs)
         fleet.wait(jobs, timeout_s=timeout)
@@ -51,9 +56,12 @@ def run(
 
 @command
 def submit(target: Target, file: File, again: Again = False, as_json: JsonOption = False) -> None:
-    """Queue the jobs of a file for a fleet that runs elsewhere, and print their numbers."""
+    """Queue the jobs or the sweep of a file for a fleet that runs elsewhere."""
     from fitfleet.cli.output import print_json
 
+    if is_sweep(file):
+        submit_sweep(target.fleet(create=True), read_sweep(file), as_json)
+        return
     documents = read_jobs(file)
     fleet = target.fleet(create=True)
     jobs = fleet.submit_many(documents, again=again)

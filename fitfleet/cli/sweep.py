@@ -1,0 +1,217 @@
+"""`plan`, `sweeps`, `resume-sweep`, `rank`, `plot`, `export-runs`: sweeps on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.exits import JOB_FAILED
+from fitfleet.errors import FitfleetError
+
+if TYPE_CHECKING:
+    from fitfleet.fleet import Fleet
+    from fitfleet.sweep import Sweep
+
+SweepFile = Annotated[Path, typer.Argument(help="YAML or JSON file of a sweep.")]
+SweepName = Annotated[str, typer.Argument(help="Name of the sweep; `fitfleet sweeps` lists them.")]
+Top = Annotated[int | None, typer.Option(min=1, help="Only so many, best first.")]
+By = Annotated[
+    list[str] | None, typer.Option(help="Compare the values of this parameter; may be repeated.")
+]
+Where = Annotated[str | None, typer.Option(help='Filter over parameters, such as "units > 16".')]
+
+_PICTURES = ("curves", "parallel_coordinates", "slice", "importance", "box", "timeline")
+_FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
+
+
+@command
+def plan(target: Target, file: SweepFile, top: Top = None, as_json: JsonOption = False) -> None:
+    """Say what a sweep would run, reuse and refuse, what it costs; nothing is queued."""
+    from fitfleet.cli.output import console, frame_table, print_json
+    from fitfleet.cli.sweep_file import read_sweep
+
+    arguments = read_sweep(file)
+    found = target.fleet(create=True).sweep(**arguments).plan()
+    if as_json:
+        print_json(found.to_json())
+        return
+    table = found.to_pandas()
+    console().print(frame_table(table if top is None else table.head(top)))
+    for line in found.summary():
+        print(line)
+
+
+def run_sweep(
+    fleet: Fleet, arguments: dict[str, Any], timeout_s: float | None, as_json: bool
+) -> int:
+    """What `fitfleet run` does with a sweep file: run it and print the comparison."""
+    sweep = fleet.sweep(**arguments)
+    sweep.run(timeout_s=timeout_s)
+    return _conclude(sweep, as_json)
+
+
+def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None:
+    """What `fitfleet submit` does with a sweep file: queue it and return."""
+    from fitfleet.cli.output import print_json
+
+    sweep = fleet.sweep(**arguments).submit()
+    progress = sweep.progress
+    if as_json:
+        print_json({"sweep": sweep.name, "experiment": sweep.experiment, **vars(progress)})
+        return
+    print(f"sweep {sweep.name}: {progress.trials} trials asked, {progress.jobs_open} jobs queued")
+    if not progress.is_done and progress.trials != progress.trials_wanted:
+        print(
+            f"the rest is asked for by `fitfleet scheduler`, or: fitfleet resume-sweep {sweep.name}"
+        )
+
+
+@command
+def resume_sweep(
+    target: Target,
+    name: SweepName,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Drive a sweep to its end on a fleet that runs elsewhere; it may have begun anywhere."""
+    sweep = target.fleet().resume_sweep(name)
+    sweep.run(timeout_s=timeout)
+    return _conclude(sweep, as_json)
+
+
+@command
+def sweeps(target: Target, as_json: JsonOption = False) -> None:
+    """List sweeps and where they stand."""
+    import pandas as pd
+
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+    from fitfleet.sweep import all_sweeps
+
+    fleet = target.fleet()
+    rows = []
+    for row in all_sweeps(fleet.database):
+        progress = fleet.resume_sweep(row.name).progress
+        rows.append({"sweep": row.name, "experiment": row.experiment, **vars(progress)})
+    table = pd.DataFrame(rows)
+    if as_json:
+        print_json(frame_records(table))
+    elif rows:
+        console().print(frame_table(table))
+    else:
+        say("There is no sweep here yet. Start one with: fitfleet run sweep.yaml")
+
+
+@command
+def rank(
+    target: Target,
+    experiment: Annotated[str, typer.Argument(help="Name of the experiment.")] = "default",
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Metric or score; several give a Pareto set.")
+    ] = None,
+    direction: Annotated[
+        list[str] | None, typer.Option(help="minimize or maximize, one an objective.")
+    ] = None,
+    by: By = None,
+    where: Where = None,
+    top: Top = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare configurations over their repeats and folds: mean, 95 % interval, ties."""
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+
+    table = target.fleet().rank(
+        experiment,
+        objective or "val_loss",
+        direction=direction or None,
+        by=by or None,
+        where=where,
+        top=top,
+    )
+    if as_json:
+        print_json(frame_records(table))
+        return
+    console().print(frame_table(table))
+    if "tie" in set(table["verdict"]):
+        print("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")
+
+
+@command
+def plot(
+    target: Target,
+    name: SweepName,
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(_PICTURES)}.")],
+    path: Annotated[Path, typer.Argument(help=".png, .svg, .pdf, or .html that works offline.")],
+) -> None:
+    """Draw a picture of a sweep."""
+    if kind not in _PICTURES:
+        raise FitfleetError(f"{kind}: no such picture; there are {', '.join(_PICTURES)}")
+    sweep = target.fleet().resume_sweep(name)
+    print(getattr(sweep.plot, kind)(path))
+
+
+@command
+def export_runs(
+    target: Target,
+    name: SweepName,
+    form: Annotated[str, typer.Argument(help=f"One of {', '.join(_FORMATS)}.")],
+    path: Annotated[str, typer.Argument(help="File, folder, or MLflow's tracking URI.")],
+) -> None:
+    """Write a sweep's runs for other tools."""
+    if form not in _FORMATS:
+        raise FitfleetError(f"{form}: no such format; there are {', '.join(_FORMATS)}")
+    export = target.fleet().resume_sweep(name).export
+    written = getattr(export, f"to_{form}")(path)
+    print(f"{len(written)} runs in {path}" if form == "mlflow" else written)
+
+
+@command
+def gc(
+    target: Target,
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="Only this.")] = None,
+    best: Annotated[
+        int | None, typer.Option(min=0, help="Weights kept of each experiment. [setting keep_best]")
+    ] = None,
+    checkpoint_days: Annotated[
+        float, typer.Option(min=0, help="How long unfinished jobs keep their checkpoint.")
+    ] = 7.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take weights and checkpoints that are not worth keeping off the disk; scores stay."""
+    from fitfleet.cli.output import print_json
+    from fitfleet.scheduler.retention import Policy, collect
+
+    fleet = target.fleet()
+    kept = fleet.settings.keep_best if best is None else best
+    policy = Policy(best=kept, checkpoint_days=checkpoint_days)
+    found = collect(fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run)
+    total = sum(one.size_bytes for one in found)
+    if as_json:
+        files = [vars(one) for one in found]
+        print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
+        return
+    for one in found:
+        print(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
+    verb = "would go" if dry_run else "gone"
+    print(f"{len(found)} files, {total:,} bytes {verb}")
+
+
+def _conclude(sweep: Sweep, as_json: bool) -> int:
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+
+    progress, table = sweep.progress, sweep.compare()
+    if as_json:
+        document = {"sweep": sweep.name, **vars(progress), "ranking": frame_records(table)}
+        print_json(document)
+    else:
+        name = sweep.design.wanted[0].name
+        screen = console()
+        screen.print(f"[bold]{sweep.name}[/], best mean {name} first")
+        screen.print(frame_table(table))
+        trials = sweep.trials()
+        for row in trials[trials["state"] == "refused"].head(5).to_dict("records"):
+            say(f"trial {row['trial']} was refused: {row['why']}")
+    return JOB_FAILED if progress.failed or not progress.complete else 0

@@ -1,0 +1,64 @@
+"""Sweep files: YAML or JSON whose keys are the arguments of `Fleet.sweep`.
+
+A space is written as `{choice: [16, 32]}`, `{uniform: [0, 0.5]}`, `{log_uniform: [1e-4, 1e-2]}`
+or `{integers: [1, 4]}`; further arguments by name, as in `{integers: {low: 1, high: 9, step: 2}}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fitfleet.cli.document import read
+from fitfleet.errors import SearchError, SpecError
+from fitfleet.space import Space, choice, find, integers, log_uniform, uniform
+
+_MAKERS: dict[str, Callable[..., Space]] = {
+    "choice": choice,
+    "uniform": uniform,
+    "log_uniform": log_uniform,
+    "integers": integers,
+}
+# Keys that only a sweep has.
+_OWN = ("search", "trials", "repeats", "folds", "pruner", "objective")
+
+
+def read_sweep(path: Path) -> dict[str, Any]:
+    """The arguments of `Fleet.sweep` in a file. SpecError if the file is none."""
+    document = read(path)
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise SpecError(str(path), "a sweep is a mapping with `model`, `dataset`, `search`, ...")
+    opened = spaces_opened(document)
+    assert isinstance(opened, dict)
+    return opened
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether the file asks for a sweep rather than for jobs. SpecError if it cannot be read."""
+    document = read(path)
+    if not isinstance(document, dict) or "jobs" in document:
+        return False
+    return any(key in document for key in _OWN) or bool(find(spaces_opened(document)))
+
+
+def spaces_opened(value: Any, place: str = "") -> Any:
+    """The document with its written spaces as Space objects. SearchError for a bad one."""
+    if isinstance(value, list):
+        return [spaces_opened(part, f"{place}[{i}]") for i, part in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((name, given),) = value.items()
+        if name in _MAKERS and isinstance(given, list | dict):
+            return _made(str(name), given, place)
+    return {key: spaces_opened(part, f"{place}.{key}".lstrip(".")) for key, part in value.items()}
+
+
+def _made(name: str, given: Any, place: str) -> Space:
+    try:
+        if isinstance(given, dict):
+            return _MAKERS[name](**given)
+        return choice(given) if name == "choice" else _MAKERS[name](*given)
+    except TypeError as error:
+        raise SearchError(f"{place}: {name} {given!r}: {error}") from None
