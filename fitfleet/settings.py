@@ -70,6 +70,11 @@ class Settings:
     child_growth_bytes: int = _setting(
         2 * 2**30, "A worker process that has grown by so much is replaced after its job."
     )
+    engine: str = _setting(
+        "fit",
+        "How a worker trains: fit (Keras's own), or loop (one traced program an epoch: faster, and"
+        " for some models not equal to fit in the last bit).",
+    )
     cohort_max: int = _setting(64, "Most jobs that a worker trains together in one program.")
     keep_best: int = _setting(10, "Jobs of an experiment whose weights `gc` keeps, best first.")
     max_parameters: int = _setting(200_000_000, "Largest number of weights a model may have.")

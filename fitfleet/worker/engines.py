@@ -23,10 +23,16 @@ class Engines:
         looped: list[Member] = []
         others: list[Member] = []
         for member in members:
-            reason = unsupported(member, self._settings)
-            member.engine_reason = f"fit: {reason}" if reason else "loop: bit-equal to fit"
+            reason = self._refusal(member)
+            member.engine_reason = f"fit: {reason}" if reason else "loop: setting engine"
             (others if reason else looped).append(member)
         if looped:
             yield self._loop, looped
         if others:
             yield self._fit, others
+
+    def _refusal(self, member: Member) -> str | None:
+        """Why a member is not looped; the loop is not yet equal to fit for every model."""
+        if self._settings.engine != "loop":
+            return f"setting engine={self._settings.engine}"
+        return unsupported(member, self._settings)
