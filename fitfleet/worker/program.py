@@ -38,7 +38,10 @@ class EpochProgram:
         self._model = model
         self._sizes = sizes
         self._stops_on_nan = stops_on_nan
-        self._has_fixed_batch = any(shape[0] is not None for shape in _input_shapes(model))
+        # As in `fit`: when all batches are whole, TensorFlow knows their size, which stateful
+        # layers need, and by which some of its kernels round otherwise.
+        self._trains_whole = training.rows % sizes[0] == 0
+        self._tests_whole = validation is not None and validation.rows % sizes[1] == 0
         integer = tf.TensorSpec((), tf.int64)
         order = tf.TensorSpec((None,), tf.int64)
         self._train = tf.function(
@@ -92,7 +95,7 @@ class EpochProgram:
 
         def body(step: Any, _: Any) -> Any:
             numbers = order[step * size : tf.minimum((step + 1) * size, rows)]
-            if self._has_fixed_batch:
+            if self._trains_whole:
                 numbers = tf.ensure_shape(numbers, (size,))
             batch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
             logs = self._model.train_step(batch)
@@ -107,7 +110,7 @@ class EpochProgram:
         def body(step: Any) -> Any:
             begin, end = step * size, tf.minimum((step + 1) * size, rows)
             batch = tf.nest.map_structure(lambda tensor: tensor[begin:end], data)
-            if self._has_fixed_batch:
+            if self._tests_whole:
                 batch = tf.nest.map_structure(
                     lambda tensor: tf.ensure_shape(tensor, (size, *tensor.shape[1:])), batch
                 )
@@ -145,8 +148,3 @@ class Pace:
         if self._step_s is None:
             return 1
         return math.ceil(_CALL_S / max(self._step_s, 1e-6))
-
-
-def _input_shapes(model: Any) -> list[tuple[int | None, ...]]:
-    inputs = getattr(model, "inputs", None) or []
-    return [tuple(tensor.shape) for tensor in inputs]

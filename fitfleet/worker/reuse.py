@@ -83,7 +83,9 @@ class TraceCache:
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
         model = build(spec, self._settings)
-        model._symbolic_build(data_batch=_symbols(training.data))
+        # A stateful model has its batch size built in and takes no other.
+        size = None if training.rows % spec.batch_size else spec.batch_size
+        model._symbolic_build(data_batch=batch_symbols(training.data, size))
         program = EpochProgram(
             model,
             training,
@@ -114,7 +116,11 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
     config = document["optimizer"].get("config", {})
     if isinstance(config.get("learning_rate"), int | float):
         config["learning_rate"] = "any"
-    feeds = [training.description, validation.description if validation else None]
+    sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
+    feeds = [
+        (feed.description, feed.rows % size == 0) if feed else None
+        for feed, size in zip((training, validation), sizes, strict=True)
+    ]
     return json.dumps([document, feeds], sort_keys=True)
 
 
@@ -135,15 +141,15 @@ def optimizer_variables(optimizer: Any) -> list[Any]:
     return own
 
 
-def _symbols(data: tuple[Any, ...]) -> tuple[Any, ...]:
-    """KerasTensors of a batch like these, its size left open."""
+def batch_symbols(data: tuple[Any, ...], size: int | None = None) -> tuple[Any, ...]:
+    """KerasTensors of a batch like these, of that size or with it left open."""
     import keras
     import tensorflow as tf
 
     return tuple(
         tf.nest.map_structure(
             lambda t: keras.KerasTensor(
-                (None, *t.shape[1:]), keras.backend.standardize_dtype(t.dtype)
+                (size, *t.shape[1:]), keras.backend.standardize_dtype(t.dtype)
             ),
             data,
         )
