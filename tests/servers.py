@@ -171,11 +171,15 @@ class Postgres(Server):
             else {}
         )
         self.folder = Path(tempfile.mkdtemp(prefix="fitfleet-postgres-", dir=_open_folder()))
-        self._binaries = self._readable_binaries()
         self._numbers = itertools.count(1)
-        if self._as_user:
-            shutil.chown(self.folder, "nobody")
-        self._initialise()
+        try:
+            self._binaries = self._readable_binaries()
+            if self._as_user:
+                shutil.chown(self.folder, "nobody")
+            self._initialise()
+        except BaseException:
+            self.remove()
+            raise
 
     def url(self, database: str = "postgres") -> str:
         """SQLAlchemy URL of one of its databases."""
@@ -222,9 +226,11 @@ class Postgres(Server):
             return found / "bin"
         # A checkout under a root-only folder: the server's user cannot reach it there.
         self.folder.chmod(0o755)
-        copy = self.folder / "pginstall"
-        shutil.copytree(found, copy)
-        return copy / "bin"
+        package = found.parent
+        shutil.copytree(found, self.folder / package.name / "pginstall")
+        libraries = package.with_name(f"{package.name}.libs")  # found beside it by the binaries
+        shutil.copytree(libraries, self.folder / libraries.name)
+        return self.folder / package.name / "pginstall" / "bin"
 
     def _initialise(self) -> None:
         secret = self.folder / "password"
@@ -245,7 +251,7 @@ class Postgres(Server):
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
-            "max_connections": 200,
+            "max_connections": 300,
         }
         command: list[str | Path] = [self._binaries / "postgres", "-D", self.folder / "data"]
         for name, value in options.items():

@@ -81,12 +81,14 @@ def test_a_heartbeat_extends_and_hears(database: Database) -> None:
     assert column(database, second, "progress_at") > column(database, first, "progress_at")
 
 
-def test_a_zombie_writes_nothing(database: Database) -> None:
+@pytest.mark.parametrize("heir_worker", ["host:1:0", "host:2:0"])
+def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
+    """Whether another worker has the job now, or the zombie's own successor in its slot."""
     claim = _running(database)
     with database.begin() as c:
         let_expire(c, [claim.job_id])
         assert deaths.reap(c, 0.0) == [claim.job_id]
-    (heir,) = take(database, worker="host:2:0")
+    (heir,) = take(database, worker=heir_worker)
     before = _state(database)
     with database.begin() as c:
         assert leases.heartbeat(c, [claim], 60.0) == {}

@@ -1,0 +1,206 @@
+"""The control plane alone: jobs that are placed, claimed and finished, but not fitted.
+
+    python benchmarks/control_plane.py [--jobs 100 10000 100000] [--workers 200] [--run 3000]
+
+First, by the length of the backlog: jobs submitted a second, one look of the scheduler that
+places 20 jobs, one claim. Then one scheduler against so many simulated workers on PostgreSQL:
+jobs a second, and how much of a core the scheduler, the database and the broker used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import psutil
+import redis
+import sqlalchemy as sa
+from rows import WEIGHTS, insert, new_job, register
+from servers import Postgres, Valkey
+
+from fitfleet.db import leases, lookup, metrics, placing
+from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.session import Database
+from fitfleet.scheduler.service import Scheduler
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+
+_LOOKS = 15
+_PER_LOOK = 20
+
+
+def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    found = action()
+    return time.perf_counter() - start, found
+
+
+def backlog(database: Database, count: int) -> dict[str, float]:
+    """The cost of submitting, placing and claiming with so many jobs in the queue."""
+    rows = [new_job(f"{count}-{i}", experiment=f"e{i % 10}") for i in range(count)]
+    submit_s, _ = _timed(lambda: insert(database, *rows))
+
+    def look() -> list[tuple[int, int]]:
+        with database.read() as c:
+            placing.has_waiting(c)
+            placing.loads(c, 60.0)
+        with database.begin() as c:
+            return placing.dispatch(c, "cpu", _PER_LOOK)
+
+    looks, claims = [], []
+    for _ in range(min(_LOOKS, count // _PER_LOOK)):
+        spent, messages = _timed(look)
+        looks.append(spent)
+        for message in messages:
+            spent, claim = _timed(lambda message=message: _claim(database, message))
+            claims.append(spent)
+            with database.begin() as c:
+                leases.commit(c, claim, WEIGHTS, epoch=1, seconds=0.0)
+    return {
+        "jobs": count,
+        "submits_per_s": round(count / submit_s),
+        "look_ms": round(statistics.median(looks) * 1e3, 2),
+        "claim_ms": round(statistics.median(claims) * 1e3, 2),
+    }
+
+
+def _claim(database: Database, message: tuple[int, int]) -> leases.Claim | None:
+    with database.begin() as c:
+        return leases.claim(c, *message, "host:1:0", 60.0)
+
+
+def simulate(url: str, broker_url: str, names: list[str], stop: Any) -> None:
+    """Workers as threads of one process: each takes a message, claims, records, finishes."""
+    database = Database(url)
+    # A worker process keeps its connection; so does each of these threads.
+    database.engine = sa.create_engine(database.url, pool_size=len(names))
+    threads = [threading.Thread(target=_work, args=(database, broker_url, n, stop)) for n in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    database.dispose()
+
+
+def _work(database: Database, broker_url: str, name: str, stop: Any) -> None:
+    client = redis.Redis.from_url(broker_url)
+    while not stop.is_set():
+        found: Any = client.brpop(["cpu"], timeout=1)
+        if found is None:
+            continue
+        arguments = json.loads(found[1])["headers"]["argsrepr"]
+        message = tuple(json.loads(arguments.replace("(", "[").replace(")", "]")))
+        with database.begin() as c:
+            claim = leases.claim(c, *message, name, 60.0)
+        if claim is None:
+            continue
+        with database.begin() as c:
+            metrics.record(c, [EpochMetrics(claim, 1, {"loss": 1.0, "val_loss": 1.0})])
+        with database.begin() as c:
+            leases.commit(c, claim, WEIGHTS, epoch=1, seconds=0.0)
+    client.close()
+
+
+def _cpu_s(pid: int) -> float:
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in family)
+
+
+def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> dict[str, float]:
+    """Jobs a second of one scheduler and so many simulated workers."""
+    name = server.create_database()
+    database = Database(server.url(name))
+    database.upgrade()
+    register(database, workers)
+    settings = Settings(database_url=server.url(name), broker_url=broker.url)
+    insert(database, *(new_job(str(i), experiment=f"e{i % 10}") for i in range(count)))
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    names = [f"host:1:{i}" for i in range(workers)]
+    processes = [
+        context.Process(target=simulate, args=(server.url(name), broker.url, names[i::4], stop))
+        for i in range(4)
+    ]
+    for process in processes:
+        process.start()
+    time.sleep(3.0)  # their start is not measured
+    assert server.process is not None and broker.process is not None
+    pids = [server.process.pid, broker.process.pid, *(one.pid for one in processes)]
+    before = [_cpu_s(pid) for pid in pids if pid] + [time.process_time()]
+    start = time.perf_counter()
+    ended = threading.Event()
+    thread = threading.Thread(target=Scheduler(settings, database).run, args=(ended,))
+    thread.start()
+    most_bytes = 0
+    client = broker.client()
+    while True:
+        time.sleep(0.1)
+        most_bytes = max(most_bytes, int(client.info("memory")["used_memory"]))
+        with database.read() as c:
+            if lookup.count_jobs(c).get(JobStatus.SUCCEEDED, 0) == count:
+                break
+    wall_s = time.perf_counter() - start
+    after = [_cpu_s(pid) for pid in pids if pid] + [time.process_time()]
+    stop.set()
+    ended.set()
+    thread.join()
+    for process in processes:
+        process.join()
+    client.close()
+    database.dispose()
+    used = [(b - a) / wall_s for a, b in zip(before, after, strict=True)]
+    return {
+        "workers": workers,
+        "jobs_per_s": round(count / wall_s, 1),
+        "database_cores": round(used[0], 2),
+        "broker_cores": round(used[1], 2),
+        "workers_cores": round(sum(used[2:-1]), 2),
+        "scheduler_cores": round(used[-1], 2),
+        "broker_most_mb": round(most_bytes / 2**20, 1),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, nargs="+", default=[100, 10_000, 100_000])
+    parser.add_argument("--workers", type=int, default=200)
+    parser.add_argument("--run", type=int, default=3_000)
+    options = parser.parse_args()
+    server = Postgres()
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Valkey(Path(folder))
+        try:
+            server.start()
+            broker.start()
+            for kind in ("sqlite", "postgresql"):
+                for count in options.jobs:
+                    path = Path(folder) / f"{count}.db"
+                    url = f"sqlite:///{path}"
+                    if kind == "postgresql":
+                        url = server.url(server.create_database())
+                    database = Database(url)
+                    database.upgrade()
+                    register(database, 4)
+                    print(json.dumps({"database": kind, **backlog(database, count)}), flush=True)
+                    database.dispose()
+            print(json.dumps(throughput(server, broker, options.workers, options.run)))
+        finally:
+            broker.stop()
+            server.remove()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
