@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, select
@@ -44,6 +45,26 @@ class Artifact:
 def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
     """The claim of a dead worker: only what the fence looks at."""
     return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
+
+
+def claim_from(row: Any) -> Claim:
+    """The claim that a row of jobs with spec, options and experiment stands for."""
+    return Claim(
+        job_id=row.id,
+        attempt=row.attempt,
+        worker=row.owner,
+        experiment=row.name,
+        spec=row.spec,
+        options=row.options,
+        checkpoint_path=row.checkpoint_path,
+        checkpoint_epoch=row.checkpoint_epoch,
+        fuse_key=row.fuse_key,
+        timeout_s=row.timeout_s,
+        stall_timeout_s=row.stall_timeout_s,
+        memory_step=row.memory_step,
+        seconds=row.seconds,
+        fingerprint=row.fingerprint,
+    )
 
 
 def holds(claim: Claim) -> sa.ColumnElement[bool]:

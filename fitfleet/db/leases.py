@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 from fitfleet.db import events
 from fitfleet.db.claims import Artifact as Artifact
 from fitfleet.db.claims import Claim as Claim
-from fitfleet.db.claims import holds, lock, still_holds
+from fitfleet.db.claims import claim_from, holds, lock, still_holds
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.placing import lock_dispatch
 from fitfleet.db.session import now
@@ -129,26 +129,7 @@ def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: fl
         .where(jobs.c.id.in_(won))
         .order_by(jobs.c.id)
     )
-    return [_claim(row) for row in c.execute(query)]
-
-
-def _claim(row: Any) -> Claim:
-    return Claim(
-        job_id=row.id,
-        attempt=row.attempt,
-        worker=row.owner,
-        experiment=row.name,
-        spec=row.spec,
-        options=row.options,
-        checkpoint_path=row.checkpoint_path,
-        checkpoint_epoch=row.checkpoint_epoch,
-        fuse_key=row.fuse_key,
-        timeout_s=row.timeout_s,
-        stall_timeout_s=row.stall_timeout_s,
-        memory_step=row.memory_step,
-        seconds=row.seconds,
-        fingerprint=row.fingerprint,
-    )
+    return [claim_from(row) for row in c.execute(query)]
 
 
 def heartbeat(
