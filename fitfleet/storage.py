@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
@@ -26,6 +27,10 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 SUFFIX = ".weights.h5"
 JOB_GROUP = "_job"
 _DOCUMENT = f"{JOB_GROUP}/document.json"
+_NAME = re.compile(
+    r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32})?"
+    + re.escape(SUFFIX)
+)
 
 
 @dataclass(frozen=True)
@@ -86,19 +91,31 @@ class Storage:
         with suppress(OSError):
             self.absolute(relative).unlink()
 
-    def checkpoints(self, experiment: str, job_id: int) -> list[str]:
-        """The checkpoints of a job that lie there, relative to the root."""
-        folder = self.root / _folder(experiment) / str(job_id)
-        return [
-            str(path.relative_to(self.root)) for path in folder.glob(f"attempt-*checkpoint{SUFFIX}")
-        ]
+    def outdated(
+        self, experiment: str, job_id: int, attempt: int, epoch: int | None = None
+    ) -> list[str]:
+        """What this attempt may remove, now that its checkpoint of `epoch` is in force.
 
-    def remove_drafts(self, experiment: str, job_id: int) -> None:
-        """Remove what attempts that were killed while they wrote have left of a job."""
+        Checkpoints of earlier attempts and of its own earlier epochs (None: of all), and drafts
+        of earlier attempts, which died. Never a file of a later attempt: the caller may be a
+        zombie by now.
+        """
         folder = self.root / _folder(experiment) / str(job_id)
-        for path in folder.glob(f".attempt-*{SUFFIX}"):
-            with suppress(OSError):
-                path.unlink()
+        in_force = (attempt, math.inf if epoch is None else epoch)
+        found = []
+        with suppress(OSError):
+            for path in folder.iterdir():
+                match = _NAME.fullmatch(path.name)
+                if match is None:
+                    continue
+                of = int(match["attempt"])
+                if path.name.startswith("."):
+                    is_old = of < attempt
+                else:
+                    is_old = match["epoch"] is not None and (of, int(match["epoch"])) < in_force
+                if is_old:
+                    found.append(str(path.relative_to(self.root)))
+        return found
 
     def read_weights(self, relative: str) -> dict[str, np.ndarray[Any, Any]]:
         """Weights by their path in the file, such as `layers/lstm/cell/vars/0`; h5py only."""

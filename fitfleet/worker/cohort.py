@@ -5,6 +5,7 @@ from __future__ import annotations
 from fitfleet.db import leases, placing
 from fitfleet.db.leases import Claim
 from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 
 
@@ -16,6 +17,14 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     """
     if leader.fuse_key is None or leader.memory_step or settings.cohort_max <= 1:
         return []
+    try:
+        return _take(database, settings, leader)
+    except DatabaseError:
+        return []  # the leader is held already, and runs alone
+
+
+def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
+    assert leader.fuse_key is not None
     with database.read() as c:
         waiting = placing.count_mates(c, leader.fuse_key)
         slots = sum(load.slots for load in placing.loads(c, settings.lease_s)) or 1

@@ -60,7 +60,7 @@ class Saver:
                 return
         reach("after_checkpoint")
         member.checkpoint_at, member.checkpoint_epoch = time.monotonic(), epoch
-        self._remove_checkpoints(member, keep=name)
+        self._remove_outdated(member, epoch, keep=name)
 
     def final(self, member: Member, model: Any, scores: Scores, *, has_stopped: bool) -> None:
         """Save the fitted weights and commit the job with them; waits for the database.
@@ -84,9 +84,7 @@ class Saver:
                 member.progress_at = time.monotonic()
                 time.sleep(_OUTAGE_LOOK_S)
         reach("after_commit")
-        self._remove_checkpoints(member, keep=checkpoint)
-        # No other attempt may publish its draft any more: the job has ended.
-        self._storage.remove_drafts(claim.experiment, claim.job_id)
+        self._remove_outdated(member, None, keep=checkpoint)
 
     def _write(
         self,
@@ -161,9 +159,9 @@ class Saver:
             return claim.checkpoint_path
         return None
 
-    def _remove_checkpoints(self, member: Member, keep: str | None) -> None:
+    def _remove_outdated(self, member: Member, epoch: int | None, keep: str | None) -> None:
         claim = member.claim
-        for name in self._storage.checkpoints(claim.experiment, claim.job_id):
+        for name in self._storage.outdated(claim.experiment, claim.job_id, claim.attempt, epoch):
             if name != keep:
                 self._storage.remove(name)
 

@@ -73,3 +73,25 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.weights.h5").write_bytes(content)
     with pytest.raises(StorageError, match=r"w\.weights\.h5: cannot be read"):
         Storage(tmp_path).read_weights("w.weights.h5")
+
+
+def test_an_attempt_removes_only_what_is_older_than_itself(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    names = [storage.checkpoint("digits", 1, attempt, 5) for attempt in (1, 2, 3)]
+    names += [storage.checkpoint("digits", 1, 2, epoch) for epoch in (4, 6, 10)]
+    names += [storage.final("digits", 1, attempt) for attempt in (1, 2, 3)]
+    folder = tmp_path / "digits" / "1"
+    folder.mkdir(parents=True)
+    drafts = [folder / f".attempt-{n}.{'0a' * 16}.weights.h5" for n in (1, 2, 3)]
+    for path in [*map(storage.absolute, names), *drafts, folder / "notes.txt"]:
+        path.touch()
+    old = {Path(name).name for name in storage.outdated("digits", 1, 2, 6)}
+    assert old == {
+        "attempt-1.epoch-5.checkpoint.weights.h5",
+        "attempt-2.epoch-5.checkpoint.weights.h5",
+        "attempt-2.epoch-4.checkpoint.weights.h5",
+        drafts[0].name,
+    }
+    more = {Path(name).name for name in storage.outdated("digits", 1, 2)} - old
+    assert more == {f"attempt-2.epoch-{n}.checkpoint.weights.h5" for n in (6, 10)}
+    assert storage.outdated("digits", 2, 1) == []
