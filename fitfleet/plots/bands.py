@@ -62,6 +62,7 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
             panel.fill_between(
                 rows["epoch"], rows["low"], rows["high"], color=shade, alpha=0.18, lw=0
             )
+    panel.set_ylim(*_range(curves))
     panel.set_xlabel("epoch")
     panel.set_ylabel(canvas.unit(metric.removeprefix("val_")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -70,6 +71,16 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
     made.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     panel.set_title(_explained(curves, has_validation), fontsize=9, color=canvas.GREY)
     return made
+
+
+def _range(curves: pd.DataFrame) -> tuple[float, float]:
+    """Around the means: the interval of two runs may be far wider than all that was seen."""
+    low, high = float(curves["mean"].min()), float(curves["mean"].max())
+    room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0
+    return (
+        max(low - room, min(float(curves["low"].min()), low) - 0.05 * room),
+        min(high + room, max(float(curves["high"].max()), high) + 0.05 * room),
+    )
 
 
 def _explained(curves: pd.DataFrame, has_validation: bool) -> str:
@@ -116,7 +127,7 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
     made.update_layout(
         **canvas.page(f"{title}<br><sub>{_explained(curves, has_validation)}</sub>"),
         xaxis_title="epoch",
-        yaxis_title=label,
+        yaxis={"title": {"text": label}, "range": list(_range(curves))},
         legend={"orientation": "h", "y": -0.18},
     )
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.db import lookup
@@ -32,14 +32,19 @@ class Run:
     seconds: float
     has_succeeded: bool
     trial: int | None = None
+    is_whole: bool = True  # all jobs of its trial have succeeded
 
 
 def sweep_runs(results: Results) -> list[Run]:
     """The ended jobs of a sweep."""
     points = {row.number: row.point for row in results.rows}
+    whole = {trial.number for trial in results.trials() if trial.state == "complete"}
     nothing = (math.nan,) * len(results.wanted)
     return [
-        _run(member, points[number], results.values.get(member.job_id, nothing), number)
+        replace(
+            _run(member, points[number], results.values.get(member.job_id, nothing), number),
+            is_whole=number in whole,
+        )
         for number, members in results.members.items()
         for member in members
         if member.status.is_terminal
@@ -82,6 +87,7 @@ def rank(
 ) -> pd.DataFrame:
     """A row a configuration, best mean first.
 
+    A trial that was pruned or has failed jobs comes after the complete ones and is not tested.
     A configuration is a set of equal params; with `by`, of equal values of these params, and all
     else is paired (two units are compared at the same rate, seed and fold). `where` is a filter in
     the words of `DataFrame.query` over the params, such as "units > 16".
@@ -113,7 +119,9 @@ def rank(
             row[objective.name] = summary([r.values[i] for r in good], objective.direction).mean
         row["seconds"] = _mean([run.seconds for run in good])
         rows.append(row)
-    compared = against_best([_paired(group, chosen) for group in groups], direction)
+    whole = [by is not None or all(run.is_whole for run in group) for group in groups]
+    paired = [_paired(g, chosen, is_whole) for g, is_whole in zip(groups, whole, strict=True)]
+    compared = against_best(paired, direction)
     for row, comparison in zip(rows, compared, strict=True):
         row |= {"verdict": comparison.verdict, "test": comparison.test, "p": comparison.p}
     if len(wanted) > 1:
@@ -125,11 +133,20 @@ def rank(
     table = pd.DataFrame(rows, columns=order)
     if by is not None or all(run.trial is None for run in runs):
         table = table.drop(columns="trial")
-    table = table.sort_values(
-        "mean", ascending=direction == "minimize", na_position="last", kind="stable"
-    ).reset_index(drop=True)
+    order_of = _order(rows, whole, 1.0 if direction == "minimize" else -1.0)
+    table = table.iloc[order_of].reset_index(drop=True)
     table.attrs.update(metric=wanted[0].name, direction=direction, at=wanted[0].at)
     return table if top is None else table.head(top)
+
+
+def _order(rows: Sequence[dict[str, Any]], whole: Sequence[bool], sign: float) -> list[int]:
+    """Best mean first; then what was cut short, whose mean is of those that were not."""
+
+    def cost(i: int) -> tuple[bool, bool, float]:
+        mean = float(rows[i]["mean"])
+        return not whole[i], math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
+
+    return sorted(range(len(rows)), key=cost)
 
 
 def _chosen(by: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
@@ -165,8 +182,12 @@ def _grouped(runs: Sequence[Run], chosen: Sequence[str]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def _paired(group: Sequence[Run], chosen: Sequence[str]) -> dict[Hashable, float]:
+def _paired(
+    group: Sequence[Run], chosen: Sequence[str], is_compared: bool
+) -> dict[Hashable, float]:
     """What pairs a run with one of another configuration -> its value."""
+    if not is_compared:
+        return {}
     found: dict[Hashable, list[float]] = {}
     for run in group:
         rest = {name: value for name, value in run.params.items() if name not in chosen}

@@ -104,7 +104,7 @@ class Driver:
 
     def is_asked(self, progress: Progress) -> bool:
         """Whether every point has been asked for."""
-        return self._is_exhausted or self._is_enough(progress.trials)
+        return self._is_asked(progress.trials)
 
     def job_ids(self) -> list[int]:
         """The jobs of the sweep, as of the last look."""
@@ -127,7 +127,6 @@ class Driver:
     def progress(self) -> Progress:
         """Where the sweep stands, as of the last look."""
         states = [trial.state for trial in self.results.trials()]
-        is_asked = self._is_exhausted or self._is_enough(len(states))
         return Progress(
             trials=len(states),
             trials_wanted=self.design.trials if self.design.search != "grid" else None,
@@ -136,8 +135,15 @@ class Driver:
             failed=states.count("failed"),
             refused=states.count("refused"),
             jobs_open=self.results.unfinished(),
-            is_done=is_asked and "pending" not in states and not self._next_race(),
+            is_done=self._is_asked(len(states))
+            and "pending" not in states
+            and not self._next_race(),
         )
+
+    def _is_asked(self, count: int) -> bool:
+        if isinstance(self._search, Listed) and count >= len(self._search.points):
+            return True
+        return self._is_exhausted or self._is_enough(count)
 
     def _is_enough(self, asked: int) -> bool:
         return self.design.trials is not None and asked >= self.design.trials

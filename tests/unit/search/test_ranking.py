@@ -49,6 +49,13 @@ def test_failed_runs_are_counted_and_left_out() -> None:
     assert (table["n"][0], table["incomplete"][0]) == (4, 1)
 
 
+def test_a_trial_that_was_cut_short_is_not_the_best() -> None:
+    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 1.0), 1.0, True, 9, is_whole=False)
+    table = rank([*runs(), lucky], [LOSS])
+    assert table["trial"].iloc[-1] == 9 and table["verdict"].iloc[-1] == "untested"
+    assert table["verdict"][0] == "best"
+
+
 def test_several_objectives_have_a_pareto_set() -> None:
     table = rank(runs(), [LOSS, SECONDS]).set_index("trial")
     assert {n for n in table.index if table["pareto"][n]} >= {1, 3}
