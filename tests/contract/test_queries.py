@@ -1,0 +1,152 @@
+"""The ten queries of the documentation answer the same on SQLite, PostgreSQL and DuckDB."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+from rows import register
+from servers import Postgres
+from stand_in import StandIn, arguments, loss_of, write_data
+
+import fitfleet as ff
+from fitfleet.db.session import Database
+
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "queries.sql"
+VIEWS = ("runs", "curves", "groups", "leaderboard", "workers", "events")
+
+
+def queries() -> dict[int, str]:
+    """Number -> SQL."""
+    parts = re.split(r"^-- (\d+)\. ", FILE.read_text(encoding="utf-8"), flags=re.M)[1:]
+    found = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
+    return {number: text.split("\n", 1)[1].strip().rstrip(";") for number, text in found.items()}
+
+
+QUERIES = queries()
+
+
+def loss(params: dict[str, Any], seed: int, epoch: int) -> float:
+    """As the stand-in's, with an end that overfits for one of the seeds."""
+    return loss_of(params, seed, epoch) + (0.3 if seed == 4 and epoch == 6 else 0.0)
+
+
+def fill(database: Database, folder: Path) -> None:
+    """A sweep with repeats, pruned points and two workers."""
+    register(database, 2)
+    fleet = ff.Fleet(write_data(folder), database)
+    pruner = {"name": "median", "n_startup_trials": 3}
+    sweep = fleet.sweep(**arguments(repeats=3, trials=12, epochs=6, max_running=4, pruner=pruner))
+    worker = StandIn(database, loss)
+    driver = sweep._drive()
+    while not driver.step().is_done:
+        worker.take(100)
+        worker.epoch()
+
+
+@pytest.fixture(scope="module")
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres
+) -> Iterator[dict[str, Any]]:
+    """Engine -> function that answers a query; the same work was done on each."""
+    folder = tmp_path_factory.mktemp("queries")
+    lite = Database(f"sqlite:///{folder / 'fleet.db'}")
+    lite.upgrade()
+    fill(lite, folder)
+    name = postgres_server.create_database()
+    postgres = Database(postgres_server.url(name))
+    postgres.upgrade()
+    fill(postgres, folder)
+    duck = duckdb.connect()
+    for view in VIEWS:
+        duck.register(view, table(lite, f"SELECT * FROM {view}"))
+    yield {
+        "sqlite": lambda query: table(lite, query),
+        "postgresql": lambda query: table(postgres, query),
+        "duckdb": lambda query: duck.execute(query).df(),
+    }
+    duck.close()
+    lite.dispose()
+    postgres.dispose()
+    postgres_server.drop_database(name)
+
+
+def table(database: Database, query: str) -> pd.DataFrame:
+    with database.read() as c:
+        result = c.exec_driver_sql(query)
+        return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+
+
+def comparable(found: pd.DataFrame) -> list[list[Any]]:
+    """Rows without what two runs of the same work cannot share: times."""
+    plain = found.drop(columns=[name for name in ("at",) if name in found])
+    return [
+        [None if pd.isna(v) else pytest.approx(float(v)) if _is_number(v) else v for v in row]
+        for row in plain.itertuples(index=False)
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+
+
+def test_there_are_ten() -> None:
+    assert list(QUERIES) == list(range(1, 11))
+
+
+@pytest.mark.parametrize("number", QUERIES)
+def test_every_engine_gives_the_same_answer(answers: dict[str, Any], number: int) -> None:
+    found = {engine: answer(QUERIES[number]) for engine, answer in answers.items()}
+    assert len(found["sqlite"]), "an example without an answer shows nothing"
+    for engine in ("postgresql", "duckdb"):
+        assert list(found[engine].columns) == list(found["sqlite"].columns)
+        rows = [
+            [None if pd.isna(v) else v for v in row]
+            for row in found[engine].itertuples(index=False)
+        ]
+        assert rows == comparable(found["sqlite"])
+
+
+def test_the_answers_are_those_of_the_sweep(answers: dict[str, Any]) -> None:
+    groups = answers["sqlite"](QUERIES[3])
+    assert set(groups["n"]) == {3} and groups["mean"].is_monotonic_increasing
+    early = answers["sqlite"](QUERIES[8])
+    assert list(early["status"]) == ["CANCELLED", "PRUNED"] or list(early["status"]) == ["PRUNED"]
+    overfit = answers["sqlite"](QUERIES[7])
+    assert (overfit["best_epoch"] < overfit["epochs"]).all()
+
+
+@pytest.mark.parametrize("number", QUERIES)
+def test_many_jobs_are_no_burden(large_postgres: Database, number: int) -> None:
+    """A small version of benchmarks/queries.py: 4,000 jobs of 10 epochs in 4 experiments."""
+    query = QUERIES[number].replace("'net'", "'e2'")
+    spent = []
+    for _ in range(3):
+        with large_postgres.read() as c:
+            start = time.perf_counter()
+            c.exec_driver_sql(query).fetchall()
+            spent.append(time.perf_counter() - start)
+    assert min(spent) < 0.1
+
+
+@pytest.fixture(scope="module")
+def large_postgres(postgres_server: Postgres) -> Iterator[Database]:
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    import views
+
+    name = postgres_server.create_database()
+    database = Database(postgres_server.url(name))
+    database.upgrade()
+    views.fill(database, 4_000, 10)
+    yield database
+    database.dispose()
+    postgres_server.drop_database(name)
+    sys.path.remove(str(Path(__file__).parents[2] / "benchmarks"))
