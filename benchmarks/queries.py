@@ -18,9 +18,9 @@ from views import fill, median_s
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from servers import Postgres
+from servers import Postgres  # noqa: E402  (the tests' own server)
 
-from fitfleet.db.session import Database
+from fitfleet.db.session import Database  # noqa: E402
 
 _LIMIT_S = 0.1
 
