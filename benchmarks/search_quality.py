@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from known_functions import branin_value
+from _known_functions import branin_value
 
 import fitfleet as ff
 
@@ -39,7 +39,7 @@ def sweep(fleet: ff.Fleet, data: Path, search: str, trials: int, at_once: int) -
         epochs=1,
         evaluators=[
             {
-                "path": "known_functions:branin",
+                "path": "_known_functions:branin",
                 "arguments": {"x": ff.uniform(-5, 10), "y": ff.uniform(0, 15)},
             }
         ],
@@ -91,7 +91,7 @@ def main() -> int:
         f"{'sampler':9}{'Optuna':>10}{'fitfleet':>10}{'same points':>13}{'4 at once':>11}{'s':>7}"
     )
     settings: dict[str, Any] = {
-        "trusted_modules": ("known_functions",),
+        "trusted_modules": ("_known_functions",),
         "module_path": (str(Path(__file__).parent),),
     }
     with ff.local(workers=2, directory=folder / "fleet", **settings) as fleet:

@@ -80,7 +80,8 @@ def sql() -> str:
         "The views are a public contract: they answer the same on SQLite and PostgreSQL, and a"
         " test fails when a column changes. Times are ISO-8601 text in UTC. The tables behind"
         " them may change with any version. Queries to start from:"
-        " [how to query](../how-to/query-sql.md).\n",
+        " [how to query](../how-to/query-sql.md), and [ten queries](queries.sql) that the tests run"
+        " on SQLite, PostgreSQL and DuckDB.\n",
     ]
     for view, columns in COLUMNS.items():
         lines += [f"## {view}\n", "| column | type | meaning |", "| --- | --- | --- |"]

@@ -14,14 +14,11 @@ ORDER BY rank_low, job_id;
 SELECT params, n, mean, low, high, minimum, maximum, seconds FROM groups
 WHERE experiment = 'net' AND metric = 'loss' AND phase = 'val' ORDER BY mean;
 
--- 4. Which configurations overlap with the best one's interval?
-SELECT g.params, g.mean, g.low, g.high FROM groups g
-JOIN (SELECT experiment, MIN(mean) AS mean FROM groups
-      WHERE experiment = 'net' AND metric = 'loss' AND phase = 'val' GROUP BY experiment) m
-  ON m.experiment = g.experiment
-JOIN groups b ON b.experiment = g.experiment AND b.mean = m.mean AND b.metric = 'loss'
-  AND b.phase = 'val'
-WHERE g.metric = 'loss' AND g.phase = 'val' AND g.low <= b.high ORDER BY g.mean;
+-- 4. Which configurations have an interval that overlaps with the best one's?
+SELECT params, mean, low, high FROM (
+  SELECT params, mean, low, high, FIRST_VALUE(high) OVER (ORDER BY mean) AS best_high
+  FROM groups WHERE experiment = 'net' AND metric = 'loss' AND phase = 'val') g
+WHERE low <= best_high ORDER BY mean;
 
 -- 5. The learning curve of the best configuration: mean and range over its runs.
 SELECT c.epoch, c.phase, COUNT(*) AS n, AVG(c.value) AS mean, MIN(c.value) AS low,
@@ -37,11 +34,12 @@ SELECT job_id, params, loss, val_loss, val_loss - loss AS gap FROM runs
 WHERE experiment = 'net' AND status = 'SUCCEEDED' ORDER BY gap DESC, job_id;
 
 -- 7. Runs that would have been better stopped earlier, and at which epoch.
-SELECT r.job_id, MIN(c.epoch) AS best_epoch, r.epoch AS epochs, r.best_val_loss, r.val_loss
-FROM runs r JOIN curves c ON c.job_id = r.job_id AND c.metric = 'loss' AND c.phase = 'val'
-  AND c.value = r.best_val_loss
-WHERE r.experiment = 'net' AND r.status = 'SUCCEEDED' AND r.best_val_loss < r.val_loss
-GROUP BY r.job_id, r.epoch, r.best_val_loss, r.val_loss ORDER BY r.job_id;
+SELECT job_id, epoch AS best_epoch, epochs, value AS best_val_loss FROM (
+  SELECT job_id, epoch, value, MAX(epoch) OVER (PARTITION BY job_id) AS epochs,
+    ROW_NUMBER() OVER (PARTITION BY job_id ORDER BY value, epoch) AS place
+  FROM curves
+  WHERE experiment = 'net' AND metric = 'loss' AND phase = 'val' AND value IS NOT NULL) c
+WHERE place = 1 AND epoch < epochs ORDER BY job_id;
 
 -- 8. What was ended early, and what that has saved in epochs.
 SELECT status, COUNT(*) AS jobs, SUM(epochs - epoch) AS epochs_saved FROM runs
