@@ -28,6 +28,7 @@ OWN = ("grid", "random")
 OPTUNAS = ("tpe", "gp", "cmaes", "qmc")
 # A discrete space may be nearly used up; then the sampler repeats itself.
 _MOST_REPEATS = 200
+_GP_REPLAYED = 60
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class OptunaSearch:
     def _follow(self, optuna: Any, by_number: Mapping[int, Trial], trial: Trial) -> None:
         """Take in a row: our own question, the same asked again, or another driver's."""
         known = [t for n, t in by_number.items() if n < trial.number and n not in trial.pending]
-        if self._open is None and self._name != "gp":
+        if self._open is None and not self._is_beyond_replay(trial.number):
             self._tell(optuna, known)
             self._open = self._ask(optuna, by_number)
         if self._open is not None and key_of(self._open[1]) == key_of(trial.point):
@@ -141,8 +142,7 @@ class OptunaSearch:
         self._taken.add(key_of(trial.point))
 
     def _ask(self, optuna: Any, by_number: Mapping[int, Trial]) -> tuple[Any, Point] | None:
-        if self._name == "gp":
-            # A Gaussian process is a function of the trials and of its seed; replaying it is slow.
+        if self._is_beyond_replay(len(self._bound)):
             self._study.sampler = _sampler(optuna, "gp", self._seed + len(self._bound))
         for _ in range(_MOST_REPEATS):
             found = self._study.ask(self._distributions)
@@ -151,6 +151,10 @@ class OptunaSearch:
                 return found, point
             self._answer_twin(optuna, found, point, by_number)
         return None
+
+    def _is_beyond_replay(self, number: int) -> bool:
+        """A Gaussian process takes its time for each question: a long past is not asked again."""
+        return self._name == "gp" and number >= _GP_REPLAYED
 
     def _answer_twin(
         self, optuna: Any, found: Any, point: Point, by_number: Mapping[int, Trial]
