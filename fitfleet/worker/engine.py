@@ -158,6 +158,9 @@ class Hooks(Protocol):
     def running(self, member: Member) -> AbstractContextManager[None]:
         """Holds all that is done for one member; any error inside ends this member only."""
 
+    def preparing(self, member: Member) -> AbstractContextManager[None]:
+        """Holds a part of what is done for a member; only an error inside ends it."""
+
     def epoch_begin(self, member: Member, epoch: int) -> None:
         """Before the first batch of an epoch."""
 

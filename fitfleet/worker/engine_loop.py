@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from fitfleet.data.info import flatten
 from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
 from fitfleet.worker import feed, resume
@@ -16,9 +16,10 @@ from fitfleet.worker.build import precision
 from fitfleet.worker.callbacks import EpochEnd, EpochStart, ModelState, user_callbacks
 from fitfleet.worker.engine import Hooks, Interrupted, Member
 from fitfleet.worker.engine_fit import finish_callbacks
-from fitfleet.worker.feed import Feed
+from fitfleet.worker.feed import Feed, Feeds
 from fitfleet.worker.order import order
-from fitfleet.worker.reuse import TraceCache, Traced
+from fitfleet.worker.reuse import TraceCache, Traced, trace_key
+from fitfleet.worker.speeds import Speeds
 
 
 class LoopFit:
@@ -26,9 +27,12 @@ class LoopFit:
 
     name = "loop"
 
-    def __init__(self, settings: Settings, cache: TraceCache | None = None) -> None:
-        self._cache = cache or TraceCache(settings)
-        self._feeds = Feeds()
+    def __init__(
+        self, settings: Settings, speeds: Speeds | None = None, feeds: Feeds | None = None
+    ) -> None:
+        self._cache = TraceCache(settings)
+        self._feeds = feeds or Feeds()
+        self._speeds = speeds
 
     def fit(self, members: Sequence[Member], hooks: Hooks) -> None:
         """Trains every member that is not done to its end."""
@@ -48,32 +52,16 @@ class LoopFit:
             if member.is_trained:
                 finish_callbacks(model, member)
             else:
-                Fit(member, hooks, traced, training, validation).run()
+                seconds = Fit(member, hooks, traced, training, validation).run()
+                if self._speeds is not None and seconds is not None:
+                    key = trace_key(member.spec, training, validation)
+                    self._speeds.record(key, self.name, seconds)
             hooks.train_end(member, ModelState(model))
         except (Interrupted, FitfleetError):
             raise  # `start` puts back whatever an unfinished fit has left
         except BaseException:
             self._cache.drop(traced)  # what an error inside TensorFlow leaves is not known
             raise
-
-
-class Feeds:
-    """The tensors of the last dataset, which the members of a cohort share."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] = ()
-        self._found: tuple[Feed, Feed | None] | None = None
-        self._arrays: Any = None
-
-    def of(self, member: Member) -> tuple[Feed, Feed | None]:
-        """(training, validation) of a member."""
-        spec = member.spec
-        key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
-        if self._found is None or key != self._key or not _same(self._arrays, member.arrays):
-            self._found = None  # two datasets at once may not fit in memory
-            self._found = feed.training(member.arrays, spec), feed.validation(member.arrays)
-            self._key, self._arrays = key, member.arrays
-        return self._found
 
 
 class Fit:
@@ -90,8 +78,11 @@ class Fit:
         self._member, self._hooks, self._traced = member, hooks, traced
         self._training, self._validation = training, validation
 
-    def run(self) -> None:
-        """Train from the member's first epoch to its last, or until a callback stops it."""
+    def run(self) -> float | None:
+        """Train from the member's first epoch to its last, or until a callback stops it.
+
+        Returns the seconds of its quickest epoch, None if there was no whole one without tracing.
+        """
         member, model = self._member, self._traced.model
         callbacks = keras.callbacks.CallbackList(
             [EpochStart(member, self._hooks), *member.callbacks, EpochEnd(member, self._hooks)],
@@ -101,19 +92,23 @@ class Fit:
             steps=-(-self._training.rows // member.spec.batch_size),
         )
         logs: dict[str, Any] = {}
+        seconds: list[float] = []
         model.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(member.first_epoch, member.spec.epochs):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
+            began = time.perf_counter()
             self._train(epoch)
             logs = _results(model)
             logs |= self._validate(callbacks)
+            seconds.append(time.perf_counter() - began)
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
         model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs)
+        return min(seconds[1:], default=None)
 
     def _train(self, epoch: int) -> None:
         member = self._member
@@ -163,13 +158,3 @@ def unsupported(member: Member, settings: Settings) -> str | None:
 
 def _results(model: Any) -> dict[str, float]:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two loads of one dataset description gave the same arrays."""
-    parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
-    pairs = [(getattr(one, p), getattr(other, p)) for p in parts]
-    if any((a is None) != (b is None) for a, b in pairs):
-        return False
-    leaves = [(a, b) for a, b in pairs if a is not None]
-    return all(x is y for a, b in leaves for x, y in zip(flatten(a), flatten(b), strict=True))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
 from fitfleet.spec.job import JobSpec
+from fitfleet.worker.engine import Member
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,25 @@ class Feed:
     def description(self) -> str:
         """Structure, dtypes and shapes without the rows; equal for feeds of one program."""
         return repr(self.signature)
+
+
+class Feeds:
+    """The tensors of the last dataset, which the members of a cohort share."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._found: tuple[Feed, Feed | None] | None = None
+        self._arrays: Any = None
+
+    def of(self, member: Member) -> tuple[Feed, Feed | None]:
+        """(training, validation) of a member."""
+        spec = member.spec
+        key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
+        if self._found is None or key != self._key or not _same(self._arrays, member.arrays):
+            self._found = None  # two datasets at once may not fit in memory
+            self._found = training(member.arrays, spec), validation(member.arrays)
+            self._key, self._arrays = key, member.arrays
+        return self._found
 
 
 def nbytes(arrays: Arrays) -> int:
@@ -76,3 +96,13 @@ def _tensor(part: Any) -> Any:
 
 def _row_spec(tensor: Any) -> Any:
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two loads of one dataset description gave the same arrays."""
+    parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
+    pairs = [(getattr(one, p), getattr(other, p)) for p in parts]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return False
+    leaves = [(a, b) for a, b in pairs if a is not None]
+    return all(x is y for a, b in leaves for x, y in zip(flatten(a), flatten(b), strict=True))

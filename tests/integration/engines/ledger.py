@@ -15,6 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.submission import job_spec
 from fitfleet.worker import resume
+from fitfleet.worker.build import build
 from fitfleet.worker.engine import Engine, EpochLogs, Interrupted, Member, MemberState, StopReason
 from fitfleet.worker.reuse import optimizer_variables
 
@@ -43,6 +44,14 @@ class Ledger:
         except Exception as error:
             self.errors[member.claim.job_id] = error
         finally:
+            member.is_done = True
+
+    @contextmanager
+    def preparing(self, member: Member) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.errors[member.claim.job_id] = error
             member.is_done = True
 
     def epoch_begin(self, member: Member, epoch: int) -> None:
@@ -108,6 +117,28 @@ def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
     return found
 
 
+def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
+    """A member whose initial weights are moved by 1e-7 of themselves, up or down."""
+    model = build(spec, SETTINGS)
+    model.optimizer.build(model.trainable_variables)
+    signs = np.random.default_rng(number)
+    for variable in model.trainable_variables:
+        value = variable.numpy()
+        variable.assign(value * (1 + 1e-7 * signs.choice((-1, 1), value.shape)))
+    resume.write(path, model, epoch=0, has_stopped=False, history=[], callbacks=[], more={})
+    return resumed(spec, arrays, number, path)
+
+
+def distance(one: Ledger, other: Ledger) -> float:
+    """The largest difference of a variable's final values, relative to their norm."""
+    pairs = [
+        (a.astype("float64"), b.astype("float64"))
+        for number, values in one.weights.items()
+        for a, b in zip(values, other.weights[number], strict=True)
+    ]
+    return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-9)) for a, b in pairs)
+
+
 def train(engine: Engine, members: Sequence[Member], ledger: Ledger | None = None) -> Ledger:
     """What the engine made of the members."""
     ledger = ledger or Ledger()
@@ -118,6 +149,27 @@ def train(engine: Engine, members: Sequence[Member], ledger: Ledger | None = Non
 def spec(model: Any, **given: Any) -> JobSpec:
     """A JobSpec; the arrays come from elsewhere."""
     return job_spec(SETTINGS, model=model, dataset="unused.h5", **given)
+
+
+def assert_close(one: Ledger, other: Ledger, tolerance: float) -> None:
+    """Histories, weights and optimizer, relative to the largest number of each variable."""
+    for error in [*one.errors.values(), *other.errors.values()]:
+        raise error
+    for number, epochs in one.logs.items():
+        for (epoch, logs), (other_epoch, others) in zip(epochs, other.logs[number], strict=True):
+            assert epoch == other_epoch and logs.keys() == others.keys()
+            for name in logs:
+                assert abs(logs[name] - others[name]) <= tolerance * max(1, abs(others[name])), (
+                    number,
+                    epoch,
+                    name,
+                )
+    for kind in ("weights", "optimizer"):
+        for number, values in getattr(one, kind).items():
+            for index, (a, b) in enumerate(zip(values, getattr(other, kind)[number], strict=True)):
+                scale = max(1.0, float(np.abs(b).max(initial=0)))
+                distance = float(np.abs(a.astype("float64") - b).max(initial=0))
+                assert distance <= tolerance * scale, (kind, number, index, distance)
 
 
 def assert_same(one: Ledger, other: Ledger) -> None:

@@ -1,0 +1,126 @@
+"""The variables of K models in a stack, and what Keras's callbacks see of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class StackState:
+    """One tensor (K, ...) for each variable; rows are read and written as NumPy arrays."""
+
+    def __init__(self, variables: Sequence[Any], rows: Sequence[Sequence[Any]]) -> None:
+        """`rows[k]` are the values of model k, in the order of the variables."""
+        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._variables = list(variables)
+        self._tensors: list[Any] = [
+            tf.constant(np.stack([np.asarray(row[i]) for row in rows]), v.value.dtype)
+            for i, v in enumerate(variables)
+        ]
+        self._written: dict[int, np.ndarray] = {}
+
+    @property
+    def tensors(self) -> list[Any]:
+        """All tensors, with what has been written."""
+        for i, array in self._written.items():
+            self._tensors[i] = tf.constant(array)
+        self._written.clear()
+        return self._tensors
+
+    @tensors.setter
+    def tensors(self, values: Sequence[Any]) -> None:
+        self._tensors = list(values)
+
+    def get(self, variable: Any, row: int) -> np.ndarray:
+        """A variable's value in one model."""
+        i = self._index[id(variable)]
+        array = self._written.get(i)
+        value: np.ndarray = (self._tensors[i].numpy() if array is None else array)[row]
+        return value
+
+    def set(self, variable: Any, row: int, value: Any) -> None:
+        """Write a variable of one model."""
+        i = self._index[id(variable)]
+        if i not in self._written:
+            self._written[i] = np.array(self._tensors[i].numpy())
+        self._written[i][row] = value
+
+    def load(self, row: int) -> None:
+        """Put one model's values into the Keras variables themselves."""
+        for variable in self._variables:
+            variable.assign(self.get(variable, row))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all other models."""
+        chosen = tf.constant(list(rows), tf.int32)
+        self._tensors = [tf.gather(tensor, chosen) for tensor in self.tensors]
+
+
+class MemberModel:
+    """One model of the stack as callbacks know a model: weights, learning rate, stop_training."""
+
+    def __init__(self, model: Any, state: StackState, row: int) -> None:
+        self._model, self._state, self.row = model, state, row
+        self.stop_training = False
+        self.optimizer = MemberOptimizer(self)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Keras's metric objects, by whose names callbacks find out what is better."""
+        found: list[Any] = self._model.metrics
+        return found
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies, in Keras's order."""
+        return [np.array(self._state.get(v, self.row)) for v in self._model.weights]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """The inverse of `get_weights`."""
+        for variable, value in zip(self._model.weights, weights, strict=True):
+            self._state.set(variable, self.row, value)
+
+
+class MemberOptimizer:
+    """The learning rate of one model."""
+
+    def __init__(self, owner: MemberModel) -> None:
+        self._owner = owner
+
+    @property
+    def learning_rate(self) -> Any:
+        """At this moment: a constant that may be set, or what the schedule gives."""
+        owner = self._owner
+        rate = owner._model.optimizer._learning_rate
+        if isinstance(rate, keras.Variable):
+            return owner._state.get(rate, owner.row)
+        return rate(owner._state.get(owner._model.optimizer.iterations, owner.row))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        owner = self._owner
+        rate = owner._model.optimizer._learning_rate
+        if not isinstance(rate, keras.Variable):
+            raise TypeError("the learning rate follows a schedule, so it cannot be set")
+        owner._state.set(rate, owner.row, value)
+
+
+class MemberStateInStack:
+    """A MemberState: the model is filled with the member's values when it is asked for."""
+
+    def __init__(self, model: Any, state: StackState, own: MemberModel) -> None:
+        self._model, self._state, self._own = model, state, own
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a callback asked to end the fit."""
+        return self._own.stop_training
+
+    def model(self) -> Any:
+        """The one compiled model of the program, holding this member's values for now."""
+        self._state.load(self._own.row)
+        self._model.stop_training = self._own.stop_training
+        return self._model

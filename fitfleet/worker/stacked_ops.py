@@ -1,0 +1,64 @@
+"""`tf.vectorized_map` as stacks need it: no copy of what is mapped over, and more operations.
+
+TensorFlow's own function cuts each slice out by a gather, whose gradient is a scatter. Here the
+slices are told to the conversion as what they are, rows of the stacked tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops.parallel_for import pfor
+
+# TensorFlow has no form of these for many seeds at once: they run one after the other.
+_ONE_BY_ONE = (
+    "StatelessRandomGetKeyCounter",
+    "StatelessRandomNormalV2",
+    "StatelessRandomUniformIntV2",
+    "StatelessRandomUniformV2",
+    "StatelessTruncatedNormalV2",
+)
+
+
+def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
+    """`function` of each row of nested tensors (K, ...), its results stacked again.
+
+    Only inside a traced function. ValueError for an operation that cannot be vectorised.
+    """
+    register()
+    graph = tf.compat.v1.get_default_graph()
+    tensors = tf.nest.flatten(stacked)
+    before = set(graph.get_operations())
+    count = tf.shape(tensors[0])[0]
+    number = tf.compat.v1.placeholder_with_default(0, shape=[])
+    rows = [tf.gather(tensor, 0) for tensor in tensors]
+    found = function(tf.nest.pack_sequence_as(stacked, rows))
+    results = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(found)]
+    operations = set(graph.get_operations()) - before
+    conversion = pfor.PFor(number, count, operations, fallback_to_while_loop=False)
+    for row, tensor in zip(rows, tensors, strict=True):
+        conversion._add_conversion(row, pfor.wrap(tensor, True))
+    return tf.nest.pack_sequence_as(found, [conversion.convert(leaf) for leaf in results])
+
+
+def register() -> None:
+    """Teach the conversion what it does not know; what TensorFlow knows by now is left."""
+    known = pfor._pfor_converter_registry
+    if "Bitcast" not in known:
+        pfor.RegisterPFor("Bitcast")(_bitcast)
+    for name in _ONE_BY_ONE:
+        if name not in known:
+            pfor.RegisterPFor(name)(_one_by_one)
+
+
+def _bitcast(call: Any) -> Any:
+    """Element by element, if the types have one size. Keras's argmax looks at sign bits."""
+    return pfor.wrap(
+        tf.raw_ops.Bitcast(input=call.stacked_input(0), type=call.get_attr("type")), True
+    )
+
+
+def _one_by_one(call: Any) -> Any:
+    return pfor._fallback_converter(call, warn=False)
