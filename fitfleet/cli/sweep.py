@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fitfleet.cli.command import JsonOption, Target, command, say
-from fitfleet.cli.exits import JOB_FAILED
+from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
 
 if TYPE_CHECKING:
@@ -28,20 +28,22 @@ _FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
 
 
 @command
-def plan(target: Target, file: SweepFile, top: Top = None, as_json: JsonOption = False) -> None:
+def plan(target: Target, file: SweepFile, top: Top = None, as_json: JsonOption = False) -> int:
     """Say what a sweep would run, reuse and refuse, what it costs; nothing is queued."""
     from fitfleet.cli.output import console, frame_table, print_json
     from fitfleet.cli.sweep_file import read_sweep
 
     arguments = read_sweep(file)
     found = target.fleet(create=True).sweep(**arguments).plan()
+    exit_code = BAD_INPUT if all(point.refused for point in found.points) else 0
     if as_json:
         print_json(found.to_json())
-        return
+        return exit_code
     table = found.to_pandas()
     console().print(frame_table(table if top is None else table.head(top)))
     for line in found.summary():
         print(line)
+    return exit_code
 
 
 def run_sweep(
