@@ -85,7 +85,7 @@ def test_a_job_goes_on_to_more_epochs(fleet: ff.Fleet, job: dict[str, Any]) -> N
 def test_a_failure_is_told_with_its_class_message_and_traceback(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
-    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["scoring:fails"]})
+    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["judging:fails"]})
     with pytest.raises(JobFailedError, match=f"job {broken.id} failed: user: "):
         broken.wait(60, raise_on_failure=True)
     assert broken.error is not None
@@ -97,7 +97,7 @@ def test_a_failure_is_told_with_its_class_message_and_traceback(
 
 
 def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = fleet.submit(**{**job, "experiment": "logs", "evaluators": ["scoring:speaks"]})
+    made = fleet.submit(**{**job, "experiment": "logs", "evaluators": ["judging:speaks"]})
     followed = "".join(made.logs(follow=True))
     assert made.status is ff.JobStatus.SUCCEEDED
     assert "scored 200 rows" in followed
