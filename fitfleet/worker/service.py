@@ -65,6 +65,12 @@ def _drain_children() -> None:
         os.kill(child.pid, signal.SIGUSR2)
 
 
+# Held while the service has the database open, and taken by every fork. A child that is forked
+# while its parent holds a SQLite lock inherits SQLite's memory of that lock, and waits for ever
+# for a transaction that is not its own.
+_database_open = threading.Lock()
+
+
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
@@ -81,6 +87,11 @@ class _Presence:
 
     def run(self) -> None:
         """Begin the heartbeat, once the children are there."""
+        os.register_at_fork(
+            before=_database_open.acquire,
+            after_in_parent=_database_open.release,
+            after_in_child=_database_open.release,
+        )
         self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
         self._thread.start()
 
@@ -113,12 +124,17 @@ class _Presence:
     def _beat(self) -> None:
         database = Database(self._settings.database_url)
         while not self._ended.wait(self._settings.heartbeat_s):
-            try:
-                with database.begin() as c:
-                    is_draining = workers.heartbeat(c, self._service)
-            except DatabaseError:
-                continue
-            if is_draining:
+            if self._is_to_drain(database):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-        database.dispose()
+
+    def _is_to_drain(self, database: Database) -> bool:
+        """One heartbeat. No connection is left open: the next child may be forked any time."""
+        with _database_open:
+            try:
+                with database.begin() as c:
+                    return workers.heartbeat(c, self._service)
+            except DatabaseError:
+                return False
+            finally:
+                database.dispose()
