@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import psutil
 
 import fitfleet as ff
+from fitfleet.db.session import Database
 from fitfleet.storage import JOB_GROUP
 
 # Short times, so that a lost lease is seen within seconds; a checkpoint at every epoch.
@@ -89,8 +92,23 @@ def child_of(job: ff.Job) -> psutil.Process:
     return child
 
 
-def stop(process: psutil.Process) -> None:
-    os.kill(process.pid, signal.SIGSTOP)
+def stop(process: psutil.Process, database: Database) -> None:
+    """Freeze a process, though not in a transaction: SQLite would keep everybody else waiting."""
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        if _is_free(database):
+            return
+        wake(process)
+        time.sleep(0.05)
+
+
+def _is_free(database: Database) -> bool:
+    with closing(sqlite3.connect(str(database.url.database), timeout=1.0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def wake(process: psutil.Process) -> None:

@@ -49,7 +49,7 @@ def test_a_frozen_child_that_wakes(fleet: LocalFleet, series: Path, straight: ff
     job = fleet.submit(**small_job(series), experiment="zombie")
     until_checkpoint(job)
     zombie = child_of(job)
-    stop(zombie)
+    stop(zombie, fleet.database)
     try:
         job.wait(60)
         assert_equal(job, straight)

@@ -19,7 +19,7 @@ from fitfleet.queue import celery_app, publish
 def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
     services = [psutil.Process(pid) for pid in fleet.worker_pids]
     for service in services:
-        stop(service)
+        stop(service, fleet.database)
     try:
         # Two messages lie in the sockets of the stopped services, the others in the broker.
         seeds = [7, 8, 9, 10, 11, 12]

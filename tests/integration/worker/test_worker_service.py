@@ -18,7 +18,7 @@ HERE = str(Path(__file__).parent)
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
     """One worker whose child is replaced after every job."""
     settings: dict[str, Any] = {
-        "child_growth_bytes": 32 * 2**20,  # which a fit takes and an idle child does not
+        "child_growth_bytes": 2**20,  # which any first fit takes
         "heartbeat_s": 0.5,
         "trusted_modules": ["scoring"],
         "module_path": [HERE],
