@@ -2,9 +2,10 @@
 
     python benchmarks/control_plane.py [--jobs 100 10000 100000] [--workers 200] [--run 3000]
 
-First, by the length of the backlog: jobs submitted a second, one look of the scheduler that
-places 20 jobs, one claim. Then one scheduler against so many simulated workers on PostgreSQL:
-jobs a second, and how much of a core the scheduler, the database and the broker used.
+First, what an idle scheduler uses of a core. Then, by the length of the backlog: jobs submitted a
+second, one look of the scheduler that places 20 jobs, one claim. Then one scheduler against so
+many simulated workers on PostgreSQL: jobs a second, and how much of a core the scheduler, the
+database and the broker used.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import psutil
 import redis
 import sqlalchemy as sa
-from rows import WEIGHTS, insert, new_job, register
+from rows import WEIGHTS, insert, new_job, register, take
 from servers import Postgres, Valkey
 
 from fitfleet.db import leases, lookup, metrics, placing
@@ -38,6 +39,7 @@ from fitfleet.states import JobStatus
 
 _LOOKS = 15
 _PER_LOOK = 20
+_IDLE_S = 5.0
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
@@ -53,8 +55,7 @@ def backlog(database: Database, count: int) -> dict[str, float]:
 
     def look() -> list[tuple[int, int]]:
         with database.read() as c:
-            placing.has_waiting(c)
-            placing.loads(c, 60.0)
+            placing.loads(c, 60.0, only_waiting=True)
         with database.begin() as c:
             return placing.dispatch(c, "cpu", _PER_LOOK)
 
@@ -73,6 +74,35 @@ def backlog(database: Database, count: int) -> dict[str, float]:
         "look_ms": round(statistics.median(looks) * 1e3, 2),
         "claim_ms": round(statistics.median(claims) * 1e3, 2),
     }
+
+
+def idle(url: str, broker_url: str) -> dict[str, Any]:
+    """How much of a core a scheduler uses with nothing to do, and while jobs wait for a slot."""
+    database = Database(url)
+    database.upgrade()
+    settings = Settings(database_url=url, broker_url=broker_url)
+    shares = {"idle_cores": _scheduler_cores(settings, database)}
+    register(database, 1)
+    insert(database, *(new_job(str(i)) for i in range(200)))
+    take(database)
+    shares["busy_slots_cores"] = _scheduler_cores(settings, database)
+    database.dispose()
+    return shares
+
+
+def _scheduler_cores(settings: Settings, database: Database) -> float:
+    ended = threading.Event()
+    thread = threading.Thread(target=Scheduler(settings, database).run, args=(ended,))
+    thread.start()
+    assert thread.ident is not None
+    clock = time.pthread_getcpuclockid(thread.ident)
+    time.sleep(1.0)
+    before = time.clock_gettime(clock)
+    time.sleep(_IDLE_S)
+    spent_s = time.clock_gettime(clock) - before
+    ended.set()
+    thread.join()
+    return round(spent_s / _IDLE_S, 4)
 
 
 def _claim(database: Database, message: tuple[int, int]) -> leases.Claim | None:
@@ -179,18 +209,22 @@ def main() -> int:
     parser.add_argument("--run", type=int, default=3_000)
     options = parser.parse_args()
     server = Postgres()
+
+    def fresh(kind: str, name: str) -> str:
+        if kind == "postgresql":
+            return server.url(server.create_database())
+        return f"sqlite:///{Path(folder) / name}.db"
+
     with tempfile.TemporaryDirectory() as folder:
         broker = Valkey(Path(folder))
         try:
             server.start()
             broker.start()
             for kind in ("sqlite", "postgresql"):
+                figures = idle(fresh(kind, "idle"), broker.url)
+                print(json.dumps({"database": kind, **figures}), flush=True)
                 for count in options.jobs:
-                    path = Path(folder) / f"{count}.db"
-                    url = f"sqlite:///{path}"
-                    if kind == "postgresql":
-                        url = server.url(server.create_database())
-                    database = Database(url)
+                    database = Database(fresh(kind, str(count)))
                     database.upgrade()
                     register(database, 4)
                     print(json.dumps({"database": kind, **backlog(database, count)}), flush=True)

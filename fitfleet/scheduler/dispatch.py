@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import time
+
 from celery import Celery
 
 from fitfleet.db import placing
+from fitfleet.db.placing import QueueLoad
 from fitfleet.db.session import Database
 from fitfleet.queue import ping, publish
 from fitfleet.settings import Settings
 
+# Jobs may wait although slots are free: paused, at their max_running, or backing off. What frees
+# them mostly shows as another load; the rest is looked for so often.
+_FRUITLESS_S = 0.5
 
-def dispatch(database: Database, app: Celery, settings: Settings) -> int:
-    """Publish what the free slots may take; the number of messages.
 
-    The rows are committed as DISPATCHED before the messages go out: a message that is lost costs
-    a delay (recover), one that is sent twice claims nothing the second time. BrokerError and
-    DatabaseError are the caller's.
-    """
-    sent = 0
-    for load in _loads(database, settings):
+class Dispatcher:
+    """Moves jobs from the database to the broker. An idle look costs one statement."""
+
+    def __init__(self, database: Database, app: Celery, settings: Settings) -> None:
+        self._database = database
+        self._app = app
+        self._settings = settings
+        self._fruitless: dict[str, tuple[QueueLoad, float]] = {}  # by queue, and when
+
+    def look(self) -> int:
+        """Publish what the free slots may take; the number of messages.
+
+        The rows are committed as DISPATCHED before the messages go out: a message that is lost
+        costs a delay (recover), one that is sent twice claims nothing the second time.
+        BrokerError and DatabaseError are the caller's.
+        """
+        with self._database.read() as c:
+            loads = placing.loads(c, self._settings.lease_s, only_waiting=True)
+        return sum(self._fill(load) for load in loads if not self._is_known_as_fruitless(load))
+
+    def forget(self) -> None:
+        """Look at all queues the next time, whatever was found before."""
+        self._fruitless.clear()
+
+    def _fill(self, load: QueueLoad) -> int:
         # Nothing is published while no slot is free, so the broker's memory stays bounded.
-        room = settings.window * load.free - load.dispatched
+        room = self._settings.window * load.free - load.dispatched
         if room <= 0:
-            continue
-        ping(app)  # while it is away the jobs stay QUEUED
-        with database.begin() as c:
+            return 0
+        ping(self._app)  # while it is away the jobs stay QUEUED
+        with self._database.begin() as c:
             messages = placing.dispatch(c, load.queue, room)
         if messages:
-            publish(app, load.queue, messages)
-            sent += len(messages)
-    return sent
+            publish(self._app, load.queue, messages)
+        else:
+            self._fruitless[load.queue] = load, time.monotonic()
+        return len(messages)
 
-
-def _loads(database: Database, settings: Settings) -> list[placing.QueueLoad]:
-    with database.read() as c:
-        if not placing.has_waiting(c):
-            return []
-        return placing.loads(c, alive_s=settings.lease_s)
+    def _is_known_as_fruitless(self, load: QueueLoad) -> bool:
+        seen, at = self._fruitless.get(load.queue, (None, 0.0))
+        return seen == load and time.monotonic() - at < _FRUITLESS_S

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
-from fitfleet.scheduler.dispatch import dispatch
+from fitfleet.scheduler.dispatch import Dispatcher
 from fitfleet.scheduler.recover import reap, redispatch
 from fitfleet.settings import Settings
 
@@ -28,6 +28,7 @@ class Scheduler:
         self._settings = settings
         self._database = database
         self._app = celery_app(settings)
+        self._dispatcher = Dispatcher(database, self._app, settings)
         self._wake = threading.Event()
         self._recovered_at = 0.0
         self._problem = ""
@@ -38,6 +39,7 @@ class Scheduler:
 
     def wake(self) -> None:
         """Look at once instead of at the next poll."""
+        self._dispatcher.forget()
         self._wake.set()
 
     def run(self, stop: threading.Event) -> None:
@@ -67,7 +69,7 @@ class Scheduler:
         if now - self._recovered_at >= self._settings.recover_s:
             self._recovered_at = now
             self._recover(now)
-        return dispatch(self._database, self._app, self._settings)
+        return self._dispatcher.look()
 
     def _wait_a_lease(self) -> None:
         """Leases could not be extended while the database was away: let workers do it first."""

@@ -27,7 +27,8 @@ def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     with database.read() as c:
         waiting = placing.count_mates(c, leader.fuse_key)
-        slots = sum(load.slots for load in placing.loads(c, settings.lease_s)) or 1
+        loads = placing.loads(c, settings.lease_s)
+    slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
     share = -(-(waiting + 1) // slots)
     limit = min(settings.cohort_max, share) - 1
     if limit <= 0:

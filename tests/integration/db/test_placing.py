@@ -237,8 +237,7 @@ def _dispatch_s(database: Database) -> float:
     for _ in range(9):
         start = time.perf_counter()
         with database.read() as c:
-            assert placing.has_waiting(c)
-            placing.loads(c, 60.0)
+            assert placing.loads(c, 60.0, only_waiting=True)
         with database.begin() as c:
             sent = placing.dispatch(c, "cpu", 20)
         spent.append(time.perf_counter() - start)

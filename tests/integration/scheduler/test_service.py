@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from rows import (
     WEIGHTS,
     age,
@@ -263,24 +264,45 @@ def test_several_schedulers_publish_each_job_once(
     assert taker.pop() is None
 
 
-def test_an_idle_scheduler_costs_next_to_nothing(
-    scheduler: Scheduler, settings: Settings, database: Database
+def _statements(database: Database, scheduler: Scheduler, ticks: int) -> int:
+    """How many the database is asked in so many ticks between two recoveries."""
+    asked: list[str] = []
+
+    def hear(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    scheduler.tick()
+    scheduler._recovered_at = time.monotonic() + 60.0
+    sa.event.listen(database.engine, "before_cursor_execute", hear)
+    try:
+        for _ in range(ticks):
+            assert scheduler.tick() == 0
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", hear)
+    return sum(not statement.startswith("BEGIN") for statement in asked)
+
+
+def test_an_idle_look_is_one_statement(scheduler: Scheduler, database: Database) -> None:
+    """With nothing to do, and with jobs that wait behind busy slots."""
+    assert _statements(database, scheduler, 10) == 10
+    register(database, 1)
+    insert_many(database, 200)
+    take(database)
+    assert _statements(database, scheduler, 10) == 10
+
+
+def test_jobs_that_must_not_start_are_not_looked_at_all_the_time(
+    scheduler: Scheduler, database: Database
 ) -> None:
-    """Under 5 % of a core, with jobs that wait for busy slots too."""
-    for count in (0, 200):
-        if count:
-            register(database, 1)
-            insert_many(database, count)
-            take(database)
-        with _running(scheduler) as thread:
-            assert thread.ident is not None
-            # Of this thread alone: fleets of other tests may live in this process.
-            clock = time.pthread_getcpuclockid(thread.ident)
-            time.sleep(0.5)
-            before = time.clock_gettime(clock)
-            time.sleep(2.0)
-            spent = (time.clock_gettime(clock) - before) / 2.0
-        assert spent < 0.05, f"{spent:.3f} of a core with {count} jobs"
+    register(database, 1)
+    insert_many(database, 20)
+    with database.begin() as c:
+        experiments.pause(c, "digits")
+    assert _statements(database, scheduler, 10) < 40  # all the time, it would be 80
+    with database.begin() as c:
+        experiments.resume(c, "digits")
+    scheduler.wake()
+    assert scheduler.tick() == 2
 
 
 def test_waking_looks_at_once(settings: Settings, database: Database) -> None:
