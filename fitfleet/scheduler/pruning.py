@@ -2,8 +2,8 @@
 
 Like is compared with like: a job is judged among the jobs of other points that have its seed and
 fold, at the same epoch. Each such row of jobs is an Optuna study of its own that follows the
-curves as they come. A point of several jobs is given up when at least half of those that have
-started are judged hopeless.
+curves as they come. A point of several jobs is given up when most of those that have started, and
+at least two, are judged hopeless: one unlucky seed or hard fold condemns nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Curve:
     is_open: bool  # it may still be pruned
     is_complete: bool  # it ran to its end
     is_spared: bool = False  # a user took it up again: it is judged no more
+    epochs: int | None = None  # asked for; nothing is saved by ending a job that has them all
 
 
 class Pruning:
@@ -131,7 +132,8 @@ class _Row:
             self._reported[number] = epoch
             is_judged = self._trials[number].should_prune()
             is_news = not self._is_rebuilt or epoch == max(curve.values)
-            if is_judged and is_news and curve.is_open and not curve.is_spared:
+            is_over = epoch == curve.epochs or not curve.is_open or curve.is_spared
+            if is_judged and is_news and not is_over:
                 hopeless.add(number)
         return hopeless
 
@@ -172,9 +174,10 @@ def _made(pruners: Any, name: str, options: dict[str, Any], epochs: int) -> Any:
 
 
 def _is_majority(voters: set[int], curves: Sequence[Curve]) -> bool:
-    started = [c for c in curves if c.values]
+    """`curves` are those of all jobs of a point, started or not."""
+    started = sum(bool(c.values) for c in curves)
     spared = any(c.is_spared for c in curves)
-    return not spared and bool(started) and 2 * len(voters) >= len(started)
+    return not spared and len(voters) >= min(2, len(curves)) and 2 * len(voters) > started
 
 
 def _final(curve: Curve) -> float:

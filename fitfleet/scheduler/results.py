@@ -96,6 +96,7 @@ class Results:
                 is_open=not member.status.is_terminal,
                 is_complete=member.status is JobStatus.SUCCEEDED,
                 is_spared=number in given_up,
+                epochs=member.epochs,
             )
             for number, members in self.members.items()
             for member in members

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,25 @@ def test_a_point_of_three_members_needs_two_votes() -> None:
     assert pruning("median").hopeless([*done, curve(6, 5.0, 3), curve(6, 5.0, 3, 1), good[1]]) == {
         6
     }
+
+
+@pytest.mark.parametrize("started", [1, 2, 3])
+def test_one_seed_alone_condemns_no_point_of_several(started: int) -> None:
+    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in range(3)]
+    bad = curve(6, 5.0, 3)
+    others = [curve(6, -1.0, 3 if m < started else 0, member=m) for m in (1, 2)]
+    assert pruning("median").hopeless([*done, bad, *others]) == set()
+
+
+def test_a_job_with_all_its_epochs_is_not_pruned() -> None:
+    """Its last epoch is seen before it is known to have succeeded."""
+    done = [curve(n, 0.1 * n) for n in range(6)]
+    last = curve(6, 5.0, is_open=True, is_complete=False)
+    only = {EPOCHS: last.values[EPOCHS]}
+    seen = [*done, replace(last, values=only, epochs=EPOCHS)]
+    assert pruning("median").hopeless(seen) == set()
+    seen = [*done, replace(last, values=only, epochs=EPOCHS + 1)]
+    assert pruning("median").hopeless(seen) == {6}
 
 
 def test_a_job_taken_up_again_is_left_alone() -> None:
