@@ -81,12 +81,32 @@ def sql() -> str:
         " test fails when a column changes. Times are ISO-8601 text in UTC. The tables behind"
         " them may change with any version. Queries to start from:"
         " [how to query](../how-to/query-sql.md), and [ten queries](queries.sql) that the tests run"
-        " on SQLite, PostgreSQL and DuckDB.\n",
+        " on SQLite, PostgreSQL and, through [these views](duckdb.sql), with DuckDB on the SQLite"
+        " file.\n",
     ]
     for view, columns in COLUMNS.items():
         lines += [f"## {view}\n", "| column | type | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in columns] + [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def duckdb() -> str:
+    """The views in DuckDB, read from the SQLite file."""
+    # DuckDB takes what SQLite computes for text, and gives such a column no other type by itself.
+    kinds = {"integer": "BIGINT", "real": "DOUBLE"}
+    lines = [
+        "-- The views in DuckDB, read live from the SQLite file of a fleet. First:",
+        "-- ATTACH '.fitfleet/fleet.db' AS fleet (TYPE sqlite, READ_ONLY);",
+        "-- Written by `make docs` from the code.",
+    ]
+    for view, columns in COLUMNS.items():
+        rows = [
+            f'  CAST("{name}" AS {kinds.get(kind, "VARCHAR")}) AS "{name}"'
+            for name, kind, _ in columns
+        ]
+        lines += [f"\nCREATE OR REPLACE VIEW {view} AS SELECT", ",\n".join(rows)]
+        lines.append(f"FROM fleet.{view};")
+    return "\n".join(lines) + "\n"
 
 
 def error_page() -> str:
@@ -113,6 +133,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "cli.md": cli,
     "sql.md": sql,
+    "duckdb.sql": duckdb,
     "errors.md": error_page,
 }
 

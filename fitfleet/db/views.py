@@ -40,6 +40,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("loss", "real", "training loss of the last epoch"),
         ("val_loss", "real", "validation loss of the last epoch"),
         ("best_val_loss", "real", "smallest validation loss of all epochs"),
+        ("best_epoch", "integer", "the first epoch with that loss"),
         ("test_loss", "real", "loss on the test arrays"),
         ("checkpoint_path", "text", "newest checkpoint, relative to the storage"),
         ("artifact_path", "text", "weights file that won, relative to the storage"),
@@ -120,6 +121,13 @@ def _last(phase: str) -> str:
     )
 
 
+def _best(columns: str) -> str:
+    return (
+        f"(SELECT {columns} FROM metrics m WHERE m.job_id = j.id AND m.metric = 'loss'"
+        " AND m.phase = 'val'"
+    )
+
+
 def _finals(columns: str) -> str:
     """What each succeeded job came to: the metrics of its last epoch, and its scores."""
     return f"""
@@ -158,8 +166,9 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   j.engine AS engine, j.engine_reason AS engine_reason, j.failure_class AS failure_class,
   j.failure_message AS failure_message, j.parameters AS parameters,
   {_last("train")} AS loss, {_last("val")} AS val_loss,
-  (SELECT MIN(m.value) FROM metrics m
-    WHERE m.job_id = j.id AND m.metric = 'loss' AND m.phase = 'val') AS best_val_loss,
+  {_best("MIN(m.value)")}) AS best_val_loss,
+  {_best("m.epoch")} AND m.value IS NOT NULL
+    ORDER BY m.value, m.epoch LIMIT 1) AS best_epoch,
   (SELECT s.value FROM scores s WHERE s.job_id = j.id AND s.name = 'test_loss') AS test_loss,
   j.checkpoint_path AS checkpoint_path, j.artifact_path AS artifact_path,
   j.artifact_bytes AS artifact_bytes
@@ -195,7 +204,7 @@ SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slo
   w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,
   {iso("w.heartbeat_at")} AS heartbeat_at, {iso("w.ended_at")} AS ended_at,
   CAST(w.is_draining AS {number}) AS is_draining,
-  (SELECT COUNT(*) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running
+  (SELECT COUNT(j.id) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running
 FROM worker_slots w""",
         "events": f"""
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,

@@ -24,8 +24,8 @@ from fitfleet.states import FailureClass
 CONTRACT = {
     "runs": "job_id experiment status params seed fold group_hash queue priority epochs epoch"
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
-    " failure_class failure_message parameters loss val_loss best_val_loss test_loss"
-    " checkpoint_path artifact_path artifact_bytes",
+    " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
+    " test_loss checkpoint_path artifact_path artifact_bytes",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
     " seconds",
@@ -112,6 +112,7 @@ def test_runs(filled: Database) -> None:
     first = runs[1]
     assert (first["status"], first["experiment"], first["epoch"]) == ("SUCCEEDED", "digits", 3)
     assert (first["loss"], first["val_loss"], first["best_val_loss"]) == (2.0, 1.0, 0.125)
+    assert (first["best_epoch"], runs[9]["best_epoch"]) == (2, None)
     assert (first["test_loss"], first["seconds"], first["attempts"]) == (2.0, 2.0, 1)
     assert (first["worker"], first["engine"]) == ("host:1:0", "fit")
     assert first["submitted_at"] <= first["started_at"] <= first["finished_at"]

@@ -1,0 +1,99 @@
+-- The views in DuckDB, read live from the SQLite file of a fleet. First:
+-- ATTACH '.fitfleet/fleet.db' AS fleet (TYPE sqlite, READ_ONLY);
+-- Written by `make docs` from the code.
+
+CREATE OR REPLACE VIEW runs AS SELECT
+  CAST("job_id" AS BIGINT) AS "job_id",
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("status" AS VARCHAR) AS "status",
+  CAST("params" AS VARCHAR) AS "params",
+  CAST("seed" AS BIGINT) AS "seed",
+  CAST("fold" AS BIGINT) AS "fold",
+  CAST("group_hash" AS VARCHAR) AS "group_hash",
+  CAST("queue" AS VARCHAR) AS "queue",
+  CAST("priority" AS BIGINT) AS "priority",
+  CAST("epochs" AS BIGINT) AS "epochs",
+  CAST("epoch" AS BIGINT) AS "epoch",
+  CAST("attempts" AS BIGINT) AS "attempts",
+  CAST("failures" AS BIGINT) AS "failures",
+  CAST("seconds" AS DOUBLE) AS "seconds",
+  CAST("submitted_at" AS VARCHAR) AS "submitted_at",
+  CAST("started_at" AS VARCHAR) AS "started_at",
+  CAST("finished_at" AS VARCHAR) AS "finished_at",
+  CAST("worker" AS VARCHAR) AS "worker",
+  CAST("engine" AS VARCHAR) AS "engine",
+  CAST("engine_reason" AS VARCHAR) AS "engine_reason",
+  CAST("failure_class" AS VARCHAR) AS "failure_class",
+  CAST("failure_message" AS VARCHAR) AS "failure_message",
+  CAST("parameters" AS BIGINT) AS "parameters",
+  CAST("loss" AS DOUBLE) AS "loss",
+  CAST("val_loss" AS DOUBLE) AS "val_loss",
+  CAST("best_val_loss" AS DOUBLE) AS "best_val_loss",
+  CAST("best_epoch" AS BIGINT) AS "best_epoch",
+  CAST("test_loss" AS DOUBLE) AS "test_loss",
+  CAST("checkpoint_path" AS VARCHAR) AS "checkpoint_path",
+  CAST("artifact_path" AS VARCHAR) AS "artifact_path",
+  CAST("artifact_bytes" AS BIGINT) AS "artifact_bytes"
+FROM fleet.runs;
+
+CREATE OR REPLACE VIEW curves AS SELECT
+  CAST("job_id" AS BIGINT) AS "job_id",
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("epoch" AS BIGINT) AS "epoch",
+  CAST("metric" AS VARCHAR) AS "metric",
+  CAST("phase" AS VARCHAR) AS "phase",
+  CAST("value" AS DOUBLE) AS "value"
+FROM fleet.curves;
+
+CREATE OR REPLACE VIEW groups AS SELECT
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("group_hash" AS VARCHAR) AS "group_hash",
+  CAST("params" AS VARCHAR) AS "params",
+  CAST("metric" AS VARCHAR) AS "metric",
+  CAST("phase" AS VARCHAR) AS "phase",
+  CAST("n" AS BIGINT) AS "n",
+  CAST("mean" AS DOUBLE) AS "mean",
+  CAST("std" AS DOUBLE) AS "std",
+  CAST("low" AS DOUBLE) AS "low",
+  CAST("high" AS DOUBLE) AS "high",
+  CAST("minimum" AS DOUBLE) AS "minimum",
+  CAST("maximum" AS DOUBLE) AS "maximum",
+  CAST("seconds" AS DOUBLE) AS "seconds"
+FROM fleet.groups;
+
+CREATE OR REPLACE VIEW leaderboard AS SELECT
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("metric" AS VARCHAR) AS "metric",
+  CAST("phase" AS VARCHAR) AS "phase",
+  CAST("job_id" AS BIGINT) AS "job_id",
+  CAST("params" AS VARCHAR) AS "params",
+  CAST("seed" AS BIGINT) AS "seed",
+  CAST("value" AS DOUBLE) AS "value",
+  CAST("rank_low" AS BIGINT) AS "rank_low",
+  CAST("rank_high" AS BIGINT) AS "rank_high"
+FROM fleet.leaderboard;
+
+CREATE OR REPLACE VIEW workers AS SELECT
+  CAST("worker" AS VARCHAR) AS "worker",
+  CAST("service" AS VARCHAR) AS "service",
+  CAST("host" AS VARCHAR) AS "host",
+  CAST("pid" AS BIGINT) AS "pid",
+  CAST("slot" AS BIGINT) AS "slot",
+  CAST("queue" AS VARCHAR) AS "queue",
+  CAST("device" AS VARCHAR) AS "device",
+  CAST("started_at" AS VARCHAR) AS "started_at",
+  CAST("heartbeat_at" AS VARCHAR) AS "heartbeat_at",
+  CAST("ended_at" AS VARCHAR) AS "ended_at",
+  CAST("is_draining" AS BIGINT) AS "is_draining",
+  CAST("running" AS BIGINT) AS "running"
+FROM fleet.workers;
+
+CREATE OR REPLACE VIEW events AS SELECT
+  CAST("event_id" AS BIGINT) AS "event_id",
+  CAST("at" AS VARCHAR) AS "at",
+  CAST("kind" AS VARCHAR) AS "kind",
+  CAST("job_id" AS BIGINT) AS "job_id",
+  CAST("attempt" AS BIGINT) AS "attempt",
+  CAST("worker" AS VARCHAR) AS "worker",
+  CAST("detail" AS VARCHAR) AS "detail"
+FROM fleet.events;
