@@ -160,10 +160,14 @@ class Valkey(Server):
 
 
 class Postgres(Server):
-    """A PostgreSQL server with a password. As root it runs as the user `nobody`."""
+    """A PostgreSQL server with a password. As root it runs as the user `nobody`.
 
-    def __init__(self) -> None:
+    Quick, not durable, unless the server's options say otherwise.
+    """
+
+    def __init__(self, **options: str) -> None:
         super().__init__()
+        self._options = options
         self.password = secrets.token_hex(8)
         self._as_user: dict[str, Any] = (
             {"user": "nobody", "group": _group_of("nobody"), "extra_groups": []}
@@ -252,6 +256,7 @@ class Postgres(Server):
             "synchronous_commit": "off",
             "full_page_writes": "off",
             "max_connections": 300,
+            **self._options,
         }
         command: list[str | Path] = [self._binaries / "postgres", "-D", self.folder / "data"]
         for name, value in options.items():

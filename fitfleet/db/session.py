@@ -17,6 +17,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
 _BUSY_TIMEOUT_S = 30.0
+# A PostgreSQL that is gone without a word (its machine has died, the network is cut) is given up
+# after some 20 s, not after the hours that TCP would wait.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 20_000,  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
 
 
 class Database:
@@ -43,9 +52,8 @@ class Database:
     def _engine(self) -> Engine:
         try:
             if not self.is_sqlite:
-                return sa.create_engine(
-                    self.url, pool_pre_ping=True, connect_args={"connect_timeout": 5}
-                )
+                patience = {k: v for k, v in _PATIENCE.items() if k not in self.url.query}
+                return sa.create_engine(self.url, pool_pre_ping=True, connect_args=patience)
             self._make_folder()
             engine = sa.create_engine(
                 self.url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}

@@ -121,6 +121,7 @@ class Endings:
             except DatabaseError:
                 if time.monotonic() >= deadline:
                     return
+                member.progress_at = time.monotonic()  # it does not hang, it waits
                 time.sleep(_OUTAGE_LOOK_S)
 
 

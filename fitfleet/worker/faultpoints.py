@@ -1,36 +1,55 @@
-"""Named points where a test can make a worker die, stop or raise. Nothing happens otherwise."""
+"""Named points where a test makes a worker die, stop, hang or raise. Otherwise nothing happens."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
+from collections import Counter
 from pathlib import Path
 
 # "between_save_and_commit:kill"; "epoch_end@3:kill" for the third time that the point is reached;
-# "epoch_end:stop:/folder/marker" fires once, for all processes that share the folder.
-_FAULT = os.environ.get("FITFLEET_FAULT", "")
-_POINT, _, _REST = _FAULT.partition(":")
-_NAME, _, _TIMES = _POINT.partition("@")
-_reached = 0
+# "epoch_end:stop:/folder/marker" fires once, for all processes that share the folder, and again
+# when the marker has been removed. Several are separated by semicolons.
+_FAULTS = [fault for fault in os.environ.get("FITFLEET_FAULT", "").split(";") if fault]
+_SLOW_S = 5.0
+_reached: Counter[str] = Counter()
 
 
 def reach(name: str) -> None:
-    """Carry out the fault that FITFLEET_FAULT sets for this point: kill, stop or raise.
+    """Carry out the faults that FITFLEET_FAULT sets for this point.
 
-    `raise` is an OSError as of a full disk.
+    kill, stop: the process. hang: the calling thread, for ever. slow: it takes 5 s. raise: an
+    OSError as of a full disk. memory: a MemoryError.
     """
-    global _reached
-    if not _FAULT or name != _NAME:
-        return
-    _reached += 1
-    if _TIMES and _reached != int(_TIMES):
-        return
-    action, _, marker = _REST.partition(":")
-    if marker:
-        try:
-            Path(marker).touch(exist_ok=False)
-        except FileExistsError:
-            return
+    for fault in _FAULTS:
+        point, _, rest = fault.partition(":")
+        point, _, times = point.partition("@")
+        if point != name:
+            continue
+        _reached[fault] += 1
+        if not times or _reached[fault] == int(times):
+            action, _, marker = rest.partition(":")
+            if not marker or _is_first(Path(marker)):
+                _carry_out(action)
+
+
+def _is_first(marker: Path) -> bool:
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _carry_out(action: str) -> None:
     if action == "raise":
         raise OSError(28, "No space left on device")
+    if action == "memory":
+        raise MemoryError
+    if action == "slow":
+        time.sleep(_SLOW_S)
+        return
+    while action == "hang":
+        time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)

@@ -68,11 +68,15 @@ class FitHooks:
     def preparing(self, member: Member) -> Iterator[None]:
         """Before an engine takes over: only an error ends the member here."""
         with log.captured(self.endings.log_path(member)):
+            # Watched like a fit: storage that hangs may never give the dataset.
+            member.is_running, member.progress_at = True, time.monotonic()
             try:
                 yield
             except BaseException as error:  # the edge of a job
                 self._end(member, error)
                 member.is_done = True
+            finally:
+                member.is_running = False
 
     @contextmanager
     def together(self, members: Sequence[Member]) -> Iterator[None]:

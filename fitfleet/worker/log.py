@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 _TAIL_LINES = 100
 _TAIL_BYTES = 32_000
 
 
+class _Lenient(io.FileIO):
+    """A descriptor that takes all it is given: what a full disk refuses is lost without a word."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _stream(descriptor: int) -> io.TextIOWrapper:
+    raw = _Lenient(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+
+
 @contextmanager
 def captured(path: Path) -> Iterator[None]:
-    """File descriptors 1 and 2 point to the file inside the block."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError:
-        # A log that cannot be written is no reason to lose the fit.
-        yield
-        return
+    """File descriptors 1 and 2 point to the file inside the block, and so do Python's streams.
+
+    A log that cannot be written is no reason to lose the fit: printing never fails inside.
+    """
+    target = _opened(path)
     saved = [os.dup(1), os.dup(2)]
+    streams = sys.stdout, sys.stderr
     _flush()
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
+    if target is not None:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
     try:
         yield
     finally:
         _flush()
+        sys.stdout, sys.stderr = streams
         for number, descriptor in zip((1, 2), saved, strict=True):
             os.dup2(descriptor, number)
             os.close(descriptor)
+
+
+def _opened(path: Path) -> int | None:
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    return None
 
 
 def tail(path: Path) -> str:

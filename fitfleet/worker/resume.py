@@ -6,6 +6,7 @@ callbacks' state and best weights, and the history. Restored, the fit goes on bi
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,11 +48,15 @@ def write(
     callbacks: Sequence[Any],
     more: dict[str, Any],
 ) -> None:
-    """Write the state of a compiled model after `epoch` epochs. OSError is the caller's."""
+    """Write the state of a compiled model after `epoch` epochs. OSError is the caller's.
+
+    It is made in memory and goes to the disk in one piece: HDF5 cannot close a file that a full
+    disk has refused, and would take the process down with it.
+    """
     import h5py
     import keras
 
-    model.save_weights(path)
+    content = _weights(model)
     document = {
         "epoch": epoch,
         "has_stopped": has_stopped,
@@ -59,7 +64,7 @@ def write(
         "callbacks": [_callback_state(callback) for callback in callbacks],
         **more,
     }
-    with h5py.File(path, "r+") as file:
+    with h5py.File(content, "r+") as file:
         write_document(file, document)
         group = file[JOB_GROUP]
         for index, variable in enumerate(rnn_states(model)):
@@ -67,6 +72,20 @@ def write(
         for index, callback in enumerate(callbacks):
             for number, array in enumerate(getattr(callback, "best_weights", None) or []):
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
+    path.write_bytes(content.getbuffer())
+
+
+def _weights(model: Any) -> io.BytesIO:
+    """What `model.save_weights` would write. Keras itself saves to paths only."""
+    from keras.src.saving.saving_lib import H5IOStore, _save_state
+
+    content = io.BytesIO()
+    store = H5IOStore(content, mode="w")
+    _save_state(
+        model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
+    )
+    store.close()
+    return content
 
 
 def read(path: Path) -> Snapshot:

@@ -24,6 +24,7 @@ from fitfleet.worker.endings import classify
 from fitfleet.worker.engine import Member, StopReason
 from fitfleet.worker.engines import Engines
 from fitfleet.worker.environment import differences, environment
+from fitfleet.worker.faultpoints import reach
 from fitfleet.worker.fit import FitHooks
 from fitfleet.worker.lease import Lease
 from fitfleet.worker.record import Recorder
@@ -94,6 +95,7 @@ class Child:
         is_ready = False
         with hooks.preparing(member):
             check(member.spec, self.settings)  # what this worker trusts and bears decides
+            reach("in_load")
             arrays = load(member.spec.dataset, self.settings, member.claim.fingerprint)
             member.arrays = split_validation(arrays, member.spec.validation_split)
             if member.claim.checkpoint_path is not None:

@@ -37,6 +37,7 @@ class Saver:
     ) -> None:
         self._database = database
         self._storage = storage
+        self._lease_s = settings.lease_s
         self._endings = Endings(database, settings, recorder)
         self._recorder = recorder
         self._environment = environment
@@ -55,7 +56,10 @@ class Saver:
                 with self._database.begin() as c:
                     if not checkpoints.checkpoint(c, claim, name, epoch):
                         raise Interrupted(StopReason.LOST)
+                    reach("in_publish")
                     draft.publish()
+                    # Slow storage held the row, and kept the heartbeat from it.
+                    leases.heartbeat(c, [claim], self._lease_s)
             except DatabaseError:
                 return
         reach("after_checkpoint")
@@ -79,8 +83,10 @@ class Saver:
             while not self._commit(
                 member, draft, artifact, checkpoint or name, epoch, scores, parameters
             ):
-                if member.stop is not None:
-                    raise Interrupted(member.stop.reason)
+                stop = member.stop
+                # A fit that has ended in its time does not use it up by waiting here.
+                if stop is not None and stop.reason is not StopReason.TIMEOUT:
+                    raise Interrupted(stop.reason)
                 member.progress_at = time.monotonic()
                 time.sleep(_OUTAGE_LOOK_S)
         reach("after_commit")

@@ -1,4 +1,4 @@
-"""A fleet of two workers with short times, and one undisturbed run to compare with."""
+"""Fleets with short times, for the tests to shoot at, and undisturbed runs to compare with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faultpoint_markers import Faults
 from fits import SETTINGS, small_job, write_series
+from servers import Postgres, Valkey
+from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff
 from fitfleet.embedded import LocalFleet
@@ -19,16 +22,57 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
-    """The fleet that the tests shoot at; what they kill is started again."""
-    with ff.local(2, tmp_path_factory.mktemp("fleet"), **SETTINGS) as fleet:
-        yield fleet
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    """What can be made to happen in the workers of the fleets."""
+    return Faults(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[LocalFleet]:
+    """An embedded fleet on SQLite: two services; what is killed of it is started again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FITFLEET_FAULT", faults.setting)
+        with ff.local(2, tmp_path_factory.mktemp("fleet"), **SETTINGS) as fleet:
+            yield fleet
 
 
 @pytest.fixture(scope="session")
 def straight(fleet: LocalFleet, series: Path) -> ff.Job:
-    """The job as it ends when nothing happens to it."""
-    job = fleet.submit(**small_job(series), experiment="straight").wait(90)
-    assert job.status is ff.JobStatus.SUCCEEDED
+    """`small_job` as it ends when nothing happens to it."""
+    return _undisturbed(fleet.submit(**small_job(series), experiment="straight"))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[WholeFleet]:
+    """A fleet of services on PostgreSQL and Valkey: a scheduler, and a worker of two slots."""
+    folder = tmp_path_factory.mktemp("whole")
+    # A commit that was answered must outlive a crash of the server.
+    postgres, valkey = Postgres(synchronous_commit="on"), Valkey(folder)
+    fleet = None
+    try:
+        postgres.start()
+        valkey.start()
+        fleet = WholeFleet(folder, postgres, valkey, {"FITFLEET_FAULT": faults.setting})
+        fleet.start("scheduler")
+        fleet.start("worker", "--slots", "2")
+        fleet.until_workers(2)
+        yield fleet
+    finally:
+        if fleet is not None:
+            fleet.close()
+        valkey.stop()
+        postgres.remove()
+
+
+@pytest.fixture(scope="session")
+def straight_paused(whole: WholeFleet, series: Path) -> ff.Job:
+    """`paused_job` as it ends when nothing happens to it."""
+    whole.pace(0.0)
+    return _undisturbed(whole.client.submit(**paused_job(series), experiment="straight"))
+
+
+def _undisturbed(job: ff.Job) -> ff.Job:
+    job.wait(90)
+    assert job.status is ff.JobStatus.SUCCEEDED, job.error
     assert job.attempt == 1
     return job

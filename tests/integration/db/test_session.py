@@ -129,3 +129,14 @@ def test_a_connection_cut_by_a_restart_is_replaced(
     with database.begin() as c:
         read_clock(c)
     database.dispose()
+
+
+def test_a_server_gone_without_a_word_is_given_up(postgres_url: str) -> None:
+    for url, milliseconds in ((postgres_url, "20000"), (f"{postgres_url}?tcp_user_timeout=7", "7")):
+        database = Database(url)
+        with database.read() as c:
+            driver = c.connection.driver_connection
+            assert driver is not None
+            found = driver.info.get_parameters()
+        assert (found["tcp_user_timeout"], found["keepalives_idle"]) == (milliseconds, "10")
+        database.dispose()

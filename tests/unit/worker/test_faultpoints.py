@@ -36,6 +36,7 @@ def _run(fault: str) -> subprocess.CompletedProcess[str]:
         ("elsewhere:kill", ["passed"] * 3),
         ("her:kill", ["passed"] * 3),
         ("here@2:raise", ["passed", "No space left on device", "passed"]),
+        ("elsewhere:kill;here@3:raise", ["passed", "passed", "No space left on device"]),
     ],
 )
 def test_faults(fault: str, lines: list[str]) -> None:
@@ -46,3 +47,12 @@ def test_a_marker_lets_it_fire_once(tmp_path: Path) -> None:
     fault = f"here:kill:{tmp_path / 'marker'}"
     assert _run(fault).returncode == -signal.SIGKILL
     assert _run(fault).stdout.splitlines() == ["passed"] * 3
+
+
+def test_it_fires_again_when_its_marker_is_removed(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    fault = f"here:raise:{marker}"
+    fired = ["No space left on device", "passed", "passed"]
+    assert _run(fault).stdout.splitlines() == fired
+    marker.unlink()
+    assert _run(fault).stdout.splitlines() == fired

@@ -50,3 +50,21 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_job(tmp_path: Path) -
     with log.captured(tmp_path / "logs" / "1" / "attempt-1.log"):
         ran = True
     assert ran
+
+
+_FULL = """
+import sys
+from pathlib import Path
+from fitfleet.worker import log
+Path(sys.argv[1]).symlink_to("/dev/full")
+with log.captured(Path(sys.argv[1])):
+    print("x" * 100_000, flush=True)
+    print("and on", file=sys.stderr)
+print("after")
+"""
+
+
+def test_a_full_disk_does_not_stop_the_job(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL, str(tmp_path / "log")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("after\n", "", 0)

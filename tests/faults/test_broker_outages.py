@@ -1,0 +1,56 @@
+"""The broker killed, frozen and flushed, while jobs are dispatched and fitted."""
+
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from pathlib import Path
+
+from fits import assert_equal, outcomes, small_job, until, until_checkpoint
+from whole_fleet import WholeFleet, paused_job
+
+import fitfleet as ff
+
+FROZEN_S = 11.0  # more than the 10 s after which a socket is given up
+
+
+def test_jobs_outlive_every_outage_of_the_broker(
+    whole: WholeFleet, series: Path, straight_paused: ff.Job
+) -> None:
+    seeds = iter(range(100, 200))
+
+    def dispatched() -> list[ff.Job]:
+        """Three jobs for the one free slot, wherever they are when the fault comes."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the broker may be away
+            return whole.client.submit_many(
+                small_job(series, epochs=2, seed=next(seeds), experiment="outage") for _ in range(3)
+            )
+
+    whole.pace(0.05)
+    job = whole.client.submit(**paused_job(series), experiment="broker")
+    until_checkpoint(job, 2)
+    made = dispatched()
+    whole.valkey.stop(signal.SIGKILL)
+    made += dispatched()
+    whole.valkey.start()
+    whole.client.wait(made, timeout_s=60)
+
+    made += dispatched()
+    whole.valkey.freeze()
+    time.sleep(FROZEN_S)
+    whole.valkey.thaw()
+    whole.client.wait(made, timeout_s=60)
+
+    made += dispatched()
+    until(lambda: ff.JobStatus.DISPATCHED in [one.status for one in made])
+    whole.valkey.flush()
+    whole.client.wait(made, timeout_s=60)
+
+    assert job.refresh().status is ff.JobStatus.RUNNING, "the fit was too short for the faults"
+    whole.pace(0.0)
+    job.wait(60)
+    assert outcomes(job) == ["succeeded"]
+    assert [outcomes(one) for one in made] == [["succeeded"]] * len(made)
+    assert_equal(job, straight_paused)

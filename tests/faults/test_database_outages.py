@@ -1,0 +1,99 @@
+"""PostgreSQL restarted, away and cut in the middle of transactions, while real fits run."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from fits import assert_equal, outcomes, until, until_checkpoint
+from whole_fleet import WholeFleet, paused_job
+
+import fitfleet as ff
+
+AWAY_S = 8.0  # more than two leases
+
+
+def test_fits_go_on_while_the_database_is_away(
+    whole: WholeFleet, series: Path, straight_paused: ff.Job
+) -> None:
+    whole.pace(0.05)
+    job = whole.client.submit(**paused_job(series), experiment="away")
+    until_checkpoint(job, 2)
+    whole.postgres.stop()
+    whole.postgres.start()
+    until_checkpoint(job, 5)
+    # This one will have to be committed while the database is away.
+    short = whole.client.submit(**paused_job(series, epochs=8), experiment="short")
+    until_checkpoint(short, 3)
+    whole.postgres.stop(signal.SIGQUIT)
+    before = whole.log(job).count("Epoch")
+    time.sleep(AWAY_S)
+    assert whole.log(job).count("Epoch") - before > 8
+    assert "Epoch 8/8" in whole.log(short)
+    whole.postgres.start()
+    whole.pace(0.0)
+    whole.client.wait([job, short], timeout_s=60)
+    assert outcomes(job) == outcomes(short) == ["succeeded"]
+    assert_equal(job, straight_paused)
+    assert short.history.equals(straight_paused.history[:8])
+
+
+CUTS = ("dispatched", "queued", "running", "metrics", "checkpoint", "heartbeat", "succeeded")
+
+TRIGGER = """
+CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    what text := CASE
+        WHEN NEW.status <> OLD.status THEN lower(NEW.status)
+        WHEN NEW.checkpoint_epoch IS DISTINCT FROM OLD.checkpoint_epoch THEN 'checkpoint'
+        WHEN NEW.epoch <> OLD.epoch THEN 'metrics'
+        WHEN NEW.lease_until <> OLD.lease_until THEN 'heartbeat'
+    END;
+BEGIN
+    -- A sequence remembers, though the transaction will not have been.
+    IF what IS NOT NULL AND nextval('cut_' || TG_ARGV[0] || what) = 1 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER cut_inside BEFORE UPDATE ON jobs
+    FOR EACH ROW EXECUTE FUNCTION cut('inside_');
+CREATE CONSTRAINT TRIGGER cut_at_commit AFTER UPDATE ON jobs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut('commit_');
+"""
+
+
+@contextmanager
+def cuts(whole: WholeFleet) -> Iterator[psycopg.Connection]:
+    """Every kind of transaction has its connection cut once inside, and once while it commits."""
+    url = whole.settings.database_url
+    names = [f"cut_{where}_{what}" for where in ("inside", "commit") for what in CUTS]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"CREATE SEQUENCE {name}")
+        connection.execute(TRIGGER)
+        try:
+            yield connection
+        finally:
+            connection.execute("DROP FUNCTION cut CASCADE")
+            for name in names:
+                connection.execute(f"DROP SEQUENCE {name}")
+
+
+def test_connections_cut_in_every_transaction(
+    whole: WholeFleet, series: Path, straight_paused: ff.Job
+) -> None:
+    whole.pace(0.01)
+    with cuts(whole) as connection:
+        job = whole.client.submit(**paused_job(series), experiment="cut").wait(90)
+        for where in ("inside", "commit"):
+            for what in CUTS:
+                name = f"cut_{where}_{what}"
+                found = connection.execute(f"SELECT last_value FROM {name}").fetchone()
+                assert found is not None and found[0] > 1, f"{name}: not cut and done again"
+    until(lambda: outcomes(job) == ["succeeded"], timeout_s=5)
+    assert_equal(job, straight_paused)
