@@ -18,8 +18,7 @@ from fitfleet.scheduler.objective import At, Objective, objectives
 from fitfleet.scheduler.search import OPTUNAS, OWN, Point, key_of
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
-from fitfleet.spec.layers import builder
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.reference import to_document
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
@@ -158,7 +157,7 @@ def _opened(value: Any, place: str) -> Any:
         # The file may not be there where the sweep goes on.
         return model_spec(value, Settings())[0].config
     if place == "model" and isinstance(value, dict) and "builder" in value:
-        value = builder(str(value["builder"]), **value.get("arguments", {}))
+        value = builder_of(value)
     if isinstance(value, Builder):
         return {"path": value.path, "arguments": dict(value.arguments)}
     if isinstance(value, DatasetSpec):

@@ -43,7 +43,7 @@ def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any
     if isinstance(model, str) and not model.lstrip().startswith("{"):
         model = _from_text(model)
     if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
-        model = _builder(model)
+        model = builder_of(model)
     if isinstance(model, Builder):
         built = _call(model, settings)
         if built is None:
@@ -52,13 +52,21 @@ def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any
     return _from_document(_document(model))
 
 
-def _builder(document: dict[str, Any]) -> Builder:
-    """`{"builder": "module:function", "arguments": {...}}`, as YAML and sweeps have it."""
-    path, arguments = document.get("builder") or document.get("path"), document.get("arguments")
-    unknown = set(document) - {"builder", "path", "arguments"}
-    if unknown or not isinstance(path, str) or not isinstance(arguments, dict | None):
-        raise SpecError("model", 'a builder is {"builder": "module:function", "arguments": {...}}')
-    return builder(path, **(arguments or {}))
+def builder_of(document: dict[str, Any]) -> Builder:
+    """`{"builder": "module:function", "units": 16}`, or the same under `arguments`, as in YAML.
+
+    SpecError for arguments given both ways, and for what is no builder.
+    """
+    path = document.get("builder") or document.get("path")
+    rest = {key: value for key, value in document.items() if key not in ("builder", "path")}
+    arguments = rest.pop("arguments", None)
+    if not isinstance(path, str) or not isinstance(arguments, dict | None) or (rest and arguments):
+        raise SpecError(
+            "model",
+            "a builder is {builder: 'module:function', units: 16}, or all its arguments stand in a"
+            " mapping under `arguments`",
+        )
+    return builder(path, **(arguments or rest))
 
 
 def _from_text(text: str) -> Any:

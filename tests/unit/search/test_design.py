@@ -56,6 +56,8 @@ def test_a_builder_is_searched() -> None:
     assert model == ff.builder("my_models:build", units=2)
     in_yaml = {"builder": "my_models:build", "arguments": {"units": ff.choice([1, 2])}}
     assert design(arguments(model=in_yaml)) == made
+    flat = {"builder": "my_models:build", "units": ff.choice([1, 2])}
+    assert design(arguments(model=flat)) == made
 
 
 def test_the_seed_may_be_searched_without_repeats() -> None:

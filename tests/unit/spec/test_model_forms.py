@@ -79,6 +79,10 @@ FORMS: dict[str, Callable[[], Any]] = {
         "builder": "forms_builders:build",
         "arguments": {"units": 3},
     },
+    "builder with its arguments beside it": lambda: {
+        "builder": "forms_builders:build",
+        "units": 3,
+    },
     "model spec": lambda: model_spec(short_form(), SETTINGS)[0],
 }
 
@@ -175,6 +179,10 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
             r"build\(units=13\) raised ValueError: 13 units bring bad luck",
         ),
         (ff.builder("forms_builders:build"), r"build\(\) raised TypeError"),
+        (
+            {"builder": "forms_builders:build", "arguments": {"units": 3}, "units": 3},
+            r"all its arguments stand in a mapping",
+        ),
         (ff.builder("forms_builders:three"), r"returned a int, not a Keras model"),
         (ff.builder("forms_builders:four"), r"forms_builders has no function four"),
         (ff.builder("no_such_module:f"), r"no_such_module.*is not installed here.*trusted_modules"),
