@@ -72,20 +72,21 @@ def substitute(document: Any, values: Mapping[str, Any]) -> Any:
     return _replaced(document, (), {path: values[name] for path, name in names.items()})
 
 
-def grid(document: Any, limit: int = GRID_LIMIT) -> list[dict[str, Any]]:
-    """Every point of the document's spaces, the last parameter changing fastest.
+def grid(document: Any, count: int | None = None) -> list[dict[str, Any]]:
+    """The points of the document's spaces, the last parameter changing fastest; all or `count`.
 
-    SearchError for a space without a grid, and for more than `limit` points.
+    SearchError for a space without a grid, and for more than GRID_LIMIT points without a count.
     """
     spaces = _some(document)
     values = [space.points(name) for name, space in spaces.items()]
-    count = math.prod(map(len, values))
-    if count > limit:
+    total = math.prod(map(len, values))
+    if count is None and total > GRID_LIMIT:
         raise SearchError(
-            f"the grid has {count:,} points, above the limit of {limit:,}; "
-            "use search='random' with a number of trials"
+            f"the grid has {total:,} points, above the limit of {GRID_LIMIT:,}; give trials= for"
+            " the first so many, or use search='random' with a number of trials"
         )
-    return [dict(zip(spaces, point, strict=True)) for point in itertools.product(*values)]
+    points = itertools.islice(itertools.product(*values), count)
+    return [dict(zip(spaces, point, strict=True)) for point in points]
 
 
 def random(document: Any, count: int, seed: int) -> list[dict[str, Any]]:

@@ -70,9 +70,13 @@ class Design:
         """The longest fit that a point may ask for."""
         given = self.job.get("epochs", 1)
         found = space.from_space(given)
-        if found is None:
-            return int(given)
-        return int(max(found.options) if found.kind == "choice" else found.high)
+        if found is not None and found.kind != "choice":
+            return int(found.high)
+        options = [given] if found is None else found.options
+        for value in options:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise SpecError("epochs", f"{value!r} is not a number of epochs")
+        return int(max(options))
 
     @property
     def members(self) -> int:
@@ -109,7 +113,9 @@ def design(arguments: Mapping[str, Any]) -> Design:
     wanted = objectives(given.pop("objective", "val_loss"), given.pop("direction", None), at)
     own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
     name, pruner = given.pop("name", None), given.pop("pruner", None)
-    given_adopt = given.pop("adopt", False)
+    is_adopting = given.pop("adopt", False)
+    if not isinstance(is_adopting, bool):
+        raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
     most_running, seed = given.pop("max_running", None), given.get("seed", 0)
     options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
     if "params" in given:
@@ -140,7 +146,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
         wanted=wanted,
         pruner=_pruner(pruner),
         max_running=most_running,
-        is_adopting=bool(given_adopt),
+        is_adopting=is_adopting,
     )
     _check(made)
     return made
@@ -187,14 +193,15 @@ def _repeats(value: Any) -> tuple[int, int]:
 def _folds(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
-    folds = {"k": value} if isinstance(value, int) else dict(value)
-    folds.setdefault("kind", "kfold")
-    if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS:
+    given = value if isinstance(value, Mapping) else {"k": value}
+    folds = {"kind": "kfold", **given}
+    is_k = isinstance(folds.get("k"), int) and not isinstance(folds.get("k"), bool)
+    if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS or not is_k:
         raise SearchError(
             f"folds: {value!r} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
             f" {', '.join(FOLD_KINDS)}"
         )
-    if not isinstance(folds["k"], int) or folds["k"] < 2:
+    if folds["k"] < 2:
         raise SearchError(f"folds: k={folds['k']!r} is not a number of folds from 2 up")
     return folds
 
@@ -202,10 +209,14 @@ def _folds(value: Any) -> dict[str, Any] | None:
 def _pruner(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
-    pruner = {"name": value} if isinstance(value, str) else dict(value)
-    pruner["name"] = str(pruner.get("name")).replace("-", "_")
-    if pruner["name"] not in PRUNERS:
-        raise SearchError(f"pruner: {pruner['name']!r} is none of {', '.join(PRUNERS)}")
+    pruner = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = str(pruner.get("name")).replace("-", "_")
+    if name not in PRUNERS:
+        raise SearchError(
+            f"pruner: {value!r} is none of {', '.join(PRUNERS)}; options stand beside it, as in"
+            " {'name': 'median', 'n_startup_trials': 8}"
+        )
+    pruner["name"] = name
     return pruner
 
 

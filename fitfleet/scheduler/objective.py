@@ -51,10 +51,11 @@ def objectives(names: Any, directions: Any, at: Any) -> tuple[Objective, ...]:
 
     SearchError for a direction misspelt or missing, or for as many directions as names don't need.
     """
-    given = [names] if isinstance(names, str) else list(names or [])
-    if not given or not all(isinstance(name, str) for name in given):
+    given = list(names) if isinstance(names, list | tuple) else [names]
+    if not given or not all(isinstance(name, str) and name for name in given):
         raise SearchError(f"objective: {names!r} is not the name of a metric such as 'val_loss'")
-    ways = [directions] * len(given) if isinstance(directions, str | None) else list(directions)
+    are_several = isinstance(directions, list | tuple)
+    ways = list(directions) if are_several else [directions] * len(given)
     if len(ways) != len(given):
         raise SearchError(f"direction: {len(ways)} directions for {len(given)} objectives")
     if at not in ("last", "best"):

@@ -11,6 +11,7 @@ from fitfleet.scheduler.objective import check_known
 from fitfleet.scheduler.search import Point
 from fitfleet.scheduler.submit import Submission
 from fitfleet.settings import Settings
+from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 
 
@@ -30,7 +31,12 @@ class Points:
     ) -> dict[int, NewJob]:
         """Member -> its row. SpecError, DatasetError or SearchError says why there can be none."""
         design = self._design
-        first = self._submission.row(design.job_of(point))
+        document = design.job_of(point)
+        if design.folds is not None:  # so that a fold which cannot be is refused here
+            dataset = dataset_spec(document["dataset"])
+            fold = {**design.folds, "index": 0}
+            document["dataset"] = dataset.model_copy(update={"fold": fold})
+        first = self._submission.row(document)
         spec = first.spec
         has_validation = (
             design.folds is not None or spec.validation_split > 0 or spec.dataset.x_val is not None

@@ -167,6 +167,9 @@ def _made(pruners: Any, name: str, options: dict[str, Any], epochs: int) -> Any:
         if name == "successive_halving":
             return pruners.SuccessiveHalvingPruner(**{"min_resource": 1, **options})
         if name == "hyperband":
+            # It makes these only when it judges, and would complain only then.
+            shared = {k: v for k, v in options.items() if k in ("min_resource", "reduction_factor")}
+            pruners.SuccessiveHalvingPruner(**shared)
             return pruners.HyperbandPruner(**{"max_resource": epochs, **options})
         return pruners.WilcoxonPruner(**options)
     except (TypeError, ValueError) as error:

@@ -61,7 +61,7 @@ def make_search(
             " ff.integers where a value is to be searched"
         )
     if name == "grid":
-        return Listed(space.grid(document))
+        return Listed(space.grid(document, trials))
     if name not in (*OWN, *OPTUNAS):
         raise SearchError(f"search: {name!r} is none of {', '.join((*OWN, *OPTUNAS))}")
     if trials is None:

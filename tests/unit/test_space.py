@@ -107,6 +107,9 @@ def test_a_point_becomes_a_job() -> None:
 def test_a_grid_has_every_point_once() -> None:
     given = {"a": ff.choice(["x", "y"]), "b": ff.integers(1, 5, step=2), "c": 7}
     assert space.grid(given) == [{"a": a, "b": b} for a in "xy" for b in (1, 3, 5)]
+    assert space.grid(given, 4) == space.grid(given)[:4]
+    endless = {name: ff.integers(1, 10**6) for name in "abc"}
+    assert space.grid(endless, 2) == [{"a": 1, "b": 1, "c": c} for c in (1, 2)]
 
 
 def test_random_points_depend_on_the_seed_alone() -> None:

@@ -68,6 +68,17 @@ def test_folds_are_jobs_of_one_group(database: Database, settings: Settings) -> 
         assert len({column(database, m.job_id, "content_hash") for m in members}) == 6
 
 
+@pytest.mark.parametrize(
+    ("folds", "says"),
+    [(65, "from 2 to 64 rows"), ({"kind": "group", "k": 3}, "needs labels")],
+)
+def test_folds_that_cannot_be_are_refused(
+    database: Database, settings: Settings, folds: Any, says: str
+) -> None:
+    with pytest.raises(SearchError, match=says):
+        driver(database, settings, **NARROW, folds=folds).step()
+
+
 def test_a_search_asks_while_workers_are_free(database: Database, settings: Settings) -> None:
     register(database, 4)
     drive = driver(database, settings)
