@@ -108,7 +108,7 @@ def test_wilcoxon_gives_up_a_point_that_loses_pair_by_pair() -> None:
 def test_an_option_that_optuna_does_not_take() -> None:
     with pytest.raises(SearchError, match="refuses"):
         make_pruner({"name": "median", "patience": 3}, EPOCHS)
-    with pytest.raises(SearchError, match="reduction_factor=1"):
+    with pytest.raises(SearchError, match="reduction_factor"):
         make_pruner({"name": "hyperband", "reduction_factor": 1}, EPOCHS)
 
 
