@@ -10,6 +10,7 @@ import typer
 from fitfleet.cli.command import JsonOption, Target, command, say
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
+from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     from fitfleet.fleet import Fleet
@@ -24,6 +25,7 @@ By = Annotated[
 Where = Annotated[str | None, typer.Option(help='Filter over parameters, such as "units > 16".')]
 
 _PICTURES = ("curves", "parallel_coordinates", "slice", "importance", "box", "timeline")
+_SHOWN = 5  # complaints of one kind
 _FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
 
 
@@ -214,6 +216,13 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
         screen.print(f"[bold]{sweep.name}[/], best mean {name} first")
         screen.print(frame_table(table))
         trials = sweep.trials()
-        for row in trials[trials["state"] == "refused"].head(5).to_dict("records"):
+        for row in trials[trials["state"] == "refused"].head(_SHOWN).to_dict("records"):
             say(f"trial {row['trial']} was refused: {row['why']}")
+        failed = [job for job in sweep.jobs() if job.status is JobStatus.FAILED]
+        for job in failed[:_SHOWN]:
+            say(f"job {job.id} failed: {job.error}")
+        if len(failed) > _SHOWN:
+            say(
+                f"{len(failed) - _SHOWN} more failed: fitfleet ps --experiment {sweep.experiment} --status FAILED"
+            )
     return JOB_FAILED if progress.failed or not progress.complete else 0

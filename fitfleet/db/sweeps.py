@@ -76,10 +76,5 @@ def end(c: Connection, sweep_id: int) -> bool:
     return bool(c.execute(statement).rowcount)
 
 
-def reopen(c: Connection, sweep_id: int) -> None:
-    """There is something to do again: a job was taken up, or more trials are wanted."""
-    c.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(ended_at=None))
-
-
 def _has_jobs(c: Connection, sweep_id: int) -> bool:
     return bool(c.execute(select(exists().where(trial_jobs.c.sweep_id == sweep_id))).scalar())

@@ -37,7 +37,7 @@ class Planned:
     reused: int  # jobs that are there already, finished or not
     parameters: int | None  # number of weights
     memory_bytes: int | None  # of the fit, without TensorFlow's own and without the data
-    is_measured: bool  # the memory is the peak of runs of its like rather than an estimate
+    peak_bytes: int | None  # of a worker's process that ran its like; None: nothing like it was run
     seconds: float | None  # of one job; None: nothing like it has been run
     refused: str | None = None
 
@@ -90,6 +90,8 @@ class Plan:
             f"{kind}{len(self.points)} points: {self.jobs} jobs to run, {reused} there already,"
             f" {len(refused)} points refused"
         ]
+        if any(p.memory_bytes for p in self.points):
+            lines.append("memory_mib: of the fit itself, to which TensorFlow and the data come")
         how = "built by Keras" if self.is_built else "checked without Keras, which is not installed"
         lines.append(f"models are {how}")
         if self.seconds is not None and self.jobs:
@@ -106,15 +108,19 @@ class Plan:
 
 
 def _columns(p: Planned) -> dict[str, Any]:
-    memory = None if p.memory_bytes is None else round(p.memory_bytes / 2**20, 1)
     return {
         "new": p.new,
         "reused": p.reused,
         "parameters": p.parameters,
-        "memory_mib": memory,
+        "memory_mib": _mebibytes(p.memory_bytes),
+        "peak_mib": _mebibytes(p.peak_bytes),
         "seconds": p.seconds,
         "refused": p.refused,
     }
+
+
+def _mebibytes(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / 2**20, 1)
 
 
 def plan(database: Database, settings: Settings, design: Design) -> Plan:
@@ -191,22 +197,20 @@ def _planned(
         known = table.experience(c, keys)
     for point, found in zip(points, rows, strict=True):
         if not found:
-            yield Planned(point, 0, 0, None, None, False, None)
+            yield Planned(point, 0, 0, None, None, None, None)
             continue
         first = found[0]
         build = builds.get(symbolic.architecture(first.spec) or "", symbolic.Build())
         reused = sum(row.content_hash in there for row in found)
         parameters = build.parameters or first.parameters
         past = known.get(first.fuse_key or "")
-        memory = memory_bytes(first.spec, parameters or 0, build.elements)
-        peak = None if past is None else past.memory_peak_bytes
         yield Planned(
             point,
             new=0 if build.error else len(found) - reused,
             reused=reused,
             parameters=parameters,
-            memory_bytes=peak or memory,
-            is_measured=bool(peak),
+            memory_bytes=memory_bytes(first.spec, parameters or 0, build.elements),
+            peak_bytes=None if past is None else past.memory_peak_bytes,
             seconds=None if past is None else past.seconds_an_epoch * first.spec.epochs,
             refused=build.error,
         )

@@ -58,9 +58,27 @@ def open_sweep(database: Database, design: Design) -> SweepRow:
                 f"sweep {design.name!r} exists with another design; give this one another name=,"
                 f" or go on with the old one by fleet.resume_sweep({design.name!r})"
             )
-        if design.max_running is not None:
+        if design.max_running is not None and row.ended_at is None:
             experiment_table.limit_running(c, design.experiment, design.max_running)
     return row
+
+
+def close_sweep(database: Database, row: SweepRow) -> None:
+    """Say that nothing is left to do. Its `max_running` goes with it, unless another one's holds.
+
+    It may be called again; only the first call does anything.
+    """
+    with database.begin() as c:
+        if not sweep_table.end(c, row.id) or Design.from_json(row.document).max_running is None:
+            return
+        others = sweep_table.listed(c, only_open=True)
+        limits = [
+            Design.from_json(other.document).max_running
+            for other in others
+            if other.experiment == row.experiment
+        ]
+        left = [limit for limit in limits if limit is not None]
+        experiment_table.limit_running(c, row.experiment, min(left, default=None))
 
 
 def find_sweep(database: Database, name: str) -> SweepRow:
@@ -120,8 +138,7 @@ class Driver:
             self.results.read(self._database, self._row.id)
         progress = self.progress()
         if progress.is_done:
-            with self._database.begin() as c:
-                sweep_table.end(c, self._row.id)
+            close_sweep(self._database, self._row)
         return progress
 
     def progress(self) -> Progress:

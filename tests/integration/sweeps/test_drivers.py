@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from rows import column, register
+from sqlalchemy import select
 from stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.db import jobs as job_table
 from fitfleet.db import trials as trial_table
 from fitfleet.db.session import Database
+from fitfleet.db.tables import experiments
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.scheduler.design import design
 from fitfleet.scheduler.sweeps import Driver, Progress, open_sweep
@@ -251,6 +253,21 @@ def test_a_race_gives_more_repeats_to_those_that_may_win(
     assert progress.complete == 3
     repeats = [len(drive.results.members[number]) for number in range(3)]
     assert repeats[2] == 3 and repeats[0] == repeats[1] == 6
+
+
+def test_a_limit_goes_with_its_sweep(database: Database, settings: Settings) -> None:
+    def limit() -> Any:
+        with database.read() as c:
+            return c.execute(select(experiments.c.max_running)).scalar()
+
+    first = driver(database, settings, **NARROW, max_running=2, name="first")
+    second = driver(database, settings, **NARROW, max_running=3, name="second", epochs=2)
+    finish(database, first)
+    assert limit() == 3
+    finish(database, second)
+    assert limit() is None
+    driver(database, settings, **NARROW, max_running=2, name="first")  # to look at it
+    assert limit() is None
 
 
 def test_a_large_grid_is_written_in_batches(sqlite_url: str, settings: Settings) -> None:

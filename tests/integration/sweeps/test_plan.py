@@ -65,7 +65,8 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
     found = made(database, settings, **GRID, repeats=2, epochs=8, name="longer")
     assert found.jobs == 6  # other epochs, other jobs, but of the same kind
     assert [p.seconds for p in found.points] == pytest.approx([2.0] * 3)
-    assert found.points[0].is_measured and found.points[0].memory_bytes == 123_000_000
+    assert found.points[0].peak_bytes == 123_000_000
+    assert found.to_pandas()["peak_mib"][0] == pytest.approx(117.3)
     assert found.seconds == pytest.approx(12.0)
     again = made(database, settings, **GRID, repeats=2, name="wider")
     assert [(p.new, p.reused) for p in again.points] == [(1, 1)] * 3
