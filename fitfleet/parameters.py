@@ -46,6 +46,11 @@ class Space:
             document["name"] = self.name
         return document
 
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether its logarithm is what is evenly spread."""
+        return self.is_log or self.kind == "log_uniform"
+
     def points(self, name: str = "") -> Sequence[Any]:
         """All values of a grid. SearchError for a space that is continuous."""
         if self.kind == "choice":
@@ -60,7 +65,7 @@ class Space:
         """One value at random."""
         if self.kind == "uniform":
             return source.uniform(self.low, self.high)
-        if self.kind == "choice" or not (self.is_log or self.kind == "log_uniform"):
+        if self.kind == "choice" or not self.is_logarithmic:
             return source.choice(self.points())
         value = math.exp(source.uniform(math.log(self.low), math.log(self.high)))
         value = min(max(value, self.low), self.high)

@@ -192,7 +192,7 @@ class Sweep:
         """Pictures: `sweep.plot.curves("curves.png")`, `parallel_coordinates("pc.html")`, ..."""
         from fitfleet.sweep_plots import Plots
 
-        return Plots(self._database, self._results(), self.name)
+        return Plots(self._database, self._results(), self.design)
 
     @property
     def export(self) -> Exports:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fitfleet import space
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
 from fitfleet.plots.bands import plot_bands
@@ -16,6 +17,7 @@ from fitfleet.plots.parallel import plot_parallel
 from fitfleet.plots.slices import plot_slices
 from fitfleet.plots.timeline import plot_timeline
 from fitfleet.scheduler import frames
+from fitfleet.scheduler.design import Design
 from fitfleet.scheduler.importance import importances
 from fitfleet.scheduler.objective import Objective
 from fitfleet.scheduler.results import Results
@@ -32,8 +34,10 @@ class Plots:
     without matplotlib or Plotly.
     """
 
-    def __init__(self, database: Database, results: Results, name: str) -> None:
-        self._database, self._results, self._name = database, results, name
+    def __init__(self, database: Database, results: Results, design: Design) -> None:
+        self._database, self._results, self._name = database, results, design.name
+        spaces = space.find(design.job).items()
+        self._logarithmic = [name for name, one in spaces if one.is_logarithmic]
 
     def curves(self, path: str | Path, *, metric: str | None = None, top: int = 6) -> Path:
         """Learning curves of the best trials: mean over repeats with its 95 % interval."""
@@ -51,14 +55,20 @@ class Plots:
         wanted = self._objective(objective)
         trials, names = self._complete(wanted)
         title = f"{self._name}: parameters and {wanted.name.replace('_', ' ')}"
-        return plot_parallel(trials, names, wanted.name, wanted.direction, path, title=title)
+        return plot_parallel(
+            trials, names, wanted.name, wanted.direction, path,
+            title=title, logarithmic=self._logarithmic,
+        )  # fmt: skip
 
     def slice(self, path: str | Path, *, objective: str | None = None) -> Path:
         """The objective over each parameter, a point a complete trial."""
         wanted = self._objective(objective)
         trials, names = self._complete(wanted)
         title = f"{self._name}: {wanted.name.replace('_', ' ')} over each parameter"
-        return plot_slices(trials, names, wanted.name, wanted.direction, path, title=title)
+        return plot_slices(
+            trials, names, wanted.name, wanted.direction, path,
+            title=title, logarithmic=self._logarithmic,
+        )  # fmt: skip
 
     def importance(self, path: str | Path, *, objective: str | None = None) -> Path:
         """The share of each parameter in the variation of the objective (Optuna's fANOVA)."""

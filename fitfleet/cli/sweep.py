@@ -13,6 +13,8 @@ from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fitfleet.fleet import Fleet
     from fitfleet.sweep import Sweep
 
@@ -138,8 +140,7 @@ def rank(
         print_json(frame_records(table))
         return
     console().print(frame_table(table))
-    if "tie" in set(table["verdict"]):
-        print("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")
+    _explain(table)
 
 
 @command
@@ -215,6 +216,7 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
         screen = console()
         screen.print(f"[bold]{sweep.name}[/], best mean {name} first")
         screen.print(frame_table(table))
+        _explain(table)
         trials = sweep.trials()
         for row in trials[trials["state"] == "refused"].head(_SHOWN).to_dict("records"):
             say(f"trial {row['trial']} was refused: {row['why']}")
@@ -222,7 +224,14 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
         for job in failed[:_SHOWN]:
             say(f"job {job.id} failed: {job.error}")
         if len(failed) > _SHOWN:
-            say(
-                f"{len(failed) - _SHOWN} more failed: fitfleet ps --experiment {sweep.experiment} --status FAILED"
-            )
+            where = f"fitfleet ps --experiment {sweep.experiment} --status FAILED"
+            say(f"{len(failed) - _SHOWN} more failed: {where}")
     return JOB_FAILED if progress.failed or not progress.complete else 0
+
+
+def _explain(table: pd.DataFrame) -> None:
+    """What the columns of a comparison mean."""
+    if table["low"].notna().any():
+        print("low, high: 95 % interval of the mean")
+    if "tie" in set(table["verdict"]):
+        print("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")

@@ -42,7 +42,9 @@ def _series(curves: pd.DataFrame) -> list[tuple[int, int, str, pd.DataFrame]]:
 def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: str) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    made = canvas.figure(8.6, 5.2, title)
+    columns = 2 if max(map(len, labels.values()), default=0) < 44 else 1
+    lines = -(-len(labels) // columns)
+    made = canvas.figure(8.6, 4.8 + 0.2 * lines, title)
     panel = made.subplots()
     has_validation = bool((curves["phase"] == "val").any())
     for position, trial, phase, rows in _series(curves):
@@ -67,8 +69,8 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
     panel.set_ylabel(canvas.unit(metric.removeprefix("val_")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.dress(panel)
-    columns = 2 if max(map(len, labels.values()), default=0) < 44 else 1
-    made.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    made.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
+                title="trial: parameters", title_fontsize=9)  # fmt: skip
     panel.set_title(_explained(curves, has_validation), fontsize=9, color=canvas.GREY)
     return made
 
@@ -103,6 +105,7 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
                 x=[*rows["epoch"], *rows["epoch"][::-1]],
                 y=[*rows["high"], *rows["low"][::-1]],
                 fill="toself",
+                mode="lines",
                 fillcolor=shade,
                 opacity=0.18,
                 line={"width": 0},
@@ -128,6 +131,6 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
         **canvas.page(f"{title}<br><sub>{_explained(curves, has_validation)}</sub>"),
         xaxis_title="epoch",
         yaxis={"title": {"text": label}, "range": list(_range(curves))},
-        legend={"orientation": "h", "y": -0.18},
+        legend={"orientation": "h", "y": -0.18, "title": {"text": "trial: parameters  "}},
     )
     return made

@@ -36,9 +36,11 @@ def figure(width: float, height: float, title: str) -> Any:
     """A matplotlib figure of so many inches that needs no screen."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise MissingExtraError("matplotlib", "plots") from None
-    made = Figure(figsize=(width, height), layout="constrained")
+    margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.09)
+    made = Figure(figsize=(width, height), layout=margins)
     made.suptitle(title, fontsize=13)
     return made
 
@@ -98,14 +100,35 @@ def is_logarithmic(values: Sequence[Any]) -> bool:
     return max(values) / min(values) >= 50 and not all(float(v).is_integer() for v in values)
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round marks on a logarithmic axis: decades, or 1, 2 and 5 of each where these are too few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        marks = [step * 10.0**decade for decade in decades for step in steps]
+        inside = [mark for mark in marks if low <= mark <= high]
+        if len(inside) >= 3:
+            return inside
+    return [low, high]
+
+
+def whole_ticks(values: Sequence[float], most: int = 6) -> list[int]:
+    """At most so many whole numbers, evenly from the least to about the largest."""
+    low, high = int(min(values)), int(max(values))
+    return list(range(low, high + 1, max(1, -(-(high - low) // (most - 1)))))
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def short(name: str, width: int = 24) -> str:
     """A parameter's name without where it stands, cut to fit."""
-    last = name.rsplit(".", 1)[-1].replace("_", " ")
-    return last if len(last) <= width else last[: width - 1] + "…"
+    return cut(name.rsplit(".", 1)[-1].replace("_", " "), width)
+
+
+def cut(text: str, width: int = 24) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def unit(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TICKS = 5
+_LEAST_GAP = 0.045  # between the labels of an axis, as a part of its height
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,41 @@ class _Axis:
 
 def plot_parallel(
     trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: str | Path,
-    *, title: str,
+    *, title: str, logarithmic: Collection[str] = (),
 ) -> Path:  # fmt: skip
-    """Draw complete trials (a row each: the parameters `names` and `objective`) into `path`."""
+    """Draw complete trials (a row each: the parameters `names` and `objective`) into `path`.
+
+    Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
+    """
     if not len(trials):
         raise FitfleetError("there is no complete trial to draw yet")
-    axes = [_axis(name, list(trials[name])) for name in [*names, objective]]
+    axes = [_axis(n, list(trials[n]), n in logarithmic) for n in [*names, objective]]
     if canvas.is_interactive(path):
         return canvas.save(_interactive(axes, trials, objective, direction, title), path)
     return canvas.save(_still(axes, trials, objective, direction, title), path)
 
 
-def _axis(name: str, values: list[Any]) -> _Axis:
+def _axis(name: str, values: list[Any], is_log: bool) -> _Axis:
     if all(canvas.is_number(v) for v in values) and len(set(values)) > 1:
-        return _numeric(name, [float(v) for v in values])
+        return _numeric(name, [float(v) for v in values], is_log or canvas.is_logarithmic(values))
     options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
     heights = {text: (i + 0.5) / len(options) for i, text in enumerate(options)}
-    return _Axis(name, [heights[str(v)] for v in values], [(heights[t], t) for t in options])
+    ticks = _apart([(heights[t], canvas.cut(t)) for t in options])
+    return _Axis(name, [heights[str(v)] for v in values], ticks)
 
 
-def _numeric(name: str, values: list[float]) -> _Axis:
-    is_log = canvas.is_logarithmic(values)
+def _apart(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Without those whose labels would overlap; the ends stay."""
+    kept = ticks[:1]
+    for tick in ticks[1:]:
+        if tick[0] - kept[-1][0] >= _LEAST_GAP:
+            kept.append(tick)
+    if len(kept) > 1 and kept[-1] != ticks[-1]:
+        kept[-1] = ticks[-1]
+    return kept
+
+
+def _numeric(name: str, values: list[float], is_log: bool) -> _Axis:
     drawn = [math.log10(v) for v in values] if is_log else values
     low, high = min(drawn), max(drawn)
     distinct = sorted(set(values))
@@ -59,7 +74,7 @@ def _numeric(name: str, values: list[float]) -> _Axis:
         marks = [10**s for s in steps] if is_log else steps
     places = [math.log10(m) for m in marks] if is_log else marks
     ticks = [((p - low) / (high - low), f"{m:.3g}") for p, m in zip(places, marks, strict=True)]
-    return _Axis(name, [(d - low) / (high - low) for d in drawn], ticks)
+    return _Axis(name, [(d - low) / (high - low) for d in drawn], _apart(ticks))
 
 
 def _best(trials: pd.DataFrame, objective: str, direction: str) -> int:
@@ -72,7 +87,8 @@ def _still(
 ) -> Any:
     made = canvas.figure(max(2.1 * len(axes), 6.5), 5.2, title)
     panel = made.subplots()
-    shades = canvas.colormap("viridis" if direction == "maximize" else "viridis_r")
+    # The better, the darker.
+    shades = canvas.colormap("viridis_r" if direction == "maximize" else "viridis")
     first = _best(trials, objective, direction)
     for i in range(len(trials)):
         heights = [axis.heights[i] for axis in axes]
@@ -132,12 +148,14 @@ def _interactive(
             line={
                 "color": values,
                 "colorscale": "Viridis",
-                "reversescale": direction == "minimize",
+                "reversescale": direction == "maximize",
                 "showscale": True,
                 "colorbar": {"title": {"text": canvas.unit(objective)}},
             },
             labelfont={"size": 15},
         )
     )
-    made.update_layout(**canvas.page(title, margin={"l": 90, "r": 60, "t": 120, "b": 40}))
+    best = f"{_named(_best(trials, objective, direction), trials)}; the darker, the better"
+    whole = f"{title}<br><sub>{best}</sub>"
+    made.update_layout(**canvas.page(whole, margin={"l": 90, "r": 60, "t": 130, "b": 40}))
     return made

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import fitfleet as ff
 from fitfleet.errors import FitfleetError
+from fitfleet.plots import canvas
+from fitfleet.plots.parallel import plot_parallel
 
 KINDS = ["curves", "parallel_coordinates", "slice", "importance", "box", "timeline"]
 
@@ -65,6 +68,51 @@ def test_parallel_coordinates_go_through_every_parameter(
         "learning rate",
         "val loss",
     ]
+
+
+def test_a_slice_marks_the_best_and_takes_the_scale_of_the_space(
+    finished: ff.Sweep, tmp_path: Path
+) -> None:
+    _, traces, layout = page(finished.plot.slice(tmp_path / "s.html"))
+    stars = [trace for trace in traces if trace["marker"].get("symbol") == "star"]
+    assert {trace["name"] for trace in stars} == {f"best: trial {finished.best_trial}"}
+    axes = [layout[name] for name in ("xaxis", "xaxis2")]
+    kinds = {axis["title"]["text"]: axis.get("type") for axis in axes}
+    assert kinds == {"learning rate": "log", "units": None}
+    shown = next(axis["ticktext"] for axis in axes if axis["title"]["text"] == "units")
+    assert shown and set(shown) <= {"4", "8", "16"}
+
+
+def draw_parallel(folder: Path, values: list[float], name: str = "a") -> list[dict[str, Any]]:
+    trials = pd.DataFrame({"trial": range(len(values)), name: values, "val_loss": values})
+    path = plot_parallel(trials, [name], "val_loss", "minimize", folder / "p.html", title="t",
+                         logarithmic=["rate"])  # fmt: skip
+    dimensions: list[dict[str, Any]] = page(path)[1][0]["dimensions"]
+    return dimensions
+
+
+def test_labels_of_an_axis_do_not_lie_on_each_other(tmp_path: Path) -> None:
+    first = draw_parallel(tmp_path, [1.19, 2.21, 2.26, 2.27, 2.28])[0]
+    assert first["ticktext"] == ["1.19", "2.21", "2.28"]
+    assert draw_parallel(tmp_path, [1, 2, 3])[0]["ticktext"] == ["1", "2", "3"]
+
+
+def test_a_logarithmic_space_has_a_logarithmic_axis(tmp_path: Path) -> None:
+    assert draw_parallel(tmp_path, [0.001, 0.01, 0.1], "rate")[0]["values"] == [0, 0.5, 1]
+    assert draw_parallel(tmp_path, [0.01, 0.02, 0.04], "rate")[0]["values"] == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [(1e-4, 1e-1, [1e-4, 1e-3, 1e-2, 1e-1]), (1e-3, 0.03, [0.001, 0.002, 0.005, 0.01, 0.02])],
+)
+def test_marks_of_a_logarithmic_axis(low: float, high: float, marks: list[float]) -> None:
+    assert canvas.log_ticks(low, high) == pytest.approx(marks)
+
+
+def test_marks_of_whole_numbers() -> None:
+    assert canvas.whole_ticks([0, 3]) == [0, 1, 2, 3]
+    assert canvas.whole_ticks([0, 39]) == [0, 8, 16, 24, 32]
 
 
 def test_the_learning_rate_matters_most(finished: ff.Sweep, tmp_path: Path) -> None:
