@@ -233,5 +233,8 @@ def _explain(table: pd.DataFrame) -> None:
     """What the columns of a comparison mean."""
     if table["low"].notna().any():
         print("low, high: 95 % interval of the mean")
-    if "tie" in set(table["verdict"]):
+    verdicts = set(table["verdict"])
+    if "tie" in verdicts:
         print("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")
+    if "best" in verdicts and "untested" in verdicts:
+        print("untested: cut short, or it shares fewer than two seeds and folds with the best")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -125,12 +126,15 @@ def rank(
     for row, comparison in zip(rows, compared, strict=True):
         row |= {"verdict": comparison.verdict, "test": comparison.test, "p": comparison.p}
     if len(wanted) > 1:
-        means = [[row["mean"], *(row[o.name] for o in wanted[1:])] for row in rows]
+        means = [
+            [row["mean"] if is_whole else math.nan, *(row[o.name] for o in wanted[1:])]
+            for row, is_whole in zip(rows, whole, strict=True)
+        ]
         for row, is_best in zip(rows, pareto(means, [o.direction for o in wanted]), strict=True):
             row["pareto"] = is_best
     others = [o.name for o in wanted[1:]] + (["pareto"] if len(wanted) > 1 else [])
     order = ["trial", *chosen, *columns[0], *columns[1], "verdict", "test", "p", *others, "seconds"]
-    table = pd.DataFrame(rows, columns=order)
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys(order)))  # seconds may be an objective
     if by is not None or all(run.trial is None for run in runs):
         table = table.drop(columns="trial")
     order_of = _order(rows, whole, 1.0 if direction == "minimize" else -1.0)
@@ -166,12 +170,20 @@ def _filtered(runs: Sequence[Run], names: Sequence[str], where: str | None) -> l
 
     table = pd.DataFrame([{name: run.params.get(name) for name in names} for run in runs])
     try:
-        kept = table.query(where).index
+        kept = table.query(_quoted(where, names)).index
     except Exception as error:  # pandas raises many kinds for a bad expression
         raise FitfleetError(
             f"where: {where!r} cannot be evaluated over {', '.join(names)}: {error}"
         ) from None
     return [runs[i] for i in kept]
+
+
+def _quoted(where: str, names: Sequence[str]) -> str:
+    """With the marks that pandas wants around a name such as optimizer.learning_rate."""
+    dotted = sorted((name for name in names if not name.isidentifier()), key=len, reverse=True)
+    for name in dotted:
+        where = re.sub(rf"(?<![\w.`]){re.escape(name)}(?![\w.`])", f"`{name}`", where)
+    return where
 
 
 def _grouped(runs: Sequence[Run], chosen: Sequence[str]) -> list[list[Run]]:

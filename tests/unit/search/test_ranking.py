@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,23 @@ def test_several_objectives_have_a_pareto_set() -> None:
     table = rank(runs(), [LOSS, SECONDS]).set_index("trial")
     assert {n for n in table.index if table["pareto"][n]} >= {1, 3}
     assert not table["pareto"][0]
+
+
+def test_seconds_may_be_an_objective_and_are_shown_once() -> None:
+    table = rank(runs(), [LOSS, SECONDS])
+    assert list(table.columns).count("seconds") == 1
+
+
+def test_what_was_cut_short_is_in_no_pareto_set() -> None:
+    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 0.1), 0.1, True, 9, is_whole=False)
+    table = rank([*runs(), lucky], [LOSS, SECONDS]).set_index("trial")
+    assert not table["pareto"][9] and table["pareto"].any()
+
+
+def test_names_with_a_dot_need_no_marks_in_a_filter() -> None:
+    dotted = [replace(run, params={"a.rate": run.params["rate"]}) for run in runs()]
+    for where in ("a.rate > 0.05", "`a.rate` > 0.05"):
+        assert set(rank(dotted, [LOSS], where=where)["a.rate"]) == {0.1}
 
 
 def test_top_and_nothing() -> None:

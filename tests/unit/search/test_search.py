@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,9 @@ import fitfleet as ff
 from fitfleet.errors import MissingExtraError, SearchError
 from fitfleet.scheduler.search import Point, Search, Trial, key_of, make_search
 
+# PyTorch is an extra of its own, and large: `gp` is held to the same wherever that is installed.
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+LEARNING = ["tpe", "cmaes", "qmc", *(["gp"] if HAS_TORCH else [])]
 DOCUMENT = {
     "learning_rate": ff.log_uniform(1e-4, 1e-1),
     "units": ff.choice([16, 32, 64]),
@@ -74,6 +78,7 @@ def plain_sampler(name: str) -> Any:
         warnings.simplefilter("ignore")
         return {
             "tpe": lambda: optuna.samplers.TPESampler(seed=7),
+            "gp": lambda: optuna.samplers.GPSampler(seed=7, warn_independent_sampling=False),
             "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=7, warn_independent_sampling=False),
             "qmc": lambda: optuna.samplers.QMCSampler(
                 seed=7,
@@ -84,7 +89,7 @@ def plain_sampler(name: str) -> Any:
         }[name]()
 
 
-@pytest.mark.parametrize("name", ["tpe", "cmaes", "qmc"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_one_at_a_time_it_is_plain_optuna(name: str) -> None:
     live = searcher(name)
     found = ask_all(lambda _: live, 30)
@@ -92,13 +97,13 @@ def test_one_at_a_time_it_is_plain_optuna(name: str) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 4])
-@pytest.mark.parametrize("name", ["tpe", "cmaes", "qmc", "random"])
+@pytest.mark.parametrize("name", [*LEARNING, "random"])
 def test_a_driver_that_dies_after_every_question_asks_the_same(name: str, width: int) -> None:
     live = searcher(name)
     assert ask_all(lambda _: searcher(name), 24, width) == ask_all(lambda _: live, 24, width)
 
 
-@pytest.mark.parametrize("name", ["tpe", "cmaes", "qmc", "random", "grid"])
+@pytest.mark.parametrize("name", [*LEARNING, "random", "grid"])
 def test_no_point_is_asked_twice(name: str) -> None:
     small = {"a": ff.choice([1, 2, 3]), "b": ff.choice(["x", "y"])}
     search = searcher(name, small)
@@ -160,9 +165,7 @@ def test_a_search_needs_a_number_of_trials() -> None:
 
 
 def test_gp_says_what_it_needs() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("torch") is None:
+    if not HAS_TORCH:
         with pytest.raises(MissingExtraError, match=r"torch.*fitfleet\[gp\]"):
             searcher("gp")
     else:
