@@ -245,6 +245,8 @@ def _check(made: Design) -> None:
         raise SearchError(f"name: {made.name!r} is not a name of 1 to 128 characters")
     if made.search not in (*OWN, *OPTUNAS):
         raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
+    if made.search == "cmaes" and len(made.wanted) > 1:
+        raise SearchError("search: cmaes takes one objective; with several use tpe, gp or qmc")
     _check_pruner(made)
 
 

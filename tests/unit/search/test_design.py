@@ -96,6 +96,7 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
         ({"trials": 0}, "trials: 0"),
         ({"max_running": -1}, "max_running: -1"),
         ({"params": {"a": 1}}, "a sweep makes them itself"),
+        ({"search": "cmaes", "objective": ["val_loss", "seconds"]}, "takes one objective"),
         ({"adopt": "yes"}, "neither true nor false"),
         ({"at": "first"}, "neither 'last' nor 'best'"),
         ({"model": None}, "is missing"),
