@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,12 @@ class Claim:
     memory_step: int
     seconds: float  # spent in earlier attempts
     fingerprint: str | None = None  # of the dataset at submit; None: it was not visible there
+    failures: int = 0  # of earlier attempts
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(job id, attempt): what fences every write."""
+        return (self.job_id, self.attempt)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ def claim_from(row: Any) -> Claim:
         memory_step=row.memory_step,
         seconds=row.seconds,
         fingerprint=row.fingerprint,
+        failures=row.failures,
     )
 
 
@@ -77,10 +84,20 @@ def holds(claim: Claim) -> sa.ColumnElement[bool]:
     )
 
 
-def still_holds(c: Connection, claim: Claim) -> bool:
-    """Whether the claim holds its job, and will until the end of this transaction."""
-    lock(c, [claim.job_id])
-    return c.execute(select(jobs.c.id).where(holds(claim))).first() is not None
+def held(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
+    """The (job id, attempt) of those that hold their jobs, and will until this transaction ends."""
+    owners = {(one.job_id, one.attempt, one.worker) for one in claims}
+    query = (
+        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
+        .where(
+            jobs.c.id.in_(sorted({one.job_id for one in claims})),
+            jobs.c.status == JobStatus.RUNNING,
+        )
+        .order_by(jobs.c.id)  # as in `lock`
+    )
+    if c.dialect.name == "postgresql":
+        query = query.with_for_update()
+    return {(row[0], row[1]) for row in c.execute(query) if tuple(row) in owners}
 
 
 def lock(c: Connection, job_ids: Iterable[int]) -> None:

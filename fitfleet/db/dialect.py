@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -17,9 +19,15 @@ def insert_ignoring(c: Connection, table: Table) -> Any:
     return _insert(c, table).on_conflict_do_nothing()
 
 
-def upsert(c: Connection, table: Table, changed: list[str]) -> Any:
+def upsert(c: Connection, table: Table, changed: Sequence[str]) -> Any:
     """INSERT that overwrites the `changed` columns of a row with the same primary key."""
-    statement = _insert(c, table)
+    return _upsert(c.dialect.name, table, tuple(changed))
+
+
+@functools.cache
+def _upsert(dialect: str, table: Table, changed: tuple[str, ...]) -> Any:
+    """Kept, since putting it together costs more than asking it."""
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={name: statement.excluded[name] for name in changed},

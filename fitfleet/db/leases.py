@@ -6,20 +6,21 @@ went to someone else, nothing was written, and nothing more may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, or_, select, update
 
-from fitfleet.db import events
+from fitfleet.db import events, successes
 from fitfleet.db.claims import Artifact as Artifact
 from fitfleet.db.claims import Claim as Claim
-from fitfleet.db.claims import claim_from, holds, lock, still_holds
+from fitfleet.db.claims import claim_from, held, holds, lock
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.placing import lock_dispatch
 from fitfleet.db.session import now
-from fitfleet.db.tables import attempts, experiments, job_specs, jobs, metrics
+from fitfleet.db.tables import attempts, experiments, job_specs, jobs
 from fitfleet.states import RETRIED, FailureClass, JobStatus, Request
 
 _BACKOFF_MOST_S = 300.0
@@ -45,9 +46,10 @@ def claim(
 def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
     """Take up to `limit` waiting jobs that may be trained in one program with the leader.
 
-    Same fuse key and queue, experiment not paused and below its max_running, backoff over.
+    Same fuse key and queue, experiment not paused and below its max_running. Only jobs that have
+    never failed: one that kills its worker would take the others with it, each time again.
     """
-    if limit <= 0 or leader.fuse_key is None:
+    if limit <= 0 or leader.fuse_key is None or leader.failures:
         return []
     mine = select(jobs.c.experiment_id, jobs.c.queue).where(jobs.c.id == leader.job_id)
     own = c.execute(mine).one()
@@ -62,6 +64,7 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
             jobs.c.experiment_id == own.experiment_id,
             jobs.c.not_before <= now(c),
             jobs.c.memory_step == 0,
+            jobs.c.failures == 0,
             experiments.c.is_paused.is_(False),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
@@ -142,12 +145,12 @@ def heartbeat(
 
     `progressed` are the claims whose fit has advanced since the last call.
     """
-    held = list(claims)
-    if not held:
+    mine = list(claims)
+    if not mine:
         return {}
     at = now(c)
-    lock(c, (one.job_id for one in held))
-    which = or_(*(holds(one) for one in held))
+    lock(c, (one.job_id for one in mine))
+    which = or_(*(holds(one) for one in mine))
     statement = (
         update(jobs)
         .where(which)
@@ -158,7 +161,7 @@ def heartbeat(
         (row.id, row.attempt): Request(row.request) if row.request else None
         for row in c.execute(statement)
     }
-    moved = [one for one in held if (one.job_id, one.attempt) in set(progressed)]
+    moved = [one for one in mine if one.key in set(progressed)]
     if moved:
         c.execute(update(jobs).where(or_(*(holds(one) for one in moved))).values(progress_at=at))
     return found
@@ -166,58 +169,42 @@ def heartbeat(
 
 def describe_attempt(c: Connection, claim: Claim, **values: Any) -> bool:
     """Record what is known of the running attempt: environment, first_epoch, engine, ..."""
-    if not still_holds(c, claim):
-        return False
-    c.execute(update(attempts).where(*_own(claim)).values(**values))
-    engine = {k: v for k, v in values.items() if k in ("engine", "engine_reason")}
+    return bool(describe_attempts(c, [(claim, values)]))
+
+
+def describe_attempts(
+    c: Connection, rows: Sequence[tuple[Claim, dict[str, Any]]]
+) -> set[tuple[int, int]]:
+    """The same for several, of which the same is known; (job id, attempt) of those that held."""
+    won = held(c, [claim for claim, _ in rows])
+    mine = [
+        {"of": claim.job_id, "number": claim.attempt, **{f"new_{k}": v for k, v in values.items()}}
+        for claim, values in rows
+        if claim.key in won
+    ]
+    names = tuple(rows[0][1]) if mine else ()
+    if mine:
+        c.execute(_description(attempts, names), mine)
+    engine = tuple(name for name in names if name in ("engine", "engine_reason"))
     if engine:
-        c.execute(update(jobs).where(holds(claim)).values(**engine))
-    return True
+        c.execute(_description(jobs, engine), mine)
+    return won
 
 
-def commit(
-    c: Connection,
-    claim: Claim,
-    artifact: Artifact,
-    *,
-    epoch: int,
-    seconds: float,
-    log_tail: str = "",
-    memory_peak_bytes: int | None = None,
-    parameters: int | None = None,
-) -> bool:
-    """The job has succeeded with these weights. `seconds` is the time of this attempt.
-
-    True as well if this very attempt has committed these weights before: after a cut connection
-    nobody knows, so the caller asks again.
-    """
-    values: dict[str, Any] = {
-        "artifact_path": artifact.path,
-        "artifact_sha256": artifact.sha256,
-        "artifact_bytes": artifact.size_bytes,
-        "epoch": epoch,
-        "failure_class": None,
-        "failure_message": None,
-        "failure_traceback": None,
-    }
-    if parameters is not None:
-        values["parameters"] = parameters
-    if not _end(c, claim, JobStatus.SUCCEEDED, seconds, **values):
-        return _has_committed(c, claim, artifact)
-    # An earlier attempt may have come further, where a fit is not repeatable to the bit.
-    c.execute(metrics.delete().where(metrics.c.job_id == claim.job_id, metrics.c.epoch > epoch))
-    _end_attempt(c, claim, "succeeded", seconds, log_tail, memory_peak_bytes=memory_peak_bytes)
-    return True
-
-
-def _has_committed(c: Connection, claim: Claim, artifact: Artifact) -> bool:
-    query = select(jobs.c.id).where(
-        jobs.c.id == claim.job_id,
-        jobs.c.attempt == claim.attempt,
-        jobs.c.status == JobStatus.SUCCEEDED,
-        jobs.c.artifact_path == artifact.path,
+@functools.cache
+def _description(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
+    number: sa.BindParameter[int] = sa.bindparam("number")
+    own: tuple[Any, Any] = (
+        (jobs.c.id == sa.bindparam("of"), jobs.c.attempt == number)
+        if table is jobs
+        else (attempts.c.job_id == sa.bindparam("of"), attempts.c.attempt == number)
     )
-    return c.execute(query).first() is not None
+    return update(table).where(*own).values({n: sa.bindparam(f"new_{n}") for n in names})
+
+
+def commit(c: Connection, claim: Claim, artifact: Artifact, **values: Any) -> bool:
+    """The job has succeeded with these weights; `values` are those of `successes.Success`."""
+    return bool(successes.record(c, [successes.Success(claim, artifact, **values)]))
 
 
 def stop(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, or_, update
+from sqlalchemy import Connection, Double, bindparam, literal_column, update
 
-from fitfleet.db.claims import Claim, holds, lock, still_holds
+from fitfleet.db.claims import Claim, held
 from fitfleet.db.dialect import upsert
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, metrics, scores
@@ -33,37 +34,34 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
     """
     newest: dict[tuple[int, int], EpochMetrics] = {}
     for row in rows:
-        key = (row.claim.job_id, row.claim.attempt)
+        key = row.claim.key
         if key not in newest or row.epoch > newest[key].epoch:
             newest[key] = row
-    held = _advance(c, list(newest.values()))
-    values = [
-        value
-        for row in rows
-        if (row.claim.job_id, row.claim.attempt) in held
-        for value in _values(row)
-    ]
+    won = _advance(c, list(newest.values()))
+    values = [value for row in rows if row.claim.key in won for value in _values(row)]
     if values:
         c.execute(upsert(c, metrics, ["value"]), values)
-    return held
+    return won
 
 
 def _advance(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
-    """Set the epoch of each job, one statement for all that are at the same epoch."""
-    lock(c, (row.claim.job_id for row in rows))
-    at_epoch: dict[int, list[Claim]] = {}
-    for row in rows:
-        at_epoch.setdefault(row.epoch, []).append(row.claim)
-    held = set()
-    for epoch, claims in at_epoch.items():
-        statement = (
-            update(jobs)
-            .where(or_(*(holds(one) for one in claims)))
-            .values(epoch=epoch, progress_at=now(c))
-            .returning(jobs.c.id, jobs.c.attempt)
-        )
-        held |= {(row.id, row.attempt) for row in c.execute(statement)}
-    return held
+    """Set the epoch of each job that is still held."""
+    won = held(c, [row.claim for row in rows]) if rows else set()
+    mine = [row for row in rows if row.claim.key in won]
+    if mine:
+        values = [{"of": row.claim.job_id, "last": row.epoch} for row in mine]
+        c.execute(_progress(str(now(c))), values)
+    return won
+
+
+@functools.cache
+def _progress(at: str) -> Any:
+    """Kept, since putting it together costs more than asking it."""
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("of"))
+        .values(epoch=bindparam("last"), progress_at=literal_column(at, Double()))
+    )
 
 
 def _values(row: EpochMetrics) -> list[dict[str, Any]]:
@@ -81,9 +79,15 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
 
 def record_scores(c: Connection, claim: Claim, found: Mapping[str, float], source: str) -> bool:
     """Write scores of the evaluation after the fit. False: the claim was lost."""
-    if not still_holds(c, claim):
+    if not held(c, [claim]):
         return False
-    rows = [
+    write_scores(c, score_rows(claim, found, source))
+    return True
+
+
+def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[dict[str, Any]]:
+    """Scores of one source as rows of the table."""
+    return [
         {
             "job_id": claim.job_id,
             "name": name[:_NAME_MOST],
@@ -92,9 +96,12 @@ def record_scores(c: Connection, claim: Claim, found: Mapping[str, float], sourc
         }
         for name, value in found.items()
     ]
+
+
+def write_scores(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of scores whose claims are known to hold."""
     if rows:
-        c.execute(upsert(c, scores, ["value", "source"]), rows)
-    return True
+        c.execute(upsert(c, scores, ["value", "source"]), list(rows))
 
 
 def _storable(value: float) -> float | None:

@@ -13,9 +13,11 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     """Claims of waiting jobs with the leader's fuse key: about its share of them.
 
     With N waiting and W slots it takes N/W, so that no slot of the fleet stands idle while
-    another works through a long cohort. A job that ran out of memory runs alone.
+    another works through a long cohort. A job that ran out of memory, or has failed
+    in another way, runs alone.
     """
-    if leader.fuse_key is None or leader.memory_step or settings.cohort_max <= 1:
+    is_alone = leader.memory_step or leader.failures or settings.cohort_max <= 1
+    if leader.fuse_key is None or is_alone:
         return []
     try:
         return _take(database, settings, leader)

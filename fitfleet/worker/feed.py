@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class Feeds:
             self._found = None  # two datasets at once may not fit in memory
             self._found = training(member.arrays, spec), validation(member.arrays)
             self._key, self._arrays = key, member.arrays
+            _let_go(member.arrays)
         return self._found
 
 
@@ -96,6 +98,15 @@ def _tensor(part: Any) -> Any:
 
 def _row_spec(tensor: Any) -> Any:
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+
+
+def _let_go(arrays: Arrays) -> None:
+    """The tensors hold a copy, so the mapped files need no memory; they are there when read."""
+    for part in (arrays.x, arrays.y, arrays.sample_weight):
+        for leaf in flatten(part) if part is not None else ():
+            mapped = getattr(leaf, "_mmap", None)
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _same(one: Any, other: Any) -> bool:

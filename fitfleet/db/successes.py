@@ -1,0 +1,132 @@
+"""The ends of fitted jobs, any number in one transaction, fenced like every write of a worker."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Connection, Double, Integer, Text, bindparam, select, update
+
+from fitfleet.db.claims import Artifact, Claim, held
+from fitfleet.db.dialect import storable_text
+from fitfleet.db.metrics import score_rows, write_scores
+from fitfleet.db.session import now
+from fitfleet.db.tables import attempts, jobs, metrics
+from fitfleet.states import JobStatus
+
+
+@dataclass(frozen=True)
+class Success:
+    """A fit that has reached its end."""
+
+    claim: Claim
+    artifact: Artifact
+    epoch: int
+    seconds: float  # of this attempt
+    log_tail: str = ""
+    memory_peak_bytes: int | None = None
+    parameters: int | None = None
+    checkpoint_path: str | None = None  # what `extend` goes on from; None: as the row says
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
+
+
+def record(c: Connection, rows: Sequence[Success]) -> set[tuple[int, int]]:
+    """The jobs have succeeded with these weights; (job id, attempt) of those that held.
+
+    One counts as well if this very attempt has committed these weights before: after a cut
+    connection nobody knows, so the caller asks again.
+    """
+    won = held(c, [row.claim for row in rows])
+    mine = [row for row in rows if row.claim.key in won]
+    if mine:
+        of_jobs, of_metrics, of_attempts = _statements(str(now(c)))
+        values = [_values(row) for row in mine]
+        c.execute(of_jobs, values)
+        # An earlier attempt may have come further, where a fit is not repeatable to the bit.
+        c.execute(of_metrics, [{"of": row.claim.job_id, "last": row.epoch} for row in mine])
+        c.execute(of_attempts, values)
+        found = [(row.claim, *one) for row in mine for one in row.scores.items()]
+        write_scores(
+            c, [line for claim, source, of in found for line in score_rows(claim, of, source)]
+        )
+    lost = [row for row in rows if row.claim.key not in won]
+    return won | {row.claim.key for row in lost if _has_committed(c, row)}
+
+
+@functools.cache
+def _statements(at: str) -> tuple[Any, Any, Any]:
+    """Kept, since putting them together costs more than asking them."""
+    clock: sa.ColumnElement[float] = sa.literal_column(at, Double())
+    checkpoint = bindparam("checkpoint", type_=Text())
+    of_jobs = (
+        update(jobs)
+        .where(jobs.c.id == bindparam("of"), jobs.c.attempt == bindparam("number"))
+        .values(
+            status=JobStatus.SUCCEEDED,
+            owner=None,
+            lease_until=None,
+            request=None,
+            finished_at=clock,
+            progress_at=clock,
+            seconds=jobs.c.seconds + bindparam("spent"),
+            artifact_path=bindparam("path"),
+            artifact_sha256=bindparam("sha256"),
+            artifact_bytes=bindparam("size"),
+            epoch=bindparam("last"),
+            parameters=sa.func.coalesce(
+                bindparam("weights", type_=BigInteger()), jobs.c.parameters
+            ),
+            checkpoint_path=sa.func.coalesce(checkpoint, jobs.c.checkpoint_path),
+            checkpoint_epoch=sa.case(
+                (checkpoint.is_(None), jobs.c.checkpoint_epoch),
+                else_=bindparam("last", type_=Integer()),
+            ),
+            failure_class=None,
+            failure_message=None,
+            failure_traceback=None,
+        )
+    )
+    of_metrics = metrics.delete().where(
+        metrics.c.job_id == bindparam("of"), metrics.c.epoch > bindparam("last")
+    )
+    of_attempts = (
+        update(attempts)
+        .where(attempts.c.job_id == bindparam("of"), attempts.c.attempt == bindparam("number"))
+        .values(
+            outcome="succeeded",
+            ended_at=clock,
+            seconds=bindparam("spent"),
+            log_tail=bindparam("tail"),
+            memory_peak_bytes=bindparam("peak"),
+        )
+    )
+    return of_jobs, of_metrics, of_attempts
+
+
+def _values(row: Success) -> dict[str, Any]:
+    return {
+        "of": row.claim.job_id,
+        "number": row.claim.attempt,
+        "spent": row.seconds,
+        "path": row.artifact.path,
+        "sha256": row.artifact.sha256,
+        "size": row.artifact.size_bytes,
+        "last": row.epoch,
+        "weights": row.parameters,
+        "checkpoint": row.checkpoint_path,
+        "tail": storable_text(row.log_tail) or None,
+        "peak": row.memory_peak_bytes,
+    }
+
+
+def _has_committed(c: Connection, row: Success) -> bool:
+    query = select(jobs.c.id).where(
+        jobs.c.id == row.claim.job_id,
+        jobs.c.attempt == row.claim.attempt,
+        jobs.c.status == JobStatus.SUCCEEDED,
+        jobs.c.artifact_path == row.artifact.path,
+    )
+    return c.execute(query).first() is not None
