@@ -70,6 +70,24 @@ class Broker:
             ) from None
         return self.url
 
+    @property
+    def folder(self) -> Path:
+        """Where its data lies."""
+        return self._folder
+
+    def revive(self) -> bool:
+        """Start the server again if its process has died; whether it had.
+
+        One that only hangs is left alone. OSError or BrokerError if it does not start.
+        """
+        if self._is_running():
+            return False
+        with self._locked():
+            if self._is_running():
+                return False  # another script of this folder was quicker
+            self._start(_binary())
+        return True
+
     def release(self) -> None:
         """Leave the server; the last user stops it."""
         with suppress(FileNotFoundError), self._locked():
@@ -82,6 +100,15 @@ class Broker:
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def _is_running(self) -> bool:
+        try:
+            pid = int(self._pid_file.read_text())
+        except (OSError, ValueError):
+            return False
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # a dead child of this process has its number until then
+        return _is_alive(pid)
 
     def _live_users(self) -> list[int]:
         live = []

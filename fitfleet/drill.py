@@ -22,6 +22,7 @@ from sqlalchemy import select
 from fitfleet.db.tables import attempts
 from fitfleet.db.tables import jobs as job_rows
 from fitfleet.embedded import LocalFleet, local
+from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.job import Job
 from fitfleet.queue import celery_app, publish
 from fitfleet.states import JobStatus
@@ -37,11 +38,14 @@ _SETTINGS: dict[str, Any] = {
 }
 _EPOCHS = 40
 _LOOK_S = 0.1
+_TRIALS = 20  # of a fault that finds nothing to strike, such as a fit or a message
 _PAUSE_S = (1.0, 3.0)  # between two faults, at random
 # A drill shows that nothing is lost, not that a poison job ends.
 _MAX_FAILURES = 1000
 
 Fault = Callable[[LocalFleet, Sequence[int], random.Random], bool]
+# The keywords of a job, from the file of series, the experiment and the job's number.
+Document = Callable[[Path, str, int], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Verdict:
     different: int  # history, scores or weights differ from the undisturbed run
     faults: dict[str, int]  # carried out, by name
     attempts: int
+    resumed: int  # attempts that went on in the middle of a fit
     calm_s: float  # the undisturbed run of all jobs
     seconds: float  # the run under fire
 
@@ -121,17 +126,24 @@ def drill(
     workers: int = 2,
     seed: int = 0,
     timeout_s: float = 600.0,
+    settle_s: float = 0.0,
+    pause_s: tuple[float, float] = _PAUSE_S,
     faults: dict[str, Fault] | None = None,
     settings: Mapping[str, Any] | None = None,
+    document: Document | None = None,
 ) -> Verdict:
     """Run the jobs undisturbed, then again under fire, in an embedded fleet of `directory`.
 
-    `seed` decides which faults come and when. A job that has not ended after `timeout_s` seconds
-    of fire counts as lost, and is cancelled. Errors are those of `ff.local`.
+    `document` makes the jobs, small ones of one kind if not given. `seed` decides which faults
+    come and when, `pause_s` how long it is quiet between two of them, at least and at most. A job
+    that has not ended after `timeout_s` seconds of fire counts as lost, and is cancelled. The
+    verdict is taken `settle_s` after the last end, when what a fault has frozen may have woken.
+    Errors are those of `ff.local`.
     """
     name = f"drill-{uuid.uuid4().hex[:8]}"
     series = _write_series(directory.absolute() / "drill.h5")
-    documents = [_document(series, name, number) for number in range(jobs)]
+    make = document or _document
+    documents = [{"max_failures": _MAX_FAILURES, **make(series, name, n)} for n in range(jobs)]
     with local(workers, directory, queue=name, **{**_SETTINGS, **(settings or {})}) as fleet:
         _warm_up(fleet, series, name, workers)
         began = time.monotonic()
@@ -140,8 +152,9 @@ def drill(
         calm_s = time.monotonic() - began
         began = time.monotonic()
         made = fleet.submit_many(documents, again=True)
-        carried_out = _fire(fleet, made, random.Random(seed), faults or FAULTS, timeout_s)
+        carried_out = _fire(fleet, made, random.Random(seed), faults or FAULTS, pause_s, timeout_s)
         seconds = time.monotonic() - began
+        time.sleep(settle_s)
         return _verdict(fleet, calm, made, carried_out, calm_s, seconds)
 
 
@@ -158,6 +171,7 @@ def _fire(
     made: Sequence[Job],
     rng: random.Random,
     faults: dict[str, Fault],
+    pause_s: tuple[float, float],
     timeout_s: float,
 ) -> Counter[str]:
     """Carry out faults at random until all jobs have ended; how many of each."""
@@ -165,17 +179,36 @@ def _fire(
     carried_out: Counter[str] = Counter()
     deadline = time.monotonic() + timeout_s
     next_at = time.monotonic() + rng.uniform(0.2, 1.0)
-    while any(not job.status.is_terminal for job in made):
+    trials = 0
+    fault = rng.choice(sorted(faults))
+    while not _have_ended(made):
         if time.monotonic() >= deadline:
             for job in made:
                 job.cancel()
             break
         if time.monotonic() >= next_at:
-            fault = rng.choice(sorted(faults))
-            carried_out[fault] += faults[fault](fleet, ids, rng)
-            next_at = time.monotonic() + rng.uniform(*_PAUSE_S)
+            trials += 1
+            has_struck = _strike(faults[fault], fleet, ids, rng)
+            carried_out[fault] += has_struck
+            if has_struck or trials == _TRIALS:
+                trials, fault = 0, rng.choice(sorted(faults))
+                next_at = time.monotonic() + rng.uniform(*pause_s)
         time.sleep(_LOOK_S)
     return carried_out
+
+
+def _strike(fault: Fault, fleet: LocalFleet, ids: Sequence[int], rng: random.Random) -> bool:
+    try:
+        return fault(fleet, ids, rng)
+    except FitfleetError:
+        return False  # what it needs is away: an earlier fault
+
+
+def _have_ended(made: Sequence[Job]) -> bool:
+    try:
+        return all(job.status.is_terminal for job in made)
+    except DatabaseError:
+        return False
 
 
 def _verdict(
@@ -198,6 +231,7 @@ def _verdict(
         ),
         faults=dict(faults),
         attempts=sum(job.attempt for job in made),
+        resumed=sum(bool(a["first_epoch"]) for job in made for a in job.attempts),
         calm_s=calm_s,
         seconds=seconds,
     )
@@ -251,7 +285,6 @@ def _document(series: Path, experiment: str, seed: int) -> dict[str, Any]:
         "epochs": _EPOCHS,
         "seed": 1000 + seed,
         "experiment": experiment,
-        "max_failures": _MAX_FAILURES,
     }
 
 

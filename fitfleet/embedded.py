@@ -104,10 +104,9 @@ def local(
     chosen = _settings(Path(directory), modules, settings)
     database = Database(chosen.database_url)
     database.upgrade()
-    broker_folder = Path(directory).absolute() / "broker"
-    broker = Broker(broker_folder)
+    broker = Broker(Path(directory).absolute() / "broker")
     chosen = chosen.replace(broker_url=broker.acquire())
-    services = Services(chosen, database, broker_folder)
+    services = Services(chosen, database, broker)
     try:
         services.start(workers)
         return LocalFleet(chosen, database, broker, services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,11 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fitfleet.broker import Broker
 from fitfleet.db import deaths
 from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError, FitfleetError
+from fitfleet.errors import BrokerError, DatabaseError, FitfleetError
 from fitfleet.settings import Settings
 
+_log = logging.getLogger(__name__)
 _LOOK_S = 0.3
 # A service that ends sooner than this after its start did not get going.
 _START_S = 60.0
@@ -35,15 +38,15 @@ class _Service:
 
 
 class Services:
-    """Worker services of one slot each.
+    """Worker services of one slot each, and the broker that they hear.
 
-    One that dies is started again. They end when told to, and by themselves when this process
+    What dies of these is started again. They end when told to, and by themselves when this process
     is gone, however it went.
     """
 
-    def __init__(self, settings: Settings, database: Database, broker_folder: Path) -> None:
+    def __init__(self, settings: Settings, database: Database, broker: Broker) -> None:
         self._settings = settings
-        self._broker_folder = broker_folder
+        self._broker = broker
         self._database = database
         self._logs = Path(settings.logs)
         self._services: list[_Service] = []
@@ -92,9 +95,17 @@ class Services:
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_S):
+            self._revive_broker()
             for service in self._services:
                 if service.process.poll() is not None:
                     self._replace(service)
+
+    def _revive_broker(self) -> None:
+        try:
+            if self._broker.revive():
+                _log.warning("the broker had died; it is started again")
+        except (BrokerError, OSError) as error:
+            _log.error("the broker has died and does not start: %s", error)
 
     def _bury_predecessors(self) -> None:
         """Those of a script that was killed in this directory."""
@@ -129,7 +140,7 @@ class Services:
     def _spawn(self, number: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self._settings.replace(slots=1).to_environment()}
         command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
-        command += ["--broker-folder", str(self._broker_folder)]
+        command += ["--broker-folder", str(self._broker.folder)]
         with self._log_path(number).open("ab") as log:
             return subprocess.Popen(
                 command,

@@ -141,6 +141,24 @@ def test_mates_obey_pause_limit_and_backoff(database: Database) -> None:
         assert leases.claim_mates(c, leader, 60.0, 9) == []
 
 
+def test_a_job_that_has_failed_takes_no_mates_and_is_none(database: Database) -> None:
+    """It may be what kills its workers, and would count a failure for each of the others."""
+    insert_many(database, 4, fuse_key="k")
+    poison, innocent = take(database, 2)
+    with database.begin() as c:
+        leases.fail(c, poison, FailureClass.LOST, "gone", backoff_s=0.0)
+        mates = leases.claim_mates(c, innocent, 60.0, 9)
+    assert len(mates) == 2
+    assert poison.job_id not in [mate.job_id for mate in mates]
+    with database.begin() as c:
+        for one in (innocent, *mates):
+            leases.release(c, one, seconds=0.0)
+    (again,) = take(database, 1)
+    assert (again.job_id, again.failures) == (poison.job_id, 1)
+    with database.begin() as c:
+        assert leases.claim_mates(c, again, 60.0, 9) == []
+
+
 def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
     register(database, 3)
     register(database, 2, service="gone@host", pid=2)

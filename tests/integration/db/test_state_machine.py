@@ -253,9 +253,12 @@ class Machine(RuleBasedStateMachine):
         waiting = [
             i
             for i, job in sorted(self.jobs.items())
-            if job.status in (_S.QUEUED, _S.DISPATCHED) and job.memory_step == 0
+            if job.status in (_S.QUEUED, _S.DISPATCHED)
+            and job.memory_step == 0
+            and job.failures == 0
         ]
-        assert [one.job_id for one in found] == ([] if self.is_paused else waiting[:limit])
+        is_alone = self.is_paused or leader.failures > 0
+        assert [one.job_id for one in found] == ([] if is_alone else waiting[:limit])
         for one in found:
             self.jobs[one.job_id].take(leader.worker)
         return multiple(*found)

@@ -155,3 +155,19 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerError, match="choose another directory"):
         Broker(tmp_path / "file" / "fleet").acquire()
+
+
+def test_a_server_that_died_is_started_again_by_who_watches(tmp_path: Path) -> None:
+    first, second = Broker(tmp_path), Broker(tmp_path)
+    assert first.acquire() == second.acquire()
+    old = _pid(tmp_path)
+    assert not first.revive()
+    os.kill(old, signal.SIGKILL)
+    wait_until(first.revive, "it is seen to be dead")
+    assert not second.revive()
+    client = _client(first.url)
+    assert client.ping()
+    client.close()
+    assert _pid(tmp_path) != old
+    first.release()
+    second.release()
