@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,4 +60,17 @@ def test_a_message_that_comes_three_times(
         timeout_s=60,
     )
     assert outcomes(job) == ["succeeded"]
+    assert_equal(job, straight)
+
+
+def test_an_embedded_broker_that_dies_is_started_again(
+    fleet: LocalFleet, series: Path, straight: ff.Job
+) -> None:
+    job = fleet.submit(**small_job(series), experiment="broker-died")
+    until_checkpoint(job)
+    pid_file = Path(fleet.settings.logs).parent / "broker" / "valkey.pid"
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    other = fleet.submit(**small_job(series, epochs=1, seed=8), experiment="broker-died")
+    fleet.wait([job, other], timeout_s=60, raise_on_failure=True)
+    assert outcomes(job) == outcomes(other) == ["succeeded"]
     assert_equal(job, straight)
