@@ -18,6 +18,7 @@ from fitfleet.scheduler import symbolic
 from fitfleet.scheduler.design import Design
 from fitfleet.scheduler.estimate import memory_bytes
 from fitfleet.scheduler.points import Points
+from fitfleet.scheduler.pruning import make_pruner
 from fitfleet.scheduler.search import Listed, Point, key_of, make_search
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
@@ -128,6 +129,8 @@ def plan(database: Database, settings: Settings, design: Design) -> Plan:
 
     SearchError for what is wrong with the sweep as a whole.
     """
+    if design.pruner is not None:
+        make_pruner(design.pruner, design.most_epochs)  # complains about a bad option
     chosen, is_sample = _points(database, design)
     makers = Points(design, settings)
     rows: list[list[NewJob]] = []

@@ -127,6 +127,11 @@ def test_a_grid_without_end_is_refused_at_once(database: Database, settings: Set
         made(database, settings, **many)
 
 
+def test_a_bad_pruner_is_refused(database: Database, settings: Settings) -> None:
+    with pytest.raises(SearchError, match="pruner: Optuna's hyperband pruner refuses"):
+        made(database, settings, pruner={"name": "hyperband", "reduction_factor": 1})
+
+
 def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     np.savez(
