@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from fitfleet.spec import factors
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.reference import is_custom
 
@@ -30,16 +31,18 @@ def _foldless(fold: dict[str, Any] | None) -> dict[str, Any] | None:
 def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str | None:
     """The same for jobs that one traced program can train; None: none ever can.
 
-    Seeds, the constant learning rate and the number of epochs may differ. A model with custom
-    classes, with states between batches, or that only a worker can build is trained alone.
+    Seeds, the constant learning rate, dropout rates, regularization factors, callbacks and the
+    number of epochs may differ. A model with custom classes, with states between batches, or
+    that only a worker can build is trained alone.
     """
     if spec.model.builder is not None or fingerprint is None or _has_custom(spec):
         return None
     if _is_stateful(spec.model.config):
         return None
     document = _document(spec, fingerprint)
-    for name in ("seed", "epochs", "evaluators"):
+    for name in ("seed", "epochs", "evaluators", "callbacks"):
         del document[name]
+    document["model"]["config"], _ = factors.separated(spec)
     config = document["optimizer"].setdefault("config", {})
     if not isinstance(config.get("learning_rate"), dict):  # a schedule is part of the program
         config["learning_rate"] = None

@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.worker import resume
-from fitfleet.worker.build import architecture, build, precision
+from fitfleet.worker.build import architecture, precision
 from fitfleet.worker.callbacks import ModelState, user_callbacks
 from fitfleet.worker.engine import Hooks, Member
 from fitfleet.worker.engine_fit import finish_callbacks
+from fitfleet.worker.factors import Factors, variable_build
 from fitfleet.worker.feed import Feed, Feeds
 from fitfleet.worker.fused_program import FusedProgram
 from fitfleet.worker.fused_state import MemberModel, MemberStateInStack, StackState
@@ -25,6 +26,7 @@ from fitfleet.worker.initial import InitialWeights
 from fitfleet.worker.order import orders, seed_state, seed_variables
 from fitfleet.worker.reuse import batch_symbols, trace_key
 from fitfleet.worker.speeds import Speeds
+from fitfleet.worker.stacked_layers import Unfusable
 
 _KEPT_PROGRAMS = 4
 _MOST_TEXT = 300
@@ -45,6 +47,7 @@ class Fused:
 
     model: Any
     program: FusedProgram
+    factors: Factors
     initial: InitialWeights
     first_seed: int
     first_weights: list[np.ndarray]
@@ -59,16 +62,17 @@ class Fused:
         if isinstance(rate, int | float):
             index = _index(self.program.optimizer, self.model.optimizer._learning_rate)
             optimizer[index] = np.asarray(rate, optimizer[index].dtype)
-        return [*weights, *optimizer, *(np.zeros(v.shape, v.dtype) for v in self._metrics)]
+        return self._row(weights, optimizer, spec)
 
-    def restored(self, snapshot: Any) -> list[Any]:
+    def restored(self, spec: Any, snapshot: Any) -> list[Any]:
         """Values of the program's variables for a member that goes on from a checkpoint."""
         resume.restore(self.model, snapshot)
-        return [v.numpy() for v in self.program.variables]
+        weights = [v.numpy() for v in self.program.weights]
+        return self._row(weights, [v.numpy() for v in self.program.optimizer], spec)
 
-    @property
-    def _metrics(self) -> list[Any]:
-        return self.program.variables[len(self.program.weights) + len(self.program.optimizer) :]
+    def _row(self, weights: Sequence[Any], optimizer: Sequence[Any], spec: Any) -> list[Any]:
+        metrics = [np.zeros(v.shape, v.dtype) for v in self.program.metrics]
+        return [*weights, *optimizer, *self.factors.values(spec), *metrics]
 
 
 class FusedFit:
@@ -129,13 +133,16 @@ class FusedFit:
         return found
 
     def _trace(self, spec: Any, training: Feed, validation: Feed | None) -> Fused:
-        model = build(spec, self._settings)
+        model, factors = variable_build(spec, self._settings)
+        if not factors.is_complete:
+            raise Unfusable("a dropout rate or regularization factor is nowhere in the model")
         model._symbolic_build(data_batch=batch_symbols(training.data))
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
-        program = FusedProgram(model, training, validation, sizes)
+        program = FusedProgram(model, factors.variables, training, validation, sizes)
         return Fused(
             model,
             program,
+            factors,
             InitialWeights(lambda one: architecture(one, self._settings), spec, model),
             spec.seed,
             [v.numpy() for v in program.weights],
@@ -165,7 +172,7 @@ class Cohort:
                     self._finish_trained(member)
                     continue
                 snapshot = member.snapshot
-                row = self._fused.restored(snapshot) if snapshot else None
+                row = self._fused.restored(member.spec, snapshot) if snapshot else None
                 rows.append(row or self._fused.start(member.spec))
                 waiting.append(member)
         if not rows:
@@ -258,7 +265,7 @@ class Cohort:
             for callback in member.callbacks:
                 callback.on_epoch_end(epoch, own)
             own = {name: float(value) for name, value in own.items()}
-            state = MemberStateInStack(self._fused.model, self._state, seat.own)
+            state = MemberStateInStack(lambda: self._filled(seat), seat.own)
             has_ended = self._hooks.epoch_end(member, epoch, own, state)
             seat.epoch = epoch + 1
             is_last = has_ended or seat.own.stop_training or seat.epoch >= member.spec.epochs
@@ -276,20 +283,28 @@ class Cohort:
         self._seats = kept
 
     def _finish(self, seat: Seat) -> None:
-        member, model = seat.member, self._fused.model
+        member = seat.member
         with self._hooks.running(member):
-            self._state.load(seat.own.row)
-            model.stop_training = seat.own.stop_training
+            model = self._filled(seat)
             model.optimizer.finalize_variable_values(model.trainable_weights)
             for callback in member.callbacks:
                 callback.set_model(model)
                 callback.on_train_end()
             self._hooks.train_end(member, ModelState(model))
 
+    def _filled(self, seat: Seat) -> Any:
+        """The one compiled model of the program, holding a member's values for now."""
+        model = self._fused.model
+        self._state.load(seat.own.row)
+        self._fused.factors.set(seat.member.spec)
+        model.stop_training = seat.own.stop_training
+        return model
+
     def _finish_trained(self, member: Member) -> None:
         with self._hooks.running(member):
             if member.snapshot is not None:
                 resume.restore(self._fused.model, member.snapshot)
+            self._fused.factors.set(member.spec)
             finish_callbacks(self._fused.model, member)
             self._hooks.train_end(member, ModelState(self._fused.model))
 

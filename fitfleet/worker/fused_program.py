@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from fitfleet.worker import stacked_layers, stacked_optimizer
+from fitfleet.worker.factors import tracing
 from fitfleet.worker.feed import Feed
 from fitfleet.worker.program import Pace
 from fitfleet.worker.reuse import optimizer_variables
@@ -28,13 +29,20 @@ class FusedProgram:
     """
 
     def __init__(
-        self, model: Any, training: Feed, validation: Feed | None, sizes: tuple[int, int]
+        self,
+        model: Any,
+        factors: Sequence[Any],
+        training: Feed,
+        validation: Feed | None,
+        sizes: tuple[int, int],
     ) -> None:
+        """`factors` are variables of the model that Keras does not know."""
         self._model, self._sizes = model, sizes
         self.weights = list(model.variables)
         self.optimizer = optimizer_variables(model.optimizer)
-        self._metrics = list(model.metrics_variables)
-        self.variables = [*self.weights, *self.optimizer, *self._metrics]
+        self.factors = list(factors)
+        self.metrics = list(model.metrics_variables)
+        self.variables = [*self.weights, *self.optimizer, *self.factors, *self.metrics]
         state = [tf.TensorSpec((None, *v.shape), v.value.dtype) for v in self.variables]
         number = tf.TensorSpec((), tf.int64)
         orders = tf.TensorSpec((None, None), tf.int64)
@@ -57,7 +65,7 @@ class FusedProgram:
         self._zeros = [
             (index, tf.zeros(v.shape, v.value.dtype))
             for index, v in enumerate(self.variables)
-            if index >= len(self.weights) + len(self.optimizer)
+            if index >= len(self.variables) - len(self.metrics)
         ]
         self._train_pace, self._test_pace = Pace(), Pace()
 
@@ -122,7 +130,7 @@ class FusedProgram:
             batch = tf.nest.map_structure(
                 lambda tensor: tf.repeat(tensor[None, begin:end], count, 0), data
             )
-            stack = Stack(self.variables, values)
+            stack = Stack(self.variables, values, self.factors)
             self._measure(stack, batch, training=False)
             return (number + 1, *stack.get(self.variables))
 
@@ -140,13 +148,14 @@ class FusedProgram:
         return state
 
     def _train_step(self, values: Sequence[Any], batch: Any) -> State:
-        stack = Stack(self.variables, values)
+        stack = Stack(self.variables, values, self.factors)
         trained = self._model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             sources = stack.get(trained)
             tape.watch(sources)
             stack.watch = tape.watch
-            loss = self._measure(stack, batch, training=True)
+            with tracing():
+                loss = self._measure(stack, batch, training=True)
         sparse = {id(variable): (rows, found) for variable, rows, found in stack.gathered}
         sources = [
             sparse[id(v)][1] if id(v) in sparse else source
@@ -182,8 +191,8 @@ class FusedProgram:
 
         given = {"pred": predicted, "y": y, "weight": weight}
         present = {name: value for name, value in given.items() if value is not None}
-        return stack.mapped(one, [*model.trainable_variables, *self._metrics], present)
+        return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)
 
     def _result(self, state: State) -> dict[str, Any]:
         stack = Stack(self.variables, state)
-        return dict(stack.mapped(self._model.get_metrics_result, self._metrics))
+        return dict(stack.mapped(self._model.get_metrics_result, self.metrics))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -111,16 +111,10 @@ class MemberOptimizer:
 class MemberStateInStack:
     """A MemberState: the model is filled with the member's values when it is asked for."""
 
-    def __init__(self, model: Any, state: StackState, own: MemberModel) -> None:
-        self._model, self._state, self._own = model, state, own
+    def __init__(self, fill: Callable[[], Any], own: MemberModel) -> None:
+        self.model, self._own = fill, own
 
     @property
     def has_stopped(self) -> bool:
         """Whether a callback asked to end the fit."""
         return self._own.stop_training
-
-    def model(self) -> Any:
-        """The one compiled model of the program, holding this member's values for now."""
-        self._state.load(self._own.row)
-        self._model.stop_training = self._own.stop_training
-        return self._model

@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fitfleet.worker import factors
 from fitfleet.worker.feed import Feed
 
 # Cancel, heartbeat and progress act between calls, so a call should not last much longer.
@@ -98,7 +99,8 @@ class EpochProgram:
             if self._trains_whole:
                 numbers = tf.ensure_shape(numbers, (size,))
             batch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
-            logs = self._model.train_step(batch)
+            with factors.tracing():
+                logs = self._model.train_step(batch)
             return step + 1, tf.cast(logs["loss"], tf.float64)
 
         start = (first, tf.constant(0.0, tf.float64))

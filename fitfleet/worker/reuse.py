@@ -2,8 +2,8 @@
 
 Tracing costs most of a small fit, and every model that is dropped leaks what TensorFlow keeps of
 its graphs. A kept model is put back to the start of the next job: its initial weights, optimizer
-variables, learning rate and RNN states; what it then computes is what a fresh model computes, bit
-for bit.
+variables, learning rate, dropout rates, regularization factors and RNN states; what it then
+computes is what a fresh model computes, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from fitfleet.settings import Settings
+from fitfleet.spec import factors
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.build import architecture, build, has_custom_classes
+from fitfleet.worker.build import architecture, has_custom_classes
 from fitfleet.worker.callbacks import forget_states
+from fitfleet.worker.factors import Factors, variable_build
 from fitfleet.worker.feed import Feed
 from fitfleet.worker.initial import InitialWeights
 from fitfleet.worker.program import EpochProgram
@@ -34,8 +36,8 @@ class Traced:
 
     model: Any
     program: EpochProgram
-    settings: Settings
     initial: InitialWeights
+    factors: Factors
     optimizer_start: list[tuple[Any, np.ndarray]] = field(default_factory=list)
     is_fresh: bool = True
 
@@ -54,6 +56,7 @@ class Traced:
         rate = spec.optimizer.get("config", {}).get("learning_rate")
         if isinstance(rate, int | float):
             model.optimizer.learning_rate = rate
+        self.factors.set(spec)
         forget_states(model)
         model.reset_metrics()
 
@@ -71,7 +74,8 @@ class TraceCache:
             return self._trace(spec, training, validation)
         key = trace_key(spec, training, validation)
         traced = self._kept.pop(key, None) or self._trace(spec, training, validation)
-        self._kept[key] = traced
+        if traced.factors.is_complete:
+            self._kept[key] = traced
         while len(self._kept) > _KEPT_MODELS:
             self._kept.popitem(last=False)
         traced.start(spec)
@@ -82,7 +86,7 @@ class TraceCache:
         self._kept = OrderedDict((k, v) for k, v in self._kept.items() if v is not traced)
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
-        model = build(spec, self._settings)
+        model, own_factors = variable_build(spec, self._settings)
         # A stateful model has its batch size built in and takes no other.
         size = None if training.rows % spec.batch_size else spec.batch_size
         model._symbolic_build(data_batch=batch_symbols(training.data, size))
@@ -95,7 +99,7 @@ class TraceCache:
         )
         start = [(v, v.numpy()) for v in optimizer_variables(model.optimizer)]
         initial = InitialWeights(lambda one: architecture(one, self._settings), spec, model)
-        return Traced(model, program, self._settings, initial, start)
+        return Traced(model, program, initial, own_factors, start)
 
 
 def is_reusable(spec: JobSpec) -> bool:
@@ -116,6 +120,7 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
     config = document["optimizer"].get("config", {})
     if isinstance(config.get("learning_rate"), int | float):
         config["learning_rate"] = "any"
+    document["model"]["config"], _ = factors.separated(spec)
     sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
     feeds = [
         (feed.description, feed.rows % size == 0) if feed else None

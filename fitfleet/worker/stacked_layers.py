@@ -23,7 +23,11 @@ class Unfusable(Exception):
 class Stack:
     """The K-fold values of variables while a program is traced, by the variable."""
 
-    def __init__(self, variables: Sequence[Any], values: Sequence[Any]) -> None:
+    def __init__(
+        self, variables: Sequence[Any], values: Sequence[Any], everywhere: Sequence[Any] = ()
+    ) -> None:
+        """`everywhere` are those that any operation may read."""
+        self._everywhere = everywhere
         self._values = {id(v): value for v, value in zip(variables, values, strict=True)}
         # (variable, row numbers (K, n), gathered rows (K, n, d)) of the embeddings that ran
         self.gathered: list[tuple[Any, Any, Any]] = []
@@ -44,7 +48,7 @@ class Stack:
         Nested tensors in `given` have the leading axis. Variables that the function assigns
         are taken over into the stack; one outside `variables` raises Unfusable.
         """
-        variables = list(variables)
+        variables = [*variables, *self._everywhere]
         changed: list[Any] = []
 
         def one(packed: Any) -> Any:

@@ -12,7 +12,8 @@ import numpy as np
 from fitfleet.data.arrays import Arrays, split_validation
 from fitfleet.db.leases import Claim
 from fitfleet.settings import Settings
-from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec import factors
+from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
 from fitfleet.worker import resume
 from fitfleet.worker.build import build
@@ -149,6 +150,13 @@ def train(engine: Engine, members: Sequence[Member], ledger: Ledger | None = Non
 def spec(model: Any, **given: Any) -> JobSpec:
     """A JobSpec; the arrays come from elsewhere."""
     return job_spec(SETTINGS, model=model, dataset="unused.h5", **given)
+
+
+def scaled(spec: JobSpec, by: float) -> JobSpec:
+    """The same with other dropout rates and regularization factors."""
+    _, values = factors.separate(spec.model.config)
+    config = factors.fill(spec.model.config, [value * by for value in values])
+    return spec.model_copy(update={"model": ModelSpec(config=config)})
 
 
 def assert_close(one: Ledger, other: Ledger, tolerance: float) -> None:

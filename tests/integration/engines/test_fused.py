@@ -23,7 +23,7 @@ TOLERANCE = 1e-10
 
 
 def members(net: nets.Net, **given: Any) -> list[Any]:
-    """Three members in float64 with seeds and learning rates of their own."""
+    """Three members in float64 with seeds, rates and regularization factors of their own."""
     model = net.build()
     arguments = {"epochs": 2, "batch_size": 16, **net.given, "dtype_policy": "float64", **given}
     found = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
@@ -31,6 +31,7 @@ def members(net: nets.Net, **given: Any) -> list[Any]:
         config = one.optimizer["config"]
         if isinstance(config["learning_rate"], float):
             config["learning_rate"] *= 1 + index
+        found[index] = ledger.scaled(one, 1 - 0.3 * index)
     return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
 
 

@@ -15,14 +15,14 @@ SETTINGS = Settings()
 OPTIONS = JobOptions()
 
 
-def short_form(units: int = 4) -> Any:
+def short_form(units: int = 4, rate: float = 0.25) -> Any:
     layers = ff.layers
     return ff.Sequential(
         [
             layers.Input((8, 8)),
             layers.LSTM(units, return_sequences=True),
             layers.Bidirectional(layers.GRU(3)),
-            layers.Dropout(0.25),
+            layers.Dropout(rate),
             layers.Dense(10, "softmax", kernel_regularizer="l2"),
         ]
     )
@@ -130,14 +130,21 @@ def test_a_group_is_its_seeds_and_folds() -> None:
     assert group_hash(spec(), "abc") != group_hash(spec(epochs=2), "abc")
 
 
-def test_jobs_of_one_program_differ_in_seed_and_learning_rate() -> None:
-    keys = {
-        fuse_key(spec(seed=seed, optimizer={"Adam": {"learning_rate": rate}}), "abc", OPTIONS)
+def test_jobs_of_one_program_differ_in_seed_and_rates() -> None:
+    given = [
+        {
+            "seed": seed,
+            "model": short_form(rate=rate),
+            "optimizer": {"Adam": {"learning_rate": rate}},
+        }
         for seed in (0, 1)
         for rate in (0.1, 0.2)
-    }
+    ]
+    given[0]["callbacks"] = [{"EarlyStopping": {"patience": 3}}]
+    keys = {fuse_key(spec(**one), "abc", OPTIONS) for one in given}
     assert len(keys) == 1 and None not in keys
-    for change in ({"model": short_form(5)}, {"batch_size": 8}, {"optimizer": "sgd"}):
+    changes = ({"model": short_form(5)}, {"model": short_form(rate=0.0)})
+    for change in (*changes, {"batch_size": 8}, {"optimizer": "sgd"}):
         assert fuse_key(spec(**change), "abc", OPTIONS) not in keys
     assert fuse_key(spec(), "abd", OPTIONS) not in keys
     assert fuse_key(spec(), "abc", JobOptions(fuse=False)) not in {None, *keys}

@@ -1,0 +1,87 @@
+"""Dropout rates and regularization factors in a model's config.
+
+They are numbers that a traced program can take as variables, so models that differ in nothing
+else can share it. A rate or factor of zero is not one of them: without it Keras builds another
+graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fitfleet.spec.job import JobSpec
+
+_RATES = {
+    **dict.fromkeys(
+        ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"), ("rate",)
+    ),
+    **dict.fromkeys(
+        (
+            *("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell"),
+            *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+        ),
+        ("dropout", "recurrent_dropout"),
+    ),
+}
+_FACTORS = {"L1": ("l1",), "L2": ("l2",), "L1L2": ("l1", "l2")}
+
+
+_PRECISIONS = (None, "float32", "float64")
+
+
+def separated(spec: JobSpec) -> tuple[Any, list[float]]:
+    """`separate` of a spec's model: what a program for it may take as variables.
+
+    That is nothing in half precision, where a constant and a variable round differently.
+    """
+    if spec.dtype_policy not in _PRECISIONS:
+        return spec.model.config, []
+    return separate(spec.model.config)
+
+
+def separate(config: Any) -> tuple[Any, list[float]]:
+    """The config with None in place of each factor, and the factors in their order."""
+    found: list[float] = []
+
+    def take(value: float) -> None:
+        found.append(value)
+
+    return _replaced(config, take), found
+
+
+def fill(config: Any, values: Sequence[float]) -> Any:
+    """The config with other factors, in the order of `separate`."""
+    remaining = iter(values)
+    return _replaced(config, lambda _: next(remaining))
+
+
+def _replaced(node: Any, replace: Callable[[float], Any]) -> Any:
+    if isinstance(node, list):
+        return [_replaced(part, replace) for part in node]
+    if not isinstance(node, dict):
+        return node
+    name, config = node.get("class_name"), node.get("config")
+    if not isinstance(name, str) or not isinstance(config, dict):
+        return _in_order(node, lambda key: _replaced(node[key], replace))
+    return {**node, "config": _config_replaced(name, config, replace)}
+
+
+def _config_replaced(name: str, config: dict[str, Any], replace: Callable[[float], Any]) -> Any:
+    rates, factors = _RATES.get(name, ()), _FACTORS.get(name, ())
+
+    def one(key: str) -> Any:
+        value = config[key]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_rate = key in rates and is_number and 0 < value < 1
+        if is_rate or (key in factors and is_number and value > 0):
+            return replace(float(value))
+        return _replaced(value, replace)
+
+    return _in_order(config, one)
+
+
+def _in_order(node: dict[str, Any], visit: Callable[[str], Any]) -> dict[str, Any]:
+    """Visits by name, whatever order the document has, and keeps that order."""
+    found = {key: visit(key) for key in sorted(node)}
+    return {key: found[key] for key in node}
