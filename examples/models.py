@@ -36,3 +36,15 @@ def encoder_decoder(units: int, symbols: int) -> keras.Model:
     sequence = decoder(target_before, initial_state=[hidden, cell])
     outputs = layers.Dense(symbols, activation="softmax")(sequence)
     return keras.Model([source, target_before], outputs)
+
+
+def stacked_lstm(units: int, dropout: float) -> keras.Model:
+    """Two LSTMs, one on the other, that read an image of (8, 8) line by line: one of ten digits."""
+    return keras.Sequential(
+        [
+            layers.Input((8, 8)),
+            layers.LSTM(units, return_sequences=True),
+            layers.LSTM(32, dropout=dropout),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )

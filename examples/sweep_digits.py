@@ -27,16 +27,9 @@ def arguments(folder: Path, **changes: Any) -> dict[str, Any]:
         x_val=images[1300:],
         y_val=labels[1300:],
     )
-    model = ff.Sequential(
-        [
-            ff.layers.Input((8, 8)),
-            ff.layers.LSTM(ff.choice([16, 32, 64]), return_sequences=True),
-            ff.layers.LSTM(32, dropout=ff.uniform(0, 0.5)),
-            ff.layers.Dense(10, activation="softmax"),
-        ]
-    )
+    units, dropout = ff.choice([16, 32, 64]), ff.uniform(0, 0.5)
     sweep = {
-        "model": model,
+        "model": ff.builder("models:stacked_lstm", units=units, dropout=dropout),
         "dataset": dataset,
         "optimizer": {"RMSprop": {"learning_rate": ff.log_uniform(1e-4, 3e-2)}},
         "loss": "categorical_crossentropy",
@@ -62,6 +55,7 @@ def draw(sweep: ff.Sweep, folder: Path) -> list[Path]:
         sweep.plot.parallel_coordinates(folder / "parallel_coordinates.html"),
         sweep.plot.slice(folder / "slice.png"),
         sweep.plot.importance(folder / "importance.png"),
+        sweep.plot.box(folder / "box.png"),
         sweep.plot.timeline(folder / "timeline.png"),
     ]
 

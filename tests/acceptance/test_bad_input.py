@@ -137,6 +137,65 @@ def test_the_good_one_is_queued(folder: Path) -> None:
     assert "kept in the database" in found.stderr
 
 
+def written(*layers: Any) -> Document:
+    return {"Sequential": [{"Input": {"shape": [8, 8]}}, "Flatten", *layers, {"Dense": [10]}]}
+
+
+SEARCHED = written({"Dense": {"units": {"choice": [4, 8]}}})
+SWEEP = {"model": SEARCHED, "search": "grid", "objective": "val_loss", "validation_split": 0.5}
+BAD_SWEEPS: dict[str, tuple[Document, str]] = {
+    "unknown objective": (
+        {"objective": "val_acuracy", "direction": "maximize", "metrics": ["accuracy"]},
+        "did you mean val_accuracy? there are loss, accuracy, val_loss, val_accuracy,",
+    ),
+    "empty space": ({"model": written()}, "no search space"),
+    "a choice of nothing": ({"batch_size": {"choice": []}}, "no options"),
+    "builder that always raises": (
+        {"model": {"builder": "math:sqrt", "x": {"choice": [-1]}}},
+        "math:sqrt(x=-1) raised",
+    ),
+    "grid without end": ({"seed": {"integers": [0, 999_999]}}, "2,000,000 points"),
+    "seeds and repeats": ({"seed": {"choice": [1, 2]}, "repeats": 3}, "repeats vary it too"),
+    "pruner with one epoch": ({"pruner": "median", "epochs": 1}, "one epoch is none"),
+    "direction misspelt": ({"direction": "minimise"}, "did you mean 'minimize'?"),
+    "folds of nothing": ({"folds": 5000}, "not a number of folds from 2 to"),
+    "misspelt key": ({"trails": 3}, "trails: no such argument"),
+    "search without trials": ({"search": "tpe"}, "how many points to try"),
+    "bounds turned round": ({"batch_size": {"integers": [9, 1]}}, "give low < high"),
+}
+
+
+@pytest.mark.parametrize("verb", ["submit", "plan"])
+@pytest.mark.parametrize("case", BAD_SWEEPS)
+def test_a_bad_sweep_is_one_sentence(folder: Path, case: str, verb: str) -> None:
+    changes, said = BAD_SWEEPS[case]
+    (folder / "sweep.json").write_text(json.dumps({**good(), **SWEEP, **changes}))
+    found = command(verb, "sweep.json")
+    assert found.exit_code == 2, (found.output, found.exception)
+    assert said in found.output and "Traceback" not in found.output
+    if verb == "submit":
+        assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1
+    assert command("ps", "--json").stdout == "[]\n"
+
+
+def test_a_point_whose_builder_raises_does_not_stop_the_others(folder: Path) -> None:
+    (folder / "half_good.py").write_text(
+        "def build(units):\n"
+        "    if units == 13:\n"
+        "        raise ValueError('thirteen is unlucky')\n"
+        "    first, last = {'Input': {'shape': [8, 8]}}, {'Dense': [10]}\n"
+        "    return {'Sequential': [first, 'Flatten', {'Dense': [units]}, last]}\n"
+    )
+    model = {"builder": "half_good:build", "units": {"choice": [4, 13, 8]}}
+    (folder / "sweep.json").write_text(json.dumps({**good(), **SWEEP, "model": model}))
+    found = command("submit", "sweep.json")
+    assert found.exit_code == 0, (found.output, found.exception)
+    jobs = json.loads(command("ps", "--json").stdout)
+    assert sorted(job["params"]["units"] for job in jobs) == [4, 8]
+    (listed,) = json.loads(command("sweeps", "--json").stdout)
+    assert (listed["trials"], listed["refused"]) == (3, 1)
+
+
 def test_nan_is_a_warning_unless_asked_for(folder: Path) -> None:
     found = submitted(folder, {**good(), "dataset": "nan.h5"})
     assert found.exit_code == 0, found.output
