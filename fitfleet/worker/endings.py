@@ -135,7 +135,7 @@ def classify(error: BaseException) -> tuple[FailureClass, str]:
         return FailureClass.USER, str(error)
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return FailureClass.MEMORY, f"out of memory: {_first_line(error)}"
+        return FailureClass.MEMORY, f"out of memory: {_first_line(error, about='OOM')}"
     if _is_users(error):
         return FailureClass.USER, f"{name}: {_first_line(error)}"
     return FailureClass.INTERNAL, f"{name}: {_first_line(error)}"
@@ -147,6 +147,8 @@ def _is_users(error: BaseException) -> bool:
     return isinstance(error, ValueError | TypeError) or type(error).__name__ in names
 
 
-def _first_line(error: Any) -> str:
+def _first_line(error: Any, about: str = "") -> str:
+    """The first line, or that of TensorFlow's many which begins with `about`."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if line.startswith(about)] or lines
     return lines[0][:500] if lines else type(error).__name__

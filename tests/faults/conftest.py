@@ -9,7 +9,8 @@ import pytest
 from faultpoint_markers import Faults
 from fits import SETTINGS, small_job, write_series
 from servers import Postgres, Valkey
-from whole_fleet import WholeFleet, paused_job
+from small_disk import SmallDisk
+from whole_fleet import OWN_CODE, WholeFleet, paused_job
 
 import fitfleet as ff
 from fitfleet.embedded import LocalFleet
@@ -23,7 +24,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
-    """What can be made to happen in the workers of the fleets."""
+    """What can be made to happen in the workers of `fleet`."""
     return Faults(tmp_path_factory.mktemp("faults"))
 
 
@@ -32,7 +33,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[
     """An embedded fleet on SQLite: two services; what is killed of it is started again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITFLEET_FAULT", faults.setting)
-        with ff.local(2, tmp_path_factory.mktemp("fleet"), **SETTINGS) as fleet:
+        with ff.local(2, tmp_path_factory.mktemp("fleet"), **SETTINGS, **OWN_CODE) as fleet:
             yield fleet
 
 
@@ -43,7 +44,7 @@ def straight(fleet: LocalFleet, series: Path) -> ff.Job:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[WholeFleet]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeFleet]:
     """A fleet of services on PostgreSQL and Valkey: a scheduler, and a worker of two slots."""
     folder = tmp_path_factory.mktemp("whole")
     # A commit that was answered must outlive a crash of the server.
@@ -52,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[
     try:
         postgres.start()
         valkey.start()
-        fleet = WholeFleet(folder, postgres, valkey, {"FITFLEET_FAULT": faults.setting})
+        fleet = WholeFleet(folder, postgres, valkey)
         fleet.start("scheduler")
         fleet.start("worker", "--slots", "2")
         fleet.until_workers(2)
@@ -62,6 +63,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[
             fleet.close()
         valkey.stop()
         postgres.remove()
+
+
+@pytest.fixture(scope="session")
+def small_disk(whole: WholeFleet) -> SmallDisk:
+    """One more worker, whose disks are small; it ends with the fleet."""
+    return SmallDisk(whole)
 
 
 @pytest.fixture(scope="session")

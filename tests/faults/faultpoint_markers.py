@@ -22,6 +22,7 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        folder.mkdir(exist_ok=True)
         for point in POINTS:
             self._marker(point).touch()
 

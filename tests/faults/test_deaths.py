@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from faultpoint_markers import Faults
 from fits import (
-    SETTINGS,
     assert_equal,
     child_of,
     outcomes,
@@ -80,38 +80,35 @@ def test_a_frozen_child_that_wakes(fleet: LocalFleet, series: Path, straight: ff
 def test_a_fault_at_a_named_point(
     fault: str,
     outcome: str,
+    fleet: LocalFleet,
+    faults: Faults,
     series: Path,
     straight: ff.Job,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("FITFLEET_FAULT", f"{fault}:{tmp_path / 'marker'}")
-    with ff.local(1, tmp_path / "fleet", **SETTINGS) as fleet:
-        job = fleet.submit(**small_job(series), experiment="point").wait(90)
-        assert outcomes(job) == [outcome, "succeeded"]
-        assert (tmp_path / "marker").exists()
-        assert_equal(job, straight)
+    faults.arm(fault)
+    job = fleet.submit(**small_job(series), experiment=fault).wait(90)
+    assert faults.has_fired(fault)
+    assert outcomes(job) == [outcome, "succeeded"]
+    assert_equal(job, straight)
 
 
 def test_the_end_of_a_committed_job_is_not_lost(
-    series: Path, straight: ff.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: LocalFleet, faults: Faults, series: Path, straight: ff.Job
 ) -> None:
-    monkeypatch.setenv("FITFLEET_FAULT", f"after_commit:kill:{tmp_path / 'marker'}")
-    with ff.local(1, tmp_path / "fleet", **SETTINGS) as fleet:
-        job = fleet.submit(**small_job(series), experiment="committed").wait(90)
-        until((tmp_path / "marker").exists)
-        assert outcomes(job) == ["succeeded"]
-        assert job.history.equals(straight.history)
+    faults.arm("after_commit:kill")
+    job = fleet.submit(**small_job(series), experiment="committed").wait(90)
+    until(lambda: faults.has_fired("after_commit:kill"))
+    assert outcomes(job) == ["succeeded"]
+    assert job.history.equals(straight.history)
 
 
-def test_a_job_that_kills_its_workers_ends(
-    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FITFLEET_FAULT", "epoch_end:kill")
-    settings = {**SETTINGS, "lease_s": 2.0, "max_failures": 2}
-    with ff.local(1, tmp_path / "fleet", **settings) as fleet:
-        job = fleet.submit(**small_job(series), experiment="poison").wait(90)
-        assert job.status is ff.JobStatus.FAILED
-        assert outcomes(job) == ["lost", "lost"]
-        assert job.error is not None
-        assert job.error.kind == "lost"
+def test_a_job_that_kills_its_workers_ends(fleet: LocalFleet, faults: Faults, series: Path) -> None:
+    faults.arm("epoch_end:kill")
+    job = fleet.submit(**small_job(series), experiment="poison", max_failures=2)
+    until(lambda: faults.has_fired("epoch_end:kill"))
+    faults.arm("epoch_end:kill")
+    job.wait(90)
+    assert job.status is ff.JobStatus.FAILED
+    assert outcomes(job) == ["lost", "lost"]
+    assert job.error is not None
+    assert job.error.kind == "lost"

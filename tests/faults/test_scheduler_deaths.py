@@ -11,7 +11,7 @@ from whole_fleet import WholeFleet
 
 import fitfleet as ff
 
-TRIALS = 6
+TRIALS = 5
 RATE = "optimizer.learning_rate"
 
 

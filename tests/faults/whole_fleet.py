@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from faultpoint_markers import Faults
 from fits import SETTINGS, small_job, until
 from servers import Postgres, Valkey, die_with_parent
 
@@ -18,30 +19,34 @@ from fitfleet.db import workers
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 
-_OWN_CODE = str(Path(__file__).parent / "own_code")
+OWN_CODE: dict[str, Any] = {
+    "trusted_modules": ["obstacles"],
+    "module_path": [str(Path(__file__).parent / "own_code")],
+}
 PAUSED_EPOCHS = 60
 
 
 class WholeFleet:
     """The services can be killed one by one. Jobs are submitted with `client`."""
 
-    def __init__(
-        self, folder: Path, postgres: Postgres, valkey: Valkey, variables: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, valkey: Valkey) -> None:
         self.folder, self.postgres, self.valkey = folder, postgres, valkey
+        self.faults = Faults(folder / "faults")
         self._pace = folder / "pace"
-        self._variables = {**variables, "OBSTACLES_PACE": str(self._pace)}
+        self._variables = {
+            "FITFLEET_FAULT": self.faults.setting,
+            "OBSTACLES_PACE": str(self._pace),
+        }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         given = {
             **SETTINGS,
+            **OWN_CODE,
             "database_url": postgres.url(postgres.create_database()),
             "broker_url": valkey.url,
             "storage": str(folder / "storage"),
             "logs": str(folder / "logs"),
             "cache": str(folder / "cache"),
             "queue": "main",
-            "trusted_modules": ["obstacles"],
-            "module_path": [_OWN_CODE],
         }
         self.settings = Settings.load(given)
         self.database = Database(self.settings.database_url)
@@ -74,6 +79,11 @@ class WholeFleet:
         process = self._processes.pop(f"{name}-{self.settings.queue}")
         process.kill()
         process.wait()
+
+    @property
+    def worker_pid(self) -> int:
+        """Process id of the worker service."""
+        return self._processes[f"worker-{self.settings.queue}"].pid
 
     def until_workers(self, count: int) -> None:
         """Wait until so many slots are up."""

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-_PACE = Path(os.environ["OBSTACLES_PACE"])
+_PACE = Path(os.environ.get("OBSTACLES_PACE", "none"))
 _MIB = 2**20
 
 
@@ -36,7 +36,7 @@ class Pause(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="obstacles")
 class Hungry(keras.layers.Layer):  # type: ignore[misc]
-    """Takes 2 MiB for each row, in a process that has only `mib` more than it has now."""
+    """Takes 4 MiB for each row, in a process that has only `mib` more than it has now."""
 
     def __init__(self, mib: int, **more: Any) -> None:
         super().__init__(**more)
@@ -53,8 +53,8 @@ class Hungry(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         """Rows of any shape; a number that all the memory went into is added."""
         rows = tf.reshape(inputs, (tf.shape(inputs)[0], -1))
-        much = rows[:, :1] * tf.range(_MIB / 4, dtype=inputs.dtype)[None]
-        return inputs + 1e-9 * tf.reduce_mean(tf.math.sin(much))
+        much = rows[:, :1] * tf.range(_MIB, dtype=inputs.dtype)[None]
+        return inputs + 1e-9 * tf.reduce_mean(much)
 
 
 def freed(y_true: Any, y_pred: Any, context: dict[str, Any]) -> dict[str, float]:

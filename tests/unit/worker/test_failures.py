@@ -21,6 +21,11 @@ class ResourceExhaustedError(Exception):
     [
         (MemoryError(), FailureClass.MEMORY, "out of memory: MemoryError"),
         (ResourceExhaustedError("OOM\nat x"), FailureClass.MEMORY, "out of memory: OOM"),
+        (
+            ResourceExhaustedError("Graph execution error:\n\nDetected at node x\nOOM when y\n z"),
+            FailureClass.MEMORY,
+            "out of memory: OOM when y",
+        ),
         (StorageError("full"), FailureClass.STORAGE, "full"),
         (SpecError("loss", "no"), FailureClass.USER, "loss: no"),
         (DatasetError("gone"), FailureClass.USER, "gone"),
