@@ -67,11 +67,11 @@ def _is_visible(design: Design, settings: Settings) -> bool:
 
 
 class Retention:
-    """Collects what sweeps leave behind, once an hour."""
+    """Collects what sweeps leave behind: at the start, for scripts of minutes, then hourly."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._at = time.monotonic()
+        self._at = -_RETENTION_S
 
     def __call__(self, database: Database) -> None:
         """Take weights beyond the best ones of sweeps, and old checkpoints, off the disk."""

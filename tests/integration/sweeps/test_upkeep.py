@@ -14,7 +14,7 @@ from fitfleet.db.session import Database
 from fitfleet.db.tables import jobs
 from fitfleet.errors import StateError, StorageError
 from fitfleet.scheduler.retention import Policy, collect
-from fitfleet.scheduler.upkeep import SweepKeeper
+from fitfleet.scheduler.upkeep import Retention, SweepKeeper
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
@@ -95,6 +95,20 @@ def test_gc_keeps_the_best_and_says_what_goes(fleet: ff.Fleet, database: Databas
         collected.weights()
     assert len(collected.history) == 4
     assert collect(database, fleet.settings, Policy(best=2)) == []
+
+
+def test_the_default_bounds_what_sweeps_leave(fleet: ff.Fleet, database: Database) -> None:
+    sweep = fleet.sweep(**arguments(**GRID, repeats=4))
+    sweep.submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    keep = Retention(fleet.settings)
+    keep(database)
+    storage = Path(fleet.settings.storage)
+    assert len(list(storage.rglob("*.h5"))) == fleet.settings.keep_best == 10
+    write_files(fleet, sweep.jobs())
+    keep(database)  # once an hour is enough
+    assert len(list(storage.rglob("*.h5"))) == 12
 
 
 def test_nothing_but_scores(fleet: ff.Fleet, database: Database) -> None:
