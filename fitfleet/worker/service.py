@@ -15,6 +15,7 @@ from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker import tasks
+from fitfleet.worker.readiness import WarmChildren
 
 
 def run_service(settings: Settings) -> int:
@@ -36,6 +37,7 @@ def run_service(settings: Settings) -> int:
         worker_hijack_root_logger=False,
     )
     tasks.install(app, settings)
+    app.steps["consumer"].add(WarmChildren)
     signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: _drain_children(), weak=False)
     worker = app.Worker(

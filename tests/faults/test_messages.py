@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from sqlalchemy import select
 import fitfleet as ff
 from fitfleet.db.tables import jobs
 from fitfleet.embedded import LocalFleet
-from fitfleet.queue import celery_app, publish
+from fitfleet.queue import celery_app, publish, waiting
 
 
 def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
@@ -74,3 +75,30 @@ def test_an_embedded_broker_that_dies_is_started_again(
     fleet.wait([job, other], timeout_s=60, raise_on_failure=True)
     assert outcomes(job) == outcomes(other) == ["succeeded"]
     assert_equal(job, straight)
+
+
+def test_a_message_waits_in_the_broker_for_a_child_that_only_starts(
+    fleet: LocalFleet, series: Path
+) -> None:
+    starting = []
+    for service in [psutil.Process(pid) for pid in fleet.worker_pids]:
+        until(lambda service=service: len(service.children()) == 1)
+        (old,) = service.children()
+        old.kill()
+        until(lambda service=service, old=old: service.children() not in ([], [old]))
+        (child,) = service.children()
+        child.suspend()
+        starting.append(child)
+    try:
+        job = fleet.submit(**small_job(series, epochs=1, seed=9), experiment="cold")
+        until(lambda: job.status is ff.JobStatus.DISPATCHED)
+        time.sleep(4 * fleet.settings.redispatch_s)
+        assert waiting(celery_app(fleet.settings), fleet.settings.queue) == 1
+    finally:
+        for child in starting:
+            child.resume()
+    job.wait(60)
+    assert outcomes(job) == ["succeeded"]
+    with fleet.database.read() as c:
+        sent = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
+    assert sent == 1
