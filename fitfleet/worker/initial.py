@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ class InitialWeights:
         if sum(v.value.shape.num_elements() * 8 for v in model.variables) <= _MOST_BYTES:
             self._first = [v.numpy() for v in model.variables]
         self._recipes: list[Recipe] | None = None
+        self._by_seed: OrderedDict[int, list[Any]] = OrderedDict()
 
     @property
     def is_known(self) -> bool:
@@ -67,14 +69,25 @@ class InitialWeights:
     def values(self, spec: JobSpec) -> list[Any]:
         """What the variables of a build of `spec` hold, bit for bit, in the model's order."""
         if self._recipes is not None:
-            draws = draws_of(spec.seed)
-            return [recipe.value(draws) for recipe in self._recipes]
+            return self._recalled(self._recipes, spec.seed)
         found = [v.numpy() for v in self._build(spec).variables]
         if self._first is not None and spec.seed != self._seed:
             recipes = _recipes(self._model, self._first, draws_of(self._seed), found)
             self._first = None
             if recipes is not None and _confirm(recipes, draws_of(spec.seed), found):
                 self._recipes = recipes
+        return found
+
+    def _recalled(self, recipes: Sequence[Recipe], seed: int) -> list[Any]:
+        """The jobs of a sweep have few seeds, and many of them the same ones."""
+        found = self._by_seed.pop(seed, None)
+        if found is None:
+            draws = draws_of(seed)
+            found = [np.asarray(recipe.value(draws)) for recipe in recipes]
+        self._by_seed[seed] = found
+        most = max(1, _MOST_BYTES // max(1, sum(value.nbytes for value in found)))
+        while len(self._by_seed) > most:
+            self._by_seed.popitem(last=False)
         return found
 
 

@@ -6,7 +6,6 @@ callbacks' state and best weights, and the history. Restored, the fit goes on bi
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +55,9 @@ def write(
     import h5py
     import keras
 
-    content = _weights(model)
+    from fitfleet.worker.image import weights_file
+
+    content = weights_file(model)
     document = {
         "epoch": epoch,
         "has_stopped": has_stopped,
@@ -73,19 +74,6 @@ def write(
             for number, array in enumerate(getattr(callback, "best_weights", None) or []):
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
     path.write_bytes(content.getbuffer())
-
-
-def _weights(model: Any) -> io.BytesIO:
-    """What `model.save_weights` would write. Keras itself saves to paths only."""
-    from keras.src.saving.saving_lib import H5IOStore, _save_state
-
-    content = io.BytesIO()
-    store = H5IOStore(content, mode="w")
-    _save_state(
-        model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
-    )
-    store.close()
-    return content
 
 
 def read(path: Path) -> Snapshot:
