@@ -208,10 +208,16 @@ def dispatched_queues(c: Connection) -> list[str]:
     return list(c.scalars(query))
 
 
-def count_mates(c: Connection, fuse_key: str) -> int:
-    """Waiting jobs that may be trained in one program."""
-    query = select(sa.func.count()).where(
-        jobs.c.fuse_key == fuse_key,
-        jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED)),
+def count_mates(c: Connection, fuse_key: str) -> tuple[int, int]:
+    """Jobs that may be trained in one program: (those that wait, those that run)."""
+    query = (
+        select(jobs.c.status, sa.func.count())
+        .where(
+            jobs.c.fuse_key == fuse_key,
+            jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING)),
+        )
+        .group_by(jobs.c.status)
     )
-    return int(c.execute(query).scalar_one())
+    found = {status: int(count) for status, count in c.execute(query)}
+    running = found.pop(JobStatus.RUNNING, 0)
+    return sum(found.values()), running

@@ -12,9 +12,9 @@ from fitfleet.settings import Settings
 def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     """Claims of waiting jobs with the leader's fuse key: about its share of them.
 
-    With N waiting and W slots it takes N/W, so that no slot of the fleet stands idle while
-    another works through a long cohort. A job that ran out of memory, or has failed
-    in another way, runs alone.
+    With N jobs waiting or running and W slots it takes N/W of them, so that no slot of the fleet
+    stands idle while another works through a long cohort, and no small rest is left. A job that
+    ran out of memory, or has failed in another way, runs alone.
     """
     is_alone = leader.memory_step or leader.failures or settings.cohort_max <= 1
     if leader.fuse_key is None or is_alone:
@@ -28,10 +28,10 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
 def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     with database.read() as c:
-        waiting = placing.count_mates(c, leader.fuse_key)
+        waiting, running = placing.count_mates(c, leader.fuse_key)
         loads = placing.loads(c, settings.lease_s)
     slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
-    share = -(-(waiting + 1) // slots)
+    share = -(-(waiting + running) // slots)
     limit = min(settings.cohort_max, share) - 1
     if limit <= 0:
         return []
