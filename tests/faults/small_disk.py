@@ -68,5 +68,5 @@ class SmallDisk:
 
     def _is_mounted_as(self, mode: str) -> bool:
         enter = ["nsenter", "-t", str(self._pid), "--user", "--preserve-credentials", "--mount"]
-        command = [*enter, "mount", "-o", f"remount,{mode}", self._storage]
+        command = [*enter, "mount", "-o", f"remount,bind,{mode}", self._storage]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
