@@ -140,10 +140,13 @@ class DatabaseKill:
 
     def _kill_backend(self, rng: random.Random) -> bool:
         assert self._server.process is not None
-        backends = psutil.Process(self._server.process.pid).children()
-        clients = [one for one in backends if "fitfleet" in " ".join(one.cmdline())]
+        clients = []
+        for backend in psutil.Process(self._server.process.pid).children():
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if "fitfleet" in " ".join(backend.cmdline()):
+                    clients.append(backend.pid)
         if clients:
-            _signal_all([rng.choice(clients).pid], signal.SIGKILL)
+            _signal_all([rng.choice(clients)], signal.SIGKILL)
         return bool(clients)
 
     def _start(self) -> None:

@@ -44,6 +44,7 @@ class Child:
     members: list[Member] = field(default_factory=list)  # those in work, for the drain signal
     is_draining: bool = False
     is_spent: bool = False  # it ran out of memory, and is to be replaced
+    has_trained: bool = False
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class Child:
 
     def train(self, claims: Sequence[Claim]) -> None:
         """Train held jobs; each ends as its own row says, whatever happens to the others."""
+        self.has_trained = True
         hooks = FitHooks(
             self.database, self.storage, self.settings, self.recorder, self.environment
         )

@@ -90,6 +90,9 @@ def _replace_when_grown(child: Any, growth_bytes: int) -> None:
     start_bytes = resident_bytes()
 
     def grown_kb() -> int:
+        if not child.has_trained:
+            # It has only met an outdated message. Replaced, it would meet the next one too late.
+            return 1
         if child.is_spent:
             return growth_bytes // 1024 + 1
         return max(1, (resident_bytes() - start_bytes) // 1024)
