@@ -82,6 +82,15 @@ def _check_input(role: str, one: InputFacts, array: ArrayInfo) -> None:
             f"dataset.{role}: has rows of shape {shown(array.shape[1:])}, the model's input"
             f" {one.name!r} takes {shown(one.shape)}; change the Input or the array"
         )
+    if one.codes is None:
+        return
+    for code in (array.minimum, array.maximum):
+        # On a GPU Keras would read zeros for it without a word.
+        if code is not None and not 0 <= code < one.codes:
+            raise DatasetError(
+                f"dataset.{role}: holds the code {code:g}, the Embedding knows 0 to"
+                f" {one.codes - 1}; raise its input_dim or mend the data"
+            )
 
 
 def _check_batches(spec: JobSpec, facts: ModelFacts, counts: dict[str, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -16,11 +16,15 @@ OPERATIONS = "keras.src.ops."
 
 @dataclass(frozen=True)
 class InputFacts:
-    """An input of the model; `shape` without the batch dimension, None for a free one."""
+    """An input of the model; `shape` without the batch dimension, None for a free one.
+
+    `codes` is the input_dim of the Embedding that reads it: its values are 0 to codes - 1.
+    """
 
     name: str
     shape: Shape
     dtype: str
+    codes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def _sequential(config: dict[str, Any], input_shape: Shape | None) -> ModelFacts
     elif isinstance(config.get("build_input_shape"), list) and shape is None:
         shape = tuple(config["build_input_shape"][1:])
         inputs = [InputFacts(str(layers[0]["config"].get("name") or "input"), shape, "float32")]
+    inputs = [replace(given, codes=_codes(body[:1])) for given in inputs]
     weights, is_exact = 0, True
     for layer in body:
         outcome = _outcome(layer, [shape])
@@ -126,7 +131,10 @@ def _sequential(config: dict[str, Any], input_shape: Shape | None) -> ModelFacts
 def _functional(config: dict[str, Any]) -> ModelFacts:
     graph = _Graph(config["layers"])
     graph.walk()
-    inputs = [_input_facts(graph.layer(end[0])) for end in _ends(config.get("input_layers"))]
+    inputs = [
+        replace(_input_facts(graph.layer(end[0])), codes=_codes(graph.readers.get(end[0], [])))
+        for end in _ends(config.get("input_layers"))
+    ]
     outputs = [
         OutputFacts(end[0], graph.shape(end), activation_of(graph.layer(end[0])))
         for end in _ends(config.get("output_layers"))
@@ -152,6 +160,7 @@ class _Graph:
         self._layers = {_name(layer): layer for layer in layers}
         self._shapes: dict[tuple[str, int], tuple[Shape | None, ...]] = {}
         self.weights: dict[str, int | None] = {}
+        self.readers: dict[str, list[dict[str, Any]]] = {}
 
     def layer(self, name: str) -> dict[str, Any]:
         """The layer of that name. Raises SpecError if there is none."""
@@ -191,6 +200,8 @@ class _Graph:
         positional = list(_tensors(node.get("args") if isinstance(node, dict) else node))
         inputs = [self._input(tensor) for tensor in positional or tensors]
         outcome = _outcome(self._layers[name], inputs)
+        for source, _, _ in ends:
+            self.readers.setdefault(source, []).append(self._layers[name])
         self._shapes[name, index] = outcome.shapes
         if index == 0:
             self.weights[name] = outcome.weights
@@ -235,6 +246,16 @@ def _input_facts(layer: dict[str, Any]) -> InputFacts:
     if layer["class_name"] != "InputLayer" or not isinstance(shape, list):
         raise SpecError("model", f"{_name(layer)} is no input layer with a shape")
     return InputFacts(_name(layer), tuple(shape[1:]), config.get("dtype") or "float32")
+
+
+def _codes(readers: list[dict[str, Any]]) -> int | None:
+    """How many codes the Embeddings that read an input know; None if there is none."""
+    sizes = [
+        layer["config"].get("input_dim")
+        for layer in readers
+        if (layer.get("module"), layer["class_name"]) == ("keras.layers", "Embedding")
+    ]
+    return min((size for size in sizes if isinstance(size, int)), default=None)
 
 
 def _batch_size(layer: dict[str, Any]) -> int | None:

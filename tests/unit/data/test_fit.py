@@ -226,3 +226,16 @@ def test_the_rows_of_a_fold_decide_about_batches() -> None:
     assert check_fit(_spec(shuffle=False, batch_size=16), facts, _info(dataset=dataset)) == []
     with pytest.raises(FitfleetError, match="48 training rows"):
         check_fit(_spec(shuffle=False, batch_size=32), facts, _info(dataset=dataset))
+
+
+@pytest.mark.parametrize("role", ["x", "x_val", "x_test"])
+@pytest.mark.parametrize(("low", "high", "said"), [(0, 50, "50"), (-1, 49, "-1")])
+def test_codes_that_an_embedding_does_not_know_are_refused(
+    role: str, low: float, high: float, said: str
+) -> None:
+    facts = _facts(inputs=[InputFacts("input", (8,), "int32", codes=50)])
+    good = _array(64, 8, low=0, high=49, dtype="int32")
+    assert check_fit(_spec(), facts, _info(x=good)) == []
+    bad = _array(64, 8, low=low, high=high, dtype="int32")
+    with pytest.raises(DatasetError, match=f"{role}: holds the code {said}, the Embedding knows"):
+        check_fit(_spec(), facts, _info(**{"x": good, role: bad}))

@@ -193,3 +193,13 @@ def test_state_batch_size_and_activation_are_told() -> None:
     assert (found.is_stateful, found.batch_size) == (True, 16)
     assert [(i.name, i.shape, i.dtype) for i in found.inputs] == [("series", (5, 3), "float32")]
     assert [(o.name, o.activation) for o in found.outputs] == [("odds", "softmax")]
+
+
+def test_the_codes_that_an_embedding_knows_are_those_of_its_input() -> None:
+    sequential = keras.Sequential([L.Input((6,)), L.Embedding(11, 4), L.LSTM(3)])
+    assert [one.codes for one in facts(sequential).inputs] == [11]
+    words, numbers = L.Input((6,)), L.Input((4,))
+    read = L.Embedding(7, 4)(words)
+    joined = L.Concatenate()([L.LSTM(3)(read), numbers])
+    functional = keras.Model([words, numbers], L.Dense(1)(joined))
+    assert [one.codes for one in facts(functional).inputs] == [7, None]
