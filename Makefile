@@ -22,8 +22,9 @@ help: ## Show this list
 demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare them
 	@"$(PY)" examples/demo.py
 
+# Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
 test: lint ## Run the linters and every test, with coverage
-	"$(PY)" -m pytest --cov --cov-report=term:skip-covered
+	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
 	"$(PY)" -m pytest tests/unit tests/contract
