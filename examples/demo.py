@@ -127,7 +127,8 @@ def main() -> None:
         best = fleet.best("digits")
         console.print(
             f"\n{len(jobs)} jobs, best is job {best.id} with {best.params}: test accuracy"
-            f" {best.scores['test_accuracy']:.3f}; {time.monotonic() - began:.0f} s in all"
+            f" {best.scores['test_accuracy']:.3f}; {time.monotonic() - began:.0f} s in all",
+            soft_wrap=True,
         )
         tell_where(console, folder, best, draw(jobs, folder / "curves.png"))
 

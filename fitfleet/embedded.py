@@ -55,6 +55,10 @@ class LocalFleet(Fleet):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and sys.stderr.isatty():
+            print(
+                "stopping: fits write a checkpoint; Ctrl-C again ends them at once", file=sys.stderr
+            )
         self.close()
 
     def close(self) -> None:

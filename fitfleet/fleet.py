@@ -177,7 +177,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         with self.database.read() as c:
             row = lookup.job(c, job_id)
         if row is None:
-            raise NotFoundError(f"there is no job {job_id}; `fitfleet ps --all` lists those there")
+            raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
         return Job(self.database, self.settings, row)
 
     def jobs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +94,9 @@ def export(
     if not path.absolute().parent.is_dir():
         raise NotFoundError(f"{path}: the folder {path.absolute().parent} does not exist")
     handle = target.fleet().job(job)
+    # TensorFlow and absl greet on stderr, and Keras warns of the .h5 that was asked for.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         written = handle.export(path)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -198,15 +199,27 @@ def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, An
 
 
 def _full_document(fleet: Fleet, job: Job) -> dict[str, Any]:
-    from fitfleet.cli.output import frame_records
+    from fitfleet.cli.output import frame_records, iso
 
     document = documents_of(fleet, [job.id])[0]
     document["failure_traceback"] = job.row.failure_traceback
     document["history"] = frame_records(job.history)
-    document["attempts"] = job.attempts
-    document["events"] = job.events
+    document["attempts"] = [_attempt_document(attempt) for attempt in job.attempts]
+    document["events"] = [{**event, "at": iso(event["at"])} for event in job.events]
     document["weights"] = str(job.weights_path) if job.row.artifact_path else None
     return document
+
+
+def _attempt_document(attempt: dict[str, Any]) -> dict[str, Any]:
+    from fitfleet.cli.output import iso
+
+    environment = attempt["environment"]
+    return {
+        **attempt,
+        "started_at": iso(attempt["started_at"]),
+        "ended_at": iso(attempt["ended_at"]),
+        "environment": None if environment is None else json.loads(environment),
+    }
 
 
 def _say_empty(as_json: bool, sentence: str) -> None:

@@ -96,8 +96,8 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
     from fitfleet.cli.output import console, frame_records, frame_table, print_json
     from fitfleet.sweep import all_sweeps
 
-    fleet = target.fleet()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    fleet = target.fleet(create=True)
     for row in all_sweeps(fleet.database):
         progress = fleet.resume_sweep(row.name).progress
         rows.append({"sweep": row.name, "experiment": row.experiment, **vars(progress)})

@@ -209,9 +209,9 @@ def attempts_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in c.execute(query)]
 
 
-def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[float, int]]:
-    """(start, first epoch) of the attempt each job is in."""
-    found: dict[int, tuple[float, int]] = {}
+def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[float, int | None]]:
+    """(start, first epoch) of the attempt each job is in; None before its fit has begun."""
+    found: dict[int, tuple[float, int | None]] = {}
     for chunk in _chunks(job_ids):
         query = (
             select(attempts.c.job_id, attempts.c.started_at, attempts.c.first_epoch)
@@ -219,7 +219,7 @@ def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[flo
             .where(jobs.c.id.in_(chunk))
         )
         for job_id, started_at, first_epoch in c.execute(query):
-            found[job_id] = (started_at, first_epoch or 0)
+            found[job_id] = (started_at, first_epoch)
     return found
 
 

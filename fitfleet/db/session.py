@@ -66,8 +66,8 @@ class Database:
         return engine
 
     def _make_folder(self) -> None:
-        if self.url.database and self.url.database != ":memory:":
-            folder = Path(self.url.database).parent
+        if self.file is not None:
+            folder = self.file.parent
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -75,6 +75,12 @@ class Database:
                     f"{folder}: the database's folder cannot be made ({error.strerror});"
                     " choose another database_url"
                 ) from None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None for another, or one in memory."""
+        name = self.url.database
+        return Path(name) if self.is_sqlite and name and name != ":memory:" else None
 
     @property
     def place(self) -> str:

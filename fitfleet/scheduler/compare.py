@@ -31,9 +31,9 @@ def compare(
 ) -> pd.DataFrame:
     """A row a job of these statuses, best first; jobs without the metric come last.
 
-    Columns: `job`, the params, `seed`, `epoch`, the metrics (loss first), the scores, `seconds`,
-    `engine`, `status`. A metric's value is that of the last epoch, whose weights were kept, or
-    with `at="best"` the best of all epochs.
+    Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
+    (loss first), the scores, `seconds`, `engine`, `status`. A metric's value is that of the last
+    epoch, whose weights were kept, or with `at="best"` the best of all epochs.
     `metric` is val_loss where the jobs have one, else loss; `direction` follows from its name
     (see `direction_of`). `attrs` of the frame say both.
 
@@ -70,6 +70,8 @@ def compare(
     table = table.sort_values(
         [chosen, "job"], ascending=[way == "minimize", True], na_position="last", kind="stable"
     ).reset_index(drop=True)
+    # Where a narrow screen shows it.
+    table = table[list(dict.fromkeys(["job", *params, chosen, *table.columns]))]
     table.attrs.update({"metric": chosen, "direction": way, "at": at})
     return table if top is None else table.head(top)
 

@@ -159,6 +159,8 @@ def _hints(snapshot: Snapshot) -> list[str]:
     ]
     if not snapshot.slots and not snapshot.running and snapshot.ended < snapshot.jobs:
         lines.append("no worker is up yet; unless one is starting: fitfleet worker")
+    elif not snapshot.running and not snapshot.ended and not snapshot.paused:
+        lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
     return lines
 
 

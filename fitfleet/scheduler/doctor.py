@@ -95,6 +95,8 @@ def _is_embedded(settings: Settings) -> bool:
 
 def _database(settings: Settings) -> list[Finding]:
     database = Database(settings.database_url)
+    if database.file is not None and not database.file.exists():
+        return [_no_file(settings, database)]
     try:
         database.check_schema()
         with database.read() as c:
@@ -107,6 +109,13 @@ def _database(settings: Settings) -> list[Finding]:
         database.dispose()
     jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
     return [jobs, _workers(slots), _clock(ahead_s)]
+
+
+def _no_file(settings: Settings, database: Database) -> Finding:
+    if _is_embedded(settings):
+        detail = "there is none yet; ff.local and fitfleet run make their own"
+        return Finding("database", True, detail)
+    return Finding("database", False, f"{database.place} does not exist", "fitfleet db upgrade")
 
 
 def _workers(slots: int) -> Finding:

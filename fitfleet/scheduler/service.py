@@ -88,7 +88,8 @@ class Scheduler:
         for step in self.steps:
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
-            _log.warning("the message of job %s was lost; it is published again", job_id)
+            # No warning: a worker that still loads TensorFlow may have taken it.
+            _log.info("no worker has begun job %s in time; it is published again", job_id)
 
     def _run_step(self, step: Callable[[Database], None]) -> None:
         """A step that goes wrong must not keep jobs from being placed."""

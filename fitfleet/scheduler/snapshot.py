@@ -84,8 +84,10 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
     )
 
 
-def _seconds_left(row: lookup.JobRow, start: tuple[float, int] | None, now: float) -> float | None:
+def _seconds_left(
+    row: lookup.JobRow, start: tuple[float, int | None] | None, now: float
+) -> float | None:
     """By the mean time of the epochs of this attempt; None before its first."""
-    if start is None or row.epoch <= start[1]:
+    if start is None or start[1] is None or row.epoch <= start[1]:
         return None
     return (row.epochs - row.epoch) * (now - start[0]) / (row.epoch - start[1])

@@ -50,8 +50,12 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     (folder / "small.json").write_text(json.dumps(model(4)))
     (folder / "large.json").write_text(json.dumps(model(16)))
     (folder / "job.yaml").write_text(JOB)
+    found = fitfleet(folder, "doctor", "--json")
+    assert found.returncode == 0, found.stdout
+    assert not (folder / ".fitfleet" / "fleet.db").exists(), "the doctor changes nothing"
+    assert answered(folder, "sweeps") == []
     found = fitfleet(folder, "run", "job.yaml")
-    assert found.returncode == 0, found.stderr
+    assert (found.returncode, found.stderr) == (0, "")
     assert "best val_loss first" in found.stdout
     return folder
 
@@ -86,6 +90,8 @@ def test_show_tells_all_about_a_job(project: Path) -> None:
     shown = answered(project, "show", "1")
     assert [row["epoch"] for row in shown["history"]] == [1, 2]
     assert Path(shown["weights"]).is_file()
+    (attempt,) = shown["attempts"]
+    assert attempt["ended_at"].endswith("+00:00") and attempt["environment"]["device"] == "cpu"
     page = fitfleet(project, "show", "1").stdout
     for word in ("SUCCEEDED", "val_accuracy", "test_accuracy", "weights"):
         assert word in page
@@ -113,6 +119,7 @@ def test_a_model_is_exported(project: Path, name: str) -> None:
     found = fitfleet(project, "export", "1", name)
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == name
+    assert "legacy" not in found.stderr and "rebuild" not in found.stderr
     assert (project / name).stat().st_size > 100
 
 

@@ -34,7 +34,7 @@ def test_the_last_epoch_counts_and_nan_is_last(fleet: ff.Fleet, done: list[ff.Jo
     table = fleet.compare("line")
     assert list(table["job"]) == [done[1].id, done[0].id, done[2].id]
     assert list(table["size"]) == [1, 0, 2]
-    assert list(table.columns)[:6] == ["job", "size", "seed", "epoch", "loss", "val_loss"]
+    assert list(table.columns)[:6] == ["job", "size", "val_loss", "seed", "epoch", "loss"]
     assert table.attrs == {"metric": "val_loss", "direction": "minimize", "at": "last"}
     assert fleet.best("line") == done[1]
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+import fitfleet as ff
+from fitfleet.db.tables import attempts, jobs
 from fitfleet.scheduler.display import Display, duration
-from fitfleet.scheduler.snapshot import RunningJob, Snapshot
+from fitfleet.scheduler.snapshot import RunningJob, Snapshot, take
 from fitfleet.states import JobStatus
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 
 RUNNING = [
     RunningJob(
@@ -64,6 +69,25 @@ def test_more_jobs_than_lines_are_counted() -> None:
 def test_it_says_why_nothing_goes_on() -> None:
     assert "fitfleet worker" in rendered(snapshot(0, slots=0))
     assert "digits is paused" in rendered(snapshot(0, paused=("digits",)))
+    fresh = Snapshot({JobStatus.QUEUED: 3}, 0, 9, [], 2, [])
+    assert "loads TensorFlow" in rendered(fresh)
+    assert "loads TensorFlow" not in rendered(snapshot(2))
+
+
+def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_goes_on(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    handle = fleet.submit(**{**job, "epochs": 400})
+    attempt = {"job_id": handle.id, "attempt": 2, "worker": "box:1:0", "started_at": 1.0}
+    with fleet.database.begin() as c:
+        c.execute(jobs.update().values(status="RUNNING", epoch=137, attempt=2))
+        c.execute(attempts.insert(), attempt)
+    (line,) = take(fleet.database, [handle.id]).running
+    assert line.seconds_left is None
+    with fleet.database.begin() as c:
+        c.execute(attempts.update().values(first_epoch=136))
+    (line,) = take(fleet.database, [handle.id]).running
+    assert line.seconds_left is not None and line.seconds_left > 0
 
 
 def test_nothing_is_drawn_in_a_pipe() -> None:
