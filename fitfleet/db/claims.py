@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,17 +88,23 @@ def holds(claim: Claim) -> sa.ColumnElement[bool]:
 def held(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
     """The (job id, attempt) of those that hold their jobs, and will until this transaction ends."""
     owners = {(one.job_id, one.attempt, one.worker) for one in claims}
+    ids = sorted({one.job_id for one in claims})
+    rows = c.execute(_running(c.dialect.name), {"ids": ids})
+    return {(row[0], row[1]) for row in rows if tuple(row) in owners}
+
+
+@functools.cache
+def _running(dialect: str) -> sa.Select[Any]:
+    """Kept, since putting it together costs more than asking it."""
     query = (
         select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
         .where(
-            jobs.c.id.in_(sorted({one.job_id for one in claims})),
+            jobs.c.id.in_(sa.bindparam("ids", expanding=True)),
             jobs.c.status == JobStatus.RUNNING,
         )
         .order_by(jobs.c.id)  # as in `lock`
     )
-    if c.dialect.name == "postgresql":
-        query = query.with_for_update()
-    return {(row[0], row[1]) for row in c.execute(query) if tuple(row) in owners}
+    return query.with_for_update() if dialect == "postgresql" else query
 
 
 def lock(c: Connection, job_ids: Iterable[int]) -> None:

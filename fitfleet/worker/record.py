@@ -58,10 +58,15 @@ class Recorder:
 
     def waiting(self, claim: Claim) -> list[EpochMetrics]:
         """The epochs of a claim that are not known to be written; writing twice is harmless."""
-        key = (claim.job_id, claim.attempt)
         with self._changed:
             rows = [*self._spill.read(), *self._rows]
-        return [row for row in rows if (row.claim.job_id, row.claim.attempt) == key]
+        return [row for row in rows if row.claim.key == claim.key]
+
+    def forget(self, claim: Claim) -> None:
+        """Its job has ended, and what `waiting` gave was written with the end."""
+        with self._changed:
+            self._rows = deque(row for row in self._rows if row.claim.key != claim.key)
+            self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was put is written; whether it is."""
@@ -82,7 +87,8 @@ class Recorder:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._rows or self._spill.rows or self._is_closed)
-                if self._is_closed:
+                # Of a job that ends meanwhile the end writes them, and nothing is left to do here.
+                if self._changed.wait_for(lambda: self._is_closed, _GATHER_S):
                     return
                 spilled = list(self._spill.read())
                 rows = [] if spilled else list(self._rows)
@@ -94,7 +100,6 @@ class Recorder:
                 time.sleep(_OUTAGE_LOOK_S)
                 continue
             self._forget(spilled, rows)
-            time.sleep(_GATHER_S)
 
     def _forget(self, spilled: list[EpochMetrics], rows: list[EpochMetrics]) -> None:
         with self._changed:

@@ -120,19 +120,24 @@ class Child:
 
     def _describe(self, group: Sequence[Member], engine: str) -> None:
         found = json.dumps(self.environment, sort_keys=True)
+        ladders = [memory.rung(m.spec, m.options, m.claim.memory_step) for m in group]
+        rows = [
+            (
+                member.claim,
+                {
+                    "environment": found,
+                    "first_epoch": member.first_epoch,
+                    "engine": engine,
+                    "engine_reason": ladder or member.engine_reason or None,
+                },
+            )
+            for member, ladder in zip(group, ladders, strict=True)
+        ]
         try:
             with self.database.begin() as c:
-                for member in group:
+                leases.describe_attempts(c, rows)
+                for member, ladder in zip(group, ladders, strict=True):
                     claim = member.claim
-                    ladder = memory.rung(member.spec, member.options, claim.memory_step)
-                    leases.describe_attempt(
-                        c,
-                        claim,
-                        environment=found,
-                        first_epoch=member.first_epoch,
-                        engine=engine,
-                        engine_reason=ladder or member.engine_reason or None,
-                    )
                     for kind, detail in self._remarks(member, ladder):
                         events.add(
                             c,

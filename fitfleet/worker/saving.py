@@ -89,6 +89,7 @@ class Saver:
                     raise Interrupted(stop.reason)
                 member.progress_at = time.monotonic()
                 time.sleep(_OUTAGE_LOOK_S)
+        self._recorder.forget(claim)
         reach("after_commit")
         self._remove_outdated(member, None, keep=checkpoint)
 
@@ -133,10 +134,6 @@ class Saver:
         try:
             with self._database.begin() as c:
                 metrics.record(c, self._recorder.waiting(claim))
-                for source, found in scores.items():
-                    metrics.record_scores(c, claim, found, source)
-                # What `extend` goes on from.
-                checkpoints.checkpoint(c, claim, checkpoint, epoch)
                 is_held = leases.commit(
                     c,
                     claim,
@@ -146,6 +143,8 @@ class Saver:
                     log_tail=log.tail(self._endings.log_path(member)),
                     memory_peak_bytes=peak_bytes(),
                     parameters=parameters,
+                    checkpoint_path=checkpoint,
+                    scores=scores,
                 )
                 if not is_held:
                     raise Interrupted(StopReason.LOST)

@@ -1,0 +1,187 @@
+"""Where the time of a sweep's jobs goes, by phase, for each engine: first jobs and warm ones.
+
+    python benchmarks/phases.py [--jobs 32] [--picture docs/images/phases.png]
+
+A worker's child runs in a process of its own for each engine, with TensorFlow imported, on SQLite:
+a first cohort, then a second of the same architecture, which finds all traced. Of `fit` a cohort is
+one job, since it gains nothing from more. The model is the stacked LSTM of `overhead.py`, 5 epochs.
+`before_fit_s` is the time from the claim of a warm cohort to its first step, without building.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+from _stopwatch import Stopwatch  # noqa: E402
+
+ENGINES = ("fit", "loop", "fused")
+PHASES = {
+    "claim": "#4c72b0",
+    "data": "#55a868",
+    "build": "#ccb974",
+    "trace": "#c44e52",
+    "steps": "#8172b2",
+    "record": "#64b5cd",
+    "save": "#dd8452",
+    "other": "#b0b0b0",
+}
+
+
+def _watch(clock: Stopwatch) -> None:
+    """Tell the phases apart in the code that every worker runs."""
+    import keras
+
+    from fitfleet.worker import callbacks, cohort, engine_fit, engine_fused, fused_program, program
+    from fitfleet.worker.feed import Feeds
+    from fitfleet.worker.fit import FitHooks
+    from fitfleet.worker.reuse import TraceCache
+    from fitfleet.worker.run import Child, leases
+
+    for owner, name, phase in (
+        (leases, "claim", "claim"),
+        (cohort, "mates", "claim"),
+        (Child, "_prepare", "data"),
+        (Feeds, "of", "data"),
+        (engine_fit, "build", "build"),
+        (TraceCache, "take", "build"),
+        (engine_fused.FusedFit, "_trace", "build"),
+        (engine_fused.Cohort, "seat", "build"),
+        (fused_program.FusedProgram, "__init__", "trace"),
+        (keras.Model, "fit", "trace"),  # until its first batch has ended
+        (Child, "_describe", "record"),
+        (FitHooks, "epoch_end", "record"),
+        (FitHooks, "train_end", "save"),
+    ):
+        clock.watch(owner, name, phase)
+    batch_end, run = callbacks.EpochStart.on_train_batch_end, program.Pace.run
+
+    def first_batch_end(self: Any, batch: int, logs: Any = None) -> None:
+        clock.enter("steps")
+        batch_end(self, batch, logs)
+
+    def paced(self: Any, call: Any, steps: int, between: Any) -> int:
+        def timed(first: int, last: int) -> int:
+            with clock.during("trace" if self._step_s is None else "steps"):
+                done: int = call(first, last)
+                return done
+
+        return run(self, timed, steps, between)
+
+    callbacks.EpochStart.on_train_batch_end = first_batch_end
+    program.Pace.run = paced
+
+
+def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
+    """Seconds a job by phase, of the first and of the warm cohort of an engine, in this process."""
+    from overhead import job, write_dataset
+    from rows import register
+
+    import fitfleet as ff
+    from fitfleet.db import placing
+    from fitfleet.db.session import Database
+    from fitfleet.settings import Settings, directory_settings
+    from fitfleet.worker import tasks
+
+    count = 1 if engine == "fit" else count
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        dataset = Path(name) / "data.h5"
+        write_dataset(dataset)
+        chosen = directory_settings(Path(name) / "fleet")
+        settings = Settings.load({**chosen, "data_root": name, "cohort_max": count})
+        database = Database(settings.database_url)
+        database.upgrade()
+        register(database, 1)
+        fleet = ff.connect(**chosen, data_root=name)
+        child = tasks.start_child(settings)
+        engines = child.engines
+        chosen_engine = getattr(engines, f"_{engine}")
+        engines.choose = lambda members: iter([(chosen_engine, members)])
+        clock = Stopwatch()
+        _watch(clock)
+        for number, label in enumerate(("first", "warm")):
+            seeds = range(number * count, (number + 1) * count)
+            fleet.submit_many(job(dataset, seed, 5) for seed in seeds)
+            with database.begin() as c:
+                (message,) = placing.dispatch(c, "cpu", 1)
+            clock.take()
+            child.run(*message)
+            found[label] = {phase: spent / count for phase, spent in clock.take().items()}
+        states = {str(one.status) for one in fleet.jobs()}
+        if states != {"SUCCEEDED"}:
+            raise SystemExit(f"{engine}: the jobs ended {states}")
+        before = sum(found["warm"].get(one, 0.0) for one in ("claim", "data", "other"))
+        found["before_fit"] = {"seconds": before * count}
+    return found
+
+
+def _in_process(engine: str, count: int) -> dict[str, dict[str, float]]:
+    command = [sys.executable, __file__, "--engine", engine, "--jobs", str(count)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, dict[str, float]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def draw(found: dict[str, dict[str, dict[str, float]]], count: int, path: Path) -> None:
+    """Stacked bars of seconds a job: first cohorts left, warm ones right."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    for axis, label in zip(axes, ("first", "warm"), strict=True):
+        bottoms = [0.0] * len(found)
+        names = [f"{engine}\n{1 if engine == 'fit' else count} at once" for engine in found]
+        for phase, colour in PHASES.items():
+            heights = [found[engine][label].get(phase, 0.0) for engine in found]
+            axis.bar(names, heights, 0.6, bottom=bottoms, label=phase, color=colour)
+            bottoms = [a + b for a, b in zip(bottoms, heights, strict=True)]
+        for number, total in enumerate(bottoms):
+            axis.text(number, total, f"{total:.2f} s", ha="center", va="bottom", fontsize=9)
+        axis.set_title(f"{label} cohort of a child")
+        axis.set_ylabel("seconds a job")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(y=0.1)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=32)
+    parser.add_argument(
+        "--picture", type=Path, default=HERE.parent / "docs" / "images" / "phases.png"
+    )
+    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.engine:
+        print(json.dumps(profile(options.engine, options.jobs)))
+        return 0
+    found = {engine: _in_process(engine, options.jobs) for engine in ENGINES}
+    for engine, of in found.items():
+        row = {
+            "benchmark": "profile",
+            "engine": engine,
+            "before_fit_s": of["before_fit"]["seconds"],
+        }
+        for label in ("first", "warm"):
+            row[label] = {k: round(of[label].get(k, 0.0), 4) for k in PHASES}
+            row[f"{label}_s"] = round(sum(of[label].values()), 3)
+        print(json.dumps(row), flush=True)
+    draw(found, options.jobs, options.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
