@@ -120,10 +120,10 @@ def _check_class_numbers(
         hint = (
             " (one-hot labels go with categorical_crossentropy)" if found[-1:] == (classes,) else ""
         )
+        each = f"for each of {shown(inner)}" if inner else "a row"
         raise SpecError(
             "loss",
-            f"{name} wants one class number for each of {shown(inner)}; {place} has rows of shape"
-            f" {shown(found)}{hint}",
+            f"{name} wants one class number {each}; {place} has rows of shape {shown(found)}{hint}",
         )
     low, high = labels.minimum, labels.maximum
     # With ignore_class any number may stand for "no label".

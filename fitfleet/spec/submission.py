@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -195,6 +196,11 @@ def _params(value: Any) -> dict[str, Any]:
     params = to_document(value, "params")
     if not isinstance(params, dict):
         raise SpecError("params", f"{value!r:.60} is not a mapping of name to value")
+    try:
+        json.dumps(params, allow_nan=False)
+    except ValueError:
+        # SQL could not read them as JSON any more.
+        raise SpecError("params", "holds a NaN or infinite number, which JSON has not") from None
     return params
 
 

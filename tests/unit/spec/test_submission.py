@@ -107,6 +107,7 @@ def test_a_bad_value_is_refused_with_its_place(given: dict[str, Any], message: s
         ({"priority": "high"}, "priority: 'high' is not an integer"),
         ({"fuse": "never"}, "fuse: 'never' is not one of"),
         ({"params": [1]}, "params: [1] is not a mapping"),
+        ({"params": {"rate": [float("inf")]}}, "params: holds a NaN or infinite number"),
         ({"priorty": 1}, "priorty: no such argument; did you mean priority"),
     ],
 )
