@@ -146,8 +146,8 @@ def load(path: str) -> Arrays:
         return {name: file[name][()] for name in file}
 
 
-def fit(name: str, point: Point, arrays: Arrays) -> list[float]:
-    """Build, compile and fit by Keras, as a script would; the loss of every epoch."""
+def compiled(name: str, point: Point) -> Any:
+    """The model as a script builds and compiles it, seeded."""
     import keras
 
     work = WORKS[name]
@@ -156,14 +156,23 @@ def fit(name: str, point: Point, arrays: Arrays) -> list[float]:
     optimizer = keras.optimizers.get(work.optimizer)
     optimizer.learning_rate = point["learning_rate"]
     model.compile(optimizer=optimizer, loss=work.loss, metrics=["accuracy"])
-    history = model.fit(
-        arrays["x_train"],
-        arrays["y_train"],
-        batch_size=work.batch_size,
-        epochs=EPOCHS,
-        validation_data=(arrays["x_val"], arrays["y_val"]),
-        verbose=0,
-    )
+    return model
+
+
+def fitted(name: str, model: Any, arrays: Arrays, **more: Any) -> Any:
+    """Keras's fit, and its history; `more` are arguments of it."""
+    given = {
+        "batch_size": WORKS[name].batch_size,
+        "epochs": EPOCHS,
+        "validation_data": (arrays["x_val"], arrays["y_val"]),
+        "verbose": 0,
+    }
+    return model.fit(arrays["x_train"], arrays["y_train"], **(given | more))
+
+
+def fit(name: str, point: Point, arrays: Arrays) -> list[float]:
+    """Build, compile and fit by Keras; the loss of every epoch."""
+    history = fitted(name, compiled(name, point), arrays)
     found: list[float] = history.history["loss"]
     return found
 
