@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from pathlib import Path
@@ -73,7 +74,7 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
         with target.fleet().database.read() as c:
             rows = worker_table.live(c, _ALIVE_S)
     if as_json:
-        print_json(rows)
+        print_json([_slot_document(row) for row in rows])
     elif not rows:
         print("No worker is up. Start one with: fitfleet worker")
     else:
@@ -81,6 +82,13 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
 
         names = ["service", "id", "queue", "device", "is_draining"]
         console().print(frame_table(pd.DataFrame(rows)[names]))
+
+
+def _slot_document(row: dict[str, Any]) -> dict[str, Any]:
+    from fitfleet.cli.output import iso
+
+    times = {name: iso(row[name]) for name in ("started_at", "heartbeat_at", "ended_at")}
+    return {**row, **times, "versions": json.loads(row["versions"] or "{}")}
 
 
 @command

@@ -65,6 +65,11 @@ class Compose:
         bound = ["--bind", "127.0.0.1", "--port", str(self.valkey_port)]
         return [str(valkey_server()), *arguments, *bound, "--dir", str(self.folder)]
 
+    def logs(self) -> str:
+        """The last of what each service printed."""
+        paths = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in paths)
+
     def run(self, service: str) -> None:
         """Run a one-shot service to its end."""
         variables = {**os.environ, **self.environment(service)}

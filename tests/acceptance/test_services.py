@@ -65,7 +65,10 @@ def test_jobs_of_a_script_are_fitted_by_three_services(
             {**job, "dataset": "digits.h5", "seed": seed, "params": {"seed_of": seed}}
             for seed in range(6)
         )
-        fleet.wait(jobs, timeout_s=200, raise_on_failure=True)
+        try:
+            fleet.wait(jobs, timeout_s=200, raise_on_failure=True)
+        except ff.FitfleetError as error:
+            pytest.fail(f"{error}\n{compose.logs()}")
         table = fleet.compare("digits")
         assert len(table) == 6
         assert list(table["val_loss"]) == sorted(table["val_loss"])
