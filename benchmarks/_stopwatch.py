@@ -15,6 +15,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._phase, self._at = "other", time.perf_counter()
         self._seconds: dict[str, float] = {}
+        self.before_fit_s: float | None = None  # until the first trace or step, without building
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:
@@ -31,11 +32,14 @@ class Stopwatch:
         now = time.perf_counter()
         self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._at
         self._phase, self._at = phase, now
+        if self.before_fit_s is None and phase in ("trace", "steps"):
+            self.before_fit_s = sum(s for of, s in self._seconds.items() if of != "build")
 
     def take(self) -> dict[str, float]:
         """What has been spent since the last call, by phase."""
         self.enter(self._phase)
         found, self._seconds = self._seconds, {}
+        self.before_fit_s = None
         return found
 
     def watch(self, owner: Any, name: str, phase: str) -> None:

@@ -213,9 +213,16 @@ def main() -> int:
     parser.add_argument("--storage", type=Path, help="folder for the files; default: beside all")
     parser.add_argument("--database", nargs="+", default=["sqlite", "postgresql"])
     options = parser.parse_args()
-    for kind in options.database:
-        found = measure(kind, options.jobs, options.workers, options.rounds, options.storage)
-        print(json.dumps(found), flush=True)
+    if len(options.database) > 1:  # Celery's app keeps the broker that it was imported with
+        shared = ["--jobs", options.jobs, "--workers", options.workers, "--rounds", options.rounds]
+        shared += ["--storage", options.storage] if options.storage else []
+        for kind in options.database:
+            command = [sys.executable, __file__, *map(str, shared), "--database", kind]
+            subprocess.run(command, check=True)
+        return 0
+    (kind,) = options.database
+    found = measure(kind, options.jobs, options.workers, options.rounds, options.storage)
+    print(json.dumps(found), flush=True)
     return 0
 
 

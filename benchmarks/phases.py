@@ -115,12 +115,12 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
                 (message,) = placing.dispatch(c, "cpu", 1)
             clock.take()
             child.run(*message)
+            before_fit_s = clock.before_fit_s or 0.0
             found[label] = {phase: spent / count for phase, spent in clock.take().items()}
         states = {str(one.status) for one in fleet.jobs()}
         if states != {"SUCCEEDED"}:
             raise SystemExit(f"{engine}: the jobs ended {states}")
-        before = sum(found["warm"].get(one, 0.0) for one in ("claim", "data", "other"))
-        found["before_fit"] = {"seconds": before * count}
+        found["before_fit"] = {"seconds": before_fit_s}
     return found
 
 
@@ -132,29 +132,33 @@ def _in_process(engine: str, count: int) -> dict[str, dict[str, float]]:
 
 
 def draw(found: dict[str, dict[str, dict[str, float]]], count: int, path: Path) -> None:
-    """Stacked bars of seconds a job: first cohorts left, warm ones right."""
+    """Stacked bars of each engine's first and warm cohort: seconds a job, and shares of them."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-    for axis, label in zip(axes, ("first", "warm"), strict=True):
-        bottoms = [0.0] * len(found)
-        names = [f"{engine}\n{1 if engine == 'fit' else count} at once" for engine in found]
+    rows = [(engine, label) for engine in found for label in ("first", "warm")]
+    names = [f"{e}, {1 if e == 'fit' else count} at once\n{label} cohort" for e, label in rows]
+    totals = [sum(found[engine][label].values()) for engine, label in rows]
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+    for axis, unit in zip(axes, ("seconds a job", "share of the time, %"), strict=True):
+        lefts = [0.0] * len(rows)
         for phase, colour in PHASES.items():
-            heights = [found[engine][label].get(phase, 0.0) for engine in found]
-            axis.bar(names, heights, 0.6, bottom=bottoms, label=phase, color=colour)
-            bottoms = [a + b for a, b in zip(bottoms, heights, strict=True)]
-        for number, total in enumerate(bottoms):
-            axis.text(number, total, f"{total:.2f} s", ha="center", va="bottom", fontsize=9)
-        axis.set_title(f"{label} cohort of a child")
-        axis.set_ylabel("seconds a job")
+            widths = [found[engine][label].get(phase, 0.0) for engine, label in rows]
+            if axis is axes[1]:
+                widths = [100 * w / t for w, t in zip(widths, totals, strict=True)]
+            axis.barh(names, widths, 0.65, left=lefts, label=phase, color=colour)
+            lefts = [a + b for a, b in zip(lefts, widths, strict=True)]
+        axis.set_xlabel(unit)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.margins(y=0.1)
+    for number, total in enumerate(totals):
+        axes[0].text(total, number, f" {total:.2f} s", va="center", fontsize=9)
+    axes[0].margins(x=0.15)
+    axes[0].invert_yaxis()
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=130)
+    figure.legend(handles, labels, loc="outside upper center", frameon=False, ncols=len(PHASES))
+    figure.savefig(path, dpi=110)
 
 
 def main() -> int:
@@ -171,7 +175,7 @@ def main() -> int:
     found = {engine: _in_process(engine, options.jobs) for engine in ENGINES}
     for engine, of in found.items():
         row = {
-            "benchmark": "profile",
+            "benchmark": "phases",
             "engine": engine,
             "before_fit_s": of["before_fit"]["seconds"],
         }

@@ -38,11 +38,14 @@ class Traced:
     program: EpochProgram
     initial: InitialWeights
     factors: Factors
-    optimizer_start: list[tuple[Any, np.ndarray]] = field(default_factory=list)
+    # None stands for zeros, of which a large model's optimizer has hundreds of megabytes.
+    optimizer_start: list[tuple[Any, np.ndarray | None]] = field(default_factory=list)
     is_fresh: bool = True
 
     def start(self, spec: JobSpec) -> None:
         """Put the model into the state of a fresh build of `spec`, compiled and untrained."""
+        import keras
+
         model = self.model
         model.stop_training = False
         model._initial_epoch = None
@@ -52,6 +55,8 @@ class Traced:
         for variable, value in zip(model.variables, self.initial.values(spec), strict=True):
             variable.assign(value)
         for variable, value in self.optimizer_start:
+            if value is None:
+                value = keras.ops.zeros(variable.shape, variable.dtype)
             variable.assign(value)
         rate = spec.optimizer.get("config", {}).get("learning_rate")
         if isinstance(rate, int | float):
@@ -97,7 +102,8 @@ class TraceCache:
             (spec.batch_size, spec.validation_batch_size or spec.batch_size),
             stops_on_nan=any(c["class_name"] == "TerminateOnNaN" for c in spec.callbacks),
         )
-        start = [(v, v.numpy()) for v in optimizer_variables(model.optimizer)]
+        values = [(v, v.numpy()) for v in optimizer_variables(model.optimizer)]
+        start = [(v, value if value.any() else None) for v, value in values]
         initial = InitialWeights(lambda one: architecture(one, self._settings), spec, model)
         return Traced(model, program, initial, own_factors, start)
 
