@@ -14,6 +14,8 @@ import psutil
 import pytest
 from patience import until
 
+import fitfleet as ff
+
 SCRIPT = """
 import time
 import fitfleet as ff
@@ -135,3 +137,12 @@ def test_an_interrupted_command_is_exit_code_130(tmp_path: Path, digits: Path) -
     _, stderr = run.communicate(timeout=60)
     assert (run.returncode, stderr) == (130, "interrupted\n")
     assert left(processes, 25.0) == []
+
+
+def test_who_stops_a_fleet_on_a_terminal_is_told_what_he_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(KeyboardInterrupt), ff.local(0, tmp_path / "fleet"):
+        raise KeyboardInterrupt
+    assert "Ctrl-C again ends them at once" in capsys.readouterr().err
