@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -247,36 +246,6 @@ def _fill(database: Database, count: int) -> None:
                     for i in range(start, min(start + 5000, count))
                 ],
             )
-
-
-def _dispatch_s(database: Database) -> float:
-    """Best time of placing 20 jobs, as a scheduler's tick does."""
-    spent = []
-    for _ in range(9):
-        start = time.perf_counter()
-        with database.read() as c:
-            assert placing.loads(c, 60.0, only_waiting=True)
-        with database.begin() as c:
-            sent = placing.dispatch(c, "cpu", 20)
-        spent.append(time.perf_counter() - start)
-        assert len(sent) == 20
-        with database.begin() as c:
-            c.execute(
-                jobs.update().where(jobs.c.id.in_(_ids(sent))).values(status=JobStatus.SUCCEEDED)
-            )
-    return min(spent)
-
-
-def test_placing_costs_the_same_with_a_long_backlog(database: Database) -> None:
-    register(database, 4)
-    _fill(database, 400)
-    short_s = _dispatch_s(database)
-    with database.begin() as c:
-        for table in (jobs, experiment_table):
-            c.execute(table.delete())
-    _fill(database, 30_000)
-    long_s = _dispatch_s(database)
-    assert long_s < 2 * short_s + 0.005, (short_s, long_s)
 
 
 def _plan(database: Database, query: str) -> str:
