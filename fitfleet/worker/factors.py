@@ -73,10 +73,8 @@ def variable_build(spec: JobSpec, settings: Settings) -> tuple[Any, Factors]:
     It is built with marks in place of the factors, by which they are found in Keras's objects.
     """
     _, values = factors.separated(spec)
-    if not values:
-        return build(spec, settings), Factors(model, [])
     marks = [0.25 + index * 2.0**-20 for index in range(len(values))]
-    config = factors.fill(spec.model.config, marks)
+    config = factors.fill(spec.model.config, marks) if marks else spec.model.config
     marked = spec.model_copy(update={"model": spec.model.model_copy(update={"config": config})})
     model = build(marked, settings)
     found = Factors(model, marks)
