@@ -17,6 +17,7 @@ import json
 import math
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,15 +49,22 @@ def run(script: str, python: str, model: str, count: int, folder: Path) -> dict[
     command = [python, str(FOLDER / f"{script}.py"), "--model", model, "--data", str(data)]
     command += ["--points", str(points), "--out", str(out)]
     with (folder / f"{script}.log").open("w") as log:
-        began_at = time.time()
+        used_s, began_at = cpu_s(), time.time()
         found = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     if found.returncode or not out.exists():
         tail = (folder / f"{script}.log").read_text().strip().splitlines()[-5:]
         return {"error": f"exit code {found.returncode}: {' | '.join(tail)}"}
     report: dict[str, Any] = json.loads(out.read_text())
     report["seconds"] = report.pop("ended_at") - began_at
+    report["cpu_s"] = cpu_s() - used_s
     check_work(script, report, count)
     return report
+
+
+def cpu_s() -> float:
+    """CPU time of all commands so far, with their processes. Ray's own outlive their command."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def check_work(script: str, report: dict[str, Any], count: int) -> None:
@@ -96,6 +104,7 @@ def machine(found: dict[str, Any], missing: list[str]) -> dict[str, Any]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
+        # Above the number of cores other work was under way, and the seconds are too many.
         "load_average": round(os.getloadavg()[0], 2),
         "results": found,
         "not_installed": missing,
