@@ -18,6 +18,8 @@ from fitfleet.spec import factors
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import build
 
+# About 0.3, exact in float32, and not a rate that anybody gives a layer of another kind.
+_FIRST_MARK = 2**18 + 54_321
 _NAMES = ("rate", "dropout", "recurrent_dropout", "l1", "l2")
 
 
@@ -73,7 +75,7 @@ def variable_build(spec: JobSpec, settings: Settings) -> tuple[Any, Factors]:
     It is built with marks in place of the factors, by which they are found in Keras's objects.
     """
     _, values = factors.separated(spec)
-    marks = [0.25 + index * 2.0**-20 for index in range(len(values))]
+    marks = [(_FIRST_MARK + index) * 2.0**-20 for index in range(len(values))]
     config = factors.fill(spec.model.config, marks) if marks else spec.model.config
     marked = spec.model_copy(update={"model": spec.model.model_copy(update={"config": config})})
     model = build(marked, settings)

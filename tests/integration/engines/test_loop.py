@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import ledger
 import nets
 import pytest
@@ -36,6 +37,25 @@ def members(net: nets.Net, found: list[Any]) -> list[Any]:
 def test_loop_equals_fit(name: str) -> None:
     """History, weights, optimizer and RNN states of two jobs; the model is traced once."""
     net = nets.ALL[name]()
+    found = specs(net)
+    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
+    looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, found))
+    ledger.assert_same(alone, looped)
+
+
+def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
+    """GaussianDropout's is a constant of the program, whatever other rates the model has."""
+    net = nets.ALL["mlp"]()
+    layers = keras.layers
+    net.build = lambda: keras.Sequential(
+        [
+            keras.Input(net.arrays.x.shape[1:]),
+            layers.GaussianDropout(0.25),
+            layers.Dense(8),
+            layers.Dropout(0.3),
+            layers.Dense(net.arrays.y.shape[-1], activation="softmax"),
+        ]
+    )
     found = specs(net)
     alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
     looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, found))
