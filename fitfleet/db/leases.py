@@ -67,7 +67,8 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
             jobs.c.failures == 0,
             experiments.c.is_paused.is_(False),
         )
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        # A dispatched one is better left to its message, which another child may be waiting for.
+        .order_by(jobs.c.priority.desc(), jobs.c.status == JobStatus.DISPATCHED, jobs.c.id)
         .limit(limit)
     )
     if c.dialect.name == "postgresql":

@@ -16,6 +16,10 @@ from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
 _OUTAGE_LOOK_S = 1.0
+# For so long after a message has gone out the slots may be free again any moment: where fits are
+# short it is looked for more often, so that they do not wait for the poll.
+_BRISK_S = 0.5
+_BRISK_SHARE = 0.2  # of poll_s
 
 
 class Scheduler:
@@ -32,6 +36,7 @@ class Scheduler:
         self._wake = threading.Event()
         self._recovered_at = 0.0
         self._problem = ""
+        self._sent_at = float("-inf")
         self._looked_at = time.time()
         self._no_reap_before = 0.0
         self._wait_a_lease()
@@ -47,7 +52,10 @@ class Scheduler:
         while not stop.is_set():
             pause_s = self._settings.poll_s
             try:
-                self.tick()
+                if self.tick():
+                    self._sent_at = time.monotonic()
+                if time.monotonic() - self._sent_at < _BRISK_S:
+                    pause_s *= _BRISK_SHARE
                 self._say("")
             except BrokerError as error:
                 self._say(str(error))

@@ -49,21 +49,25 @@ class Endings:
             return
         failure_class, message = classify(error)
         text = "".join(traceback.format_exception(error))
-        print(f"{message}\n{text}", flush=True)  # into the job's log
-        tail = log.tail(self.log_path(member))
+        tail = self._logged(member, f"{message}\n{text}")
         write = self._failure(member, failure_class, message, text, member.seconds, tail)
         self._write(member, write, _OUTAGE_MOST_S)
         if not isinstance(error, Exception):
             raise error
 
     def _end_interrupted(self, member: Member, reason: StopReason) -> None:
-        print(f"stopped: {reason}", flush=True)
+        tail = self._logged(member, f"stopped: {reason}")
         if reason is StopReason.LOST:
             return
-        tail = log.tail(self.log_path(member))
         # A drained process has to end soon; what it cannot write its expiring lease will say.
         patience_s = self._settings.drain_s if reason is StopReason.RELEASE else _OUTAGE_MOST_S
         self._write(member, self._interruption(member, reason, member.seconds, tail), patience_s)
+
+    def _logged(self, member: Member, text: str) -> str:
+        """Add to the job's log, which need not be the one that is printed to; its last lines."""
+        path = self.log_path(member)
+        log.add(path, text)
+        return log.tail(path)
 
     def refuse(self, claim: Claim, error: Exception) -> None:
         """Record the failure of a job whose spec cannot even be read."""
@@ -115,7 +119,7 @@ class Endings:
         while True:
             try:
                 with self._database.begin() as c:
-                    metrics.record(c, self._recorder.waiting(member.claim))
+                    metrics.record(c, self._recorder.waiting([member.claim]))
                     write(c)
                 return
             except DatabaseError:

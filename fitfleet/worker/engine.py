@@ -85,7 +85,8 @@ class Member:
     history: list[EpochLogs] = field(default_factory=list)  # of all attempts
     stop: Stop | None = None  # set by other threads, read between batches
     is_running: bool = False  # it is its turn in this child
-    is_done: bool = False  # its end is recorded, or it was lost
+    is_done: bool = False  # no engine has anything left to do for it
+    is_ending: bool = False  # fitted, and its commit is under way
     engine: str = "fit"
     engine_reason: str = ""
     # Plain counters, written by the training thread and read by the lease's.
@@ -133,6 +134,11 @@ class Member:
         self.stop = Stop(reason, deadline)
 
     @property
+    def is_held(self) -> bool:
+        """Whether its lease is still needed."""
+        return not self.is_done or self.is_ending
+
+    @property
     def key(self) -> tuple[int, int]:
         """(job id, attempt): what fences every write."""
         return (self.claim.job_id, self.claim.attempt)
@@ -173,7 +179,7 @@ class Hooks(Protocol):
         """Records and checkpoints. True: a callback has ended the fit. Raises Interrupted."""
 
     def train_end(self, member: Member, state: MemberState) -> None:
-        """Evaluates, saves and commits the member while its variables are at hand."""
+        """Evaluates and saves the member while its variables are at hand; the commit follows."""
 
 
 class Engine(Protocol):

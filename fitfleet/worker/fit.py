@@ -13,6 +13,7 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
 from fitfleet.worker import evaluate, log
+from fitfleet.worker.commits import Commits
 from fitfleet.worker.endings import Endings, NanLoss
 from fitfleet.worker.engine import (
     CHECKPOINTED,
@@ -42,8 +43,9 @@ class FitHooks:
     ) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._saver = Saver(database, storage, settings, recorder, environment)
         self.endings = Endings(database, settings, recorder)
+        self.commits = Commits(database, recorder, self._end)
+        self._saver = Saver(database, storage, settings, self.endings, environment, self.commits)
         self.failures: list[BaseException] = []  # of this run, for the child to judge itself by
 
     @contextmanager
@@ -126,7 +128,7 @@ class FitHooks:
         return state.has_stopped
 
     def train_end(self, member: Member, state: MemberState) -> None:
-        """Evaluates, saves and commits the member while its variables are at hand."""
+        """Evaluates and saves the member while its variables are at hand; the commit follows."""
         self._refuse_nan(member)
         model = state.model()
 

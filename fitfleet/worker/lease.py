@@ -53,7 +53,7 @@ class Lease:
 
     def _run(self) -> None:
         while not self._ended.wait(self._settings.heartbeat_s):
-            live = [member for member in self._members if not member.is_done]
+            live = [member for member in self._members if member.is_held]
             try:
                 self._beat(live)
                 self._watch(live)
@@ -76,7 +76,7 @@ class Lease:
             return
         for member in live:
             if member.key not in held:
-                if not member.is_done:
+                if member.is_held:
                     member.end_soon(StopReason.LOST, 0.0)
                 continue
             request = held[member.key]
@@ -89,10 +89,10 @@ class Lease:
         slept = max(0.0, now - self._looked_at - 2 * self._settings.heartbeat_s - 1.0)
         self._looked_at = now
         for member in live:
-            if not member.is_running:
+            if not (member.is_running or member.is_ending):
                 continue
             member.progress_at += slept
-            limit = member.claim.timeout_s
+            limit = member.claim.timeout_s if member.is_running else None
             if limit is not None and member.claim.seconds + member.seconds > limit:
                 member.end_soon(StopReason.TIMEOUT, 0.0)
             stall_s = member.claim.stall_timeout_s or self._settings.stall_timeout_s

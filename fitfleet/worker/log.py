@@ -57,10 +57,25 @@ def captured(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int | None:
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for _ in range(2):
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except FileNotFoundError:  # the first log of its job
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            break
     return None
+
+
+def add(path: Path, text: str) -> None:
+    """Append a line to a log, after all that was printed. One that cannot be written stays."""
+    _flush()
+    target = _opened(path)
+    if target is not None:
+        with suppress(OSError):
+            os.write(target, f"{text}\n".encode(errors="backslashreplace"))
+        os.close(target)
 
 
 def tail(path: Path) -> str:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,16 +56,18 @@ class Recorder:
                     self._rows.extendleft(reversed(half))
             self._changed.notify_all()
 
-    def waiting(self, claim: Claim) -> list[EpochMetrics]:
-        """The epochs of a claim that are not known to be written; writing twice is harmless."""
+    def waiting(self, claims: Iterable[Claim]) -> list[EpochMetrics]:
+        """The epochs of claims that are not known to be written; writing twice is harmless."""
+        keys = {claim.key for claim in claims}
         with self._changed:
             rows = [*self._spill.read(), *self._rows]
-        return [row for row in rows if row.claim.key == claim.key]
+        return [row for row in rows if row.claim.key in keys]
 
-    def forget(self, claim: Claim) -> None:
-        """Its job has ended, and what `waiting` gave was written with the end."""
+    def forget(self, claims: Iterable[Claim]) -> None:
+        """Their jobs have ended, and what `waiting` gave was written with the ends."""
+        keys = {claim.key for claim in claims}
         with self._changed:
-            self._rows = deque(row for row in self._rows if row.claim.key != claim.key)
+            self._rows = deque(row for row in self._rows if row.claim.key not in keys)
             self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fitfleet.data.arrays import load, split_validation
+from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.db import events, leases
 from fitfleet.db.claims import Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -73,8 +73,11 @@ class Child:
         self.members = members = [m for claim in claims if (m := _member(claim, hooks))]
         if self.is_draining:  # the signal came before they stood in `members`
             self.drain()
-        with Lease(self.database, self.settings, members):
-            ready = [member for member in members if self._prepare(member, hooks)]
+        with Lease(self.database, self.settings, members), hooks.commits:
+            ready: list[Member] = []
+            for member in members:
+                if self._prepare(member, ready, hooks):
+                    ready.append(member)
             for engine, group in self.engines.choose(ready):
                 self._describe(group, engine.name)
                 with hooks.together(group):
@@ -92,18 +95,25 @@ class Child:
             # Some of the time is for the checkpoint and the release.
             member.end_soon(StopReason.RELEASE, 0.8 * self.settings.drain_s)
 
-    def _prepare(self, member: Member, hooks: FitHooks) -> bool:
+    def _prepare(self, member: Member, before: Sequence[Member], hooks: FitHooks) -> bool:
         """Data and checkpoint of a member. False: that failed, and its end is recorded."""
         is_ready = False
         with hooks.preparing(member):
             check(member.spec, self.settings)  # what this worker trusts and bears decides
             reach("in_load")
-            arrays = load(member.spec.dataset, self.settings, member.claim.fingerprint)
-            member.arrays = split_validation(arrays, member.spec.validation_split)
+            member.arrays = self._arrays(member, before)
             if member.claim.checkpoint_path is not None:
                 self._restore(member, member.claim.checkpoint_path)
             is_ready = True
         return is_ready
+
+    def _arrays(self, member: Member, before: Sequence[Member]) -> Arrays:
+        """Read for all of a cohort at once: those of the member before, where it has the same."""
+        for other in before[-1:]:
+            if _data(other) == _data(member):
+                return other.arrays
+        arrays = load(member.spec.dataset, self.settings, member.claim.fingerprint)
+        return split_validation(arrays, member.spec.validation_split)
 
     def _restore(self, member: Member, path: str) -> None:
         claim = member.claim
@@ -158,6 +168,10 @@ class Child:
             detail = f"equality to the bit is not promised: {'; '.join(changed)}"
             found.append(("environment", detail))
         return found
+
+
+def _data(member: Member) -> tuple[Any, ...]:
+    return member.spec.dataset, member.claim.fingerprint, member.spec.validation_split
 
 
 def _member(claim: Claim, hooks: FitHooks) -> Member | None:

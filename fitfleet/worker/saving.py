@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
-from fitfleet.db import checkpoints, leases, metrics
+from fitfleet.db import checkpoints, leases
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
-from fitfleet.storage import Draft, Storage, fsync, sha256
+from fitfleet.storage import Draft, Storage, fsync
 from fitfleet.worker import log, resume
+from fitfleet.worker.commits import Commits, Ending
 from fitfleet.worker.endings import Endings
 from fitfleet.worker.engine import Interrupted, Member, MemberState, StopReason
 from fitfleet.worker.faultpoints import reach
 from fitfleet.worker.memory import micro_batch, peak_bytes
-from fitfleet.worker.record import Recorder
-
-_OUTAGE_LOOK_S = 1.0
 
 Scores = dict[str, dict[str, float]]  # by source
 
@@ -32,15 +31,16 @@ class Saver:
         database: Database,
         storage: Storage,
         settings: Settings,
-        recorder: Recorder,
+        endings: Endings,
         environment: dict[str, Any],
+        commits: Commits,
     ) -> None:
         self._database = database
         self._storage = storage
         self._lease_s = settings.lease_s
-        self._endings = Endings(database, settings, recorder)
-        self._recorder = recorder
+        self._endings = endings
         self._environment = environment
+        self._commits = commits
 
     def checkpoint(self, member: Member, epoch: int, state: MemberState) -> None:
         """Save the state after `epoch` epochs and remove older checkpoints.
@@ -51,6 +51,7 @@ class Saver:
         name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
         with self._storage.draft(name) as draft:
             self._write(draft, member, state.model(), epoch, state.has_stopped)
+            fsync(draft.path)
             reach("in_checkpoint")
             try:
                 with self._database.begin() as c:
@@ -67,31 +68,33 @@ class Saver:
         self._remove_outdated(member, epoch, keep=name)
 
     def final(self, member: Member, model: Any, scores: Scores, *, has_stopped: bool) -> None:
-        """Save the fitted weights and commit the job with them; waits for the database.
-
-        Raises Interrupted when the lease was lost, or when the worker is drained meanwhile.
-        """
+        """Save the fitted weights, and leave the member to be committed with them."""
         claim = member.claim
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
         epoch = member.history[-1].epoch + 1 if member.history else 0
         checkpoint = self._last_checkpoint(member, epoch)
-        with self._storage.draft(name) as draft:
+        with ExitStack() as kept:
+            draft = kept.enter_context(self._storage.draft(name))
             self._write(draft, member, model, epoch, has_stopped, scores=scores)
-            artifact = leases.Artifact(name, sha256(draft.path), draft.path.stat().st_size)
-            reach("between_save_and_commit")
-            parameters = model.count_params()
-            while not self._commit(
-                member, draft, artifact, checkpoint or name, epoch, scores, parameters
-            ):
-                stop = member.stop
-                # A fit that has ended in its time does not use it up by waiting here.
-                if stop is not None and stop.reason is not StopReason.TIMEOUT:
-                    raise Interrupted(stop.reason)
-                member.progress_at = time.monotonic()
-                time.sleep(_OUTAGE_LOOK_S)
-        self._recorder.forget(claim)
-        reach("after_commit")
-        self._remove_outdated(member, None, keep=checkpoint)
+            values = {
+                "epoch": epoch,
+                "seconds": member.seconds,
+                "log_tail": log.tail(self._endings.log_path(member)),
+                "memory_peak_bytes": peak_bytes(),
+                "parameters": model.count_params(),
+                "checkpoint_path": checkpoint or name,
+                "scores": scores,
+            }
+            self._commits.put(
+                Ending(
+                    member,
+                    name,
+                    draft,
+                    kept.pop_all(),
+                    values,
+                    after=lambda: self._remove_outdated(member, None, keep=checkpoint),
+                )
+            )
 
     def _write(
         self,
@@ -117,41 +120,6 @@ class Saver:
                 **more,
             },
         )
-        fsync(draft.path)
-
-    def _commit(
-        self,
-        member: Member,
-        draft: Draft,
-        artifact: leases.Artifact,
-        checkpoint: str,
-        epoch: int,
-        scores: Scores,
-        parameters: int,
-    ) -> bool:
-        """One transaction: last metrics, scores, success, the file's name. False: no database."""
-        claim = member.claim
-        try:
-            with self._database.begin() as c:
-                metrics.record(c, self._recorder.waiting(claim))
-                is_held = leases.commit(
-                    c,
-                    claim,
-                    artifact,
-                    epoch=epoch,
-                    seconds=member.seconds,
-                    log_tail=log.tail(self._endings.log_path(member)),
-                    memory_peak_bytes=peak_bytes(),
-                    parameters=parameters,
-                    checkpoint_path=checkpoint,
-                    scores=scores,
-                )
-                if not is_held:
-                    raise Interrupted(StopReason.LOST)
-                draft.publish()
-        except DatabaseError:
-            return False
-        return True
 
     def _last_checkpoint(self, member: Member, epoch: int) -> str | None:
         """The checkpoint of the last epoch, where the final weights are not those of its end."""

@@ -168,8 +168,9 @@ class Machine(RuleBasedStateMachine):
         assert found is (job.status is _S.SUCCEEDED)
         if found:
             job.status, job.failures, job.request = _S.QUEUED, 0, None
+            if not (job.checkpoint or "").endswith(f"/{job.epoch}"):
+                job.checkpoint = job.artifact  # there is no checkpoint of the last epoch
             job.epochs += 1
-            job.checkpoint = job.artifact
 
     @rule(is_paused=st.booleans())
     def pause(self, is_paused: bool) -> None:
@@ -252,7 +253,9 @@ class Machine(RuleBasedStateMachine):
             found = leases.claim_mates(c, leader, 60.0, limit)
         waiting = [
             i
-            for i, job in sorted(self.jobs.items())
+            for i, job in sorted(
+                self.jobs.items(), key=lambda one: (one[1].status is _S.DISPATCHED, one[0])
+            )
             if job.status in (_S.QUEUED, _S.DISPATCHED)
             and job.memory_step == 0
             and job.failures == 0

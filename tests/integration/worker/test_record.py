@@ -42,7 +42,7 @@ def test_what_does_not_fit_in_memory_waits_on_the_disk(
     assert not recorder.flush(0.1)
     (spilled,) = (tmp_path / "logs").glob("metrics-*.jsonl")
     assert len(spilled.read_text().splitlines()) > 800
-    waiting = recorder.waiting(claim)
+    waiting = recorder.waiting([claim])
     assert sorted(row.epoch for row in waiting) == list(range(1, 1000))
     assert waiting[0].logs == {"loss": 1 / 3, "val_loss": 1 / 7}
 
@@ -70,4 +70,4 @@ def test_epochs_of_two_threads_are_all_written(fleet: Fleet, job: dict[str, obje
         thread.join()
     assert fleet.recorder.flush(20)
     assert len(fleet.curve(claim.job_id)) == 1200
-    assert fleet.recorder.waiting(claim) == []
+    assert fleet.recorder.waiting([claim]) == []

@@ -1,0 +1,118 @@
+"""Jobs whose ends are committed together, each with an end of its own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+from fleets import Fleet
+from sqlalchemy import text
+
+from fitfleet.db.metrics import EpochMetrics
+from fitfleet.errors import StorageError
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.states import JobStatus
+from fitfleet.storage import Storage
+from fitfleet.worker.commits import Commits, Ending
+from fitfleet.worker.engine import Interrupted, Member, StopReason
+
+
+class Ends:
+    """Claimed members with drafts on the disk, and what becomes of those that are not committed."""
+
+    def __init__(self, fleet: Fleet, job: dict[str, Any]) -> None:
+        self.fleet, self._job = fleet, job
+        self.storage = Storage(fleet.settings.storage)
+        self.failures: dict[int, BaseException] = {}
+        self.after: list[int] = []
+
+    def fail(self, member: Member, error: BaseException) -> None:
+        self.failures[member.claim.job_id] = error
+
+    def commits(self) -> Commits:
+        return Commits(self.fleet.database, self.fleet.recorder, self.fail)
+
+    def ending(self, seed: int) -> Ending:
+        job_id = self.fleet.submit(**{**self._job, "seed": seed})
+        claim = self.fleet.claim()
+        assert claim.job_id == job_id
+        spec = JobSpec.from_canonical(claim.spec)
+        member = Member(claim, spec, JobOptions(), arrays=None)  # type: ignore[arg-type]
+        name = self.storage.final(claim.experiment, job_id, claim.attempt)
+        with ExitStack() as kept:
+            draft = kept.enter_context(self.storage.draft(name))
+            draft.path.write_text(f"the weights of {job_id}\n")
+            values = {"epoch": 1, "seconds": 0.5, "scores": {"keras": {"test_loss": job_id / 8}}}
+            after = lambda: self.after.append(job_id)  # noqa: E731
+            return Ending(member, name, draft, kept.pop_all(), values, after)
+
+    def names(self, ending: Ending) -> list[str]:
+        return sorted(path.name for path in ending.draft.target.parent.iterdir())
+
+
+def test_a_refused_and_a_lost_one_keep_the_others_from_nothing(
+    fleet: Fleet, job: dict[str, Any]
+) -> None:
+    ends = Ends(fleet, job)
+    endings = [ends.ending(seed) for seed in range(8)]
+    refused, lost, *good = endings
+    refused.draft.target.mkdir()  # no file can get this name
+    with fleet.database.begin() as c:
+        taken = {"job": lost.member.claim.job_id}
+        c.execute(text("UPDATE jobs SET attempt = attempt + 1 WHERE id = :job"), taken)
+    with ends.commits() as commits:
+        for ending in endings:
+            commits.put(ending)
+    for ending in good:
+        row = fleet.row(ending.member.claim.job_id)
+        assert (row.status, row.epoch) == (JobStatus.SUCCEEDED, 1)
+        assert fleet.artifact(row).read_text() == f"the weights of {row.id}\n"
+        assert fleet.scores(row.id) == {"test_loss": row.id / 8}
+    of_refused, of_lost = refused.member.claim.job_id, lost.member.claim.job_id
+    assert sorted(ends.after) == [ending.member.claim.job_id for ending in good]
+    assert set(ends.failures) == {of_refused, of_lost}
+    assert isinstance(ends.failures[of_refused], StorageError)
+    error = ends.failures[of_lost]
+    assert isinstance(error, Interrupted) and error.reason is StopReason.LOST
+    for ending in (refused, lost):
+        assert fleet.row(ending.member.claim.job_id).status is JobStatus.RUNNING
+        assert not [name for name in ends.names(ending) if name.startswith(".")], "a draft is left"
+    assert not any(ending.member.is_ending for ending in endings)
+
+
+def test_the_last_metrics_come_with_the_end(fleet: Fleet, job: dict[str, Any]) -> None:
+    ends = Ends(fleet, job)
+    ending = ends.ending(0)
+    claim = ending.member.claim
+    fleet.recorder.put(EpochMetrics(claim, 1, {"loss": 0.25}))
+    with ends.commits() as commits:
+        commits.put(ending)
+    assert fleet.curve(claim.job_id) == [(1, "train", "loss", 0.25)]
+
+
+def test_while_the_database_is_away_it_waits_until_it_is_told_to_stop(
+    fleet: Fleet, job: dict[str, Any]
+) -> None:
+    ends = Ends(fleet, job)
+    patient, drained = ends.ending(0), ends.ending(1)
+    with fleet.database.begin() as c:
+        c.execute(text("ALTER TABLE scores RENAME TO away"))  # every commit fails from now on
+    has_ended = threading.Event()
+
+    def fail(member: Member, error: BaseException) -> None:
+        ends.fail(member, error)
+        has_ended.set()
+
+    with Commits(fleet.database, fleet.recorder, fail) as commits:
+        commits.put(patient)
+        commits.put(drained)
+        drained.member.end_soon(StopReason.RELEASE, 0.0)
+        assert has_ended.wait(60)
+        assert patient.member.is_ending
+        with fleet.database.begin() as c:
+            c.execute(text("ALTER TABLE away RENAME TO scores"))
+    assert list(ends.failures) == [drained.member.claim.job_id]
+    assert ends.after == [patient.member.claim.job_id]
+    assert fleet.row(patient.member.claim.job_id).status is JobStatus.SUCCEEDED
+    assert fleet.row(drained.member.claim.job_id).status is JobStatus.RUNNING
