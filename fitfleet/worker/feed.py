@@ -102,11 +102,21 @@ def _row_spec(tensor: Any) -> Any:
 
 def _let_go(arrays: Arrays) -> None:
     """The tensors hold a copy, so the mapped files need no memory; they are there when read."""
-    for part in (arrays.x, arrays.y, arrays.sample_weight):
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    inputs = (arrays.x, arrays.y, arrays.sample_weight)
+    for part in (*inputs, arrays.x_val, arrays.y_val, arrays.sample_weight_val):
         for leaf in flatten(part) if part is not None else ():
-            mapped = getattr(leaf, "_mmap", None)
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped = _map_under(leaf)
+            if mapped is not None:
                 mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_under(array: Any) -> mmap.mmap | None:
+    """The map of the file that an array is a view of, however many views lie between."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -47,17 +47,14 @@ def write(
     callbacks: Sequence[Any],
     more: dict[str, Any],
 ) -> None:
-    """Write the state of a compiled model after `epoch` epochs. OSError is the caller's.
+    """Write the state of a compiled model after `epoch` epochs; then the file is whole.
 
-    It is made in memory and goes to the disk in one piece: HDF5 cannot close a file that a full
-    disk has refused, and would take the process down with it.
+    It is not synced yet. OSError, when the disk refuses it, is the caller's.
     """
-    import h5py
     import keras
 
     from fitfleet.worker.image import weights_file
 
-    content = weights_file(model)
     document = {
         "epoch": epoch,
         "has_stopped": has_stopped,
@@ -65,7 +62,7 @@ def write(
         "callbacks": [_callback_state(callback) for callback in callbacks],
         **more,
     }
-    with h5py.File(content, "r+") as file:
+    with weights_file(path, model) as file:
         write_document(file, document)
         group = file[JOB_GROUP]
         for index, variable in enumerate(rnn_states(model)):
@@ -73,7 +70,6 @@ def write(
         for index, callback in enumerate(callbacks):
             for number, array in enumerate(getattr(callback, "best_weights", None) or []):
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
-    path.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> Snapshot:

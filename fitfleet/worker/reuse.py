@@ -8,6 +8,7 @@ computes is what a fresh model computes, bit for bit.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ from fitfleet.worker.build import architecture, has_custom_classes
 from fitfleet.worker.callbacks import forget_states
 from fitfleet.worker.factors import Factors, variable_build
 from fitfleet.worker.feed import Feed
+from fitfleet.worker.image import nbytes
 from fitfleet.worker.initial import InitialWeights
 from fitfleet.worker.program import EpochProgram
 
-# A traced model of a few thousand weights takes some 20 MB; large ones are bounded by the
-# recycling of the child.
+# A traced model of a few thousand weights takes some 20 MB, whatever its size.
 _KEPT_MODELS = 8
+# Of variables that may be held by models that are not in use: a large job has its memory to itself.
+_KEPT_BYTES = 64 * 2**20
 
 
 @dataclass
@@ -76,9 +79,12 @@ class TraceCache:
     def take(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
         """A model at the start of `spec`, with a program for feeds like these."""
         if not is_reusable(spec):
+            self._make_room()
             return self._trace(spec, training, validation)
         key = trace_key(spec, training, validation)
-        traced = self._kept.pop(key, None) or self._trace(spec, training, validation)
+        traced = self._kept.pop(key, None)
+        self._make_room()
+        traced = traced or self._trace(spec, training, validation)
         if traced.factors.is_complete:
             self._kept[key] = traced
         while len(self._kept) > _KEPT_MODELS:
@@ -89,6 +95,14 @@ class TraceCache:
     def drop(self, traced: Traced) -> None:
         """Keep a model no longer, because an error may have left it in any state."""
         self._kept = OrderedDict((k, v) for k, v in self._kept.items() if v is not traced)
+
+    def _make_room(self) -> None:
+        """Drop models that are not in use, while they hold more than they may."""
+        before = len(self._kept)
+        while sum(nbytes(one.model) for one in self._kept.values()) > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+        if len(self._kept) < before:
+            gc.collect()  # a model and its program refer to each other
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
         model, own_factors = variable_build(spec, self._settings)
@@ -102,7 +116,8 @@ class TraceCache:
             (spec.batch_size, spec.validation_batch_size or spec.batch_size),
             stops_on_nan=any(c["class_name"] == "TerminateOnNaN" for c in spec.callbacks),
         )
-        values = [(v, v.numpy()) for v in optimizer_variables(model.optimizer)]
+        # One after the other: a large optimizer's values are not all held at once.
+        values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
         start = [(v, value if value.any() else None) for v, value in values]
         initial = InitialWeights(lambda one: architecture(one, self._settings), spec, model)
         return Traced(model, program, initial, own_factors, start)

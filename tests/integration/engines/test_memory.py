@@ -1,0 +1,70 @@
+"""What a child holds for a large job is that job's own."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from pathlib import Path
+from typing import Any
+
+import keras
+import ledger
+import numpy as np
+
+from fitfleet.data.arrays import Arrays, split_validation
+from fitfleet.worker.feed import Feed, Feeds, training
+from fitfleet.worker.reuse import TraceCache
+
+ROWS, WIDTH = 64, 2000  # a layer of 16 MB, 48 with Adam's moments
+
+
+def spec(*widths: int) -> Any:
+    """A job of Dense layers."""
+    layers = [keras.layers.Dense(width) for width in widths]
+    model = keras.Sequential([keras.Input((WIDTH,)), *layers, keras.layers.Dense(1)])
+    return ledger.spec(model, loss="mse", optimizer="adam", batch_size=32, epochs=1, seed=1)
+
+
+def arrays() -> Arrays:
+    """Some rows for them."""
+    return Arrays(x=np.ones((ROWS, WIDTH), "float32"), y=np.ones((ROWS, 1), "float32"))
+
+
+def test_the_model_of_a_large_job_is_not_held_during_another() -> None:
+    cache = TraceCache(ledger.SETTINGS)
+
+    def taken(job: Any, feed: Feed) -> Any:
+        return weakref.ref(cache.take(job, feed, None).model)
+
+    small, large, other = spec(3), spec(WIDTH, WIDTH), spec(WIDTH, WIDTH, 5)
+    kept = taken(small, training(arrays(), small))
+    first = taken(large, training(arrays(), large))
+    again = taken(large, training(arrays(), large))
+    assert again() is first() is not None
+    taken(other, training(arrays(), other))
+    assert first() is None
+    assert taken(small, training(arrays(), small))() is not kept()
+
+
+def test_a_mapped_dataset_leaves_memory_once_it_is_copied(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, arrays().x)
+    mapped = np.asarray(np.load(path, mmap_mode="r"))
+    job = spec(3).model_copy(update={"validation_split": 0.25})
+    member = ledger.member(job, Arrays(x=mapped, y=arrays().y), 1)
+    feed, validation = Feeds().of(member)
+    assert resident(path) == 0
+    whole = split_validation(arrays(), 0.25)
+    assert validation is not None
+    np.testing.assert_array_equal(feed.data[0], whole.x)
+    np.testing.assert_array_equal(validation.data[0], whole.x_val)
+    np.testing.assert_array_equal(member.arrays.x, whole.x)  # it is there again when it is read
+    assert resident(path) > 0
+
+
+def resident(path: Path) -> int:
+    """KB of a file that this process has in memory by its maps of it."""
+    _, entry = Path("/proc/self/smaps").read_text().split(f"{path}\n", 1)
+    found = re.search(r"^Rss: +(\d+) kB", entry, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
