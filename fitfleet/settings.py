@@ -66,6 +66,9 @@ class Settings:
     )
     window: int = _setting(2, "Messages published ahead for each free worker slot.")
     slots: int = _setting(1, "Jobs that one worker service runs at once, each in its own process.")
+    threads: int = _setting(
+        0, "Intra-op threads of TensorFlow in each child; 0: one for each core it may use."
+    )
     gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
     child_growth_bytes: int = _setting(
         2 * 2**30, "A worker process that has grown by so much is replaced after its job."

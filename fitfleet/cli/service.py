@@ -23,6 +23,9 @@ def worker(
     target: Target,
     queue: Annotated[str | None, typer.Option(help="Resource class to serve.")] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
+    ] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
@@ -32,7 +35,7 @@ def worker(
     from fitfleet.cli.parent import watch_parent
     from fitfleet.worker.service import run_service
 
-    changes = {"queue": queue, "slots": slots, "gpus": gpus}
+    changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     if parent is not None:
         watch_parent(parent, settings.drain_s + 10.0)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Keras imports these where they are installed: for its wrappers, for pictures, and to recognize
+# data frames. They take as long as TensorFlow itself, and a fit of numpy arrays needs none.
+_FOR_OWN_CODE = ("matplotlib", "pandas", "sklearn")
 
 
 def assign(gpus: str, slot: int) -> str:
@@ -21,16 +29,63 @@ def assign(gpus: str, slot: int) -> str:
     return f"gpu {own}"
 
 
-def warm(slots: int) -> None:
-    """Import TensorFlow, let GPUs grow, and share the cores between the slots of a machine."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+def warm(threads: int, *, has_own_code: bool) -> None:
+    """Import TensorFlow with so many intra-op threads, 0: one a core; and let GPUs grow.
 
+    The number changes last bits, so it depends on nothing else, such as the slots of a machine.
+    With `has_own_code` Keras is whole, as the user's own modules may expect it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected():
+        import keras
+        import tensorflow as tf
+    _configure(threads if threads > 0 else cores())
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    if slots > 1:
-        threads = max(1, (os.cpu_count() or 1) // slots)
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    import keras
-
     keras.config.disable_interactive_logging()
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _configure(threads: int) -> None:
+    """Set the threads, and let those that wait sleep, for the sake of the machine's other slots.
+
+    A thread that spins computes nothing, but takes a core from the child beside it.
+    """
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    config = v1.ConfigProto(intra_op_parallelism_threads=threads)
+    config.experimental.disable_thread_spinning = True
+    # TensorFlow takes a configuration only when eager execution is switched on, which it is.
+    v1.disable_eager_execution()
+    v1.enable_eager_execution(config)
+
+
+@contextmanager
+def _without(packages: tuple[str, ...]) -> Iterator[None]:
+    """Let imports of these fail as if they were not installed, but for those already imported."""
+    hidden = [name for name in packages if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile, nor ever among what was made: imports leave next to none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()

@@ -7,8 +7,7 @@ import platform
 import sys
 from typing import Any
 
-# Measured: the number of threads leaves every bit as it is on a CPU.
-_HARMLESS = frozenset({"threads"})
+from fitfleet.worker.device import cores
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def environment(device: str) -> dict[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "xla": os.environ.get("TF_XLA_FLAGS", ""),
         "device": _model(device),
-        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores(),
     }
 
 
@@ -48,6 +47,6 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed that may change a bit of the result, as `name: old -> new`."""
     return [
         f"{name}: {before.get(name)} -> {now.get(name)}"
-        for name in sorted({*before, *now} - _HARMLESS)
+        for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     ]

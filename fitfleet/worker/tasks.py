@@ -46,7 +46,7 @@ def start_child(settings: Settings) -> Any:
 
     index = int(getattr(current_process(), "index", 0) or 0)
     name = device.assign(settings.gpus, index)
-    device.warm(settings.slots)
+    device.warm(settings.threads, has_own_code=bool(settings.trusted_modules))
 
     from fitfleet.db.session import Database
     from fitfleet.storage import Storage
