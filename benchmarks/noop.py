@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -157,39 +158,32 @@ def _as_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def measure(
-    kind: str, count: int, services: int, rounds: int, place: Path | None
+    kind: str, count: int, services: int, rounds: int, folder: Path, place: Path | None
 ) -> dict[str, Any]:
     """Medians of some rounds, the sides taking turns."""
-    server = Postgres() if kind == "postgresql" else None
-    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory(dir=place) as storage:
-        folder = Path(name)
+    celery_s, fleet_s, submit_s = [], [], []
+    with ExitStack() as stack:
         broker = Valkey(folder)
-        try:
-            broker.start()
-            chosen = {**directory_settings(folder / "fleet"), "broker_url": broker.url}
-            chosen["storage"] = storage
-            if server is not None:
-                server.start()
-                chosen["database_url"] = server.url()
-            settings = Settings.load({**chosen, "data_root": str(folder)})
-            celery_s, fleet_s, submit_s = [], [], []
-            celery = CelerySide(broker.url, broker, folder, services)
-            try:
-                fleet = FleetSide(settings, folder, services)
-                try:
-                    for number in range(rounds):
-                        celery_s.append(celery.round(count))
-                        found = fleet.round(count, f"round{number}")
-                        fleet_s.append(found["run_s"])
-                        submit_s.append(found["submit_s"])
-                finally:
-                    fleet.close()
-            finally:
-                celery.close()
-        finally:
-            broker.stop()
-            if server is not None:
-                server.remove()
+        stack.callback(broker.stop)
+        broker.start()
+        chosen = {**directory_settings(folder / "fleet"), "broker_url": broker.url}
+        if place is not None:
+            chosen["storage"] = stack.enter_context(tempfile.TemporaryDirectory(dir=place))
+        if kind == "postgresql":
+            server = Postgres()
+            stack.callback(server.remove)
+            server.start()
+            chosen["database_url"] = server.url()
+        settings = Settings.load({**chosen, "data_root": str(folder)})
+        celery = CelerySide(broker.url, broker, folder, services)
+        stack.callback(celery.close)
+        fleet = FleetSide(settings, folder, services)
+        stack.callback(fleet.close)
+        for number in range(rounds):
+            celery_s.append(celery.round(count))
+            found = fleet.round(count, f"round{number}")
+            fleet_s.append(found["run_s"])
+            submit_s.append(found["submit_s"])
     celery_rate = count / statistics.median(celery_s)
     fleet_rate = count / statistics.median(fleet_s)
     return {
@@ -212,16 +206,27 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--storage", type=Path, help="folder for the files; default: beside all")
     parser.add_argument("--database", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.folder is None:
+        # Kept until all is measured: ext4 searches long for new inodes after many were deleted.
+        with tempfile.TemporaryDirectory() as name:
+            subprocess.run([sys.executable, *sys.argv, "--folder", name], check=True)
+        return 0
     if len(options.database) > 1:  # Celery's app keeps the broker that it was imported with
         shared = ["--jobs", options.jobs, "--workers", options.workers, "--rounds", options.rounds]
         shared += ["--storage", options.storage] if options.storage else []
         for kind in options.database:
+            folder = options.folder / kind
+            folder.mkdir()
             command = [sys.executable, __file__, *map(str, shared), "--database", kind]
+            command += ["--folder", str(folder)]
             subprocess.run(command, check=True)
         return 0
     (kind,) = options.database
-    found = measure(kind, options.jobs, options.workers, options.rounds, options.storage)
+    found = measure(
+        kind, options.jobs, options.workers, options.rounds, options.folder, options.storage
+    )
     print(json.dumps(found), flush=True)
     return 0
 

@@ -6,7 +6,6 @@ went to someone else, nothing was written, and nothing more may be.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -176,31 +175,20 @@ def describe_attempt(c: Connection, claim: Claim, **values: Any) -> bool:
 def describe_attempts(
     c: Connection, rows: Sequence[tuple[Claim, dict[str, Any]]]
 ) -> set[tuple[int, int]]:
-    """The same for several, of which the same is known; (job id, attempt) of those that held."""
+    """The same for several; (job id, attempt) of those that held."""
     won = held(c, [claim for claim, _ in rows])
-    mine = [
-        {"of": claim.job_id, "number": claim.attempt, **{f"new_{k}": v for k, v in values.items()}}
-        for claim, values in rows
-        if claim.key in won
-    ]
-    names = tuple(rows[0][1]) if mine else ()
-    if mine:
-        c.execute(_description(attempts, names), mine)
-    engine = tuple(name for name in names if name in ("engine", "engine_reason"))
-    if engine:
-        c.execute(_description(jobs, engine), mine)
+    alike: dict[tuple[tuple[str, Any], ...], list[tuple[int, int]]] = {}
+    for claim, values in rows:
+        if claim.key in won:
+            alike.setdefault(tuple(values.items()), []).append(claim.key)
+    for found, keys in alike.items():
+        own = sa.tuple_(attempts.c.job_id, attempts.c.attempt).in_(keys)
+        c.execute(update(attempts).where(own).values(dict(found)))
+        of_job = {name: value for name, value in found if name in ("engine", "engine_reason")}
+        if of_job:
+            ids = [job_id for job_id, _ in keys]
+            c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
     return won
-
-
-@functools.cache
-def _description(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
-    number: sa.BindParameter[int] = sa.bindparam("number")
-    own: tuple[Any, Any] = (
-        (jobs.c.id == sa.bindparam("of"), jobs.c.attempt == number)
-        if table is jobs
-        else (attempts.c.job_id == sa.bindparam("of"), attempts.c.attempt == number)
-    )
-    return update(table).where(*own).values({n: sa.bindparam(f"new_{n}") for n in names})
 
 
 def commit(c: Connection, claim: Claim, artifact: Artifact, **values: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Double, bindparam, literal_column, update
+from sqlalchemy import Connection, Double, Table, bindparam, literal_column, update
 
 from fitfleet.db.claims import Claim, held
 from fitfleet.db.dialect import upsert
@@ -38,10 +38,14 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
         if key not in newest or row.epoch > newest[key].epoch:
             newest[key] = row
     won = _advance(c, list(newest.values()))
-    values = [value for row in rows if row.claim.key in won for value in _values(row)]
-    if values:
-        c.execute(upsert(c, metrics, ["value"]), values)
+    write_epochs(c, [row for row in rows if row.claim.key in won])
     return won
+
+
+def write_epochs(c: Connection, rows: Sequence[EpochMetrics]) -> None:
+    """Write epochs whose claims are known to hold, and leave the rows of the jobs alone."""
+    values = [value for row in rows for value in _values(row)]
+    _upsert(c, metrics, ["value"], values)
 
 
 def _advance(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
@@ -100,8 +104,17 @@ def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[di
 
 def write_scores(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows of scores whose claims are known to hold."""
-    if rows:
-        c.execute(upsert(c, scores, ["value", "source"]), list(rows))
+    _upsert(c, scores, ["value", "source"], rows)
+
+
+def _upsert(
+    c: Connection, table: Table, changed: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
+    """The last of rows with one primary key counts: a statement may write each only once."""
+    names = [column.name for column in table.primary_key.columns]
+    last = {tuple(row[name] for name in names): row for row in rows}
+    if last:
+        c.execute(upsert(c, table, changed), list(last.values()))
 
 
 def _storable(value: float) -> float | None:

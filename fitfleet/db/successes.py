@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Double, Integer, Text, bindparam,
 
 from fitfleet.db.claims import Artifact, Claim, held
 from fitfleet.db.dialect import storable_text
-from fitfleet.db.metrics import score_rows, write_scores
+from fitfleet.db.metrics import EpochMetrics, score_rows, write_epochs, write_scores
 from fitfleet.db.session import now
 from fitfleet.db.tables import attempts, jobs, metrics
 from fitfleet.states import JobStatus
@@ -33,8 +33,12 @@ class Success:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
 
 
-def record(c: Connection, rows: Sequence[Success]) -> set[tuple[int, int]]:
+def record(
+    c: Connection, rows: Sequence[Success], epochs: Sequence[EpochMetrics] = ()
+) -> set[tuple[int, int]]:
     """The jobs have succeeded with these weights; (job id, attempt) of those that held.
+
+    `epochs` are metrics of theirs that may not be written yet.
 
     One counts as well if this very attempt has committed these weights before: after a cut
     connection nobody knows, so the caller asks again.
@@ -44,9 +48,10 @@ def record(c: Connection, rows: Sequence[Success]) -> set[tuple[int, int]]:
     if mine:
         of_jobs, of_metrics, of_attempts = _statements(str(now(c)))
         values = [_values(row) for row in mine]
+        write_epochs(c, [row for row in epochs if row.claim.key in won])
         c.execute(of_jobs, values)
         # An earlier attempt may have come further, where a fit is not repeatable to the bit.
-        c.execute(of_metrics, [{"of": row.claim.job_id, "last": row.epoch} for row in mine])
+        c.execute(of_metrics, {"ids": [row.claim.job_id for row in mine]})
         c.execute(of_attempts, values)
         found = [(row.claim, *one) for row in mine for one in row.scores.items()]
         write_scores(
@@ -89,8 +94,9 @@ def _statements(at: str) -> tuple[Any, Any, Any]:
             failure_traceback=None,
         )
     )
+    reached = select(jobs.c.epoch).where(jobs.c.id == metrics.c.job_id).scalar_subquery()
     of_metrics = metrics.delete().where(
-        metrics.c.job_id == bindparam("of"), metrics.c.epoch > bindparam("last")
+        metrics.c.job_id.in_(bindparam("ids", expanding=True)), metrics.c.epoch > reached
     )
     of_attempts = (
         update(attempts)

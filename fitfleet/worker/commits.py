@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from fitfleet.db import metrics, successes
+from fitfleet.db import successes
 from fitfleet.db.claims import Artifact
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -106,6 +106,7 @@ class Commits:
     def put(self, ending: Ending) -> None:
         """Leave a member to be committed. Waits for neither disk nor database."""
         ending.member.is_ending = True
+        self._recorder.leave(ending.member.claim)
         with self._changed:
             self._waiting.append(ending)
             self._changed.notify_all()
@@ -141,7 +142,6 @@ class Commits:
             except Exception as error:
                 batch = self._without(dict.fromkeys(batch, error), batch)
             else:
-                self._recorder.forget([ending.member.claim for ending in batch])
                 reach("after_commit")
                 for ending in batch:
                     is_lost = ending.member.key not in won
@@ -151,8 +151,8 @@ class Commits:
     def _commit(self, batch: Sequence[Ending]) -> set[tuple[int, int]]:
         """One transaction: last metrics, scores, success, the files' names. Those that held."""
         with self._database.begin() as c:
-            metrics.record(c, self._recorder.waiting([ending.member.claim for ending in batch]))
-            won = successes.record(c, [ending.success for ending in batch])
+            epochs = self._recorder.waiting([ending.member.claim for ending in batch])
+            won = successes.record(c, [ending.success for ending in batch], epochs)
             errors = self._each(Ending.publish, [one for one in batch if one.member.key in won])
             if errors:
                 raise _Refused(errors)
@@ -195,6 +195,7 @@ class Commits:
         except Exception as found:  # the edge of a job
             self._fail(ending.member, found)
         finally:
+            self._recorder.forget([ending.member.claim])
             ending.member.is_ending = False
 
 

@@ -40,6 +40,7 @@ class Recorder:
         self._memory_rows = memory_rows
         self._spill = _Spill(Path(logs) / f"metrics-{os.getpid()}.jsonl")
         self._rows: deque[EpochMetrics] = deque()
+        self._left: list[EpochMetrics] = []  # to the ends of their jobs
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -56,19 +57,31 @@ class Recorder:
                     self._rows.extendleft(reversed(half))
             self._changed.notify_all()
 
+    def leave(self, claim: Claim) -> None:
+        """Its end is near, and will write what waits for it: `forget` has to follow."""
+        with self._changed:
+            for row in self._rows:
+                if row.claim.key == claim.key:
+                    self._left.append(row)
+            self._drop({claim.key})
+
     def waiting(self, claims: Iterable[Claim]) -> list[EpochMetrics]:
         """The epochs of claims that are not known to be written; writing twice is harmless."""
         keys = {claim.key for claim in claims}
         with self._changed:
-            rows = [*self._spill.read(), *self._rows]
+            rows = [*self._spill.read(), *self._left, *self._rows]
         return [row for row in rows if row.claim.key in keys]
 
     def forget(self, claims: Iterable[Claim]) -> None:
         """Their jobs have ended, and what `waiting` gave was written with the ends."""
         keys = {claim.key for claim in claims}
         with self._changed:
-            self._rows = deque(row for row in self._rows if row.claim.key not in keys)
-            self._changed.notify_all()
+            self._left = [row for row in self._left if row.claim.key not in keys]
+            self._drop(keys)
+
+    def _drop(self, keys: set[tuple[int, int]]) -> None:
+        self._rows = deque(row for row in self._rows if row.claim.key not in keys)
+        self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was put is written; whether it is."""
@@ -108,9 +121,8 @@ class Recorder:
             if spilled and self._spill.rows == len(spilled):
                 self._spill.clear()
             # `put` may have moved some of these to the file meanwhile: they are written again.
-            while rows and self._rows and self._rows[0] is rows[0]:
-                self._rows.popleft()
-                rows.pop(0)
+            written = {id(row) for row in rows}
+            self._rows = deque(row for row in self._rows if id(row) not in written)
             self._changed.notify_all()
 
 

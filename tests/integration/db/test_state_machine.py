@@ -261,7 +261,7 @@ class Machine(RuleBasedStateMachine):
             and job.failures == 0
         ]
         is_alone = self.is_paused or leader.failures > 0
-        assert [one.job_id for one in found] == ([] if is_alone else waiting[:limit])
+        assert [one.job_id for one in found] == ([] if is_alone else sorted(waiting[:limit]))
         for one in found:
             self.jobs[one.job_id].take(leader.worker)
         return multiple(*found)
