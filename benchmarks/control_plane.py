@@ -3,8 +3,9 @@
     python benchmarks/control_plane.py [--jobs 100 10000 100000] [--workers 200] [--run 3000]
 
 First, what an idle scheduler uses of a core. Then, by the length of the backlog: jobs submitted a
-second, one look of the scheduler that places 20 jobs, one claim. Then one scheduler against so
-many simulated workers on PostgreSQL: jobs a second, and how much of a core the scheduler, the
+second, one look of the scheduler that places 20 jobs, one claim, and the messages and memory of
+the broker when a scheduler has placed all that it will for four slots. Then one scheduler against
+so many simulated workers on PostgreSQL: jobs a second, and how much of a core the scheduler, the
 database and the broker used.
 """
 
@@ -40,6 +41,7 @@ from fitfleet.states import JobStatus
 _LOOKS = 15
 _PER_LOOK = 20
 _IDLE_S = 5.0
+_PLACING_S = 3.0
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
@@ -49,7 +51,7 @@ def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def backlog(database: Database, count: int) -> dict[str, float]:
-    """The cost of submitting, placing and claiming with so many jobs in the queue."""
+    """What submitting, placing and claiming cost with so many jobs in the queue."""
     rows = [new_job(f"{count}-{i}", experiment=f"e{i % 10}") for i in range(count)]
     submit_s, _ = _timed(lambda: insert(database, *rows))
 
@@ -72,8 +74,30 @@ def backlog(database: Database, count: int) -> dict[str, float]:
         "jobs": count,
         "submits_per_s": round(count / submit_s),
         "look_ms": round(statistics.median(looks) * 1e3, 2),
+        "dispatches_per_s": round(_PER_LOOK / statistics.median(looks)),
         "claim_ms": round(statistics.median(claims) * 1e3, 2),
     }
+
+
+def broker_memory(database: Database, broker: Valkey) -> dict[str, float]:
+    """What the broker holds of a backlog once the scheduler has placed what it will."""
+    register(database, 4)  # anew: filling the database may have taken longer than a lease
+    url = database.url.render_as_string(hide_password=False)
+    settings = Settings(database_url=url, broker_url=broker.url)
+    client = broker.client()
+    client.flushall()
+    empty = int(client.info("memory")["used_memory"])
+    ended = threading.Event()
+    thread = threading.Thread(target=Scheduler(settings, database).run, args=(ended,))
+    thread.start()
+    time.sleep(_PLACING_S)
+    found = int(client.info("memory")["used_memory"])
+    messages = client.llen("cpu")
+    ended.set()
+    thread.join()
+    client.flushall()
+    client.close()
+    return {"messages": messages, "broker_kb": round((found - empty) / 2**10, 1)}
 
 
 def idle(url: str, broker_url: str) -> dict[str, Any]:
@@ -227,7 +251,8 @@ def main() -> int:
                     database = Database(fresh(kind, str(count)))
                     database.upgrade()
                     register(database, 4)
-                    print(json.dumps({"database": kind, **backlog(database, count)}), flush=True)
+                    figures = {**backlog(database, count), **broker_memory(database, broker)}
+                    print(json.dumps({"database": kind, **figures}), flush=True)
                     database.dispose()
             print(json.dumps(throughput(server, broker, options.workers, options.run)))
         finally:

@@ -16,6 +16,7 @@ from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker import tasks
 from fitfleet.worker.readiness import WarmChildren
+from fitfleet.worker.succession import task_pool
 
 
 def run_service(settings: Settings) -> int:
@@ -43,7 +44,7 @@ def run_service(settings: Settings) -> int:
     worker = app.Worker(
         hostname=name,
         concurrency=settings.slots,
-        pool="prefork",
+        pool=task_pool(has_gpus=bool(settings.gpus)),
         queues=[settings.queue],
         loglevel="WARNING",
         without_gossip=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,3 +33,21 @@ def endless(y_true: Any, y_pred: Any, context: dict[str, Any]) -> dict[str, floa
     """Hangs."""
     time.sleep(600)
     return {}
+
+
+_hoard: list[Any] = []
+
+
+def hoarded(y_true: Any, y_pred: Any, context: dict[str, Any]) -> dict[str, float]:
+    """Keeps memory for good."""
+    _hoard.append(np.ones(context["arguments"]["bytes"], "uint8"))
+    return {}
+
+
+def held(y_true: Any, y_pred: Any, context: dict[str, Any]) -> dict[str, float]:
+    """Ends when a file is there, after it has said which process waits for it."""
+    until = Path(context["arguments"]["until"])
+    until.with_suffix(".pid").write_text(str(os.getpid()))
+    while not until.exists():
+        time.sleep(0.01)
+    return {"pid": float(os.getpid())}

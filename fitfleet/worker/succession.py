@@ -1,0 +1,152 @@
+"""A pool whose children are succeeded: the next one is warm before a grown one leaves.
+
+Celery replaces a child that has grown after its exit, and the slot then stands idle while the new
+one imports TensorFlow. Here the pool starts the new one early, keeps it from jobs until the old
+one has ended its own, and then lets them change places between two jobs. At any time one child of
+a slot takes messages. A child that leaves without a warning is replaced as Celery does it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import psutil
+from billiard.pool import RUN
+from billiard.sharedctypes import RawValue
+from celery.concurrency import asynpool, prefork
+
+# Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs
+# while its successor starts.
+_NEARLY = 0.7
+
+
+def task_pool(has_gpus: bool) -> type[prefork.TaskPool]:
+    """Celery's prefork pool, with successors."""
+
+    class TaskPool(prefork.TaskPool):  # type: ignore[misc]
+        Pool = staticmethod(partial(_Pool, has_gpus=has_gpus))
+
+    return TaskPool
+
+
+class _Leave:
+    """Tells a child to leave before its next message. Without a lock: a killed child holds none."""
+
+    def __init__(self) -> None:
+        self._flag = RawValue("b", 0)
+
+    def set(self) -> None:
+        self._flag.value = 1
+
+    def is_set(self) -> bool:
+        return bool(self._flag.value)
+
+
+class _Worker(asynpool.Worker):  # type: ignore[misc]
+    """What runs in a child; billiard looks at `_shutdown` before each message."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.leave = _Leave()
+        super().__init__(*args, **options)
+        self._shutdown = self.leave
+
+    def contribute_to_object(self, obj: Any) -> Any:
+        """Give the parent's view of this process what it needs."""
+        obj.leave = self.leave
+        return super().contribute_to_object(obj)
+
+
+class _Pool(asynpool.AsynPool):  # type: ignore[misc]
+    """`index` of a child is its slot; a successor has the same."""
+
+    Worker = _Worker
+
+    def __init__(self, *args: Any, has_gpus: bool, **options: Any) -> None:
+        self._has_gpus = has_gpus
+        self._held: dict[int, Any] = {}  # warm successors by slot, until the old one leaves
+        super().__init__(*args, **options)
+
+    def on_job_ready(self, job: Any, i: Any, obj: Any, inqW_fd: int) -> None:
+        """A child has ended a job: change places, or see to a successor."""
+        super().on_job_ready(job, i, obj, inqW_fd)
+        child = self._fileno_to_inq.get(inqW_fd)
+        if child is None or self._state != RUN:
+            return
+        if child.index in self._held:
+            self._change_places(child)
+        elif self._other(child) is None and self._is_nearly_grown(child):
+            self._start_successor(child.index)
+
+    def on_process_alive(self, pid: int) -> None:
+        """A child is warm. A successor takes no message before the old one has ended its own."""
+        child = next((one for one in self._pool if one.pid == pid), None)
+        old = child and self._other(child)
+        if child is not None:
+            child.warm_bytes = _resident_bytes(pid)
+        if child is None or old is None:
+            super().on_process_alive(pid)
+            return
+        self._waiting_to_start.discard(child)
+        self._held[child.index] = child
+        if old.inqW_fd not in self._busy_workers | self._active_writes:
+            self._change_places(old)
+
+    def _change_places(self, old: Any) -> None:
+        """Give no more messages to the old child, which has none now, and let it leave."""
+        self._all_inqueues.discard(old.inqW_fd)
+        old.leave.set()
+        with suppress(OSError):  # gone, or it has something to read anyway
+            old.inq._writer.send(())  # wakes it; a message that is empty is passed over
+        if not self._has_gpus:  # else it must free the GPU's memory first
+            self._serve(old.index)
+
+    def _serve(self, slot: int) -> None:
+        super().on_process_alive(self._held.pop(slot).pid)
+
+    def _maintain_pool(self) -> None:
+        """Called when a child has exited: its successor may be waiting, or be the one."""
+        super()._maintain_pool()
+        for slot, child in list(self._held.items()):
+            if child not in self._pool:
+                del self._held[slot]
+            elif self._other(child) is None:
+                self._serve(slot)
+
+    def _repopulate_pool(self, exitcodes: Any) -> None:
+        """Two children of one slot do not make up for the missing one of another."""
+        doubled = len(self._pool) - len({child.index for child in self._pool})
+        self._processes += doubled
+        try:
+            super()._repopulate_pool(exitcodes)
+        finally:
+            self._processes -= doubled
+
+    def _start_successor(self, slot: int) -> None:
+        count = len(self._pool)
+        try:
+            if None not in self._queues.values():
+                self._queues[self.create_process_queues()] = None
+            self._create_worker_process(slot)
+        except OSError:  # no memory or process left for it: the old one will be replaced later
+            for child in self._pool[count:]:
+                self._queues[self._find_worker_queues(child)] = None
+            del self._pool[count:]
+
+    def _other(self, child: Any) -> Any:
+        """The other child of the same slot, if there are two."""
+        others = (one for one in self._pool if one.index == child.index and one is not child)
+        return next(others, None)
+
+    def _is_nearly_grown(self, child: Any) -> bool:
+        grown_bytes = _resident_bytes(child.pid) - child.warm_bytes
+        return bool(grown_bytes > _NEARLY * 1024 * self._max_memory_per_child)
+
+
+def _resident_bytes(pid: int) -> int:
+    """0 for a process that is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -1,0 +1,147 @@
+"""A grown child is succeeded by one that was warm before it left, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import fitfleet as ff
+from fitfleet.embedded import LocalFleet
+
+HERE = str(Path(__file__).parent)
+GROWTH = 2**30
+HOARD = int(0.75 * GROWTH)  # enough for a successor, too little to leave by itself
+
+
+@pytest.fixture(scope="module", params=["", "0"], ids=["cpu", "gpu"])
+def local(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalFleet]:
+    """One worker of one slot. The rule for GPUs holds without one, too."""
+    settings: dict[str, Any] = {
+        "gpus": request.param,
+        "child_growth_bytes": GROWTH,
+        "heartbeat_s": 0.5,
+        "lease_s": 3.0,
+        "recover_s": 0.5,
+        "backoff_s": 0.1,
+        "trusted_modules": ["scoring"],
+        "module_path": [HERE],
+    }
+    with ff.local(1, tmp_path_factory.mktemp("fleet"), **settings) as fleet:
+        yield fleet
+
+
+@dataclass
+class Change:
+    """A grown child that is held in a job, and its successor, which is warm."""
+
+    old: psutil.Process
+    new: psutil.Process
+    held: ff.Job
+    gate: Path
+
+
+@pytest.fixture
+def change(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Change:
+    """The state before the places are changed."""
+    gate = tmp_path / "gate"
+    # The gate makes it a new job for each test.
+    arguments = {"bytes": HOARD, "gate": str(gate)}
+    grow = [{"path": "scoring:hoarded", "arguments": arguments}]
+    grown = local.submit(**job, evaluators=grow, experiment="grow")
+    # It waits already: a child without a job would leave as soon as its successor is warm.
+    held = local.submit(**_held(job, gate), experiment="held")
+    grown.wait(120, raise_on_failure=True)
+    _until(gate.with_suffix(".pid").exists)
+    old = psutil.Process(int(gate.with_suffix(".pid").read_text()))
+    parent = old.parent()
+    assert parent is not None
+
+    def warm() -> list[psutil.Process]:
+        return [one for one in parent.children() if one != old and _is_warm(one)]
+
+    _until(lambda: len(warm()) == 1)
+    return Change(old, warm()[0], held, gate)
+
+
+def _held(job: dict[str, Any], gate: Path) -> dict[str, Any]:
+    """A job that waits for a file. Of another batch size, so that no cohort has both kinds."""
+    evaluators = [{"path": "scoring:held", "arguments": {"until": str(gate)}}]
+    return {**job, "batch_size": 4, "evaluators": evaluators}
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def _is_warm(process: psutil.Process) -> bool:
+    """It has TensorFlow, and nothing more to do."""
+    try:
+        if "tensorflow" not in Path(f"/proc/{process.pid}/maps").read_text():
+            return False
+        before = process.cpu_times()
+        time.sleep(1.0)
+        return bool(process.cpu_times() == before)
+    except (OSError, psutil.NoSuchProcess):
+        return False
+
+
+def _ran_in(job: ff.Job) -> int:
+    return int(job.wait(120, raise_on_failure=True).scores["pid"])
+
+
+def test_the_successor_is_warm_while_the_old_child_still_has_a_job(
+    local: LocalFleet, job: dict[str, Any], change: Change
+) -> None:
+    after = local.submit(**_held(job, change.gate), experiment="after")
+    assert change.old.is_running()
+    change.gate.touch()
+    assert _ran_in(change.held) == change.old.pid
+    # Nothing but a successor that is ready makes a child leave that has grown so little.
+    assert _ran_in(after) == change.new.pid
+    _until(lambda: not change.old.is_running())
+    parent = change.new.parent()
+    assert parent is not None and parent.children() == [change.new]
+    # One slot: its two children had one job at a time.
+    assert after.attempts[0]["worker"] == change.held.attempts[0]["worker"]
+    assert after.attempts[0]["started_at"] >= change.held.attempts[0]["ended_at"]
+
+
+def test_a_successor_takes_over_from_a_child_that_is_killed(change: Change) -> None:
+    os.kill(change.old.pid, signal.SIGKILL)
+    change.gate.touch()
+    assert _ran_in(change.held) == change.new.pid
+    assert [a["outcome"] for a in change.held.attempts] == ["lost", "succeeded"]
+
+
+def test_a_successor_that_is_killed_is_followed_by_another(
+    local: LocalFleet, job: dict[str, Any], change: Change
+) -> None:
+    os.kill(change.new.pid, signal.SIGKILL)
+    _until(lambda: not change.new.is_running())
+    change.gate.touch()
+    assert _ran_in(change.held) == change.old.pid
+    _until(lambda: not change.old.is_running())
+    after = _ran_in(local.submit(**_held(job, change.gate), experiment="after"))
+    assert after not in (change.old.pid, change.new.pid)
+
+
+def test_a_service_that_drains_takes_the_successor_with_it(change: Change) -> None:
+    service = change.old.parent()
+    assert service is not None
+    service.terminate()
+    change.gate.touch()
+    assert _ran_in(change.held) == change.old.pid
+    _until(lambda: not any(one.is_running() for one in (service, change.old, change.new)))
