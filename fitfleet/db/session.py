@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,6 +176,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+    # TensorFlow brings an SQLite without it, which is Python's too where TensorFlow came first.
+    connection.create_function("sqrt", 1, _sqrt, deterministic=True)
+
+
+def _sqrt(value: float | None) -> float | None:
+    """As SQLite's own: NULL for NULL and for negative numbers."""
+    return math.sqrt(value) if value is not None and value >= 0 else None
 
 
 def now(c: Connection) -> sa.ColumnElement[float]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,3 +185,18 @@ def test_workers_and_events(filled: Database) -> None:
     assert [row["kind"] for row in kinds] == ["failed", "paused"]
     assert kinds[0]["job_id"] == 8
     assert kinds[1]["detail"] == "other"
+
+
+def test_the_views_answer_where_tensorflow_came_before_sqlite(tmp_path: Path) -> None:
+    """TensorFlow brings an SQLite of its own, which then is Python's, and has no sqrt."""
+    code = (
+        "import sys, tensorflow; from fitfleet.db.session import Database; import sqlalchemy as sa;"
+        " database = Database(sys.argv[1]); database.upgrade();\n"
+        "with database.read() as c:\n"
+        "    assert c.execute(sa.text('SELECT * FROM groups')).all() == []\n"
+        "    found = c.execute(sa.text('SELECT sqrt(4), sqrt(NULL), sqrt(-1)')).one()\n"
+        "    assert tuple(found) == (2.0, None, None), found\n"
+    )
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'fleet.db'}"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-2000:]
