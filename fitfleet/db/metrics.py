@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Double, Table, bindparam, literal_column, update
 
 from fitfleet.db.claims import Claim, held
-from fitfleet.db.dialect import upsert
+from fitfleet.db.dialect import storable_text, upsert
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, metrics, scores
 
-_NAME_MOST = 128  # characters of a column; a name that is too long must not stop the recorder
+_NAME_MOST = 128  # characters of a column
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
         {
             "job_id": row.claim.job_id,
             "epoch": row.epoch,
-            "metric": name.removeprefix("val_")[:_NAME_MOST],
+            "metric": _storable_name(name.removeprefix("val_")),
             "phase": "val" if name.startswith("val_") else "train",
             "value": _storable(value),
         }
@@ -94,7 +94,7 @@ def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[di
     return [
         {
             "job_id": claim.job_id,
-            "name": name[:_NAME_MOST],
+            "name": _storable_name(name),
             "value": _storable(value),
             "source": source,
         }
@@ -115,6 +115,11 @@ def _upsert(
     last = {tuple(row[name] for name in names): row for row in rows}
     if last:
         c.execute(upsert(c, table, changed), list(last.values()))
+
+
+def _storable_name(name: str) -> str:
+    """Evaluators name scores as they like, and that must not keep a job from its end."""
+    return storable_text(name)[:_NAME_MOST]
 
 
 def _storable(value: float) -> float | None:

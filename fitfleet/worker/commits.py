@@ -140,7 +140,11 @@ class Commits:
             except _Refused as refused:
                 batch = self._without(refused.errors, batch)
             except Exception as error:
-                batch = self._without(dict.fromkeys(batch, error), batch)
+                if len(batch) > 1:  # of one of them, nobody knows which
+                    for ending in batch:
+                        self._settle([ending])
+                    return
+                batch = self._without({batch[0]: error}, batch)
             else:
                 reach("after_commit")
                 for ending in batch:

@@ -81,6 +81,33 @@ def test_a_refused_and_a_lost_one_keep_the_others_from_nothing(
     assert not any(ending.member.is_ending for ending in endings)
 
 
+def test_names_that_a_database_cannot_hold_do_not_keep_jobs_from_their_end(
+    fleet: Fleet, job: dict[str, Any]
+) -> None:
+    ends = Ends(fleet, job)
+    odd, plain = ends.ending(0), ends.ending(1)
+    odd.values = {**odd.values, "scores": {"own": {"a\x00b": 1.0, "c\ud800d": 2.0}}}
+    fleet.recorder.put(EpochMetrics(odd.member.claim, 1, {"e\x00f": 3.0, "g\ud800h": 4.0}))
+    with ends.commits() as commits:
+        commits.put(odd)
+        commits.put(plain)
+    assert ends.failures == {}
+    assert fleet.scores(odd.member.claim.job_id) == {"ab": 1.0, "c?d": 2.0}
+    found = {metric: value for _, _, metric, value in fleet.curve(odd.member.claim.job_id)}
+    assert found == {"ef": 3.0, "g?h": 4.0}
+
+
+def test_an_error_of_one_end_is_not_that_of_the_others(fleet: Fleet, job: dict[str, Any]) -> None:
+    ends = Ends(fleet, job)
+    broken, *good = [ends.ending(seed) for seed in range(4)]
+    broken.values = {**broken.values, "scores": {"own": {"x": object()}}}
+    with ends.commits() as commits:
+        for ending in (broken, *good):
+            commits.put(ending)
+    assert list(ends.failures) == [broken.member.claim.job_id]
+    assert sorted(ends.after) == [ending.member.claim.job_id for ending in good]
+
+
 def test_the_last_metrics_come_with_the_end(fleet: Fleet, job: dict[str, Any]) -> None:
     ends = Ends(fleet, job)
     ending = ends.ending(0)
