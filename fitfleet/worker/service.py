@@ -14,7 +14,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
-from fitfleet.worker import tasks
+from fitfleet.worker import scratch, tasks
 from fitfleet.worker.readiness import WarmChildren
 from fitfleet.worker.succession import task_pool
 
@@ -54,7 +54,8 @@ def run_service(settings: Settings) -> int:
         quiet=True,
     )
     try:
-        worker.start()
+        with scratch.service_directory():
+            worker.start()
     finally:
         presence.stop()
     return int(worker.exitcode or 0)

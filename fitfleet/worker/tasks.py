@@ -12,6 +12,7 @@ from celery import Celery, signals
 
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
+from fitfleet.worker import scratch
 
 _child: Any = None
 
@@ -26,6 +27,7 @@ def install(app: Celery, settings: Settings) -> None:
     def start(**_: Any) -> None:
         global _child
         try:
+            scratch.use_child_directory()
             _child = start_child(settings)
         except BaseException:
             # Celery would only log it, and this child would lose one job after another.

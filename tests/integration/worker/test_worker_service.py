@@ -69,3 +69,27 @@ def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
     assert "val_loss: " in lines[0]
     assert lines[-1] in done.attempts[-1]["log_tail"]
+
+
+def test_temporary_files_go_with_the_service(
+    tmp_path: Path, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow leaves a file for each function it traces; a killed process removes none."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    left = []
+    for name in ("killed", "drained"):
+        with ff.local(1, tmp_path / "fleet") as fleet:
+            done = fleet.submit(**job, steps_per_execution=5, experiment=name).wait(120)
+            assert done.status is ff.JobStatus.SUCCEEDED, done.error
+            (used,) = temporary.glob("fitfleet-worker-*")
+            assert any(used.glob("child-*/*.py")), "nothing was traced: this test sees nothing"
+            left.append(used)
+            if name == "killed":
+                service = _service(fleet, done)
+                for process in (service, *service.children()):
+                    process.kill()
+                psutil.wait_procs([service], timeout=10)
+    assert left[0] != left[1]
+    assert not any(temporary.glob("*fitfleet-worker-*"))
