@@ -58,6 +58,9 @@ class Settings:
     )
     drain_s: float = _setting(10.0, "Time a drained worker gives its fit to reach an epoch's end.")
     max_failures: int = _setting(3, "A job lost, out of memory or storage so often has failed.")
+    storage_patience_s: float = _setting(
+        3600.0, "A storage that has refused for less than this costs no failure."
+    )
     backoff_s: float = _setting(5.0, "Delay before a failed job is tried again; doubles each time.")
     poll_s: float = _setting(0.05, "Time between two looks of the scheduler at the queue.")
     recover_s: float = _setting(5.0, "Time between two searches for lost jobs.")

@@ -18,6 +18,8 @@ def checkpoint(c: Connection, claim: Claim, path: str, epoch: int) -> bool:
     won = c.execute(
         update(jobs)
         .where(holds(claim))
-        .values(checkpoint_path=path, checkpoint_epoch=epoch, progress_at=now(c))
+        .values(
+            checkpoint_path=path, checkpoint_epoch=epoch, progress_at=now(c), refused_since=None
+        )
     ).rowcount
     return bool(won)

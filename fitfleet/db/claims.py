@@ -89,19 +89,21 @@ def held(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
     """The (job id, attempt) of those that hold their jobs, and will until this transaction ends."""
     owners = {(one.job_id, one.attempt, one.worker) for one in claims}
     ids = sorted({one.job_id for one in claims})
-    rows = c.execute(_running(c.dialect.name), {"ids": ids})
-    return {(row[0], row[1]) for row in rows if tuple(row) in owners}
+    rows = c.execute(_holders(c.dialect.name), {"ids": ids})
+    return {
+        (row.id, row.attempt)
+        for row in rows
+        if row.status == JobStatus.RUNNING and (row.id, row.attempt, row.owner) in owners
+    }
 
 
 @functools.cache
-def _running(dialect: str) -> sa.Select[Any]:
+def _holders(dialect: str) -> sa.Select[Any]:
     """Kept, since putting it together costs more than asking it."""
     query = (
-        select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
-        .where(
-            jobs.c.id.in_(sa.bindparam("ids", expanding=True)),
-            jobs.c.status == JobStatus.RUNNING,
-        )
+        # Asked for their status, SQLite would go through all that run.
+        select(jobs.c.id, jobs.c.attempt, jobs.c.owner, jobs.c.status)
+        .where(jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
         .order_by(jobs.c.id)  # as in `lock`
     )
     return query.with_for_update() if dialect == "postgresql" else query

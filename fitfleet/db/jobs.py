@@ -255,6 +255,7 @@ def _requeued() -> dict[str, Any]:
     return {
         "status": JobStatus.QUEUED,
         "not_before": 0.0,
+        "refused_since": None,
         "finished_at": None,
         "request": None,
         "failure_class": None,

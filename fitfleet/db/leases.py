@@ -18,14 +18,13 @@ from fitfleet.db.claims import Claim as Claim
 from fitfleet.db.claims import claim_from, held, holds, lock
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.placing import lock_dispatch
-from fitfleet.db.session import now
+from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import attempts, experiments, job_specs, jobs
 from fitfleet.states import RETRIED, FailureClass, JobStatus, Request
 
 _BACKOFF_MOST_S = 300.0
 _MESSAGE_MOST = 4_000
 _TEXT_MOST = 60_000
-_WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 # What a job becomes that is not to go on when its attempt ends.
 _WISHES = {Request.CANCEL: JobStatus.CANCELLED, Request.PRUNE: JobStatus.PRUNED}
 
@@ -50,38 +49,42 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
     """
     if limit <= 0 or leader.fuse_key is None or leader.failures:
         return []
-    mine = select(jobs.c.experiment_id, jobs.c.queue).where(jobs.c.id == leader.job_id)
-    own = c.execute(mine).one()
-    room = _room(c, own.experiment_id)
-    candidates = (
-        select(jobs.c.id, jobs.c.status)
+    mine = (
+        select(jobs.c.experiment_id, jobs.c.queue, experiments.c.is_paused)
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
+        .where(jobs.c.id == leader.job_id)
+    )
+    own = c.execute(mine).one()
+    if own.is_paused:
+        return []
+    room = _room(c, own.experiment_id)
+    queued = _mates(c, leader, own, JobStatus.QUEUED, limit if room is None else min(limit, room))
+    dispatched = _mates(c, leader, own, JobStatus.DISPATCHED, limit)
+    # A dispatched one is better left to its message, which another child may be waiting for.
+    waiting = [*queued, *dispatched]  # each in its order, which `sorted` keeps
+    ids = [row.id for row in sorted(waiting, key=lambda row: -row.priority)[:limit]]
+    return _take(c, jobs.c.id.in_(ids), leader.worker, lease_s) if ids else []
+
+
+def _mates(c: Connection, leader: Claim, own: Any, status: JobStatus, limit: int) -> Sequence[Any]:
+    """The first waiting ones in that state, from an index in this order, and kept from others."""
+    query = (
+        select(jobs.c.priority, jobs.c.id)
         .where(
             jobs.c.fuse_key == leader.fuse_key,
-            jobs.c.status.in_(_WAITING),
-            jobs.c.queue == own.queue,
+            jobs.c.status == status,
             jobs.c.experiment_id == own.experiment_id,
+            jobs.c.queue == own.queue,
             jobs.c.not_before <= now(c),
             jobs.c.memory_step == 0,
             jobs.c.failures == 0,
-            experiments.c.is_paused.is_(False),
         )
-        # A dispatched one is better left to its message, which another child may be waiting for.
-        .order_by(jobs.c.priority.desc(), jobs.c.status == JobStatus.DISPATCHED, jobs.c.id)
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(limit)
     )
     if c.dialect.name == "postgresql":
-        candidates = candidates.with_for_update(skip_locked=True, of=jobs)
-    ids = []
-    for row in c.execute(candidates):
-        if row.status == JobStatus.QUEUED and room is not None:
-            if room == 0:
-                continue
-            room -= 1
-        ids.append(row.id)
-    if not ids:
-        return []
-    return _take(c, and_(jobs.c.id.in_(ids), jobs.c.status.in_(_WAITING)), leader.worker, lease_s)
+        query = query.with_for_update(skip_locked=True)
+    return c.execute(query).all()
 
 
 def _room(c: Connection, experiment_id: int) -> int | None:
@@ -99,6 +102,7 @@ def _room(c: Connection, experiment_id: int) -> int | None:
 
 
 def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float) -> list[Claim]:
+    """Claim the jobs `which`; those that it names by number were locked as they were chosen."""
     at = now(c)
     statement = (
         update(jobs)
@@ -177,16 +181,16 @@ def describe_attempts(
 ) -> set[tuple[int, int]]:
     """The same for several; (job id, attempt) of those that held."""
     won = held(c, [claim for claim, _ in rows])
-    alike: dict[tuple[tuple[str, Any], ...], list[tuple[int, int]]] = {}
+    alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = {}
     for claim, values in rows:
         if claim.key in won:
-            alike.setdefault(tuple(values.items()), []).append(claim.key)
-    for found, keys in alike.items():
-        own = sa.tuple_(attempts.c.job_id, attempts.c.attempt).in_(keys)
+            alike.setdefault((claim.attempt, tuple(values.items())), []).append(claim.job_id)
+    for (attempt, found), ids in alike.items():
+        # Not as pairs, for which SQLite would read every attempt there is.
+        own = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
         c.execute(update(attempts).where(own).values(dict(found)))
         of_job = {name: value for name, value in found if name in ("engine", "engine_reason")}
         if of_job:
-            ids = [job_id for job_id, _ in keys]
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
     return won
 
@@ -234,38 +238,55 @@ def fail(
     *,
     seconds: float = 0.0,
     backoff_s: float = 5.0,
+    storage_patience_s: float = 0.0,
 ) -> bool:
     """The attempt failed: back to the queue with backoff, or FAILED, as the class says.
 
-    One that would be tried again, but whose cancel or prune was asked for, becomes that.
+    A refusal of the storage counts as a failure of the job only when the storage has refused it
+    for `storage_patience_s`: an outage is not its fault. A job that would be tried again, but
+    whose cancel or prune was asked for, becomes that.
     """
     message, traceback = storable_text(message), storable_text(traceback)
     lock(c, [claim.job_id])
-    query = select(jobs.c.failures, jobs.c.max_failures, jobs.c.memory_step, jobs.c.request).where(
-        holds(claim)
-    )
+    query = select(
+        jobs.c.failures,
+        jobs.c.max_failures,
+        jobs.c.refused_since,
+        jobs.c.memory_step,
+        jobs.c.request,
+    ).where(holds(claim))
     row = c.execute(query).first()
     if row is None:
         return False
-    failures = row.failures + 1
-    is_retried = failure_class in RETRIED and failures < row.max_failures
+    refused_since = outage_s = None
+    if failure_class is FailureClass.STORAGE:
+        at = read_clock(c)
+        refused_since = row.refused_since or at
+        if at - refused_since < storage_patience_s:
+            outage_s = at - refused_since
+    failures = row.failures + (outage_s is None)
+    is_retried = outage_s is not None or (failure_class in RETRIED and failures < row.max_failures)
     status = _WISHES.get(row.request, JobStatus.QUEUED) if is_retried else JobStatus.FAILED
     values: dict[str, Any] = {
         "failures": failures,
+        "refused_since": refused_since,
         "failure_class": failure_class,
         "failure_message": message[:_MESSAGE_MOST],
         "failure_traceback": traceback[-_TEXT_MOST:],
     }
     if is_retried:
-        delay = min(_BACKOFF_MOST_S, backoff_s * 2 ** (failures - 1))
-        values["not_before"] = now(c) + delay
+        # Both double, since an outage has lasted as long as all delays before.
+        before_s = backoff_s * (2 ** (failures - 1) - 1) if outage_s is None else outage_s
+        values["not_before"] = now(c) + min(_BACKOFF_MOST_S, before_s + backoff_s)
     if failure_class is FailureClass.MEMORY:
         values["memory_step"] = row.memory_step + 1
     if not _end(c, claim, status, seconds, **values):
         return False
     _end_attempt(c, claim, failure_class, seconds, log_tail, message=message, traceback=traceback)
     kind = "retry" if status is JobStatus.QUEUED else status.lower()
-    detail = f"{failure_class} ({failures} of {row.max_failures}): {message[:200]}"
+    counted = f"{failures} of {row.max_failures}"
+    count = counted if outage_s is None else f"an outage of {outage_s:.0f} s so far"
+    detail = f"{failure_class} ({count}): {message[:200]}"
     events.add(c, kind, claim.job_id, attempt=claim.attempt, worker=claim.worker, detail=detail)
     return True
 

@@ -98,7 +98,9 @@ def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
         return []
     statement = (
         update(jobs)
-        .where(jobs.c.id.in_(chosen), jobs.c.status == JobStatus.QUEUED)
+        # They were locked as they were chosen. Asked for their status too, SQLite would go through
+        # all that wait.
+        .where(jobs.c.id.in_(chosen))
         .values(
             status=JobStatus.DISPATCHED,
             dispatch_seq=jobs.c.dispatch_seq + 1,
@@ -208,16 +210,15 @@ def dispatched_queues(c: Connection) -> list[str]:
     return list(c.scalars(query))
 
 
-def count_mates(c: Connection, fuse_key: str) -> tuple[int, int]:
-    """Jobs that may be trained in one program: (those that wait, those that run)."""
-    query = (
-        select(jobs.c.status, sa.func.count())
+def count_mates(c: Connection, fuse_key: str, most: int) -> int:
+    """Jobs that may be trained in one program and wait or run; counted up to `most`."""
+    of_key = (
+        select(jobs.c.id)
         .where(
             jobs.c.fuse_key == fuse_key,
             jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING)),
         )
-        .group_by(jobs.c.status)
+        .limit(most)
+        .subquery()
     )
-    found = {status: int(count) for status, count in c.execute(query)}
-    running = found.pop(JobStatus.RUNNING, 0)
-    return sum(found.values()), running
+    return int(c.execute(select(sa.func.count()).select_from(of_key)).scalar_one())

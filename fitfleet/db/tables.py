@@ -118,6 +118,7 @@ jobs = Table(
     Column("epoch", Integer, nullable=False, default=0),  # done
     Column("failures", Integer, nullable=False, default=0),
     Column("max_failures", Integer, nullable=False),
+    Column("refused_since", Double),  # by the storage, with no checkpoint written since
     Column("timeout_s", Double),
     Column("stall_timeout_s", Double),
     Column("memory_step", Integer, nullable=False, default=0),  # rung of the ladder after OOM
@@ -138,7 +139,8 @@ jobs = Table(
     Index("ix_jobs_waiting", "status", "queue", "experiment_id", text("priority DESC"), "id"),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_group", "experiment_id", "group_hash"),
-    Index("ix_jobs_fuse", "fuse_key", "status"),
+    # What a cohort is made of: the first waiting ones of one program in one experiment.
+    Index("ix_jobs_fuse", "fuse_key", "status", "experiment_id", text("priority DESC"), "id"),
     Index("ix_jobs_content", "content_hash"),
 )
 

@@ -28,11 +28,10 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
 def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     with database.read() as c:
-        waiting, running = placing.count_mates(c, leader.fuse_key)
         loads = placing.loads(c, settings.lease_s)
-    slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
-    share = -(-(waiting + running) // slots)
-    limit = min(settings.cohort_max, share) - 1
+        slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
+        count = placing.count_mates(c, leader.fuse_key, settings.cohort_max * slots)
+    limit = -(-count // slots) - 1
     if limit <= 0:
         return []
     with database.begin() as c:

@@ -36,6 +36,10 @@ class Endings:
         self._database = database
         self._settings = settings
         self._recorder = recorder
+        self._patience: dict[str, Any] = {
+            "backoff_s": settings.backoff_s,
+            "storage_patience_s": settings.storage_patience_s,
+        }
 
     def log_path(self, member: Member) -> Path:
         """The file that the attempt's output goes to."""
@@ -74,7 +78,7 @@ class Endings:
         failure_class, message = classify(error)
         text = "".join(traceback.format_exception(error))
         with suppress(DatabaseError), self._database.begin() as c:
-            leases.fail(c, claim, failure_class, message, text, backoff_s=self._settings.backoff_s)
+            leases.fail(c, claim, failure_class, message, text, **self._patience)
 
     def _interruption(
         self, member: Member, reason: StopReason, seconds: float, tail: str
@@ -108,7 +112,7 @@ class Endings:
             text,
             tail,
             seconds=seconds,
-            backoff_s=self._settings.backoff_s,
+            **self._patience,
         )
 
     def _write(

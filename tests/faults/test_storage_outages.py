@@ -74,7 +74,7 @@ def test_storage_that_refuses(
     place = request.getfixturevalue("small_disk") if way in (full, read_only) else whole
     client = place.client
     whole.pace(0.05)
-    job = client.submit(**paused_job(series), experiment=way.__name__, max_failures=50)
+    job = client.submit(**paused_job(series), experiment=way.__name__, max_failures=1)
     until_checkpoint(job)
     with way(place):
         until(lambda: outcomes(job)[:2] == ["storage", "storage"])

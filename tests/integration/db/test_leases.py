@@ -19,14 +19,14 @@ from rows import (
     status,
     take,
 )
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from fitfleet.db import checkpoints, deaths, experiments, leases, lookup, metrics
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database, read_clock
-from fitfleet.db.tables import attempts, scores
+from fitfleet.db.tables import attempts, jobs, scores
 from fitfleet.states import FailureClass, JobStatus, Request
 
 
@@ -167,8 +167,6 @@ def _fail(database: Database, kind: FailureClass, backoff_s: float = 8.0) -> flo
 
 
 def column_in(c: Any, job_id: int, name: str) -> Any:
-    from fitfleet.db.tables import jobs
-
     return c.execute(select(jobs.c[name]).where(jobs.c.id == job_id)).scalar_one()
 
 
@@ -198,6 +196,43 @@ def test_others_are_tried_again_ever_later_up_to_a_limit(
     _fail(database, kind)
     assert status(database, job_id) is JobStatus.FAILED
     assert column(database, job_id, "memory_step") == (3 if kind is FailureClass.MEMORY else 0)
+
+
+def test_an_outage_of_the_storage_costs_no_failure_until_patience_ends(
+    database: Database,
+) -> None:
+    (job_id,) = insert(database, new_job("a", max_failures=2))
+
+    def refuse() -> tuple[int, float]:
+        """Failures counted so far, and seconds to the next attempt."""
+        (claim,) = take(database)
+        with database.begin() as c:
+            assert leases.fail(
+                c, claim, FailureClass.STORAGE, "gone", backoff_s=8.0, storage_patience_s=100.0
+            )
+            delay_s = float(column_in(c, job_id, "not_before")) - read_clock(c)
+        with database.begin() as c:
+            passed = {"not_before": 0.0, "refused_since": jobs.c.refused_since - 30.0}
+            c.execute(update(jobs).where(jobs.c.id == job_id).values(passed))
+        return int(column(database, job_id, "failures")), delay_s
+
+    for outage_s in (0, 30, 60, 90):
+        failures, delay_s = refuse()
+        assert (failures, delay_s) == (0, pytest.approx(8.0 + outage_s, abs=1.0))
+    # A checkpoint ends the outage: the next one is another.
+    (claim,) = take(database)
+    with database.begin() as c:
+        assert checkpoints.checkpoint(c, claim, "digits/1/attempt-5.epoch-2.checkpoint.h5", 2)
+        assert leases.release(c, claim, seconds=1.0)
+    for outage_s in (0, 30, 60, 90):
+        assert refuse() == (0, pytest.approx(8.0 + outage_s, abs=1.0))
+    assert refuse() == (1, pytest.approx(8.0, abs=1.0))
+    assert status(database, job_id) is JobStatus.QUEUED
+    assert refuse()[0] == 2
+    assert status(database, job_id) is JobStatus.FAILED
+    with database.begin() as c:
+        assert job_table.retry(c, job_id)
+    assert refuse() == (0, pytest.approx(8.0, abs=1.0))  # and a retry is a new start
 
 
 def test_a_checkpoint_outlives_a_failure(database: Database) -> None:
