@@ -10,11 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fitfleet.embedded import local as local
     from fitfleet.errors import FitfleetError as FitfleetError
     from fitfleet.fleet import Fleet as Fleet
     from fitfleet.fleet import connect as connect
     from fitfleet.job import Job as Job
+    from fitfleet.launch import local as local
     from fitfleet.space import choice as choice
     from fitfleet.space import integers as integers
     from fitfleet.space import log_uniform as log_uniform
@@ -42,7 +42,7 @@ _HOMES = {
     "connect": "fitfleet.fleet",
     "integers": "fitfleet.space",
     "layers": "fitfleet.spec",
-    "local": "fitfleet.embedded",
+    "local": "fitfleet.launch",
     "log_uniform": "fitfleet.space",
     "uniform": "fitfleet.space",
 }

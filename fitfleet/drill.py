@@ -21,9 +21,10 @@ from sqlalchemy import select
 
 from fitfleet.db.tables import attempts
 from fitfleet.db.tables import jobs as job_rows
-from fitfleet.embedded import LocalFleet, local
+from fitfleet.embedded import LocalFleet
 from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.job import Job
+from fitfleet.launch import local
 from fitfleet.queue import celery_app, publish
 from fitfleet.states import JobStatus
 

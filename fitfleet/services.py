@@ -13,12 +13,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fitfleet.broker import Broker
-from fitfleet.db import deaths
-from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError
 from fitfleet.settings import Settings
+
+if TYPE_CHECKING:  # its import takes longer than the start of the services
+    from fitfleet.db.session import Database
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.3
@@ -40,14 +42,15 @@ class _Service:
 class Services:
     """Worker services of one slot each, and the broker that they hear.
 
-    What dies of these is started again. They end when told to, and by themselves when this process
-    is gone, however it went.
+    They are started first and begin when database and broker are there. What dies of these is then
+    started again. They end when told to, and by themselves when this process is gone, however it
+    went.
     """
 
-    def __init__(self, settings: Settings, database: Database, broker: Broker) -> None:
+    def __init__(self, settings: Settings, broker: Broker) -> None:
         self._settings = settings
         self._broker = broker
-        self._database = database
+        self._database: Database  # since `begin`
         self._logs = Path(settings.logs)
         self._services: list[_Service] = []
         self._lock = threading.Lock()
@@ -56,10 +59,16 @@ class Services:
         self._problem: str | None = None
 
     def start(self, count: int) -> None:
-        """Start so many services and watch them."""
-        self._bury_predecessors()
+        """Start so many services, which import what they need and wait for `begin`."""
         for number in range(1, count + 1):
             self._services.append(_Service(number, self._spawn(number)))
+
+    def begin(self, database: Database) -> None:
+        """Let the services take jobs, and watch them. Database and broker must be there."""
+        self._database = database
+        self._bury_predecessors()
+        for service in self._services:
+            self._tell_broker(service.process)
         self._thread = threading.Thread(target=self._watch, name="fitfleet-services", daemon=True)
         self._thread.start()
 
@@ -109,6 +118,8 @@ class Services:
 
     def _bury_predecessors(self) -> None:
         """Those of a script that was killed in this directory."""
+        from fitfleet.db import deaths
+
         with self._database.read() as c:
             pids = deaths.unburied(c, socket.gethostname())
         for pid in pids:
@@ -116,6 +127,8 @@ class Services:
                 self._bury(pid)
 
     def _bury(self, pid: int) -> None:
+        from fitfleet.db import deaths
+
         # Without the database the leases will expire.
         with suppress(DatabaseError), self._database.begin() as c:
             deaths.bury(c, socket.gethostname(), pid, self._settings.backoff_s)
@@ -135,6 +148,7 @@ class Services:
             return
         with self._lock:
             service.process = self._spawn(service.number)
+            self._tell_broker(service.process)
             service.started_at = time.monotonic()
 
     def _spawn(self, number: int) -> subprocess.Popen[bytes]:
@@ -145,12 +159,18 @@ class Services:
             return subprocess.Popen(
                 command,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C in a terminal goes to the script alone, which then drains them.
                 start_new_session=True,
             )
+
+    def _tell_broker(self, process: subprocess.Popen[bytes]) -> None:
+        """The line for which a service waits: the URL, which is known when the broker is up."""
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin:  # one that has died will be replaced
+            process.stdin.write(f"{self._broker.url}\n".encode())
 
     def _log_path(self, number: int) -> Path:
         return self._logs / f"worker-{number}-of-{os.getpid()}.log"

@@ -1,9 +1,10 @@
-"""A worker service of an embedded fleet ends when the script that started it is gone."""
+"""A worker service of an embedded fleet hears from the script that started it, and ends with it."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -15,6 +16,14 @@ def watch_parent(parent: int, end_s: float) -> None:
     if os.getppid() != parent:
         raise SystemExit(0)
     threading.Thread(target=_watch, args=(parent, end_s), name="parent", daemon=True).start()
+
+
+def broker_url() -> str:
+    """Wait for the broker's URL, a line of the standard input. SystemExit if the script gave up."""
+    url = sys.stdin.readline().strip()
+    if not url:
+        raise SystemExit(0)
+    return url
 
 
 def _watch(parent: int, end_s: float) -> None:

@@ -32,13 +32,14 @@ def worker(
 ) -> int:
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
     from fitfleet.broker import Broker
-    from fitfleet.cli.parent import watch_parent
+    from fitfleet.cli import parent as script
     from fitfleet.worker.service import run_service
 
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     if parent is not None:
-        watch_parent(parent, settings.drain_s + 10.0)
+        script.watch_parent(parent, settings.drain_s + 10.0)
+        settings = settings.replace(broker_url=script.broker_url())
     try:
         return run_service(settings) or 0
     finally:

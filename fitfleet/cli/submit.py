@@ -39,7 +39,7 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run the jobs or the sweep of a file on this machine, wait, and print the comparison."""
-    from fitfleet.embedded import local
+    from fitfleet.launch import local
 
     arguments = read_sweep(file) if is_sweep(file) else None
     documents = read_jobs(file) if arguments is None else []

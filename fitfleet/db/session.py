@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
+_MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
+# Alembic's own table.
+_REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.String()))
 _BUSY_TIMEOUT_S = 30.0
 # A PostgreSQL that is gone without a word (its machine has died, the network is cut) is given up
 # after some 20 s, not after the hours that TCP would wait.
@@ -126,19 +130,23 @@ class Database:
 
         Several processes may do so at once: one does it, the others wait.
         """
-        from alembic import command
-
         for attempt in range(50):
             try:
-                with self._translated(), self.engine.connect() as c:
-                    self._lock_schema(c)
-                    command.upgrade(_alembic(c), "head")
-                    c.commit()
+                if self.schema_version() != newest_version():
+                    self._upgrade()
                 return
             except DatabaseError as error:
                 if attempt == 49 or "locked" not in str(error):
                     raise
                 time.sleep(0.1)
+
+    def _upgrade(self) -> None:
+        from alembic import command
+
+        with self._translated(), self.engine.connect() as c:
+            self._lock_schema(c)
+            command.upgrade(_alembic(c), "head")
+            c.commit()
 
     def _lock_schema(self, c: Connection) -> None:
         if self.is_sqlite:
@@ -158,10 +166,11 @@ class Database:
 
     def schema_version(self) -> str | None:
         """The Alembic revision of the database; None before the first upgrade."""
-        from alembic.migration import MigrationContext
-
         with self.read() as c:
-            return MigrationContext.configure(c).get_current_revision()
+            if not sa.inspect(c).has_table(_REVISIONS.name):
+                return None
+            found = c.execute(sa.select(_REVISIONS.c.version_num)).scalar()
+            return None if found is None else str(found)
 
     def dispose(self) -> None:
         """Let go of all connections."""
@@ -201,14 +210,15 @@ def _alembic(c: Connection | None = None) -> Any:
     from alembic.config import Config
 
     config = Config()
-    folder = importlib.resources.files("fitfleet.db") / "migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = c
     return config
 
 
 def newest_version() -> str:
-    """The Alembic revision this version of fitfleet works with."""
-    from alembic.script import ScriptDirectory
+    """The Alembic revision this version of fitfleet works with, by the names of its files.
 
-    return str(ScriptDirectory.from_config(_alembic()).get_current_head())
+    Alembic itself takes as long to import as a short command takes, and is needed to upgrade only.
+    """
+    names = [path.name for path in (_MIGRATIONS / "versions").iterdir()]
+    return max(name[1:5] for name in names if re.match(r"v\d{4}_", name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -146,3 +147,19 @@ def test_who_stops_a_fleet_on_a_terminal_is_told_what_he_waits_for(
     with pytest.raises(KeyboardInterrupt), ff.local(0, tmp_path / "fleet"):
         raise KeyboardInterrupt
     assert "Ctrl-C again ends them at once" in capsys.readouterr().err
+
+
+def test_a_fleet_that_cannot_start_leaves_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "fleet.db").write_text("not a database " * 100)
+    before = psutil.Process().children()
+    with pytest.raises(ff.FitfleetError, match="file is not a database"):
+        ff.local(1, tmp_path)
+    assert left([p for p in psutil.Process().children() if p not in before], 1.0) == []
+
+
+def test_a_worker_whose_script_ends_before_its_fleet_is_there_ends_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
+    command += ["--broker-folder", str(tmp_path / "broker")]
+    run = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert not (tmp_path / ".fitfleet").exists()

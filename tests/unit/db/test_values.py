@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.metrics import _storable
 from fitfleet.db.placing import QueueLoad
-from fitfleet.db.session import Database, newest_version
+from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata
 from fitfleet.db.views import COLUMNS, definitions
 
@@ -46,5 +47,5 @@ def test_the_url_of_messages_has_no_password() -> None:
         assert "geheim" not in Database(url).place
 
 
-def test_there_is_a_newest_version() -> None:
-    assert newest_version()
+def test_the_newest_version_is_the_one_that_alembic_upgrades_to() -> None:
+    assert newest_version() == ScriptDirectory.from_config(_alembic()).get_current_head()
