@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import psutil
 import redis
 import sqlalchemy as sa
-from rows import WEIGHTS, insert, new_job, register, take
+from rows import commit, insert, new_job, register, take
 from servers import Postgres, Valkey
 
 from fitfleet.db import leases, lookup, metrics, placing
@@ -69,7 +69,7 @@ def backlog(database: Database, count: int) -> dict[str, float]:
             spent, claim = _timed(lambda message=message: _claim(database, message))
             claims.append(spent)
             with database.begin() as c:
-                leases.commit(c, claim, WEIGHTS, epoch=1, seconds=0.0)
+                commit(c, claim, epoch=1, seconds=0.0)
     return {
         "jobs": count,
         "submits_per_s": round(count / submit_s),
@@ -162,7 +162,7 @@ def _work(database: Database, broker_url: str, name: str, stop: Any) -> None:
         with database.begin() as c:
             metrics.record(c, [EpochMetrics(claim, 1, {"loss": 1.0, "val_loss": 1.0})])
         with database.begin() as c:
-            leases.commit(c, claim, WEIGHTS, epoch=1, seconds=0.0)
+            commit(c, claim, epoch=1, seconds=0.0)
     client.close()
 
 

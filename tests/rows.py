@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import jobs as job_table
-from fitfleet.db import leases, placing, workers
+from fitfleet.db import leases, placing, successes, workers
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.leases import Artifact, Claim
 from fitfleet.db.session import Database, now
+from fitfleet.db.successes import Success
 from fitfleet.db.tables import jobs
 from fitfleet.db.workers import Slot
 from fitfleet.settings import Settings
@@ -87,6 +88,11 @@ def take(
         assert claim is not None
         claims.append(claim)
     return claims
+
+
+def commit(c: Connection, claim: Claim, artifact: Artifact = WEIGHTS, **values: Any) -> bool:
+    """The job has succeeded with these weights; `values` are those of a Success."""
+    return bool(successes.record(c, [Success(claim, artifact, **values)]))
 
 
 def column(database: Database, job_id: int, name: str) -> Any:

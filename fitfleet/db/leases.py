@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, or_, select, update
 
-from fitfleet.db import events, successes
+from fitfleet.db import events
 from fitfleet.db.claims import Artifact as Artifact
 from fitfleet.db.claims import Claim as Claim
 from fitfleet.db.claims import claim_from, held, holds, lock
@@ -171,15 +171,13 @@ def heartbeat(
     return found
 
 
-def describe_attempt(c: Connection, claim: Claim, **values: Any) -> bool:
-    """Record what is known of the running attempt: environment, first_epoch, engine, ..."""
-    return bool(describe_attempts(c, [(claim, values)]))
-
-
 def describe_attempts(
     c: Connection, rows: Sequence[tuple[Claim, dict[str, Any]]]
 ) -> set[tuple[int, int]]:
-    """The same for several; (job id, attempt) of those that held."""
+    """Record what is known of running attempts: environment, first_epoch, engine, ...
+
+    (job id, attempt) of those that held.
+    """
     won = held(c, [claim for claim, _ in rows])
     alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = {}
     for claim, values in rows:
@@ -193,11 +191,6 @@ def describe_attempts(
         if of_job:
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
     return won
-
-
-def commit(c: Connection, claim: Claim, artifact: Artifact, **values: Any) -> bool:
-    """The job has succeeded with these weights; `values` are those of `successes.Success`."""
-    return bool(successes.record(c, [successes.Success(claim, artifact, **values)]))
 
 
 def stop(

@@ -81,14 +81,6 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
     ]
 
 
-def record_scores(c: Connection, claim: Claim, found: Mapping[str, float], source: str) -> bool:
-    """Write scores of the evaluation after the fit. False: the claim was lost."""
-    if not held(c, [claim]):
-        return False
-    write_scores(c, score_rows(claim, found, source))
-    return True
-
-
 def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[dict[str, Any]]:
     """Scores of one source as rows of the table."""
     return [

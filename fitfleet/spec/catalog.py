@@ -114,8 +114,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"did you mean {', '.join(lower[n] for n in near)}?"
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"known are {shown}" if known else "there are none"
-
-
-def same_function(left: str, right: str) -> bool:
-    """Whether a class name and a snake-case name mean one thing: MeanSquaredError."""
-    return left.replace("_", "").lower() == right.replace("_", "").lower()

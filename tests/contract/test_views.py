@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rows import WEIGHTS, insert, new_job, register, take
+from rows import commit, insert, new_job, register, take
 from scipy import stats
 
 from fitfleet.db import experiments, leases, metrics, views
@@ -55,13 +55,12 @@ def _rows(database: Database, query: str) -> list[dict[str, Any]]:
 def _finish(database: Database, losses: Sequence[float], scores: dict[str, float]) -> int:
     (claim,) = take(database)
     with database.begin() as c:
-        leases.describe_attempt(c, claim, engine="fit", engine_reason="alone")
+        leases.describe_attempts(c, [(claim, {"engine": "fit", "engine_reason": "alone"})])
         for epoch, loss in enumerate(losses, 1):
             logs = {"loss": 2 * loss, "val_loss": loss}
             metrics.record(c, [EpochMetrics(claim, epoch, logs)])
-        metrics.record_scores(c, claim, {"test_loss": losses[-1] + 1}, "keras")
-        metrics.record_scores(c, claim, scores, "music:score")
-        leases.commit(c, claim, WEIGHTS, epoch=len(losses), seconds=2.0)
+        scored = {"keras": {"test_loss": losses[-1] + 1}, "music:score": scores}
+        commit(c, claim, epoch=len(losses), seconds=2.0, scores=scored)
     return claim.job_id
 
 

@@ -24,9 +24,9 @@ from fitfleet.db.session import Database, newest_version  # noqa: E402
 
 def fill(database: Database) -> None:
     """A finished job with its curve and score, and a waiting one."""
-    from rows import WEIGHTS, insert, new_job, register, take
+    from rows import commit, insert, new_job, register, take
 
-    from fitfleet.db import leases, metrics
+    from fitfleet.db import metrics
     from fitfleet.db.metrics import EpochMetrics
 
     register(database, 1)
@@ -35,8 +35,7 @@ def fill(database: Database) -> None:
     with database.begin() as c:
         for epoch, loss in enumerate((2.0, 1.0), 1):
             metrics.record(c, [EpochMetrics(claim, epoch, {"loss": loss})])
-        metrics.record_scores(c, claim, {"test_loss": 0.5}, "keras")
-        leases.commit(c, claim, WEIGHTS, epoch=2, seconds=1.5)
+        commit(c, claim, epoch=2, seconds=1.5, scores={"keras": {"test_loss": 0.5}})
 
 
 def dump(database: Database) -> list[str]:

@@ -7,7 +7,7 @@ import multiprocessing
 import time
 
 import pytest
-from rows import column, dispatch, insert, insert_many, new_job, status, take
+from rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 from sqlalchemy import func, select
 
 from fitfleet.db import jobs as job_table
@@ -145,7 +145,7 @@ def _succeed(database: Database, epochs: int) -> int:
     (claim,) = take(database)
     artifact = Artifact(f"x/{claim.job_id}/attempt-{claim.attempt}.weights.h5", "0" * 64, 5)
     with database.begin() as c:
-        assert leases.commit(c, claim, artifact, epoch=epochs, seconds=1.0)
+        assert commit(c, claim, artifact, epoch=epochs, seconds=1.0)
     return claim.job_id
 
 

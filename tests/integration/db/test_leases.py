@@ -11,6 +11,7 @@ from rows import (
     WEIGHTS,
     age,
     column,
+    commit,
     dispatch,
     insert,
     insert_many,
@@ -93,10 +94,9 @@ def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
     with database.begin() as c:
         assert leases.heartbeat(c, [claim], 60.0) == {}
         assert metrics.record(c, [EpochMetrics(claim, 1, {"loss": 1.0})]) == set()
-        assert metrics.record_scores(c, claim, {"test_loss": 1.0}, "keras") is False
         assert checkpoints.checkpoint(c, claim, "x", 1) is False
-        assert leases.describe_attempt(c, claim, engine="fit") is False
-        assert leases.commit(c, claim, WEIGHTS, epoch=5, seconds=1.0) is False
+        assert leases.describe_attempts(c, [(claim, {"engine": "fit"})]) == set()
+        assert commit(c, claim, epoch=5, seconds=1.0, scores={"keras": {"test_loss": 1.0}}) is False
         assert leases.fail(c, claim, FailureClass.USER, "no") is False
         assert leases.release(c, claim, seconds=1.0) is False
         assert leases.stop(c, claim, JobStatus.CANCELLED, seconds=1.0) is False
@@ -120,10 +120,11 @@ def _state(database: Database) -> list[Any]:
 def test_success_points_to_the_weights(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
-        assert leases.describe_attempt(c, claim, engine="loop", engine_reason="faster")
+        found = {"engine": "loop", "engine_reason": "faster"}
+        assert leases.describe_attempts(c, [(claim, found)]) == {claim.key}
         rows = [EpochMetrics(claim, epoch, {"loss": 1.0 / epoch}) for epoch in range(1, 6)]
         assert metrics.record(c, rows) == {(claim.job_id, 1)}
-        assert leases.commit(c, claim, WEIGHTS, epoch=3, seconds=2.5, log_tail="bye\x00\ud800")
+        assert commit(c, claim, epoch=3, seconds=2.5, log_tail="bye\x00\ud800")
     with database.read() as c:
         (row,) = lookup.jobs_by_id(c, [claim.job_id])
         curve = lookup.curve(c, claim.job_id)
@@ -139,11 +140,11 @@ def test_a_commit_may_be_repeated_when_its_answer_was_lost(database: Database) -
     claim = _running(database)
     for _ in range(2):
         with database.begin() as c:
-            assert leases.commit(c, claim, WEIGHTS, epoch=5, seconds=1.0) is True
+            assert commit(c, claim, epoch=5, seconds=1.0) is True
     assert column(database, claim.job_id, "seconds") == 1.0
     with database.begin() as c:
         other = replace(WEIGHTS, path="another")
-        assert leases.commit(c, claim, other, epoch=5, seconds=1.0) is False
+        assert commit(c, claim, other, epoch=5, seconds=1.0) is False
 
 
 @pytest.mark.parametrize("kind", [FailureClass.USER, FailureClass.NAN, FailureClass.TIMEOUT])
@@ -313,13 +314,27 @@ def test_one_lost_member_does_not_keep_the_others_from_recording(database: Datab
 
 def test_scores_are_kept_with_their_source(database: Database) -> None:
     claim = _running(database)
+    found = {"keras": {"test_loss": 1.0}, "music:score": {"in_scale": 0.75, "x" * 200: 1.0}}
     with database.begin() as c:
-        assert metrics.record_scores(c, claim, {"in_scale": 0.5}, "music:score")
-        assert metrics.record_scores(c, claim, {"in_scale": 0.75}, "music:score")
+        assert commit(c, claim, epoch=5, seconds=1.0, scores=found)
     with database.read() as c:
-        assert [tuple(r) for r in c.execute(select(scores))] == [
-            (claim.job_id, "in_scale", 0.75, "music:score")
+        assert [tuple(r) for r in c.execute(select(scores).order_by("name"))] == [
+            (claim.job_id, "in_scale", 0.75, "music:score"),
+            (claim.job_id, "test_loss", 1.0, "keras"),
+            (claim.job_id, "x" * 128, 1.0, "music:score"),
         ]
+
+
+def test_the_scores_of_a_later_success_replace_those_before(database: Database) -> None:
+    claim = _running(database)
+    with database.begin() as c:
+        assert commit(c, claim, epoch=5, seconds=1.0, scores={"keras": {"test_loss": 1.0}})
+        assert job_table.extend(c, claim.job_id, 8)
+    (claim,) = take(database)
+    with database.begin() as c:
+        assert commit(c, claim, epoch=8, seconds=1.0, scores={"keras": {"test_loss": 0.5}})
+    with database.read() as c:
+        assert c.execute(select(scores.c.value)).scalars().all() == [0.5]
 
 
 def test_the_jobs_of_a_dead_service_are_taken_back_at_once(database: Database) -> None:
@@ -341,7 +356,7 @@ def test_each_attempt_leaves_a_row(database: Database) -> None:
         leases.release(c, claim, seconds=1.0)
     (claim,) = take(database)
     with database.begin() as c:
-        leases.commit(c, claim, WEIGHTS, epoch=5, seconds=2.0, memory_peak_bytes=10)
+        commit(c, claim, epoch=5, seconds=2.0, memory_peak_bytes=10)
     with database.read() as c:
         found = c.execute(select(attempts.c.outcome, attempts.c.seconds).order_by("attempt")).all()
         kinds = [event["kind"] for event in lookup.events_of(c, claim.job_id)]

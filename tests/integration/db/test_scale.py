@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from rows import WEIGHTS, insert, new_job, register
+from rows import commit, insert, new_job, register
 
 from fitfleet.db import leases, metrics, placing
 from fitfleet.db.metrics import EpochMetrics
@@ -73,7 +73,7 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     with counter.of("heartbeat"), database.begin() as c:
         assert leases.heartbeat(c, claims, 60.0)
     with counter.of("commit"), database.begin() as c:
-        assert leases.commit(c, leader, WEIGHTS, epoch=1, seconds=1.0)
+        assert commit(c, leader, epoch=1, seconds=1.0)
     database.dispose()
     return counter.by_name
 

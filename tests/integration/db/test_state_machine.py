@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from rows import age, let_expire, new_job
+from rows import age, commit, let_expire, new_job
 
 from fitfleet.db import checkpoints, deaths, experiments, leases, metrics, placing
 from fitfleet.db import jobs as job_table
@@ -294,7 +294,7 @@ class Machine(RuleBasedStateMachine):
         artifact = Artifact(f"{claim.attempt}.h5", "0" * 64, 1)
         is_again = (job.status, job.attempt) == (_S.SUCCEEDED, claim.attempt)
         with self.database.begin() as c:
-            won = leases.commit(c, claim, artifact, epoch=job.epochs, seconds=1.0)
+            won = commit(c, claim, artifact, epoch=job.epochs, seconds=1.0)
         assert won is (job.holds(claim) or is_again)
         if won and not is_again:
             job.end(_S.SUCCEEDED, "succeeded")

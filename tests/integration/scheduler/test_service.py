@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from rows import (
-    WEIGHTS,
     age,
     column,
+    commit,
     insert,
     insert_many,
     let_expire,
@@ -26,7 +26,7 @@ from rows import (
 from servers import Postgres, Valkey, wait_until
 
 from fitfleet import queue
-from fitfleet.db import experiments, leases
+from fitfleet.db import experiments
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError
@@ -78,7 +78,7 @@ def test_the_window_moves_as_slots_become_free(
         scheduler.tick()
         assert _waiting(settings) <= 2
         with database.begin() as c:
-            assert leases.commit(c, claim, WEIGHTS, epoch=5, seconds=1.0)
+            assert commit(c, claim, epoch=5, seconds=1.0)
         done.append(message[0])
     assert done == ids
     assert scheduler.tick() == 0
@@ -258,7 +258,7 @@ def test_several_schedulers_publish_each_job_once(
             claim = taker.claim(message)
             assert claim is not None
             with database.begin() as c:
-                leases.commit(c, claim, WEIGHTS, epoch=5, seconds=0.1)
+                commit(c, claim, epoch=5, seconds=0.1)
             seen.append(message[0])
     assert sorted(seen) == ids
     assert taker.pop() is None
