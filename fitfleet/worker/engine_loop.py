@@ -18,6 +18,7 @@ from fitfleet.worker.engine import Hooks, Interrupted, Member
 from fitfleet.worker.engine_fit import finish_callbacks
 from fitfleet.worker.feed import Feed, Feeds
 from fitfleet.worker.order import order
+from fitfleet.worker.program import Logs
 from fitfleet.worker.reuse import TraceCache, Traced, trace_key
 from fitfleet.worker.speeds import Speeds
 
@@ -91,17 +92,14 @@ class Fit:
             epochs=member.spec.epochs,
             steps=-(-self._training.rows // member.spec.batch_size),
         )
-        logs: dict[str, Any] = {}
+        logs: Logs = {}
         seconds: list[float] = []
         model.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(member.first_epoch, member.spec.epochs):
-            model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             began = time.perf_counter()
-            self._train(epoch)
-            logs = _results(model)
-            logs |= self._validate(callbacks)
+            logs = self._train(epoch) | self._validate(callbacks)
             seconds.append(time.perf_counter() - began)
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
@@ -110,7 +108,7 @@ class Fit:
         callbacks.on_train_end(logs)
         return min(seconds[1:], default=None)
 
-    def _train(self, epoch: int) -> None:
+    def _train(self, epoch: int) -> Logs:
         member = self._member
         rows = self._training.rows
         numbers = (
@@ -118,19 +116,17 @@ class Fit:
             if member.spec.shuffle
             else tf.range(rows, dtype=tf.int64)
         )
-        done, loss = self._traced.program.train(self._training, numbers, self._between)
+        done, loss, logs = self._traced.program.train(self._training, numbers, self._between)
         for callback in member.callbacks:
             if isinstance(callback, keras.callbacks.TerminateOnNaN):
                 callback.on_batch_end(done - 1, {"loss": loss})
+        return logs
 
-    def _validate(self, callbacks: Any) -> dict[str, Any]:
+    def _validate(self, callbacks: Any) -> Logs:
         if self._validation is None:
             return {}
-        model = self._traced.model
         callbacks.on_test_begin()
-        model.reset_metrics()
-        self._traced.program.validate(self._validation, self._between)
-        logs = _results(model)
+        logs = self._traced.program.validate(self._validation, self._between)
         callbacks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}
 
@@ -154,7 +150,3 @@ def unsupported(member: Member, settings: Settings) -> str | None:
     if spec.model.builder is not None:
         return "the model is built by a function on the worker"
     return None
-
-
-def _results(model: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in model.get_metrics_result().items()}

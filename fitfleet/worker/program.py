@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
+from keras.src.trainers.compile_utils import CompileMetrics
 
 from fitfleet.worker import factors
 from fitfleet.worker.feed import Feed
+
+Logs = dict[str, float]
 
 # Cancel, heartbeat and progress act between calls, so a call should not last much longer.
 _CALL_S = 0.5
@@ -24,7 +28,8 @@ _CALL_S = 0.5
 class EpochProgram:
     """Training and validation of one model, for feeds of one signature.
 
-    `stops_on_nan` ends an epoch after the first batch with a loss that is not finite.
+    `stops_on_nan` ends an epoch after the first batch with a loss that is not finite. Where all
+    metrics are means (`counts`), the program resets and reads them too, which takes fewer calls.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class EpochProgram:
         self._model = model
         self._sizes = sizes
         self._stops_on_nan = stops_on_nan
+        self.counts = _are_means(model)
         # As in `fit`: when all batches are whole, TensorFlow knows their size, which stateful
         # layers need, and by which some of its kernels round otherwise.
         self._trains_whole = training.rows % sizes[0] == 0
@@ -59,34 +65,57 @@ class EpochProgram:
             )
         self._train_pace, self._test_pace = Pace(), Pace()
 
-    def train(self, feed: Feed, order: Any, between: Callable[[], None]) -> tuple[int, float]:
-        """One epoch over the rows in `order`; metrics are not reset.
+    def train(self, feed: Feed, order: Any, between: Callable[[], None]) -> tuple[int, float, Logs]:
+        """One epoch over the rows in `order`.
 
         `between` is called after every call into the program; what it raises ends the epoch.
-        Returns the steps done and the last value of the running loss.
+        Returns the steps done, the last value of the running loss, and the metrics.
         """
+        if not self.counts:
+            self._model.reset_metrics()
         steps = -(-int(order.shape[0]) // self._sizes[0])
-        loss = 0.0
+        loss, logs = 0.0, {}
 
         def run(first: int, last: int) -> int:
-            nonlocal loss
-            done, found = self._train(order, first, last, feed.data)
+            nonlocal loss, logs
+            done, found, logs = self._train(order, first, last, feed.data)
             loss = float(found)
             return int(done)
 
-        return self._train_pace.run(run, steps, between), loss
+        done = self._train_pace.run(run, steps, between)
+        return done, loss, self._logs(logs)
 
-    def validate(self, feed: Feed, between: Callable[[], None]) -> None:
-        """All rows of a validation feed; metrics are not reset."""
+    def validate(self, feed: Feed, between: Callable[[], None]) -> Logs:
+        """All rows of a validation feed; their metrics."""
+        if not self.counts:
+            self._model.reset_metrics()
         steps = -(-feed.rows // self._sizes[1])
+        logs = {}
 
         def run(first: int, last: int) -> int:
-            self._test(feed.rows, first, last, feed.data)
+            nonlocal logs
+            logs = self._test(feed.rows, first, last, feed.data)
             return last
 
         self._test_pace.run(run, steps, between)
+        return self._logs(logs)
+
+    def _logs(self, found: dict[str, Any]) -> Logs:
+        results = found if self.counts else self._model.get_metrics_result()
+        return {name: float(value) for name, value in results.items()}
+
+    def _start(self, first: Any) -> None:
+        """Metrics as `reset_metrics` leaves them, before an epoch's first step."""
+        if self.counts:
+            for variable in self._model.metrics_variables:
+                value = variable.value
+                variable.assign(tf.where(first == 0, tf.zeros_like(value), value))
+
+    def _results(self) -> dict[str, Any]:
+        return dict(self._model.get_metrics_result()) if self.counts else {}
 
     def _train_steps(self, order: Any, first: Any, last: Any, data: Any) -> Any:
+        self._start(first)
         size, rows = self._sizes[0], tf.shape(order, tf.int64)[0]
 
         def is_open(step: Any, loss: Any) -> Any:
@@ -104,9 +133,11 @@ class EpochProgram:
             return step + 1, tf.cast(logs["loss"], tf.float64)
 
         start = (first, tf.constant(0.0, tf.float64))
-        return tf.while_loop(is_open, body, start, parallel_iterations=1)
+        done, loss = tf.while_loop(is_open, body, start, parallel_iterations=1)
+        return done, loss, self._results()
 
     def _test_steps(self, rows: Any, first: Any, last: Any, data: Any) -> Any:
+        self._start(first)
         size = self._sizes[1]
 
         def body(step: Any) -> Any:
@@ -119,7 +150,21 @@ class EpochProgram:
             self._model.test_step(batch)
             return (step + 1,)
 
-        return tf.while_loop(lambda step: step < last, body, (first,), parallel_iterations=1)
+        tf.while_loop(lambda step: step < last, body, (first,), parallel_iterations=1)
+        return self._results()
+
+
+def _are_means(model: Any) -> bool:
+    """Whether every metric is Keras's sum over its count, which a graph divides as Keras does.
+
+    Of others TensorFlow may rewrite the arithmetic in a graph, and with it their last bits.
+    """
+    mean = keras.metrics.Mean
+    return all(
+        type(metric).result is mean.result and type(metric).reset_state is mean.reset_state
+        for one in model.metrics
+        for metric in (one.metrics if isinstance(one, CompileMetrics) else [one])
+    )
 
 
 class Pace:
