@@ -91,7 +91,7 @@ def write_data(folder: Path) -> Settings:
         x_val=random.normal(size=(16, 4)).astype("float32"),
         y_val=random.normal(size=(16, 1)).astype("float32"),
     )
-    return Settings(data_root=str(folder))
+    return Settings(data_root=str(folder), cache=str(folder / "cache"))
 
 
 def arguments(**changes: Any) -> dict[str, Any]:
