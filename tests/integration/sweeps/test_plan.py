@@ -155,7 +155,7 @@ def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Pat
     start = processor_seconds()
     found = plan(
         database,
-        Settings(data_root=str(tmp_path)),
+        Settings(data_root=str(tmp_path), cache=str(tmp_path / "cache")),
         design(
             arguments(**GRID, model=model, dataset="series.npz", loss="categorical_crossentropy")
         ),
