@@ -22,7 +22,6 @@ from servers import Postgres  # noqa: E402  (the tests' own server)
 
 from fitfleet.db.session import Database  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
 _LIMIT_S = 0.1
 
 
