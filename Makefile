@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint format bench docs clean
+.PHONY: help demo test coverage test-quick lint format bench docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -23,7 +23,10 @@ demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare the
 	@"$(PY)" examples/demo.py
 
 # Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
-test: lint ## Run the linters and every test, with coverage
+test: lint ## Run the linters and every test
+	"$(PY)" -m pytest -n 2 --dist loadfile
+
+coverage: $(VENV)/dev.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
