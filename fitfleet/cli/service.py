@@ -39,8 +39,9 @@ def worker(
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     if parent is not None:
         script.watch_parent(parent, settings.drain_s + 10.0)
-        settings = settings.replace(broker_url=script.broker_url())
     try:
+        if parent is not None:
+            settings = settings.replace(broker_url=script.broker_url())
         return run_service(settings) or 0
     finally:
         if broker_folder is not None:

@@ -29,7 +29,7 @@ class EpochProgram:
     """Training and validation of one model, for feeds of one signature.
 
     `stops_on_nan` ends an epoch after the first batch with a loss that is not finite. Where all
-    metrics are means (`counts`), the program resets and reads them too, which takes fewer calls.
+    metrics are means, the program resets and reads them too, which takes fewer calls.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class EpochProgram:
         self._model = model
         self._sizes = sizes
         self._stops_on_nan = stops_on_nan
-        self.counts = _are_means(model)
+        self._counts = _are_means(model)
         # As in `fit`: when all batches are whole, TensorFlow knows their size, which stateful
         # layers need, and by which some of its kernels round otherwise.
         self._trains_whole = training.rows % sizes[0] == 0
@@ -71,7 +71,7 @@ class EpochProgram:
         `between` is called after every call into the program; what it raises ends the epoch.
         Returns the steps done, the last value of the running loss, and the metrics.
         """
-        if not self.counts:
+        if not self._counts:
             self._model.reset_metrics()
         steps = -(-int(order.shape[0]) // self._sizes[0])
         loss, logs = 0.0, {}
@@ -87,7 +87,7 @@ class EpochProgram:
 
     def validate(self, feed: Feed, between: Callable[[], None]) -> Logs:
         """All rows of a validation feed; their metrics."""
-        if not self.counts:
+        if not self._counts:
             self._model.reset_metrics()
         steps = -(-feed.rows // self._sizes[1])
         logs = {}
@@ -101,18 +101,18 @@ class EpochProgram:
         return self._logs(logs)
 
     def _logs(self, found: dict[str, Any]) -> Logs:
-        results = found if self.counts else self._model.get_metrics_result()
+        results = found if self._counts else self._model.get_metrics_result()
         return {name: float(value) for name, value in results.items()}
 
     def _start(self, first: Any) -> None:
         """Metrics as `reset_metrics` leaves them, before an epoch's first step."""
-        if self.counts:
+        if self._counts:
             for variable in self._model.metrics_variables:
                 value = variable.value
                 variable.assign(tf.where(first == 0, tf.zeros_like(value), value))
 
     def _results(self) -> dict[str, Any]:
-        return dict(self._model.get_metrics_result()) if self.counts else {}
+        return dict(self._model.get_metrics_result()) if self._counts else {}
 
     def _train_steps(self, order: Any, first: Any, last: Any, data: Any) -> Any:
         self._start(first)
