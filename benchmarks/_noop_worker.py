@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fitfleet.settings import Settings
-from fitfleet.worker import evaluate, saving, tasks
-from fitfleet.worker.engine import Hooks, Member
+from fitfleet.worker import evaluate
+from fitfleet.worker.engines.engine import Hooks, Member
+from fitfleet.worker.process import tasks
+from fitfleet.worker.process.service import run_service
 from fitfleet.worker.run import Child
-from fitfleet.worker.service import run_service
+from fitfleet.worker.state import saving
 
 
 class NoModel:

@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _chaos_jobs import document
 from servers import Postgres
 
-from fitfleet.drill import FAULTS, Fault, drill, fitting
-from fitfleet.embedded import LocalFleet
+from fitfleet.chaos.drill import FAULTS, Fault, drill, fitting
+from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.queue import celery_app
 
 _LEASE_S = 4.0

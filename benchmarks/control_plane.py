@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from rows import commit, insert, new_job, register, take
 from servers import Postgres, Valkey
 
-from fitfleet.db import leases, lookup, metrics, placing
+from fitfleet.db import dispatch, leases, lookup, metrics
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.scheduler.service import Scheduler
@@ -57,9 +57,9 @@ def backlog(database: Database, count: int) -> dict[str, float]:
 
     def look() -> list[tuple[int, int]]:
         with database.read() as c:
-            placing.loads(c, 60.0, only_waiting=True)
+            dispatch.loads(c, 60.0, only_waiting=True)
         with database.begin() as c:
-            return placing.dispatch(c, "cpu", _PER_LOOK)
+            return dispatch.dispatch(c, "cpu", _PER_LOOK)
 
     looks, claims = [], []
     for _ in range(min(_LOOKS, count // _PER_LOOK)):

@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.settings import Settings
 
 _SMALL = 300 * 2**20

@@ -18,6 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fitfleet.db import dispatch
+from fitfleet.worker.engines import keras_fit
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
@@ -40,10 +43,11 @@ def _watch(clock: Stopwatch) -> None:
     """Tell the phases apart in the code that every worker runs."""
     import keras
 
-    from fitfleet.worker import callbacks, cohort, engine_fit, engine_fused, fused_program, program
-    from fitfleet.worker.feed import Feeds
+    from fitfleet.worker import callbacks, cohort
+    from fitfleet.worker.engines import fused, fused_program, program
+    from fitfleet.worker.engines.feed import Feeds
+    from fitfleet.worker.engines.trace_cache import TraceCache
     from fitfleet.worker.fit import FitHooks
-    from fitfleet.worker.reuse import TraceCache
     from fitfleet.worker.run import Child, leases
 
     for owner, name, phase in (
@@ -51,10 +55,10 @@ def _watch(clock: Stopwatch) -> None:
         (cohort, "mates", "claim"),
         (Child, "_prepare", "data"),
         (Feeds, "of", "data"),
-        (engine_fit, "build", "build"),
+        (keras_fit, "build", "build"),
         (TraceCache, "take", "build"),
-        (engine_fused.FusedFit, "_trace", "build"),
-        (engine_fused.Cohort, "seat", "build"),
+        (fused.FusedFit, "_trace", "build"),
+        (fused.Cohort, "seat", "build"),
         (fused_program.FusedProgram, "__init__", "trace"),
         (keras.Model, "fit", "trace"),  # until its first batch has ended
         (Child, "_describe", "record"),
@@ -86,10 +90,9 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
     from rows import register
 
     import fitfleet as ff
-    from fitfleet.db import placing
     from fitfleet.db.session import Database
     from fitfleet.settings import Settings, directory_settings
-    from fitfleet.worker import tasks
+    from fitfleet.worker.process import tasks
 
     count = 1 if engine == "fit" else count
     found = {}
@@ -112,7 +115,7 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
             seeds = range(number * count, (number + 1) * count)
             fleet.submit_many(job(dataset, seed, 5) for seed in seeds)
             with database.begin() as c:
-                (message,) = placing.dispatch(c, "cpu", 1)
+                (message,) = dispatch.dispatch(c, "cpu", 1)
             clock.take()
             child.run(*message)
             before_fit_s = clock.before_fit_s or 0.0

@@ -22,7 +22,7 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 import fitfleet as ff
-from fitfleet.plots.curves import plot_curves
+from fitfleet.analysis.plots.curves import plot_curves
 
 UNITS = (16, 32, 64)
 LEARNING_RATES = (0.003, 0.01)

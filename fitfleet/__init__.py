@@ -10,21 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fitfleet.client.fleet import Fleet as Fleet
+    from fitfleet.client.fleet import connect as connect
+    from fitfleet.client.job import Job as Job
+    from fitfleet.client.sweep import Sweep as Sweep
+    from fitfleet.embedded.launch import local as local
     from fitfleet.errors import FitfleetError as FitfleetError
-    from fitfleet.fleet import Fleet as Fleet
-    from fitfleet.fleet import connect as connect
-    from fitfleet.job import Job as Job
-    from fitfleet.launch import local as local
-    from fitfleet.space import choice as choice
-    from fitfleet.space import integers as integers
-    from fitfleet.space import log_uniform as log_uniform
-    from fitfleet.space import uniform as uniform
     from fitfleet.spec import layers as layers
     from fitfleet.spec.dataset import Dataset as Dataset
     from fitfleet.spec.layers import Sequential as Sequential
     from fitfleet.spec.layers import builder as builder
     from fitfleet.states import JobStatus as JobStatus
-    from fitfleet.sweep import Sweep as Sweep
+    from fitfleet.sweeps.space import choice as choice
+    from fitfleet.sweeps.space import integers as integers
+    from fitfleet.sweeps.space import log_uniform as log_uniform
+    from fitfleet.sweeps.space import uniform as uniform
 
 __version__ = "0.1.0"
 
@@ -32,19 +32,19 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "fitfleet.spec.dataset",
     "FitfleetError": "fitfleet.errors",
-    "Fleet": "fitfleet.fleet",
-    "Job": "fitfleet.job",
+    "Fleet": "fitfleet.client.fleet",
+    "Job": "fitfleet.client.job",
     "JobStatus": "fitfleet.states",
     "Sequential": "fitfleet.spec.layers",
-    "Sweep": "fitfleet.sweep",
+    "Sweep": "fitfleet.client.sweep",
     "builder": "fitfleet.spec.layers",
-    "choice": "fitfleet.space",
-    "connect": "fitfleet.fleet",
-    "integers": "fitfleet.space",
+    "choice": "fitfleet.sweeps.space",
+    "connect": "fitfleet.client.fleet",
+    "integers": "fitfleet.sweeps.space",
     "layers": "fitfleet.spec",
-    "local": "fitfleet.launch",
-    "log_uniform": "fitfleet.space",
-    "uniform": "fitfleet.space",
+    "local": "fitfleet.embedded.launch",
+    "log_uniform": "fitfleet.sweeps.space",
+    "uniform": "fitfleet.sweeps.space",
 }
 
 __all__ = [

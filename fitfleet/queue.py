@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from celery import Celery
+from celery import Celery as Celery
 from kombu.exceptions import OperationalError as KombuError
 from redis import Redis
 from redis.backoff import NoBackoff

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import jobs as job_table
-from fitfleet.db import leases, placing, successes, workers
+from fitfleet.db import leases, successes, workers
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.leases import Artifact, Claim
 from fitfleet.db.session import Database, now
@@ -74,7 +75,7 @@ def insert_many(database: Database, count: int, **options: Any) -> list[int]:
 def dispatch(database: Database, limit: int, queue: str = "cpu") -> list[tuple[int, int]]:
     """Move jobs to DISPATCHED; the messages."""
     with database.begin() as c:
-        return placing.dispatch(c, queue, limit)
+        return dispatch_table.dispatch(c, queue, limit)
 
 
 def take(

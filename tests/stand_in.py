@@ -15,7 +15,7 @@ import numpy as np
 from rows import commit
 
 import fitfleet as ff
-from fitfleet.db import leases, placing
+from fitfleet.db import dispatch, leases
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics, record
 from fitfleet.db.session import Database
@@ -45,7 +45,7 @@ class StandIn:
     def take(self, limit: int) -> int:
         """Claim up to so many jobs; how many."""
         with self._database.begin() as c:
-            for job_id, sequence in placing.dispatch(c, "cpu", limit):
+            for job_id, sequence in dispatch.dispatch(c, "cpu", limit):
                 claim = leases.claim(c, job_id, sequence, WORKER, 60.0)
                 assert claim is not None
                 params = json.loads(claim.options)["params"]

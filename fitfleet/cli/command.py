@@ -17,7 +17,7 @@ from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings, directory_settings
 
 if TYPE_CHECKING:
-    from fitfleet.fleet import Fleet
+    from fitfleet.client.fleet import Fleet
 
 _PANEL = "Which fleet"
 
@@ -70,9 +70,9 @@ class Target:
 
     def fleet(self, *, create: bool = False) -> Fleet:
         """The fleet as `ff.connect` gives it. `create` makes an SQLite database if need be."""
+        from fitfleet.client.fleet import connect
         from fitfleet.db.session import Database
         from fitfleet.errors import DatabaseError
-        from fitfleet.fleet import connect
 
         settings = self.settings()
         file = sqlite_file(settings.database_url)

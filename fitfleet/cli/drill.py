@@ -28,7 +28,7 @@ def drill(
     """
     from dataclasses import asdict
 
-    from fitfleet import drill as drills
+    from fitfleet.chaos import drill as drills
     from fitfleet.cli.output import print_json
 
     if target.given:

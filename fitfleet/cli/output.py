@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fitfleet.scheduler.display import duration, status_text
+from fitfleet.client.display import duration, status_text
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table
-from fitfleet.scheduler.display import duration, status_text
+from fitfleet.client.display import duration, status_text
 
 if TYPE_CHECKING:
-    from fitfleet.job import Job
+    from fitfleet.client.job import Job
 
 # A long curve is shown by its first and last epochs.
 _CURVE_LINES = 12

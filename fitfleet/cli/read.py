@@ -15,8 +15,8 @@ from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
-    from fitfleet.fleet import Fleet
-    from fitfleet.job import Job
+    from fitfleet.client.fleet import Fleet
+    from fitfleet.client.job import Job
 
 JobArgument = Annotated[int, typer.Argument(help="Number of the job.")]
 
@@ -155,8 +155,8 @@ def compare(
 
 
 def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
+    from fitfleet.analysis.plots.curves import plot_curves
     from fitfleet.cli.output import params_text
-    from fitfleet.plots.curves import plot_curves
 
     handles = [fleet.job(job_id) for job_id in job_ids]
     labels = {f"job {job.id}: {params_text(job.row)}": job.history for job in handles}

@@ -31,9 +31,9 @@ def worker(
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
-    from fitfleet.broker import Broker
-    from fitfleet.cli import parent as script
-    from fitfleet.worker.service import run_service
+    from fitfleet.embedded import parent as script
+    from fitfleet.embedded.broker import Broker
+    from fitfleet.worker.process.service import run_service
 
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
@@ -129,7 +129,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> int:
     from rich.text import Text
 
     from fitfleet.cli.output import console, print_json
-    from fitfleet.scheduler.doctor import examine
+    from fitfleet.client.doctor import examine
 
     findings = examine(target.settings())
     if as_json:
@@ -170,7 +170,7 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
 def version(as_json: JsonOption = False) -> None:
     """Print the versions of fitfleet, Python and what a worker uses."""
     from fitfleet.cli.output import print_json
-    from fitfleet.scheduler.doctor import versions
+    from fitfleet.client.doctor import versions
 
     found = versions()
     if as_json:

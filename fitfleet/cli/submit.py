@@ -15,8 +15,8 @@ from fitfleet.cli.sweep_file import is_sweep, read_sweep
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
-    from fitfleet.fleet import Fleet
-    from fitfleet.job import Job
+    from fitfleet.client.fleet import Fleet
+    from fitfleet.client.job import Job
 
 File = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]
 Again = Annotated[
@@ -39,7 +39,7 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run the jobs or the sweep of a file on this machine, wait, and print the comparison."""
-    from fitfleet.launch import local
+    from fitfleet.embedded.launch import local
 
     arguments = read_sweep(file) if is_sweep(file) else None
     documents = read_jobs(file) if arguments is None else []

@@ -15,8 +15,8 @@ from fitfleet.states import JobStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fitfleet.fleet import Fleet
-    from fitfleet.sweep import Sweep
+    from fitfleet.client.fleet import Fleet
+    from fitfleet.client.sweep import Sweep
 
 SweepFile = Annotated[Path, typer.Argument(help="YAML or JSON file of a sweep.")]
 SweepName = Annotated[str, typer.Argument(help="Name of the sweep; `fitfleet sweeps` lists them.")]
@@ -94,7 +94,7 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
     import pandas as pd
 
     from fitfleet.cli.output import console, frame_records, frame_table, print_json
-    from fitfleet.sweep import all_sweeps
+    from fitfleet.client.sweep import all_sweeps
 
     rows: list[dict[str, Any]] = []
     fleet = target.fleet(create=True)

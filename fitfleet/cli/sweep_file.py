@@ -12,7 +12,7 @@ from typing import Any
 
 from fitfleet.cli.document import read
 from fitfleet.errors import SearchError, SpecError
-from fitfleet.space import Space, choice, find, integers, log_uniform, uniform
+from fitfleet.sweeps.space import Space, choice, find, integers, log_uniform, uniform
 
 _MAKERS: dict[str, Callable[..., Space]] = {
     "choice": choice,

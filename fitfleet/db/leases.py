@@ -17,7 +17,7 @@ from fitfleet.db.claims import Artifact as Artifact
 from fitfleet.db.claims import Claim as Claim
 from fitfleet.db.claims import claim_from, held, holds, lock
 from fitfleet.db.dialect import storable_text
-from fitfleet.db.placing import lock_dispatch
+from fitfleet.db.dispatch import lock_dispatch
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import attempts, experiments, job_specs, jobs
 from fitfleet.states import RETRIED, FailureClass, JobStatus, Request

@@ -271,3 +271,16 @@ def count_live_slots(c: Connection) -> int:
 def _chunks(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(job_ids), _CHUNK):
         yield job_ids[start : start + _CHUNK]
+
+
+def open_attempts(c: Connection, ids: Sequence[int]) -> list[tuple[str, float]]:
+    """Worker and start of each attempt of these jobs that has no outcome yet."""
+    query = select(attempts.c.worker, attempts.c.started_at).where(
+        attempts.c.job_id.in_(ids), attempts.c.outcome.is_(None)
+    )
+    return [(row.worker, row.started_at) for row in c.execute(query)]
+
+
+def dispatch_seq(c: Connection, job_id: int) -> int:
+    """The number of the latest message for a job."""
+    return int(c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job_id)).scalar_one())

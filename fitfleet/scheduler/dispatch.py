@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-from celery import Celery
-
-from fitfleet.db import placing
-from fitfleet.db.placing import QueueLoad
+from fitfleet.db import dispatch
+from fitfleet.db.dispatch import QueueLoad
 from fitfleet.db.session import Database
-from fitfleet.queue import ping, publish
+from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings
 
 # Jobs may wait although slots are free: paused, at their max_running, or backing off. What frees
@@ -34,7 +32,7 @@ class Dispatcher:
         BrokerError and DatabaseError are the caller's.
         """
         with self._database.read() as c:
-            loads = placing.loads(c, self._settings.lease_s, only_waiting=True)
+            loads = dispatch.loads(c, self._settings.lease_s, only_waiting=True)
         return sum(self._fill(load) for load in loads if not self._is_known_as_fruitless(load))
 
     def forget(self) -> None:
@@ -48,7 +46,7 @@ class Dispatcher:
             return 0
         ping(self._app)  # while it is away the jobs stay QUEUED
         with self._database.begin() as c:
-            messages = placing.dispatch(c, load.queue, room)
+            messages = dispatch.dispatch(c, load.queue, room)
         if messages:
             publish(self._app, load.queue, messages)
         else:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from celery import Celery
-
-from fitfleet.db import deaths, placing
+from fitfleet.db import dispatch, recovery
 from fitfleet.db.session import Database
-from fitfleet.queue import waiting
+from fitfleet.queue import Celery, waiting
 from fitfleet.settings import Settings
 
 
 def reap(database: Database, settings: Settings) -> list[int]:
     """Give jobs with an expired lease back to the queue, or fail them at their limit; their ids."""
     with database.begin() as c:
-        return deaths.reap(c, settings.backoff_s)
+        return recovery.reap(c, settings.backoff_s)
 
 
 def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:
@@ -23,10 +21,10 @@ def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]
     a long one would be published again and again (docs/decisions/0001-lost-messages.md).
     """
     with database.read() as c:
-        queues = placing.dispatched_queues(c)
+        queues = dispatch.dispatched_queues(c)
     found: list[int] = []
     for queue in queues:
         if waiting(app, queue) == 0:
             with database.begin() as c:
-                found += placing.redispatch(c, queue, settings.redispatch_s)
+                found += dispatch.redispatch(c, queue, settings.redispatch_s)
     return found

@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fitfleet.analysis.compare import metric_values
+from fitfleet.analysis.objective import Objective, objectives
 from fitfleet.db import lookup
 from fitfleet.db import retention as table
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, StorageError
-from fitfleet.scheduler.compare import metric_values
-from fitfleet.scheduler.design import Design
-from fitfleet.scheduler.objective import Objective, objectives
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweeps.design import Design
 
 # A file without a row may be one that a worker is just writing.
 _YOUNG_S = 3600.0

@@ -12,11 +12,11 @@ from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
 from fitfleet.errors import DatabaseError, FitfleetError
-from fitfleet.scheduler.design import Design
 from fitfleet.scheduler.retention import Policy, collect
-from fitfleet.scheduler.sweeps import Driver
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
+from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.driver import Driver
 
 _log = logging.getLogger(__name__)
 _RETENTION_S = 3600.0

@@ -10,9 +10,9 @@ import keras
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker import resume
-from fitfleet.worker.engine import Hooks, Member
+from fitfleet.worker.engines.engine import Hooks, Member
 from fitfleet.worker.order import seed_state, seed_variables
+from fitfleet.worker.state import checkpoint
 
 
 def user_callbacks(spec: JobSpec) -> list[Any]:
@@ -51,12 +51,12 @@ class EpochStart(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Validation begins with RNN states of its own."""
-        self._states = [state.numpy() for state in resume.rnn_states(self.model)]
+        self._states = [state.numpy() for state in checkpoint.rnn_states(self.model)]
         forget_states(self.model)
 
     def on_test_end(self, logs: Any = None) -> None:
         """Training goes on with the states it had."""
-        for state, value in zip(resume.rnn_states(self.model), self._states, strict=True):
+        for state, value in zip(checkpoint.rnn_states(self.model), self._states, strict=True):
             state.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -78,7 +78,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         """The others have reset themselves by now."""
         if self._member.snapshot is not None:
-            resume.restore_callbacks(self._member.callbacks, self._member.snapshot)
+            checkpoint.restore_callbacks(self._member.callbacks, self._member.snapshot)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Hand the epoch to the hooks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitfleet.db import leases, placing
+from fitfleet.db import dispatch, leases
 from fitfleet.db.leases import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -28,9 +28,9 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
 def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     with database.read() as c:
-        loads = placing.loads(c, settings.lease_s)
+        loads = dispatch.loads(c, settings.lease_s)
         slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
-        count = placing.count_mates(c, leader.fuse_key, settings.cohort_max * slots)
+        count = dispatch.count_mates(c, leader.fuse_key, settings.cohort_max * slots)
     limit = -(-count // slots) - 1
     if limit <= 0:
         return []

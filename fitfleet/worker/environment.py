@@ -7,7 +7,7 @@ import platform
 import sys
 from typing import Any
 
-from fitfleet.worker.device import cores
+from fitfleet.worker.process.device import cores
 
 
 def environment(device: str) -> dict[str, Any]:

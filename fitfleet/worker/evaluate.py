@@ -13,7 +13,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import Evaluator
 from fitfleet.worker import data, trusted
 from fitfleet.worker.callbacks import forget_states
-from fitfleet.worker.engine import Member
+from fitfleet.worker.engines.engine import Member
 
 Scores = dict[str, float]
 

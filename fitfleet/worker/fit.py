@@ -12,10 +12,8 @@ from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
-from fitfleet.worker import evaluate, log
-from fitfleet.worker.commits import Commits
-from fitfleet.worker.endings import Endings, NanLoss
-from fitfleet.worker.engine import (
+from fitfleet.worker import evaluate
+from fitfleet.worker.engines.engine import (
     CHECKPOINTED,
     EpochLogs,
     Interrupted,
@@ -23,11 +21,14 @@ from fitfleet.worker.engine import (
     MemberState,
     Stop,
 )
-from fitfleet.worker.faultpoints import reach
-from fitfleet.worker.memory import reset_peak
-from fitfleet.worker.record import Recorder
-from fitfleet.worker.resume import rnn_states_kept
-from fitfleet.worker.saving import Saver, changes_weights_at_end
+from fitfleet.worker.failpoints import reach
+from fitfleet.worker.process.memory import reset_peak
+from fitfleet.worker.recording import log
+from fitfleet.worker.recording.commits import Commits
+from fitfleet.worker.recording.failures import Endings, NanLoss
+from fitfleet.worker.recording.metrics import Recorder
+from fitfleet.worker.state.checkpoint import rnn_states_kept
+from fitfleet.worker.state.saving import Saver, changes_weights_at_end
 
 
 class FitHooks:

@@ -19,15 +19,17 @@ from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import FailureClass
 from fitfleet.storage import Storage
-from fitfleet.worker import cohort, memory, resume
-from fitfleet.worker.endings import classify
-from fitfleet.worker.engine import Member, StopReason
-from fitfleet.worker.engines import Engines
+from fitfleet.worker import cohort
+from fitfleet.worker.engines.choice import Engines
+from fitfleet.worker.engines.engine import Member, StopReason
 from fitfleet.worker.environment import differences, environment
-from fitfleet.worker.faultpoints import reach
+from fitfleet.worker.failpoints import reach
 from fitfleet.worker.fit import FitHooks
-from fitfleet.worker.lease import Lease
-from fitfleet.worker.record import Recorder
+from fitfleet.worker.process import memory
+from fitfleet.worker.recording.failures import classify
+from fitfleet.worker.recording.lease import Lease
+from fitfleet.worker.recording.metrics import Recorder
+from fitfleet.worker.state import checkpoint
 
 
 @dataclass
@@ -117,7 +119,7 @@ class Child:
 
     def _restore(self, member: Member, path: str) -> None:
         claim = member.claim
-        snapshot = resume.read(self.storage.absolute(path))
+        snapshot = checkpoint.read(self.storage.absolute(path))
         batch_size, _ = memory.micro_batch(member.spec, member.options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
             # Another rung of the memory ladder: its optimizer has other variables.

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from fitfleet.broker import _binary as valkey_server
+from fitfleet.embedded.broker import _binary as valkey_server
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 PASSWORD = "compose0test0password"

@@ -11,7 +11,7 @@ import pytest
 from patience import until
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.errors import JobFailedError, StateError, WaitTimeoutError
 
 

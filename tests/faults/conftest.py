@@ -13,7 +13,7 @@ from small_disk import SmallDisk
 from whole_fleet import OWN_CODE, WholeFleet, paused_job
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 
 @pytest.fixture(scope="session")

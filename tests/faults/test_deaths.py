@@ -21,7 +21,7 @@ from fits import (
 )
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 
 def test_a_killed_child(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 import fitfleet as ff
 from fitfleet.db.tables import jobs
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.queue import celery_app, publish, waiting
 
 

@@ -10,7 +10,7 @@ from fits import assert_equal, outcomes, small_job, until, until_checkpoint
 from whole_fleet import WholeFleet, paused_job, with_own_layer
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 STALL_S = 6.0
 HELD_ROWS = 220  # that the limited memory has room for, of 240

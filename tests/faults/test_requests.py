@@ -8,7 +8,7 @@ from pathlib import Path
 from fits import assert_equal, outcomes, small_job, until_checkpoint
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 LONG = 100_000
 

@@ -17,7 +17,7 @@ from small_disk import SmallDisk, can_mount
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import fitfleet as ff
-from fitfleet import space
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.spec.submission import job_spec
+from fitfleet.sweeps import space
 
 
 def document() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rows import (
 )
 from sqlalchemy import select, update
 
-from fitfleet.db import checkpoints, deaths, experiments, leases, lookup, metrics
+from fitfleet.db import checkpoints, experiments, leases, lookup, metrics, recovery
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -57,11 +57,10 @@ def test_an_outdated_message_claims_nothing(database: Database) -> None:
     (old,) = dispatch(database, 1)
     with database.begin() as c:
         age(c, [old[0]], 10)
-    from fitfleet.db import placing
 
     with database.begin() as c:
-        assert placing.redispatch(c, "cpu", 60.0) == []
-        assert placing.redispatch(c, "cpu", 5.0) == [old[0]]
+        assert dispatch.redispatch(c, "cpu", 60.0) == []
+        assert dispatch.redispatch(c, "cpu", 5.0) == [old[0]]
         assert leases.claim(c, *old, "w", 60.0) is None
     (new,) = dispatch(database, 1)
     with database.begin() as c:
@@ -88,7 +87,7 @@ def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
     claim = _running(database)
     with database.begin() as c:
         let_expire(c, [claim.job_id])
-        assert deaths.reap(c, 0.0) == [claim.job_id]
+        assert recovery.reap(c, 0.0) == [claim.job_id]
     (heir,) = take(database, worker=heir_worker)
     before = _state(database)
     with database.begin() as c:
@@ -268,7 +267,7 @@ def test_a_wish_outlives_its_worker(database: Database, wish: Request, becomes: 
             assert job_table.request(c, claim.job_id, wish)
     with database.begin() as c:
         let_expire(c, [lost.job_id])
-        assert deaths.reap(c, 0.0) == [lost.job_id]
+        assert recovery.reap(c, 0.0) == [lost.job_id]
         assert leases.release(c, released, seconds=0.0)
     assert status(database, lost.job_id) is becomes
     assert status(database, released.job_id) is becomes
@@ -344,9 +343,9 @@ def test_the_jobs_of_a_dead_service_are_taken_back_at_once(database: Database) -
     insert_many(database, 2)
     mine, other = take(database, 1, worker="host:77:1"), take(database, 1, worker="host:1:0")
     with database.begin() as c:
-        assert 77 in deaths.unburied(c, "host")
-        assert deaths.bury(c, "host", 77, 0.0) == [mine[0].job_id]
-        assert deaths.unburied(c, "host") == []
+        assert 77 in recovery.unburied(c, "host")
+        assert recovery.bury(c, "host", 77, 0.0) == [mine[0].job_id]
+        assert recovery.unburied(c, "host") == []
     assert status(database, other[0].job_id) is JobStatus.RUNNING
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from rows import age, column, dispatch, insert, insert_many, new_job, register, status, take
 
-from fitfleet.db import experiments, leases, placing, workers
+from fitfleet.db import experiments, leases, workers
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import experiments as experiment_table
@@ -111,7 +111,7 @@ def test_mates_are_waiting_jobs_of_one_program(database: Database) -> None:
     ids = insert(database, *rows)
     (leader,) = take(database)
     with database.begin() as c:
-        placing.dispatch(c, "cpu", 1)
+        dispatch.dispatch(c, "cpu", 1)
         mates = leases.claim_mates(c, leader, 60.0, 2)
     assert [mate.job_id for mate in mates] == ids[1:3]
     assert {mate.worker for mate in mates} == {leader.worker}
@@ -170,13 +170,13 @@ def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
     dispatch(database, 1)
     with database.begin() as c:
         leases.claim_mates(c, leader, 60.0, 1)
-        dispatch_more = placing.dispatch(c, "cpu", 1)
-        (load,) = placing.loads(c, 60.0)
+        dispatch_more = dispatch.dispatch(c, "cpu", 1)
+        (load,) = dispatch.loads(c, 60.0)
     assert len(dispatch_more) == 1
     # A cohort of two fills one slot.
     assert (load.queue, load.slots, load.running, load.free) == ("cpu", 3, 1, 2)
     with database.read() as c:
-        assert placing.loads(c, -1.0) == []
+        assert dispatch.loads(c, -1.0) == []
 
 
 def test_a_service_that_starts_again_is_not_drained(database: Database) -> None:

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from rows import age, commit, let_expire, new_job
 
-from fitfleet.db import checkpoints, deaths, experiments, leases, metrics, placing
+from fitfleet.db import checkpoints, dispatch, experiments, leases, metrics, recovery
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Artifact, Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -192,7 +192,7 @@ class Machine(RuleBasedStateMachine):
     def _dispatch(self, limit: int) -> list[tuple[int, int]]:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = placing.dispatch(c, "cpu", limit)
+            found = dispatch.dispatch(c, "cpu", limit)
         waiting = [i for i, job in sorted(self.jobs.items()) if job.status is _S.QUEUED]
         expected = [] if self.is_paused else waiting[:limit]
         assert [job_id for job_id, _ in found] == expected
@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
     def redispatch(self) -> None:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = placing.redispatch(c, "cpu", 5.0)
+            found = dispatch.redispatch(c, "cpu", 5.0)
         expected = [i for i, job in sorted(self.jobs.items()) if job.status is _S.DISPATCHED]
         assert sorted(found) == expected
         for job_id in found:
@@ -219,7 +219,7 @@ class Machine(RuleBasedStateMachine):
         dead = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
         with self.database.begin() as c:
             let_expire(c, dead)
-            found = deaths.reap(c, 0.0)
+            found = recovery.reap(c, 0.0)
         assert sorted(found) == sorted(dead)
         for job_id in dead:
             self.jobs[job_id].fail(FailureClass.LOST)

@@ -15,10 +15,17 @@ from fitfleet.settings import Settings
 from fitfleet.spec import factors
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
-from fitfleet.worker import resume
 from fitfleet.worker.build import build
-from fitfleet.worker.engine import Engine, EpochLogs, Interrupted, Member, MemberState, StopReason
-from fitfleet.worker.reuse import optimizer_variables
+from fitfleet.worker.engines.engine import (
+    Engine,
+    EpochLogs,
+    Interrupted,
+    Member,
+    MemberState,
+    StopReason,
+)
+from fitfleet.worker.engines.trace_cache import optimizer_variables
+from fitfleet.worker.state import checkpoint
 
 SETTINGS = Settings()
 
@@ -69,7 +76,7 @@ class Ledger:
         member.history.append(EpochLogs(epoch, logs))
         if self._folder is not None and epoch + 1 == self._stop_after.get(number):
             path = self._folder / f"{number}.weights.h5"
-            resume.write(
+            checkpoint.write(
                 path,
                 state.model(),
                 epoch=epoch + 1,
@@ -86,7 +93,7 @@ class Ledger:
         number, model = member.claim.job_id, state.model()
         self.weights[number] = [v.numpy() for v in model.variables]
         self.optimizer[number] = [v.numpy() for v in optimizer_variables(model.optimizer)]
-        self.states[number] = [v.numpy() for v in resume.rnn_states(model)]
+        self.states[number] = [v.numpy() for v in checkpoint.rnn_states(model)]
 
 
 def member(spec: JobSpec, arrays: Arrays, number: int, **options: Any) -> Member:
@@ -113,7 +120,7 @@ def member(spec: JobSpec, arrays: Arrays, number: int, **options: Any) -> Member
 def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
     """A member that goes on from a checkpoint."""
     found = member(spec, arrays, number)
-    found.snapshot = resume.read(path)
+    found.snapshot = checkpoint.read(path)
     found.history = list(found.snapshot.history)
     return found
 
@@ -126,7 +133,7 @@ def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
     for variable in model.trainable_variables:
         value = variable.numpy()
         variable.assign(value * (1 + 1e-7 * signs.choice((-1, 1), value.shape)))
-    resume.write(path, model, epoch=0, has_stopped=False, history=[], callbacks=[], more={})
+    checkpoint.write(path, model, epoch=0, has_stopped=False, history=[], callbacks=[], more={})
     return resumed(spec, arrays, number, path)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
-from fitfleet.worker.engine import Member
-from fitfleet.worker.engines import Engines
+from fitfleet.worker.engines.choice import Engines
+from fitfleet.worker.engines.engine import Member
 
 
 @pytest.fixture

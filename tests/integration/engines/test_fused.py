@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.worker.engine_fit import KerasFit
-from fitfleet.worker.engine_fused import FusedFit
-from fitfleet.worker.engine_loop import LoopFit
-from fitfleet.worker.fusible import unfusable
+from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fusible import unfusable
+from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.loop import LoopFit
 
 L = keras.layers
 SEEDS = (3, 4, 5)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusal import refused_beyond
 
-from fitfleet.worker.hdf5 import created
+from fitfleet.worker.state.hdf5 import created
 
 
 def fill(file: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fitfleet.worker.build import architecture, build
-from fitfleet.worker.initial import InitialWeights
+from fitfleet.worker.engines.initial import InitialWeights
 
 L = keras.layers
 

@@ -10,8 +10,8 @@ import ledger
 import nets
 import pytest
 
-from fitfleet.worker.engine_fit import KerasFit
-from fitfleet.worker.engine_loop import LoopFit
+from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.loop import LoopFit
 
 SEEDS = (3, 4)
 

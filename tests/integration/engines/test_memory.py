@@ -12,8 +12,8 @@ import ledger
 import numpy as np
 
 from fitfleet.data.arrays import Arrays, split_validation
-from fitfleet.worker.feed import Feed, Feeds, training
-from fitfleet.worker.reuse import TraceCache
+from fitfleet.worker.engines.feed import Feed, Feeds, training
+from fitfleet.worker.engines.trace_cache import TraceCache
 
 ROWS, WIDTH = 64, 2000  # a layer of 16 MB, 48 with Adam's moments
 

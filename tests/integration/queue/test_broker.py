@@ -14,7 +14,7 @@ import redis
 from servers import wait_until
 
 from fitfleet import queue
-from fitfleet.broker import Broker
+from fitfleet.embedded.broker import Broker
 from fitfleet.errors import BrokerError
 from fitfleet.settings import Settings
 
@@ -111,7 +111,7 @@ def test_messages_survive_a_crash(tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fitfleet.broker import Broker
+from fitfleet.embedded.broker import Broker
 Broker(Path(sys.argv[1])).acquire()
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -17,10 +17,10 @@ from fitfleet.db import trials as trial_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import experiments
 from fitfleet.errors import FitfleetError, SearchError
-from fitfleet.scheduler.design import design
-from fitfleet.scheduler.sweeps import Driver, Progress, open_sweep
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweeps.design import design
+from fitfleet.sweeps.driver import Driver, Progress, open_sweep
 
 NARROW = {"search": "grid", "trials": None, "optimizer": "sgd"}
 
@@ -286,6 +286,6 @@ def test_every_refusal_is_a_fitfleet_error() -> None:
     for changes in ({"search": "x"}, {"trials": None}, {"model": None}):
         with pytest.raises(FitfleetError):
             made = design(arguments(**changes))
-            from fitfleet.scheduler.search import make_search
+            from fitfleet.sweeps.search import make_search
 
             make_search("tpe", made.job, trials=made.trials, seed=0, directions=["minimize"])

@@ -99,8 +99,8 @@ def test_tensorboard_shows_scalars_and_the_hparams_tab(finished: ff.Sweep, tmp_p
 def test_tensorflow_is_not_needed_to_write(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from fitfleet.exports.runs import ExportedRun\n"
-        "from fitfleet.exports.tensorboard import write_tensorboard\n"
+        "from fitfleet.analysis.exports.runs import ExportedRun\n"
+        "from fitfleet.analysis.exports.tensorboard import write_tensorboard\n"
         "curves = {'loss': {1: 0.5}}\n"
         "run = ExportedRun(1, 'e', 'r', {'a': 1}, curves, {}, 'SUCCEEDED', 0, 1, None)\n"
         f"write_tensorboard([run], {str(tmp_path)!r}, 'loss')\n"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import fitfleet as ff
+from fitfleet.analysis.plots import canvas
+from fitfleet.analysis.plots.parallel import plot_parallel
 from fitfleet.errors import FitfleetError
-from fitfleet.plots import canvas
-from fitfleet.plots.parallel import plot_parallel
 
 KINDS = ["curves", "parallel_coordinates", "slice", "importance", "box", "timeline"]
 

@@ -15,11 +15,11 @@ import fitfleet as ff
 from fitfleet.db.session import Database
 from fitfleet.db.tables import attempts, jobs
 from fitfleet.errors import SearchError
-from fitfleet.scheduler import symbolic
-from fitfleet.scheduler.design import design
-from fitfleet.scheduler.plan import Plan, plan
-from fitfleet.scheduler.sweeps import Driver, open_sweep
 from fitfleet.settings import Settings
+from fitfleet.sweeps import build_check
+from fitfleet.sweeps.design import design
+from fitfleet.sweeps.driver import Driver, open_sweep
+from fitfleet.sweeps.plan import Plan, plan
 
 GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
 
@@ -111,7 +111,7 @@ def test_equal_architectures_are_built_once(database: Database, settings: Settin
         from fitfleet.spec.submission import job_spec
 
         spec = job_spec(settings, model=model, dataset="data.npz", optimizer="sgd", loss="mse")
-        keys.add(symbolic.architecture(spec))
+        keys.add(build_check.architecture(spec))
     assert len(keys) == 1
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fitfleet.db import jobs, leases, lookup, placing
+from fitfleet.db import dispatch, jobs, leases, lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.scheduler.submit import Submission
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, read_document
-from fitfleet.worker.engine import Engine, Member
-from fitfleet.worker.engine_fit import KerasFit
-from fitfleet.worker.engines import Engines
-from fitfleet.worker.record import Recorder
+from fitfleet.submit import Submission
+from fitfleet.worker.engines.choice import Engines
+from fitfleet.worker.engines.engine import Engine, Member
+from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.run import Child
 
 
@@ -83,7 +83,7 @@ class Fleet:
     def attempt(self) -> None:
         """Run the first waiting job, with its mates, to the end of this attempt."""
         with self.database.begin() as c:
-            ((job_id, seq),) = placing.dispatch(c, self.settings.queue, 1)
+            ((job_id, seq),) = dispatch.dispatch(c, self.settings.queue, 1)
         self.child.run(job_id, seq)
 
     def row(self, job_id: int) -> JobRow:
@@ -96,7 +96,7 @@ class Fleet:
     def claim(self) -> leases.Claim:
         """Hold the first waiting job, as a worker that then does nothing."""
         with self.database.begin() as c:
-            ((job_id, seq),) = placing.dispatch(c, self.settings.queue, 1)
+            ((job_id, seq),) = dispatch.dispatch(c, self.settings.queue, 1)
             claim = leases.claim(c, job_id, seq, self.child.worker, 60.0)
         assert claim is not None
         return claim

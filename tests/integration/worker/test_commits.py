@@ -14,8 +14,8 @@ from fitfleet.errors import StorageError
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
-from fitfleet.worker.commits import Commits, Ending
-from fitfleet.worker.engine import Interrupted, Member, StopReason
+from fitfleet.worker.engines.engine import Interrupted, Member, StopReason
+from fitfleet.worker.recording.commits import Commits, Ending
 
 
 class Ends:

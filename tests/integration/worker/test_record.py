@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from fitfleet.db.claims import Claim
 from fitfleet.db.metrics import EpochMetrics
-from fitfleet.worker.record import Recorder
+from fitfleet.worker.recording.metrics import Recorder
 
 
 @pytest.fixture

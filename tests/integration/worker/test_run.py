@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from fleets import FitOnly, Fleet, assert_same_file
 
-from fitfleet.db import deaths, jobs
+from fitfleet.db import jobs, recovery
 from fitfleet.db.tables import jobs as job_rows
 from fitfleet.db.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
 from fitfleet.storage import Storage, read_document
-from fitfleet.worker import resume, weights
-from fitfleet.worker.engine import Member
+from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.state import checkpoint, weights
 
 HERE = str(Path(__file__).parent)
 TRUSTING = {"trusted_modules": ("scoring",), "module_path": (HERE,)}
@@ -170,7 +170,7 @@ def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
     row = fleet.row(job_id)
     assert row.status is status
     assert 5 < row.epoch < 100_000
-    found = resume.read(fleet.checkpoint(row))
+    found = checkpoint.read(fleet.checkpoint(row))
     assert found.epoch == row.checkpoint_epoch == row.epoch == len(found.history)
     assert fleet.files(row) == [fleet.checkpoint(row).name]
 
@@ -182,7 +182,7 @@ def test_a_fit_that_lost_its_lease_writes_nothing_more(fleet: Fleet, job: dict[s
         with fleet.database.begin() as c:
             which = job_rows.c.id == member.claim.job_id
             c.execute(job_rows.update().where(which).values(lease_until=1.0))
-            assert deaths.reap(c, 0.0) == [member.claim.job_id]
+            assert recovery.reap(c, 0.0) == [member.claim.job_id]
         fleet.recorder.flush(10)
         row = fleet.row(member.claim.job_id)
         seen.update(row=row, files=fleet.files(row), curve=fleet.curve(row.id))

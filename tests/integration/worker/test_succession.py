@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import fitfleet as ff
-from fitfleet.embedded import LocalFleet
+from fitfleet.embedded.fleet import LocalFleet
 
 HERE = str(Path(__file__).parent)
 GROWTH = 2**30

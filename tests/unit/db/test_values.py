@@ -8,8 +8,8 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from fitfleet.db.dialect import storable_text
+from fitfleet.db.dispatch import QueueLoad
 from fitfleet.db.metrics import _storable
-from fitfleet.db.placing import QueueLoad
 from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata
 from fitfleet.db.views import COLUMNS, definitions

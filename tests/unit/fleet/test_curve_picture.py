@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fitfleet.analysis.plots.curves import plot_curves
 from fitfleet.errors import FitfleetError
-from fitfleet.plots.curves import plot_curves
 
 HISTORY = pd.DataFrame(
     {"epoch": [1, 2, 3], "loss": [2.0, 1.0, 0.5], "accuracy": [0.2, 0.5, 0.8]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fitfleet.analysis.direction import direction_of
 from fitfleet.errors import FitfleetError
-from fitfleet.scheduler.direction import direction_of
 
 
 @pytest.mark.parametrize(

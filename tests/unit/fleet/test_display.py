@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 import fitfleet as ff
+from fitfleet.client.display import Display, duration
+from fitfleet.client.snapshot import RunningJob, Snapshot, take
 from fitfleet.db.tables import attempts, jobs
-from fitfleet.scheduler.display import Display, duration
-from fitfleet.scheduler.snapshot import RunningJob, Snapshot, take
 from fitfleet.states import JobStatus
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")

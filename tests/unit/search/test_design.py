@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import fitfleet as ff
+from fitfleet.analysis.objective import check_known, known_names
 from fitfleet.errors import FitfleetError, SearchError, SpecError
-from fitfleet.scheduler.design import Design, design
-from fitfleet.scheduler.objective import check_known, known_names
 from fitfleet.settings import Settings
 from fitfleet.spec.submission import job_spec
+from fitfleet.sweeps.design import Design, design
 
 
 def arguments(**changes: Any) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from fitfleet.analysis.results import Curve
 from fitfleet.errors import SearchError
-from fitfleet.scheduler.pruning import Curve, Pruning, make_pruner
-from fitfleet.scheduler.racing import next_repeats
+from fitfleet.sweeps.pruning import Pruning, make_pruner
+from fitfleet.sweeps.racing import next_repeats
 
 EPOCHS = 9
 

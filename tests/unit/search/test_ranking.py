@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.ranking import Run, rank
 from fitfleet.errors import FitfleetError
-from fitfleet.scheduler.objective import Objective
-from fitfleet.scheduler.ranking import Run, rank
 
 LOSS = Objective("val_loss", "minimize")
 SECONDS = Objective("seconds", "minimize")

@@ -12,8 +12,9 @@ import optuna
 import pytest
 
 import fitfleet as ff
+from fitfleet.analysis.results import Trial
 from fitfleet.errors import MissingExtraError, SearchError
-from fitfleet.scheduler.search import Point, Search, Trial, key_of, make_search
+from fitfleet.sweeps.search import Point, Search, key_of, make_search
 
 # PyTorch is an extra of its own, and large: `gp` is held to the same wherever that is installed.
 HAS_TORCH = importlib.util.find_spec("torch") is not None

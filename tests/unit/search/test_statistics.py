@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from fitfleet.scheduler import statistics as st
+from fitfleet.analysis import statistics as st
 
 
 def test_the_interval_is_students() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 _REPORT = """
 import json, sys
-from fitfleet.worker import device
+from fitfleet.worker.process import device
 device.warm({threads}, has_own_code={has_own_code})
 imported = [name for name in ("matplotlib", "pandas", "sklearn") if name in sys.modules]
 import keras, matplotlib.pyplot, pandas, sklearn

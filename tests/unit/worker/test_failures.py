@@ -7,9 +7,9 @@ import pytest
 from fitfleet.errors import DatasetError, SpecError, StorageError
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec, ModelSpec
 from fitfleet.states import FailureClass
-from fitfleet.worker.endings import NanLoss, classify
 from fitfleet.worker.environment import differences
-from fitfleet.worker.memory import micro_batch, peak_bytes, reset_peak, rung
+from fitfleet.worker.process.memory import micro_batch, peak_bytes, reset_peak, rung
+from fitfleet.worker.recording.failures import NanLoss, classify
 
 
 class ResourceExhaustedError(Exception):

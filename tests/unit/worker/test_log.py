@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fitfleet.worker import log
+from fitfleet.worker.recording import log
 
 _CODE = """
 import os, sys
 from pathlib import Path
-from fitfleet.worker import log
+from fitfleet.worker.recording import log
 path = Path(sys.argv[1])
 print("before")
 with log.captured(path):
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_job(tmp_path: Path) -
 _FULL = """
 import sys
 from pathlib import Path
-from fitfleet.worker import log
+from fitfleet.worker.recording import log
 Path(sys.argv[1]).symlink_to("/dev/full")
 with log.captured(Path(sys.argv[1])):
     print("x" * 100_000, flush=True)

@@ -8,7 +8,7 @@ import pytest
 
 from fitfleet.db.claims import claim_of
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec, ModelSpec
-from fitfleet.worker.engine import Member, StopReason
+from fitfleet.worker.engines.engine import Member, StopReason
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import sys
 
 _CODE = """
 import sys
-import fitfleet.worker.service, fitfleet.worker.tasks
+import fitfleet.worker.process.service, fitfleet.worker.process.tasks
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 settings = Settings()
 app = celery_app(settings)
-fitfleet.worker.tasks.install(app, settings)
+fitfleet.worker.process.tasks.install(app, settings)
 assert "fitfleet.run" in app.tasks
 print([name for name in ("tensorflow", "keras", "pandas", "h5py") if name in sys.modules])
 """

@@ -1,0 +1,1 @@
+"""Comparing what finished: metrics, statistics, rankings, pictures, exports."""

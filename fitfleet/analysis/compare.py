@@ -1,0 +1,160 @@
+"""Comparing the jobs of an experiment: one row a job, best first."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from fitfleet.analysis.direction import direction_of
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+At = Literal["last", "best"]
+
+
+def compare(
+    database: Database,
+    experiment: str,
+    *,
+    metric: str | None = None,
+    direction: str | None = None,
+    at: At = "last",
+    top: int | None = None,
+    statuses: Iterable[JobStatus] = (JobStatus.SUCCEEDED,),
+) -> pd.DataFrame:
+    """A row a job of these statuses, best first; jobs without the metric come last.
+
+    Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
+    (loss first), the scores, `seconds`, `engine`, `status`. A metric's value is that of the last
+    epoch, whose weights were kept, or with `at="best"` the best of all epochs.
+    `metric` is val_loss where the jobs have one, else loss; `direction` follows from its name
+    (see `direction_of`). `attrs` of the frame say both.
+
+    NotFoundError for an unknown experiment, FitfleetError for an unknown metric (those that exist
+    are listed) or one whose direction its name does not tell.
+    """
+    import pandas as pd
+
+    if at not in ("last", "best"):
+        raise FitfleetError(f"at: {at!r} is neither 'last' nor 'best'")
+    rows = _rows(database, experiment, set(statuses))
+    values = metric_values(database, rows, at)
+    scores = _scores(database, rows)
+    metrics = sorted({name for found in values.values() for name in found}, key=_order)
+    score_names = list(dict.fromkeys(name for found in scores.values() for name in found))
+    params = list(dict.fromkeys(name for row in rows for name in row.params))
+    table = pd.DataFrame(
+        [_line(row, values.get(row.id, {}), scores.get(row.id, {})) for row in rows],
+        columns=list(
+            dict.fromkeys(
+                (
+                    *("job", *params, "seed", "epoch", *metrics, *score_names),
+                    *("seconds", "engine", "status"),
+                )
+            )
+        ),
+    )
+    if not metrics and not score_names:
+        return table
+    chosen = metric or ("val_loss" if "val_loss" in metrics else "loss")
+    if chosen not in [*metrics, *score_names]:
+        raise FitfleetError(_unknown_metric(chosen, experiment, [*metrics, *score_names]))
+    way = direction_of(chosen, direction)
+    table = table.sort_values(
+        [chosen, "job"], ascending=[way == "minimize", True], na_position="last", kind="stable"
+    ).reset_index(drop=True)
+    # Where a narrow screen shows it.
+    table = table[list(dict.fromkeys(["job", *params, chosen, *table.columns]))]
+    table.attrs.update({"metric": chosen, "direction": way, "at": at})
+    return table if top is None else table.head(top)
+
+
+def best_job(
+    database: Database,
+    experiment: str,
+    *,
+    metric: str | None = None,
+    direction: str | None = None,
+    at: At = "last",
+) -> int:
+    """The number of the succeeded job that `compare` puts first.
+
+    NotFoundError while no job has succeeded with a value of that metric.
+    """
+    table = compare(database, experiment, metric=metric, direction=direction, at=at)
+    chosen = table.attrs.get("metric")
+    if chosen is None or not table[chosen].notna().any():
+        raise NotFoundError(
+            f"experiment {experiment!r} has no succeeded job to choose from yet;"
+            f" see: fitfleet ps --experiment {experiment}"
+        )
+    return int(table["job"].iloc[0])
+
+
+def metric_values(database: Database, rows: list[JobRow], at: At) -> dict[int, dict[str, float]]:
+    """Job -> {Keras's name of the metric: value}; NaN where the value was not a number."""
+    ids = [row.id for row in rows]
+    found: dict[int, dict[str, float]] = {}
+    with database.read() as c:
+        for point in lookup.last_points(c, ids):
+            value = float("nan") if point.value is None else point.value
+            found.setdefault(point.job_id, {})[point.name] = value
+        if at == "best":
+            for job_id, name, low, high in lookup.extremes(c, ids):
+                found.setdefault(job_id, {})[name] = _best_of(name, low, high, found, job_id)
+    return found
+
+
+def _best_of(
+    name: str, low: float, high: float, found: dict[int, dict[str, float]], job_id: int
+) -> float:
+    try:
+        return low if direction_of(name) == "minimize" else high
+    except FitfleetError:
+        # A metric whose name tells nothing keeps its last value.
+        return found.get(job_id, {}).get(name, high)
+
+
+def _rows(database: Database, experiment: str, statuses: set[JobStatus]) -> list[JobRow]:
+    with database.read() as c:
+        rows = lookup.find_jobs(c, experiment, statuses)
+        known = [] if rows else [e["name"] for e in lookup.experiment_summary(c)]
+    if not rows and experiment not in known:
+        raise NotFoundError(_unknown_experiment(experiment, known))
+    return rows
+
+
+def _scores(database: Database, rows: list[JobRow]) -> dict[int, dict[str, float | None]]:
+    with database.read() as c:
+        return lookup.scores_of(c, [row.id for row in rows])
+
+
+def _line(row: JobRow, values: dict[str, float], scores: dict[str, float | None]) -> dict[str, Any]:
+    line: dict[str, Any] = {"job": row.id, **row.params, "seed": row.seed, "epoch": row.epoch}
+    line.update(values)
+    line.update({n: float("nan") if v is None else v for n, v in scores.items()})
+    line.update(seconds=row.seconds, engine=row.engine, status=row.status.value)
+    return line
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    plain = name.removeprefix("val_")
+    return (name != plain, plain != "loss", plain)
+
+
+def _unknown_metric(metric: str, experiment: str, known: list[str]) -> str:
+    return f"{metric}: no job of {experiment!r} has this metric; there are {', '.join(known)}"
+
+
+def _unknown_experiment(experiment: str, known: list[str]) -> str:
+    if not known:
+        return f"{experiment}: no such experiment; there is none yet, submit a job first"
+    near = difflib.get_close_matches(experiment, known, n=3) or known[:10]
+    return f"{experiment}: no such experiment; there is {', '.join(near)}"

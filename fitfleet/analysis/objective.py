@@ -1,0 +1,139 @@
+"""What a sweep wants: one or several named values, each with a direction."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fitfleet.analysis.direction import direction_of
+from fitfleet.analysis.statistics import Direction
+from fitfleet.errors import FitfleetError, SearchError
+from fitfleet.spec.job import JobSpec
+
+At = Literal["last", "best"]
+
+# Of the job itself rather than of its fit.
+_OF_THE_JOB = ("seconds", "parameters")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`val_loss`, `test_accuracy`, an evaluator's score, `seconds` or `parameters`.
+
+    A metric counts as it is at the last epoch, whose weights are kept, or (`at="best"`) at its
+    best epoch.
+    """
+
+    name: str
+    direction: Direction
+    at: At = "last"
+
+    @property
+    def metric(self) -> str:
+        """Keras's name without val_."""
+        return self.name.removeprefix("val_")
+
+    @property
+    def is_after_the_fit(self) -> bool:
+        """Whether no epoch has a value of it."""
+        return self.name in _OF_THE_JOB or self.name.startswith("test_")
+
+    @property
+    def phase(self) -> str:
+        return "val" if self.name.startswith("val_") else "train"
+
+
+def objectives(names: Any, directions: Any, at: Any) -> tuple[Objective, ...]:
+    """From the arguments of a sweep: one name or several, each with its direction if it needs one.
+
+    SearchError for a direction misspelt or missing, or for as many directions as names don't need.
+    """
+    given = list(names) if isinstance(names, list | tuple) else [names]
+    if not given or not all(isinstance(name, str) and name for name in given):
+        raise SearchError(f"objective: {names!r} is not the name of a metric such as 'val_loss'")
+    are_several = isinstance(directions, list | tuple)
+    ways = list(directions) if are_several else [directions] * len(given)
+    if len(ways) != len(given):
+        raise SearchError(f"direction: {len(ways)} directions for {len(given)} objectives")
+    if at not in ("last", "best"):
+        raise SearchError(f"at: {at!r} is neither 'last' nor 'best'")
+    return tuple(Objective(n, _direction(n, w), at) for n, w in zip(given, ways, strict=True))
+
+
+def _direction(name: str, given: Any) -> Direction:
+    if given is None and name in _OF_THE_JOB:
+        return "minimize"
+    try:
+        return direction_of(name, given)
+    except FitfleetError as error:
+        near = difflib.get_close_matches(str(given), ("minimize", "maximize"), n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if given is not None and near else ""
+        raise SearchError(f"{error}{hint}") from None
+
+
+def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: bool) -> None:
+    """SearchError for an objective that no fit of this spec records; lists those that are.
+
+    Scores of evaluators have names that only they know, so with evaluators any name may come.
+    """
+    known = known_names(spec, has_validation=has_validation)
+    for objective in wanted:
+        if objective.name in known or spec.evaluators:
+            continue
+        if objective.name.startswith("val_") and objective.metric in known and not has_validation:
+            raise SearchError(
+                f"objective: {objective.name} needs validation data; give the dataset x_val and"
+                " y_val, or use validation_split or folds"
+            )
+        near = difflib.get_close_matches(objective.name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SearchError(
+            f"objective: no fit here records {objective.name}; {hint}there are {', '.join(known)}"
+        )
+
+
+def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
+    """Names that a fit of this spec records, as far as the spec tells."""
+    names = ["loss", *_output_losses(spec.loss)]
+    for part in (spec.metrics, spec.weighted_metrics):
+        names += _metric_names(part)
+    names = list(dict.fromkeys(names))
+    if has_validation:
+        names += [f"val_{name}" for name in names]
+    if spec.dataset.x_test is not None:
+        names += [f"test_{name}" for name in names if not name.startswith("val_")]
+    return [*names, *_OF_THE_JOB]
+
+
+def _output_losses(loss: Any) -> list[str]:
+    is_by_output = isinstance(loss, dict) and "class_name" not in loss
+    return [f"{output}_loss" for output in loss] if is_by_output else []
+
+
+def _metric_names(metrics: Any, prefix: str = "") -> list[str]:
+    if metrics is None:
+        return []
+    if isinstance(metrics, str):
+        return [prefix + metrics]
+    if isinstance(metrics, list | tuple):
+        return [name for metric in metrics for name in _metric_names(metric, prefix)]
+    if not isinstance(metrics, Mapping):
+        return []
+    if "class_name" in metrics:
+        config = metrics.get("config")
+        given = config.get("name") if isinstance(config, dict) else config
+        return [prefix + str(given or _snake(str(metrics["class_name"])))]
+    return [
+        name
+        for output, part in metrics.items()
+        for name in [*_metric_names(part, f"{output}_"), *_metric_names(part)]
+    ]
+
+
+def _snake(name: str) -> str:
+    """As Keras names a metric after its class."""
+    spread = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spread).lower()

@@ -1,0 +1,88 @@
+"""Box plot over repeats and folds: the spread of each configuration, with every run as a point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fitfleet.analysis.plots import canvas
+from fitfleet.errors import FitfleetError
+
+
+def plot_box(
+    groups: Mapping[str, Sequence[float]], objective: str, path: str | Path, *, title: str
+) -> Path:
+    """Draw {configuration: values of its runs}, in the order given."""
+    drawn = {label: list(values) for label, values in groups.items() if len(values)}
+    if not drawn:
+        raise FitfleetError("there is no finished run to draw yet")
+    if canvas.is_interactive(path):
+        return canvas.save(_interactive(drawn, objective, title), path)
+    return canvas.save(_still(drawn, objective, title), path)
+
+
+def _is_lying(groups: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the labels need so much room that the boxes should lie."""
+    return max(map(len, groups)) > 14 or len(groups) > 8
+
+
+def _explained(groups: Mapping[str, Sequence[float]]) -> str:
+    counts = sorted({len(values) for values in groups.values()})
+    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{runs} runs each; line: median, box: quartiles, points: runs"
+
+
+def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
+    is_lying = _is_lying(groups)
+    size = (8.2, 1.9 + 0.55 * len(groups)) if is_lying else (2.4 + 1.5 * len(groups), 5.2)
+    made = canvas.figure(max(size[0], 6.0), size[1], title)
+    panel = made.subplots()
+    labels = list(groups)[::-1] if is_lying else list(groups)
+    panel.boxplot(
+        [groups[label] for label in labels],
+        tick_labels=labels,
+        orientation="horizontal" if is_lying else "vertical",
+        widths=0.5,
+        showfliers=False,
+        medianprops={"color": canvas.BEST, "linewidth": 2},
+        boxprops={"color": "#333333"},
+    )
+    for position, label in enumerate(labels, 1):
+        spread = [position + 0.16 * (((i * 7) % 5) - 2) / 2 for i in range(len(groups[label]))]
+        xy = (groups[label], spread) if is_lying else (spread, groups[label])
+        panel.scatter(*xy, s=20, color=canvas.colour(0), alpha=0.65, zorder=3, linewidths=0)
+    if is_lying:
+        panel.set_xlabel(canvas.unit(objective))
+    else:
+        panel.set_ylabel(canvas.unit(objective))
+    made.supxlabel(_explained(groups), fontsize=9, color=canvas.GREY)
+    canvas.dress(panel)
+    return made
+
+
+def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
+    objects = canvas.plotly()
+    made = objects.Figure()
+    is_lying = _is_lying(groups)
+    for index, (label, values) in enumerate(groups.items()):
+        made.add_box(
+            **{"x" if is_lying else "y": list(values)},
+            name=label,
+            orientation="h" if is_lying else "v",
+            boxpoints="all",
+            jitter=0.3,
+            pointpos=0,
+            marker={"color": canvas.colour(index)},
+            showlegend=False,
+        )
+    made.update_layout(
+        **canvas.page(f"{title}<br><sub>{_explained(groups)}</sub>"),
+        height=max(480, 160 + 40 * len(groups)),
+    )
+    if is_lying:
+        made.update_yaxes(autorange="reversed", automargin=True)
+        made.update_xaxes(title_text=canvas.unit(objective))
+    else:
+        made.update_yaxes(title_text=canvas.unit(objective))
+    return made

@@ -1,0 +1,60 @@
+"""How much of the objective's variation each parameter explains, as Optuna computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fitfleet.analysis.plots import canvas
+from fitfleet.errors import FitfleetError
+
+
+def plot_importance(
+    shares: Mapping[str, float], objective: str, path: str | Path, *, title: str
+) -> Path:
+    """Draw {parameter: share} as bars, the largest on top."""
+    if not shares:
+        raise FitfleetError(
+            "there is nothing to weigh yet: at least two complete trials are needed"
+        )
+    ordered = sorted(shares.items(), key=lambda pair: pair[1])
+    if canvas.is_interactive(path):
+        return canvas.save(_interactive(ordered, objective, title), path)
+    return canvas.save(_still(ordered, objective, title), path)
+
+
+def _axis_title(objective: str) -> str:
+    return f"share of the variation of {objective.replace('_', ' ')} (fANOVA)"
+
+
+def _still(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
+    made = canvas.figure(7.6, 1.4 + 0.5 * len(ordered), title)
+    panel = made.subplots()
+    names = [canvas.short(name) for name, _ in ordered]
+    bars = panel.barh(names, [share for _, share in ordered], color=canvas.colour(0), height=0.62)
+    panel.bar_label(bars, [f"{share:.0%}" for _, share in ordered], padding=4, fontsize=10)
+    panel.set_xlim(0, max(share for _, share in ordered) * 1.14 + 1e-9)
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    panel.set_xlabel(_axis_title(objective))
+    canvas.dress(panel)
+    panel.grid(axis="y", visible=False)
+    return made
+
+
+def _interactive(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
+    objects = canvas.plotly()
+    made = objects.Figure(
+        objects.Bar(
+            x=[share for _, share in ordered],
+            y=[canvas.short(name) for name, _ in ordered],
+            orientation="h",
+            text=[f"{share:.0%}" for _, share in ordered],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": canvas.colour(0)},
+        )
+    )
+    made.update_layout(**canvas.page(title, margin={"l": 160, "r": 60, "t": 80, "b": 70}))
+    made.update_xaxes(title_text=_axis_title(objective), tickformat=".0%", rangemode="tozero")
+    return made

@@ -1,0 +1,160 @@
+"""Slices: the objective over each parameter, a point a trial."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.analysis.plots import canvas
+from fitfleet.errors import FitfleetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = 3
+_FEW = 5
+# Without the palest quarter of the blues, or the first trials would be white on white.
+_PALEST = 0.25
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where each trial stands on one parameter; `ticks` are None where the library chooses."""
+
+    x: list[float]
+    ticks: list[tuple[float, str]] | None
+    is_log: bool = False
+    is_category: bool = False
+
+
+def plot_slices(
+    trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: str | Path,
+    *, title: str, logarithmic: Collection[str] = (),
+) -> Path:  # fmt: skip
+    """Draw complete trials (a row each: `trial`, the parameters `names`, `objective`).
+
+    Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
+    """
+    if not len(trials):
+        raise FitfleetError("there is no complete trial to draw yet")
+    axes = {name: _axis(list(trials[name]), name in logarithmic) for name in names}
+    values = [float(v) for v in trials[objective]]
+    first = values.index(min(values) if direction == "minimize" else max(values))
+    draw = _interactive if canvas.is_interactive(path) else _still
+    return canvas.save(draw(axes, list(trials["trial"]), values, first, objective, title), path)
+
+
+def _axis(values: list[Any], is_log: bool) -> _Axis:
+    if not all(canvas.is_number(v) for v in values) or len(set(values)) == 1:
+        options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
+        ticks = [(float(i), canvas.cut(text, 14)) for i, text in enumerate(options)]
+        return _Axis([options.index(str(v)) for v in values], ticks, is_category=True)
+    x = [float(v) for v in values]
+    if is_log or canvas.is_logarithmic(x):
+        marks = canvas.log_ticks(min(x), max(x))
+        return _Axis(x, [(mark, f"{mark:.3g}") for mark in marks], is_log=True)
+    distinct = sorted(set(x))
+    gap = min(b - a for a, b in itertools.pairwise(distinct))
+    if len(distinct) <= _FEW and gap > 0.1 * (distinct[-1] - distinct[0]):
+        return _Axis(x, [(mark, f"{mark:.3g}") for mark in distinct])
+    return _Axis(x, None)
+
+
+def _still(
+    axes: dict[str, _Axis], numbers: list[int], values: list[float], first: int, objective: str,
+    title: str,
+) -> Any:  # fmt: skip
+    from matplotlib.colors import ListedColormap
+
+    names = list(axes)
+    columns = min(_COLUMNS, len(names))
+    lines = -(-len(names) // columns)
+    made = canvas.figure(4.3 * columns + 0.9, 3.6 * lines + 0.5, title)
+    panels = made.subplots(lines, columns, squeeze=False, sharey=True)
+    whole = canvas.colormap("Blues")
+    shades = ListedColormap([whole(_PALEST + (1 - _PALEST) * i / 255) for i in range(256)])
+    drawn = None
+    for index, (name, axis) in enumerate(axes.items()):
+        panel = panels[index // columns][index % columns]
+        drawn = panel.scatter(
+            axis.x,
+            values,
+            c=numbers,
+            cmap=shades,
+            s=34,
+            edgecolors="#333333",
+            linewidths=0.4,
+        )
+        star = panel.scatter([axis.x[first]], [values[first]], marker="*", s=190,
+                             color=canvas.BEST, zorder=5)  # fmt: skip
+        if axis.is_log:
+            panel.set_xscale("log")
+            panel.minorticks_off()
+        if axis.ticks is not None:
+            panel.set_xticks([x for x, _ in axis.ticks], [text for _, text in axis.ticks])
+        if axis.is_category:
+            panel.set_xlim(-0.5, len(axis.ticks or ()) - 0.5)
+        panel.set_xlabel(canvas.short(name))
+        canvas.dress(panel)
+    for row in panels:
+        row[0].set_ylabel(canvas.unit(objective))
+    for panel in panels.flat[len(names) :]:
+        panel.set_visible(False)
+    bar = made.colorbar(drawn, ax=panels, label="trial", shrink=0.85)
+    bar.set_ticks(canvas.whole_ticks(numbers))
+    made.legend([star], [f"best: trial {numbers[first]}"], loc="outside lower center",
+                frameon=False)  # fmt: skip
+    return made
+
+
+def _interactive(
+    axes: dict[str, _Axis], numbers: list[int], values: list[float], first: int, objective: str,
+    title: str,
+) -> Any:  # fmt: skip
+    canvas.plotly()
+    from plotly.colors import sample_colorscale
+    from plotly.subplots import make_subplots
+
+    names = list(axes)
+    columns = min(_COLUMNS, len(names))
+    lines = -(-len(names) // columns)
+    made = make_subplots(lines, columns, shared_yaxes=True, horizontal_spacing=0.04)
+    shades = sample_colorscale("Blues", [_PALEST + (1 - _PALEST) * i / 10 for i in range(11)])
+    bar = {"title": {"text": "trial"}, "tickvals": canvas.whole_ticks(numbers)}
+    for index, (name, axis) in enumerate(axes.items()):
+        line, column = index // columns + 1, index % columns + 1
+        made.add_scatter(
+            x=axis.x,
+            y=values,
+            mode="markers",
+            text=[f"trial {n}" for n in numbers],
+            marker={"color": numbers, "colorscale": shades, "size": 9, "line": {"width": 0.5},
+                    "showscale": index == 0, "colorbar": bar},
+            showlegend=False,
+            row=line,
+            col=column,
+        )  # fmt: skip
+        made.add_scatter(
+            x=[axis.x[first]],
+            y=[values[first]],
+            mode="markers",
+            marker={"symbol": "star", "color": canvas.BEST, "size": 15},
+            name=f"best: trial {numbers[first]}",
+            showlegend=index == 0,
+            row=line,
+            col=column,
+        )
+        words: dict[str, Any] = {"title_text": canvas.short(name)}
+        if axis.ticks is not None:
+            words["tickvals"] = [x for x, _ in axis.ticks]
+            words["ticktext"] = [text for _, text in axis.ticks]
+        if axis.is_log:
+            words["type"] = "log"
+        made.update_xaxes(**words, row=line, col=column)
+        if column == 1:
+            made.update_yaxes(title_text=canvas.unit(objective), row=line, col=column)
+    made.update_layout(**canvas.page(title), legend={"orientation": "h", "y": -0.18})
+    return made

@@ -1,0 +1,174 @@
+"""What the trials of a sweep have come to: the values of their jobs, read from SQL."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fitfleet.analysis.objective import Objective
+from fitfleet.db import trials as table
+from fitfleet.db.session import Database
+from fitfleet.db.trials import MemberRow, TrialRow
+from fitfleet.states import JobStatus
+
+Values = dict[int, tuple[float, ...]]
+TrialState = Literal["pending", "complete", "pruned", "failed", "refused"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point that was asked for, and what is known of it."""
+
+    number: int
+    point: dict[str, Any]
+    pending: frozenset[int] = frozenset()  # trials that had no value when this was asked
+    state: TrialState = "pending"
+    values: tuple[float, ...] = ()  # one an objective; complete trials only
+    curve: Mapping[int, float] = field(default_factory=dict)  # epoch -> objective so far
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The objective of one job, epoch by epoch, as far as it is known."""
+
+    number: int  # of the trial
+    member: int
+    job_id: int
+    values: Mapping[int, float]
+    is_open: bool  # it may still be pruned
+    is_complete: bool  # it ran to its end
+    is_spared: bool = False  # a user took it up again: it is judged no more
+    epochs: int | None = None  # asked for; nothing is saved by ending a job that has them all
+
+
+@dataclass
+class Results:
+    """A sweep's trials, their jobs and the jobs' values; a finished job is read once."""
+
+    wanted: Sequence[Objective]
+    rows: list[TrialRow] = field(default_factory=list)
+    members: dict[int, list[MemberRow]] = field(default_factory=dict)  # by trial
+    values: Values = field(default_factory=dict)  # job -> one value an objective
+    curves: dict[int, dict[int, float]] = field(default_factory=dict)  # job -> first objective
+    _final: set[tuple[int, int]] = field(default_factory=set)  # (job, epochs) read to its end
+
+    def read(self, database: Database, sweep_id: int) -> None:
+        """Look at the database again."""
+        with database.read() as c:
+            self._read(c, sweep_id)
+
+    def _read(self, c: Any, sweep_id: int) -> None:
+        self.rows = table.trials_of(c, sweep_id)
+        found = table.members_of(c, sweep_id)
+        self.members = defaultdict(list)
+        for member in found:
+            self.members[member.number].append(member)
+        news = [m for m in found if (m.job_id, m.epoch) not in self._final and m.epoch > 0]
+        self._read_values(c, news)
+        self._final |= {(m.job_id, m.epoch) for m in news if m.status.is_terminal}
+
+    def _read_values(self, c: Any, members: Sequence[MemberRow]) -> None:
+        values, curves = read_values(c, self.wanted, members)
+        self.values.update(values)
+        self.curves.update(curves)
+
+    def trials(self) -> list[Trial]:
+        """The trials as a search sees them."""
+        return [self._trial(row) for row in self.rows]
+
+    def _trial(self, row: TrialRow) -> Trial:
+        members = self.members.get(row.number, [])
+        state = state_of(row, members)
+        if state == "complete":
+            means = self.means(row.number)
+            if all(math.isfinite(mean) for mean in means):
+                return Trial(row.number, row.point, row.pending, state, means)
+            state = "failed"  # it diverged: there is nothing to learn from its value
+        curve = self._mean_curve(members) if state == "pruned" else {}
+        return Trial(row.number, row.point, row.pending, state, curve=curve)
+
+    def means(self, number: int) -> tuple[float, ...]:
+        """Of a trial's succeeded jobs, one an objective; NaN without any."""
+        found = [
+            self.values[m.job_id]
+            for m in self.members.get(number, [])
+            if m.status is JobStatus.SUCCEEDED and m.job_id in self.values
+        ]
+        if not found:
+            return (math.nan,) * len(self.wanted)
+        return tuple(math.fsum(column) / len(found) for column in zip(*found, strict=True))
+
+    def _mean_curve(self, members: Sequence[MemberRow]) -> dict[int, float]:
+        by_epoch: dict[int, list[float]] = defaultdict(list)
+        for member in members:
+            for epoch, value in self.curves.get(member.job_id, {}).items():
+                if math.isfinite(value):
+                    by_epoch[epoch].append(value)
+        return {epoch: math.fsum(v) / len(v) for epoch, v in by_epoch.items()}
+
+    def for_pruning(self) -> list[Curve]:
+        """The curves of all jobs as the pruner sees them."""
+        given_up = {row.number for row in self.rows if row.given_up is not None}
+        return [
+            Curve(
+                number,
+                member.member,
+                member.job_id,
+                {e: v for e, v in self.curves.get(member.job_id, {}).items() if math.isfinite(v)},
+                is_open=not member.status.is_terminal,
+                is_complete=member.status is JobStatus.SUCCEEDED,
+                is_spared=number in given_up,
+                epochs=member.epochs,
+            )
+            for number, members in self.members.items()
+            for member in members
+        ]
+
+    def unfinished(self) -> int:
+        """Jobs that have not ended."""
+        return sum(not m.status.is_terminal for found in self.members.values() for m in found)
+
+
+def read_values(
+    c: Any, wanted: Sequence[Objective], members: Sequence[MemberRow]
+) -> tuple[Values, dict[int, dict[int, float]]]:
+    """(job -> one value an objective, NaN if it has none; job -> curve of the first objective)."""
+    ids = list({member.job_id for member in members})
+    columns: list[dict[int, float]] = []
+    first: dict[int, dict[int, float]] = {}
+    for objective in wanted:
+        if objective.name == "seconds":
+            columns.append({m.job_id: m.seconds for m in members})
+        elif objective.name == "parameters":
+            columns.append({m.job_id: float(m.parameters or math.nan) for m in members})
+        else:
+            curves = table.curves(c, ids, objective.metric, objective.phase)
+            first = first or (curves if objective is wanted[0] else {})
+            column = table.scores_named(c, ids, objective.name)
+            column.update({job_id: _at(curve, objective) for job_id, curve in curves.items()})
+            columns.append(column)
+    return {i: tuple(column.get(i, math.nan) for column in columns) for i in ids}, first
+
+
+def state_of(row: TrialRow, members: Sequence[MemberRow]) -> TrialState:
+    """What a trial's jobs make of it."""
+    if row.refused is not None:
+        return "refused"
+    if any(not m.status.is_terminal for m in members):
+        return "pending"
+    if all(m.status is JobStatus.SUCCEEDED for m in members):
+        return "complete"
+    is_pruned = row.given_up is not None or any(m.status is JobStatus.PRUNED for m in members)
+    return "pruned" if is_pruned else "failed"
+
+
+def _at(curve: dict[int, float], objective: Objective) -> float:
+    if objective.at == "last":
+        return curve[max(curve)]
+    finite = [value for value in curve.values() if math.isfinite(value)]
+    if not finite:
+        return math.nan
+    return min(finite) if objective.direction == "minimize" else max(finite)

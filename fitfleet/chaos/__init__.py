@@ -1,0 +1,1 @@
+"""Faults on purpose: the drill that shows that they change no result."""

@@ -1,0 +1,1 @@
+"""What a script holds: the handles on fleets and jobs, waiting, the live display, `doctor`."""

@@ -1,0 +1,196 @@
+"""The live progress display of a wait: a line a running job, and the totals."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fitfleet.client.snapshot import RunningJob, Snapshot
+from fitfleet.db.lookup import JobRow
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_COLOURS = {
+    JobStatus.SUCCEEDED: "green",
+    JobStatus.FAILED: "red",
+    JobStatus.CANCELLED: "yellow",
+    JobStatus.PRUNED: "yellow",
+    JobStatus.RUNNING: "cyan",
+}
+
+
+class Display:
+    """Draws snapshots on a console that is a terminal; draws nothing on one that is not."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+        self._began = time.monotonic()
+        self._first_done: int | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether snapshots are drawn at all."""
+        return self._live is not None
+
+    @contextmanager
+    def shown(self) -> Iterator[Display]:
+        """Keep the display on the screen; it is wiped at the end."""
+        if not self._has_screen:
+            yield self
+            return
+        live = Live(console=self.console, transient=True, auto_refresh=False)
+        with live:
+            self._live = live
+            yield self
+        self._live = None
+
+    @property
+    def _has_screen(self) -> bool:
+        return self.console.is_terminal or self.console.is_jupyter
+
+    def conclude(self, rows: Sequence[JobRow]) -> None:
+        """After the end, one line of totals and one for each of the first failures."""
+        if not self._has_screen or not rows:
+            return
+        counts = Counter(row.status for row in rows)
+        said = ", ".join(
+            f"{count} {status.value.lower()}" for status, count in sorted(counts.items())
+        )
+        jobs = "1 job" if len(rows) == 1 else f"{len(rows)} jobs"
+        took = duration(time.monotonic() - self._began)
+        self.console.print(f"{jobs} ended after {took}: {said}", highlight=False)
+        failed = [row for row in rows if row.status is JobStatus.FAILED]
+        for row in failed[:5]:
+            line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
+            self.console.print(Text(line, style="red"), soft_wrap=True)
+        if len(failed) > 5:
+            self.console.print(f"... and {len(failed) - 5} more failed", style="red")
+
+    def draw(self, snapshot: Snapshot) -> None:
+        """Show this state."""
+        if self._first_done is None:
+            self._first_done = snapshot.epochs_done
+        if self._live is not None:
+            self._live.update(self.render(snapshot), refresh=True)
+
+    def render(self, snapshot: Snapshot) -> RenderableType:
+        """The picture of a snapshot."""
+        parts: list[RenderableType] = []
+        if snapshot.running:
+            parts.append(self._table(snapshot.running))
+        parts.append(self._totals(snapshot))
+        parts += [Text(line, style="yellow") for line in _hints(snapshot)]
+        return Group(*parts)
+
+    def _table(self, running: list[RunningJob]) -> RenderableType:
+        room = max(self.console.height - 6, 3)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        names = list(dict.fromkeys(name for job in running for name in job.params))
+        metrics = _metrics(running)
+        table.add_column("job", justify="right")
+        for name in names[:4]:
+            table.add_column(name, no_wrap=True, max_width=18)
+        table.add_column("epoch", no_wrap=True)
+        for metric in metrics:
+            table.add_column(metric, justify="right", no_wrap=True)
+        table.add_column("worker", no_wrap=True, style="dim")
+        table.add_column("left", justify="right", no_wrap=True)
+        for job in running[:room]:
+            table.add_row(
+                str(job.id),
+                *[_short(job.params.get(name)) for name in names[:4]],
+                _epoch_bar(job),
+                *[_number(job.last.get(metric)) for metric in metrics],
+                job.worker,
+                duration(job.seconds_left),
+            )
+        if len(running) <= room:
+            return table
+        return Group(table, Text(f"... and {len(running) - room} more", style="dim"))
+
+    def _totals(self, snapshot: Snapshot) -> Text:
+        text = Text(f"{snapshot.ended} of {snapshot.jobs} jobs ended", style="bold")
+        for status in (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED, JobStatus.RUNNING):
+            count = snapshot.counts.get(status, 0)
+            if count:
+                text.append(f"  {count} {status.value.lower()}", style=_COLOURS[status])
+        waiting = sum(snapshot.counts.get(s, 0) for s in (JobStatus.QUEUED, JobStatus.DISPATCHED))
+        if waiting:
+            text.append(f"  {waiting} waiting", style="not bold")
+        text.append(f"  {duration(time.monotonic() - self._began)}", style="not bold")
+        left = self._seconds_left(snapshot)
+        if left is not None:
+            text.append(f", about {duration(left)} left", style="not bold")
+        return text
+
+    def _seconds_left(self, snapshot: Snapshot) -> float | None:
+        done = snapshot.epochs_done - (self._first_done or 0)
+        if done <= 0:
+            return None
+        per_epoch = (time.monotonic() - self._began) / done
+        return (snapshot.epochs - snapshot.epochs_done) * per_epoch
+
+
+def _metrics(running: list[RunningJob]) -> list[str]:
+    """The loss and the validation loss first, then one metric and its validation."""
+    names = {name for job in running for name in job.last}
+    names -= {"learning_rate"}
+    order = ["loss", "val_loss", *sorted(names, key=lambda name: (name.startswith("val_"), name))]
+    return [name for name in dict.fromkeys(order) if name in names][:4]
+
+
+def _hints(snapshot: Snapshot) -> list[str]:
+    """Why nothing may be going on."""
+    lines = [
+        f"experiment {name} is paused: go on with fitfleet resume {name}"
+        for name in snapshot.paused
+    ]
+    if not snapshot.slots and not snapshot.running and snapshot.ended < snapshot.jobs:
+        lines.append("no worker is up yet; unless one is starting: fitfleet worker")
+    elif not snapshot.running and not snapshot.ended and not snapshot.paused:
+        lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
+    return lines
+
+
+def _epoch_bar(job: RunningJob) -> Any:
+    grid = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=max(job.epochs, 1), completed=job.epoch, width=16)
+    grid.add_row(bar, f"{job.epoch}/{job.epochs}")
+    return grid
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _short(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time as people say it: 8 s, 3 min 12 s, 2 h 05 min."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def status_text(status: JobStatus) -> Text:
+    """A status in its colour."""
+    return Text(status.value, style=_COLOURS.get(status, ""))

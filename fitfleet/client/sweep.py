@@ -1,0 +1,227 @@
+"""Sweep: a handle on a sweep. Its design, trials and jobs are in the database, nothing in here."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from fitfleet.analysis import frames
+from fitfleet.analysis.ranking import best_trial, rank, sweep_runs
+from fitfleet.analysis.results import Results
+from fitfleet.client.display import Display
+from fitfleet.client.job import Job
+from fitfleet.client.snapshot import take
+from fitfleet.db import lookup
+from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.session import Database
+from fitfleet.db.sweeps import SweepRow
+from fitfleet.errors import DatabaseError, NotFoundError, WaitTimeoutError
+from fitfleet.settings import Settings
+from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.driver import Driver, Progress, find_sweep, open_sweep
+from fitfleet.sweeps.plan import Plan
+from fitfleet.sweeps.plan import plan as make_plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fitfleet.sweeps.exports import Exports
+    from fitfleet.sweeps.plots import Plots
+
+_LOOK_S = 0.1
+_DRAW_S = 0.5
+# A driver outlives a restart of the database.
+_OUTAGE_S = 120.0
+
+
+class Sweep:
+    """A search with its repeats and folds. Made by `Fleet.sweep`, found by `Fleet.resume_sweep`.
+
+    Every method may raise DatabaseError. Any number of handles, in any processes, may run one
+    sweep at once or one after another.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        design: Design,
+        *,
+        on_look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.design = design
+        self._database, self._settings, self._on_look = database, settings, on_look
+        self._driver: Driver | None = None
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self.name!r} {self.design.search} of {self.design.experiment!r}>"
+
+    @property
+    def name(self) -> str:
+        return self.design.name
+
+    @property
+    def experiment(self) -> str:
+        return self.design.experiment
+
+    def plan(self) -> Plan:
+        """What would run, what is there already, what is refused and why. Nothing is queued."""
+        return make_plan(self._database, self._settings, self.design)
+
+    def submit(self) -> Sweep:
+        """Write the sweep down and queue what can be asked for now; return at once.
+
+        A grid or random search is queued whole. A search that learns goes on while somebody runs
+        it: this script (`run`), another one (`Fleet.resume_sweep`), or `fitfleet scheduler`.
+        SearchError if the name belongs to another design, or if every point is refused.
+        """
+        driver = self._drive()
+        progress = driver.step()
+        while driver.is_listed and not driver.is_asked(progress):
+            progress = driver.step()
+        self._warn(driver)
+        return self
+
+    def run(self, *, timeout_s: float | None = None) -> Sweep:
+        """Drive the sweep to its end; a live display on a terminal, quiet in a pipe.
+
+        It may be stopped at any time and resumed from anywhere. WaitTimeoutError after
+        `timeout_s`; the jobs that are queued go on then.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        driver = self._drive()
+        display = Display(Console(stderr=True))
+        answered_at = drawn_at = time.monotonic()
+        with display.shown():
+            while True:
+                self._on_look()
+                try:
+                    progress = driver.step()
+                    self._warn(driver)
+                    if display.is_shown and time.monotonic() - drawn_at > _DRAW_S:
+                        display.draw(take(self._database, driver.job_ids()))
+                        drawn_at = time.monotonic()
+                    answered_at = time.monotonic()
+                except DatabaseError:
+                    if time.monotonic() - answered_at > _OUTAGE_S:
+                        raise
+                    time.sleep(1.0)
+                    continue
+                if progress.is_done:
+                    break
+                if deadline is not None and time.monotonic() > deadline:
+                    raise WaitTimeoutError(
+                        f"sweep {self.name!r} has {progress.jobs_open} jobs under way after"
+                        f" {timeout_s:g} s; go on with fleet.resume_sweep({self.name!r}).run()"
+                    )
+                time.sleep(_LOOK_S)
+        with self._database.read() as c:
+            display.conclude(lookup.jobs_by_id(c, driver.job_ids()))
+        return self
+
+    @property
+    def progress(self) -> Progress:
+        """Where the sweep stands now."""
+        driver = self._drive()
+        driver.results.read(self._database, self._row().id)
+        return driver.progress()
+
+    def trials(self) -> pd.DataFrame:
+        """A row a trial: parameters, state, means of the objectives, why refused or pruned."""
+        return frames.trials_frame(self._results())
+
+    def jobs(self, trial: int | None = None) -> list[Job]:
+        """The jobs of the sweep, or of one trial, by trial and member."""
+        results = self._results()
+        ids = [
+            member.job_id
+            for number, members in sorted(results.members.items())
+            for member in members
+            if trial is None or number == trial
+        ]
+        with self._database.read() as c:
+            rows = lookup.jobs_by_id(c, ids)
+        return [Job(self._database, self._settings, row) for row in rows]
+
+    @property
+    def best_trial(self) -> int:
+        """Number of the trial with the best mean. NotFoundError while none is complete."""
+        return best_trial(self._results())
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The parameters of the best trial."""
+        results = self._results()
+        number = best_trial(results)
+        return next(dict(row.point) for row in results.rows if row.number == number)
+
+    @property
+    def best(self) -> Job:
+        """The job of the best trial with the best value of the first objective."""
+        results = self._results()
+        sign = 1.0 if results.wanted[0].direction == "minimize" else -1.0
+        members = results.members[best_trial(results)]
+        first = min(members, key=lambda m: sign * results.values[m.job_id][0])
+        with self._database.read() as c:
+            row = lookup.job(c, first.job_id)
+        if row is None:
+            raise NotFoundError(f"job {first.job_id} was removed")
+        return Job(self._database, self._settings, row)
+
+    def compare(
+        self,
+        *,
+        by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        top: int | None = None,
+    ) -> pd.DataFrame:
+        """A row a configuration, best mean first: n, mean, 95 % interval, ties by paired tests.
+
+        `by` compares the values of some parameters, paired over all else; `where` filters, such
+        as "units > 16". See `scheduler.ranking.rank` for the columns.
+        """
+        runs = sweep_runs(self._results())
+        return rank(runs, self.design.wanted, by=by, where=where, top=top)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: `sweep.plot.curves("curves.png")`, `parallel_coordinates("pc.html")`, ..."""
+        from fitfleet.sweeps.plots import Plots
+
+        return Plots(self._database, self._results(), self.design)
+
+    @property
+    def export(self) -> Exports:
+        """`sweep.export.to_pandas()`, `to_csv`, `to_parquet`, `to_tensorboard`, `to_mlflow`."""
+        from fitfleet.sweeps.exports import Exports
+
+        return Exports(self._database, self._settings, self._results(), self.design)
+
+    def _row(self) -> SweepRow:
+        return find_sweep(self._database, self.name)
+
+    def _drive(self) -> Driver:
+        if self._driver is None:
+            row = open_sweep(self._database, self.design)
+            self._driver = Driver(self._database, self._settings, row)
+        return self._driver
+
+    def _results(self) -> Results:
+        results = Results(self.design.wanted)
+        results.read(self._database, self._row().id)
+        return results
+
+    def _warn(self, driver: Driver) -> None:
+        for line in driver.warnings:
+            warnings.warn(line, stacklevel=3)
+        driver.warnings.clear()
+
+
+def all_sweeps(database: Database) -> list[SweepRow]:
+    """Every sweep of a fleet, the oldest first."""
+    with database.read() as c:
+        return sweep_table.listed(c)

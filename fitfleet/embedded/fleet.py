@@ -1,0 +1,74 @@
+"""The embedded fleet: broker, scheduler and workers of one script, on this machine."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+
+from fitfleet.client.fleet import Fleet
+from fitfleet.db.session import Database
+from fitfleet.embedded.broker import Broker
+from fitfleet.embedded.services import Services
+from fitfleet.scheduler.service import Scheduler
+from fitfleet.scheduler.upkeep import Retention
+from fitfleet.settings import Settings
+
+
+class LocalFleet(Fleet):
+    """A fleet that lives as long as its `with` block. Made by `ff.local(...)`."""
+
+    def __init__(
+        self, settings: Settings, database: Database, broker: Broker, services: Services
+    ) -> None:
+        super().__init__(settings, database)
+        self._broker = broker
+        self.services = services
+        self._stop = threading.Event()
+        self._scheduler = Scheduler(settings, database)
+        self._scheduler.steps.append(Retention(settings))
+        self._thread = threading.Thread(
+            target=self._scheduler.run, args=(self._stop,), name="fitfleet-scheduler", daemon=True
+        )
+        self._thread.start()
+        self._is_open = True
+
+    def __enter__(self) -> LocalFleet:
+        return self
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the worker services that are up."""
+        return self.services.pids
+
+    def _on_look(self) -> None:
+        self.services.check()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and sys.stderr.isatty():
+            print(
+                "stopping: fits write a checkpoint; Ctrl-C again ends them at once", file=sys.stderr
+            )
+        self.close()
+
+    def close(self) -> None:
+        """Drain the workers, then stop the scheduler and let go of the broker.
+
+        A running fit writes a checkpoint and goes back to the queue; the next fleet in this
+        directory goes on with it. A second Ctrl-C ends the workers at once.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self.services.stop(self.settings.drain_s)
+        finally:
+            self._stop.set()
+            self._thread.join(timeout=10)
+            self._broker.release()
+            self.database.dispose()

@@ -1,0 +1,1 @@
+"""Sweeps: search spaces, the plan, search, pruning, racing, and the driver that runs them."""

@@ -1,0 +1,273 @@
+"""The design of a sweep: what is searched, how often each point is run, and what is wanted.
+
+It is a JSON document in the table `sweeps`; any machine that reads it goes on with the sweep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fitfleet.analysis.objective import At, Objective, objectives
+from fitfleet.errors import SearchError, SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
+from fitfleet.spec.model import builder_of, model_spec
+from fitfleet.spec.reference import to_document
+from fitfleet.sweeps import space
+from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
+
+PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
+FOLD_KINDS = ("kfold", "stratified", "group", "timeseries")
+MOST_POINTS = 100_000
+_OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A sweep as it was asked for. Made by `design`, stored by `to_json`."""
+
+    name: str
+    experiment: str
+    job: dict[str, Any]  # arguments of Fleet.submit, spaces in their JSON form
+    options: dict[str, Any]  # of JobOptions
+    search: str
+    trials: int | None
+    seed: int
+    repeats: int  # of every point
+    most_repeats: int  # of a point that may still win
+    folds: dict[str, Any] | None  # {"kind": ..., "k": ...}
+    wanted: tuple[Objective, ...]
+    pruner: dict[str, Any] | None  # {"name": ..., options of Optuna's pruner}
+    max_running: int | None
+    is_adopting: bool  # take over what another experiment has computed
+
+    @property
+    def fold_count(self) -> int:
+        """Jobs of one repeat."""
+        return 1 if self.folds is None else int(self.folds["k"])
+
+    @property
+    def has_builder(self) -> bool:
+        """Whether the model is made by a function of the user."""
+        return _is_builder(self.job["model"]) or isinstance(self.job["model"], str)
+
+    @property
+    def needs_optuna(self) -> bool:
+        return self.search in OPTUNAS or self.pruner is not None
+
+    @property
+    def is_racing(self) -> bool:
+        """Whether good points get more repeats than the others."""
+        return self.most_repeats > self.repeats
+
+    @property
+    def most_epochs(self) -> int:
+        """The longest fit that a point may ask for."""
+        given = self.job.get("epochs", 1)
+        found = space.from_space(given)
+        if found is not None and found.kind != "choice":
+            return int(found.high)
+        options = [given] if found is None else found.options
+        for value in options:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise SpecError("epochs", f"{value!r} is not a number of epochs")
+        return int(max(options))
+
+    @property
+    def members(self) -> int:
+        """Jobs that every point gets."""
+        return self.repeats * self.fold_count
+
+    def job_of(self, point: Point) -> dict[str, Any]:
+        """Arguments of `Fleet.submit` for the first job of a point, without its fold."""
+        document: dict[str, Any] = space.substitute(self.job, point)
+        if _is_builder(document["model"]):
+            document["model"] = Builder(**document["model"])
+        document.setdefault("seed", self.seed)
+        return {**document, **self.options, "experiment": self.experiment, "params": dict(point)}
+
+    def to_json(self) -> str:
+        """The document of the table `sweeps`."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["wanted"] = [vars(objective) for objective in self.wanted]
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Design:
+        """The design that `to_json` wrote."""
+        fields = json.loads(text)
+        fields["wanted"] = tuple(Objective(**objective) for objective in fields["wanted"])
+        return cls(**fields)
+
+
+def design(arguments: Mapping[str, Any]) -> Design:
+    """A design from the arguments of `Fleet.sweep`. SearchError or SpecError says what is wrong."""
+    given = dict(arguments)
+    experiment = given.pop("experiment", "default")
+    at: At = given.pop("at", "last")
+    wanted = objectives(given.pop("objective", "val_loss"), given.pop("direction", None), at)
+    own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
+    name, pruner = given.pop("name", None), given.pop("pruner", None)
+    is_adopting = given.pop("adopt", False)
+    if not isinstance(is_adopting, bool):
+        raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
+    most_running, seed = given.pop("max_running", None), given.get("seed", 0)
+    options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
+    if "params" in given:
+        raise SearchError("params: a sweep makes them itself, of the values it searches")
+    for key in given:
+        if key not in JobSpec.model_fields:
+            raise SpecError(key, "no such argument of a sweep")
+    job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
+    spaces = space.find(job)
+    least, most = _repeats(own["repeats"])
+    _check_seed(seed, spaces, most)
+    search = own["search"] or "random"
+    if own["trials"] is not None:
+        _positive("trials", own["trials"])
+    if most_running is not None:
+        _positive("max_running", most_running)
+    made = Design(
+        name=str(name or experiment),
+        experiment=str(experiment),
+        job=job,
+        options=json.loads(json.dumps(options)),
+        search=search,
+        trials=own["trials"],
+        seed=seed if isinstance(seed, int) else 0,
+        repeats=least,
+        most_repeats=most,
+        folds=_folds(own["folds"]),
+        wanted=wanted,
+        pruner=_pruner(pruner),
+        max_running=most_running,
+        is_adopting=is_adopting,
+    )
+    _check(made)
+    return made
+
+
+def point_hash(point: Point) -> str:
+    """What makes two points of a sweep the same."""
+    return hashlib.sha256(key_of(point).encode()).hexdigest()
+
+
+def _opened(value: Any, place: str) -> Any:
+    """A model file, a builder or a dataset as the mapping that it stands for."""
+    if place == "model" and isinstance(value, str) and value.endswith((".json", ".yaml", ".yml")):
+        # The file may not be there where the sweep goes on.
+        return model_spec(value, Settings())[0].config
+    if place == "model" and isinstance(value, dict) and "builder" in value:
+        value = builder_of(value)
+    if isinstance(value, Builder):
+        return {"path": value.path, "arguments": dict(value.arguments)}
+    if isinstance(value, DatasetSpec):
+        return value.model_dump(exclude_unset=True)
+    return value.__fspath__() if hasattr(value, "__fspath__") else value
+
+
+def _is_builder(model: Any) -> bool:
+    return isinstance(model, dict) and set(model) == {"path", "arguments"}
+
+
+def _repeats(value: Any) -> tuple[int, int]:
+    """(least, most) from 3 or "3..10"."""
+    if value is None:
+        return 1, 1
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value, value
+    found = re.fullmatch(r"(\d+)\s*\.\.\s*(\d+)", str(value))
+    if found and 2 <= int(found[1]) <= int(found[2]):
+        return int(found[1]), int(found[2])
+    raise SearchError(
+        f"repeats: {value!r} is not a number of repeats, such as 3, nor a race such as '3..10'"
+        " that starts with at least 2"
+    )
+
+
+def _folds(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    given = value if isinstance(value, Mapping) else {"k": value}
+    folds = {"kind": "kfold", **given}
+    is_k = isinstance(folds.get("k"), int) and not isinstance(folds.get("k"), bool)
+    if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS or not is_k:
+        raise SearchError(
+            f"folds: {value!r} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
+            f" {', '.join(FOLD_KINDS)}"
+        )
+    if folds["k"] < 2:
+        raise SearchError(f"folds: k={folds['k']!r} is not a number of folds from 2 up")
+    return folds
+
+
+def _pruner(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    pruner = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = str(pruner.get("name")).replace("-", "_")
+    if name not in PRUNERS:
+        raise SearchError(
+            f"pruner: {value!r} is none of {', '.join(PRUNERS)}; options stand beside it, as in"
+            " {'name': 'median', 'n_startup_trials': 8}"
+        )
+    pruner["name"] = name
+    return pruner
+
+
+def _check_seed(seed: Any, spaces: Mapping[str, Any], most_repeats: int) -> None:
+    if "seed" in spaces and most_repeats > 1:
+        raise SearchError(
+            "seed: it is searched, and repeats vary it too; search the seed with repeats=1, or"
+            " give one seed that the repeats count up from"
+        )
+    if "seed" not in spaces and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise SearchError(
+            f"seed: {seed!r} is not a whole number; repeats=n takes the n seeds that follow it"
+        )
+
+
+def _positive(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_POINTS:
+        raise SearchError(f"{name}: {value!r} is not a number from 1 to {MOST_POINTS:,}")
+
+
+def _check(made: Design) -> None:
+    for name in ("model", "dataset"):
+        if made.job.get(name) is None:
+            raise SpecError(name, "is missing; every job needs one")
+    if not 1 <= len(made.name) <= 128:
+        raise SearchError(f"name: {made.name!r} is not a name of 1 to 128 characters")
+    if made.search not in (*OWN, *OPTUNAS):
+        raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
+    if made.search == "cmaes" and len(made.wanted) > 1:
+        raise SearchError("search: cmaes takes one objective; with several use tpe, gp or qmc")
+    _check_pruner(made)
+
+
+def _check_pruner(made: Design) -> None:
+    if made.pruner is None:
+        return
+    name, epochs = made.pruner["name"], made.most_epochs
+    if len(made.wanted) > 1:
+        raise SearchError("pruner: with several objectives no point is worse than all others yet")
+    if made.wanted[0].is_after_the_fit:
+        raise SearchError(
+            f"pruner: {made.wanted[0].name} is known only after the fit; prune by a metric of the"
+            " epochs, such as val_loss"
+        )
+    if name == "wilcoxon":
+        if made.members < 3:
+            raise SearchError(
+                "pruner: wilcoxon compares the repeats or folds of points; it needs at least 3"
+            )
+    elif epochs < 2:
+        raise SearchError(
+            f"pruner: {name} compares curves, and one epoch is none; give more epochs, or leave"
+            " the pruner out"
+        )

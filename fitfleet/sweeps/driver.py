@@ -1,0 +1,282 @@
+"""Driving a sweep: ask for points, write their jobs, prune, race, and see that it ends.
+
+A driver holds nothing that the database does not. It may die at any time; another one, on any
+machine, goes on. Several may drive one sweep: a trial's number and point are taken once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from fitfleet.analysis.results import Results, state_of
+from fitfleet.db import experiments as experiment_table
+from fitfleet.db import lookup
+from fitfleet.db import sweeps as sweep_table
+from fitfleet.db import trials as table
+from fitfleet.db.session import Database
+from fitfleet.db.sweeps import SweepRow
+from fitfleet.db.trials import NewTrial
+from fitfleet.errors import DatasetError, NotFoundError, SearchError, SpecError
+from fitfleet.settings import Settings
+from fitfleet.sweeps.design import Design, point_hash
+from fitfleet.sweeps.points import Points
+from fitfleet.sweeps.pruning import Pruning
+from fitfleet.sweeps.racing import next_repeats
+from fitfleet.sweeps.search import Listed, Point, key_of, make_search
+
+# Points written in one step, so that a driver of a large grid looks up now and then.
+_BATCH = 200
+# So many refused points with no good one among them are no coincidence.
+_REFUSED_MOST = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a sweep stands."""
+
+    trials: int  # asked for so far
+    trials_wanted: int | None  # None: as many as the grid has
+    complete: int
+    pruned: int
+    failed: int
+    refused: int
+    jobs_open: int
+    is_done: bool
+
+
+def open_sweep(database: Database, design: Design) -> SweepRow:
+    """Write the sweep down, or find it if it is there with the same design.
+
+    SearchError if the name is taken by another design.
+    """
+    with database.begin() as c:
+        row, is_new = sweep_table.create(c, design.name, design.experiment, design.to_json())
+        if not is_new and Design.from_json(row.document) != design:
+            raise SearchError(
+                f"sweep {design.name!r} exists with another design; give this one another name=,"
+                f" or go on with the old one by fleet.resume_sweep({design.name!r})"
+            )
+        if design.max_running is not None and row.ended_at is None:
+            experiment_table.limit_running(c, design.experiment, design.max_running)
+    return row
+
+
+def close_sweep(database: Database, row: SweepRow) -> None:
+    """Say that nothing is left to do. Its `max_running` goes with it, unless another one's holds.
+
+    It may be called again; only the first call does anything.
+    """
+    with database.begin() as c:
+        if not sweep_table.end(c, row.id) or Design.from_json(row.document).max_running is None:
+            return
+        others = sweep_table.listed(c, only_open=True)
+        limits = [
+            Design.from_json(other.document).max_running
+            for other in others
+            if other.experiment == row.experiment
+        ]
+        left = [limit for limit in limits if limit is not None]
+        experiment_table.limit_running(c, row.experiment, min(left, default=None))
+
+
+def find_sweep(database: Database, name: str) -> SweepRow:
+    """The sweep of that name. NotFoundError lists those that exist."""
+    with database.read() as c:
+        row = sweep_table.find(c, name)
+        known = [] if row else [other.name for other in sweep_table.listed(c)]
+    if row is None:
+        there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
+        raise NotFoundError(f"{name}: no such sweep; {there}")
+    return row
+
+
+class Driver:
+    """Brings one sweep forward, a step at a time."""
+
+    def __init__(self, database: Database, settings: Settings, row: SweepRow) -> None:
+        self.design = design = Design.from_json(row.document)
+        self._database, self._settings, self._row = database, settings, row
+        self._points = Points(design, settings)
+        self.results = Results(design.wanted)
+        self._search = make_search(
+            design.search,
+            design.job,
+            trials=design.trials,
+            seed=design.seed,
+            directions=[objective.direction for objective in design.wanted],
+        )
+        self._pruning: Pruning | None = None
+        self._is_exhausted = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should hear of the jobs made so far."""
+        return self._points.warnings
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all points are known from the start, so that all can be queued at once."""
+        return isinstance(self._search, Listed)
+
+    def is_asked(self, progress: Progress) -> bool:
+        """Whether every point has been asked for."""
+        return self._is_asked(progress.trials)
+
+    def job_ids(self) -> list[int]:
+        """The jobs of the sweep, as of the last look."""
+        return [m.job_id for members in self.results.members.values() for m in members]
+
+    def step(self) -> Progress:
+        """Do what there is to do now, and say where the sweep stands. Any number of times."""
+        self.results.read(self._database, self._row.id)
+        is_pruned = self._prune()
+        is_asked = self._ask()
+        is_raced = not is_asked and self._race()
+        if is_pruned or is_asked or is_raced:
+            self.results.read(self._database, self._row.id)
+        progress = self.progress()
+        if progress.is_done:
+            close_sweep(self._database, self._row)
+        return progress
+
+    def progress(self) -> Progress:
+        """Where the sweep stands, as of the last look."""
+        states = [trial.state for trial in self.results.trials()]
+        return Progress(
+            trials=len(states),
+            trials_wanted=self.design.trials if self.design.search != "grid" else None,
+            complete=states.count("complete"),
+            pruned=states.count("pruned"),
+            failed=states.count("failed"),
+            refused=states.count("refused"),
+            jobs_open=self.results.unfinished(),
+            is_done=self._is_asked(len(states))
+            and "pending" not in states
+            and not self._next_race(),
+        )
+
+    def _is_asked(self, count: int) -> bool:
+        if isinstance(self._search, Listed) and count >= len(self._search.points):
+            return True
+        return self._is_exhausted or self._is_enough(count)
+
+    def _is_enough(self, asked: int) -> bool:
+        return self.design.trials is not None and asked >= self.design.trials
+
+    def _ask(self) -> bool:
+        """Take as many points as workers can use; whether there was one."""
+        if self._is_exhausted or self._is_enough(len(self.results.rows)):
+            return False
+        if isinstance(self._search, Listed):
+            return self._ask_listed(self._search)
+        taken = 0
+        while self.results.unfinished() < self._jobs_at_once():
+            if self._is_enough(len(self.results.rows)):
+                break
+            point = self._search.next(self.results.trials())
+            if point is None:
+                self._is_exhausted = True
+                break
+            taken += self._take([point])
+            self.results.read(self._database, self._row.id)
+        return taken > 0
+
+    def _ask_listed(self, search: Listed) -> bool:
+        taken = {key_of(trial.point) for trial in self.results.rows}
+        left = [point for point in search.points if key_of(point) not in taken]
+        if self.design.trials is not None:
+            left = left[: self.design.trials - len(taken)]
+        batch = left[:_BATCH]
+        self._is_exhausted = len(batch) == len(left)
+        if batch and self._take(batch) < len(batch):
+            self._is_exhausted = False
+        return bool(left)
+
+    def _jobs_at_once(self) -> int:
+        """Jobs that keep every worker busy, and few more: later points know more."""
+        with self._database.read() as c:
+            slots = lookup.count_live_slots(c)
+        most = self.design.max_running
+        return max(1, slots + math.ceil(slots / 4)) if most is None else most
+
+    def _take(self, points: Sequence[Point]) -> int:
+        """Write trials and their jobs; how many, fewer if another driver was quicker."""
+        first = len(self.results.rows)
+        pending = [t.number for t in self.results.trials() if t.state == "pending"]
+        fresh = []
+        for number, point in enumerate(points, first):
+            fresh.append(self._new_trial(number, point, pending))
+            pending.append(number)
+        taken = 0
+        with self._database.begin() as c:
+            for trial in fresh:
+                if not table.take(c, self._row.id, trial, is_adopting=self.design.is_adopting):
+                    break
+                taken += 1
+        self._complain(fresh)
+        return taken
+
+    def _new_trial(self, number: int, point: Point, pending: Sequence[int]) -> NewTrial:
+        refused, rows = None, {}
+        try:
+            rows = self._points.rows(point, range(self.design.members), self._row.id)
+        except (SpecError, DatasetError) as error:
+            refused = str(error)
+        return NewTrial(number, point, point_hash(point), tuple(pending), refused, rows)
+
+    def _complain(self, fresh: Sequence[NewTrial]) -> None:
+        """One point may be refused; when the first ones all are, the sweep itself is wrong."""
+        known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
+        is_all = len(known) >= _REFUSED_MOST or self._is_enough(len(known)) or self._is_exhausted
+        if known and is_all and all(reason is not None for reason in known):
+            raise SearchError(f"all of the {len(known)} points tried are refused: {known[0]}")
+
+    def _prune(self) -> bool:
+        """Give up the points that the pruner calls hopeless; whether there was one."""
+        pruner = self.design.pruner
+        if pruner is None:
+            return False
+        if self._pruning is None:
+            self._pruning = Pruning(
+                pruner, self.design.name, self.design.wanted[0].direction, self.design.most_epochs
+            )
+        is_given_up = False
+        known = {row.number for row in self.results.rows if row.given_up is not None}
+        for number in self._pruning.hopeless(self.results.for_pruning()) - known:
+            if self._is_open(number):
+                with self._database.begin() as c:
+                    why = f"{pruner['name']} pruner"
+                    is_given_up |= table.give_up(c, self._row.id, number, why)
+        return is_given_up
+
+    def _is_open(self, number: int) -> bool:
+        row = next(row for row in self.results.rows if row.number == number)
+        return state_of(row, self.results.members.get(number, [])) == "pending"
+
+    def _race(self) -> bool:
+        """Give more repeats to the points that may still win; whether there was one."""
+        wanted = self._next_race()
+        for number, repeats in wanted.items():
+            point = next(row.point for row in self.results.rows if row.number == number)
+            have, folds = len(self.results.members[number]), self.design.fold_count
+            rows = self._points.rows(point, range(have, repeats * folds), self._row.id)
+            with self._database.begin() as c:
+                table.add_members(
+                    c, self._row.id, number, rows, is_adopting=self.design.is_adopting
+                )
+        return bool(wanted)
+
+    def _next_race(self) -> dict[int, int]:
+        if not self.design.is_racing or self.results.unfinished():
+            return {}
+        values: dict[int, dict[Hashable, float]] = {}
+        for trial in self.results.trials():
+            if trial.state == "complete":
+                members = self.results.members[trial.number]
+                values[trial.number] = {m.member: self.results.values[m.job_id][0] for m in members}
+        repeats = {number: len(found) // self.design.fold_count for number, found in values.items()}
+        return next_repeats(
+            values, repeats, self.design.most_repeats, self.design.wanted[0].direction
+        )

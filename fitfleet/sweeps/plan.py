@@ -1,0 +1,218 @@
+"""The plan of a sweep before anything is queued: what would run, what is there, what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.data.describe import describe
+from fitfleet.data.info import flatten
+from fitfleet.db import sweeps as sweep_table
+from fitfleet.db import trials as table
+from fitfleet.db.jobs import NewJob
+from fitfleet.db.session import Database
+from fitfleet.errors import DatasetError, SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
+from fitfleet.sweeps import build_check, space
+from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.estimate import memory_bytes
+from fitfleet.sweeps.points import Points
+from fitfleet.sweeps.pruning import make_pruner
+from fitfleet.sweeps.search import Listed, Point, key_of, make_search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One point of the plan."""
+
+    point: Point
+    new: int  # jobs to be queued
+    reused: int  # jobs that are there already, finished or not
+    parameters: int | None  # number of weights
+    memory_bytes: int | None  # of the fit, without TensorFlow's own and without the data
+    peak_bytes: int | None  # of a worker's process that ran its like; None: nothing like it was run
+    seconds: float | None  # of one job; None: nothing like it has been run
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All points of a sweep; of a search that learns, a sample of its space."""
+
+    points: list[Planned]
+    is_sample: bool
+    is_built: bool  # by Keras; else only the static check was made
+    warnings: list[str]
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that would be queued."""
+        return sum(point.new for point in self.points)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of all new jobs, one after another; None if some of it is not known."""
+        open_points = [p for p in self.points if p.new]
+        if any(p.seconds is None for p in open_points):
+            return None
+        return sum(p.new * (p.seconds or 0.0) for p in open_points)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a point."""
+        import pandas as pd
+
+        return pd.DataFrame([{**p.point, **_columns(p)} for p in self.points])
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "jobs": self.jobs,
+            "seconds": self.seconds,
+            "is_sample": self.is_sample,
+            "is_built": self.is_built,
+            "warnings": self.warnings,
+            "points": [asdict(point) for point in self.points],
+        }
+
+    def summary(self) -> list[str]:
+        """The plan in a few sentences."""
+        refused = [p for p in self.points if p.refused]
+        reused = sum(p.reused for p in self.points)
+        kind = "a sample of " if self.is_sample else ""
+        lines = [
+            f"{kind}{len(self.points)} points: {self.jobs} jobs to run, {reused} there already,"
+            f" {len(refused)} points refused"
+        ]
+        if any(p.memory_bytes for p in self.points):
+            lines.append("memory_mib: of the fit itself, to which TensorFlow and the data come")
+        how = "built by Keras" if self.is_built else "checked without Keras, which is not installed"
+        lines.append(f"models are {how}")
+        if self.seconds is not None and self.jobs:
+            lines.append(f"about {self.seconds:,.0f} s of fits, divided by your workers")
+        elif self.jobs:
+            lines.append("time: unknown until something like it has been run")
+        lines += [f"refused {p.point}: {p.refused}" for p in refused[:5]]
+        return lines + [f"warning: {line}" for line in self.warnings]
+
+    def __str__(self) -> str:
+        shown = self.to_pandas().head(_SHOWN).to_string(index=False, na_rep="")
+        more = [f"... and {len(self.points) - _SHOWN} more"] if len(self.points) > _SHOWN else []
+        return "\n".join([shown, *more, *self.summary()])
+
+
+def _columns(p: Planned) -> dict[str, Any]:
+    return {
+        "new": p.new,
+        "reused": p.reused,
+        "parameters": p.parameters,
+        "memory_mib": _mebibytes(p.memory_bytes),
+        "peak_mib": _mebibytes(p.peak_bytes),
+        "seconds": p.seconds,
+        "refused": p.refused,
+    }
+
+
+def _mebibytes(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / 2**20, 1)
+
+
+def plan(database: Database, settings: Settings, design: Design) -> Plan:
+    """Check every point as submitting would, build it, and look it up. Nothing is written.
+
+    SearchError for what is wrong with the sweep as a whole.
+    """
+    if design.pruner is not None:
+        make_pruner(design.pruner, design.most_epochs)  # complains about a bad option
+    chosen, is_sample = _points(database, design)
+    makers = Points(design, settings)
+    rows: list[list[NewJob]] = []
+    refused: list[str | None] = []
+    for point in chosen:
+        try:
+            rows.append(list(makers.rows(point, range(design.members)).values()))
+            refused.append(None)
+        except (SpecError, DatasetError) as error:
+            rows.append([])
+            refused.append(str(error))
+    builds = _builds([found[0].spec for found in rows if found], settings)
+    planned = _planned(database, design, chosen, rows, builds)
+    points = [
+        p if reason is None else replace(p, refused=reason)
+        for p, reason in zip(planned, refused, strict=True)
+    ]
+    return Plan(points, is_sample, build_check.is_available(), makers.warnings)
+
+
+def _points(database: Database, design: Design) -> tuple[list[Point], bool]:
+    search = make_search(
+        design.search,
+        design.job,
+        trials=design.trials,
+        seed=design.seed,
+        directions=[objective.direction for objective in design.wanted],
+    )
+    if isinstance(search, Listed):
+        return search.points[: design.trials], False
+    with database.read() as c:
+        row = sweep_table.find(c, design.name)
+        asked = [] if row is None else [trial.point for trial in table.trials_of(c, row.id)]
+    drawn = space.random(design.job, int(design.trials or 1), design.seed)
+    points = list({key_of(point): point for point in [*asked, *drawn]}.values())
+    return points[: design.trials], True
+
+
+def _builds(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_check.Build]:
+    if not build_check.is_available():
+        return {}
+    models: dict[str, Any] = {}
+    shapes: dict[str, Any] = {}
+    for spec in specs:
+        key = build_check.architecture(spec)
+        if key is None or key in models:
+            continue
+        models[key] = spec.model.config
+        info = describe(spec.dataset, settings)
+        inputs = [] if info is None else list(flatten(info.x))
+        if len(inputs) == 1:
+            shapes[key] = list(inputs[0].shape[1:])
+    return build_check.build_all(models, shapes)
+
+
+def _planned(
+    database: Database,
+    design: Design,
+    points: Sequence[Point],
+    rows: Sequence[Sequence[NewJob]],
+    builds: dict[str, build_check.Build],
+) -> Iterator[Planned]:
+    hashes = [row.content_hash for found in rows for row in found]
+    keys = list({row.fuse_key for found in rows for row in found if row.fuse_key is not None})
+    with database.read() as c:
+        there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
+        known = table.experience(c, keys)
+    for point, found in zip(points, rows, strict=True):
+        if not found:
+            yield Planned(point, 0, 0, None, None, None, None)
+            continue
+        first = found[0]
+        build = builds.get(build_check.architecture(first.spec) or "", build_check.Build())
+        reused = sum(row.content_hash in there for row in found)
+        parameters = build.parameters or first.parameters
+        past = known.get(first.fuse_key or "")
+        yield Planned(
+            point,
+            new=0 if build.error else len(found) - reused,
+            reused=reused,
+            parameters=parameters,
+            memory_bytes=memory_bytes(first.spec, parameters or 0, build.elements),
+            peak_bytes=None if past is None else past.memory_peak_bytes,
+            seconds=None if past is None else past.seconds_an_epoch * first.spec.epochs,
+            refused=build.error,
+        )

@@ -1,0 +1,125 @@
+"""The pictures of a sweep. The suffix decides: .png, .svg, .pdf, or .html that works offline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fitfleet.analysis import frames
+from fitfleet.analysis.importance import importances
+from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.plots.bands import plot_bands
+from fitfleet.analysis.plots.box import plot_box
+from fitfleet.analysis.plots.importance import plot_importance
+from fitfleet.analysis.plots.parallel import plot_parallel
+from fitfleet.analysis.plots.slices import plot_slices
+from fitfleet.analysis.plots.timeline import plot_timeline
+from fitfleet.analysis.results import Results
+from fitfleet.db.session import Database
+from fitfleet.errors import FitfleetError
+from fitfleet.states import JobStatus
+from fitfleet.sweeps import space
+from fitfleet.sweeps.design import Design
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Plots:
+    """Pictures of what a sweep has come to so far. Each method writes a file and returns its path.
+
+    FitfleetError when there is nothing to draw yet or the suffix is not known, MissingExtraError
+    without matplotlib or Plotly.
+    """
+
+    def __init__(self, database: Database, results: Results, design: Design) -> None:
+        self._database, self._results, self._name = database, results, design.name
+        spaces = space.find(design.job).items()
+        self._logarithmic = [name for name, one in spaces if one.is_logarithmic]
+
+    def curves(self, path: str | Path, *, metric: str | None = None, top: int = 6) -> Path:
+        """Learning curves of the best trials: mean over repeats with its 95 % interval."""
+        results = self._results
+        chosen = metric or self._curve_metric()
+        numbers = frames.best_first(results, results.wanted[0], top)
+        numbers = numbers or [row.number for row in results.rows if row.refused is None][:top]
+        curves = frames.curves_frame(self._database, results, chosen, numbers)
+        title = f"{self._name}: {chosen.removeprefix('val_').replace('_', ' ')} over the epochs"
+        labels = frames.labels(results, numbers)
+        return plot_bands(curves, labels, chosen, path, title=title)
+
+    def parallel_coordinates(self, path: str | Path, *, objective: str | None = None) -> Path:
+        """A line a complete trial through its parameters to the objective."""
+        wanted = self._objective(objective)
+        trials, names = self._complete(wanted)
+        title = f"{self._name}: parameters and {wanted.name.replace('_', ' ')}"
+        return plot_parallel(
+            trials, names, wanted.name, wanted.direction, path,
+            title=title, logarithmic=self._logarithmic,
+        )  # fmt: skip
+
+    def slice(self, path: str | Path, *, objective: str | None = None) -> Path:
+        """The objective over each parameter, a point a complete trial."""
+        wanted = self._objective(objective)
+        trials, names = self._complete(wanted)
+        title = f"{self._name}: {wanted.name.replace('_', ' ')} over each parameter"
+        return plot_slices(
+            trials, names, wanted.name, wanted.direction, path,
+            title=title, logarithmic=self._logarithmic,
+        )  # fmt: skip
+
+    def importance(self, path: str | Path, *, objective: str | None = None) -> Path:
+        """The share of each parameter in the variation of the objective (Optuna's fANOVA)."""
+        wanted = self._objective(objective)
+        shares = importances(self._results, wanted)
+        title = f"{self._name}: importance of the parameters"
+        return plot_importance(shares, wanted.name, path, title=title)
+
+    def box(
+        self, path: str | Path, *, objective: str | None = None, trials: Sequence[int] | None = None
+    ) -> Path:
+        """The spread of each configuration over its repeats and folds, at most 12, best first."""
+        wanted = self._objective(objective)
+        results = self._results
+        position = list(results.wanted).index(wanted)
+        numbers = list(trials) if trials else frames.best_first(results, results.wanted[0], 12)
+        labels = frames.labels(results, numbers)
+        groups = {}
+        for number in numbers:
+            values = [
+                results.values[m.job_id][position]
+                for m in results.members.get(number, [])
+                if m.status is JobStatus.SUCCEEDED
+            ]
+            groups[labels[number]] = [v for v in values if math.isfinite(v)]
+        title = f"{self._name}: {wanted.name.replace('_', ' ')} over repeats"
+        return plot_box(groups, wanted.name, path, title=title)
+
+    def timeline(self, path: str | Path) -> Path:
+        """What each worker slot did when."""
+        attempts = frames.timeline_frame(self._database, self._results)
+        return plot_timeline(attempts, path, title=f"{self._name}: timeline of the workers")
+
+    def _curve_metric(self) -> str:
+        first = self._results.wanted[0]
+        return "val_loss" if first.is_after_the_fit else first.name
+
+    def _objective(self, name: str | None) -> Objective:
+        wanted = self._results.wanted
+        if name is None:
+            return wanted[0]
+        for objective in wanted:
+            if objective.name == name:
+                return objective
+        known = ", ".join(objective.name for objective in wanted)
+        raise FitfleetError(f"objective: {name!r} is none of this sweep's; there are {known}")
+
+    def _complete(self, wanted: Objective) -> tuple[pd.DataFrame, list[str]]:
+        table = frames.trials_frame(self._results)
+        names = list(self._results.rows[0].point) if self._results.rows else []
+        if not len(table):
+            return table, names
+        complete = table[(table["state"] == "complete") & table[wanted.name].notna()]
+        return complete.reset_index(drop=True), names

@@ -1,0 +1,64 @@
+"""From a point of a sweep to the rows of its jobs. A point is checked once for all its jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from fitfleet.analysis.objective import check_known
+from fitfleet.db.jobs import NewJob
+from fitfleet.settings import Settings
+from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.identity import content_hash, fuse_key, group_hash
+from fitfleet.submit import Submission
+from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.search import Point
+
+
+class Points:
+    """Makes the rows of a sweep's jobs; `warnings` collects what the user should hear."""
+
+    def __init__(self, design: Design, settings: Settings) -> None:
+        self._design = design
+        self._submission = Submission(settings)
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._submission.warnings
+
+    def rows(
+        self, point: Point, members: Iterable[int], sweep_id: int | None = None
+    ) -> dict[int, NewJob]:
+        """Member -> its row. SpecError, DatasetError or SearchError says why there can be none."""
+        design = self._design
+        document = design.job_of(point)
+        if design.folds is not None:  # so that a fold which cannot be is refused here
+            dataset = dataset_spec(document["dataset"])
+            fold = {**design.folds, "index": 0}
+            document["dataset"] = dataset.model_copy(update={"fold": fold})
+        first = self._submission.row(document)
+        spec = first.spec
+        has_validation = (
+            design.folds is not None or spec.validation_split > 0 or spec.dataset.x_val is not None
+        )
+        check_known(design.wanted, spec, has_validation=has_validation)
+        return {member: self._row(first, member, sweep_id) for member in members}
+
+    def _row(self, first: NewJob, member: int, sweep_id: int | None) -> NewJob:
+        design = self._design
+        repeat, fold = divmod(member, design.fold_count)
+        seed = first.spec.seed + repeat
+        dataset = first.spec.dataset
+        if design.folds is not None:
+            # Every repeat draws its folds anew, or its spread would hide that of the rows.
+            drawn = {**design.folds, "index": fold, "seed": seed}
+            dataset = dataset.model_copy(update={"fold": drawn})
+        spec = first.spec.model_copy(update={"seed": seed, "dataset": dataset})
+        return dataclasses.replace(
+            first,
+            spec=spec,
+            content_hash=content_hash(spec, first.fingerprint),
+            group_hash=group_hash(spec, first.fingerprint),
+            fuse_key=fuse_key(spec, first.fingerprint, first.options),
+            sweep_id=sweep_id,
+        )

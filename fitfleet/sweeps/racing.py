@@ -1,0 +1,31 @@
+"""Racing: after its least number of repeats, a point gets more only while it may still win."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+from fitfleet.analysis.statistics import Direction, against_best
+
+
+def next_repeats(
+    results: Mapping[int, Mapping[Hashable, float]],
+    repeats: Mapping[int, int],
+    most: int,
+    direction: Direction,
+) -> dict[int, int]:
+    """Trial's number -> how many repeats it should have now.
+
+    `results[number]` maps member to value, `repeats[number]` counts the repeats that were asked
+    for and have all ended. The best point and those that the paired tests cannot tell from it get
+    one more each, until one is left or all have `most`.
+    """
+    numbers = sorted(results)
+    found = against_best([results[number] for number in numbers], direction)
+    alive = [n for n, c in zip(numbers, found, strict=True) if c.verdict in ("best", "tie")]
+    if len(alive) < 2:
+        return {}
+    # The one that is behind catches up first: pairs are what the tests live on.
+    least = min(repeats[number] for number in alive)
+    if least >= most:
+        return {}
+    return {number: least + 1 for number in alive if repeats[number] == least}

@@ -1,0 +1,1 @@
+"""Engines advance prepared jobs by epochs; nothing else of a fit is known here."""

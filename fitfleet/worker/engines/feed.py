@@ -1,0 +1,129 @@
+"""Arrays of a dataset as tensors that a traced program gathers its batches from."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fitfleet.data.arrays import Arrays
+from fitfleet.data.info import flatten
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker.engines.engine import Member
+
+
+@dataclass(frozen=True)
+class Feed:
+    """`data` is (x,), (x, y) or (x, y, sample_weight) of tensors that begin with `rows` rows."""
+
+    data: tuple[Any, ...]
+    rows: int
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """Its tf.TensorSpecs, the number of rows left open."""
+        return tuple(tf.nest.map_structure(_row_spec, self.data))
+
+    @property
+    def description(self) -> str:
+        """Structure, dtypes and shapes without the rows; equal for feeds of one program."""
+        return repr(self.signature)
+
+
+class Feeds:
+    """The tensors of the last dataset, which the members of a cohort share."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._found: tuple[Feed, Feed | None] | None = None
+        self._arrays: Any = None
+
+    def of(self, member: Member) -> tuple[Feed, Feed | None]:
+        """(training, validation) of a member."""
+        spec = member.spec
+        key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
+        if self._found is None or key != self._key or not _same(self._arrays, member.arrays):
+            self._found = None  # two datasets at once may not fit in memory
+            self._found = training(member.arrays, spec), validation(member.arrays)
+            self._key, self._arrays = key, member.arrays
+            _let_go(member.arrays)
+        return self._found
+
+
+def nbytes(arrays: Arrays) -> int:
+    """Size of the training arrays as tensors."""
+    parts = (arrays.x, arrays.y, arrays.sample_weight)
+    return sum(leaf.nbytes for part in parts for leaf in flatten(part))
+
+
+def training(arrays: Arrays, spec: JobSpec) -> Feed:
+    """What the fit trains on; class weights become sample weights, as Keras makes them."""
+    parts = _tensors(arrays.x, arrays.y, arrays.sample_weight)
+    if spec.class_weight is not None:
+        from keras.src.trainers.data_adapters import tf_dataset_adapter
+
+        weights = {int(key): value for key, value in spec.class_weight.items()}
+        parts = tf_dataset_adapter.make_class_weight_map_fn(weights)(*parts)
+    return Feed(parts, arrays.rows)
+
+
+def validation(arrays: Arrays) -> Feed | None:
+    """What is validated on after each epoch, in the order it is in."""
+    if arrays.x_val is None:
+        return None
+    import keras
+
+    parts = _tensors(arrays.x_val, arrays.y_val, arrays.sample_weight_val)
+    floatx = tf.as_dtype(keras.config.floatx())
+    # Keras casts arrays to its floatx, but not what comes out of a tf.data.Dataset.
+    cast = tf.nest.map_structure(lambda t: tf.cast(t, floatx) if t.dtype.is_floating else t, parts)
+    return Feed(cast, int(tf.nest.flatten(cast)[0].shape[0]))
+
+
+def _tensors(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    parts = (x,) if y is None else (x, y) if weight is None else (x, y, weight)
+    return tuple(_tensor(part) for part in parts)
+
+
+def _tensor(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _tensor(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return tuple(_tensor(value) for value in part)
+    return tf.constant(np.asarray(part))
+
+
+def _row_spec(tensor: Any) -> Any:
+    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+
+
+def _let_go(arrays: Arrays) -> None:
+    """The tensors hold a copy, so the mapped files need no memory; they are there when read."""
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    inputs = (arrays.x, arrays.y, arrays.sample_weight)
+    for part in (*inputs, arrays.x_val, arrays.y_val, arrays.sample_weight_val):
+        for leaf in flatten(part) if part is not None else ():
+            mapped = _map_under(leaf)
+            if mapped is not None:
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_under(array: Any) -> mmap.mmap | None:
+    """The map of the file that an array is a view of, however many views lie between."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two loads of one dataset description gave the same arrays."""
+    parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
+    pairs = [(getattr(one, p), getattr(other, p)) for p in parts]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return False
+    leaves = [(a, b) for a, b in pairs if a is not None]
+    return all(x is y for a, b in leaves for x, y in zip(flatten(a), flatten(b), strict=True))

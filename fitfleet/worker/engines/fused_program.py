@@ -1,0 +1,198 @@
+"""One traced program that trains K models of one architecture at once.
+
+The state of the K models is a list of tensors (K, ...), one for each variable; K is open, so
+models that have ended are taken out of the stack without another trace. A model's numbers do not
+depend on the others in the stack, NaN included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from fitfleet.worker.engines import stacked_layers, stacked_optimizer
+from fitfleet.worker.engines.feed import Feed
+from fitfleet.worker.engines.program import Pace
+from fitfleet.worker.engines.stacked_layers import Stack
+from fitfleet.worker.engines.trace_cache import optimizer_variables
+from fitfleet.worker.engines.tunable import tracing
+
+State = list[Any]
+
+
+class FusedProgram:
+    """Training and validation of K models that are told apart by their variables alone.
+
+    Raises Unfusable, or what TensorFlow raises, when the model cannot be traced so.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        factors: Sequence[Any],
+        training: Feed,
+        validation: Feed | None,
+        sizes: tuple[int, int],
+    ) -> None:
+        """`factors` are variables of the model that Keras does not know."""
+        self._model, self._sizes = model, sizes
+        self.weights = list(model.variables)
+        self.optimizer = optimizer_variables(model.optimizer)
+        self.factors = list(factors)
+        self.metrics = list(model.metrics_variables)
+        self.variables = [*self.weights, *self.optimizer, *self.factors, *self.metrics]
+        state = [tf.TensorSpec((None, *v.shape), v.value.dtype) for v in self.variables]
+        number = tf.TensorSpec((), tf.int64)
+        orders = tf.TensorSpec((None, None), tf.int64)
+        with stacked_optimizer.stateless(model.optimizer):
+            self._train = tf.function(
+                self._train_steps,
+                autograph=False,
+                input_signature=(state, orders, number, number, training.signature),
+            ).get_concrete_function()
+        self._test: Any = None
+        if validation is not None:
+            self._test = tf.function(
+                self._test_steps,
+                autograph=False,
+                input_signature=(state, number, number, number, validation.signature),
+            ).get_concrete_function()
+        self._results = tf.function(
+            self._result, autograph=False, input_signature=(state,)
+        ).get_concrete_function()
+        self._zeros = [
+            (index, tf.zeros(v.shape, v.value.dtype))
+            for index, v in enumerate(self.variables)
+            if index >= len(self.variables) - len(self.metrics)
+        ]
+        self._train_pace, self._test_pace = Pace(), Pace()
+
+    def train(
+        self, state: State, feed: Feed, orders: Any, between: Callable[[], None]
+    ) -> tuple[State, dict[str, Any]]:
+        """One epoch, the rows of model k in `orders[k]`. New state, and the logs, each (K,)."""
+        state = self._reset(state)
+        steps = -(-int(orders.shape[1]) // self._sizes[0])
+
+        def call(first: int, last: int) -> int:
+            nonlocal state
+            bounds = (tf.constant(first, tf.int64), tf.constant(last, tf.int64))
+            state = list(self._train(state, orders, *bounds, feed.data))
+            return last
+
+        self._train_pace.run(call, steps, between)
+        return state, self._logs(state)
+
+    def validate(
+        self, state: State, feed: Feed, between: Callable[[], None]
+    ) -> tuple[State, dict[str, Any]]:
+        """All rows of the validation feed. New state (of metrics only), and the logs."""
+        state = self._reset(state)
+        rows = tf.constant(feed.rows, tf.int64)
+
+        def call(first: int, last: int) -> int:
+            nonlocal state
+            bounds = (tf.constant(first, tf.int64), tf.constant(last, tf.int64))
+            state = list(self._test(state, rows, *bounds, feed.data))
+            return last
+
+        self._test_pace.run(call, -(-feed.rows // self._sizes[1]), between)
+        return state, self._logs(state)
+
+    def _logs(self, state: State) -> dict[str, Any]:
+        return {name: value.numpy() for name, value in self._results(state).items()}
+
+    def _reset(self, state: State) -> State:
+        """Metrics as `reset_metrics` leaves them: all of Keras's start from zero."""
+        state = list(state)
+        count = tf.shape(state[0])[0]
+        for index, zero in self._zeros:
+            state[index] = tf.zeros(tf.concat([[count], tf.shape(zero)], 0), zero.dtype)
+        return state
+
+    def _train_steps(self, state: State, orders: Any, first: Any, last: Any, data: Any) -> State:
+        size, rows = self._sizes[0], tf.shape(orders, tf.int64)[1]
+
+        def step(number: Any, *values: Any) -> Any:
+            numbers = orders[:, number * size : tf.minimum((number + 1) * size, rows)]
+            batch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
+            return (number + 1, *self._train_step(values, batch))
+
+        return self._loop(step, state, first, last)
+
+    def _test_steps(self, state: State, rows: Any, first: Any, last: Any, data: Any) -> State:
+        size, count = self._sizes[1], tf.shape(state[0])[0]
+
+        def step(number: Any, *values: Any) -> Any:
+            begin, end = number * size, tf.minimum((number + 1) * size, rows)
+            batch = tf.nest.map_structure(
+                lambda tensor: tf.repeat(tensor[None, begin:end], count, 0), data
+            )
+            stack = Stack(self.variables, values, self.factors)
+            self._measure(stack, batch, training=False)
+            return (number + 1, *stack.get(self.variables))
+
+        return self._loop(step, state, first, last)
+
+    def _loop(self, step: Any, state: State, first: Any, last: Any) -> State:
+        shapes = [tf.TensorShape((None, *v.shape)) for v in self.variables]
+        _, *state = tf.while_loop(
+            lambda number, *_: number < last,
+            step,
+            (first, *state),
+            shape_invariants=(first.shape, *shapes),
+            parallel_iterations=1,
+        )
+        return state
+
+    def _train_step(self, values: Sequence[Any], batch: Any) -> State:
+        stack = Stack(self.variables, values, self.factors)
+        trained = self._model.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            sources = stack.get(trained)
+            tape.watch(sources)
+            stack.watch = tape.watch
+            with tracing():
+                loss = self._measure(stack, batch, training=True)
+        sparse = {id(variable): (rows, found) for variable, rows, found in stack.gathered}
+        sources = [
+            sparse[id(v)][1] if id(v) in sparse else source
+            for v, source in zip(trained, sources, strict=True)
+        ]
+        gradients = tape.gradient(loss, sources)
+        packed = [
+            (sparse[id(v)][0], gradient) if id(v) in sparse and gradient is not None else gradient
+            for v, gradient in zip(trained, gradients, strict=True)
+        ]
+        stacked_optimizer.apply(
+            self._model.optimizer, stack, [*self.weights, *self.optimizer], packed
+        )
+        return stack.get(self.variables)
+
+    def _measure(self, stack: Stack, batch: Any, *, training: bool) -> Any:
+        """The losses of a batch, (K,); the metrics in the stack are updated."""
+        model = self._model
+        x, *rest = batch
+        predicted = stacked_layers.run(model, stack, x, training=training)
+        rows = tf.shape(tf.nest.flatten(x)[0])[1]
+        y, weight = (*rest, None, None)[:2]
+
+        def one(given: Any) -> Any:
+            y_pred, y_true, weights = given["pred"], given.get("y"), given.get("weight")
+            loss = model._compute_loss(
+                x=None, y=y_true, y_pred=y_pred, sample_weight=weights, training=training
+            )
+            model._loss_tracker.update_state(loss, sample_weight=rows)
+            if model._compile_metrics is not None:
+                model.compute_metrics(None, y_true, y_pred, sample_weight=weights)
+            return loss
+
+        given = {"pred": predicted, "y": y, "weight": weight}
+        present = {name: value for name, value in given.items() if value is not None}
+        return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)
+
+    def _result(self, state: State) -> dict[str, Any]:
+        stack = Stack(self.variables, state)
+        return dict(stack.mapped(self._model.get_metrics_result, self.metrics))

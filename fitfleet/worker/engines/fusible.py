@@ -1,0 +1,61 @@
+"""What the fused program may train: all that is not known to change a model's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker.build import has_custom_classes
+from fitfleet.worker.engines.engine import Member
+
+_CALLBACKS = frozenset({"EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"})
+_PRECISIONS = (None, "float32", "float64")
+
+
+def unfusable(member: Member) -> str | None:
+    """Why a member cannot be trained in a stack with others, or None when it can."""
+    if member.options.fuse is False:
+        return "fuse=False"
+    return _unfusable_spec(member.spec)
+
+
+def has_stacked_form(spec: JobSpec) -> bool:
+    """Whether the model is a recurrent one that is known to gain from a stack."""
+    return any(name == "LSTM" for name, _ in _layers(spec.model.config))
+
+
+def _unfusable_spec(spec: JobSpec) -> str | None:
+    if spec.model.config is None or has_custom_classes(spec):
+        return "the model has code of its own"
+    if spec.dtype_policy not in _PRECISIONS:
+        return f"dtype_policy={spec.dtype_policy!r}"
+    config = spec.optimizer["config"]
+    if (spec.gradient_accumulation_steps or 1) > 1 or config.get("gradient_accumulation_steps"):
+        return "gradients are accumulated"
+    if config.get("use_ema"):
+        return "weights are averaged (use_ema)"
+    for callback in spec.callbacks:
+        if callback["class_name"] not in _CALLBACKS:
+            return f"the callback {callback['class_name']}"
+    for name, config in _layers(spec.model.config):
+        if config.get("stateful"):
+            return f"{name} is stateful"
+        if config.get("activity_regularizer") or name == "ActivityRegularization":
+            return f"{name} regularises its activity"
+        if config.get("embeddings_regularizer") or config.get("embeddings_constraint"):
+            return f"{name} regularises or constrains its embeddings"
+    return None
+
+
+def _layers(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(class, config) of every layer in a Keras config, at any depth."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _layers(part)
+    elif isinstance(node, dict):
+        config = node.get("config")
+        if isinstance(node.get("class_name"), str) and isinstance(config, dict):
+            yield node["class_name"], config
+        for part in node.values():
+            yield from _layers(part)

@@ -1,0 +1,178 @@
+"""Running a Keras graph for K models at once: every tensor and variable has a leading axis K.
+
+Most operations are Keras's own, mapped over K (worker/stacked_ops.py). Some have a form of their
+own: LSTMs (stacked_rnn.py), convolutions (stacked_conv.py), and embeddings, whose gradients must
+stay sparse because Keras's optimizers treat sparse gradients differently from dense ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fitfleet.worker.engines import stacked_conv, stacked_ops, stacked_rnn
+
+
+class Unfusable(Exception):
+    """The model has something that cannot be trained in a stack. The text says what."""
+
+
+class Stack:
+    """The K-fold values of variables while a program is traced, by the variable."""
+
+    def __init__(
+        self, variables: Sequence[Any], values: Sequence[Any], everywhere: Sequence[Any] = ()
+    ) -> None:
+        """`everywhere` are those that any operation may read."""
+        self._everywhere = everywhere
+        self._values = {id(v): value for v, value in zip(variables, values, strict=True)}
+        # (variable, row numbers (K, n), gathered rows (K, n, d)) of the embeddings that ran
+        self.gathered: list[tuple[Any, Any, Any]] = []
+        self.watch: Callable[[Any], None] = lambda tensor: None  # the gradient tape's
+
+    def get(self, variables: Sequence[Any]) -> list[Any]:
+        """Their values, each (K, ...)."""
+        return [self._values[id(v)] for v in variables]
+
+    def set(self, variables: Sequence[Any], values: Sequence[Any]) -> None:
+        """Replace values."""
+        for variable, value in zip(variables, values, strict=True):
+            self._values[id(variable)] = value
+
+    def mapped(self, function: Callable[..., Any], variables: Sequence[Any], *given: Any) -> Any:
+        """`function(*given)` for each of the K models, with its variables in place.
+
+        Nested tensors in `given` have the leading axis. Variables that the function assigns
+        are taken over into the stack; one outside `variables` raises Unfusable.
+        """
+        variables = [*variables, *self._everywhere]
+        changed: list[Any] = []
+
+        def one(packed: Any) -> Any:
+            values, arguments = packed
+            with _scope(variables, values) as scope:
+                found = function(*arguments)
+                changed[:] = _assigned(scope, variables, values)
+                return found, [scope.get_current_value(v) for v in changed]
+
+        found, new = stacked_ops.mapped(one, (self.get(variables), given))
+        self.set(changed, new)
+        return found
+
+
+def _scope(variables: Sequence[Any], values: Sequence[Any]) -> Any:
+    return keras.StatelessScope(
+        state_mapping=list(zip(variables, values, strict=True)), collect_losses=False
+    )
+
+
+def _assigned(scope: Any, variables: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """The variables that have another value than before."""
+    known = {id(v) for v in variables}
+    if any(key not in known for key in scope.state_mapping):
+        raise Unfusable("a step assigns a variable that is not part of the model's state")
+    pairs = zip(variables, values, strict=True)
+    return [v for v, value in pairs if scope.get_current_value(v) is not value]
+
+
+def run(model: Any, stack: Stack, inputs: Any, *, training: bool) -> Any:
+    """The model's outputs for K models; inputs and outputs are (K, batch, ...)."""
+    graph = getattr(model, "_functional", None) or model
+    structure = graph._inputs_struct
+    if isinstance(inputs, dict) and not isinstance(structure, dict):
+        inputs = [inputs[reference.name] for reference in tf.nest.flatten(structure)]
+    pairs = zip(tf.nest.flatten(inputs), graph._inputs, strict=True)
+    tensors = [_as_input(tensor, reference) for tensor, reference in pairs]
+    found = graph._run_through_graph(
+        tensors, operation_fn=lambda operation: _Operation(operation, stack, training)
+    )
+    return found[0] if isinstance(found, list | tuple) and len(found) == 1 else found
+
+
+def _as_input(tensor: Any, reference: Any) -> Any:
+    """Rank and dtype as the graph wants them, by the rules of Keras's Functional."""
+    rank = len(reference.shape) + 1
+    if tensor.shape.rank == rank - 1 and reference.shape[-1] == 1:
+        tensor = tensor[..., None]
+    elif tensor.shape.rank == rank + 1 and tensor.shape[-1] == 1:
+        tensor = tf.squeeze(tensor, -1)
+    return tf.cast(tensor, reference.dtype)
+
+
+class _Operation:
+    """A node of the graph, called with tensors (K, batch, ...)."""
+
+    def __init__(self, operation: Any, stack: Stack, training: bool) -> None:
+        self._operation, self._stack, self._training = operation, stack, training
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        operation = self._operation
+        if type(operation) is keras.layers.Embedding:
+            return self._embed(*args)
+        if stacked_rnn.is_known(operation, args, kwargs):
+            weights = self._stack.get(operation.cell.trainable_variables)
+            return stacked_rnn.run(operation, args[0], weights)
+        if stacked_conv.is_known(operation):
+            kernel, *bias = self._stack.get([operation.kernel, *self._bias()])
+            return stacked_conv.run(operation, args[0], kernel, bias[0] if bias else None)
+        return self._map(args, kwargs)
+
+    def _bias(self) -> list[Any]:
+        return [self._operation.bias] if self._operation.use_bias else []
+
+    def _map(self, args: Any, kwargs: Any) -> Any:
+        operation, training = self._operation, self._training
+        flat = tf.nest.flatten((args, kwargs))
+        places = [index for index, leaf in enumerate(flat) if tf.is_tensor(leaf)]
+        masks = [getattr(flat[index], "_keras_mask", None) for index in places]
+        masked = [index for index, mask in enumerate(masks) if mask is not None]
+        layout: list[Any] = []
+
+        def call(tensors: Any, found_masks: Any) -> Any:
+            leaves = list(flat)
+            for place, tensor in zip(places, tensors, strict=True):
+                leaves[place] = tensor
+            for index, mask in zip(masked, found_masks, strict=True):
+                leaves[places[index]]._keras_mask = mask
+            own_args, own_kwargs = tf.nest.pack_sequence_as((args, kwargs), leaves)
+            if "training" in getattr(operation, "_call_context_args", {}):
+                own_kwargs["training"] = training
+            outputs = operation(*own_args, **own_kwargs)
+            leaves = tf.nest.flatten(outputs)
+            output_masks = [getattr(leaf, "_keras_mask", None) for leaf in leaves]
+            layout[:] = [outputs, [mask is not None for mask in output_masks]]
+            return leaves, [mask for mask in output_masks if mask is not None]
+
+        tensors = [flat[index] for index in places]
+        present = [masks[index] for index in masked]
+        variables = getattr(operation, "variables", [])
+        leaves, output_masks = self._stack.mapped(call, variables, tensors, present)
+        remaining = iter(output_masks)
+        for leaf, has_mask in zip(leaves, layout[1], strict=True):
+            if has_mask:
+                leaf._keras_mask = next(remaining)
+        return tf.nest.pack_sequence_as(layout[0], leaves)
+
+    def _embed(self, numbers: Any) -> Any:
+        layer = self._operation
+        variable = layer._embeddings
+        if any(known is variable for known, _, _ in self._stack.gathered):
+            raise Unfusable(f"the embedding {layer.name} is used twice")
+        (table,) = self._stack.get([variable])
+        shape, depth = tf.shape(table), table.shape[-1]
+        numbers = tf.cast(numbers, tf.int32)
+        rows = tf.reshape(numbers, (shape[0], -1))
+        offsets = tf.range(shape[0])[:, None] * shape[1]
+        flat = tf.reshape(tf.stop_gradient(table), (-1, depth))
+        found = tf.gather(flat, rows + offsets)
+        self._stack.watch(found)
+        self._stack.gathered.append((variable, rows, found))
+        outputs = tf.reshape(found, tf.concat([tf.shape(numbers), [depth]], 0))
+        outputs = tf.ensure_shape(outputs, (*numbers.shape, depth))
+        outputs = tf.cast(outputs, layer.compute_dtype)
+        if layer.mask_zero:
+            outputs._keras_mask = tf.not_equal(numbers, 0)
+        return outputs

@@ -1,0 +1,1 @@
+"""The worker service and its child processes: Celery, devices, memory, replacement."""

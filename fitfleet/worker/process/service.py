@@ -1,0 +1,144 @@
+"""A worker service: a Celery prefork worker whose children fit jobs, one a slot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+from celery import signals
+
+from fitfleet.db import workers
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+from fitfleet.queue import celery_app
+from fitfleet.settings import Settings
+from fitfleet.worker.process import scratch, tasks
+from fitfleet.worker.process.readiness import WarmChildren
+from fitfleet.worker.process.replacement import task_pool
+
+
+def run_service(settings: Settings) -> int:
+    """Serve a queue until SIGTERM, which drains; the exit code.
+
+    TensorFlow is imported by the children only. DatabaseError if the database is away or not of
+    this version.
+    """
+    database = Database(settings.database_url)
+    database.check_schema()
+    name = f"{settings.queue}-{os.getpid()}@{socket.gethostname()}"
+    presence = _Presence(settings, name)
+    presence.start(database)
+    database.dispose()  # connections must not cross the fork
+    app = celery_app(settings)
+    app.conf.update(
+        worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
+        worker_max_memory_per_child=max(1, settings.child_growth_bytes // 1024),  # see tasks
+        worker_hijack_root_logger=False,
+    )
+    tasks.install(app, settings)
+    app.steps["consumer"].add(WarmChildren)
+    signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: _drain_children(), weak=False)
+    worker = app.Worker(
+        hostname=name,
+        concurrency=settings.slots,
+        pool=task_pool(has_gpus=bool(settings.gpus)),
+        queues=[settings.queue],
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        optimization="fair",
+        quiet=True,
+    )
+    try:
+        with scratch.service_directory():
+            worker.start()
+    finally:
+        presence.stop()
+    return int(worker.exitcode or 0)
+
+
+def _drain_children() -> None:
+    """Celery itself would wait for the fits; ours checkpoint and go back to the queue."""
+    from billiard import active_children
+
+    for child in active_children():
+        os.kill(child.pid, signal.SIGUSR2)
+
+
+# Held while the service has the database open, and taken by every fork. A child that is forked
+# while its parent holds a SQLite lock inherits SQLite's memory of that lock, and waits for ever
+# for a transaction that is not its own.
+_database_open = threading.Lock()
+
+
+class _Presence:
+    """Says in the database that this service is there, and hears when it is to drain."""
+
+    def __init__(self, settings: Settings, service: str) -> None:
+        self._settings = settings
+        self._service = service
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, database: Database) -> None:
+        """Register the slots. Without a thread yet: the pool forks after this."""
+        with database.begin() as c:
+            workers.register(c, self._slots())
+
+    def run(self) -> None:
+        """Begin the heartbeat, once the children are there."""
+        os.register_at_fork(
+            before=_database_open.acquire,
+            after_in_parent=_database_open.release,
+            after_in_child=_database_open.release,
+        )
+        self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say that the service has ended."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        try:
+            with Database(self._settings.database_url).begin() as c:
+                workers.end(c, self._service)
+        except DatabaseError:
+            pass  # its heartbeat will be missed
+
+    def _slots(self) -> list[workers.Slot]:
+        gpus = [part.strip() for part in self._settings.gpus.split(",") if part.strip()]
+        return [
+            workers.Slot(
+                id=tasks.slot_id(os.getpid(), index),
+                service=self._service,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                slot=index,
+                queue=self._settings.queue,
+                device=f"gpu {gpus[index % len(gpus)]}" if gpus else "cpu",
+            )
+            for index in range(self._settings.slots)
+        ]
+
+    def _beat(self) -> None:
+        database = Database(self._settings.database_url)
+        while not self._ended.wait(self._settings.heartbeat_s):
+            if self._is_to_drain(database):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    def _is_to_drain(self, database: Database) -> bool:
+        """One heartbeat. No connection is left open: the next child may be forked any time."""
+        with _database_open:
+            try:
+                with database.begin() as c:
+                    return workers.heartbeat(c, self._service)
+            except DatabaseError:
+                return False
+            finally:
+                database.dispose()

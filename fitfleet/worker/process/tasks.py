@@ -1,0 +1,102 @@
+"""The Celery task, and the state of the prefork child that runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import traceback
+from typing import Any
+
+from celery import Celery, signals
+
+from fitfleet.queue import TASK
+from fitfleet.settings import Settings
+from fitfleet.worker.process import scratch
+
+_child: Any = None
+
+
+def install(app: Celery, settings: Settings) -> None:
+    """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
+
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    def run(job_id: int, dispatch_seq: int) -> None:
+        _child.run(job_id, dispatch_seq)
+
+    def start(**_: Any) -> None:
+        global _child
+        try:
+            scratch.use_child_directory()
+            _child = start_child(settings)
+        except BaseException:
+            # Celery would only log it, and this child would lose one job after another.
+            traceback.print_exc()
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(1)
+        _replace_when_grown(_child, settings.child_growth_bytes)
+        signal.signal(signal.SIGUSR2, drain)
+
+    signals.worker_process_init.connect(start, weak=False)
+
+
+def start_child(settings: Settings) -> Any:
+    """What a child needs, TensorFlow imported; runs after the fork."""
+    from billiard import current_process
+
+    from fitfleet.worker.process import device
+
+    index = int(getattr(current_process(), "index", 0) or 0)
+    name = device.assign(settings.gpus, index)
+    device.warm(settings.threads, has_own_code=bool(settings.trusted_modules))
+
+    from fitfleet.db.session import Database
+    from fitfleet.storage import Storage
+    from fitfleet.worker.engines.choice import Engines
+    from fitfleet.worker.recording.metrics import Recorder
+    from fitfleet.worker.run import Child
+
+    database = Database(settings.database_url)
+    return Child(
+        settings=settings,
+        database=database,
+        worker=slot_id(os.getppid(), index),
+        device=name,
+        storage=Storage(settings.storage),
+        recorder=Recorder(database, settings.logs),
+        engines=Engines(settings),
+    )
+
+
+def slot_id(service_pid: int, index: int) -> str:
+    """The name of a slot in the database: host:pid:slot."""
+    return f"{socket.gethostname()}:{service_pid}:{index}"
+
+
+def drain(*_: Any) -> None:
+    """SIGUSR2 in a child: finish the epoch if it ends soon, checkpoint, release, take no more."""
+    if _child is not None:
+        _child.drain()
+
+
+def _replace_when_grown(child: Any, growth_bytes: int) -> None:
+    """Let billiard replace this child after a job when it has grown, or ran out of memory.
+
+    billiard asks its `mem_rss` after every task, and with `worker_max_memory_per_child` replaces
+    a child in a way that loses no message; but it measures the peak, TensorFlow included.
+    """
+    from billiard import pool
+
+    from fitfleet.worker.process.memory import resident_bytes
+
+    start_bytes = resident_bytes()
+
+    def grown_kb() -> int:
+        if not child.has_trained:
+            # It has only met an outdated message. Replaced, it would meet the next one too late.
+            return 1
+        if child.is_spent:
+            return growth_bytes // 1024 + 1
+        return max(1, (resident_bytes() - start_bytes) // 1024)
+
+    pool.mem_rss = grown_kb

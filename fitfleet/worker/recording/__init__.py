@@ -1,0 +1,1 @@
+"""What a fit leaves in the database: metrics, ends of jobs, failures, the lease."""

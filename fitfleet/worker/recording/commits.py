@@ -1,0 +1,211 @@
+"""The ends of fitted jobs: a thread that syncs their files and commits them, many at once.
+
+Those that end within a moment form a batch: their files are synced side by side, and their rows are
+written in one transaction. The last one of a child's jobs is committed at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from fitfleet.db import successes
+from fitfleet.db.claims import Artifact
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+from fitfleet.storage import Draft, fsync, sha256
+from fitfleet.worker.engines.engine import Interrupted, Member, StopReason
+from fitfleet.worker.failpoints import reach
+from fitfleet.worker.recording.metrics import Recorder
+
+_OUTAGE_LOOK_S = 1.0
+_GATHER_S = 0.05
+_MOST = 32  # jobs in one transaction; meanwhile the next ones are trained
+_SYNCS = 16  # files synced side by side: a journal writes them together
+
+
+@dataclass(eq=False)
+class Ending:
+    """A fitted member whose weights are in a draft: all that is left is to commit it."""
+
+    member: Member
+    name: str  # that the draft will have, relative to the storage
+    draft: Draft
+    kept: ExitStack  # closed, it removes a draft that was not published
+    values: Mapping[str, Any]  # of successes.Success, without claim and artifact
+    after: Callable[[], None]  # called once it is committed
+    artifact: Artifact | None = None
+
+    def sync(self) -> None:
+        """Bring the draft safely to the disk. OSError if that refuses."""
+        path = self.draft.path
+        fsync(path)
+        self.artifact = Artifact(self.name, sha256(path), path.stat().st_size)
+
+    def publish(self) -> None:
+        """Give the draft its name. OSError if the storage refuses."""
+        self.draft.publish()
+
+    @property
+    def success(self) -> successes.Success:
+        """What is written; after `sync`."""
+        assert self.artifact is not None
+        return successes.Success(self.member.claim, self.artifact, **self.values)
+
+
+Errors = dict[Ending, Exception]
+
+
+class _Refused(Exception):
+    """The storage does not give some drafts their names: nothing is to be written yet."""
+
+    def __init__(self, errors: Errors) -> None:
+        super().__init__(f"{len(errors)} files")
+        self.errors = errors
+
+
+class Commits:
+    """Commits what it is given, in that order; as a context manager, which ends when all is.
+
+    `fail(member, error)` records any other end: a refusing storage, a lost lease, a stop that came
+    while the database was away. Until either is done the member's lease is kept.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        fail: Callable[[Member, BaseException], None],
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._fail = fail
+        self._waiting: deque[Ending] = deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._pool = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
+        self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
+
+    def __enter__(self) -> Commits:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def put(self, ending: Ending) -> None:
+        """Leave a member to be committed. Waits for neither disk nor database."""
+        ending.member.is_ending = True
+        self._recorder.leave(ending.member.claim)
+        with self._changed:
+            self._waiting.append(ending)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            errors = self._each(Ending.sync, batch)
+            reach("between_save_and_commit")
+            self._settle(self._without(errors, batch))
+
+    def _take(self) -> list[Ending]:
+        """What waits; empty when nothing will come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            # Where others may end at once too. The last ones are not kept waiting.
+            self._changed.wait_for(
+                lambda: len(self._waiting) >= _MOST or self._is_closed, _GATHER_S
+            )
+            batch = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
+        for ending in batch:
+            ending.member.progress_at = time.monotonic()
+        return batch
+
+    def _settle(self, batch: list[Ending]) -> None:
+        """Commit them, or record what keeps them from it."""
+        while batch:
+            try:
+                won = self._commit(batch)
+            except DatabaseError:
+                batch = self._patient(batch)
+            except _Refused as refused:
+                batch = self._without(refused.errors, batch)
+            except Exception as error:
+                if len(batch) > 1:  # of one of them, nobody knows which
+                    for ending in batch:
+                        self._settle([ending])
+                    return
+                batch = self._without({batch[0]: error}, batch)
+            else:
+                reach("after_commit")
+                for ending in batch:
+                    is_lost = ending.member.key not in won
+                    self._end(ending, Interrupted(StopReason.LOST) if is_lost else None)
+                return
+
+    def _commit(self, batch: Sequence[Ending]) -> set[tuple[int, int]]:
+        """One transaction: last metrics, scores, success, the files' names. Those that held."""
+        with self._database.begin() as c:
+            epochs = self._recorder.waiting([ending.member.claim for ending in batch])
+            won = successes.record(c, [ending.success for ending in batch], epochs)
+            errors = self._each(Ending.publish, [one for one in batch if one.member.key in won])
+            if errors:
+                raise _Refused(errors)
+        return won
+
+    def _patient(self, batch: Sequence[Ending]) -> list[Ending]:
+        """Those that may go on waiting for the database, a while later."""
+        stopped: Errors = {}
+        for ending in batch:
+            ending.member.progress_at = time.monotonic()
+            stop = ending.member.stop
+            # A fit that has ended in its time does not use it up by waiting here.
+            if stop is not None and stop.reason is not StopReason.TIMEOUT:
+                stopped[ending] = Interrupted(stop.reason)
+        rest = self._without(stopped, batch)
+        if rest:
+            time.sleep(_OUTAGE_LOOK_S)
+        return rest
+
+    def _each(self, work: Callable[[Ending], None], batch: Sequence[Ending]) -> Errors:
+        """The errors of those for which `work` fails, done side by side."""
+        if len(batch) == 1:
+            found = [_error(work, batch[0])]
+        else:
+            found = list(self._pool.map(_error, [work] * len(batch), batch))
+        return {one: error for one, error in zip(batch, found, strict=True) if error is not None}
+
+    def _without(self, errors: Errors, batch: Sequence[Ending]) -> list[Ending]:
+        """The others, when these have ended with their errors."""
+        for ending, error in errors.items():
+            self._end(ending, error)
+        return [ending for ending in batch if ending not in errors]
+
+    def _end(self, ending: Ending, error: Exception | None) -> None:
+        try:
+            with ending.kept:
+                if error is not None:
+                    raise error
+            ending.after()
+        except Exception as found:  # the edge of a job
+            self._fail(ending.member, found)
+        finally:
+            self._recorder.forget([ending.member.claim])
+            ending.member.is_ending = False
+
+
+def _error(work: Callable[[Ending], None], ending: Ending) -> Exception | None:
+    try:
+        work(ending)
+    except Exception as error:
+        return error
+    return None

@@ -1,0 +1,156 @@
+"""The whole state of a fit at the end of an epoch, in one HDF5 file: write, read, restore.
+
+A Keras weights file (weights and optimizer) that also carries a group of ours: RNN states, the
+callbacks' state and best weights, and the history. Restored, the fit goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fitfleet.errors import StorageError
+from fitfleet.storage import JOB_GROUP, read_document, write_document
+from fitfleet.worker.engines.engine import EpochLogs
+
+# The attributes that Keras's callbacks change while they run.
+_CALLBACK_STATE = {
+    "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint, ready to be restored. `epoch` epochs are contained in it."""
+
+    path: Path
+    epoch: int
+    has_stopped: bool
+    history: list[EpochLogs]
+    callbacks: list[dict[str, Any]]
+    best: list[list[Any] | None] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
+    batch_size: int | None = None  # of the rung of the memory ladder it was trained on
+
+
+def write(
+    path: Path,
+    model: Any,
+    *,
+    epoch: int,
+    has_stopped: bool,
+    history: Sequence[EpochLogs],
+    callbacks: Sequence[Any],
+    more: dict[str, Any],
+) -> None:
+    """Write the state of a compiled model after `epoch` epochs; then the file is whole.
+
+    It is not synced yet. OSError, when the disk refuses it, is the caller's.
+    """
+    import keras
+
+    from fitfleet.worker.state.template import weights_file
+
+    document = {
+        "epoch": epoch,
+        "has_stopped": has_stopped,
+        "history": [[one.epoch, one.logs] for one in history],
+        "callbacks": [_callback_state(callback) for callback in callbacks],
+        **more,
+    }
+    with weights_file(path, model) as file:
+        write_document(file, document)
+        group = file[JOB_GROUP]
+        for index, variable in enumerate(rnn_states(model)):
+            group.create_dataset(f"rnn/{index}", data=keras.ops.convert_to_numpy(variable))
+        for index, callback in enumerate(callbacks):
+            for number, array in enumerate(getattr(callback, "best_weights", None) or []):
+                group.create_dataset(f"best/{index}/{number:05d}", data=array)
+
+
+def read(path: Path) -> Snapshot:
+    """The checkpoint in a file. StorageError if it cannot be read."""
+    import h5py
+
+    document = read_document(path)
+    callbacks = document["callbacks"]
+    best: list[list[Any] | None] = []
+    with h5py.File(path, "r") as file:
+        for index in range(len(callbacks)):
+            group = file.get(f"{JOB_GROUP}/best/{index}")
+            best.append([group[key][()] for key in sorted(group)] if group is not None else None)
+    history = [EpochLogs(epoch, logs) for epoch, logs in document["history"]]
+    return Snapshot(
+        path,
+        document["epoch"],
+        document["has_stopped"],
+        history,
+        callbacks,
+        best,
+        environment=document.get("environment", {}),
+        batch_size=document.get("batch_size"),
+    )
+
+
+def restore(model: Any, snapshot: Snapshot) -> None:
+    """Put weights, optimizer and RNN states into a built and compiled model."""
+    import h5py
+
+    # Without its variables the optimizer would be left out of the loading, with a warning.
+    model.optimizer.build(model.trainable_variables)
+    try:
+        model.load_weights(snapshot.path)
+        with h5py.File(snapshot.path, "r") as file:
+            group = file[JOB_GROUP].get("rnn")
+            for index, variable in enumerate(rnn_states(model) if group is not None else ()):
+                variable.assign(group[str(index)][()])
+    except OSError as error:
+        raise StorageError(f"{snapshot.path}: cannot be read: {error}") from error
+
+
+def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
+    """Put back the callbacks' state; to be called after their `on_train_begin`, which resets it."""
+    for callback, state, best in zip(callbacks, snapshot.callbacks, snapshot.best, strict=True):
+        for name, value in state.items():
+            setattr(callback, name, value)
+        if best is not None:
+            callback.best_weights = best
+
+
+def rnn_states(model: Any) -> list[Any]:
+    """The state variables of the stateful recurrent layers, in the model's order."""
+    import keras
+    import tensorflow as tf
+
+    found: list[Any] = []
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
+            found += tf.nest.flatten(layer.states)
+    return found
+
+
+@contextmanager
+def rnn_states_kept(model: Any) -> Iterator[None]:
+    """Whatever happens inside, a stateful model has the states it had before afterwards."""
+    before = [(state, state.numpy()) for state in rnn_states(model)]
+    try:
+        yield
+    finally:
+        for state, value in before:
+            state.assign(value)
+
+
+def _callback_state(callback: Any) -> dict[str, Any]:
+    names = _CALLBACK_STATE.get(type(callback).__name__, ())
+    return {name: _plain(getattr(callback, name, None)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    """A number as JSON has it; counters stay whole."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(value)
