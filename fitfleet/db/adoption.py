@@ -20,6 +20,8 @@ _RESULTS = (
     "artifact_path",
     "artifact_sha256",
     "artifact_bytes",
+    "kept_epoch",
+    "nan_epoch",
     "parameters",
     "engine",
     "engine_reason",

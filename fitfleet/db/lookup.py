@@ -58,6 +58,8 @@ class JobRow:
     artifact_path: str | None
     artifact_sha256: str | None
     artifact_bytes: int | None
+    kept_epoch: int | None  # whose weights the artifact holds, counted from 1
+    nan_epoch: int | None  # the first whose loss was not finite
     parameters: int | None
     engine: str | None
     engine_reason: str | None

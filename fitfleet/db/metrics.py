@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Double, Table, bindparam, literal_column, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    Integer,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    update,
+)
 
 from fitfleet.db.claims import Claim, held
 from fitfleet.db.dialect import storable_text, upsert
@@ -37,7 +46,7 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
         key = row.claim.key
         if key not in newest or row.epoch > newest[key].epoch:
             newest[key] = row
-    won = _advance(c, list(newest.values()))
+    won = _advance(c, list(newest.values()), _first_nan(rows))
     write_epochs(c, [row for row in rows if row.claim.key in won])
     return won
 
@@ -48,12 +57,30 @@ def write_epochs(c: Connection, rows: Sequence[EpochMetrics]) -> None:
     _upsert(c, metrics, ["value"], values)
 
 
-def _advance(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
-    """Set the epoch of each job that is still held."""
+def has_nan(logs: Mapping[str, float]) -> bool:
+    """Whether a loss of an epoch, of the training or the validation rows, is no finite number."""
+    return not all(math.isfinite(logs.get(name, 0.0)) for name in ("loss", "val_loss"))
+
+
+def _first_nan(rows: Sequence[EpochMetrics]) -> dict[tuple[int, int], int]:
+    first: dict[tuple[int, int], int] = {}
+    for row in rows:
+        if has_nan(row.logs):
+            first[row.claim.key] = min(row.epoch, first.get(row.claim.key, row.epoch))
+    return first
+
+
+def _advance(
+    c: Connection, rows: Sequence[EpochMetrics], first_nan: Mapping[tuple[int, int], int]
+) -> set[tuple[int, int]]:
+    """Set the epoch of each job that is still held, and the first whose loss was not finite."""
     won = held(c, [row.claim for row in rows]) if rows else set()
     mine = [row for row in rows if row.claim.key in won]
     if mine:
-        values = [{"of": row.claim.job_id, "last": row.epoch} for row in mine]
+        values = [
+            {"of": row.claim.job_id, "last": row.epoch, "nan": first_nan.get(row.claim.key)}
+            for row in mine
+        ]
         c.execute(_progress(str(now(c))), values)
     return won
 
@@ -64,7 +91,11 @@ def _progress(at: str) -> Any:
     return (
         update(jobs)
         .where(jobs.c.id == bindparam("of"))
-        .values(epoch=bindparam("last"), progress_at=literal_column(at, Double()))
+        .values(
+            epoch=bindparam("last"),
+            progress_at=literal_column(at, Double()),
+            nan_epoch=func.coalesce(jobs.c.nan_epoch, bindparam("nan", type_=Integer())),
+        )
     )
 
 

@@ -31,6 +31,8 @@ class Success:
     parameters: int | None = None
     checkpoint_path: str | None = None  # what `extend` goes on from; None: as the row says
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
+    kept_epoch: int | None = None  # whose weights the artifact holds; None: the last one's
+    nan_epoch: int | None = None  # the first whose loss was not finite
 
 
 def record(
@@ -81,6 +83,8 @@ def _statements(at: str) -> tuple[Any, Any, Any]:
             artifact_sha256=bindparam("sha256"),
             artifact_bytes=bindparam("size"),
             epoch=bindparam("last"),
+            kept_epoch=bindparam("kept"),
+            nan_epoch=bindparam("nan", type_=Integer()),
             parameters=sa.func.coalesce(
                 bindparam("weights", type_=BigInteger()), jobs.c.parameters
             ),
@@ -121,6 +125,8 @@ def _values(row: Success) -> dict[str, Any]:
         "sha256": row.artifact.sha256,
         "size": row.artifact.size_bytes,
         "last": row.epoch,
+        "kept": row.epoch if row.kept_epoch is None else row.kept_epoch,
+        "nan": row.nan_epoch,
         "weights": row.parameters,
         "checkpoint": row.checkpoint_path,
         "tail": storable_text(row.log_tail) or None,

@@ -131,6 +131,9 @@ jobs = Table(
     Column("artifact_path", Text),  # relative to the storage
     Column("artifact_sha256", String(64)),
     Column("artifact_bytes", BigId),
+    # The epoch whose weights the artifact holds, which may be the best and not the last; NULL: none
+    Column("kept_epoch", Integer),
+    Column("nan_epoch", Integer),  # the first whose loss was not finite; NULL: none was
     Column("parameters", BigId),  # number of weights of the model
     Column("engine", String(16)),  # fit, reuse, loop, fused
     Column("engine_reason", Text),

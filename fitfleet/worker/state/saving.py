@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from fitfleet.db import checkpoints, leases
+from fitfleet.db.metrics import has_nan
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
@@ -85,6 +86,10 @@ class Saver:
                 "parameters": model.count_params(),
                 "checkpoint_path": checkpoint or name,
                 "scores": scores,
+                "kept_epoch": _kept_epoch(member, epoch),
+                "nan_epoch": next(
+                    (one.epoch + 1 for one in member.history if has_nan(one.logs)), None
+                ),
             }
             self._commits.put(
                 Ending(
@@ -138,6 +143,19 @@ class Saver:
         for name in self._storage.outdated(claim.experiment, claim.job_id, claim.attempt, epoch):
             if name != keep:
                 self._storage.remove(name)
+
+
+def _kept_epoch(member: Member, last: int) -> int:
+    """The epoch, counted from 1, whose weights are kept: the last one's, or the best one's.
+
+    Of several callbacks that put back their best weights the last one has the last word. Averaged
+    weights (use_ema) are those of the last epoch.
+    """
+    kept = last
+    for callback in member.callbacks:
+        if getattr(callback, "restore_best_weights", False) and callback.best_weights is not None:
+            kept = callback.best_epoch + 1
+    return kept
 
 
 def changes_weights_at_end(member: Member) -> bool:

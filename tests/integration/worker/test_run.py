@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from fleets import FitOnly, Fleet, assert_same_file
@@ -138,11 +140,40 @@ def test_a_loss_that_becomes_nan_is_its_own_failure(fleet: Fleet, job: dict[str,
     assert "NaN in epoch" in (row.failure_message or "")
 
 
+@pytest.mark.parametrize("engine", ["fit", ""])
+def test_the_row_tells_the_epoch_whose_weights_are_kept(
+    engine: str, job: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    stop = {"EarlyStopping": {"monitor": "val_loss", "patience": 2, "restore_best_weights": True}}
+    # So large a rate that the loss falls first and rises later, before the fit is stopped.
+    wild = {"class_name": "SGD", "config": {"learning_rate": 0.08, "momentum": 0.9}}
+    with Fleet(sqlite_url, tmp_path, engine=engine) as fleet:
+        row = fleet.run(**{**job, "epochs": 20, "optimizer": wild}, callbacks=[stop])
+        value = {(e, m): v for e, phase, m, v in fleet.curve(row.id) if phase == "val"}
+        best = min(range(1, row.epoch + 1), key=lambda epoch: value[epoch, "loss"])
+        assert row.kept_epoch == best < row.epoch, value
+        model = weights.load_model(fleet.artifact(row), fleet.settings)
+        with h5py.File(job["dataset"]) as file:
+            x, y = file["x_val"][()], file["y_val"][()]
+        assert model.evaluate(x, y, batch_size=8, verbose=0) == value[best, "loss"]
+        plain = fleet.run(**job)
+        assert (plain.kept_epoch, plain.epoch) == (3, 3)
+
+
+@pytest.mark.parametrize("rate", [1e11, 0.01])
+def test_the_row_tells_the_first_epoch_whose_loss_was_no_number(
+    rate: float, fleet: Fleet, job: dict[str, Any]
+) -> None:
+    row = fleet.run(**{**job, "optimizer": {"SGD": {"learning_rate": rate}}, "epochs": 4})
+    values = [v for _, _, metric, v in fleet.curve(row.id) if metric == "loss"]
+    assert row.status is JobStatus.SUCCEEDED and len(values) == 8
+    assert (row.nan_epoch is not None) == any(v is None or math.isinf(v) for v in values)
+    assert (row.nan_epoch is not None) == (rate > 1)
+
+
 def test_data_that_has_changed_since_the_submit_is_refused(
     fleet: Fleet, job: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
-    import h5py
-
     copy = shutil.copy(data, tmp_path / "copy.h5")
     job_id = fleet.submit(**{**job, "dataset": str(copy)})
     with h5py.File(copy, "r+") as file:
