@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from fitfleet.analysis.direction import direction_of
-from fitfleet.db import lookup
+from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
+from fitfleet.db import compiled, lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.spec.directions import agreed
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
@@ -34,18 +35,19 @@ def compare(
     Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
     (loss first), the scores, `seconds`, `engine`, `status`. A metric's value is that of the last
     epoch, whose weights were kept, or with `at="best"` the best of all epochs.
-    `metric` is val_loss where the jobs have one, else loss; `direction` follows from its name
-    (see `direction_of`). `attrs` of the frame say both.
+    `metric` is val_loss where the jobs have one, else loss; `direction` follows from what the jobs
+    were compiled with (see `direction_of`). `attrs` of the frame say both.
 
     NotFoundError for an unknown experiment, FitfleetError for an unknown metric (those that exist
-    are listed) or one whose direction its name does not tell.
+    are listed) or one whose direction is not certain.
     """
     import pandas as pd
 
     if at not in ("last", "best"):
         raise FitfleetError(f"at: {at!r} is neither 'last' nor 'best'")
     rows = _rows(database, experiment, set(statuses))
-    values = metric_values(database, rows, at)
+    given = {} if metric is None or direction is None else {metric: direction_of(metric, direction)}
+    values = metric_values(database, rows, at, experiment, given)
     scores = _scores(database, rows)
     metrics = sorted({name for found in values.values() for name in found}, key=_order)
     score_names = list(dict.fromkeys(name for found in scores.values() for name in found))
@@ -66,7 +68,7 @@ def compare(
     chosen = metric or ("val_loss" if "val_loss" in metrics else "loss")
     if chosen not in [*metrics, *score_names]:
         raise FitfleetError(_unknown_metric(chosen, experiment, [*metrics, *score_names]))
-    way = direction_of(chosen, direction)
+    way = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
     table = table.sort_values(
         [chosen, "job"], ascending=[way == "minimize", True], na_position="last", kind="stable"
     ).reset_index(drop=True)
@@ -98,8 +100,17 @@ def best_job(
     return int(table["job"].iloc[0])
 
 
-def metric_values(database: Database, rows: list[JobRow], at: At) -> dict[int, dict[str, float]]:
-    """Job -> {Keras's name of the metric: value}; NaN where the value was not a number."""
+def metric_values(
+    database: Database,
+    rows: Sequence[JobRow],
+    at: At,
+    experiment: str,
+    given: Mapping[str, Direction],
+) -> dict[int, dict[str, float]]:
+    """Job -> {Keras's name of the metric: value}; NaN where the value was not a number.
+
+    With `at="best"`, metrics whose direction is neither given nor certain keep their last value.
+    """
     ids = [row.id for row in rows]
     found: dict[int, dict[str, float]] = {}
     with database.read() as c:
@@ -107,19 +118,14 @@ def metric_values(database: Database, rows: list[JobRow], at: At) -> dict[int, d
             value = float("nan") if point.value is None else point.value
             found.setdefault(point.job_id, {})[point.name] = value
         if at == "best":
-            for job_id, name, low, high in lookup.extremes(c, ids):
-                found.setdefault(job_id, {})[name] = _best_of(name, low, high, found, job_id)
+            specs = compiled.compiled_parts(c, experiment)
+            extremes = lookup.extremes(c, ids)
+            ways = {name: given.get(name) or agreed(name, specs) for _, name, _, _ in extremes}
+            for job_id, name, low, high in extremes:
+                if ways[name] is not None:
+                    best = low if ways[name] == "minimize" else high
+                    found.setdefault(job_id, {})[name] = best
     return found
-
-
-def _best_of(
-    name: str, low: float, high: float, found: dict[int, dict[str, float]], job_id: int
-) -> float:
-    try:
-        return low if direction_of(name) == "minimize" else high
-    except FitfleetError:
-        # A metric whose name tells nothing keeps its last value.
-        return found.get(job_id, {}).get(name, high)
 
 
 def _rows(database: Database, experiment: str, statuses: set[JobStatus]) -> list[JobRow]:

@@ -1,40 +1,43 @@
-"""Which way a metric is better, told by its name as Keras's own metrics are named."""
+"""Which way a metric is better: as given, else as the specifications of its jobs tell."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from fitfleet.db import compiled
+from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
-
-Direction = Literal["minimize", "maximize"]
-
-_MAXIMIZE = re.compile(
-    r"accuracy|precision|recall|sensitivity|specificity|similarity|proximity"
-    r"|(^|_)(acc|auc|f1|f1_score|fbeta|fbeta_score|iou|r2|r2_score|top_k|in_top_k)(_|$)"
-)
-_MINIMIZE = re.compile(
-    r"loss|error|crossentropy|perplexity|divergence|entropy|hinge|poisson|log_?cosh|huber"
-    r"|(^|_)(mse|mae|mape|msle|rmse|kld)(_|$)"
-)
+from fitfleet.spec.directions import Direction, agreed, plain_name
 
 
-def direction_of(metric: str, given: str | None = None) -> Direction:
-    """`given`, or what the name tells: losses and errors are minimized, accuracies maximized.
+def direction_of(
+    metric: str, given: Any = None, specs: Iterable[Mapping[str, Any]] = ()
+) -> Direction:
+    """`given`, or what `specs` tell of the metric (see `spec.directions`).
 
-    FitfleetError for a direction misspelt, or for a name that tells nothing.
+    A loss is minimized whatever its output is called. FitfleetError for a direction misspelt, and
+    where the specifications tell nothing or differ.
     """
     if given is not None:
         if given not in ("minimize", "maximize"):
             raise FitfleetError(f"direction: {given!r} is neither 'minimize' nor 'maximize'")
         return "minimize" if given == "minimize" else "maximize"
-    name = metric.lower()
-    # Before the losses, since Keras's CosineSimilarity is a loss too but is named so as a metric.
-    if _MAXIMIZE.search(name):
-        return "maximize"
-    if _MINIMIZE.search(name):
-        return "minimize"
-    raise FitfleetError(
-        f"{metric}: its name does not tell whether more or less of it is better;"
-        " say direction='minimize' or direction='maximize' (--direction)"
-    )
+    found = agreed(metric, specs)
+    if found is None:
+        raise FitfleetError(
+            f"{metric}: nothing tells for certain whether more or less of it is better;"
+            " say direction='minimize' or direction='maximize' (--direction)"
+        )
+    return found
+
+
+def compiled_parts(database: Database, metric: str, experiment: str) -> list[dict[str, Any]]:
+    """What the jobs of an experiment were compiled with, each once; not read for a plain loss."""
+    if plain_name(metric) == "loss":
+        return []
+    with database.read() as c:
+        return compiled.compiled_parts(c, experiment)
+
+
+__all__ = ["Direction", "compiled_parts", "direction_of"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,10 +46,17 @@ class Objective:
         return "val" if self.name.startswith("val_") else "train"
 
 
-def objectives(names: Any, directions: Any, at: Any) -> tuple[Objective, ...]:
+Specs = Iterable[Mapping[str, Any]]
+
+
+def objectives(
+    names: Any, directions: Any, at: Any, specs_of: Callable[[str], Specs] = lambda _: ()
+) -> tuple[Objective, ...]:
     """From the arguments of a sweep: one name or several, each with its direction if it needs one.
 
-    SearchError for a direction misspelt or missing, or for as many directions as names don't need.
+    `specs_of` gives what the jobs that record a name are compiled with; it is asked for names
+    without a direction. SearchError for a direction misspelt or missing, or for another number of
+    directions than of names.
     """
     given = list(names) if isinstance(names, list | tuple) else [names]
     if not given or not all(isinstance(name, str) and name for name in given):
@@ -60,14 +67,16 @@ def objectives(names: Any, directions: Any, at: Any) -> tuple[Objective, ...]:
         raise SearchError(f"direction: {len(ways)} directions for {len(given)} objectives")
     if at not in ("last", "best"):
         raise SearchError(f"at: {at!r} is neither 'last' nor 'best'")
-    return tuple(Objective(n, _direction(n, w), at) for n, w in zip(given, ways, strict=True))
+    return tuple(
+        Objective(n, _direction(n, w, specs_of), at) for n, w in zip(given, ways, strict=True)
+    )
 
 
-def _direction(name: str, given: Any) -> Direction:
+def _direction(name: str, given: Any, specs_of: Callable[[str], Specs]) -> Direction:
     if given is None and name in _OF_THE_JOB:
         return "minimize"
     try:
-        return direction_of(name, given)
+        return direction_of(name, given, specs_of(name) if given is None else ())
     except FitfleetError as error:
         near = difflib.get_close_matches(str(given), ("minimize", "maximize"), n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if given is not None and near else ""

@@ -117,7 +117,7 @@ def compare(
         str | None, typer.Option(help="What to sort by. [default: val_loss, else loss]")
     ] = None,
     direction: Annotated[
-        str | None, typer.Option(help="minimize or maximize, if the metric's name does not tell.")
+        str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")
     ] = None,
     at: Annotated[
         Literal["last", "best"], typer.Option(help="Value of the last or of the best epoch.")

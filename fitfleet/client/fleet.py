@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fitfleet.analysis import compare as comparison
+from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
 from fitfleet.analysis.ranking import experiment_runs, rank
 from fitfleet.client.display import Display
@@ -268,7 +269,9 @@ class Fleet(AbstractContextManager["Fleet"]):
 
         See `scheduler.ranking.rank`; `compare` has a row a job instead.
         """
-        wanted = objectives(objective, direction, at)
+        wanted = objectives(
+            objective, direction, at, lambda name: compiled_parts(self.database, name, experiment)
+        )
         runs = experiment_runs(self.database, experiment, wanted)
         return rank(runs, wanted, by=by, where=where, top=top)
 

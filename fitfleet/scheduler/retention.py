@@ -133,7 +133,7 @@ def _winners(database: Database, experiment: str, found: list[Kept], best: int) 
     with database.read() as c:
         rows = lookup.jobs_by_id(c, with_weights)
         scores = lookup.scores_of(c, with_weights)
-    metrics = metric_values(database, rows, wanted.at)
+    metrics = metric_values(database, rows, wanted.at, experiment, {wanted.name: wanted.direction})
     values = {}
     for job_id in with_weights:
         names = {**scores.get(job_id, {}), **metrics.get(job_id, {})}

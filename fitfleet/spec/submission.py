@@ -17,6 +17,7 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
+from fitfleet.spec.monitors import check_modes
 from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
@@ -216,6 +217,7 @@ def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
 
 
 def _check_together(spec: JobSpec) -> None:
+    check_modes(spec)
     if spec.validation_split and spec.dataset.x_val is not None:
         raise SpecError("validation_split", "the dataset has x_val already; give one of the two")
     if spec.gradient_accumulation_steps and spec.optimizer["config"].get(

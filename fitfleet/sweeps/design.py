@@ -15,10 +15,12 @@ from typing import Any
 from fitfleet.analysis.objective import At, Objective, objectives
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.reference import to_document
 from fitfleet.sweeps import space
+from fitfleet.sweeps.parameters import Space
 from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
@@ -110,7 +112,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
     given = dict(arguments)
     experiment = given.pop("experiment", "default")
     at: At = given.pop("at", "last")
-    wanted = objectives(given.pop("objective", "val_loss"), given.pop("direction", None), at)
+    objective, direction = given.pop("objective", "val_loss"), given.pop("direction", None)
     own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
     name, pruner = given.pop("name", None), given.pop("pruner", None)
     is_adopting = given.pop("adopt", False)
@@ -125,6 +127,7 @@ def design(arguments: Mapping[str, Any]) -> Design:
             raise SpecError(key, "no such argument of a sweep")
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
+    wanted = objectives(objective, direction, at, lambda _: [_compiled(job, spaces)])
     least, most = _repeats(own["repeats"])
     _check_seed(seed, spaces, most)
     search = own["search"] or "random"
@@ -150,6 +153,23 @@ def design(arguments: Mapping[str, Any]) -> Design:
     )
     _check(made)
     return made
+
+
+def _compiled(job: dict[str, Any], spaces: Mapping[str, Space]) -> dict[str, Any]:
+    """Loss and metrics in canonical form, of the first point; what is wrong there is said later."""
+    first = {name: one.first for name, one in spaces.items()}
+    document = space.substitute(job, first)
+    model = document.get("model")
+    compiled = model.get("compile_config") if isinstance(model, dict) else None
+    document = {**(compiled if isinstance(compiled, dict) else {}), **document}
+    try:
+        return {
+            "loss": compile_parts.losses(document.get("loss")),
+            "metrics": compile_parts.metrics(document.get("metrics")),
+            "weighted_metrics": compile_parts.metrics(document.get("weighted_metrics")),
+        }
+    except SpecError:
+        return {}
 
 
 def point_hash(point: Point) -> str:

@@ -51,6 +51,13 @@ class Space:
         """Whether its logarithm is what is evenly spread."""
         return self.is_log or self.kind == "log_uniform"
 
+    @property
+    def first(self) -> Any:
+        """One of its values, always the same."""
+        if self.kind == "choice":
+            return self.options[0]
+        return int(self.low) if self.kind == "integers" else self.low
+
     def points(self, name: str = "") -> Sequence[Any]:
         """All values of a grid. SearchError for a space that is continuous."""
         if self.kind == "choice":

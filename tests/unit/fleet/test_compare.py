@@ -46,7 +46,7 @@ def test_the_best_epoch_counts_when_asked(fleet: ff.Fleet, done: list[ff.Job]) -
 
 
 def test_scores_compare_as_metrics_do(fleet: ff.Fleet, done: list[ff.Job]) -> None:
-    with pytest.raises(FitfleetError, match="in_scale: its name does not tell"):
+    with pytest.raises(FitfleetError, match="in_scale: nothing tells"):
         fleet.compare("line", "in_scale")
     table = fleet.compare("line", "in_scale", direction="maximize", top=2)
     assert list(table["job"]) == [done[2].id, done[1].id]

@@ -11,6 +11,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.compile import losses, metrics, optimizer
+from fitfleet.spec.directions import CLASSES
 from fitfleet.spec.submission import job_spec
 
 load = keras.saving.deserialize_keras_object
@@ -171,3 +172,34 @@ def test_a_function_of_nobody_s_package_is_refused_with_the_remedy() -> None:
     model = ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(3)])
     with pytest.raises(SpecError, match=r"metrics\[0\].*register_keras_serializable"):
         job_spec(Settings(), model=model, dataset="d", loss="mse", metrics=[nearness])
+
+
+def test_the_direction_of_every_metric_is_that_of_keras() -> None:
+    assert set(CLASSES) == set(catalog.class_names("metrics"))
+    said = {"up": "maximize", "down": "minimize"}
+    for name, way in CLASSES.items():
+        given = {k: REQUIRED[k] for k in catalog.signature("metrics", name).required}  # type: ignore[union-attr]
+        metric = getattr(keras.metrics, name)(**given)
+        assert said.get(getattr(metric, "_direction", None), way) == way, name
+
+
+@pytest.mark.parametrize(
+    ("monitor", "says"),
+    [
+        ("val_accuracy_head_loss", "give mode='min'"),
+        ("val_accuracy_head_accuracy", "give mode='max'"),
+        ("val_hits", "give mode='max'"),
+    ],
+)
+def test_a_mode_that_keras_cannot_tell_is_asked_for(monitor: str, says: str) -> None:
+    given = {
+        "model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]),
+        "dataset": "data.npz",
+        "loss": {"accuracy_head": "mse", "other": "mse"},
+        "metrics": {"accuracy_head": ["accuracy", {"TruePositives": {"name": "hits"}}]},
+    }
+    stop = {"EarlyStopping": {"monitor": monitor}}
+    with pytest.raises(SpecError, match=rf"EarlyStopping.mode: Keras cannot .*{says}"):
+        job_spec(Settings(), **given, callbacks=[stop])
+    stop["EarlyStopping"]["mode"] = "min"
+    assert job_spec(Settings(), **given, callbacks=[stop]).callbacks

@@ -1,0 +1,30 @@
+"""What the jobs of an experiment were compiled with, for what their metrics mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from fitfleet.db.tables import experiments, job_specs, jobs
+
+_PARTS = ("loss", "metrics", "weighted_metrics")
+
+
+def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
+    """`loss`, `metrics` and `weighted_metrics` of its jobs; each combination once."""
+    # Repeats and folds of one configuration are compiled alike.
+    one_each = (
+        select(func.min(jobs.c.id))
+        .join(experiments, experiments.c.id == jobs.c.experiment_id)
+        .where(experiments.c.name == experiment)
+        .group_by(jobs.c.group_hash)
+    )
+    query = select(job_specs.c.spec).where(job_specs.c.job_id.in_(one_each))
+    found = {}
+    for text in c.scalars(query):
+        spec = json.loads(text)
+        parts = {name: spec.get(name) for name in _PARTS}
+        found[json.dumps(parts, sort_keys=True)] = parts
+    return list(found.values())
