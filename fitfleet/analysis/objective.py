@@ -112,7 +112,7 @@ def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
     names = list(dict.fromkeys(names))
     if has_validation:
         names += [f"val_{name}" for name in names]
-    if spec.dataset.x_test is not None:
+    if spec.dataset.x_test:
         names += [f"test_{name}" for name in names if not name.startswith("val_")]
     return [*names, *_OF_THE_JOB]
 

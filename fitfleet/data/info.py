@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fitfleet.data.formats.source import Leaf
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
 # A role as DatasetSpec states it, and the same structure with something else at the leaves.
-Role = str | list[str] | dict[str, Any] | None
+Role = str | list[str] | dict[str, Any] | Literal[False] | None
 Structure = Any
 
 
@@ -59,11 +59,11 @@ class DatasetInfo:
 
 
 def map_role(role: Role, is_table: bool, apply: Callable[[Leaf], Any]) -> Structure:
-    """The role's structure with `apply(leaf)` at each leaf; None stays None.
+    """The role's structure with `apply(leaf)` at each leaf; None for a role without arrays.
 
     In a table a list of columns is one leaf, else a list is several arrays.
     """
-    if role is None:
+    if role is None or role is False:
         return None
     if isinstance(role, dict):
         return {name: map_role(value, is_table, apply) for name, value in role.items()}

@@ -1,9 +1,10 @@
-"""Which arrays are x, y, x_val, ...: what is left at its default is looked for in the file."""
+"""Which arrays are x, y, x_val, ...: what is not named is looked for in the file."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fitfleet.data.info import Role, flatten, map_structure
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
@@ -24,35 +25,52 @@ def resolve(dataset: DatasetSpec, names: list[str]) -> DatasetSpec:
     """The dataset with its default names replaced by arrays that the file has.
 
     Whether a name was left at its default is told by its value, since a spec that comes out of
-    the database has every field set. Optional arrays are looked for only when x was left so, and
-    validation arrays only when no fold gives the validation rows. Raises DatasetError listing
+    the database has every field set. Each role is looked for whatever the others say, so that
+    naming x drops neither weights nor validation; `False` says that there is none. Validation
+    arrays are looked for only when no fold gives the validation rows. Raises DatasetError listing
     what the file holds.
     """
     changes: dict[str, Any] = {}
     if dataset.x == DatasetSpec.model_fields["x"].default:
         changes["x"] = _required(dataset, "x", X, names)
-        changes.update(_optional(dataset, names))
     if dataset.y == DatasetSpec.model_fields["y"].default:
         y = _first(Y, names)
         if y is None and dataset.windows is not None:
             y = changes.get("x", dataset.x)  # a series is its own target
         changes["y"] = y if y is not None else _required(dataset, "y", Y, names)
-    return dataset.model_copy(update=changes)
+    named = dataset.model_copy(update=changes)
+    return named.model_copy(update=_optional(named, names))
 
 
-def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for role, candidates in OPTIONAL.items():
+def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, Role]:
+    found: dict[str, Role] = {}
+    taken = {name for role in ("x", "y") for name in flatten(getattr(dataset, role))}
+    for role in OPTIONAL:
         if getattr(dataset, role) is not None or (dataset.fold and role.endswith("_val")):
             continue
         if role.startswith(("y_", "sample_weight_")):  # of use only beside their inputs
             part = "x_" + role.rpartition("_")[2]
-            if part not in found and getattr(dataset, part) is None:
+            if not (found.get(part) or getattr(dataset, part)):
                 continue
-        name = _first(candidates, names)
-        if name is not None:
-            found[role] = name
+        role_found = _beside(dataset, role, names, taken)
+        if role_found is not None:
+            found[role] = role_found
     return found
+
+
+def _beside(dataset: DatasetSpec, role: str, names: list[str], taken: set[str]) -> Role:
+    """The arrays of an optional role: named as those of training are, or by its own name."""
+    part, _, place = role.rpartition("_")
+    if place in ("val", "test") and part in ("x", "y"):
+        pattern = map_structure(getattr(dataset, part), lambda name: _placed(name, place))
+        if pattern and set(flatten(pattern)) <= set(names):
+            return pattern  # type: ignore[no-any-return]
+    return _first(OPTIONAL[role], [name for name in names if name not in taken])
+
+
+def _placed(name: str, place: str) -> str:
+    """`images` → `images_val`, `images_train` → `images_val`."""
+    return f"{name.removesuffix('_train')}_{place}"
 
 
 def _required(

@@ -38,6 +38,10 @@ class Windows(_Part):
     horizon: int = 1
 
 
+# None: looked for in the file; False: there is none, whatever the file holds.
+OptionalRole = str | list[str] | dict[str, Any] | Literal[False] | None
+
+
 class DatasetSpec(_Part):
     """Which file, which arrays, which rows.
 
@@ -49,20 +53,20 @@ class DatasetSpec(_Part):
     of shape (rows, columns); several inputs are {input name: column or list of columns}.
 
     What is left at its default is looked for in the file: x_train, X_train, x or X and the same
-    for y, then x_val, y_val, x_test, y_test, sample_weight and sample_weight_val. float64 is
-    loaded as float32, as Keras casts to its floatx; other dtypes stay.
+    for y, then x_val, y_val, x_test, y_test, sample_weight and sample_weight_val (False: none).
+    float64 is loaded as float32, as Keras casts to its floatx; other dtypes stay.
     """
 
     path: str = ""
     files: dict[str, str] = Field(default_factory=dict)  # array name -> .npy file
     x: str | list[str] | dict[str, Any] = "x_train"
     y: str | list[str] | dict[str, Any] | None = "y_train"
-    x_val: str | list[str] | dict[str, Any] | None = None
-    y_val: str | list[str] | dict[str, Any] | None = None
-    x_test: str | list[str] | dict[str, Any] | None = None
-    y_test: str | list[str] | dict[str, Any] | None = None
-    sample_weight: str | list[str] | dict[str, Any] | None = None
-    sample_weight_val: str | list[str] | dict[str, Any] | None = None
+    x_val: OptionalRole = None
+    y_val: OptionalRole = None
+    x_test: OptionalRole = None
+    y_test: OptionalRole = None
+    sample_weight: OptionalRole = None
+    sample_weight_val: OptionalRole = None
     groups: str | None = None  # array of group labels for group k-fold
     windows: Windows | None = None
     nan: Literal["warn", "refuse", "allow"] = "warn"

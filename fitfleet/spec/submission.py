@@ -218,7 +218,7 @@ def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
 
 def _check_together(spec: JobSpec) -> None:
     check_modes(spec)
-    if spec.validation_split and spec.dataset.x_val is not None:
+    if spec.validation_split and spec.dataset.x_val:
         raise SpecError("validation_split", "the dataset has x_val already; give one of the two")
     if spec.gradient_accumulation_steps and spec.optimizer["config"].get(
         "gradient_accumulation_steps"

@@ -39,7 +39,7 @@ class Points:
         first = self._submission.row(document)
         spec = first.spec
         has_validation = (
-            design.folds is not None or spec.validation_split > 0 or spec.dataset.x_val is not None
+            design.folds is not None or spec.validation_split > 0 or bool(spec.dataset.x_val)
         )
         check_known(design.wanted, spec, has_validation=has_validation)
         return {member: self._row(first, member, sweep_id) for member in members}

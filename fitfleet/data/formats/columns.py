@@ -76,8 +76,29 @@ def numbers(path: Path, name: str, column: Any) -> Array:
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
         return np.asarray(column.to_numpy())
     present = column.dropna()
-    example = f", such as {str(present.iloc[0])[:40]!r}" if len(present) else ""
+    if all(isinstance(value, bool) for value in present):  # true and false with gaps
+        return np.asarray(column.astype("float64").to_numpy())
+    row, value = _first_text(present)
     raise DatasetError(
-        f"{path}: column {name!r} holds {column.dtype}{example}, not numbers; encode it as"
-        " integers or floats first"
+        f"{path}: column {name!r} holds {value[:40]!r} in row {row + 1:,} (the header not counted),"
+        f" not a number{_hint(value)}"
     )
+
+
+def _first_text(present: Any) -> tuple[int, str]:
+    """(row, cell) of the first cell that is no number."""
+    for row, value in present.items():
+        try:
+            is_number = not isinstance(value, str) or "_" not in value
+            if not is_number or abs(float(value)) >= 2**64:
+                return int(row), str(value)
+        except (TypeError, ValueError):
+            return int(row), str(value)
+    return 0, str(present.iloc[0])
+
+
+def _hint(value: str) -> str:
+    digits = value.strip().replace(",", "").replace(".", "").lstrip("+-")
+    if digits.isdecimal() and "," in value:
+        return "; write it without separators and with a decimal point, such as 1234.5"
+    return "; encode it as integers or floats first, and write NaN where a value is missing"

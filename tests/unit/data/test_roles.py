@@ -1,0 +1,77 @@
+"""What is named does not change what is looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fitfleet.data.arrays import load
+from fitfleet.data.describe import describe
+from fitfleet.data.roles import resolve
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec
+
+ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
+NAMES = [*ROLES, "xa", "xb", "ya"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"x": "x"},
+        {"x": ["x"]},
+        {"x": ["xa", "xb"]},
+        {"x": {"left": "xa", "right": "xb"}},
+        {"y": "ya"},
+        {"y": ["y", "ya"]},
+        {"x": "xa", "y": "ya"},
+        {"x_val": "x_val"},
+        {"y_val": "y_val"},
+        {"sample_weight": "sample_weight"},
+        {"x_test": "x_test"},
+    ],
+)
+def test_a_role_that_is_named_drops_no_other(named: dict[str, Any]) -> None:
+    found = resolve(DatasetSpec(path="a.h5", **named), NAMES)
+    for role in ("x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val"):
+        assert getattr(found, role) == (
+            ["x_val"]
+            if named.get("x") == ["x"] and role == "x_val"
+            else ["x_test"]
+            if named.get("x") == ["x"] and role == "x_test"
+            else role
+        )
+    assert resolve(found, NAMES) == found
+
+
+def test_validation_is_named_as_training_is() -> None:
+    names = ["a_train", "b", "a_val", "b_val", "y", "y_val", "x_val"]
+    found = resolve(DatasetSpec(path="a.h5", x={"i": "a_train", "j": "b"}), names)
+    assert found.x_val == {"i": "a_val", "j": "b_val"} and found.y_val == "y_val"
+
+
+def test_false_says_that_there_is_none(folder: Path, settings: Settings) -> None:
+    x, y = np.zeros((4, 2)), np.zeros(4)
+    np.savez(folder / "a.npz", x=x, y=y, x_val=x[:2], y_val=y[:2], sample_weight=y)
+    spec = DatasetSpec(path="a.npz", sample_weight=False, x_val=False)
+    info = describe(spec, settings)
+    assert info is not None and info.x_val is None and info.sample_weight is None
+    stored = DatasetSpec.model_validate_json(info.dataset.model_dump_json())
+    arrays = load(stored, settings)
+    assert arrays.sample_weight is None and arrays.x_val is None and arrays.y_val is None
+
+
+def test_an_array_that_is_x_already_is_no_validation() -> None:
+    spec = DatasetSpec(path="a.h5", x="x_val", y="y_val")
+    found = resolve(spec, ["x_val", "y_val"])
+    assert found.x_val is None and found.y_val is None
+
+
+def test_a_fold_gives_the_validation_rows() -> None:
+    spec = DatasetSpec(path="a.h5", x=["xa", "xb"], fold={"k": 2, "index": 0})
+    found = resolve(spec, NAMES)
+    assert found.x_val is None and found.y_val is None and found.sample_weight == "sample_weight"
