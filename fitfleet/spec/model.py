@@ -24,6 +24,7 @@ from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder, layer
 from fitfleet.spec.lossy import recover
 from fitfleet.spec.reference import is_custom, to_document
+from fitfleet.spec.trained import changed_weight
 from fitfleet.spec.trust import is_trusted
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
@@ -104,6 +105,7 @@ def _document(model: Any) -> str:
     if isinstance(model, dict):
         document = _from_short(model)
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
+        _refuse_trained(model)
         document = to_document(model, "model")
         recover(model, document)
         _read_compiled(model, document)
@@ -113,6 +115,16 @@ def _document(model: Any) -> str:
         return json.dumps(to_document(document, "model"), allow_nan=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise SpecError("model", f"it cannot be written as JSON: {error}") from None
+
+
+def _refuse_trained(model: Any) -> None:
+    place = changed_weight(model)
+    if place is not None:
+        raise SpecError(
+            "model",
+            f"the weights of this object were trained or set ({place}), and a job would start from"
+            " its initialisers' instead; submit a model whose weights are as Keras made them",
+        )
 
 
 def _read_compiled(model: Any, document: dict[str, Any]) -> None:

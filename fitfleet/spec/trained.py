@@ -1,0 +1,134 @@
+"""Whether the weights of a Keras object are still those that its initialisers gave it.
+
+Keras is not imported: an object of Keras exists only when its caller has imported it. A random
+initialiser keeps the seed that it drew when it was made, so its first value can be drawn again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+# Keras drops the initialisers of these, so nothing tells what they began with. They are trained
+# together with others, which do tell.
+_UNKNOWN = {("AdditiveAttention", "scale"), ("SpectralNormalization", "vector_u")}
+# What is computed anew from an argument, or reset at the start of a fit.
+_DERIVED = {("STFTSpectrogram", "real_kernel"), ("STFTSpectrogram", "imag_kernel")}
+_STATES = ("rnn_state", "seed_generator_state")
+
+
+def changed_weight(model: Any) -> str | None:
+    """The first weight that isn't as its initialiser made it, as `layer/weight`; else None.
+
+    A weight whose initialiser cannot be found counts as changed, unless it is all 0 or all 1.
+    """
+    if not hasattr(model, "_flatten_layers"):
+        return None
+    if _steps(model):
+        return f"{_first_name(model)} (the model was fitted)"
+    changed: dict[int, str] = {}
+    initial: set[int] = set()
+    for layer in model._flatten_layers():
+        for variable in _own_variables(layer):
+            if _is_initial(layer, variable):
+                initial.add(id(variable))
+            else:
+                changed.setdefault(id(variable), f"{layer.name}/{variable.name}")
+    # A wrapper may list a weight of the layer inside, whose initialiser only that layer has.
+    return next((place for key, place in changed.items() if key not in initial), None)
+
+
+def has_optimizer_state(model: Any) -> bool:
+    """Whether the object was compiled, and its optimizer has made a step."""
+    return _steps(model) > 0
+
+
+def _steps(model: Any) -> int:
+    import numpy as np
+
+    optimizer = getattr(model, "optimizer", None)
+    iterations = getattr(optimizer, "iterations", None)
+    return int(np.asarray(iterations)) if iterations is not None else 0
+
+
+def _first_name(model: Any) -> str:
+    found = (f"{v.path}" for v in model.trainable_variables)
+    return next(found, str(model.name))
+
+
+def _own_variables(layer: Any) -> Iterator[Any]:
+    for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+        if variable.name not in _STATES:
+            yield variable
+
+
+def _is_initial(layer: Any, variable: Any) -> bool:
+    import numpy as np
+
+    names = {(kind.__name__, variable.name) for kind in type(layer).__mro__}
+    if names & (_UNKNOWN | _DERIVED):
+        return True
+    value = np.asarray(variable.numpy())
+    candidates = _initializers(layer, variable.name)
+    if not candidates:
+        # Weights without an initialiser of their own start as zeros or ones everywhere in Keras.
+        return bool((value == 0).all() or (value == 1).all())
+    return any(
+        np.array_equal(first, value, equal_nan=True)
+        for initializer in candidates
+        for first in _first_values(layer, variable, initializer)
+    )
+
+
+def _initializers(layer: Any, weight: str) -> list[Any]:
+    """The layer's initialisers for a weight: `recurrent_initializer` for `recurrent_kernel`.
+
+    All that belong to no other weight, where none has its name.
+    """
+    own = {
+        name.strip("_").removesuffix("_initializer"): value
+        for name, value in vars(layer).items()
+        if name.endswith("_initializer") and callable(value)
+    }
+    named = [stem for stem in own if weight.startswith(stem)]
+    if named:
+        return [own[max(named, key=len)]]
+    others = {v.name for v in _own_variables(layer)}
+    return [value for stem, value in own.items() if stem not in others]
+
+
+def _first_values(layer: Any, variable: Any, initializer: Any) -> Iterator[Any]:
+    """What the initialiser may have given; nothing where a draw would change the initialiser."""
+    import numpy as np
+
+    shape, dtype = tuple(variable.shape), variable.dtype
+    if not isinstance(getattr(initializer, "seed", 0), int):
+        return  # a SeedGenerator, which a draw would move on
+    if variable.name == "bias" and getattr(layer, "unit_forget_bias", False):
+        yield _forget_bias(initializer, shape[0] // 4)
+        return
+    yield np.asarray(initializer(shape, dtype=dtype))
+    for one in _by_axes(initializer, len(shape)):
+        yield np.asarray(one(shape, dtype=dtype))
+
+
+def _by_axes(initializer: Any, rank: int) -> Iterator[Any]:
+    """EinsumDense tells its initialiser which axes are inputs, and keeps the one that wasn't told.
+
+    The seed is the same; the scale of the numbers follows from the axes.
+    """
+    if not hasattr(initializer, "input_axes") or rank < 3:
+        return
+    for count in range(1, rank):
+        one = copy.copy(initializer)
+        one.input_axes, one.output_axes = tuple(range(count)), tuple(range(count, rank))
+        yield one
+
+
+def _forget_bias(initializer: Any, units: int) -> Any:
+    """An LSTM's bias, whose second quarter is 1."""
+    import numpy as np
+
+    first, rest = np.asarray(initializer((units,))), np.asarray(initializer((2 * units,)))
+    return np.concatenate([first, np.ones_like(first), rest])

@@ -1,0 +1,106 @@
+"""A Keras object whose weights are not its initialisers' is told from one that is fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.model import model_spec
+from fitfleet.spec.trained import changed_weight
+
+L = keras.layers
+
+
+def stack(*layers: Any, shape: tuple[int, ...] = (4,), dtype: str | None = None) -> Any:
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *layers])
+
+
+def attention() -> Any:
+    start = keras.Input((5, 4))
+    scaled = L.Attention(use_scale=True, score_mode="concat")([start, start])
+    heads = L.MultiHeadAttention(2, 3)(scaled, start)
+    return keras.Model(
+        start, L.AdditiveAttention()([heads, L.GroupQueryAttention(2, 2, 1)(heads, heads)])
+    )
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "dense": lambda: stack(L.Dense(3), L.BatchNormalization(), L.LayerNormalization(), L.PReLU()),
+    "recurrent": lambda: stack(
+        L.LSTM(3, return_sequences=True),
+        L.Bidirectional(L.GRU(3, return_sequences=True)),
+        L.TimeDistributed(L.Dense(2)),
+        L.RNN([L.LSTMCell(3), L.GRUCell(2)], return_sequences=True),
+        L.LSTM(2, bias_initializer="random_normal"),
+        shape=(5, 2),
+    ),
+    "convolutional": lambda: stack(
+        L.Conv2D(3, 3),
+        L.SeparableConv2D(3, 3),
+        L.DepthwiseConv2D(3),
+        L.Conv2DTranspose(2, 3),
+        L.GroupNormalization(1),
+        L.SpectralNormalization(L.Conv2D(2, 1)),
+        L.RMSNormalization(),
+        shape=(12, 12, 3),
+    ),
+    "convolutional LSTM": lambda: stack(L.ConvLSTM2D(3, 3), shape=(4, 8, 8, 2)),
+    "embedding": lambda: stack(L.Embedding(5, 4), L.Flatten(), shape=(3,), dtype="int32"),
+    "einsum": lambda: stack(L.EinsumDense("ab,bc->ac", 4, bias_axes="c"), L.Normalization()),
+    "attention": attention,
+    "half precision": lambda: stack(
+        L.Dense(3, dtype="mixed_float16"), L.Dense(2, dtype="bfloat16")
+    ),
+}
+
+
+# Keras drops the initialisers of these; training changes others with them.
+NOT_SEEN = {"vector_u", "count", "additive_attention/scale"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fresh_model_is_fresh_and_any_one_weight_that_changes_is_seen(name: str) -> None:
+    keras.utils.clear_session()
+    model = MODELS[name]()
+    assert changed_weight(model) is None
+    for layer in model._flatten_layers():
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+            if {variable.name, f"{layer.name}/{variable.name}"} & NOT_SEEN:
+                continue
+            before = variable.numpy()
+            variable.assign(before.astype("float32") * 1.01 + 0.25)
+            assert changed_weight(model) is not None, f"{layer.name}/{variable.name}"
+            variable.assign(before)
+    assert changed_weight(model) is None
+
+
+def test_zeros_in_the_place_of_a_random_kernel_are_a_change() -> None:
+    model = stack(L.Dense(2, name="head"))
+    model.layers[0].kernel.assign(np.zeros((4, 2)))
+    assert changed_weight(model) == "head/kernel"
+
+
+def test_an_adapted_normalization_is_a_change() -> None:
+    model = stack(L.Normalization(name="scaling"))
+    model.layers[0].adapt(np.arange(40.0).reshape(10, 4))
+    assert changed_weight(model) == "scaling/mean"
+
+
+def test_a_model_that_was_fitted_has_changed_even_where_its_weights_have_not() -> None:
+    model = stack(L.Dense(1, use_bias=False))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(np.ones((2, 4)), np.ones((2, 1)), verbose=0)
+    assert changed_weight(model) is not None
+
+
+def test_an_object_with_trained_weights_is_refused_in_one_sentence() -> None:
+    model = stack(L.Dense(1, name="head"))
+    model.set_weights([np.ones((4, 1)), np.ones(1)])
+    with pytest.raises(SpecError, match=r"^model: the weights .*\(head/kernel\)"):
+        model_spec(model, Settings())
