@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Double, select, update
 
-from fitfleet.db.session import now
+from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import experiments, jobs, workers
 from fitfleet.states import JobStatus
 
@@ -86,9 +86,9 @@ def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
 def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
     """Move up to `limit` jobs of a queue to DISPATCHED; (job id, dispatch_seq) in order.
 
-    By priority, then the experiment with the fewest jobs under way, then age; never above an
-    experiment's max_running, never of a paused one. The messages are the caller's to publish,
-    after the commit.
+    By priority, then the experiment with the fewest jobs in flight, then the one served least
+    recently, then age; never above an experiment's max_running, never of a paused one. The messages
+    are the caller's to publish, after the commit.
     """
     if limit <= 0:
         return []
@@ -113,7 +113,7 @@ def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
 
 
 def lock_dispatch(c: Connection) -> None:
-    """Let one transaction at a time add jobs to those under way.
+    """Let one transaction at a time add jobs to those in flight.
 
     Two that count and then add would together go above an experiment's max_running.
     """
@@ -122,56 +122,117 @@ def lock_dispatch(c: Connection) -> None:
 
 
 @dataclass
-class _Line:
-    """The waiting jobs of one experiment, best first, as (priority, id)."""
+class _Backlog:
+    """The first waiting jobs of one experiment, best first, as (priority, id)."""
 
-    heads: list[tuple[int, int]]
-    under_way: int
-    most: int | None
+    experiment_id: int
+    candidates: list[tuple[int, int]]
+    in_flight: int  # dispatched or running
+    max_running: int | None
+    served: tuple[float, int]  # when it was last served, and the how-manieth in this look
 
     @property
     def is_open(self) -> bool:
-        return bool(self.heads) and (self.most is None or self.under_way < self.most)
+        """Whether the experiment may have one more job in flight."""
+        has_room = self.max_running is None or self.in_flight < self.max_running
+        return bool(self.candidates) and has_room
+
+    @property
+    def rank(self) -> tuple[int, int, tuple[float, int], int]:
+        """Smallest goes first: priority, then fair share, then least recently served, then age."""
+        priority, job_id = self.candidates[0]
+        return -priority, self.in_flight, self.served, job_id
 
 
 def _choose(c: Connection, queue: str, limit: int) -> list[int]:
-    lines = _lines(c, queue, limit)
+    backlogs = _backlogs(c, queue, limit)
+    at = read_clock(c)
     chosen: list[int] = []
     while len(chosen) < limit:
-        open_lines = [line for line in lines if line.is_open]
-        if not open_lines:
+        backlog = min((b for b in backlogs if b.is_open), key=lambda b: b.rank, default=None)
+        if backlog is None:
             break
-        line = min(open_lines, key=lambda one: (-one.heads[0][0], one.under_way, one.heads[0][1]))
-        chosen.append(line.heads.pop(0)[1])
-        line.under_way += 1
+        chosen.append(backlog.candidates.pop(0)[1])
+        backlog.in_flight += 1
+        backlog.served = (at, len(chosen))
+    served = [b.experiment_id for b in backlogs if b.served[1]]
+    if served:
+        c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
     return chosen
 
 
-def _lines(c: Connection, queue: str, limit: int) -> list[_Line]:
-    waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
-    under_way = (
-        select(jobs.c.experiment_id, sa.func.count())
-        .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
-        .group_by(jobs.c.experiment_id)
-    )
-    busy: dict[int, int] = {experiment: count for experiment, count in c.execute(under_way)}
-    ids = list(c.scalars(_waiting_experiments(waiting)))
-    open_experiments = select(experiments.c.id, experiments.c.max_running).where(
-        experiments.c.is_paused.is_(False), experiments.c.id.in_(ids)
-    )
-    lines = []
-    for row in c.execute(open_experiments).all():
+def _backlogs(c: Connection, queue: str, limit: int) -> list[_Backlog]:
+    """Of the experiments that may be chosen from now, so many that no other can come before them.
+
+    A choice makes an experiment's rank worse and leaves those of the others, so `limit` choices
+    never reach beyond the `limit` best experiments.
+    """
+    backlogs = []
+    for row in c.execute(_best_experiments(c, queue, limit)).all():
         query = (
             select(jobs.c.priority, jobs.c.id)
-            .where(waiting, jobs.c.experiment_id == row.id, jobs.c.not_before <= now(c))
+            .where(_waits(c, queue), jobs.c.experiment_id == row.id)
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(limit)
         )
         if c.dialect.name == "postgresql":
             query = query.with_for_update(skip_locked=True)
-        heads = [(head.priority, head.id) for head in c.execute(query)]
-        lines.append(_Line(heads, busy.get(row.id, 0), row.max_running))
-    return lines
+        candidates = [(job.priority, job.id) for job in c.execute(query)]
+        backlogs.append(
+            _Backlog(row.id, candidates, row.in_flight, row.max_running, (row.served_at, 0))
+        )
+    return backlogs
+
+
+def _waits(c: Connection, queue: str) -> sa.ColumnElement[bool]:
+    is_waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
+    return is_waiting & (jobs.c.not_before <= now(c))
+
+
+def _best_experiments(c: Connection, queue: str, limit: int) -> sa.Select[Any]:
+    """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
+
+    Columns id, in_flight, max_running, served_at.
+    """
+    in_flight = (
+        select(jobs.c.experiment_id, sa.func.count().label("count"))
+        .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
+        .group_by(jobs.c.experiment_id)
+        .cte("in_flight")
+    )
+    count = sa.func.coalesce(in_flight.c.count, 0)
+    first = (
+        select(jobs.c.priority)
+        .where(_waits(c, queue), jobs.c.experiment_id == experiments.c.id)
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids = _waiting_experiments((jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue))
+    ranked = (
+        select(
+            experiments.c.id,
+            experiments.c.max_running,
+            experiments.c.served_at,
+            count.label("in_flight"),
+            first.label("priority"),
+        )
+        .join_from(
+            experiments, in_flight, in_flight.c.experiment_id == experiments.c.id, isouter=True
+        )
+        .where(
+            experiments.c.id.in_(ids),
+            experiments.c.is_paused.is_(False),
+            experiments.c.max_running.is_(None) | (count < experiments.c.max_running),
+        )
+        .cte("ranked")
+    )
+    return (
+        select(ranked.c.id, ranked.c.in_flight, ranked.c.max_running, ranked.c.served_at)
+        .where(ranked.c.priority.is_not(None))
+        .order_by(ranked.c.priority.desc(), ranked.c.in_flight, ranked.c.served_at, ranked.c.id)
+        .limit(limit)
+    )
 
 
 def _waiting_experiments(waiting: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:

@@ -42,6 +42,8 @@ experiments = Table(
     Column("created_at", Double, nullable=False),
     Column("is_paused", Boolean, nullable=False, default=False),
     Column("max_running", Integer),  # NULL: no limit
+    # When a job of it was last dispatched: of equal ones the least recently served goes first.
+    Column("served_at", Double, nullable=False, default=0.0, server_default=text("0")),
 )
 
 sweeps = Table(
@@ -199,7 +201,7 @@ scores = Table(
 workers = Table(
     "worker_slots",  # the view over it is `workers`
     metadata,
-    Column("id", String(128), primary_key=True),  # host:pid:slot of the service
+    Column("id", String(128), primary_key=True),  # host:pid:slot:token of the service
     Column("service", String(128), nullable=False, index=True),  # the Celery node name
     Column("host", String(128), nullable=False),
     Column("pid", Integer, nullable=False),

@@ -81,7 +81,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("rank_high", "integer", "1 for the largest"),
     ],
     "workers": [
-        ("worker", "text", "slot: host:pid:slot"),
+        ("worker", "text", "slot: host:pid:slot:token"),
         ("service", "text", "Celery node name of the service"),
         ("host", "text", "host name"),
         ("pid", "integer", "process of the service"),

@@ -19,7 +19,7 @@ from fitfleet.errors import NotFoundError
 class Slot:
     """One place for a job: a prefork child of a worker service."""
 
-    id: str  # host:pid:slot, pid being the service's
+    id: str  # host:pid:slot:token, pid being the service's
     service: str
     host: str
     pid: int
@@ -72,10 +72,11 @@ def end(c: Connection, service: str) -> None:
 
 
 def drain(c: Connection, name: str) -> list[str]:
-    """Ask a service, by its name or one of its slots' ids, to drain; the services asked."""
+    """Ask services to drain, by name, by the id of a slot, or all of a host; the services asked."""
+    is_named = or_(workers.c.service == name, workers.c.id == name, workers.c.host == name)
     statement = (
         update(workers)
-        .where(or_(workers.c.service == name, workers.c.id == name), workers.c.ended_at.is_(None))
+        .where(is_named, workers.c.ended_at.is_(None))
         .values(is_draining=True)
         .returning(workers.c.service)
     )

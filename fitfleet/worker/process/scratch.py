@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import psutil
@@ -34,12 +35,19 @@ def service_directory() -> Iterator[Path]:
     fcntl.flock(lock, fcntl.LOCK_EX)
     directory = made.rename(parent / made.name.removeprefix("."))  # it is never seen unlocked
     tempfile.tempdir = str(directory)
+    # multiprocessing removes its own directory in here when Python exits, at priority -100.
+    removal = Finalize(None, _remove, (directory, lock), exitpriority=-200)
     try:
         yield directory
     finally:
         tempfile.tempdir = str(parent)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.close(lock)
+        if not list(directory.glob("pymp-*")):
+            removal()
+
+
+def _remove(directory: Path, lock: int) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    os.close(lock)
 
 
 def use_child_directory() -> None:

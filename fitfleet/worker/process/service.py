@@ -6,15 +6,17 @@ import os
 import signal
 import socket
 import threading
+import warnings
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from fitfleet.db import workers
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
-from fitfleet.worker.process import scratch, tasks
+from fitfleet.worker.process import scratch, tasks, transport
 from fitfleet.worker.process.readiness import WarmChildren
 from fitfleet.worker.process.replacement import task_pool
 
@@ -27,7 +29,7 @@ def run_service(settings: Settings) -> int:
     """
     database = Database(settings.database_url)
     database.check_schema()
-    name = f"{settings.queue}-{os.getpid()}@{socket.gethostname()}"
+    name = tasks.service_name(settings.queue)
     presence = _Presence(settings, name)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
@@ -37,7 +39,10 @@ def run_service(settings: Settings) -> int:
         worker_max_memory_per_child=max(1, settings.child_growth_bytes // 1024),  # see tasks
         worker_hijack_root_logger=False,
     )
+    transport.install()
     tasks.install(app, settings)
+    # Celery warns of root because of pickles, which no message of ours may be.
+    warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].add(WarmChildren)
     signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: _drain_children(), weak=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import traceback
@@ -15,14 +16,23 @@ from fitfleet.settings import Settings
 from fitfleet.worker.process import scratch
 
 _child: Any = None
+# Two containers may have one host name and one process number; forks have their service's token.
+_TOKEN = secrets.token_hex(2)
+
+
+def service_name(queue: str) -> str:
+    """The name of the service of this process in the database, unlike that of any other."""
+    return f"{queue}-{os.getpid()}-{_TOKEN}@{socket.gethostname()}"
 
 
 def install(app: Celery, settings: Settings) -> None:
     """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
-    def run(job_id: int, dispatch_seq: int) -> None:
-        _child.run(job_id, dispatch_seq)
+    def run(*message: Any, **_: Any) -> None:
+        # Anyone who can write to the broker can send anything; what is no message does nothing.
+        if len(message) == 2 and all(type(n) is int and 0 <= n < 2**63 for n in message):
+            _child.run(*message)
 
     def start(**_: Any) -> None:
         global _child
@@ -69,8 +79,8 @@ def start_child(settings: Settings) -> Any:
 
 
 def slot_id(service_pid: int, index: int) -> str:
-    """The name of a slot in the database: host:pid:slot."""
-    return f"{socket.gethostname()}:{service_pid}:{index}"
+    """The name of a slot in the database: host:pid:slot:token."""
+    return f"{socket.gethostname()}:{service_pid}:{index}:{_TOKEN}"
 
 
 def drain(*_: Any) -> None:

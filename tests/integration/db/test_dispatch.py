@@ -6,8 +6,20 @@ import multiprocessing
 
 import pytest
 import sqlalchemy as sa
-from rows import age, column, dispatch, insert, insert_many, new_job, register, status, take
+from rows import (
+    age,
+    column,
+    commit,
+    dispatch,
+    insert,
+    insert_many,
+    new_job,
+    register,
+    status,
+    take,
+)
 
+from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import experiments, leases, workers
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
@@ -42,7 +54,31 @@ def test_experiments_take_turns(database: Database) -> None:
     assert _ids(dispatch(database, 5)) == [large[0], small[0], large[1], small[1], large[2]]
 
 
-def test_the_experiment_with_less_under_way_goes_first(database: Database) -> None:
+def test_equal_experiments_are_served_in_turn_however_few_slots_there_are(
+    database: Database,
+) -> None:
+    """Six equal experiments on one slot: all are served before one is served again."""
+    for name in "abcdef":
+        insert_many(database, 3, experiment=name)
+    ends: list[str] = []
+    for _ in range(12):
+        (claim,) = take(database, 1)
+        ends.append(claim.experiment)
+        with database.begin() as c:
+            commit(c, claim, epoch=1, seconds=1.0)
+    assert ends[:6] == list("abcdef")
+    assert sorted(ends[6:]) == list("abcdef")
+
+
+def test_an_experiment_behind_many_others_is_reached_by_its_priority(database: Database) -> None:
+    """Only the best experiments are looked into, and the best one is always among them."""
+    for number in range(20):
+        insert(database, new_job("x", experiment=f"e{number}"))
+    insert(database, new_job("urgent", experiment="last", priority=5))
+    assert [c.experiment for c in take(database, 1)] == ["last"]
+
+
+def test_the_experiment_with_fewer_in_flight_goes_first(database: Database) -> None:
     large = insert_many(database, 4, experiment="large")
     take(database, 2)
     small = insert_many(database, 3, experiment="small")
@@ -111,7 +147,7 @@ def test_mates_are_waiting_jobs_of_one_program(database: Database) -> None:
     ids = insert(database, *rows)
     (leader,) = take(database)
     with database.begin() as c:
-        dispatch.dispatch(c, "cpu", 1)
+        dispatch_table.dispatch(c, "cpu", 1)
         mates = leases.claim_mates(c, leader, 60.0, 2)
     assert [mate.job_id for mate in mates] == ids[1:3]
     assert {mate.worker for mate in mates} == {leader.worker}
@@ -170,13 +206,13 @@ def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
     dispatch(database, 1)
     with database.begin() as c:
         leases.claim_mates(c, leader, 60.0, 1)
-        dispatch_more = dispatch.dispatch(c, "cpu", 1)
-        (load,) = dispatch.loads(c, 60.0)
+        dispatch_more = dispatch_table.dispatch(c, "cpu", 1)
+        (load,) = dispatch_table.loads(c, 60.0)
     assert len(dispatch_more) == 1
     # A cohort of two fills one slot.
     assert (load.queue, load.slots, load.running, load.free) == ("cpu", 3, 1, 2)
     with database.read() as c:
-        assert dispatch.loads(c, -1.0) == []
+        assert dispatch_table.loads(c, -1.0) == []
 
 
 def test_a_service_that_starts_again_is_not_drained(database: Database) -> None:
