@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery as Celery
 from kombu.exceptions import OperationalError as KombuError
@@ -17,10 +18,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from fitfleet.errors import BrokerError
+from fitfleet.errors import BrokerError, SettingsError
 from fitfleet.settings import Settings, without_password
 
 TASK = "fitfleet.run"
+_SCHEMES = ("redis", "rediss", "redis+socket")
 
 # Each has a measured reason: late acks run a long job twice, prefetch hoards behind one, ETAs are
 # delivered many times, and a result backend hangs with a frozen broker.
@@ -50,13 +52,41 @@ _CONFIGURATION: dict[str, Any] = {
 
 @functools.lru_cache(maxsize=8)
 def _app(broker_url: str) -> Celery:
-    app = Celery("fitfleet", broker=broker_url, set_as_current=False)
+    app = Celery("fitfleet", broker=_verified(broker_url), set_as_current=False)
     app.conf.update(_CONFIGURATION)
     return app
 
 
+def _verified(broker_url: str) -> str:
+    """kombu accepts any certificate of a `rediss://` server unless the URL says otherwise.
+
+    SettingsError for a URL that neither Celery nor we could use.
+    """
+    _check_url(broker_url)
+    if not broker_url.startswith("rediss://") or "ssl_cert_reqs=" in broker_url:
+        return broker_url
+    return f"{broker_url}{'&' if '?' in broker_url else '?'}ssl_cert_reqs=required"
+
+
+def _check_url(broker_url: str) -> None:
+    scheme = broker_url.partition("://")[0]
+    if scheme not in _SCHEMES:
+        raise SettingsError(
+            f"broker_url: {scheme[:20]!r} is not supported; use {', '.join(_SCHEMES)}, as in"
+            " redis://:password@host:6379/0"
+        )
+    try:
+        _ = urlsplit(broker_url).port
+    except ValueError:
+        shown = without_password(broker_url)
+        raise SettingsError(f"broker_url: {shown} has a port that is no number") from None
+
+
 def celery_app(settings: Settings) -> Celery:
-    """The Celery app of a fleet. Importing it never imports TensorFlow."""
+    """The Celery app of a fleet. Importing it never imports TensorFlow.
+
+    SettingsError for a broker URL of another kind.
+    """
     return _app(settings.broker_url)
 
 

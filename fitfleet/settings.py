@@ -9,21 +9,32 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote
 
 from fitfleet.errors import SettingsError
+
+# scheme, user, password, the rest: up to the last @ that is not among the arguments. A path that
+# follows the scheme directly, as an SQLite file's, has no user.
+_WITH_USER = re.compile(r"([\w.+-]+)://(?!/)([^:/?#@]*)(?::(.*?))?@([^@?]*(?:\?.*)?)", re.DOTALL)
+_SECRET_ARGUMENT = re.compile(r"([?&][^=&#]*(?:pass|secret|token)[^=&#]*=)[^&#]*", re.IGNORECASE)
+_HAS_ONLY_ARGUMENTS = re.compile(r"[\w.+-]+://[^:/?#@]+:\d+(/[^?#@]*)?\?")
+_UNRESERVED = "%!$'()*+,;=~"
 
 
 def _setting(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
-@dataclass(frozen=True, kw_only=True)
+_URLS = ("database_url", "broker_url")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """All settings of a fleet. Times are seconds, sizes bytes; names say so."""
 
@@ -88,6 +99,19 @@ class Settings:
         4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once."
     )
 
+    def __post_init__(self) -> None:
+        for name in _URLS:
+            object.__setattr__(self, name, quoted_password(getattr(self, name)))
+
+    def shown(self) -> dict[str, Any]:
+        """Name -> value as it may be printed, logged and kept: passwords are `***`."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**values, **{name: without_password(values[name]) for name in _URLS}}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.shown().items())
+        return f"Settings({shown})"
+
     @classmethod
     def load(cls, overrides: Mapping[str, Any] | None = None) -> Settings:
         """Settings from arguments, environment and file.
@@ -134,12 +158,25 @@ def directory_settings(directory: Path) -> dict[str, Any]:
 
 
 def without_password(url: str) -> str:
-    """A URL that can be shown."""
-    parts = urlsplit(url) if "://" in url else None
-    if parts is None or not parts.password:
+    """A URL that can be shown: no password in it, wherever it stands and however it is written."""
+    url = _SECRET_ARGUMENT.sub(r"\1***", url)
+    found = _WITH_USER.fullmatch(url)
+    if found is None:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    scheme, user, password, rest = found.groups()
+    if password is None and not scheme.startswith("redis"):
+        return url
+    # What Redis is given before the @ without a colon is a password too.
+    return f"{scheme}://{user if password is not None else ''}:***@{rest}"
+
+
+def quoted_password(url: str) -> str:
+    """The URL with what `#`, `/`, `?` or `@` in its password would break written as `%23`, ..."""
+    found = _WITH_USER.fullmatch(url)
+    if found is None or found[3] is None or _HAS_ONLY_ARGUMENTS.match(url):
+        return url
+    scheme, user, password, rest = found.groups()
+    return f"{scheme}://{user}:{quote(password, safe=_UNRESERVED)}@{rest}"
 
 
 def _unknown(name: str, known: list[str]) -> str:

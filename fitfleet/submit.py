@@ -27,11 +27,13 @@ class Submission:
     """Turns what users ask for into checked rows.
 
     Parts that many jobs share (a dataset, a model) are read and checked once for all of them;
-    `warnings` collects what the user should hear.
+    `warnings` collects what the user should hear. Only with `is_own_call`, when a Python program
+    asks, are builders called whose modules are not trusted.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_own_call: bool = False) -> None:
         self._settings = settings
+        self._is_own_call = is_own_call
         self._facts: dict[str, ModelFacts] = {}
         self._infos: dict[str, DatasetInfo | None] = {}
         self._fits: dict[tuple[str, str], list[str]] = {}
@@ -43,11 +45,13 @@ class Submission:
         SpecError or DatasetError says what is wrong and where.
         """
         parts = {k: v for k, v in document.items() if k not in _OPTION_NAMES}
+        for name in parts.keys() & {"settings", "is_own_call"}:  # ours, not the document's
+            raise SpecError(name, "no such argument")
         options = {k: v for k, v in document.items() if k in _OPTION_NAMES}
         for name in ("model", "dataset"):
             if parts.get(name) is None:
                 raise SpecError(name, "is missing; every job needs one")
-        spec = job_spec(self._settings, **parts)
+        spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
         return self.checked(spec, job_options(self._settings, **options), again=again)
 
     def checked(self, spec: JobSpec, options: JobOptions, *, again: bool = False) -> NewJob:

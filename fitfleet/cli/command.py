@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ import typer
 
 from fitfleet.cli.exits import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError
-from fitfleet.settings import Settings, directory_settings
+from fitfleet.settings import Settings, directory_settings, without_password
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
@@ -45,6 +46,13 @@ _OPTIONS: dict[str, Any] = {
     "data_root": _option("Where relative dataset paths start. [FITFLEET_DATA_ROOT]"),
 }
 
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        help="Module whose builders, custom layers, metrics and evaluators may run.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ExperimentOption = Annotated[
     str | None, typer.Option("--experiment", "-e", help="Only jobs of this experiment.")
@@ -68,13 +76,18 @@ class Target:
         file = sqlite_file(self.settings().database_url)
         return file is None or file.exists()
 
-    def fleet(self, *, create: bool = False) -> Fleet:
-        """The fleet as `ff.connect` gives it. `create` makes an SQLite database if need be."""
+    def fleet(self, *, create: bool = False, trust: Sequence[str] | None = None) -> Fleet:
+        """The fleet as `ff.connect` gives it. `create` makes an SQLite database if need be.
+
+        Modules in `trust` are trusted beside those of the settings.
+        """
         from fitfleet.client.fleet import connect
         from fitfleet.db.session import Database
         from fitfleet.errors import DatabaseError
 
         settings = self.settings()
+        modules = (*settings.trusted_modules, *(trust or ()))
+        settings = settings.replace(trusted_modules=modules)
         file = sqlite_file(settings.database_url)
         if file is not None and not file.exists():
             if not create:
@@ -93,6 +106,29 @@ def sqlite_file(database_url: str) -> Path | None:
     """The file of an SQLite URL; None for another database."""
     scheme, _, path = database_url.partition(":///")
     return Path(path) if scheme.split("+")[0] == "sqlite" and path else None
+
+
+def hide_passwords(target: Target) -> None:
+    """Start this service anew with its settings in the environment if its options hold a password.
+
+    Options can be read by every user of the machine for as long as the process lives.
+    """
+    secret = [value for value in target.given.values() if without_password(value) != value]
+    if any(value in argument for value in secret for argument in sys.argv):
+        environment = {**os.environ, **target.settings().to_environment()}
+        command_line = [sys.executable, "-m", "fitfleet", *_without_fleet_options(sys.argv[1:])]
+        os.execve(sys.executable, command_line, environment)
+
+
+def _without_fleet_options(arguments: Sequence[str]) -> list[str]:
+    names = {f"--{name.replace('_', '-')}" for name in _OPTIONS}
+    left, rest = [], iter(arguments)
+    for argument in rest:
+        if argument in names:
+            next(rest, None)
+        elif argument.partition("=")[0] not in names:
+            left.append(argument)
+    return left
 
 
 def _as_arguments(settings: Settings) -> dict[str, Any]:

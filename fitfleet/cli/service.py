@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say
 from fitfleet.cli.exits import UNREACHABLE
-from fitfleet.settings import without_password
 
 # A worker that has not been heard of for so long is not listed.
 _ALIVE_S = 20.0
@@ -35,6 +34,7 @@ def worker(
     from fitfleet.embedded.broker import Broker
     from fitfleet.worker.process.service import run_service
 
+    hide_passwords(target)
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     if parent is not None:
@@ -56,6 +56,7 @@ def scheduler(target: Target) -> None:
     from fitfleet.scheduler.service import Scheduler
     from fitfleet.scheduler.upkeep import steps
 
+    hide_passwords(target)
     settings = target.settings()
     database = Database(settings.database_url)
     database.check_schema()
@@ -153,7 +154,8 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
     from fitfleet.cli.output import console, print_json
 
     here = target.settings()
-    rows = [(name, getattr(here, name), help) for name, _, help in here.table()]
+    values = here.shown()
+    rows = [(name, values[name], help) for name, _, help in here.table()]
     if as_json:
         print_json([{"name": n, "value": v, "help": h} for n, v, h in rows])
         return
@@ -162,7 +164,7 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
         table.add_column(name, overflow="fold")
     for name, value, help in rows:
         shown = ", ".join(value) if isinstance(value, tuple) else str(value)
-        table.add_row(name, without_password(shown), help)
+        table.add_row(name, shown, help)
     console().print(table)
     print("Set them by FITFLEET_<NAME>, fitfleet.toml, or as arguments of ff.local and ff.connect.")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.command import JsonOption, Target, Trust, command, say
 from fitfleet.cli.document import read_jobs
 from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.cli.sweep import run_sweep, submit_sweep
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 File = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]
 Again = Annotated[
     bool, typer.Option("--again", help="Run it again even if this very job is there already.")
-]
-Trust = Annotated[
-    list[str] | None,
-    typer.Option("--trust", help="Module whose custom layers, metrics and evaluators may run."),
 ]
 
 
@@ -47,7 +43,7 @@ def run(
     with local(workers, directory, trusted_modules=trust or (), **target.given) as fleet:
         if arguments is not None:
             return run_sweep(fleet, arguments, timeout, as_json)
-        jobs = fleet.submit_many(documents, again=again)
+        jobs = fleet.submit_many(documents, again=again, are_untrusted=True)
         _tell_reuse(jobs)
         fleet.wait(jobs, timeout_s=timeout)
         _print_comparison(fleet, jobs, as_json)
@@ -55,16 +51,22 @@ def run(
 
 
 @command
-def submit(target: Target, file: File, again: Again = False, as_json: JsonOption = False) -> None:
+def submit(
+    target: Target,
+    file: File,
+    trust: Trust = None,
+    again: Again = False,
+    as_json: JsonOption = False,
+) -> None:
     """Queue the jobs or the sweep of a file for a fleet that runs elsewhere."""
     from fitfleet.cli.output import print_json
 
     if is_sweep(file):
-        submit_sweep(target.fleet(create=True), read_sweep(file), as_json)
+        submit_sweep(target.fleet(create=True, trust=trust), read_sweep(file), as_json)
         return
     documents = read_jobs(file)
-    fleet = target.fleet(create=True)
-    jobs = fleet.submit_many(documents, again=again)
+    fleet = target.fleet(create=True, trust=trust)
+    jobs = fleet.submit_many(documents, again=again, are_untrusted=True)
     if as_json:
         print_json([_submitted(job) for job in jobs])
         return

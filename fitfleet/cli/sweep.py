@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, command, say
+from fitfleet.cli.command import JsonOption, Target, Trust, command, say
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
@@ -32,13 +32,19 @@ _FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
 
 
 @command
-def plan(target: Target, file: SweepFile, top: Top = None, as_json: JsonOption = False) -> int:
+def plan(
+    target: Target,
+    file: SweepFile,
+    top: Top = None,
+    trust: Trust = None,
+    as_json: JsonOption = False,
+) -> int:
     """Say what a sweep would run, reuse and refuse, what it costs; nothing is queued."""
     from fitfleet.cli.output import console, frame_table, print_json
     from fitfleet.cli.sweep_file import read_sweep
 
     arguments = read_sweep(file)
-    found = target.fleet(create=True).sweep(**arguments).plan()
+    found = target.fleet(create=True, trust=trust).untrusted_sweep(arguments).plan()
     exit_code = BAD_INPUT if all(point.refused for point in found.points) else 0
     if as_json:
         print_json(found.to_json())
@@ -54,7 +60,7 @@ def run_sweep(
     fleet: Fleet, arguments: dict[str, Any], timeout_s: float | None, as_json: bool
 ) -> int:
     """What `fitfleet run` does with a sweep file: run it and print the comparison."""
-    sweep = fleet.sweep(**arguments)
+    sweep = fleet.untrusted_sweep(arguments)
     sweep.run(timeout_s=timeout_s)
     return _conclude(sweep, as_json)
 
@@ -63,7 +69,7 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
     """What `fitfleet submit` does with a sweep file: queue it and return."""
     from fitfleet.cli.output import print_json
 
-    sweep = fleet.sweep(**arguments).submit()
+    sweep = fleet.untrusted_sweep(arguments).submit()
     progress = sweep.progress
     if as_json:
         print_json({"sweep": sweep.name, "experiment": sweep.experiment, **vars(progress)})
@@ -80,10 +86,11 @@ def resume_sweep(
     target: Target,
     name: SweepName,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    trust: Trust = None,
     as_json: JsonOption = False,
 ) -> int:
     """Drive a sweep to its end on a fleet that runs elsewhere; it may have begun anywhere."""
-    sweep = target.fleet().resume_sweep(name)
+    sweep = target.fleet(trust=trust).resume_sweep(name)
     sweep.run(timeout_s=timeout)
     return _conclude(sweep, as_json)
 

@@ -17,7 +17,7 @@ from platform import python_version
 
 from fitfleet.db import lookup
 from fitfleet.db.session import Database, read_clock
-from fitfleet.errors import BrokerError, DatabaseError
+from fitfleet.errors import BrokerError, DatabaseError, SettingsError
 from fitfleet.settings import Settings
 
 _CLOCK_S = 2.0
@@ -44,14 +44,18 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """All findings, also when the first ones are bad."""
     checks: list[Callable[[Settings], list[Finding]]] = [
-        _broker,
-        _database,
+        examine_services,
         _storage,
         _data_root,
         _devices,
         _versions,
     ]
     return [finding for check in checks for finding in check(settings)]
+
+
+def examine_services(settings: Settings) -> list[Finding]:
+    """What of it concerns the broker, the database and the workers."""
+    return [*_broker(settings), *_database(settings)]
 
 
 def versions() -> dict[str, str | None]:
@@ -76,6 +80,8 @@ def _broker(settings: Settings) -> list[Finding]:
 
     try:
         ping(celery_app(settings))
+    except SettingsError as error:
+        return [Finding("broker", False, str(error), "set FITFLEET_BROKER_URL")]
     except BrokerError as error:
         if _is_embedded(settings):
             return [
@@ -94,7 +100,10 @@ def _is_embedded(settings: Settings) -> bool:
 
 
 def _database(settings: Settings) -> list[Finding]:
-    database = Database(settings.database_url)
+    try:
+        database = Database(settings.database_url)
+    except SettingsError as error:
+        return [Finding("database", False, str(error), "set FITFLEET_DATABASE_URL")]
     if database.file is not None and not database.file.exists():
         return [_no_file(settings, database)]
     try:

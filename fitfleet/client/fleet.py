@@ -24,7 +24,7 @@ from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, FitfleetError, JobFailedError, NotFoundError
-from fitfleet.settings import Settings
+from fitfleet.settings import Settings, without_password
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 from fitfleet.sweeps.design import Design, design
@@ -50,7 +50,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         self._broker_looked_at = -_BROKER_LOOK_S
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.settings.database_url}>"
+        return f"<{type(self).__name__} {without_password(self.settings.database_url)}>"
 
     def __exit__(
         self,
@@ -78,12 +78,19 @@ class Fleet(AbstractContextManager["Fleet"]):
         """
         return self.submit_many([job], again=again)[0]
 
-    def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, again: bool = False) -> list[Job]:
+    def submit_many(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        *,
+        again: bool = False,
+        are_untrusted: bool = False,
+    ) -> list[Job]:
         """Queue many fits in one transaction: all of them or, if one is refused, none.
 
         Each is a mapping of the arguments of `submit`. SpecError names the job by its index.
+        With `are_untrusted`, as for a job file, only builders of trusted modules are called here.
         """
-        submission = Submission(self.settings)
+        submission = Submission(self.settings, is_own_call=not are_untrusted)
         rows = []
         documents = list(jobs)
         for index, document in enumerate(documents):
@@ -247,10 +254,18 @@ class Fleet(AbstractContextManager["Fleet"]):
         what is wrong.
         """
         made = design(arguments)
+        return Sweep(self.database, self.settings, made, is_own_call=True, on_look=self._on_look)
+
+    def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
+        """The same for arguments out of a file: only builders of trusted modules are called."""
+        made = design(arguments)
         return Sweep(self.database, self.settings, made, on_look=self._on_look)
 
     def resume_sweep(self, name: str) -> Sweep:
-        """The sweep of that name, from any machine: `.run()` goes on with it. NotFoundError."""
+        """The sweep of that name, from any machine: `.run()` goes on with it. NotFoundError.
+
+        Its design comes from the database: a builder's module must be trusted here.
+        """
         found = Design.from_json(find_sweep(self.database, name).document)
         return Sweep(self.database, self.settings, found, on_look=self._on_look)
 

@@ -42,7 +42,8 @@ class Sweep:
     """A search with its repeats and folds. Made by `Fleet.sweep`, found by `Fleet.resume_sweep`.
 
     Every method may raise DatabaseError. Any number of handles, in any processes, may run one
-    sweep at once or one after another.
+    sweep at once or one after another. A builder is called here if it is trusted, or if this
+    program asked for the sweep itself (`is_own_call`).
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Sweep:
         settings: Settings,
         design: Design,
         *,
+        is_own_call: bool = False,
         on_look: Callable[[], None] = lambda: None,
     ) -> None:
         self.design = design
+        self._is_own_call = is_own_call
         self._database, self._settings, self._on_look = database, settings, on_look
         self._driver: Driver | None = None
 
@@ -70,7 +73,7 @@ class Sweep:
 
     def plan(self) -> Plan:
         """What would run, what is there already, what is refused and why. Nothing is queued."""
-        return make_plan(self._database, self._settings, self.design)
+        return make_plan(self._database, self._settings, self.design, is_own_call=self._is_own_call)
 
     def submit(self) -> Sweep:
         """Write the sweep down and queue what can be asked for now; return at once.
@@ -207,7 +210,9 @@ class Sweep:
     def _drive(self) -> Driver:
         if self._driver is None:
             row = open_sweep(self._database, self.design)
-            self._driver = Driver(self._database, self._settings, row)
+            self._driver = Driver(
+                self._database, self._settings, row, is_own_call=self._is_own_call
+            )
         return self._driver
 
     def _results(self) -> Results:

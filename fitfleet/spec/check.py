@@ -24,7 +24,7 @@ from fitfleet.spec.facts import (
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.shapes import Shape
-from fitfleet.spec.trust import is_trusted
+from fitfleet.spec.trust import check_trusted
 
 
 def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -> ModelFacts:
@@ -99,11 +99,7 @@ def _check_paths(spec: JobSpec, settings: Settings) -> None:
     if spec.model.builder is not None:
         paths.append(("model", spec.model.builder.path))
     for place, path in paths:
-        module = path.partition(":")[0]
-        if not is_trusted(module, settings):
-            raise SpecError(
-                place, f"{path} is run only when {module!r} is in the setting trusted_modules"
-            )
+        check_trusted(path, settings, place)
 
 
 __all__ = ["InputFacts", "ModelFacts", "OutputFacts", "check", "check_model"]

@@ -25,16 +25,20 @@ from fitfleet.spec.layers import builder, layer
 from fitfleet.spec.lossy import recover
 from fitfleet.spec.reference import is_custom, to_document
 from fitfleet.spec.trained import changed_weight
-from fitfleet.spec.trust import is_trusted
+from fitfleet.spec.trust import check_trusted, is_trusted
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
 _CACHE_SIZE = 64
 
 
-def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any]]:
+def model_spec(
+    model: Any, settings: Settings, *, is_own_call: bool = False
+) -> tuple[ModelSpec, dict[str, Any]]:
     """The model in canonical form, and what a compiled Keras object says about compiling.
 
+    A builder runs here, so its module must be trusted, unless `is_own_call`: a Python caller named
+    it in his own program. What a file or a row of the database names is never that.
     Raises SpecError for anything that is not a model, with the place of what is wrong.
     """
     if isinstance(model, ModelSpec):
@@ -42,11 +46,12 @@ def model_spec(model: Any, settings: Settings) -> tuple[ModelSpec, dict[str, Any
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
     if isinstance(model, str) and not model.lstrip().startswith("{"):
+        is_own_call = is_own_call and not _is_file(model)
         model = _from_text(model)
     if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
         model = builder_of(model)
     if isinstance(model, Builder):
-        built = _call(model, settings)
+        built = _call(model, settings, is_own_call=is_own_call)
         if built is None:
             return ModelSpec(builder=model), {}
         model = built
@@ -72,7 +77,7 @@ def builder_of(document: dict[str, Any]) -> Builder:
 
 def _from_text(text: str) -> Any:
     """A path of a config file, or `module:function`."""
-    if text.endswith((".json", ".yaml", ".yml")):
+    if _is_file(text):
         return _from_file(Path(text))
     _, separator, function = text.partition(":")
     if separator and function.isidentifier():
@@ -80,6 +85,10 @@ def _from_text(text: str) -> Any:
     raise SpecError(
         "model", f"{text!r} is neither JSON, a .json or .yaml file, nor module:function"
     )
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".json", ".yaml", ".yml"))
 
 
 def _from_file(path: Path) -> Any:
@@ -209,9 +218,11 @@ def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def _call(called: Builder, settings: Settings) -> Any:
+def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
     """The model that the builder returns; None when only a worker can call it."""
     module_name, _, function_name = called.path.partition(":")
+    if not is_own_call:
+        check_trusted(called.path, settings, "model")
     shown = _shown_call(called)
     with _import_path(settings):
         try:

@@ -29,16 +29,19 @@ SPEC_NAMES = frozenset(JobSpec.model_fields)
 OPTION_NAMES = frozenset(JobOptions.model_fields)
 
 
-def job_spec(settings: Settings, *, model: Any, dataset: Any, **given: Any) -> JobSpec:
+def job_spec(
+    settings: Settings, *, model: Any, dataset: Any, is_own_call: bool = False, **given: Any
+) -> JobSpec:
     """All that decides a fit's numbers, from the keywords of `Fleet.submit`.
 
-    What a compiled Keras object says is taken where the keyword is not given.
+    What a compiled Keras object says is taken where the keyword is not given. `is_own_call`: a
+    Python caller asks, whose builder runs here untrusted (`model_spec`).
     Raises SpecError or DatasetError, with the place of what is wrong.
     """
     for name in given:
         if name not in SPEC_NAMES:
             raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
-    found, compiled = model_spec(model, settings)
+    found, compiled = model_spec(model, settings, is_own_call=is_own_call)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
     values["loss"] = compile_parts.losses(values.get("loss"))

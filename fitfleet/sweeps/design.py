@@ -55,8 +55,8 @@ class Design:
 
     @property
     def has_builder(self) -> bool:
-        """Whether the model is made by a function of the user."""
-        return _is_builder(self.job["model"]) or isinstance(self.job["model"], str)
+        """Whether the model of some point is, or may be, made by a function of the user."""
+        return _names_builder(self.job["model"])
 
     @property
     def needs_optuna(self) -> bool:
@@ -193,6 +193,18 @@ def _opened(value: Any, place: str) -> Any:
 
 def _is_builder(model: Any) -> bool:
     return isinstance(model, dict) and set(model) == {"path", "arguments"}
+
+
+def _names_builder(model: Any) -> bool:
+    """Text that is no JSON names a function or a file; a space may offer either."""
+    if isinstance(model, str):
+        return not model.lstrip().startswith("{")
+    if not isinstance(model, dict):
+        return False
+    found = space.from_space(model)
+    if found is not None:
+        return any(_names_builder(option) for option in found.options or ())
+    return bool({"path", "builder"} & set(model)) and "config" not in model
 
 
 def _repeats(value: Any) -> tuple[int, int]:

@@ -93,12 +93,23 @@ def find_sweep(database: Database, name: str) -> SweepRow:
 
 
 class Driver:
-    """Brings one sweep forward, a step at a time."""
+    """Brings one sweep forward, a step at a time.
 
-    def __init__(self, database: Database, settings: Settings, row: SweepRow) -> None:
+    `is_own_call`: this program asked for the sweep itself, so its builder is called here; without
+    it only builders of trusted modules are.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        row: SweepRow,
+        *,
+        is_own_call: bool = False,
+    ) -> None:
         self.design = design = Design.from_json(row.document)
         self._database, self._settings, self._row = database, settings, row
-        self._points = Points(design, settings)
+        self._points = Points(design, settings, is_own_call=is_own_call)
         self.results = Results(design.wanted)
         self._search = make_search(
             design.search,

@@ -123,7 +123,9 @@ def _mebibytes(size_bytes: int | None) -> float | None:
     return None if size_bytes is None else round(size_bytes / 2**20, 1)
 
 
-def plan(database: Database, settings: Settings, design: Design) -> Plan:
+def plan(
+    database: Database, settings: Settings, design: Design, *, is_own_call: bool = False
+) -> Plan:
     """Check every point as submitting would, build it, and look it up. Nothing is written.
 
     SearchError for what is wrong with the sweep as a whole.
@@ -131,7 +133,7 @@ def plan(database: Database, settings: Settings, design: Design) -> Plan:
     if design.pruner is not None:
         make_pruner(design.pruner, design.most_epochs)  # complains about a bad option
     chosen, is_sample = _points(database, design)
-    makers = Points(design, settings)
+    makers = Points(design, settings, is_own_call=is_own_call)
     rows: list[list[NewJob]] = []
     refused: list[str | None] = []
     for point in chosen:

@@ -16,11 +16,14 @@ from fitfleet.sweeps.search import Point
 
 
 class Points:
-    """Makes the rows of a sweep's jobs; `warnings` collects what the user should hear."""
+    """Makes the rows of a sweep's jobs; `warnings` collects what the user should hear.
 
-    def __init__(self, design: Design, settings: Settings) -> None:
+    `is_own_call`: the design is of this very program, not read from the database or a file.
+    """
+
+    def __init__(self, design: Design, settings: Settings, *, is_own_call: bool) -> None:
         self._design = design
-        self._submission = Submission(settings)
+        self._submission = Submission(settings, is_own_call=is_own_call)
 
     @property
     def warnings(self) -> list[str]:

@@ -150,9 +150,13 @@ BAD_SWEEPS: dict[str, tuple[Document, str]] = {
     ),
     "empty space": ({"model": written()}, "no search space"),
     "a choice of nothing": ({"batch_size": {"choice": []}}, "no options"),
-    "builder that always raises": (
-        {"model": {"builder": "math:sqrt", "x": {"choice": [-1]}}},
-        "math:sqrt(x=-1) raised",
+    "builder of a module that nobody trusts": (
+        {"model": {"builder": "os:system", "command": {"choice": ["id > called"]}}},
+        "os:system is run only when 'os' is in the setting trusted_modules",
+    ),
+    "function of a module that nobody trusts": (
+        {"model": {"choice": ["posix:getpid", "posix:getppid"]}},
+        "posix:getp",
     ),
     "grid without end": ({"seed": {"integers": [0, 999_999]}}, "2,000,000 points"),
     "seeds and repeats": ({"seed": {"choice": [1, 2]}, "repeats": 3}, "repeats vary it too"),
@@ -176,6 +180,30 @@ def test_a_bad_sweep_is_one_sentence(folder: Path, case: str, verb: str) -> None
     if verb == "submit":
         assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1
     assert command("ps", "--json").stdout == "[]\n"
+    assert not (folder / "called").exists()
+
+
+BUILDER_FORMS: dict[str, Any] = {
+    "mapping": {"builder": "os:system", "command": "id > called"},
+    "arguments": {"path": "os:system", "arguments": {"command": "id > called"}},
+    "text": "called_builders:build",
+    "file": "called_model.yaml",
+}
+
+
+@pytest.mark.parametrize("verb", ["submit", "run"])
+@pytest.mark.parametrize("form", BUILDER_FORMS)
+def test_a_job_file_calls_no_function_that_is_not_trusted(
+    folder: Path, form: str, verb: str
+) -> None:
+    (folder / "called_builders.py").write_text("open('called', 'w')\ndef build(): ...\n")
+    (folder / "called_model.yaml").write_text("{builder: 'os:system', command: 'id > called'}")
+    (folder / "job.json").write_text(json.dumps({**good(), "model": BUILDER_FORMS[form]}))
+    more = ["--workers", "1"] if verb == "run" else []
+    found = command(verb, "job.json", *more)
+    assert found.exit_code == 2, (found.output, found.exception)
+    assert "is in the setting trusted_modules" in found.stderr
+    assert not (folder / "called").exists()
 
 
 def test_a_point_whose_builder_raises_does_not_stop_the_others(folder: Path) -> None:
@@ -188,7 +216,7 @@ def test_a_point_whose_builder_raises_does_not_stop_the_others(folder: Path) -> 
     )
     model = {"builder": "half_good:build", "units": {"choice": [4, 13, 8]}}
     (folder / "sweep.json").write_text(json.dumps({**good(), **SWEEP, "model": model}))
-    found = command("submit", "sweep.json")
+    found = command("submit", "sweep.json", "--trust", "half_good")
     assert found.exit_code == 0, (found.output, found.exception)
     jobs = json.loads(command("ps", "--json").stdout)
     assert sorted(job["params"]["units"] for job in jobs) == [4, 8]

@@ -76,7 +76,10 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
 
 def test_a_builder_that_raises_refuses_its_point(database: Database, settings: Settings) -> None:
     model = ff.builder("plan_models:dense", units=ff.choice([8, 13, 16]))
-    found = made(database, settings, **GRID, model=model)
+    trusting = settings.replace(trusted_modules=("plan_models",))
+    untrusted = made(database, settings, **GRID, model=model)
+    assert all("trusted_modules" in str(p.refused) for p in untrusted.points)
+    found = made(database, trusting, **GRID, model=model)
     assert [p.refused is None for p in found.points] == [True, False, True]
     assert "plan_models:dense(units=13)" in str(found.points[1].refused)
     assert "thirteen is unlucky" in str(found)

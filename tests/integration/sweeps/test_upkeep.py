@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 from stand_in import StandIn, arguments, write_data
 
 import fitfleet as ff
+from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import jobs
-from fitfleet.errors import StateError, StorageError
+from fitfleet.errors import FitfleetError, StateError, StorageError
 from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.upkeep import Retention, SweepKeeper
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweeps.design import design
+from fitfleet.sweeps.driver import open_sweep
 
+RATES = {"SGD": {"learning_rate": {"$space": "choice", "options": [0.1, 0.2]}}}
 GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}
 
 
@@ -74,6 +82,53 @@ def test_a_sweep_it_cannot_drive_is_left_alone(
     for _ in range(3):
         blind(database)
     assert fleet.resume_sweep("net").progress.trials == 1
+
+
+def builders(target: Path) -> dict[str, Any]:
+    """Every form in which a stored sweep may name a function."""
+    call = {"command": f"echo > {target}"}
+    full = {"path": "os:system", "arguments": call}
+    return {
+        "full": full,
+        "path": {"path": "os:system", **call},
+        "builder": {"builder": "os:system", **call},
+        "space": {"$space": "choice", "options": [full]},
+        "inner space": {
+            "$space": "choice",
+            "options": [{"$space": "choice", "options": [{"builder": "os:system", **call}]}],
+        },
+        "text": "called_by_nobody:build",
+    }
+
+
+@pytest.mark.parametrize("form", list(builders(Path())))
+def test_no_stored_sweep_makes_the_scheduler_call_a_function(
+    form: str, database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    model = builders(tmp_path / "called")[form]
+    made = design(arguments(**GRID))
+    job = {**made.job, "model": model, "optimizer": RATES}
+    open_sweep(database, dataclasses.replace(made, job=job))  # as who may write to the database
+    SweepKeeper(settings)(database)
+    assert not (tmp_path / "called").exists()
+    # Nor does who resumes it.
+    with suppress(FitfleetError):
+        ff.Fleet(settings, database).resume_sweep("net").submit()
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_sweep_that_nobody_can_read_stops_no_other(
+    fleet: ff.Fleet, database: Database, settings: Settings
+) -> None:
+    with database.begin() as c:
+        sweep_table.create(c, "strange", "strange", json.dumps({"job": 5}))
+    sweep = fleet.sweep(**arguments(trials=2, max_running=2)).submit()
+    keeper, worker = SweepKeeper(settings), StandIn(database)
+    for _ in range(20):
+        keeper(database)
+        worker.take(10)
+        worker.epoch()
+    assert sweep.progress.is_done
 
 
 def test_gc_keeps_the_best_and_says_what_goes(fleet: ff.Fleet, database: Database) -> None:

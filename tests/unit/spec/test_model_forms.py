@@ -89,7 +89,7 @@ FORMS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_every_form_gives_one_config(form: str, folder: Path) -> None:
-    spec, _ = model_spec(FORMS[form](), SETTINGS)
+    spec, _ = model_spec(FORMS[form](), SETTINGS, is_own_call=True)
     assert spec == model_spec(short_form(), SETTINGS)[0]
     assert spec.builder is None
 
@@ -193,7 +193,7 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
 )
 def test_a_bad_model_is_refused(model: Any, message: str, folder: Path) -> None:
     with pytest.raises(SpecError, match=message):
-        model_spec(model, SETTINGS)
+        model_spec(model, SETTINGS, is_own_call=True)
 
 
 def test_a_builder_that_only_a_worker_has_is_kept() -> None:
@@ -206,5 +206,5 @@ def test_a_builder_that_only_a_worker_has_is_kept() -> None:
 def test_a_builder_is_found_on_the_module_path(tmp_path: Path) -> None:
     (tmp_path / "path_builders.py").write_text(BUILDERS)
     settings = SETTINGS.replace(module_path=(str(tmp_path),))
-    spec, _ = model_spec(ff.builder("path_builders:build", units=3), settings)
+    spec, _ = model_spec(ff.builder("path_builders:build", units=3), settings, is_own_call=True)
     assert spec.config is not None
