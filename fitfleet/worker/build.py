@@ -12,6 +12,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import trusted
 from fitfleet.worker.order import seed_everything
+from fitfleet.worker.recording.explanation import explanation
 
 _FLOATX = {"float64": "float64", "float32": "float32"}
 
@@ -70,7 +71,7 @@ def architecture(spec: JobSpec, settings: Settings) -> Any:
     try:
         model = keras.saving.deserialize_keras_object(copy.deepcopy(config))
     except (ValueError, TypeError, KeyError) as error:
-        raise SpecError("model", f"Keras cannot build it: {_first_line(error)}") from error
+        raise SpecError("model", f"Keras cannot build it: {explanation(error)}") from error
     return _built(model, spec)
 
 
@@ -98,7 +99,7 @@ def compile_model(
             steps_per_execution=steps_per_execution,
         )
     except (ValueError, TypeError) as error:
-        raise SpecError("compile", f"Keras refuses it: {_first_line(error)}") from error
+        raise SpecError("compile", f"Keras refuses it: {explanation(error)}") from error
 
 
 def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:
@@ -116,7 +117,7 @@ def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:
     try:
         return keras.saving.deserialize_keras_object(document)  # `get` does not know Lamb
     except (ValueError, TypeError) as error:
-        raise SpecError("optimizer", f"Keras refuses it: {_first_line(error)}") from error
+        raise SpecError("optimizer", f"Keras refuses it: {explanation(error)}") from error
 
 
 def has_custom_classes(spec: JobSpec) -> bool:
@@ -169,8 +170,3 @@ def _with_policy(node: Any, policy: str) -> Any:
     elif "name" in config:
         config["dtype"] = policy
     return node
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -12,6 +12,7 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines.engine import Hooks, Member
 from fitfleet.worker.order import seed_state, seed_variables
+from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state import checkpoint
 
 
@@ -27,7 +28,7 @@ def _callback(document: dict[str, Any]) -> Any:
     try:
         return getattr(keras.callbacks, document["class_name"])(**config)
     except (TypeError, ValueError) as error:
-        raise SpecError("callbacks", f"{document['class_name']}: {error}") from error
+        raise SpecError("callbacks", f"{document['class_name']}: {explanation(error)}") from error
 
 
 def _schedule(document: dict[str, Any]) -> Callable[..., float]:

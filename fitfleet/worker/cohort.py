@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+
 from fitfleet.db import dispatch, leases
 from fitfleet.db.leases import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
+from fitfleet.worker.failpoints import reach
 
 
 def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
@@ -23,10 +26,14 @@ def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
         return _take(database, settings, leader)
     except DatabaseError:
         return []  # the leader is held already, and runs alone
+    except Exception:  # the leader must not wait for its lease to expire because of a defect here
+        traceback.print_exc()
+        return []
 
 
 def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
+    reach("in_cohort")
     with database.read() as c:
         loads = dispatch.loads(c, settings.lease_s)
         slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1

@@ -14,6 +14,7 @@ from fitfleet.spec.job import Evaluator
 from fitfleet.worker import data, trusted
 from fitfleet.worker.callbacks import forget_states
 from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.recording.explanation import explanation
 
 Scores = dict[str, float]
 
@@ -96,9 +97,9 @@ def _run(
     try:
         found = function(y, predicted, context)
     except Exception as error:  # the user's own code may raise anything
-        text = str(error).splitlines()[0] if str(error) else ""
+        name = type(error).__name__
         raise SpecError(
-            "evaluators", f"{evaluator.path} raised {type(error).__name__}: {text}"
+            "evaluators", f"{evaluator.path} raised {name}: {explanation(error)}"
         ) from error
     if not isinstance(found, dict):
         raise SpecError(

@@ -20,7 +20,7 @@ def reach(name: str) -> None:
     """Carry out the faults that FITFLEET_FAULT sets for this point.
 
     kill, stop: the process. hang: the calling thread, for ever. slow: it takes 5 s. raise: an
-    OSError as of a full disk. memory: a MemoryError.
+    OSError as of a full disk. memory: a MemoryError. defect: a RuntimeError of our own.
     """
     for fault in _FAULTS:
         point, _, rest = fault.partition(":")
@@ -45,6 +45,8 @@ def _is_first(marker: Path) -> bool:
 def _carry_out(action: str) -> None:
     if action == "raise":
         raise OSError(28, "No space left on device")
+    if action == "defect":
+        raise RuntimeError("a defect of fitfleet")
     if action == "memory":
         raise MemoryError
     if action == "slow":

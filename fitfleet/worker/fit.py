@@ -20,6 +20,7 @@ from fitfleet.worker.engines.engine import (
     Member,
     MemberState,
     Stop,
+    StopReason,
 )
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import reset_peak
@@ -91,6 +92,24 @@ class FitHooks:
                 if not member.is_done:
                     with self.preparing(member):
                         raise error
+
+    @contextmanager
+    def guarding(self, members: Sequence[Member]) -> Iterator[None]:
+        """Holds all from the claim on: an error that nothing else has met ends all that are left.
+
+        Where the process itself is told to end, they go back to the queue.
+        """
+        try:
+            yield
+        except BaseException as error:
+            is_told_to_end = not isinstance(error, Exception)
+            reason = Interrupted(StopReason.RELEASE) if is_told_to_end else error
+            for member in members:
+                if not member.is_done:
+                    self._end(member, reason)
+                    member.is_done = True
+            if is_told_to_end:
+                raise
 
     def _end(self, member: Member, error: BaseException) -> None:
         if not isinstance(error, Interrupted):

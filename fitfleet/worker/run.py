@@ -73,19 +73,25 @@ class Child:
             self.database, self.storage, self.settings, self.recorder, self.environment
         )
         self.members = members = [m for claim in claims if (m := _member(claim, hooks))]
-        if self.is_draining:  # the signal came before they stood in `members`
-            self.drain()
-        with Lease(self.database, self.settings, members), hooks.commits:
-            ready: list[Member] = []
-            for member in members:
-                if self._prepare(member, ready, hooks):
-                    ready.append(member)
-            for engine, group in self.engines.choose(ready):
-                self._describe(group, engine.name)
-                with hooks.together(group):
-                    engine.fit(group, hooks)
+        with hooks.guarding(members):
+            reach("after_claim")
+            if self.is_draining:  # the signal came before they stood in `members`
+                self.drain()
+            with Lease(self.database, self.settings, members), hooks.commits:
+                self._fit(members, hooks)
         self.members = []
         self.is_spent |= any(classify(e)[0] is FailureClass.MEMORY for e in hooks.failures)
+
+    def _fit(self, members: Sequence[Member], hooks: FitHooks) -> None:
+        ready: list[Member] = []
+        for member in members:
+            if self._prepare(member, ready, hooks):
+                ready.append(member)
+        reach("in_choice")
+        for engine, group in self.engines.choose(ready):
+            with hooks.together(group):
+                self._describe(group, engine.name)
+                engine.fit(group, hooks)
 
     def drain(self) -> None:
         """Take no more jobs; end the present ones at an epoch's end if it comes in time.
@@ -119,6 +125,7 @@ class Child:
 
     def _restore(self, member: Member, path: str) -> None:
         claim = member.claim
+        reach("in_restore")
         snapshot = checkpoint.read(self.storage.absolute(path))
         batch_size, _ = memory.micro_batch(member.spec, member.options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
@@ -131,6 +138,7 @@ class Child:
         self.recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in member.history))
 
     def _describe(self, group: Sequence[Member], engine: str) -> None:
+        reach("in_description")
         found = json.dumps(self.environment, sort_keys=True)
         ladders = [memory.rung(m.spec, m.options, m.claim.memory_step) for m in group]
         rows = [

@@ -13,6 +13,7 @@ from fitfleet.worker.engines.fusible import has_stacked_form, unfusable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.speeds import Speeds
+from fitfleet.worker.recording.explanation import explanation
 
 # Below so many members the stack is no faster than one after the other.
 _LEAST_MEMBERS = 6
@@ -61,7 +62,14 @@ class Engines:
                 fusible.append(member)
         if not fusible:
             return
-        if self._is_unmeasured(fusible) and not has_stacked_form(fusible[0].spec):
+        try:
+            is_unmeasured = self._is_unmeasured(fusible)
+        except Exception as error:  # each of them meets it alone, and ends with it
+            for member in fusible:
+                member.engine_reason = f"cannot be fused: {explanation(error)}"
+            yield self._loop, fusible
+            return
+        if is_unmeasured and not has_stacked_form(fusible[0].spec):
             # One member's epochs tell whether a trace of the stack can pay for the others.
             first, *fusible = fusible
             first.engine_reason = "measured for the others of its cohort"
@@ -73,6 +81,8 @@ class Engines:
             yield (self._fused if is_fused else self._loop), fusible
 
     def _is_unmeasured(self, members: Sequence[Member]) -> bool:
+        if len(members) < _LEAST_MEMBERS:
+            return False
         key = self._fused.key(members[0])
         return len(members) > _LEAST_MEMBERS and self._speeds.get(key, "loop") is None
 

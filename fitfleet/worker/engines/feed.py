@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
+from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.recording.explanation import explanation
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,14 @@ def training(arrays: Arrays, spec: JobSpec) -> Feed:
         from keras.src.trainers.data_adapters import tf_dataset_adapter
 
         weights = {int(key): value for key, value in spec.class_weight.items()}
-        parts = tf_dataset_adapter.make_class_weight_map_fn(weights)(*parts)
+        try:
+            parts = tf_dataset_adapter.make_class_weight_map_fn(weights)(*parts)
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            raise SpecError(
+                "class_weight",
+                f"Keras wants one weight for each class, 0 to the highest label, and was given "
+                f"those of {sorted(weights)}; it says: {explanation(error)}",
+            ) from error
     return Feed(parts, arrays.rows)
 
 

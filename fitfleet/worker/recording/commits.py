@@ -41,6 +41,7 @@ class Ending:
     values: Mapping[str, Any]  # of successes.Success, without claim and artifact
     after: Callable[[], None]  # called once it is committed
     artifact: Artifact | None = None
+    is_open: bool = True  # neither committed nor failed yet
 
     def sync(self) -> None:
         """Bring the draft safely to the disk. OSError if that refuses."""
@@ -113,9 +114,12 @@ class Commits:
 
     def _run(self) -> None:
         while batch := self._take():
-            errors = self._each(Ending.sync, batch)
-            reach("between_save_and_commit")
-            self._settle(self._without(errors, batch))
+            try:
+                errors = self._each(Ending.sync, batch)
+                reach("between_save_and_commit")
+                self._settle(self._without(errors, batch))
+            except Exception as error:  # the thread has to live on for the next ones
+                self._without({ending: error for ending in batch if ending.is_open}, batch)
 
     def _take(self) -> list[Ending]:
         """What waits; empty when nothing will come any more."""
@@ -191,6 +195,7 @@ class Commits:
         return [ending for ending in batch if ending not in errors]
 
     def _end(self, ending: Ending, error: Exception | None) -> None:
+        ending.is_open = False
         try:
             with ending.kept:
                 if error is not None:

@@ -12,12 +12,14 @@ from typing import Any
 from fitfleet.db import leases, metrics
 from fitfleet.db.claims import Claim
 from fitfleet.db.session import Connection, Database
-from fitfleet.errors import DatabaseError, FitfleetError, StorageError
+from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker.engines.engine import Interrupted, Member, StopReason
 from fitfleet.worker.recording import log
+from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.recording.metrics import Recorder
+from fitfleet.worker.recording.origin import is_users
 
 _OUTAGE_LOOK_S = 1.0
 _OUTAGE_MOST_S = 3600.0
@@ -54,8 +56,8 @@ class Endings:
         tail = self._logged(member, f"{message}\n{text}")
         write = self._failure(member, failure_class, message, text, member.seconds, tail)
         self._write(member, write, _OUTAGE_MOST_S)
-        if not isinstance(error, Exception):
-            raise error
+        if not isinstance(error, Exception) and failure_class is not FailureClass.USER:
+            raise error  # this process is told to end, by a signal
 
     def _end_interrupted(self, member: Member, reason: StopReason) -> None:
         tail = self._logged(member, f"stopped: {reason}")
@@ -137,24 +139,18 @@ def classify(error: BaseException) -> tuple[FailureClass, str]:
         return FailureClass.NAN, str(error)
     if isinstance(error, StorageError):
         return FailureClass.STORAGE, str(error)
+    if isinstance(error, DatabaseError | BrokerError):
+        return FailureClass.INTERNAL, str(error)
     if isinstance(error, FitfleetError):
         return FailureClass.USER, str(error)
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return FailureClass.MEMORY, f"out of memory: {_first_line(error, about='OOM')}"
-    if _is_users(error):
-        return FailureClass.USER, f"{name}: {_first_line(error)}"
-    return FailureClass.INTERNAL, f"{name}: {_first_line(error)}"
+        return FailureClass.MEMORY, f"out of memory: {_line_of(error, 'OOM')}"
+    failure_class = FailureClass.USER if is_users(error) else FailureClass.INTERNAL
+    return failure_class, f"{name}: {explanation(error)}"
 
 
-def _is_users(error: BaseException) -> bool:
-    """What Keras and TensorFlow raise for a model and data that do not go together."""
-    names = ("InvalidArgumentError", "NotFoundError")
-    return isinstance(error, ValueError | TypeError) or type(error).__name__ in names
-
-
-def _first_line(error: Any, about: str = "") -> str:
-    """The first line, or that of TensorFlow's many which begins with `about`."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if line.startswith(about)] or lines
-    return lines[0][:500] if lines else type(error).__name__
+def _line_of(error: BaseException, about: str) -> str:
+    """That of TensorFlow's many lines which begins with `about`, or else the whole message."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line.startswith(about)), explanation(error))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fleets import FitOnly, Fleet, assert_same_file
 
+import fitfleet as ff
 from fitfleet.db import jobs, recovery
 from fitfleet.db.tables import jobs as job_rows
 from fitfleet.db.tables import workers as worker_rows
@@ -24,7 +25,7 @@ from fitfleet.worker.engines.engine import Member
 from fitfleet.worker.state import checkpoint, weights
 
 HERE = str(Path(__file__).parent)
-TRUSTING = {"trusted_modules": ("scoring",), "module_path": (HERE,)}
+TRUSTING = {"trusted_modules": ("scoring", "moody"), "module_path": (HERE,)}
 
 
 class AtEpoch:
@@ -120,6 +121,15 @@ def test_a_bad_evaluator_is_the_users_failure(
     assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
     assert says in (row.failure_message or "")
     assert "Traceback" in (row.failure_traceback or "")
+
+
+def test_an_error_of_the_users_layer_is_told_once_and_whole(
+    job: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
+        row = fleet.run(**{**job, "model": ff.builder("moody:model")})
+    assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
+    assert "the layer is in no mood. Try again tomorrow." in (row.failure_message or "")
 
 
 def test_code_that_the_worker_does_not_trust_is_not_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fitfleet.errors import DatasetError, SpecError, StorageError
+from fitfleet.errors import DatabaseError, DatasetError, SpecError, StorageError
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec, ModelSpec
 from fitfleet.states import FailureClass
 from fitfleet.worker.environment import differences
@@ -29,7 +29,8 @@ class ResourceExhaustedError(Exception):
         (StorageError("full"), FailureClass.STORAGE, "full"),
         (SpecError("loss", "no"), FailureClass.USER, "loss: no"),
         (DatasetError("gone"), FailureClass.USER, "gone"),
-        (ValueError("\n shapes\nmore"), FailureClass.USER, "ValueError: shapes"),
+        (ValueError("\n shapes\nmore"), FailureClass.INTERNAL, "ValueError: shapes more"),
+        (DatabaseError("away"), FailureClass.INTERNAL, "away"),
         (NanLoss("NaN in epoch 2"), FailureClass.NAN, "NaN in epoch 2"),
         (RuntimeError(""), FailureClass.INTERNAL, "RuntimeError: RuntimeError"),
         (KeyError("x"), FailureClass.INTERNAL, "KeyError: 'x'"),

@@ -1,0 +1,88 @@
+"""Whatever goes wrong between a claim and the end of its job is that job's end, at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fleets import Fleet
+
+import fitfleet as ff
+import fitfleet.worker
+from fitfleet.states import FailureClass, JobStatus
+from fitfleet.worker import failpoints
+
+WORKER = Path(fitfleet.worker.__file__).parent
+# Every step of a child that a fault can be set for, and what a defect of ours there makes of a job
+# and its cohort peer: None for a step whose failure costs neither.
+STEPS: dict[str, JobStatus | None] = {
+    "after_claim": JobStatus.QUEUED,
+    "in_cohort": None,
+    "in_load": JobStatus.QUEUED,
+    "in_restore": JobStatus.QUEUED,
+    "in_choice": JobStatus.QUEUED,
+    "in_description": JobStatus.QUEUED,
+    "epoch_end": JobStatus.QUEUED,
+    "in_checkpoint": JobStatus.QUEUED,
+    "in_publish": JobStatus.QUEUED,
+    "after_checkpoint": JobStatus.QUEUED,
+    "between_save_and_commit": JobStatus.QUEUED,
+    "after_commit": JobStatus.SUCCEEDED,
+}
+
+
+def test_every_step_of_a_child_is_tried() -> None:
+    named = {
+        name
+        for path in WORKER.rglob("*.py")
+        for name in re.findall(r'reach\("(\w+)"\)', path.read_text())
+    }
+    assert named == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
+    step: str, fleet: Fleet, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attempt(*faults: str) -> None:
+        monkeypatch.setattr(failpoints, "_FAULTS", list(faults))
+        fleet.attempt()
+
+    job = {**job, "epochs": 2, "checkpoint_epochs": 1}
+    ids = [fleet.submit(**{**job, "seed": seed}) for seed in (1, 2)]
+    if step == "in_restore":  # of a job that has a checkpoint, and no peers since it has failed
+        attempt("after_checkpoint:defect")
+    if step in ("in_restore", "in_cohort"):
+        ids = ids[:1]
+    attempt(f"{step}:defect")
+    expected = STEPS[step] or JobStatus.SUCCEEDED
+    for row in map(fleet.row, ids):
+        assert row.status is expected
+        if expected is JobStatus.QUEUED:
+            assert row.failure_class == FailureClass.INTERNAL
+            assert row.failure_message == "RuntimeError: a defect of fitfleet"
+            assert fleet.attempts(row.id)[-1]["outcome"] == "internal"
+
+
+def test_labels_without_a_class_weight_are_the_users_failure_at_once(
+    fleet: Fleet, job: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    """In a cohort large enough to be measured, where the data are first asked for."""
+    random = np.random.default_rng(0)
+    path = tmp_path / "classes.npz"
+    np.savez(path, x=random.normal(size=(24, 5, 3)).astype("float32"), y=np.arange(24) % 3)
+    model = ff.Sequential(
+        [ff.layers.Input((5, 3)), ff.layers.Flatten(), ff.layers.Dense(3, activation="softmax")]
+    )
+    job |= {"model": model, "loss": "sparse_categorical_crossentropy", "dataset": str(path)}
+    for index, weights in enumerate(({0: 1.0, 1: 5.0}, {1: 5.0})):
+        seeds = range(10 * index, 10 * index + 8)
+        ids = [fleet.submit(**{**job, "seed": n}, class_weight=weights) for n in seeds]
+        fleet.attempt()
+        for row in map(fleet.row, ids):
+            assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
+            assert "class_weight" in (row.failure_message or "")
+            assert row.attempt == 1
