@@ -7,6 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from fitfleet.errors import SettingsError
 
 # Keras imports these where they are installed: for its wrappers, for pictures, and to recognize
 # data frames. They take as long as TensorFlow itself, and a fit of numpy arrays needs none.
@@ -19,14 +22,20 @@ def assign(gpus: str, slot: int) -> str:
     `gpus` is a list as in CUDA_VISIBLE_DEVICES; slots take them in turn. Empty: the CPU. Must
     run before TensorFlow is imported.
     """
-    chosen = [part.strip() for part in gpus.split(",") if part.strip()]
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    if not chosen:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        return "cpu"
-    own = chosen[slot % len(chosen)]
-    os.environ["CUDA_VISIBLE_DEVICES"] = own
-    return f"gpu {own}"
+    os.environ["CUDA_VISIBLE_DEVICES"] = _gpu_of(gpus, slot) or "-1"
+    return name_of(gpus, slot)
+
+
+def name_of(gpus: str, slot: int) -> str:
+    """The device of a slot as it stands in the records: `cpu`, or `gpu` and which."""
+    own = _gpu_of(gpus, slot)
+    return f"gpu {own}" if own else "cpu"
+
+
+def _gpu_of(gpus: str, slot: int) -> str:
+    chosen = [part.strip() for part in gpus.split(",") if part.strip()]
+    return chosen[slot % len(chosen)] if chosen else ""
 
 
 def warm(threads: int, *, has_own_code: bool) -> None:
@@ -40,9 +49,21 @@ def warm(threads: int, *, has_own_code: bool) -> None:
         import keras
         import tensorflow as tf
     _configure(threads if threads > 0 else cores())
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    _let_gpus_grow(tf)
     keras.config.disable_interactive_logging()
+
+
+def _let_gpus_grow(tf: Any) -> None:
+    """Take a GPU's memory as it is needed. SettingsError if TensorFlow does not see the GPU."""
+    found = tf.config.list_physical_devices("GPU")
+    own = os.environ.get("CUDA_VISIBLE_DEVICES", "-1")
+    if own != "-1" and not found:
+        raise SettingsError(
+            f"gpus: TensorFlow {tf.__version__} does not see GPU {own}, and would train on the CPU;"
+            " install fitfleet[gpu] on this host, or start the worker without --gpus"
+        )
+    for gpu in found:
+        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def cores() -> int:

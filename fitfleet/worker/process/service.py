@@ -16,7 +16,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
-from fitfleet.worker.process import scratch, tasks, transport
+from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.readiness import WarmChildren
 from fitfleet.worker.process.replacement import task_pool
 
@@ -25,8 +25,9 @@ def run_service(settings: Settings) -> int:
     """Serve a queue until SIGTERM, which drains; the exit code.
 
     TensorFlow is imported by the children only. DatabaseError if the database is away or not of
-    this version.
+    this version, SettingsError if this host lacks a GPU that `gpus` names.
     """
+    settings = _with_gpus(settings)
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
@@ -63,7 +64,16 @@ def run_service(settings: Settings) -> int:
             worker.start()
     finally:
         presence.stop()
-    return int(worker.exitcode or 0)
+    return int(worker.exitcode or tasks.has_failed())
+
+
+def _with_gpus(settings: Settings) -> Settings:
+    """`gpus` as UUIDs, which no reordering changes, and at least a slot for each of them."""
+    if not settings.gpus.strip():
+        return settings
+    chosen = gpus.chosen_gpus(settings.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    names = ",".join(gpu.uuid for gpu in chosen)
+    return settings.replace(gpus=names, slots=max(settings.slots, len(chosen)))
 
 
 def _drain_children() -> None:
@@ -116,7 +126,6 @@ class _Presence:
             pass  # its heartbeat will be missed
 
     def _slots(self) -> list[workers.Slot]:
-        gpus = [part.strip() for part in self._settings.gpus.split(",") if part.strip()]
         return [
             workers.Slot(
                 id=tasks.slot_id(os.getpid(), index),
@@ -125,7 +134,7 @@ class _Presence:
                 pid=os.getpid(),
                 slot=index,
                 queue=self._settings.queue,
-                device=f"gpu {gpus[index % len(gpus)]}" if gpus else "cpu",
+                device=device.name_of(self._settings.gpus, index),
             )
             for index in range(self._settings.slots)
         ]

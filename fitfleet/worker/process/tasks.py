@@ -6,16 +6,20 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import traceback
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import Celery, signals
 
+from fitfleet.errors import FitfleetError
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
 from fitfleet.worker.process import scratch
 
 _child: Any = None
+_failed: Any = None  # shared with the children: 1 once one of them could not start
 # Two containers may have one host name and one process number; forks have their service's token.
 _TOKEN = secrets.token_hex(2)
 
@@ -27,6 +31,8 @@ def service_name(queue: str) -> str:
 
 def install(app: Celery, settings: Settings) -> None:
     """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
+    global _failed
+    _failed = failed = RawValue("b", 0)
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def run(*message: Any, **_: Any) -> None:
@@ -39,15 +45,24 @@ def install(app: Celery, settings: Settings) -> None:
         try:
             scratch.use_child_directory()
             _child = start_child(settings)
-        except BaseException:
+        except BaseException as error:
             # Celery would only log it, and this child would lose one job after another.
-            traceback.print_exc()
+            if isinstance(error, FitfleetError):
+                print(error, file=sys.stderr, flush=True)
+            else:
+                traceback.print_exc()
+            failed.value = 1
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(1)
         _replace_when_grown(_child, settings.child_growth_bytes)
         signal.signal(signal.SIGUSR2, drain)
 
     signals.worker_process_init.connect(start, weak=False)
+
+
+def has_failed() -> bool:
+    """Whether a child of this service could not start."""
+    return bool(_failed is not None and _failed.value)
 
 
 def start_child(settings: Settings) -> Any:

@@ -1,0 +1,85 @@
+"""Which GPUs a host has, as its driver says, and which of them a worker service uses.
+
+Nothing here touches a GPU: a parent that did could not be forked. The driver is asked by its own
+command, `nvidia-smi`, whose answers the tests have recorded.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from dataclasses import dataclass
+
+from fitfleet.errors import SettingsError
+
+_QUERY = "index,uuid,name,memory.total,memory.used,utilization.gpu"
+_DRIVER_S = 30.0
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this host as its driver sees it."""
+
+    index: str
+    uuid: str
+    name: str
+    memory_bytes: int
+    used_bytes: int
+    busy_percent: int
+
+
+def read_gpus() -> list[Gpu]:
+    """The GPUs of this host. SettingsError without a driver, or if it does not answer."""
+    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_DRIVER_S, check=True
+        )
+    except FileNotFoundError:
+        raise SettingsError(
+            "gpus: this host has no NVIDIA driver (nvidia-smi was not found); install it, or start"
+            " the worker without --gpus to train on the CPU"
+        ) from None
+    except subprocess.SubprocessError as error:
+        said = str(getattr(error, "stdout", "") or error).strip().splitlines()[0]
+        raise SettingsError(f"gpus: the NVIDIA driver does not answer: {said}") from None
+    return [_gpu(row) for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True)]
+
+
+def _gpu(row: list[str]) -> Gpu:
+    index, uuid, name, total, used, busy = row
+    return Gpu(index, uuid, name, _number(total) * _MIB, _number(used) * _MIB, _number(busy))
+
+
+def _number(text: str) -> int:
+    """0 for what a driver does not know, which it writes as [N/A]."""
+    return int(text) if text.isdigit() else 0
+
+
+def chosen_gpus(requested: str, visible: str | None) -> list[Gpu]:
+    """The GPUs that `requested` names: `all`, or indices or UUIDs with commas between.
+
+    `visible` is CUDA_VISIBLE_DEVICES of the service, which limits `all`; None: not set.
+    SettingsError names what is not there, and what is.
+    """
+    present = read_gpus()
+    names = visible if requested.strip() == "all" else requested
+    if names is None:
+        found = present
+    else:
+        found = [_named(name.strip(), present) for name in names.split(",") if name.strip()]
+    if not found:
+        raise SettingsError(
+            f"gpus: {requested!r} leaves no GPU on this host (CUDA_VISIBLE_DEVICES is"
+            f" {visible!r}); start the worker without --gpus to train on the CPU"
+        )
+    return found
+
+
+def _named(name: str, present: list[Gpu]) -> Gpu:
+    for gpu in present:
+        if name == gpu.index or (name and gpu.uuid.startswith(name)):
+            return gpu
+    there = ", ".join(f"{gpu.index} ({gpu.name})" for gpu in present) or "none"
+    raise SettingsError(f"gpus: this host has no GPU {name!r}; there are: {there}")
