@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _chaos_jobs import document
-from servers import Postgres
+from support.servers import Postgres
 
 from fitfleet.chaos.drill import FAULTS, Fault, drill, fitting
 from fitfleet.embedded.fleet import LocalFleet

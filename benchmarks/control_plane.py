@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import psutil
 import redis
 import sqlalchemy as sa
-from rows import commit, insert, new_job, register, take
-from servers import Postgres, Valkey
+from support.rows import commit, insert, new_job, register, take
+from support.servers import Postgres, Valkey
 
 from fitfleet.db import dispatch, leases, lookup, metrics
 from fitfleet.db.metrics import EpochMetrics

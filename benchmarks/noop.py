@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 import numpy as np  # noqa: E402
-from servers import Postgres, Valkey  # noqa: E402
+from support.servers import Postgres, Valkey  # noqa: E402
 
 import fitfleet as ff  # noqa: E402
 from fitfleet.db import lookup, workers  # noqa: E402

@@ -87,7 +87,7 @@ def _watch(clock: Stopwatch) -> None:
 def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
     """Seconds a job by phase, of the first and of the warm cohort of an engine, in this process."""
     from overhead import job, write_dataset
-    from rows import register
+    from support.rows import register
 
     import fitfleet as ff
     from fitfleet.db.session import Database

@@ -18,7 +18,7 @@ from views import fill, median_s
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from servers import Postgres  # noqa: E402  (the tests' own server)
+from support.servers import Postgres  # noqa: E402  (the tests' own server)
 
 from fitfleet.db.session import Database  # noqa: E402
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from servers import Postgres
+from support.servers import Postgres
 
 from fitfleet.db.session import Database
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Postgres, Valkey
+from support.servers import Postgres, Valkey
 
 from fitfleet.db.session import Database
 

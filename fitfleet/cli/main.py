@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fitfleet.cli import change, drill, read, service, submit, sweep
+from fitfleet.cli import change, drill, read, service, submit, sweep, turns
 
 app = typer.Typer(
     name="fitfleet",
@@ -31,6 +31,8 @@ _PANELS = {
         change.cancel,
         change.retry,
         change.extend,
+        turns.priority,
+        turns.limit,
         change.pause,
         change.resume,
         change.export,

@@ -23,7 +23,13 @@ from fitfleet.db import experiments as experiment_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup
 from fitfleet.db.session import Database
-from fitfleet.errors import BrokerError, FitfleetError, JobFailedError, NotFoundError
+from fitfleet.errors import (
+    BrokerError,
+    FitfleetError,
+    JobFailedError,
+    NotFoundError,
+    SettingsError,
+)
 from fitfleet.settings import Settings, without_password
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
@@ -289,6 +295,16 @@ class Fleet(AbstractContextManager["Fleet"]):
         )
         runs = experiment_runs(self.database, experiment, wanted)
         return rank(runs, wanted, by=by, where=where, top=top)
+
+    def limit(self, experiment: str, max_running: int | None) -> None:
+        """Bound how many jobs of the experiment are in flight at once; None: no bound.
+
+        SettingsError below 1: to run none, pause it.
+        """
+        if max_running is not None and max_running < 1:
+            raise SettingsError(f"max_running: {max_running} is below 1; to run none, pause it")
+        with self.database.begin() as c:
+            experiment_table.limit_running(c, experiment, max_running)
 
     def pause(self, experiment: str) -> None:
         """Start no more jobs of the experiment; its running ones give back their place."""

@@ -263,6 +263,13 @@ class Job:
             job_table.cancel(c, self.id)
         return self.refresh()._row.status
 
+    def set_priority(self, priority: int) -> Job:
+        """Let the job go before those with a lower priority. StateError if it has ended."""
+        with self._database.begin() as c:
+            if not job_table.set_priority(c, self.id, priority):
+                raise StateError(f"job {self.id} has ended; its priority no longer matters")
+        return self.refresh()
+
     def retry(self) -> Job:
         """Queue a failed, cancelled or pruned job again, from its checkpoint if there is one.
 

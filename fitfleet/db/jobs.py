@@ -175,6 +175,27 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
     return _status(c, job_id)
 
 
+def set_priority(c: Connection, job_id: int, priority: int) -> bool:
+    """Let a job go before or after others the next time it waits; False if it has ended.
+
+    One that lies in the broker comes back, so that those before it now are published first.
+    """
+    status = sa.case(
+        (jobs.c.status == JobStatus.DISPATCHED, JobStatus.QUEUED.value), else_=jobs.c.status
+    )
+    ended = [status.value for status in JobStatus if status.is_terminal]
+    won = c.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status.not_in(ended))
+        .values(priority=priority, status=status)
+    ).rowcount
+    if won:
+        events.add(c, "priority", job_id, detail=str(priority))
+        return True
+    _status(c, job_id)  # NotFoundError, if there is none
+    return False
+
+
 def request(c: Connection, job_id: int, wish: Request) -> bool:
     """Ask the worker of a running job for something; it acts at its next heartbeat.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import leases
-from fitfleet.db.claims import claim_of
+from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, workers
 from fitfleet.states import FailureClass, JobStatus
@@ -47,16 +49,27 @@ def bury(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
         workers.c.host == host, workers.c.pid == pid, workers.c.ended_at.is_(None)
     )
     slots = list(c.scalars(query))
-    held = (
+    lost = []
+    for claim in _held_by(c, slots):
+        message = f"worker {claim.worker} died: its process {pid} is gone"
+        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
+            lost.append(claim.job_id)
+    c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
+    return lost
+
+
+def release(c: Connection, slots: Sequence[str]) -> list[int]:
+    """Give the jobs of slots that drain back to the queue, which is no failure; their numbers.
+
+    The caller has ended the children of these slots.
+    """
+    return [claim.job_id for claim in _held_by(c, slots) if leases.release(c, claim, seconds=0.0)]
+
+
+def _held_by(c: Connection, slots: Sequence[str]) -> list[Claim]:
+    query = (
         select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
         .where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.in_(slots))
         .order_by(jobs.c.id)
     )
-    lost = []
-    for row in c.execute(held).all():
-        claim = claim_of(row.id, row.attempt, row.owner)
-        message = f"worker {row.owner} died: its process {pid} is gone"
-        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
-            lost.append(row.id)
-    c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
-    return lost
+    return [claim_of(row.id, row.attempt, row.owner) for row in c.execute(query).all()]

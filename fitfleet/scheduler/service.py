@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from fitfleet.db.session import Database
+from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.scheduler.dispatch import Dispatcher
@@ -20,6 +20,22 @@ _OUTAGE_LOOK_S = 1.0
 # short it is looked for more often, so that they do not wait for the poll.
 _BRISK_S = 0.5
 _BRISK_SHARE = 0.2  # of poll_s
+
+
+class _Clock:
+    """Tells when the database's clock, by which leases end, went on without the workers.
+
+    It may be set forward, or the machine may have slept with its workers: Python's monotonic
+    clock does neither.
+    """
+
+    def __init__(self) -> None:
+        self._offset_s: float | None = None
+
+    def skipped_s(self, database_s: float) -> float:
+        """By how much it is further on than at the last call."""
+        before, self._offset_s = self._offset_s, database_s - time.monotonic()
+        return 0.0 if before is None else self._offset_s - before
 
 
 class Scheduler:
@@ -37,7 +53,7 @@ class Scheduler:
         self._recovered_at = 0.0
         self._problem = ""
         self._sent_at = float("-inf")
-        self._looked_at = time.time()
+        self._clock = _Clock()
         self._no_reap_before = 0.0
         self._wait_a_lease()
         self.steps: list[Callable[[Database], None]] = []
@@ -84,10 +100,9 @@ class Scheduler:
         self._no_reap_before = time.monotonic() + self._settings.lease_s
 
     def _recover(self, now: float) -> None:
-        # A machine that slept slept with its workers; the clock of the wall shows it.
-        slept_s = time.time() - self._looked_at - self._settings.recover_s
-        self._looked_at = time.time()
-        if slept_s > self._settings.lease_s / 2:
+        with self._database.read() as c:
+            skipped_s = self._clock.skipped_s(read_clock(c))
+        if skipped_s > self._settings.lease_s / 2:
             self._wait_a_lease()
             return
         if now >= self._no_reap_before:

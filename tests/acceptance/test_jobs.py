@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from patience import until
+from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet

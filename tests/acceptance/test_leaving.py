@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import until
+from support.waiting import until
 
 import fitfleet as ff
 

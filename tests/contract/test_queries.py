@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from rows import register
-from servers import Postgres
-from stand_in import StandIn, arguments, loss_of, write_data
+from support.rows import register
+from support.servers import Postgres
+from support.stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.db.session import Database

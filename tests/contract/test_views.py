@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rows import commit, insert, new_job, register, take
 from scipy import stats
+from support.rows import commit, insert, new_job, register, take
 
 from fitfleet.db import experiments, leases, metrics, views
 from fitfleet.db.metrics import EpochMetrics

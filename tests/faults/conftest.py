@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from faultpoint_markers import Faults
 from fits import SETTINGS, small_job, write_series
-from servers import Postgres, Valkey
 from small_disk import SmallDisk
+from support.servers import Postgres, Valkey
 from whole_fleet import OWN_CODE, WholeFleet, paused_job
 
 import fitfleet as ff

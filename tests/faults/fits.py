@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import psutil
+from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.db.session import Database
@@ -64,14 +64,6 @@ def small_job(series: Path, **changes: Any) -> dict[str, Any]:
         "seed": 7,
     }
     return {**job, **changes}
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    """Wait for it, and fail if it does not come true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def until_checkpoint(job: ff.Job, epoch: int = 3) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from fits import until
+from support.waiting import until
 from whole_fleet import WholeFleet
 
 import fitfleet as ff

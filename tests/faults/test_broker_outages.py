@@ -7,7 +7,8 @@ import time
 import warnings
 from pathlib import Path
 
-from fits import assert_equal, outcomes, small_job, until, until_checkpoint
+from fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from fits import assert_equal, outcomes, until, until_checkpoint
+from fits import assert_equal, outcomes, until_checkpoint
+from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff

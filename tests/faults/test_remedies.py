@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from fits import assert_equal, outcomes, small_job, until, until_checkpoint
+from fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.waiting import until
 from whole_fleet import WholeFleet, paused_job, with_own_layer
 
 import fitfleet as ff

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fits import small_job, until
+from fits import small_job
+from support.waiting import until
 from whole_fleet import WholeFleet
 
 import fitfleet as ff

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from faultpoint_markers import Faults
-from fits import SETTINGS, small_job, until
-from servers import Postgres, Valkey, die_with_parent
+from fits import SETTINGS, small_job
+from support.servers import Postgres, Valkey, die_with_parent
+from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.db import workers

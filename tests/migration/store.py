@@ -24,7 +24,7 @@ from fitfleet.db.session import Database, newest_version  # noqa: E402
 
 def fill(database: Database) -> None:
     """A finished job with its curve and score, and a waiting one."""
-    from rows import commit, insert, new_job, register, take
+    from support.rows import commit, insert, new_job, register, take
 
     from fitfleet.db import metrics
     from fitfleet.db.metrics import EpochMetrics
@@ -88,7 +88,7 @@ def restore(database: Database, revision: str) -> None:
 
 def main() -> None:
     """Store the newest revision of both databases."""
-    from servers import Postgres
+    from support.servers import Postgres
 
     SCHEMAS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

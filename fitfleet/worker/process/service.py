@@ -17,6 +17,7 @@ from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
+from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.readiness import WarmChildren
 from fitfleet.worker.process.replacement import task_pool
 
@@ -32,6 +33,7 @@ def run_service(settings: Settings) -> int:
     database.check_schema()
     name = tasks.service_name(settings.queue)
     presence = _Presence(settings, name)
+    drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
     app = celery_app(settings)
@@ -46,7 +48,7 @@ def run_service(settings: Settings) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].add(WarmChildren)
     signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
-    signals.worker_shutting_down.connect(lambda **_: _drain_children(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: drain.start(), weak=False)
     worker = app.Worker(
         hostname=name,
         concurrency=settings.slots,
@@ -63,6 +65,7 @@ def run_service(settings: Settings) -> int:
         with scratch.service_directory():
             worker.start()
     finally:
+        drain.finish()
         presence.stop()
     return int(worker.exitcode or tasks.has_failed())
 
@@ -74,14 +77,6 @@ def _with_gpus(settings: Settings) -> Settings:
     chosen = gpus.chosen_gpus(settings.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     names = ",".join(gpu.uuid for gpu in chosen)
     return settings.replace(gpus=names, slots=max(settings.slots, len(chosen)))
-
-
-def _drain_children() -> None:
-    """Celery itself would wait for the fits; ours checkpoint and go back to the queue."""
-    from billiard import active_children
-
-    for child in active_children():
-        os.kill(child.pid, signal.SIGUSR2)
 
 
 # Held while the service has the database open, and taken by every fork. A child that is forked

@@ -6,7 +6,7 @@ import multiprocessing
 
 import pytest
 import sqlalchemy as sa
-from rows import (
+from support.rows import (
     age,
     column,
     commit,
@@ -312,3 +312,17 @@ def test_pausing_asks_only_the_own_jobs(database: Database) -> None:
         job_table.request(c, mine, Request.PRUNE)
     assert column(database, other, "request") == Request.RELEASE
     assert column(database, mine, "request") == Request.PRUNE
+
+
+def test_a_waiting_job_can_be_moved_to_the_front(database: Database) -> None:
+    first, second, third = insert_many(database, 3)
+    assert _ids(dispatch(database, 1)) == [first]
+    with database.begin() as c:
+        assert job_table.set_priority(c, third, 5)
+        assert job_table.set_priority(c, first, -1)  # it lay in the broker
+    assert _ids(dispatch(database, 3)) == [third, second, first]
+    with database.begin() as c:
+        job_table.cancel(c, second)
+        assert not job_table.set_priority(c, second, 9)
+        with pytest.raises(NotFoundError):
+            job_table.set_priority(c, 10**9, 1)

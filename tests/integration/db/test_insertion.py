@@ -7,8 +7,8 @@ import multiprocessing
 import time
 
 import pytest
-from rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 from sqlalchemy import func, select
+from support.rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 
 from fitfleet.db import jobs as job_table
 from fitfleet.db import leases

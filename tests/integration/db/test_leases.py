@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rows import (
+from sqlalchemy import select, update
+from support.rows import (
     WEIGHTS,
     age,
     column,
@@ -20,7 +21,6 @@ from rows import (
     status,
     take,
 )
-from sqlalchemy import select, update
 
 from fitfleet.db import checkpoints, experiments, leases, lookup, metrics, recovery
 from fitfleet.db import jobs as job_table
@@ -337,7 +337,7 @@ def test_the_scores_of_a_later_success_replace_those_before(database: Database) 
 
 
 def test_the_jobs_of_a_dead_service_are_taken_back_at_once(database: Database) -> None:
-    from rows import register
+    from support.rows import register
 
     register(database, 2, pid=77)
     insert_many(database, 2)

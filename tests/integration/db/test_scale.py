@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from rows import commit, insert, new_job, register
+from support.rows import commit, insert, new_job, register
 
 from fitfleet.db import dispatch, leases, metrics
 from fitfleet.db.metrics import EpochMetrics

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from servers import Postgres, free_port
+from support.servers import Postgres, free_port
 
 from fitfleet.db.session import Database, newest_version, now, read_clock
 from fitfleet.errors import DatabaseError, SettingsError

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from rows import age, commit, let_expire, new_job
+from support.rows import age, commit, let_expire, new_job
 
 from fitfleet.db import checkpoints, dispatch, experiments, leases, metrics, recovery
 from fitfleet.db import jobs as job_table

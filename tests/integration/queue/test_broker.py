@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from servers import wait_until
+from support.servers import wait_until
 
 from fitfleet import queue
 from fitfleet.embedded.broker import Broker

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from servers import Valkey, free_port
+from support.servers import Valkey, free_port
 
 from fitfleet import queue
 from fitfleet.errors import BrokerError

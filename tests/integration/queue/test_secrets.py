@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from servers import Valkey, wait_until
+from support.servers import Valkey, wait_until
 from typer.testing import CliRunner
 
 import fitfleet as ff

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from servers import Valkey
+from support.servers import Valkey
 
 from fitfleet.db import leases
 from fitfleet.db.leases import Claim

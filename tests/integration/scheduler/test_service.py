@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rows import (
+from support.rows import (
     age,
     column,
     commit,
@@ -23,7 +23,7 @@ from rows import (
     status,
     take,
 )
-from servers import Postgres, Valkey, wait_until
+from support.servers import Postgres, Valkey, wait_until
 
 from fitfleet import queue
 from fitfleet.db import experiments

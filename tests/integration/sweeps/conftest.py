@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from stand_in import StandIn, arguments, write_data
+from support.stand_in import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.db.session import Database

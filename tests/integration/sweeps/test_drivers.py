@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import column, register
 from sqlalchemy import select
-from stand_in import StandIn, arguments, loss_of, write_data
+from support.rows import column, register
+from support.stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.db import jobs as job_table

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from stand_in import StandIn, arguments, write_data
+from support.stand_in import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.db import sweeps as sweep_table

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet
@@ -61,7 +62,7 @@ def change(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Change:
     # It waits already: a child without a job would leave as soon as its successor is warm.
     held = local.submit(**_held(job, gate), experiment="held")
     grown.wait(120, raise_on_failure=True)
-    _until(gate.with_suffix(".pid").exists)
+    until(gate.with_suffix(".pid").exists)
     old = psutil.Process(int(gate.with_suffix(".pid").read_text()))
     parent = old.parent()
     assert parent is not None
@@ -69,7 +70,7 @@ def change(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Change:
     def warm() -> list[psutil.Process]:
         return [one for one in parent.children() if one != old and _is_warm(one)]
 
-    _until(lambda: len(warm()) == 1)
+    until(lambda: len(warm()) == 1)
     return Change(old, warm()[0], held, gate)
 
 
@@ -77,13 +78,6 @@ def _held(job: dict[str, Any], gate: Path) -> dict[str, Any]:
     """A job that waits for a file. Of another batch size, so that no cohort has both kinds."""
     evaluators = [{"path": "scoring:held", "arguments": {"until": str(gate)}}]
     return {**job, "batch_size": 4, "evaluators": evaluators}
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def _is_warm(process: psutil.Process) -> bool:
@@ -111,7 +105,7 @@ def test_the_successor_is_warm_while_the_old_child_still_has_a_job(
     assert _ran_in(change.held) == change.old.pid
     # Nothing but a successor that is ready makes a child leave that has grown so little.
     assert _ran_in(after) == change.new.pid
-    _until(lambda: not change.old.is_running())
+    until(lambda: not change.old.is_running())
     parent = change.new.parent()
     assert parent is not None and parent.children() == [change.new]
     # One slot: its two children had one job at a time.
@@ -130,10 +124,10 @@ def test_a_successor_that_is_killed_is_followed_by_another(
     local: LocalFleet, job: dict[str, Any], change: Change
 ) -> None:
     os.kill(change.new.pid, signal.SIGKILL)
-    _until(lambda: not change.new.is_running())
+    until(lambda: not change.new.is_running())
     change.gate.touch()
     assert _ran_in(change.held) == change.old.pid
-    _until(lambda: not change.old.is_running())
+    until(lambda: not change.old.is_running())
     after = _ran_in(local.submit(**_held(job, change.gate), experiment="after"))
     assert after not in (change.old.pid, change.new.pid)
 
@@ -144,4 +138,4 @@ def test_a_service_that_drains_takes_the_successor_with_it(change: Change) -> No
     service.terminate()
     change.gate.touch()
     assert _ran_in(change.held) == change.old.pid
-    _until(lambda: not any(one.is_running() for one in (service, change.old, change.new)))
+    until(lambda: not any(one.is_running() for one in (service, change.old, change.new)))

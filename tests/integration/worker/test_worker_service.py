@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from redis import Redis
+from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.queue import TASK, celery_app
@@ -24,6 +25,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
     settings: dict[str, Any] = {
         "child_growth_bytes": 2**20,  # which any first fit takes
         "heartbeat_s": 0.5,
+        "drain_s": 3.0,
         "trusted_modules": ["scoring"],
         "module_path": [HERE],
     }
@@ -65,6 +67,21 @@ def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str
     assert "no progress for 8 s" in str(hung.error)
     after = local.submit(**job, experiment="after").wait(120)
     assert after.status is ff.JobStatus.SUCCEEDED, after.error
+
+
+def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
+    local: ff.Fleet, job: dict[str, Any]
+) -> None:
+    deaf = local.submit(**job, evaluators=["scoring:endless"], experiment="drained")
+    until(lambda: deaf.refresh().status is ff.JobStatus.RUNNING and deaf.history.size)
+    service = _service(local, deaf)
+    service.terminate()
+    psutil.wait_procs([service], timeout=30)
+    assert not service.is_running()
+    until(lambda: deaf.refresh().attempts[0]["outcome"] == "released")
+    assert deaf.refresh().row.failures == 0
+    deaf.cancel()
+    deaf.wait(60)
 
 
 def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -> None:

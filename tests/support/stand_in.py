@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rows import commit
+from support.rows import commit
 
 import fitfleet as ff
 from fitfleet.db import dispatch, leases

@@ -1,0 +1,35 @@
+"""`priority` and `limit`: which jobs go first, and how many at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fitfleet.cli.command import Target, command
+
+
+@command
+def priority(
+    target: Target,
+    value: Annotated[int, typer.Argument(help="The larger goes first; jobs have 0 by default.")],
+    jobs: Annotated[list[int], typer.Argument(help="Numbers of the jobs.")],
+) -> None:
+    """Change the priority of jobs that have not ended."""
+    fleet = target.fleet()
+    for job in [fleet.job(number) for number in jobs]:
+        job.set_priority(value)
+        print(f"job {job.id} has priority {value}")
+
+
+@command
+def limit(
+    target: Target,
+    experiment: Annotated[str, typer.Argument(help="Name of the experiment.")],
+    max_running: Annotated[
+        int | None, typer.Option("--max-running", min=1, help="Jobs at once; without it: no limit.")
+    ] = None,
+) -> None:
+    """Bound how many jobs of an experiment run at once."""
+    target.fleet().limit(experiment, max_running)
+    print(f"{experiment}: {max_running or 'any number of'} jobs at once")

@@ -1,0 +1,60 @@
+"""The end of a worker service: its children give their jobs back, and none holds it up for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+
+from fitfleet.db import recovery
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+from fitfleet.settings import Settings
+from fitfleet.worker.process import tasks
+
+
+class Drain:
+    """Asks the children to end, and kills those that have not after `drain_s` seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timer = threading.Timer(settings.drain_s, self._kill)
+        self._timer.daemon = True
+        self._has_killed = False
+
+    def start(self) -> None:
+        """Celery itself would wait for the fits; ours checkpoint and go back to the queue.
+
+        A child in the middle of a long batch hears nothing, hence the timer.
+        """
+        for pid in _children():
+            _send(pid, signal.SIGUSR2)
+        if not self._timer.ident:
+            self._timer.start()
+
+    def finish(self) -> None:
+        """Give back the jobs of children that were killed; they resume from their checkpoints."""
+        self._timer.cancel()
+        if not self._has_killed:
+            return
+        slots = [tasks.slot_id(os.getpid(), index) for index in range(self._settings.slots)]
+        # Without the database the leases will expire.
+        with suppress(DatabaseError), Database(self._settings.database_url).begin() as c:
+            recovery.release(c, slots)
+
+    def _kill(self) -> None:
+        for pid in _children():
+            self._has_killed = True
+            _send(pid, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    from billiard import active_children
+
+    return [child.pid for child in active_children()]
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
