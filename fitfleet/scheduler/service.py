@@ -16,6 +16,7 @@ from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
 _OUTAGE_LOOK_S = 1.0
+_ANSWER_S = 2.0  # a database may take so long to say its time
 # For so long after a message has gone out the slots may be free again any moment: where fits are
 # short it is looked for more often, so that they do not wait for the poll.
 _BRISK_S = 0.5
@@ -102,7 +103,7 @@ class Scheduler:
     def _recover(self, now: float) -> None:
         with self._database.read() as c:
             skipped_s = self._clock.skipped_s(read_clock(c))
-        if skipped_s > self._settings.lease_s / 2:
+        if skipped_s > max(_ANSWER_S, self._settings.lease_s / 2):
             self._wait_a_lease()
             return
         if now >= self._no_reap_before:
