@@ -95,6 +95,18 @@ class Settings:
     max_dataset_bytes: int = _setting(
         64 * 2**30, "Largest dataset, in bytes after decompression, that is read."
     )
+    data_root_only: bool = _setting(
+        False, "Read datasets below data_root only, so that absolute paths are refused."
+    )
+    max_folds: int = _setting(1000, "Largest number of folds of a cross-validation.")
+    check_memory_bytes: int = _setting(
+        0,
+        "Address space of the process that checks a file; 0: 2 GiB and twice memory_bytes, at most"
+        " the machine's memory.",
+    )
+    check_stall_s: float = _setting(
+        120.0, "A file whose check does not get on for so long is refused."
+    )
     memory_bytes: int = _setting(
         4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once."
     )

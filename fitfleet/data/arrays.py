@@ -12,10 +12,11 @@ import numpy as np
 from fitfleet.data import windows
 from fitfleet.data.cache import ArrayCache
 from fitfleet.data.describe import INPUTS, ROLES, describe, role_leaves
-from fitfleet.data.fingerprint import Stamp, fingerprint
+from fitfleet.data.fingerprint import Stamp, read_content
 from fitfleet.data.folds import split_fold
-from fitfleet.data.formats import Array, Leaf, Source, open_source
+from fitfleet.data.formats import Array, DataFile, Leaf, Source, format_of, open_source
 from fitfleet.data.info import DatasetInfo, map_role, map_structure
+from fitfleet.data.limits import Limits
 from fitfleet.data.location import locate
 from fitfleet.data.rows import Arrays, split_validation, take
 from fitfleet.data.streams import Stream, StreamFile
@@ -61,8 +62,12 @@ class _Reader:
         location = locate(info.dataset, settings)
         if location is None:
             raise DatasetError(f"dataset.path: {_shown(info.dataset)!r} has gone away")
-        self._location = location
-        self._place = str(location.path or "dataset.files")
+        self._limits = Limits.of(settings)
+        content = read_content(location, Path(settings.cache), self._limits)
+        if content.fingerprint != info.fingerprint:
+            raise _changed(content.place)
+        self._content = content
+        self._place = content.place
         self._info = info
         self._settings = settings
         self._cache = ArrayCache(Path(settings.cache), settings.cache_bytes, info.fingerprint)
@@ -70,10 +75,10 @@ class _Reader:
 
     def read(self) -> dict[Leaf, Array | Stream]:
         """Every array by its leaf."""
-        path = self._location.path
-        is_hdf5 = path is not None and path.suffix.lower() in (".h5", ".hdf5")
-        if path is not None and is_hdf5 and self._nbytes() > self._settings.memory_bytes:
-            return self._streams(path)
+        file = self._content.files.get("")
+        is_hdf5 = file is not None and format_of(file.path) == "hdf5"
+        if file is not None and is_hdf5 and self._nbytes() > self._settings.memory_bytes:
+            return self._streams(file)
         found = self._cached()
         if len(found) < len(self._leaves):
             with self._cache.filling():
@@ -93,11 +98,9 @@ class _Reader:
         absent = [leaf for leaf in self._leaves if leaf not in found]
         if not absent:
             return found
-        with open_source(self._location.path, self._location.files, self._settings) as source:
+        with open_source(self._content.files, self._limits) as source:
             for leaf in absent:
-                array = self._cache.fill(
-                    leaf, source.header(leaf), source.blocks(leaf), self._confirm
-                )
+                array = self._cache.fill(leaf, source.header(leaf), source.blocks(leaf))
                 found[leaf] = self._in_memory(source, leaf) if array is None else array
         return found
 
@@ -115,29 +118,28 @@ class _Reader:
             for block in source.blocks(leaf):
                 array[start : start + len(block)] = block
                 start += len(block)
-        self._confirm()
         array.flags.writeable = False
         return array
 
-    def _confirm(self) -> None:
-        """The file still has the content that was described. Raises DatasetError."""
-        if fingerprint(self._location, Path(self._settings.cache)) != self._info.fingerprint:
-            raise DatasetError(
-                f"{self._place}: has changed while it was read; submit the job again when its"
-                " writer is done"
-            )
-
-    def _streams(self, path: Path) -> dict[Leaf, Array | Stream]:
+    def _streams(self, file: DataFile) -> dict[Leaf, Array | Stream]:
+        path = file.path
         stamp = Stamp.of(path)
-        self._confirm()
         found: dict[Leaf, Array | Stream] = {}
-        with open_source(path, {}, self._settings) as source:
+        with open_source({"": file}, self._limits) as source:
             for leaf in self._leaves:
                 header = source.header(leaf)
                 cap = self._settings.max_dataset_bytes
-                file = StreamFile(path, str(leaf), stamp, cap, header.shape, header.dtype)
-                found[leaf] = Stream(file, range(header.shape[0]))
+                array = StreamFile(path, str(leaf), stamp, cap, header.shape, header.dtype)
+                found[leaf] = Stream(array, range(header.shape[0]))
+        if Stamp.of(path) != stamp:
+            raise _changed(self._place)
         return found
+
+
+def _changed(place: str) -> DatasetError:
+    return DatasetError(
+        f"{place}: has changed while it was read; submit the job again when its writer is done"
+    )
 
 
 def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream]) -> Arrays:

@@ -13,7 +13,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,11 @@ class ArrayCache:
         leaf: Leaf,
         header: Header,
         blocks: Iterable[Array],
-        confirm: Callable[[], None],
     ) -> Array | None:
         """Store the array block by block and return it mapped; None when it has no room.
 
         Memory in use is one block. The header's dtype is that of the file; the stored one is
-        `loaded_dtype`. `confirm` raises when the file no longer has the content of this
-        fingerprint; then nothing is stored.
+        `loaded_dtype`. What `blocks` raises, nothing is stored then.
         """
         dtype = header.loaded_dtype
         nbytes = Header(header.shape, dtype).nbytes
@@ -67,7 +65,6 @@ class ArrayCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
                 _write(file, header.shape, dtype, blocks)
-            confirm()
             os.replace(partial, path)
         except OSError:
             return None  # a full or read-only disk: the caller reads into memory instead

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fitfleet.data import windows
-from fitfleet.data.fingerprint import Stamp, fingerprint
-from fitfleet.data.formats import Leaf, Source, open_source
+from fitfleet.data.checker import Inspection
+from fitfleet.data.fingerprint import Content, Stamp, read_content
+from fitfleet.data.folds import check_fold
+from fitfleet.data.formats import Leaf
 from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, map_role
-from fitfleet.data.location import Location, locate
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import locate
 from fitfleet.data.roles import resolve
-from fitfleet.data.statistics import array_infos
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
@@ -38,27 +40,31 @@ _known: OrderedDict[Any, _Known] = OrderedDict()
 def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
     """Read and check the files; None when their folder is not visible on this machine.
 
-    They are read through once for their hash and once for NaN and ranges; both are remembered, so
-    that a second call costs a stat. Raises DatasetError for what is missing, unsafe, empty or too
-    large, for arrays of different numbers of rows, and for NaN under `nan="refuse"`.
+    They are read through once for their hash and once, in a process that may die of them, for NaN
+    and ranges; both are remembered, so that a second call costs a stat. Raises DatasetError for
+    what is missing, unsafe, empty or too large, for arrays of different numbers of rows, and for
+    NaN under `nan="refuse"`.
     """
     location = locate(dataset, settings)
     if location is None:
         return None
     stamps = [Stamp.of(path) for path in location.all()]
-    key = (dataset.model_dump_json(), settings.data_root, settings.max_dataset_bytes)
+    bounds = (settings.max_dataset_bytes, settings.memory_bytes, settings.max_folds)
+    key = (dataset.model_dump_json(), settings.data_root, settings.cache, *bounds)
     known = _known.get(key)
     if known is not None and known.stamps == stamps:
         return known.info
-    content = fingerprint(location, Path(settings.cache))
-    if known is not None and known.fingerprint == content:
+    limits = Limits.of(settings)
+    content = read_content(location, Path(settings.cache), limits)
+    if known is not None and known.fingerprint == content.fingerprint:
         info = known.info
     else:
-        info = _read(dataset, location, content, settings)
-        if fingerprint(location, Path(settings.cache)) != content:
-            raise DatasetError(f"{_place(location)}: is being written; try again when it is done")
+        info = _read(dataset, content, Path(settings.cache), limits)
+        if info.dataset.fold:
+            has_groups = info.groups is not None
+            check_fold(info.dataset.fold, info.rows, has_groups, settings.max_folds)
     is_settled = all(stamp.is_settled(time.time_ns()) for stamp in stamps)
-    _known[key] = _Known(stamps if is_settled else [], content, info)
+    _known[key] = _Known(stamps if is_settled else [], content.fingerprint, info)
     while len(_known) > _KNOWN_MOST:
         _known.popitem(last=False)
     return info
@@ -76,18 +82,15 @@ def role_leaves(dataset: DatasetSpec, is_table: bool) -> list[Leaf]:
     return list(dict.fromkeys(found))
 
 
-def _read(
-    dataset: DatasetSpec, location: Location, content: str, settings: Settings
-) -> DatasetInfo:
-    place = _place(location)
+def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -> DatasetInfo:
+    place = content.place
     if dataset.windows is not None:
         windows.check(dataset.windows)
-    with open_source(location.path, location.files, settings) as source:
-        resolved = resolve(dataset, source.names())
-        leaves = role_leaves(resolved, source.is_table)
-        _check_bytes(place, source, leaves, settings)
-        infos = array_infos(source, leaves, content, Path(settings.cache))
-        info = _in_roles(resolved, content, infos, source.is_table)
+    inspection = Inspection(content, cache, limits)
+    names, is_table = inspection.names()
+    resolved = resolve(dataset, names)
+    infos = inspection.infos(role_leaves(resolved, is_table))
+    info = _in_roles(resolved, content.fingerprint, infos, is_table)
     return replace(
         info,
         rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
@@ -95,15 +98,6 @@ def _read(
         test_rows=_rows(place, info, "x_test", "y_test"),
         warnings=_nan_warnings(place, info) + _range_warnings(place, info),
     )
-
-
-def _check_bytes(place: str, source: Source, leaves: list[Leaf], settings: Settings) -> None:
-    nbytes = sum(source.header(leaf).nbytes for leaf in leaves)
-    if nbytes > settings.max_dataset_bytes:
-        raise DatasetError(
-            f"{place}: its arrays are {nbytes:,} bytes together, above the setting"
-            f" max_dataset_bytes={settings.max_dataset_bytes:,}; raise it or use fewer arrays"
-        )
 
 
 def _in_roles(
@@ -183,7 +177,3 @@ def _range_warnings(place: str, info: DatasetInfo) -> list[str]:
         and array.maximum is not None
         and max(abs(array.minimum), abs(array.maximum)) > _FLOAT32_MAX
     ]
-
-
-def _place(location: Location) -> str:
-    return str(location.path or "dataset.files")

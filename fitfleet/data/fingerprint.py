@@ -1,13 +1,14 @@
 """The content of a dataset as a hash, remembered by the files' stat so that it is read once.
 
-What is known of a file lies in `<cache>/index/`, one JSON file a dataset file, written by rename:
-readers and writers in any number of processes never meet half a file, and none waits.
+A file is hashed in blocks, and what is read of it afterwards is held to the hash of its block: the
+numbers of another content never stand under a fingerprint. What is known of a file lies in
+`<cache>/index/`, one JSON file a dataset file, written by rename: readers and writers in any
+number of processes never meet half a file, and none waits.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -16,13 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data.location import Location
+from fitfleet.data.formats import check_start, format_of
+from fitfleet.data.formats.file import BLOCK_BYTES, HASH_BYTES, DataFile, hasher
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import Location, open_regular
 from fitfleet.errors import DatasetError
 
 # A file written again within its file system's clock tick may keep size and times. So what was
 # hashed within this time after its last change is not remembered.
 SETTLED_NS = 2 * 10**9
-HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,10 @@ class Stamp:
     device: int
 
     @classmethod
-    def of(cls, path: Path) -> Stamp:
-        """The stamp of the file now. Raises DatasetError when it is gone."""
+    def of(cls, path: Path | int) -> Stamp:
+        """The stamp of a path or an open file now. Raises DatasetError when it is gone."""
         try:
-            found = path.stat()
+            found = os.stat(path)
         except OSError as error:
             raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
@@ -49,31 +52,72 @@ class Stamp:
         return now_ns - max(self.mtime_ns, self.ctime_ns) > SETTLED_NS
 
 
-def fingerprint(location: Location, cache: Path) -> str:
-    """Hex blake2b over what the files of a dataset hold (with the array names of .npy files).
+@dataclass(frozen=True)
+class Content:
+    """What the files of a dataset held when they were hashed.
 
-    Raises DatasetError when a file cannot be read or changes meanwhile.
+    `fingerprint` is the hex blake2b of format and content (with the array names of .npy files).
+    `files` are by array name, or the one of `dataset.path` under "".
     """
-    if location.path is not None:
-        return file_fingerprint(location.path, cache)
-    parts = {name: file_fingerprint(path, cache) for name, path in location.files.items()}
-    return str(_hasher(json.dumps(parts, sort_keys=True).encode()).hexdigest())
+
+    fingerprint: str
+    files: dict[str, DataFile]
+
+    @property
+    def place(self) -> str:
+        """How messages call the dataset."""
+        return str(self.files[""].path) if "" in self.files else "dataset.files"
 
 
-def file_fingerprint(path: Path, cache: Path) -> str:
-    """The hash of one file; from the index when the file has not changed since."""
+def read_content(location: Location, cache: Path, limits: Limits) -> Content:
+    """Hash the files, or take what the index knows of them.
+
+    Raises DatasetError for a file that cannot be one of its format or is too large, before it is
+    read through, and for one that changes meanwhile.
+    """
+    paths = location.files if location.path is None else {"": location.path}
+    files = {name: _read_file(path, cache, limits) for name, path in paths.items()}
+    parts = {name: [format_of(file.path), file.digest()] for name, file in files.items()}
+    return Content(hasher(json.dumps(parts, sort_keys=True).encode()).hexdigest(), files)
+
+
+def _read_file(path: Path, cache: Path, limits: Limits) -> DataFile:
+    """What one file holds; from the index when the file has not changed since."""
     stamp = Stamp.of(path)
-    entry = cache / "index" / f"{_hasher(os.fsencode(path.absolute())).hexdigest()}.json"
+    limits.check_file(path, format_of(path), os.stat(path))
+    entry = cache / "index" / f"{hasher(os.fsencode(path.absolute())).hexdigest()}.json"
     known = read_json(entry)
     if known is not None and known.get("stamp") == asdict(stamp):
-        return str(known["fingerprint"])
+        with contextlib.suppress(TypeError, ValueError, KeyError):
+            return DataFile(path, stamp.size, bytes.fromhex(known["digests"]))
     started_ns = time.time_ns()
-    digest = _hash(path)
-    if Stamp.of(path) != stamp:
-        raise DatasetError(f"{path}: is being written; try again when its writer is done")
+    with open_regular(path) as file:
+        if Stamp.of(file.fileno()) != stamp:
+            raise _being_written(path)
+        check_start(path, file, format_of(path))
+        digests = _hash(path, file, stamp.size)
+        if Stamp.of(file.fileno()) != stamp or Stamp.of(path) != stamp:
+            raise _being_written(path)
     if stamp.is_settled(started_ns):
-        write_json(entry, {"path": str(path), "stamp": asdict(stamp), "fingerprint": digest})
-    return digest
+        write_json(entry, {"path": str(path), "stamp": asdict(stamp), "digests": digests.hex()})
+    return DataFile(path, stamp.size, digests)
+
+
+def _being_written(path: Path) -> DatasetError:
+    return DatasetError(f"{path}: is being written; try again when its writer is done")
+
+
+def _hash(path: Path, file: Any, size: int) -> bytes:
+    """The hash of each block of the first `size` bytes, one after the other."""
+    digests = bytearray()
+    file.seek(0)
+    try:
+        for start in range(0, size, BLOCK_BYTES):
+            digests += hasher(file.read(min(BLOCK_BYTES, size - start))).digest()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+    assert len(digests) == -(-size // BLOCK_BYTES) * HASH_BYTES
+    return bytes(digests)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -95,15 +139,3 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     except OSError:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, _hasher).hexdigest()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _hasher(data: bytes = b"") -> Any:
-    return hashlib.blake2b(data, digest_size=HASH_BYTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fitfleet.data.info import DatasetInfo, flatten
 from fitfleet.data.rows import Arrays, split_rows
 from fitfleet.data.streams import Stream
 from fitfleet.errors import DatasetError, MissingExtraError
+from fitfleet.spec.dataset import is_whole
 
 KINDS = ("kfold", "stratified", "group", "timeseries")
 
@@ -23,35 +25,49 @@ def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
     rows with an equal label in `Dataset(groups=...)` together; `timeseries` trains on the part
     before the held-out one. Raises DatasetError, MissingExtraError.
     """
-    kind, k, index = check_fold(fold, arrays.rows, arrays.groups is not None)
+    kind, k, index, seed = check_fold(fold, arrays.rows, arrays.groups is not None)
     labels = _classes(arrays) if kind == "stratified" else None
     groups = arrays.groups if kind == "group" else None  # scikit-learn warns of unused ones
-    splitter = _splitter(kind, k, int(fold.get("seed") or 0))
+    splitter = _splitter(kind, k, seed)
     try:
-        parts = list(splitter.split(np.zeros(arrays.rows), labels, groups))
+        # The one fold: all of them together are k times the rows.
+        parts = splitter.split(np.zeros(arrays.rows), labels, groups)
+        train, held_out = next(islice(parts, index, None))
     except ValueError as error:
         raise DatasetError(f"dataset.fold: {kind} with k={k}: {error}") from None
-    return split_rows(arrays, *parts[index])
+    return split_rows(arrays, train, held_out)
 
 
-def check_fold(fold: dict[str, Any], rows: int, has_groups: bool) -> tuple[str, int, int]:
-    """(kind, k, index) of a fold. Raises DatasetError when there can be no such fold."""
+def check_fold(
+    fold: dict[str, Any], rows: int, has_groups: bool, most: int | None = None
+) -> tuple[str, int, int, int]:
+    """(kind, k, index, seed) of a fold. Raises DatasetError when there can be no such fold.
+
+    `most` is the setting max_folds: the work of finding a fold grows with its index.
+    """
     kind, k, index = fold.get("kind", "kfold"), fold.get("k"), fold.get("index")
+    seed = fold.get("seed", 0)
     if kind not in KINDS:
-        raise DatasetError(f"dataset.fold.kind: {kind!r} is none of {', '.join(KINDS)}")
-    if not isinstance(k, int) or not 2 <= k <= rows:
-        raise DatasetError(f"dataset.fold.k: {k!r} is not a number of folds from 2 to {rows} rows")
-    if not isinstance(index, int) or not 0 <= index < k:
-        raise DatasetError(f"dataset.fold.index: {index!r} is not a fold from 0 to {k - 1}")
+        raise DatasetError(f"dataset.fold.kind: {kind!r:.40} is none of {', '.join(KINDS)}")
+    if not is_whole(k) or not 2 <= k <= rows:
+        raise DatasetError(
+            f"dataset.fold.k: {k!r:.40} is not a number of folds from 2 to {rows} rows"
+        )
+    if not is_whole(index) or not 0 <= index < k:
+        raise DatasetError(f"dataset.fold.index: {index!r:.40} is not a fold from 0 to {k - 1}")
     if kind == "group" and not has_groups:
         raise DatasetError("dataset.fold: kind 'group' needs labels: Dataset(path, groups=...)")
-    return kind, k, index
+    if most is not None and k > most:
+        raise DatasetError(f"dataset.fold.k: {k:,} folds are above the setting max_folds={most:,}")
+    if not is_whole(seed) or not 0 <= seed < 2**32:
+        raise DatasetError(f"dataset.fold.seed: {seed!r:.40} is not an integer from 0 to 2**32 - 1")
+    return kind, k, index, seed
 
 
 def fold_rows(info: DatasetInfo) -> tuple[int, int] | None:
     """(training, held-out) rows of the dataset's fold; None when only its labels tell."""
     fold = info.dataset.fold or {}
-    kind, k, index = check_fold(fold, info.rows, info.groups is not None)
+    kind, k, index, _ = check_fold(fold, info.rows, info.groups is not None)
     if kind == "kfold":
         held_out = info.rows // k + (index < info.rows % k)
         return info.rows - held_out, held_out

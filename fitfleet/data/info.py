@@ -7,26 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fitfleet.data.formats.source import Leaf
+from fitfleet.data.statistics import ArrayInfo as ArrayInfo
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
 # A role as DatasetSpec states it, and the same structure with something else at the leaves.
 Role = str | list[str] | dict[str, Any] | Literal[False] | None
 Structure = Any
-
-
-@dataclass(frozen=True)
-class ArrayInfo:
-    """One array. `dtype` is the one a worker trains on (float64 is loaded as float32).
-
-    `minimum` and `maximum` leave NaN out and are None when the array holds nothing else.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    nan_count: int = 0
-    minimum: float | None = None
-    maximum: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
+
+_MOST_CHARACTERS = 4096
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
         )
     if dataset.path:
         found = _find(dataset.path, settings)
+        if found is not None and found.suffix.lower() == ".npy":
+            raise DatasetError(
+                f"dataset.path: {dataset.path!r} is one array; give the pair as"
+                " files={'x': 'x.npy', 'y': 'y.npy'}"
+            )
         return None if found is None else Location(found, {})
     files: dict[str, Path] = {}
     for name, text in dataset.files.items():
@@ -52,6 +60,11 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
 
 
 def _find(text: str, settings: Settings) -> Path | None:
+    if len(text) > _MOST_CHARACTERS:
+        raise DatasetError(
+            f"dataset.path: {text[:40]!r}... has {len(text):,} characters; a path has at most"
+            f" {_MOST_CHARACTERS:,}"
+        )
     if "\0" in text:
         raise DatasetError(f"dataset.path: {text!r} is not the name of a file")
     path = Path(text)
@@ -65,6 +78,11 @@ def _find(text: str, settings: Settings) -> Path | None:
             )
         folder = Path(settings.data_root)
         path = folder / inside
+    elif settings.data_root_only:
+        raise DatasetError(
+            f"dataset.path: {text!r} is absolute, and this machine reads below its data root only"
+            " (setting data_root_only); use a path that begins there"
+        )
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -79,6 +97,40 @@ def _find(text: str, settings: Settings) -> Path | None:
         raise DatasetError(f"dataset.path: {text!r} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(mode):
         raise DatasetError(f"dataset.path: {text!r} is not a file")
+    if not Path(text).is_absolute() and _has_link(folder, os.path.normpath(text)):
+        _check_inside(text, path, settings)
     if not os.access(path, os.R_OK):
         raise DatasetError(f"dataset.path: {text!r} may not be read by this user")
     return path
+
+
+def _check_inside(text: str, path: Path, settings: Settings) -> None:
+    """Refuse a link that leads out of the data root."""
+    root = os.path.realpath(settings.data_root)
+    if os.path.commonpath([root, os.path.realpath(path)]) != root:
+        raise DatasetError(
+            f"dataset.path: {text!r} is a link that leads out of the data root"
+            f" {settings.data_root!r}; give the absolute path of the file, or move it there"
+        )
+
+
+def _has_link(root: Path, inside: str) -> bool:
+    """Whether a folder below the root, or the file, is a link; cheaper than to follow all."""
+    place = str(root)
+    for part in inside.split(os.sep):
+        place = f"{place}{os.sep}{part}"
+        if os.path.islink(place):
+            return True
+    return False
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """The file, open. Raises DatasetError for a pipe or device, on which a read may never end."""
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise DatasetError(f"{path}: is not a file")
+    return os.fdopen(number, "rb")

@@ -1,49 +1,49 @@
-"""NaN count, minimum and maximum of arrays, remembered by the content of the file."""
+"""NaN count, minimum and maximum of an array, read through once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fitfleet.data.fingerprint import read_json, write_json
 from fitfleet.data.formats.source import Array, Leaf, Source
-from fitfleet.data.info import ArrayInfo
 
 
-def array_infos(
-    source: Source, leaves: Iterable[Leaf], fingerprint: str, cache: Path
-) -> dict[Leaf, ArrayInfo]:
-    """An ArrayInfo for each leaf. An array is read through once, ever, on this machine."""
-    entry = cache / "statistics" / f"{fingerprint}.json"
-    known = read_json(entry) or {}
-    found: dict[Leaf, ArrayInfo] = {}
-    is_new = False
-    for leaf in leaves:
-        header = source.header(leaf)  # always: these are the checks of an untrusted file
-        key = json.dumps(leaf)
-        if key not in known:
-            info = ArrayInfo(header.shape, str(header.loaded_dtype), *_scan(source.blocks(leaf)))
-            known[key], is_new = asdict(info), True
-        found[leaf] = _from_json(known[key])
-    if is_new:
-        write_json(entry, known)
-    return found
+@dataclass(frozen=True)
+class ArrayInfo:
+    """One array. `dtype` is the one a worker trains on (float64 is loaded as float32).
+
+    `minimum` and `maximum` leave NaN out and are None when the array holds nothing else.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    nan_count: int = 0
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ArrayInfo:
+        """What `dataclasses.asdict` and JSON made of one."""
+        return cls(**{**value, "shape": tuple(value["shape"])})
 
 
-def _from_json(value: dict[str, Any]) -> ArrayInfo:
-    return ArrayInfo(**{**value, "shape": tuple(value["shape"])})
+def read_through(source: Source, leaf: Leaf, on_block: Callable[[], None]) -> ArrayInfo:
+    """The ArrayInfo of a leaf, from all of its rows; `on_block` is called as it gets on."""
+    header = source.header(leaf)
+    return ArrayInfo(header.shape, str(header.loaded_dtype), *_scan(source.blocks(leaf), on_block))
 
 
-def _scan(blocks: Iterable[Array]) -> tuple[int, float | None, float | None]:
+def _scan(
+    blocks: Iterable[Array], on_block: Callable[[], None]
+) -> tuple[int, float | None, float | None]:
     nan_count = 0
     minimum: float | None = None
     maximum: float | None = None
     for block in blocks:
+        on_block()
         if block.size == 0:
             continue
         # fmin and fmax pass over NaN, and give NaN only where there is nothing else.

@@ -116,13 +116,13 @@ class Stream:
         return out if len(unique) == len(wanted) and _is_sorted(wanted) else out[inverse]
 
     def _dataset(self) -> Any:
+        if Stamp.of(self.file.path) != self.file.stamp:  # before HDF5 sees what nobody checked
+            raise DatasetError(
+                f"{self.file.path}: has changed since it was checked; submit the job again"
+            )
         if self._open is None or self._open[0] != os.getpid():
             file = open_file(self.file.path)
             dataset = open_dataset(file, self.file.path, self.file.name, self.file.max_bytes)
-            if Stamp.of(self.file.path) != self.file.stamp:
-                raise DatasetError(
-                    f"{self.file.path}: has changed since it was checked; submit the job again"
-                )
             self._open = (os.getpid(), file, dataset)
         return self._open[2]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -12,6 +12,9 @@ from fitfleet.spec import catalog
 from fitfleet.spec.job import DatasetSpec, Windows
 
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
+_HDF5 = (".h5", ".hdf5")
+_ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
+_FOLD = {"kind": "kfold", "k": None, "index": None, "seed": 0}
 
 
 def Dataset(path: str | os.PathLike[str] = "", **fields: Any) -> DatasetSpec:
@@ -23,9 +26,13 @@ def Dataset(path: str | os.PathLike[str] = "", **fields: Any) -> DatasetSpec:
 
 
 def dataset_spec(value: Any) -> DatasetSpec:
-    """A path, a mapping of DatasetSpec's fields, or a DatasetSpec. Raises DatasetError."""
+    """A path, a mapping of DatasetSpec's fields, or a DatasetSpec, in its canonical form.
+
+    Names in HDF5 have no slash at their ends, and a fold has all of its fields, so that one
+    dataset has one form. Raises DatasetError.
+    """
     if isinstance(value, DatasetSpec):
-        return value
+        return _canonical(value)
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str):
@@ -35,6 +42,8 @@ def dataset_spec(value: Any) -> DatasetSpec:
     _check_names(value, DatasetSpec.model_fields, "dataset")
     if isinstance(value.get("windows"), dict):
         _check_names(value["windows"], Windows.model_fields, "dataset.windows")
+    if isinstance(value.get("fold"), dict):
+        _check_names(value["fold"], _FOLD, "dataset.fold")
     try:
         found = DatasetSpec(**value)
     except ValidationError as error:
@@ -42,14 +51,40 @@ def dataset_spec(value: Any) -> DatasetSpec:
     if not found.path and not found.files:
         raise DatasetError("dataset.path: it is missing; give the path of a file")
     _check_windows(found)
-    return found
+    return _canonical(found)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether a value is an integer, which true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _canonical(dataset: DatasetSpec) -> DatasetSpec:
+    changes: dict[str, Any] = {}
+    if dataset.path.lower().endswith(_HDF5):
+        for role in (*_ROLES, "groups"):
+            given = getattr(dataset, role)
+            if given and given != (found := _inside(given)):
+                changes[role] = found
+    if dataset.fold is not None and len(dataset.fold) < len(_FOLD):
+        changes["fold"] = _FOLD | dataset.fold
+    return dataset.model_copy(update=changes) if changes else dataset
+
+
+def _inside(role: Any) -> Any:
+    """A role with names as HDF5 has them below its root: `/train//x` is `train/x`."""
+    if isinstance(role, str):
+        return "/".join(part for part in role.split("/") if part) or role
+    if isinstance(role, dict):
+        return {name: _inside(part) for name, part in role.items()}
+    return [_inside(name) for name in role] if isinstance(role, list) else role
 
 
 def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
     for name in given:
         if name not in known:
             hint = catalog.nearest(str(name), known)
-            raise DatasetError(f"{place}.{name}: no such field; {hint}")
+            raise DatasetError(f"{place}.{str(name)[:60]}: no such field; {hint}")
 
 
 def _sentence(error: ValidationError) -> str:

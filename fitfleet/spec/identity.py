@@ -52,6 +52,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
+    document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
     if fingerprint is not None:
         document["dataset"]["path"] = fingerprint
         document["dataset"]["files"] = sorted(document["dataset"]["files"])

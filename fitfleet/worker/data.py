@@ -43,15 +43,23 @@ def training(
     return dataset.with_options(options), -(-rows // spec.batch_size)
 
 
-def evaluation(x: Any, y: Any, weight: Any, batch_size: int) -> Any:
-    """Arrays for `evaluate` or `predict`: as they are, or a dataset when they are streamed."""
+def evaluation(
+    x: Any, y: Any, weight: Any, batch_size: int, *, whole_bytes: int = _WHOLE_BYTES
+) -> Any:
+    """Arrays for `evaluate` or `predict`: as they are, or a dataset of batches.
+
+    Batches when they are streamed, or larger than `whole_bytes` together: windows are views of
+    their series, which Keras would copy whole.
+    """
     parts = _parts(x, y, weight)
-    if not any(isinstance(leaf, Stream) for leaf in flatten(list(parts))):
+    leaves = flatten(list(parts))
+    is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
+    if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
         return parts
     parts = _tuples(parts)
     rows = len(flatten(x)[0])
     numbers = tf.data.Dataset.range(rows).batch(batch_size, drop_remainder=rows % batch_size == 0)
-    return numbers.map(_taker(parts, _WHOLE_BYTES), num_parallel_calls=1).prefetch(2)
+    return numbers.map(_taker(parts, whole_bytes), num_parallel_calls=1).prefetch(2)
 
 
 def _parts(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:

@@ -4,50 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import Array, Header, Leaf, Source
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
-from fitfleet.settings import Settings
 
-SUFFIXES = (".h5", ".hdf5", ".npz", ".csv", ".parquet")
+FORMATS = {".h5": "hdf5", ".hdf5": "hdf5", ".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
 
-__all__ = ["SUFFIXES", "Array", "Header", "Leaf", "Source", "open_source"]
+_START_BYTES = 8
+_STARTS = {
+    "npz": (b"PK\x03\x04", b"PK\x05\x06"),
+    "npy": (b"\x93NUMPY",),
+    "parquet": (b"PAR1",),
+}
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
+_WORDS = {"npz": ".npz file", "npy": ".npy array", "parquet": "Parquet file"}
+
+__all__ = [
+    "Array",
+    "DataFile",
+    "Header",
+    "Leaf",
+    "Source",
+    "check_start",
+    "format_of",
+    "open_source",
+]
 
 
-def open_source(path: Path | None, files: Mapping[str, Path], settings: Settings) -> Source:
-    """Open a dataset: one file, or `.npy` files by name. Raises DatasetError, MissingExtraError."""
-    cap = settings.max_dataset_bytes
-    if path is None:
+def open_source(files: Mapping[str, DataFile], limits: Limits) -> Source:
+    """Open a dataset: one file under "", or `.npy` files by name.
+
+    Raises DatasetError, MissingExtraError.
+    """
+    file = files.get("")
+    if file is None:
         from fitfleet.data.formats.npy import NpySource
 
-        return NpySource(files, cap)
-    suffix = path.suffix.lower()
-    if suffix in (".h5", ".hdf5"):
+        return NpySource(files, limits)
+    kind = format_of(file.path)
+    if kind == "hdf5":
         from fitfleet.data.formats.hdf5 import Hdf5Source
 
-        return Hdf5Source(path, cap)
-    if suffix == ".npz":
+        return Hdf5Source(file, limits)
+    if kind == "npz":
         from fitfleet.data.formats.npz import NpzSource
 
-        return NpzSource(path, cap)
-    table_cap = min(cap, settings.memory_bytes)  # a table is parsed in memory
-    if suffix == ".csv":
-        from fitfleet.data.formats.csv import CsvSource
-
-        return CsvSource(path, table_cap)
-    if suffix == ".parquet":
+        return NpzSource(file, limits)
+    if kind == "parquet":
         from fitfleet.data.formats.parquet import ParquetSource
 
-        return ParquetSource(path, table_cap)
-    raise DatasetError(unknown_suffix(path))
+        return ParquetSource(file, limits)
+    from fitfleet.data.formats.csv import CsvSource
+
+    return CsvSource(file, limits)
 
 
-def unknown_suffix(path: Path) -> str:
-    """The sentence for a file whose name tells no known format."""
-    if path.suffix.lower() == ".npy":
-        return (
-            f"{path}: a .npy file is one array; give the pair as"
-            " files={'x': 'x.npy', 'y': 'y.npy'}"
-        )
-    known = ", ".join(SUFFIXES)
-    return f"{path}: unknown format {path.suffix or 'without a suffix'!r}; known are {known}, .npy"
+def format_of(path: Path) -> str:
+    """The format that a file's name tells. Raises DatasetError for an unknown one."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return "npy"
+    if suffix in FORMATS:
+        return FORMATS[suffix]
+    raise DatasetError(
+        f"{path}: unknown format {path.suffix or 'without a suffix'!r}; known are"
+        f" {', '.join(FORMATS)}, .npy"
+    )
+
+
+def check_start(path: Path, file: IO[bytes], kind: str) -> None:
+    """Refuse a file whose first bytes are not those of its format, before it is read through."""
+    if kind == "hdf5":
+        _check_hdf5_start(path, file)
+    elif kind in _STARTS:
+        file.seek(0)
+        if not file.read(_START_BYTES).startswith(_STARTS[kind]):
+            raise DatasetError(
+                f"{path}: not a readable {_WORDS[kind]}: it does not begin as one; save it again"
+            )
+
+
+def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:
+    """The signature stands at the start, or at 512, 1024, 2048, ... after a user block."""
+    offset, size = 0, file.seek(0, 2)
+    while offset < size:
+        file.seek(offset)
+        if file.read(len(_HDF5_START)) == _HDF5_START:
+            return
+        offset = offset * 2 or 512
+    raise DatasetError(
+        f"{path}: not a readable HDF5 file: it does not begin as one; save it again, or give it the"
+        " suffix of its format"
+    )

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import Array, Header, Leaf, Opened, check_header, missing
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 MAX_COLUMNS = 10_000
@@ -20,9 +22,10 @@ class ColumnSource(Opened, ABC):
 
     is_table = True
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
+    def __init__(self, file: DataFile, limits: Limits) -> None:
+        self._file = file
+        self._path = path = file.path
+        self._max_bytes = limits.table_bytes
         self._columns: dict[str, Array] = {}
         self._names = self._read_names()
         if len(self._names) > MAX_COLUMNS:

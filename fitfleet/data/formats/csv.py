@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any
 
 from fitfleet.data.formats.columns import ColumnSource, numbers
 from fitfleet.data.formats.csv_lines import CsvHeader, check_lines, read_header
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import Array
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 
 class CsvSource(ColumnSource):
     """The columns of a CSV file in UTF-8, names in the first line."""
 
-    def __init__(self, path: Path, max_bytes: int, delimiter: str = ",") -> None:
-        size_bytes = path.stat().st_size
-        if size_bytes > max_bytes:
-            raise DatasetError(
-                f"{path}: is {size_bytes:,} bytes, above the {max_bytes:,} that a CSV file is read"
-                " up to; store it as HDF5, which streams"
-            )
+    def __init__(self, file: DataFile, limits: Limits, delimiter: str = ",") -> None:
         self._delimiter = delimiter
         self._header = CsvHeader([], 0, 0)
         self._rows: int | None = None
-        super().__init__(path, max_bytes)
+        super().__init__(file, limits)
 
     def _read_names(self) -> list[str]:
-        with self._open() as file:
+        with self._file.open() as file:
             self._header = read_header(str(self._path), file, self._delimiter)
         return self._header.names
 
     def _read_columns(self, names: list[str]) -> dict[str, Array]:
         columns = [self._index(name) for name in names]
-        with self._open() as file:
+        with self._file.open() as file:
             if self._rows is None:
                 self._rows = check_lines(str(self._path), file, self._header, self._delimiter)
             frame = self._parse(file, columns)
@@ -55,12 +50,6 @@ class CsvSource(ColumnSource):
                 " line"
             )
         return self._header.names.index(name)
-
-    def _open(self) -> IO[bytes]:
-        try:
-            return self._path.open("rb")
-        except OSError as error:
-            raise DatasetError(f"{self._path}: cannot be read: {error.strerror}") from None
 
     def _parse(self, file: IO[bytes], columns: list[int]) -> Any:
         """A frame with the columns that are asked for, by their place in the header."""

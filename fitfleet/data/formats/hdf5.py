@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import (
     MAX_NAMES,
     Array,
@@ -23,11 +24,13 @@ from fitfleet.data.formats.source import (
     missing,
     rows_per_block,
 )
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 MAX_CHUNK_BYTES = 256 * 2**20
 MAX_DEPTH = 8
-FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+# HDF5's fletcher32 reads past the end of what a damaged file stores.
+FILTERS = {1: "deflate", 2: "shuffle", 32000: "lzf"}
 
 
 class Hdf5Source(Opened):
@@ -35,20 +38,20 @@ class Hdf5Source(Opened):
 
     is_table = False
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._file = open_file(path)
+    def __init__(self, file: DataFile, limits: Limits) -> None:
+        self._path = file.path
+        self._max_bytes = limits.array_bytes
+        self._bytes = file.open()
+        self._file = open_file(self._path, self._bytes)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._bytes.close()
 
     def names(self) -> list[str]:
         """All datasets reached by hard links, and the names of other links."""
-        found: list[str] = []
-        _collect(self._file, "", 0, set(), found)
-        return found
+        return names_of(self._file, self._path)
 
     def header(self, leaf: Leaf) -> Header:
         """Shape and dtype of a dataset that passed all checks."""
@@ -69,14 +72,29 @@ class Hdf5Source(Opened):
             yield read_rows(self._path, dataset, start, start + step)
 
 
-def open_file(path: Path) -> Any:
-    """An h5py File, read-only. Raises DatasetError when it is not HDF5."""
+def open_file(path: Path, content: IO[bytes] | None = None) -> Any:
+    """An h5py File of the path, or of its content, read-only. DatasetError when it is not HDF5."""
     import h5py
 
     try:
-        return h5py.File(path, "r", rdcc_nbytes=32 * 2**20)
+        return h5py.File(content or path, "r", rdcc_nbytes=32 * 2**20)
     except (OSError, ValueError, RuntimeError) as error:
-        raise DatasetError(f"{path}: not a readable HDF5 file: {error}") from None
+        raise DatasetError(f"{path}: not a readable HDF5 file: {first_sentence(error)}") from None
+
+
+def first_sentence(error: Exception) -> str:
+    """What HDF5 says, without the trail of its own functions."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def names_of(file: Any, path: Path) -> list[str]:
+    """All datasets reached by hard links, and the names of other links. Raises DatasetError."""
+    found: list[str] = []
+    try:
+        _collect(file, "", 0, set(), found)
+    except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise DatasetError(f"{path}: cannot be read: {first_sentence(error)}") from None
+    return found
 
 
 def read_rows(path: Path, dataset: Any, start: int, stop: int) -> Array:
@@ -85,7 +103,9 @@ def read_rows(path: Path, dataset: Any, start: int, stop: int) -> Array:
         rows: Array = dataset[start:stop]
         return rows
     except (OSError, ValueError, RuntimeError) as error:
-        raise DatasetError(f"{path}:{dataset.name}: cannot be read: {error}") from None
+        raise DatasetError(
+            f"{path}:{dataset.name}: cannot be read: {first_sentence(error)}"
+        ) from None
 
 
 def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
@@ -93,28 +113,42 @@ def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
     place = f"{path}:{name}"
     try:
         dataset = _follow(file, path, name)
-        _check_storage(place, dataset)
+        check_storage(place, dataset)
+        header = check_header(place, Header(tuple(dataset.shape), dataset.dtype), max_bytes)
+        stored_bytes = dataset.id.get_storage_size()
+        check_expansion(place, header.nbytes, min(stored_bytes, file.id.get_filesize()))
+        _check_chunks(place, dataset, header)
     except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
-        raise DatasetError(f"{place}: cannot be read: {error}") from None
-    header = check_header(place, Header(tuple(dataset.shape), dataset.dtype), max_bytes)
-    check_expansion(place, header.nbytes, dataset.id.get_storage_size())
+        raise DatasetError(f"{place}: cannot be read: {first_sentence(error)}") from None
     return dataset
+
+
+def _check_chunks(place: str, dataset: Any, header: Header) -> None:
+    """Refuse chunks so tall that one row takes the decompression of most of the array."""
+    if not dataset.chunks:
+        return
+    rows = min(dataset.chunks[0], header.shape[0])
+    slab_bytes = rows * max(1, header.nbytes // max(1, header.shape[0]))
+    if max(prod(dataset.chunks) * header.dtype.itemsize, slab_bytes) > MAX_CHUNK_BYTES:
+        raise DatasetError(
+            f"{place}: has chunks of shape {dataset.chunks}, so that rows are read"
+            f" {slab_bytes:,} bytes at a time, above {MAX_CHUNK_BYTES:,}; store it with smaller"
+            " chunks that hold whole rows, such as chunks=True of h5py"
+        )
 
 
 def _follow(file: Any, path: Path, name: str) -> Any:
     import h5py
 
     item = file
-    for part in name.strip("/").split("/"):
+    for part in name.split("/"):
         # get_link_info looks at the link without following it.
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None
         if link is None:
-            names: list[str] = []
-            _collect(file, "", 0, set(), names)
-            raise missing(str(path), name, names)
+            raise missing(str(path), name, names_of(file, path))
         if not isinstance(link, h5py.HardLink):
             raise DatasetError(
-                f"{path}:{name}: {part!r} is {_link_words(link)}, which is refused; store the"
+                f"{path}:{name}: {part!r} is {link_words(link)}, which is refused; store the"
                 " array itself in the file"
             )
         item = item[part]
@@ -123,7 +157,8 @@ def _follow(file: Any, path: Path, name: str) -> Any:
     return item
 
 
-def _link_words(link: Any) -> str:
+def link_words(link: Any) -> str:
+    """What kind of link it is, for a message."""
     import h5py
 
     if isinstance(link, h5py.ExternalLink):
@@ -131,7 +166,8 @@ def _link_words(link: Any) -> str:
     return "a soft link" if isinstance(link, h5py.SoftLink) else "an unknown kind of link"
 
 
-def _check_storage(place: str, dataset: Any) -> None:
+def check_storage(place: str, dataset: Any) -> None:
+    """Refuse bytes kept in another file, and foreign filters. Raises DatasetError."""
     plan = dataset.id.get_create_plist()
     if plan.get_external_count() > 0:
         raise DatasetError(
@@ -151,23 +187,21 @@ def _check_storage(place: str, dataset: Any) -> None:
                 f"{place}: uses the filter {code} ({shown}); only"
                 f" {', '.join(FILTERS.values())} are read, compress with gzip or lzf"
             )
-    if dataset.chunks and prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
-        raise DatasetError(
-            f"{place}: has chunks of shape {dataset.chunks}, above {MAX_CHUNK_BYTES:,} bytes"
-            " each; store it with smaller chunks"
-        )
 
 
 def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[str]) -> None:
-    """Names of datasets below a group. A hard link back to a parent group is not walked again."""
+    """Names of datasets below a group. A hard link back to a parent group is not walked again.
+
+    `seen` holds the objects that were looked at; links beyond MAX_NAMES are not.
+    """
     import h5py
 
     address = h5py.h5o.get_info(group.id).addr
     if depth > MAX_DEPTH or address in seen:
         return
     seen.add(address)
-    for key in group:
-        if len(found) >= MAX_NAMES:
+    for looked_at, key in enumerate(group):
+        if max(len(found), len(seen), looked_at) >= MAX_NAMES:
             return
         link = group.get(key, getlink=True)
         name = f"{prefix}{key}"

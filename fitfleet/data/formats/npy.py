@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import (
     Array,
     Header,
@@ -18,9 +17,23 @@ from fitfleet.data.formats.source import (
     missing,
     rows_per_block,
 )
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 MAX_HEADER_BYTES = 10_000
+# What literal_eval and NumPy raise for a header that is no such dictionary.
+_BAD_HEADER = (
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+    AttributeError,
+    IndexError,
+)
 
 
 class NpySource(Opened):
@@ -28,9 +41,9 @@ class NpySource(Opened):
 
     is_table = False
 
-    def __init__(self, files: Mapping[str, Path], max_bytes: int) -> None:
+    def __init__(self, files: Mapping[str, DataFile], limits: Limits) -> None:
         self._files = files
-        self._max_bytes = max_bytes
+        self._limits = limits
 
     def names(self) -> list[str]:
         """The names that `files` gives."""
@@ -38,27 +51,27 @@ class NpySource(Opened):
 
     def header(self, leaf: Leaf) -> Header:
         """Shape and dtype, checked against the file's size."""
-        with self._path(leaf).open("rb") as file:
+        with self._file(leaf).open() as file:
             return self._read_header(leaf, file)[0]
 
     def blocks(self, leaf: Leaf) -> Iterator[Array]:
         """Rows in blocks."""
-        with self._path(leaf).open("rb") as file:
+        with self._file(leaf).open() as file:
             header, is_fortran = self._read_header(leaf, file)
-            yield from read_blocks(str(self._path(leaf)), file, header, is_fortran)
+            yield from read_blocks(str(self._file(leaf).path), file, header, is_fortran)
 
-    def _path(self, leaf: Leaf) -> Path:
+    def _file(self, leaf: Leaf) -> DataFile:
         if not isinstance(leaf, str) or leaf not in self._files:
             raise missing("dataset.files", str(leaf), self.names())
         return self._files[leaf]
 
     def _read_header(self, leaf: Leaf, file: IO[bytes]) -> tuple[Header, bool]:
-        path = self._path(leaf)
-        return read_header(str(path), file, os.fstat(file.fileno()).st_size, self._max_bytes)
+        known = self._file(leaf)
+        return read_header(str(known.path), file, known.size, self._limits)
 
 
 def read_header(
-    place: str, file: IO[bytes], size_bytes: int, max_bytes: int
+    place: str, file: IO[bytes], size_bytes: int, limits: Limits
 ) -> tuple[Header, bool]:
     """Header and whether it is in Fortran order; the file stands at the first byte of the data.
 
@@ -72,18 +85,24 @@ def read_header(
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, dtype = read(file, max_header_size=MAX_HEADER_BYTES)
-    except (ValueError, KeyError, EOFError, OSError, SyntaxError, TypeError) as error:
-        raise DatasetError(f"{place}: not a readable .npy array: {error}") from None
+    except _BAD_HEADER as error:
+        raise DatasetError(f"{place}: not a readable .npy array: {_reason(error)}") from None
     if dtype.hasobject:
         raise DatasetError(
             f"{place}: holds pickled Python objects, which can run code and are refused; save it"
             " as an array of numbers"
         )
-    header = check_header(place, Header(tuple(shape), dtype), max_bytes)
+    header = check_header(place, Header(tuple(map(int, shape)), dtype), limits.array_bytes)
     if header.nbytes != size_bytes - file.tell():
         raise DatasetError(
             f"{place}: its header declares {header.nbytes:,} bytes but"
             f" {size_bytes - file.tell():,} are stored; the file is damaged or incomplete"
+        )
+    if is_fortran and len(shape) > 1 and header.nbytes > limits.table_bytes:
+        raise DatasetError(
+            f"{place}: is in Fortran order and {header.nbytes:,} bytes, above the setting"
+            f" memory_bytes={limits.table_bytes:,} up to which such an array is read; save"
+            " numpy.ascontiguousarray of it"
         )
     return header, bool(is_fortran)
 
@@ -106,3 +125,9 @@ def _exactly(place: str, file: IO[bytes], nbytes: int, dtype: np.dtype[Any]) -> 
     if len(data) != nbytes:
         raise DatasetError(f"{place}: ends too early; the file is damaged or incomplete")
     return np.frombuffer(data, dtype)
+
+
+def _reason(error: BaseException) -> str:
+    """NumPy's words where they are a sentence; it quotes the whole header otherwise."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    return text if 0 < len(text) <= 120 else "its header is damaged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.npy import read_blocks, read_header
 from fitfleet.data.formats.source import (
     MAX_NAMES,
@@ -19,10 +21,22 @@ from fitfleet.data.formats.source import (
     check_expansion,
     missing,
 )
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    IndexError,
+    OverflowError,
+)
 
 
 class NpzSource(Opened):
@@ -30,18 +44,21 @@ class NpzSource(Opened):
 
     is_table = False
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
+    def __init__(self, file: DataFile, limits: Limits) -> None:
+        self._path = path = file.path
+        self._limits = limits
+        self._size_bytes = file.size
+        self._file = file.open()
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(self._file)
         except _BROKEN as error:
-            raise DatasetError(f"{path}: not a readable .npz file: {error}") from None
+            raise DatasetError(f"{path}: not a readable .npz file: {_reason(error)}") from None
         self._members = _members(path, self._zip)
 
     def close(self) -> None:
         """Close the archive."""
         self._zip.close()
+        self._file.close()
 
     def names(self) -> list[str]:
         """The arrays of the archive."""
@@ -63,13 +80,13 @@ class NpzSource(Opened):
             raise missing(str(self._path), str(leaf), self.names())
         member = self._members[leaf]
         place = f"{self._path}:{leaf}"
-        _check_member(place, member, self._path.stat().st_size)
+        _check_member(place, member, self._size_bytes)
         try:
             with self._zip.open(member) as file:
-                header, is_fortran = read_header(place, file, member.file_size, self._max_bytes)
+                header, is_fortran = read_header(place, file, member.file_size, self._limits)
                 yield header, is_fortran, file
         except _BROKEN as error:
-            raise DatasetError(f"{place}: cannot be decompressed: {error}") from None
+            raise DatasetError(f"{place}: cannot be decompressed: {_reason(error)}") from None
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -100,3 +117,7 @@ def _check_member(place: str, member: zipfile.ZipInfo, archive_bytes: int) -> No
         raise DatasetError(f"{place}: uses a foreign compression; save it with numpy.savez")
     # The directory's own word for the compressed size is not trusted beyond the file's size.
     check_expansion(place, member.file_size, min(member.compress_size, archive_bytes))
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -2,59 +2,85 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fitfleet.data.formats.columns import ColumnSource
+from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.source import Array, check_expansion
+from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError, MissingExtraError
 
 
 class ParquetSource(ColumnSource):
     """The flat columns of one Parquet file."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._file = _open(path)
+    def __init__(self, file: DataFile, limits: Limits) -> None:
+        self._table = _open(file)
         try:
-            super().__init__(path, max_bytes)
+            super().__init__(file, limits)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close(force=True)
+        self._table.close(force=True)
 
     def _read_names(self) -> list[str]:
-        return [str(name) for name in self._file.schema_arrow.names]
+        return [str(name) for name in self._table.schema_arrow.names]
 
     def _read_columns(self, names: list[str]) -> dict[str, Array]:
         for name in names:
             self._check_type(name)
-        rows = self._file.metadata.num_rows
-        nbytes = rows * 8 * len(names)
-        place = f"{self._path}:{', '.join(names)}"
-        if nbytes > self._max_bytes:
-            raise DatasetError(
-                f"{place}: {rows:,} rows of {len(names)} columns are {nbytes:,} bytes, above the"
-                f" {self._max_bytes:,} that a table is read up to; store it as HDF5, which streams"
-            )
-        check_expansion(place, nbytes, self._path.stat().st_size)
+        place = f"{self._path}:{', '.join(names)[:80]}"
+        self._check_bytes(place, len(names))
         try:
-            table = self._file.read(columns=names, use_threads=False)
+            table = self._table.read(columns=names, use_threads=False)
+            self._check_table(place, table, names)
             return {
                 name: np.asarray(_plain(table.column(name)).to_numpy(zero_copy_only=False))
                 for name in names
             }
-        except (ValueError, OSError, MemoryError) as error:  # pyarrow's errors are these
-            raise DatasetError(f"{self._path}: not a readable Parquet file: {error}") from None
+        except _broken() as error:
+            raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
+
+    def _check_bytes(self, place: str, columns: int) -> None:
+        """The footer's numbers, before anything is read by them."""
+        found = self._table.metadata
+        groups = [found.row_group(index) for index in range(found.num_row_groups)]
+        rows = sum(group.num_rows for group in groups)
+        if rows != found.num_rows or any(group.num_rows < 0 for group in groups):
+            raise DatasetError(
+                f"{place}: declares {found.num_rows:,} rows, its row groups {rows:,}; the file is"
+                " damaged"
+            )
+        nbytes = rows * 8 * columns
+        if nbytes > self._max_bytes:
+            raise DatasetError(
+                f"{place}: {rows:,} rows of {columns} columns are {nbytes:,} bytes, above the"
+                f" {self._max_bytes:,} that a table is read up to; store it as HDF5, which streams"
+            )
+        check_expansion(place, nbytes, self._file.size)
+
+    def _check_table(self, place: str, table: Any, names: list[str]) -> None:
+        rows = self._table.metadata.num_rows
+        if list(table.column_names) != names or table.num_rows != rows:
+            raise DatasetError(
+                f"{place}: gives {table.num_rows:,} rows of {len(table.column_names)} columns where"
+                f" {rows:,} of {len(names)} are declared; give its columns names of their own,"
+                " without dots"
+            )
 
     def _check_type(self, name: str) -> None:
         import pyarrow
 
-        kind = self._file.schema_arrow.field(name).type
+        if self._names.count(name) > 1:
+            raise DatasetError(
+                f"{self._path}: holds two columns {name!r}; give them different names"
+            )
+        kind = self._table.schema_arrow.field(name).type
         types = pyarrow.types
         is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
         if not is_number:
@@ -73,13 +99,24 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _open(path: Path) -> Any:
+def _open(file: DataFile) -> Any:
     try:
-        import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet") from None
     try:
-        return parquet.ParquetFile(path.open("rb"))
-    except (ValueError, OSError, pyarrow.ArrowException) as error:
-        raise DatasetError(f"{path}: not a readable Parquet file: {error}") from None
+        return parquet.ParquetFile(file.open())
+    except _broken() as error:
+        place = f"{file.path}: not a readable Parquet file"
+        raise DatasetError(f"{place}: {_reason(error)}") from None
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What pyarrow raises for a damaged file."""
+    import pyarrow
+
+    return (ValueError, OSError, MemoryError, KeyError, TypeError, pyarrow.ArrowException)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

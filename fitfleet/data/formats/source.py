@@ -109,6 +109,11 @@ def check_header(place: str, header: Header, max_bytes: int) -> Header:
         )
     if any(size < 0 for size in header.shape):
         raise DatasetError(f"{place}: declares the shape {header.shape}; the file is damaged")
+    if 0 in header.shape[1:]:
+        raise DatasetError(
+            f"{place}: has the shape {header.shape}, so its rows hold no values; give an array"
+            " whose rows hold at least one"
+        )
     if header.nbytes > max_bytes:
         raise DatasetError(
             f"{place}: is {header.nbytes:,} bytes after decompression, above the setting"

@@ -56,8 +56,9 @@ class Feeds:
 
 
 def nbytes(arrays: Arrays) -> int:
-    """Size of the training arrays as tensors."""
-    parts = (arrays.x, arrays.y, arrays.sample_weight)
+    """Size of the training and validation arrays as tensors; a view of windows counts in full."""
+    train = (arrays.x, arrays.y, arrays.sample_weight)
+    parts = (*train, arrays.x_val, arrays.y_val, arrays.sample_weight_val)
     return sum(leaf.nbytes for part in parts for leaf in flatten(part))
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -129,19 +128,22 @@ def test_a_damaged_entry_is_made_again(
     assert load(dataset, settings).x.sum() == 8000
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept(
+def test_numbers_of_another_content_are_not_read_nor_kept(
     folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = _save(folder / "a.npz", 1.0)
+    first, second = (folder / "a.npz").read_bytes(), folder / "b.npz"
+    _save(second, 2.0)
     real = arrays_module.open_source
 
-    def slow_reader(*arguments: object) -> object:
-        source = real(*arguments)  # type: ignore[arg-type]
-        _save(folder / "b.npz", 2.0)
-        os.replace(folder / "b.npz", folder / "a.npz")
-        return source
+    def while_it_is_another(*arguments: object) -> object:
+        (folder / "a.npz").write_bytes(second.read_bytes())
+        try:
+            return real(*arguments)  # type: ignore[arg-type]
+        finally:
+            (folder / "a.npz").write_bytes(first)
 
-    monkeypatch.setattr(arrays_module, "open_source", slow_reader)
+    monkeypatch.setattr(arrays_module, "open_source", while_it_is_another)
     with pytest.raises(DatasetError, match="has changed while it was read"):
         load(dataset, settings)
     assert _stored(settings) == []

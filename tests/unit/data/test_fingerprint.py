@@ -1,16 +1,22 @@
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import time
+import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from fitfleet.data import fingerprint as module
+from fitfleet.data.arrays import load
 from fitfleet.data.describe import describe
-from fitfleet.data.fingerprint import Stamp, file_fingerprint
+from fitfleet.data.fingerprint import Stamp, read_content
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import Location
+from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
@@ -20,22 +26,55 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_the_fingerprint_is_the_hash_of_the_bytes(tmp_path: Path, cache: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"content")
-    expected = hashlib.blake2b(b"content", digest_size=32).hexdigest()
-    assert file_fingerprint(path, cache) == expected
+def _fingerprint(path: Path, cache: Path) -> str:
+    return read_content(Location(path, {}), cache, Limits.of(Settings())).fingerprint
+
+
+def test_the_fingerprint_is_that_of_content_and_format(tmp_path: Path, cache: Path) -> None:
+    data = np.random.default_rng(0).bytes(3 * 2**20 + 5)  # several blocks
+    found = {}
+    for name, content in (
+        ("a.csv", data),
+        ("b.csv", data),
+        ("c.csv", data[:-1]),
+        ("d.csv", data[2**20 : 2 * 2**20] + data[: 2**20] + data[2 * 2**20 :]),
+        ("e.parquet", b"PAR1" + data),
+        ("e.npz", b"PK\x03\x04" + data),
+    ):
+        (tmp_path / name).write_bytes(content)
+        found[name] = _fingerprint(tmp_path / name, cache)
+    assert found["a.csv"] == found["b.csv"]
+    assert len(set(found.values())) == 5
+
+
+def test_one_file_under_two_formats_is_two_datasets(folder: Path, settings: Settings) -> None:
+    with h5py.File(folder / "d.h5", "w", userblock_size=512) as file:
+        file["x"] = np.zeros((6, 1))
+        file["y"] = np.zeros(6)
+    with zipfile.ZipFile(folder / "d.h5", "a") as archive:
+        for name, value in (("x", 777.0), ("y", 5.0)):
+            buffer = io.BytesIO()
+            np.save(buffer, np.full((6, 1), value))
+            archive.writestr(f"{name}.npy", buffer.getvalue())
+    data = (folder / "d.h5").read_bytes()
+    (folder / "d.npz").write_bytes(b"PK\x03\x04" + data[4:])  # as numpy's files begin
+    one = load(DatasetSpec(path="d.h5"), settings)
+    assert one.x.max() == 0
+    (folder / "d.h5").write_bytes(data)
+    (folder / "e.npz").write_bytes(data)
+    with pytest.raises(DatasetError, match="does not begin as one"):
+        describe(DatasetSpec(path="e.npz"), settings)
 
 
 def test_a_rewrite_of_equal_size_is_seen_even_within_the_clock_tick(
     tmp_path: Path, cache: Path
 ) -> None:
-    path = tmp_path / "a"
+    path = tmp_path / "a.csv"
     seen = set()
     for number in range(50):  # far faster than the clock of many file systems
         path.write_bytes(b"%03d" % number)
         os.utime(path, ns=(10**18, 10**18))  # as a copy that keeps the times does
-        seen.add(file_fingerprint(path, cache))
+        seen.add(_fingerprint(path, cache))
     assert len(seen) == 50
     assert not (cache / "index").exists()  # nothing so young is remembered
 
@@ -43,23 +82,23 @@ def test_a_rewrite_of_equal_size_is_seen_even_within_the_clock_tick(
 def test_a_settled_file_is_hashed_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a"
+    path = tmp_path / "a.csv"
     path.write_bytes(b"content")
     monkeypatch.setattr(module, "SETTLED_NS", -1)
-    first = file_fingerprint(path, cache)
-    monkeypatch.setattr(module, "_hash", lambda path: pytest.fail("it was read again"))
-    assert file_fingerprint(path, cache) == first
+    first = _fingerprint(path, cache)
+    monkeypatch.setattr(module, "_hash", lambda *_: pytest.fail("it was read again"))
+    assert _fingerprint(path, cache) == first
 
 
 def test_an_index_that_cannot_be_used_only_costs_time(tmp_path: Path, cache: Path) -> None:
-    path = tmp_path / "a"
+    path = tmp_path / "a.csv"
     path.write_bytes(b"content")
     cache.write_text("a file where the folder should be")
-    assert len(file_fingerprint(path, cache)) == 64
+    assert len(_fingerprint(path, cache)) == 64
 
 
 def test_stamps_settle_after_two_seconds(tmp_path: Path) -> None:
-    path = tmp_path / "a"
+    path = tmp_path / "a.csv"
     path.write_bytes(b"content")
     stamp = Stamp.of(path)
     assert not stamp.is_settled(time.time_ns())

@@ -78,6 +78,11 @@ def test_one_hot_labels_are_stratified_by_their_class() -> None:
         ({"k": 12, "index": 0}, "12 is not a number of folds"),
         ({"k": 3, "index": 3}, "3 is not a fold from 0 to 2"),
         ({"k": 3}, "None is not a fold"),
+        ({"k": True, "index": 0}, "True is not a number of folds"),
+        ({"k": 3, "index": True}, "True is not a fold"),
+        ({"k": 3, "index": 0, "seed": "x"}, "'x' is not an integer from 0"),
+        ({"k": 3, "index": 0, "seed": 2**32}, "4294967296 is not an integer from 0"),
+        ({"k": 3, "index": 0, "kind": ["kfold"]}, "is none of"),
         ({"kind": "group", "k": 2, "index": 0}, "needs labels: Dataset"),
         ({"kind": "stratified", "k": 9, "index": 0}, "stratified with k=9"),
     ],
@@ -111,3 +116,14 @@ def test_load_applies_the_fold_and_describe_knows_its_rows(
         np.testing.assert_array_equal(whole[3], Y[whole[2][:, 0] // 2])
         counts = fold_rows(info)
         assert counts == (None if kind == "group" else (len(whole[0]), len(whole[2])))
+
+
+def test_more_folds_than_the_setting_are_refused_before_the_work(
+    folder: Path, settings: Settings
+) -> None:
+    np.savez(folder / "a.npz", x=np.zeros((60_000, 1), "f4"), y=np.zeros(60_000, "f4"))
+    dataset = DatasetSpec(path="a.npz", fold={"kind": "kfold", "k": 60_000, "index": 0})
+    with pytest.raises(DatasetError, match="60,000 folds are above the setting max_folds=1,000"):
+        load(dataset, settings)
+    one = load(dataset, settings.replace(max_folds=10**6))
+    assert one.rows == 59_999 and len(one.x_val) == 1

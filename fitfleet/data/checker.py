@@ -1,0 +1,314 @@
+"""Reading untrusted files in a process that may die, under limits of memory and time.
+
+HDF5 itself crashes on damaged files: whatever opens one first may be gone. So a small process of
+its own reads each file through before this one opens it, and what it made of it is remembered by
+the file's content. It is started by the first file and waits for the next for a minute.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from select import select
+from time import time_ns
+from typing import Any, TypeVar
+
+from fitfleet.data.fingerprint import Content, Stamp, read_json, write_json
+from fitfleet.data.formats import Leaf, check_start
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.formats.source import check_expansion
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import open_regular
+from fitfleet.data.statistics import ArrayInfo
+from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
+from fitfleet.settings import Settings
+
+_START = (
+    "import json, sys; sys.path += json.loads(sys.argv[2]);"
+    " from fitfleet.data.checker_process import main; main(int(sys.argv[1]))"
+)
+_PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "fitfleet")
+_ENVIRONMENT = {
+    "HDF5_USE_FILE_LOCKING": "FALSE",
+    "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-in
+    # The allocator of glibc ends the process where a heap was damaged, instead of going on.
+    "GLIBC_TUNABLES": "glibc.malloc.check=3",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+_MALLOC_CHECK = "libc_malloc_debug.so.0"
+_START_S = 60.0
+
+T = TypeVar("T")
+# ask("read", leaf="x"): what the process answers.
+Ask = Callable[..., Any]
+
+
+class _Died(Exception):
+    """The process has ended, or was ended; says why."""
+
+
+class _Process:
+    """One checking process and its pipes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.owner, self.limits, self.is_fresh = os.getpid(), limits, True
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by end()
+        command = [sys.executable, "-I", "-S", "-c", _START, str(limits.memory_bytes)]
+        self._process = subprocess.Popen(
+            [*command, json.dumps(_paths())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=_environment(),
+            cwd="/" if os.name == "posix" else None,
+        )
+        self._rest = b""
+        self._is_ready = False
+
+    def ask(self, do: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer. Raises _Died."""
+        self._ready()
+        self._write(json.dumps({"do": do, **request}).encode() + b"\n")
+        return self._answer(self.limits.stall_s)
+
+    def end(self) -> None:
+        """Let the process go, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _ready(self) -> None:
+        if self._is_ready:
+            return
+        try:
+            self._answer(_START_S)
+        except _Died as death:
+            self._errors.seek(0)
+            said = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
+            raise FitfleetError(
+                f"the process that checks files did not start ({death}):"
+                f" {said[-1] if said else 'it said nothing'}; run `{sys.executable} -c 'import"
+                " h5py'` to see whether Python works here"
+            ) from None
+        self._is_ready = True
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except OSError:
+            raise _Died(self._reason()) from None
+
+    def _answer(self, stall_s: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        while True:
+            *lines, self._rest = self._rest.split(b"\n")
+            answers = [line for line in lines if line]
+            if answers:
+                found: dict[str, Any] = json.loads(answers[-1])
+                return found
+            if not select([pipe], [], [], stall_s)[0]:
+                raise _Died(f"it did not get on for {stall_s:g} s (setting check_stall_s)")
+            data = os.read(pipe, 2**16)
+            if not data:
+                raise _Died(self._reason())
+            self._rest += data
+
+    def _reason(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"it ended with code {code}"
+        return f"it was ended by {signal.Signals(-code).name}"
+
+
+_lock = threading.RLock()
+_current: _Process | None = None
+
+
+def _process(limits: Limits) -> _Process:
+    """The one that waits, or a new one."""
+    global _current
+    if _current is not None and _current.owner != os.getpid():
+        _current = None  # of the process that this one was forked from
+    if _current is not None and _current.limits != limits:
+        _drop()
+    if _current is None:
+        _current = _Process(limits)
+    return _current
+
+
+def _drop() -> None:
+    global _current
+    if _current is not None and _current.owner == os.getpid():
+        _current.end()
+    _current = None
+
+
+atexit.register(_drop)
+
+
+def _talk(place: str, limits: Limits, talk: Callable[[Ask], T]) -> T:
+    """What `talk` makes of the answers to the questions it asks about one file.
+
+    A process that has read other files may die of what those left in its memory, so that its end
+    says nothing of this one: then a fresh one is asked. Raises DatasetError.
+    """
+    with _lock:
+        while True:
+            process = _process(limits)
+            was_fresh, process.is_fresh = process.is_fresh, False
+            try:
+                return talk(partial(_ask, process, place))
+            except _Died as death:
+                _drop()
+                if was_fresh:
+                    raise DatasetError(
+                        f"{place}: cannot be read: the process that checks files did not survive"
+                        f" it ({death}); the file is damaged, write it again"
+                    ) from None
+            except KeyboardInterrupt:
+                _drop()  # its pipe would hold half an answer
+                raise
+
+
+def _ask(process: _Process, place: str, do: str, **request: Any) -> Any:
+    return _given(place, process.limits, process.ask(do, request))
+
+
+def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
+    """The answer, or the error in it raised."""
+    kind, message = answer.get("error"), answer.get("message")
+    if kind is None:
+        return answer["answer"]
+    if kind == "memory":
+        raise DatasetError(
+            f"{place}: takes more than {limits.memory_bytes:,} bytes to read, the setting"
+            " check_memory_bytes; raise it, or store the data as HDF5, which streams"
+        )
+    if kind == MissingExtraError.__name__:
+        raise MissingExtraError("pyarrow", "parquet")
+    if kind == DatasetError.__name__:
+        raise DatasetError(message)
+    raise DatasetError(f"{place}: cannot be read: {message}; the file is damaged, write it again")
+
+
+def _paths() -> list[str]:
+    """Where the packages lie that the process needs, and no folder else."""
+    found: dict[str, None] = {}
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin:
+            found[str(Path(spec.origin).parent.parent)] = None
+    return list(found)
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, less what changes Python or loads code into others."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HDF5_"))}
+    if not sys.platform.startswith("linux"):
+        return {**own, **_ENVIRONMENT}
+    preload = " ".join(filter(None, (own.get("LD_PRELOAD"), _MALLOC_CHECK)))
+    return {**own, **_ENVIRONMENT, "LD_PRELOAD": preload}
+
+
+class Inspection:
+    """What the files of a dataset hold, by the process that may die, remembered by content.
+
+    Every array that it tells of has been read through there: this process may open it.
+    """
+
+    def __init__(self, content: Content, cache: Path, limits: Limits) -> None:
+        self._content = content
+        self._limits = limits
+        key = json.dumps([content.fingerprint, limits.array_bytes, limits.table_bytes])
+        self._entry = cache / "statistics" / f"{hasher(key.encode()).hexdigest()}.json"
+        self._known = read_json(self._entry) or {}
+
+    def names(self) -> tuple[list[str], bool]:
+        """The arrays of the dataset, and whether it is a table. Raises DatasetError."""
+        if "names" not in self._known:
+            self._known.update(_talk(self._content.place, self._limits, self._open))
+            write_json(self._entry, self._known)
+        return list(self._known["names"]), bool(self._known["is_table"])
+
+    def infos(self, leaves: Iterable[Leaf]) -> dict[Leaf, ArrayInfo]:
+        """An ArrayInfo for each leaf. Raises DatasetError for one that is unsafe or too large."""
+        wanted = list(leaves)
+        absent = [leaf for leaf in wanted if json.dumps(leaf) not in self._known]
+        if absent:
+            self._known.update(self._read(wanted, absent))
+            write_json(self._entry, self._known)
+        return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
+
+    def _open(self, ask: Ask) -> dict[str, Any]:
+        files = {
+            name: (str(file.path.absolute()), file.size, file.digests.hex())
+            for name, file in self._content.files.items()
+        }
+        found: dict[str, Any] = ask("open", files=files, limits=asdict(self._limits))
+        return found
+
+    def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
+        def read(ask: Ask) -> dict[str, Any]:
+            self._open(ask)
+            self._check_bytes(ask("bytes", leaves=wanted))
+            return {json.dumps(leaf): ask("read", leaf=leaf) for leaf in absent}
+
+        return _talk(self._content.place, self._limits, read)
+
+    def _check_bytes(self, nbytes: int) -> None:
+        if nbytes > self._limits.array_bytes:
+            raise DatasetError(
+                f"{self._content.place}: its arrays are {nbytes:,} bytes together, above the"
+                f" setting max_dataset_bytes={self._limits.array_bytes:,}; raise it or use fewer"
+                " arrays"
+            )
+        stored_bytes = sum(file.size for file in self._content.files.values())
+        check_expansion(self._content.place, nbytes, stored_bytes)
+
+
+def check_hdf5(path: Path, settings: Settings) -> None:
+    """Read an HDF5 file that is no dataset (weights, a checkpoint) through, in the process.
+
+    When it returns, this process may open the file as it is now: it holds hard links only, no
+    external or virtual storage, no foreign filter, at most `max_dataset_bytes`, and reading all of
+    it does not end a process. Raises DatasetError in one sentence. A file that was found so, and
+    has not changed since, costs a stat.
+    """
+    stamp = Stamp.of(path)
+    key = hasher(json.dumps([str(path.absolute()), asdict(stamp)]).encode()).hexdigest()
+    entry = Path(settings.cache) / "checked" / f"{key}.json"
+    if read_json(entry) is not None:
+        return
+    started_ns = time_ns()
+    limits = Limits.of(settings)
+    with open_regular(path) as file:
+        check_start(path, file, "hdf5")
+    limits.check_file(path, "hdf5", os.stat(path))
+    nbytes = _talk(
+        str(path),
+        limits,
+        lambda ask: ask("hdf5", path=str(path.absolute()), max_bytes=limits.array_bytes),
+    )
+    if Stamp.of(path) != stamp:
+        raise DatasetError(f"{path}: has changed while it was checked; read it again")
+    if stamp.is_settled(started_ns):
+        write_json(entry, {"path": str(path), "bytes": nbytes})

@@ -1,0 +1,130 @@
+"""The process that reads untrusted files before any other does; it may die of one.
+
+`checker` starts it and asks. Requests and answers are JSON objects, one a line; while it works it
+writes empty lines, so that a slow file can be told from one that hangs. It imports NumPy and what
+the format needs: no pydantic, no database, no Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from fitfleet.data.formats import DataFile, Source, open_source
+from fitfleet.data.limits import Limits
+from fitfleet.data.writers import check_writers
+from fitfleet.errors import FitfleetError
+
+# A process that nobody asks goes; the next file starts another.
+IDLE_S = 60.0
+_FIRST_READ_BYTES = 2**16
+
+
+def main(memory_bytes: int) -> None:
+    """Answer requests until the input ends, or nobody has asked for IDLE_S."""
+    _limit(memory_bytes)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    session = _Session(answers)
+    _say(answers, {"ready": True})
+    for request in _requests():
+        _say(answers, session.answer(request))
+
+
+def _limit(memory_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows, where there is no such limit
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _requests() -> Iterator[dict[str, Any]]:
+    source = os.fdopen(0, "rb", buffering=0)
+    rest = b""
+    while select.select([source], [], [], IDLE_S)[0]:
+        data = source.read(_FIRST_READ_BYTES)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n") if b"\n" in data else (rest + data,)
+        for line in lines:
+            yield json.loads(line)
+
+
+def _say(answers: IO[str], value: dict[str, Any]) -> None:
+    answers.write(json.dumps(value) + "\n")
+    answers.flush()
+
+
+class _Session:
+    """One file after another; the one that was opened last is the one that is read."""
+
+    def __init__(self, answers: IO[str]) -> None:
+        self._answers = answers
+        self._source: Source | None = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What `request["do"]` gives, or the error that it ends in."""
+        try:
+            return {"answer": getattr(self, f"do_{request.pop('do')}")(**request)}
+        except FitfleetError as error:
+            return {"error": type(error).__name__, "message": str(error)}
+        except MemoryError:
+            return {"error": "memory"}
+        except Exception as error:  # libraries raise what they like for a damaged file
+            words = str(error).splitlines()[0][:160] if str(error) else ""
+            return {"error": "other", "message": f"{type(error).__name__}: {words}".rstrip(": ")}
+
+    def do_open(self, files: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+        """Open a dataset: its names, and whether it is a table."""
+        if self._source is not None:
+            self._source.close()
+        for path, _, _ in files.values():
+            check_writers(Path(path))
+        self._source = open_source(
+            {
+                name: DataFile(Path(path), size, bytes.fromhex(digests))
+                for name, (path, size, digests) in files.items()
+            },
+            Limits(**limits),
+        )
+        return {"names": self._source.names(), "is_table": self._source.is_table}
+
+    def do_bytes(self, leaves: list[Any]) -> int:
+        """Bytes of the arrays, as their headers have them after all checks."""
+        assert self._source is not None
+        return sum(self._source.header(_leaf(leaf)).nbytes for leaf in leaves)
+
+    def do_read(self, leaf: Any) -> dict[str, Any]:
+        """Read an array through."""
+        from fitfleet.data.statistics import read_through
+
+        assert self._source is not None
+        return asdict(read_through(self._source, _leaf(leaf), self._get_on))
+
+    def do_hdf5(self, path: str, max_bytes: int) -> int:
+        """Look at all that an HDF5 file holds, and read it; the bytes of its arrays."""
+        from fitfleet.data.formats.hdf5_walk import walk
+
+        return walk(Path(path), max_bytes, self._get_on)
+
+    def _get_on(self) -> None:
+        self._answers.write("\n")
+        self._answers.flush()
+
+
+def _leaf(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, str) else tuple(leaf)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
