@@ -25,6 +25,7 @@ _PANELS = {
         submit.submit,
         read.ps,
         read.show,
+        read.why,
         read.watch,
         read.logs,
         read.compare,

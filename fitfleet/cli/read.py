@@ -74,6 +74,20 @@ def show(
 
 
 @command
+def why(target: Target, job: JobArgument, as_json: JsonOption = False) -> None:
+    """Say why a job waits, what goes first, and when it should start."""
+    from dataclasses import asdict
+
+    from fitfleet.cli.output import print_json
+
+    found = target.fleet().job(job).why()
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print(found)
+
+
+@command
 def watch(target: Target, experiment: ExperimentOption = None) -> int:
     """Watch the jobs that have not ended until they have."""
     fleet = target.fleet()

@@ -16,6 +16,8 @@ from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import JobFailedError, NotFoundError, StateError
+from fitfleet.scheduler import explain as explaining
+from fitfleet.scheduler.explain import Explanation
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
@@ -161,6 +163,13 @@ class Job:
             found = lookup.scores_of(c, [self.id]).get(self.id, {})
         return {name: float("nan") if value is None else value for name, value in found.items()}
 
+    def why(self) -> Explanation:
+        """Why the job waits, what goes first, when it should start; printed, a sentence.
+
+        The reasons come in the order in which the dispatcher asks.
+        """
+        return explain(self)
+
     @property
     def error(self) -> JobError | None:
         """Why the job failed; None while it has not."""
@@ -299,3 +308,8 @@ class Job:
                 f" succeeded job can be extended, and {epochs} must be more than it has"
             )
         return self
+
+
+def explain(job: Job) -> Explanation:
+    """Why a job is where it is: for scripts, `fitfleet why` and the dashboard alike."""
+    return explaining.explain(job._database, job._settings, job.id)

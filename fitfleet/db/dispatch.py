@@ -6,6 +6,9 @@ Cost does not grow with the backlog: every query walks an index to the rows it r
 from __future__ import annotations
 
 import functools
+import heapq
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +129,7 @@ class _Backlog:
     """The first waiting jobs of one experiment, best first, as (priority, id)."""
 
     experiment_id: int
-    candidates: list[tuple[int, int]]
+    candidates: deque[tuple[int, int]]
     in_flight: int  # dispatched or running
     max_running: int | None
     served: tuple[float, int]  # when it was last served, and the how-manieth in this look
@@ -143,25 +146,44 @@ class _Backlog:
         priority, job_id = self.candidates[0]
         return -priority, self.in_flight, self.served, job_id
 
+    def take(self) -> int:
+        """The first of them, which is in flight from now."""
+        self.in_flight += 1
+        return self.candidates.popleft()[1]
+
 
 def _choose(c: Connection, queue: str, limit: int) -> list[int]:
-    backlogs = _backlogs(c, queue, limit)
+    backlogs = _backlogs(c, queue, limit, is_locking=True)
     at = read_clock(c)
-    chosen: list[int] = []
-    while len(chosen) < limit:
-        backlog = min((b for b in backlogs if b.is_open), key=lambda b: b.rank, default=None)
-        if backlog is None:
-            break
-        chosen.append(backlog.candidates.pop(0)[1])
-        backlog.in_flight += 1
-        backlog.served = (at, len(chosen))
+    chosen = _merge(backlogs, limit, at)
     served = [b.experiment_id for b in backlogs if b.served[1]]
     if served:
         c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
     return chosen
 
 
-def _backlogs(c: Connection, queue: str, limit: int) -> list[_Backlog]:
+def order(c: Connection, queue: str, limit: int) -> list[int]:
+    """The first `limit` jobs that `dispatch` would choose, in its order. Nothing is locked."""
+    return _merge(_backlogs(c, queue, limit, is_locking=False), limit, read_clock(c))
+
+
+def _merge(backlogs: Sequence[_Backlog], limit: int, at: float) -> list[int]:
+    chosen: list[int] = []
+    # Only the backlog that a job is taken from changes its rank.
+    ranked = [(*backlog.rank, i) for i, backlog in enumerate(backlogs) if backlog.is_open]
+    heapq.heapify(ranked)
+    while ranked and len(chosen) < limit:
+        i = ranked[0][-1]
+        chosen.append(backlogs[i].take())
+        backlogs[i].served = (at, len(chosen))
+        if backlogs[i].is_open:
+            heapq.heapreplace(ranked, (*backlogs[i].rank, i))
+        else:
+            heapq.heappop(ranked)
+    return chosen
+
+
+def _backlogs(c: Connection, queue: str, limit: int, *, is_locking: bool) -> list[_Backlog]:
     """Of the experiments that may be chosen from now, so many that no other can come before them.
 
     A choice makes an experiment's rank worse and leaves those of the others, so `limit` choices
@@ -175,9 +197,9 @@ def _backlogs(c: Connection, queue: str, limit: int) -> list[_Backlog]:
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(limit)
         )
-        if c.dialect.name == "postgresql":
+        if is_locking and c.dialect.name == "postgresql":
             query = query.with_for_update(skip_locked=True)
-        candidates = [(job.priority, job.id) for job in c.execute(query)]
+        candidates = deque((job.priority, job.id) for job in c.execute(query))
         backlogs.append(
             _Backlog(row.id, candidates, row.in_flight, row.max_running, (row.served_at, 0))
         )

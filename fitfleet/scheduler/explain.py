@@ -1,0 +1,292 @@
+"""Why a job waits, and when it should start: what the dispatcher asks, in the order it asks it.
+
+The dispatcher goes on with a queue only if a live worker serves it, one of its slots is free, and
+the broker answers; it leaves out paused experiments, jobs in backoff and experiments at their
+max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+from fitfleet.db import dispatch, standing
+from fitfleet.db.dispatch import QueueLoad
+from fitfleet.db.session import Connection, Database
+from fitfleet.db.standing import SlotState, Standing
+from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
+from fitfleet.queue import celery_app
+from fitfleet.queue import ping as ping_broker
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+
+Kind = Literal[
+    "database", "no_worker", "busy", "broker", "paused", "backoff", "max_running", "line", "next",
+    "dispatched", "running", "silent", "ended", "memory", "version",
+]  # fmt: skip
+
+# A place further back is told as "more than".
+_FAR = 1_000
+_NAMED = 3
+# Of these the job is only told; the others keep it from starting.
+_NOTES = ("next", "dispatched", "running", "ended", "memory", "version")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that holds the job, or a note about it. `text` is a sentence without its dot."""
+
+    kind: Kind
+    text: str
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the job cannot start while this is so."""
+        return self.kind not in _NOTES
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a job is where it is. `str()` is what a user reads."""
+
+    job_id: int
+    status: JobStatus | None  # None: the database does not answer
+    reasons: tuple[Reason, ...]  # in the order in which the dispatcher asks
+    place: int | None = None  # 1 is dispatched next; None: no place while something else holds it
+    before: tuple[int, ...] = ()  # the first of the jobs that go first
+    starts_in_s: float | None = None  # by measured times; None: not known
+
+    def __str__(self) -> str:
+        said = "; ".join(reason.text for reason in self.reasons)
+        start = "" if self.starts_in_s is None else f"; it should start {_soon(self.starts_in_s)}"
+        return f"job {self.job_id} {said}{start}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether something keeps it from being dispatched at the next look."""
+        return any(reason.is_holding for reason in self.reasons)
+
+
+@dataclass(frozen=True)
+class _Situation:
+    job: Standing
+    slots: list[SlotState]
+    load: QueueLoad | None
+    before: list[int]  # jobs that the dispatcher takes first
+    has_place: bool
+
+
+def explain(
+    database: Database,
+    settings: Settings,
+    job_id: int,
+    *,
+    ping: Callable[[], None] | None = None,
+) -> Explanation:
+    """Why the job waits, what goes first, and when it should start.
+
+    `ping` asks the broker and raises BrokerError; by default the settings' own broker is asked.
+    NotFoundError if there is no such job. A database that is away is a reason, not an error.
+    """
+    try:
+        with database.read() as c:
+            found = _read(c, settings, job_id)
+            if found.job.status is JobStatus.QUEUED:
+                starts_in_s = _estimate(c, found)
+    except DatabaseError as error:
+        return Explanation(job_id, None, (Reason("database", f"cannot be looked at: {error}"),))
+    if found.job.status is not JobStatus.QUEUED:
+        return Explanation(job_id, found.job.status, tuple(_elsewhere(found, settings)))
+    reasons = tuple(_reasons(found, settings, ping or _asking(settings)))
+    unknown = {"no_worker", "broker", "paused", "max_running"} & {r.kind for r in reasons}
+    return Explanation(
+        job_id,
+        found.job.status,
+        reasons,
+        len(found.before) + 1 if found.has_place else None,
+        tuple(found.before[:_NAMED]) if found.has_place else (),
+        None if unknown else starts_in_s,
+    )
+
+
+def _asking(settings: Settings) -> Callable[[], None]:
+    return lambda: ping_broker(celery_app(settings))
+
+
+def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
+    job = standing.standing(c, job_id)
+    if job is None:
+        raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
+    loads = {load.queue: load for load in dispatch.loads(c, settings.lease_s)}
+    ahead = dispatch.order(c, job.queue, _FAR) if job.status is JobStatus.QUEUED else []
+    has_place = job_id in ahead
+    before = ahead[: ahead.index(job_id)] if has_place else ahead
+    return _Situation(job, standing.slots(c), loads.get(job.queue), before, has_place)
+
+
+def _reasons(found: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
+    """As `scheduler.dispatch.Dispatcher.look` and `db.dispatch.dispatch` ask."""
+    load = found.load
+    if load is None:
+        yield Reason("no_worker", _no_worker(found, settings.lease_s))
+    room = 0 if load is None else settings.window * load.free - load.dispatched
+    if load is not None and room <= 0:
+        yield Reason("busy", _busy(load))
+    try:
+        ping()
+    except BrokerError as error:
+        yield Reason("broker", f"waits for the broker: {error}")
+    yield from _left_out(found)
+    if found.has_place and len(found.before) >= max(room, 1):
+        yield Reason("line", _line(found.before))
+    if found.has_place and len(found.before) < room:
+        yield Reason(
+            "next",
+            "is dispatched at the scheduler's next look; if it stays so, no scheduler runs:"
+            " fitfleet scheduler",
+        )
+    yield from _notes(found, settings.lease_s)
+
+
+def _left_out(found: _Situation) -> Iterator[Reason]:
+    """What keeps it out of the line."""
+    job = found.job
+    if job.is_paused:
+        yield Reason(
+            "paused",
+            f"is of experiment {job.experiment!r}, which is paused: fitfleet resume"
+            f" {job.experiment}",
+        )
+    if job.backoff_s > 0:
+        yield Reason(
+            "backoff",
+            f"waits {_length(job.backoff_s)} before it is tried again: attempt {job.attempt} ended"
+            f" as {job.failure_class or 'failed'} ({job.failures} of {job.max_failures} failures)",
+        )
+    if found.has_place or job.is_paused or job.backoff_s > 0:
+        return
+    if len(found.before) >= _FAR:
+        yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
+    else:
+        yield Reason(
+            "max_running",
+            f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs under way"
+            f" and has {job.under_way} (max_running); others of it go first",
+        )
+
+
+def _notes(found: _Situation, alive_s: float) -> Iterator[Reason]:
+    job = found.job
+    if job.memory_step:
+        yield Reason(
+            "memory",
+            f"ran out of memory {job.memory_step} times: it is tried alone, and in smaller batches"
+            " where it may be",
+        )
+    ours = version("fitfleet")
+    versions = {
+        slot.versions["fitfleet"]
+        for slot in found.slots
+        if slot.queue == job.queue and slot.silent_s < alive_s and "fitfleet" in slot.versions
+    }
+    if versions and ours not in versions:
+        there = ", ".join(sorted(versions))
+        yield Reason("version", f"has workers of another version only: {there}, here {ours}")
+
+
+def _no_worker(found: _Situation, alive_s: float) -> str:
+    queue = found.job.queue
+    mine = [slot for slot in found.slots if slot.queue == queue]
+    way = f"start one with: fitfleet worker --queue {queue}"
+    if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
+        return f"waits for a worker: those of queue {queue!r} drain; {way}"
+    if mine:
+        silent = min(slot.silent_s for slot in mine)
+        return (
+            f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
+            f" {_length(silent)}; {way}"
+        )
+    others = sorted({slot.queue for slot in found.slots if slot.silent_s < alive_s})
+    there = f" (there are workers of {', '.join(others)})" if others else ""
+    return f"waits for a worker: none serves queue {queue!r}{there}; {way}"
+
+
+def _busy(load: QueueLoad) -> str:
+    slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
+    sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
+    return f"waits for a free slot: {slots} of queue {load.queue!r} {_are(load.slots)} taken{sent}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _line(before: Sequence[int]) -> str:
+    names = ", ".join(str(job_id) for job_id in before[:_NAMED])
+    more = ", ..." if len(before) > _NAMED else ""
+    jobs = "job" if len(before) == 1 else f"{len(before):,} jobs"
+    go = "goes" if len(before) == 1 else "go"
+    return f"is number {len(before) + 1:,} in the line: {jobs} {names}{more} {go} first"
+
+
+def _elsewhere(found: _Situation, settings: Settings) -> Iterator[Reason]:
+    """Of a job that is not QUEUED."""
+    job = found.job
+    if job.status.is_terminal:
+        yield Reason("ended", f"has ended: {job.status.value}")
+    elif job.status is JobStatus.RUNNING:
+        yield Reason("running", f"runs on {job.owner}, epoch {job.epoch} of {job.epochs}")
+        if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
+            yield Reason(
+                "silent",
+                f"its worker has not been heard of for {_length(job.owner_silent_s or 0.0)}; it is"
+                f" taken back in {_length(max(job.lease_left_s, 0.0))}",
+            )
+    else:
+        yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
+        if found.load is None:
+            yield Reason("no_worker", _no_worker(found, settings.lease_s))
+        yield from _notes(found, settings.lease_s)
+
+
+def _estimate(c: Connection, found: _Situation) -> float | None:
+    """Seconds until it starts, if each slot takes the next job of the line when it is free.
+
+    From the mean times of finished jobs and of this attempt's epochs; None if they are not known.
+    """
+    job, load = found.job, found.load
+    if load is None or not found.has_place:
+        return None
+    running = standing.running(c, job.queue)
+    ahead = standing.experiments_of(c, found.before)
+    kinds = {*ahead, *(one.experiment_id for one in running)}
+    means = standing.mean_seconds(c, job.queue, kinds)
+    left: dict[str, float] = {}
+    for one in running:
+        left_s = one.left_s if one.left_s is not None else means.get(one.experiment_id)
+        if left_s is None:
+            return None
+        left[one.owner] = max(left.get(one.owner, 0.0), left_s)
+    if any(experiment not in means for experiment in ahead):
+        return None
+    free_at = sorted([*left.values(), *([0.0] * load.free)])
+    heapq.heapify(free_at)
+    for experiment in ahead:
+        heapq.heapreplace(free_at, free_at[0] + means[experiment])
+    return max(free_at[0], job.backoff_s, 0.0)
+
+
+def _length(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _soon(seconds: float) -> str:
+    return "at once" if seconds < 1 else f"in about {_length(seconds)}"
