@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fitfleet.cli import change, drill, read, service, submit, sweep, turns
+from fitfleet.cli import change, dashboard, drill, read, service, submit, sweep, turns
 
 app = typer.Typer(
     name="fitfleet",
@@ -52,6 +52,7 @@ _PANELS = {
         service.scheduler,
         service.workers,
         service.drain,
+        dashboard.dashboard,
         service.doctor,
         drill.drill,
         service.settings,

@@ -1,0 +1,130 @@
+"""What a page may change: the very functions that the command line uses, one job or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from fitfleet.client.job import Job
+from fitfleet.dashboard.board import Board, board_of
+from fitfleet.dashboard.view import numbers_in
+from fitfleet.db import experiments as experiment_table
+from fitfleet.db import workers as worker_table
+from fitfleet.db.pages import table
+from fitfleet.errors import FitfleetError, NotFoundError
+
+_MOST_BYTES = 100_000
+_MOST_JOBS = 10_000
+
+Form = QueryParams
+
+
+async def form_of(request: Request) -> Form:
+    """The fields of a form, which is small."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise FitfleetError(f"the form is longer than {_MOST_BYTES:,} bytes")
+    pairs = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return QueryParams([(name, value) for name, values in pairs.items() for value in values])
+
+
+def _jobs(board: Board, form: Form) -> list[Job]:
+    ids = numbers_in(",".join(form.getlist("jobs")))
+    if not ids:
+        raise FitfleetError("no job is selected; tick some in the table")
+    if len(ids) > _MOST_JOBS:
+        raise FitfleetError(f"{len(ids):,} jobs are selected; {_MOST_JOBS:,} may be at once")
+    return [board.fleet.job(job_id) for job_id in ids]
+
+
+def _each(board: Board, form: Form, done: str, act: Callable[[Job], object]) -> str:
+    """Act on each; the first refusal is told, the others are done."""
+    jobs, refused = _jobs(board, form), []
+    for job in jobs:
+        try:
+            act(job)
+        except FitfleetError as error:
+            refused.append(str(error))
+    count = len(jobs) - len(refused)
+    said = f"{count} {'job' if count == 1 else 'jobs'} {done}"
+    return f"{said}; {len(refused)} refused: {refused[0]}" if refused else said
+
+
+def cancel(board: Board, form: Form) -> str:
+    """Waiting jobs end at once, running ones at their next heartbeat."""
+    return _each(board, form, "cancelled", lambda job: job.cancel())
+
+
+def retry(board: Board, form: Form) -> str:
+    """Ended ones are queued again."""
+    return _each(board, form, "queued again", lambda job: job.retry())
+
+
+def pause(board: Board, form: Form) -> str:
+    """No more jobs of an experiment start."""
+    name = form.get("name", "")
+    board.fleet.pause(name)
+    return f"{name} is paused"
+
+
+def resume(board: Board, form: Form) -> str:
+    """They do again."""
+    name = form.get("name", "")
+    board.fleet.resume(name)
+    return f"{name} is resumed"
+
+
+def drain(board: Board, form: Form) -> str:
+    """A worker ends; its fits checkpoint and go back to the queue."""
+    with board.fleet.database.begin() as c:
+        services = worker_table.drain(c, form.get("worker", ""))
+    return f"{', '.join(services)} drains"
+
+
+def limit(board: Board, form: Form) -> str:
+    """How many jobs of an experiment may be under way; empty: as many as there is room for."""
+    name, text = form.get("name", ""), form.get("most", "").strip()
+    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
+        raise FitfleetError(f"max_running: {text!r} is not a number of jobs, 1 or more")
+    with board.fleet.database.begin() as c:
+        if table.find(c, name) is None:
+            raise NotFoundError(f"there is no experiment {name!r}")
+        experiment_table.limit_running(c, name, int(text) if text else None)
+    return f"{name}: {text} jobs may be under way" if text else f"{name} has no limit"
+
+
+ACTIONS: dict[str, Callable[[Board, Form], str]] = {
+    "cancel": cancel,
+    "retry": retry,
+    "pause": pause,
+    "resume": resume,
+    "drain": drain,
+    "limit": limit,
+}
+
+
+def run(board: Board, name: str, form: Form) -> Response:
+    """Do it, and say so in one sentence; every table of the page is read again then."""
+    if board.options.is_read_only:
+        return _said(board, "This dashboard was started with --read-only.", 403)
+    act = ACTIONS.get(name)
+    if act is None:
+        return _said(board, f"There is no action {name!r}.", 404)
+    try:
+        return _said(board, act(board, form), 200)
+    except FitfleetError as error:
+        return _said(board, str(error), 409)
+
+
+def _said(board: Board, text: str, status: int) -> Response:
+    html = board.render("said.html", text=text, is_error=status != 200)
+    return HTMLResponse(html, status, {"hx-trigger": "fitfleet:changed"} if status == 200 else None)
+
+
+__all__ = ["ACTIONS", "board_of", "form_of", "run"]

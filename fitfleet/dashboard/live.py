@@ -1,0 +1,128 @@
+"""What changed, told to every open page: one look at the database serves all of them.
+
+A page hears the names of what changed and a cursor, never the data: it asks for what is new. While
+no page listens, nothing is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anyio import to_thread
+
+from fitfleet.db.pages.changes import Changes, Watch
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+
+_LOOK_S = 0.4
+_AWAY_LOOK_S = 1.0
+# So that proxies and browsers keep a stream that has nothing to say.
+_COMMENT_S = 15.0
+_QUEUE = 100
+_NAMED = 500
+
+
+class Live:
+    """The looks and the streams of one server."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._away_since: float | None = None
+        self.cursor = 0
+        self.is_closed = False
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether the cursor follows the database at the moment."""
+        return bool(self._listeners) and self._away_since is None and self.cursor > 0
+
+    async def stream(self) -> AsyncIterator[str]:
+        """Server-sent events, until the reader is gone or the server ends."""
+        mine: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
+        self._listeners.add(mine)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield _event(["hello"], self.cursor, {})
+            if self._away_since is not None:
+                yield _event(["database"], self.cursor, {"away_since": self._away_since})
+            while not self.is_closed:
+                try:
+                    text = await asyncio.wait_for(mine.get(), _COMMENT_S)
+                except TimeoutError:
+                    text = ": still here\n\n"
+                if text is None:
+                    return
+                yield text
+        finally:
+            self._listeners.discard(mine)
+
+    def close(self) -> None:
+        """End all streams, so that the server can end."""
+        self.is_closed = True
+        for one in list(self._listeners):
+            _put(one, None)
+
+    async def _run(self) -> None:
+        watch = Watch()
+        while self._listeners and not self.is_closed:
+            pause_s = _LOOK_S
+            try:
+                changes = await to_thread.run_sync(self._look, watch)
+                self._say_back()
+                self._tell(changes)
+            except DatabaseError:
+                self._say_away()
+                pause_s = _AWAY_LOOK_S
+            await asyncio.sleep(pause_s)
+
+    def _look(self, watch: Watch) -> Changes:
+        with self._database.read() as c:
+            return watch.look(c)
+
+    def _tell(self, changes: Changes) -> None:
+        self.cursor = max(self.cursor, 1)
+        if not changes:
+            return
+        self.cursor += 1
+        jobs = sorted(changes.jobs)[:_NAMED]
+        names = [f"experiment-{number}" for number in sorted(changes.experiments)]
+        names += [f"job-{number}" for number in jobs]
+        if 0 in changes.jobs:
+            names.append("experiment-0")
+        self._send(["fleet", *names], {"jobs": jobs})
+
+    def _say_away(self) -> None:
+        if self._away_since is None:
+            self._away_since = time.time()
+            self._send(["database"], {"away_since": self._away_since})
+
+    def _say_back(self) -> None:
+        if self._away_since is not None:
+            self._away_since = None
+            self._send(["database"], {"away_since": None})
+
+    def _send(self, names: list[str], detail: dict[str, Any]) -> None:
+        text = _event(names, self.cursor, detail)
+        for one in list(self._listeners):
+            _put(one, text)
+
+
+def _put(queue: asyncio.Queue[str | None], text: str | None) -> None:
+    """A reader that does not read is cut off; it comes back and asks for all."""
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
+        text = None
+    queue.put_nowait(text)
+
+
+def _event(names: list[str], cursor: int, detail: dict[str, Any]) -> str:
+    data = json.dumps({"names": names, "cursor": cursor, **detail})
+    return f"id: {cursor}\ndata: {data}\n\n"

@@ -1,0 +1,220 @@
+"""One experiment: its table, and what its curves, axes and groups are drawn from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from fitfleet.analysis.direction import compiled_parts, direction_of
+from fitfleet.dashboard.ansi import plain
+from fitfleet.dashboard.board import Board, board_of
+from fitfleet.dashboard.render import params_text
+from fitfleet.dashboard.view import PAGE, View, column_of
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.pages import table
+from fitfleet.db.pages.columns import PLAIN
+from fitfleet.db.pages.table import Facets, Wanted
+from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.states import JobStatus
+
+# New parameters and metrics show after so long at most.
+_FACETS_S = 3.0
+_DIRECTION_S = 60.0
+_CSV = 1_000  # rows read at once
+
+
+class Experiment:
+    """One experiment as a request wants to see it."""
+
+    def __init__(self, request: Request) -> None:
+        self.board = board_of(request)
+        name = request.query_params.get("name", "")
+        with self.board.fleet.database.read() as c:
+            found = table.find(c, name)
+        if found is None:
+            raise NotFoundError(f"there is no experiment {plain(name)!r}")
+        self.row = found
+        self.id = int(found["id"])
+        self.facets = self._facets()
+        self.view = View.of(request.query_params, self.facets)
+
+    def _facets(self) -> Facets:
+        def read() -> Facets:
+            with self.board.fleet.database.read() as c:
+                return table.facets(c, self.id)
+
+        return self.board.cached(("facets", self.id), read, _FACETS_S)
+
+    def is_maximized(self, name: str) -> bool:
+        """Whether more of a metric is better; where nothing tells, less is taken to be."""
+
+        def read() -> bool:
+            try:
+                parts = compiled_parts(self.board.fleet.database, name, str(self.row["name"]))
+                return direction_of(name, None, parts) == "maximize"
+            except FitfleetError:
+                return False
+
+        return self.board.cached(("direction", self.id, name), read, _DIRECTION_S)
+
+    def wanted(self) -> Wanted:
+        """What the table shows, in its order: best first unless a column was chosen."""
+        usual = column_of(self.view.metric, self.facets)
+        is_up = self.is_maximized(self.view.metric) if self.view.metric else True
+        return self.view.wanted(self.id, usual, is_up)
+
+    def context(self) -> dict[str, Any]:
+        """For the templates."""
+        wanted, view = self.wanted(), self.view
+        with self.board.fleet.database.read() as c:
+            count = table.count(c, wanted)
+            pages = max(1, math.ceil(count / PAGE))
+            view = replace(view, page=min(view.page, pages))
+            ids = table.page(c, wanted, PAGE, (view.page - 1) * PAGE)
+        return {
+            "experiment": self.row,
+            "view": view,
+            "facets": self.facets,
+            "columns": view.shown(self.facets),
+            "all_columns": view.all_columns(self.facets),
+            "values": [*self.facets.metrics, *self.facets.scores],
+            "sorted_by": wanted.sort,
+            "is_descending": wanted.is_descending,
+            "count": count,
+            "pages": pages,
+            "rows": lines(self.board, ids, view.shown(self.facets)),
+            "statuses": [status.value for status in JobStatus],
+            "title": title_of,
+        }
+
+
+def lines(board: Board, ids: list[int], columns: list[str]) -> list[dict[str, Any]]:
+    """The rows of a table: the job, and the value of each column."""
+    with board.fleet.database.read() as c:
+        rows = lookup.jobs_by_id(c, ids)
+        points = lookup.last_points(c, ids)
+        scores = lookup.scores_of(c, ids)
+    metrics: dict[int, dict[str, Any]] = {}
+    for point in points:
+        value = math.nan if point.value is None else point.value
+        metrics.setdefault(point.job_id, {})[point.name] = value
+    return [
+        {
+            "job": row,
+            "cells": [
+                cell(row, name, metrics.get(row.id, {}), scores.get(row.id, {})) for name in columns
+            ],
+        }
+        for row in rows
+    ]
+
+
+def cell(row: JobRow, name: str, metrics: dict[str, Any], scores: dict[str, Any]) -> Any:
+    """The value of a column."""
+    kind, _, key = name.partition(".")
+    if kind == "param":
+        return row.params.get(key)
+    if kind == "metric":
+        return metrics.get(key)
+    if kind == "score":
+        return scores.get(key)
+    names = {"job": "id", "attempts": "attempt", "submitted": "submitted_at"}
+    names["finished"] = "finished_at"
+    value = getattr(row, names.get(name, name))
+    return value.value if isinstance(value, JobStatus) else value
+
+
+def title_of(name: str) -> str:
+    """The heading of a column."""
+    return plain(name if name in PLAIN else name.partition(".")[2])
+
+
+def page(request: Request) -> Response:
+    """The whole page."""
+    found = Experiment(request)
+    return found.board.page(request, "experiment.html", **found.context())
+
+
+def part(request: Request) -> Response:
+    """The table; the URL of the page becomes that of the new view."""
+    found = Experiment(request)
+    key = ("table", str(request.query_params))
+    context = found.board.cached(key, found.context)
+    answer = found.board.page(request, "table.html", **context)
+    link = found.board.templates.globals["link"]
+    answer.headers["hx-replace-url"] = link("/experiment", **context["view"].query())  # type: ignore[operator]
+    return answer
+
+
+def chosen(request: Request) -> Response:
+    """Which jobs the curves are drawn of: those selected, or the best."""
+    found = Experiment(request)
+    view = found.view
+    with found.board.fleet.database.read() as c:
+        ids = list(view.selected)
+        if not ids:
+            best = column_of(view.metric, found.facets)
+            wanted = replace(
+                found.wanted(), sort=best, is_descending=found.is_maximized(view.metric)
+            )
+            ids = table.page(c, wanted, view.best)
+        rows = [row for row in lookup.jobs_by_id(c, ids) if row.experiment == found.row["name"]]
+    names = found.facets.differing
+    jobs = [
+        {
+            "id": row.id,
+            "label": params_text(row.params, names) or f"seed {row.seed}",
+            "group": row.group_hash,
+            "seed": row.seed,
+            "status": row.status.value,
+        }
+        for row in rows
+    ]
+    return JSONResponse({"jobs": jobs, "metrics": found.facets.metrics})
+
+
+def table_csv(request: Request) -> Response:
+    """All rows of the view, not of its page only."""
+    found = Experiment(request)
+    columns = ["job", *found.view.shown(found.facets)]
+    wanted = found.wanted()
+    name = f"{plain(str(found.row['name']))}.csv"
+    return csv_answer(name, _csv_rows(found.board, wanted, columns))
+
+
+def _csv_rows(board: Board, wanted: Wanted, columns: list[str]) -> Iterator[list[Any]]:
+    yield [title_of(name) for name in columns]
+    with board.fleet.database.read() as c:
+        ids = table.page(c, wanted, 10_000_000)
+    for start in range(0, len(ids), _CSV):
+        for line in lines(board, ids[start : start + _CSV], columns):
+            yield line["cells"]
+
+
+def csv_answer(name: str, rows: Iterator[list[Any]]) -> Response:
+    """A file to download. What a spreadsheet would take for a formula is quoted."""
+    from urllib.parse import quote
+
+    def text() -> Iterator[str]:
+        for row in rows:
+            buffer = io.StringIO()
+            csv.writer(buffer).writerow([_csv_cell(value) for value in row])
+            yield buffer.getvalue()
+
+    kind = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    return StreamingResponse(text(), 200, {"content-disposition": kind}, "text/csv; charset=utf-8")
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = plain(str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

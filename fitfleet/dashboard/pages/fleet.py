@@ -1,0 +1,108 @@
+"""The fleet: what runs, what waits and why, the workers, and how much gets done."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib.metadata import version
+from itertools import groupby
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitfleet.client.snapshot import take
+from fitfleet.dashboard.board import Board, board_of
+from fitfleet.db import lookup
+from fitfleet.db.pages import fleet as tables
+from fitfleet.db.pages.fleet import Throughput, Waiting
+from fitfleet.errors import NotFoundError
+from fitfleet.scheduler.explain import Explanation, explain
+from fitfleet.states import JobStatus
+
+# More than a screen holds help nobody; the tables of the experiments have them all.
+_RUNNING = 40
+_WAITING = 60
+_ORDER = ("RUNNING", "DISPATCHED", "QUEUED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED")
+
+
+def page(request: Request) -> Response:
+    """The whole page."""
+    board = board_of(request)
+    return board.page(request, "fleet.html", **board.cached("fleet", lambda: _context(board)))
+
+
+def part(request: Request) -> Response:
+    """What changes of it."""
+    board = board_of(request)
+    values = board.cached("fleet", lambda: _context(board))
+    return board.page(request, "fleet_body.html", **values)
+
+
+def _context(board: Board) -> dict[str, Any]:
+    with board.fleet.database.read() as c:
+        counts = tables.counts(c)
+        settings = tables.settings_of(c)
+        waiting = tables.waiting(c)
+        throughput = tables.throughput(c)
+        slots = tables.slots(c)
+        sweeps = tables.sweep_names(c)
+        rows = lookup.find_jobs(c, None, [JobStatus.RUNNING], _RUNNING)
+    total: Counter[str] = Counter()
+    for found in counts.values():
+        total.update(found)
+    left = sum(total[s] for s in ("QUEUED", "DISPATCHED", "RUNNING"))
+    return {
+        "total": [(status, total[status]) for status in _ORDER if total[status]],
+        "jobs": sum(total.values()),
+        "running": take(board.fleet.database, [row.id for row in rows]).running,
+        "running_count": total["RUNNING"],
+        "waiting": [(one, _why(board, one)) for one in waiting[:_WAITING]],
+        "waiting_more": max(0, len(waiting) - _WAITING),
+        "per_minute": throughput.per_second * 60,
+        "empty_in_s": _empty_in(throughput, left),
+        "hosts": _hosts(slots, board.fleet.settings.heartbeat_s),
+        "experiments": [_experiment(name, counts[name], settings[name]) for name in counts][::-1],
+        "sweeps": sweeps,
+    }
+
+
+def _empty_in(throughput: Throughput, left: int) -> float | None:
+    rate = throughput.per_second
+    return left / rate if left and rate > 0 else None
+
+
+def _why(board: Board, one: Waiting) -> Explanation | None:
+    """Of the first job of these; None where it has just gone."""
+    fleet = board.fleet
+    try:
+        return explain(fleet.database, fleet.settings, one.first, ping=board.ping)
+    except NotFoundError:
+        return None
+
+
+def _experiment(name: str, counts: dict[str, int], settings: dict[str, Any]) -> dict[str, Any]:
+    total = sum(counts.values())
+    ended = sum(counts.get(s.value, 0) for s in JobStatus if s.is_terminal)
+    shown = [(status, counts[status]) for status in _ORDER if counts.get(status)]
+    return {"name": name, "total": total, "ended": ended, "counts": shown, **settings}
+
+
+def _hosts(
+    slots: list[dict[str, Any]], heartbeat_s: float
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    silent_s = max(5 * heartbeat_s, 10.0)
+    ours = version("fitfleet")
+    shown = []
+    for slot in slots:
+        its = json.loads(slot["versions"] or "{}").get("fitfleet")
+        shown.append(
+            {
+                **slot,
+                "load": json.loads(slot.get("load") or "{}"),
+                "version": its,
+                "is_foreign": its not in (None, ours),
+                "is_silent": slot["silent_s"] > silent_s,
+            }
+        )
+    return [(host, list(group)) for host, group in groupby(shown, key=lambda s: str(s["host"]))]

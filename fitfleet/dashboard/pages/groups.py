@@ -1,0 +1,69 @@
+"""Configurations of an experiment: mean, interval, and the verdict of the paired test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.ranking import experiment_runs, rank
+from fitfleet.dashboard.pages.experiment import Experiment, csv_answer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 100
+# Every run of the experiment is read; so often at most.
+_KEPT_S = 5.0
+_NUMBERS = ("n", "incomplete", "mean", "std", "low", "high", "best", "worst", "seconds")
+
+
+def part(request: Request) -> Response:
+    """The best configurations."""
+    found = Experiment(request)
+    table = _ranked(found)
+    return found.board.page(
+        request,
+        "groups.html",
+        rows=table[:_SHOWN],
+        count=len(table),
+        metric=found.view.metric,
+        names=found.facets.differing,
+        experiment=found.row,
+        view=found.view,
+    )
+
+
+def groups_csv(request: Request) -> Response:
+    """All of them."""
+    found = Experiment(request)
+    names = list(found.facets.params)
+    columns = [*names, *_NUMBERS, "verdict", "test", "p"]
+
+    def rows() -> Iterator[list[Any]]:
+        yield columns
+        for row in _ranked(found):
+            yield [row.get(name) for name in columns]
+
+    return csv_answer(f"{found.row['name']}-groups.csv", rows())
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
+
+
+def _ranked(found: Experiment) -> list[dict[str, Any]]:
+    metric = found.view.metric
+    if not metric:
+        return []
+    direction = "maximize" if found.is_maximized(metric) else "minimize"
+
+    def make() -> list[dict[str, Any]]:
+        wanted = [Objective(metric, "maximize" if direction == "maximize" else "minimize")]
+        runs = experiment_runs(found.board.fleet.database, str(found.row["name"]), wanted)
+        return _records(rank(runs, wanted)) if runs else []
+
+    return found.board.cached(("groups", found.id, metric), make, _KEPT_S)

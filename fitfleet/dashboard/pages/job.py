@@ -1,0 +1,170 @@
+"""One job: its curves, scores, attempts, log, specification, and why it waits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from fitfleet.client.job import Job, explain
+from fitfleet.client.logs import log_path
+from fitfleet.dashboard.board import Board, board_of
+from fitfleet.db import lookup
+from fitfleet.errors import NotFoundError, StorageError
+
+# A log is read from its end, so much of it.
+_LOG_BYTES = 64_000
+
+
+def page(request: Request) -> Response:
+    """The whole page."""
+    board = board_of(request)
+    return board.page(request, "job.html", **_context(board, _job(board, request)))
+
+
+def part(request: Request) -> Response:
+    """What changes of it."""
+    board = board_of(request)
+    job = _job(board, request)
+    values = board.cached(("job", job.id), lambda: _context(board, job))
+    return board.page(request, "job_body.html", **values)
+
+
+def _job(board: Board, request: Request) -> Job:
+    return board.fleet.job(request.path_params["job_id"])
+
+
+def _context(board: Board, job: Job) -> dict[str, Any]:
+    with board.fleet.database.read() as c:
+        points = lookup.last_points(c, [job.id])
+        scores = lookup.scores_of(c, [job.id]).get(job.id, {})
+        documents = lookup.documents(c, job.id)
+    attempts = job.attempts
+    names = [point.name for point in points]
+    return {
+        "job": job.row,
+        "metrics": sorted(names, key=lambda n: (n.removeprefix("val_") != "loss", n)),
+        "last": {point.name: point.value for point in points},
+        "scores": scores,
+        "why": None if job.row.status.is_terminal else explain(job),
+        "attempts": attempts,
+        "timeline": timeline(job, attempts),
+        "events": job.events,
+        "environment": _environment(attempts),
+        "spec": json.loads(documents[0]) if documents else None,
+        "options": json.loads(documents[1]) if documents else None,
+        "log": log_of(board, job, attempts),
+        "error": job.error,
+    }
+
+
+def _environment(attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    found = [a["environment"] for a in attempts if a["environment"]]
+    return dict(json.loads(found[-1])) if found else {}
+
+
+def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What happened, in order: submitted, each attempt's start and end, and the events between."""
+    row = job.row
+    found = [{"at": row.submitted_at, "what": "submitted", "detail": "", "kind": ""}]
+    for attempt in attempts:
+        number = attempt["attempt"]
+        first = attempt["first_epoch"]
+        how = f", from epoch {first + 1}" if first else ""
+        found.append(
+            {
+                "at": attempt["started_at"],
+                "what": f"attempt {number} {'resumed' if first else 'started'}{how}",
+                "detail": f"on {attempt['worker']}",
+                "kind": "started",
+            }
+        )
+        if attempt["ended_at"] is not None:
+            found.append(
+                {
+                    "at": attempt["ended_at"],
+                    "what": f"attempt {number} ended: {attempt['outcome']}",
+                    "detail": attempt["message"] or "",
+                    "kind": str(attempt["outcome"]),
+                }
+            )
+    for event in job.events:
+        if event["attempt"] is None:
+            entry = {"at": event["at"], "what": event["kind"], "detail": event["detail"] or ""}
+            found.append({**entry, "kind": ""})
+    return sorted(found, key=lambda entry: float(entry["at"]))
+
+
+def log_of(board: Board, job: Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The end of what the latest attempt printed, and where the next piece begins."""
+    path = log_path(board.fleet.settings, job.id, job.row.attempt)
+    if job.row.attempt and path.is_file():
+        start = max(0, path.stat().st_size - _LOG_BYTES)
+        text, end = _read(path, start)
+        return {"text": text, "offset": end, "attempt": job.row.attempt, "is_cut": start > 0}
+    tails = [attempt["log_tail"] for attempt in attempts if attempt["log_tail"]]
+    text = str(tails[-1]) if tails else ""
+    return {"text": text, "offset": 0, "attempt": job.row.attempt, "is_cut": False}
+
+
+def _read(path: Path, start: int) -> tuple[str, int]:
+    with path.open("rb") as file:
+        file.seek(start)
+        content = file.read(_LOG_BYTES)
+    return content.decode(errors="replace"), start + len(content)
+
+
+def log(request: Request) -> Response:
+    """What was printed since; the page appends it, and asks on from there."""
+    board = board_of(request)
+    job = _job(board, request)
+    offset = _number(request.query_params.get("offset"))
+    attempt = _number(request.query_params.get("attempt"))
+    path = log_path(board.fleet.settings, job.id, job.row.attempt)
+    is_same = attempt == job.row.attempt and path.is_file()
+    if is_same and path.stat().st_size >= offset:
+        text, end = _read(path, offset)
+        found = {"text": text, "offset": end, "attempt": attempt, "is_cut": False}
+    else:
+        found = log_of(board, job, job.attempts)
+    html = board.templates.from_string("{{ text|ansi }}").render(text=found["text"])
+    return JSONResponse(
+        {
+            "html": html,
+            "offset": found["offset"],
+            "attempt": found["attempt"],
+            "is_new": not is_same,
+            "is_ended": job.row.status.is_terminal,
+        }
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 18 else 0
+
+
+def spec(request: Request) -> Response:
+    """The specification as JSON."""
+    board = board_of(request)
+    with board.fleet.database.read() as c:
+        found = lookup.documents(c, request.path_params["job_id"])
+    if found is None:
+        raise NotFoundError(f"there is no specification of job {request.path_params['job_id']}")
+    kind = f'attachment; filename="job-{request.path_params["job_id"]}.json"'
+    return Response(found[0], 200, {"content-disposition": kind}, "application/json")
+
+
+def weights(request: Request) -> Response:
+    """The HDF5 file with the weights of a job that has succeeded."""
+    job = _job(board_of(request), request)
+    path = job.weights_path
+    root = Path(board_of(request).fleet.settings.storage).resolve()
+    if not path.resolve().is_relative_to(root) or not path.is_file():
+        raise StorageError(
+            f"the weights of job {job.id} are not in the storage of this machine; was it removed,"
+            " or is FITFLEET_STORAGE another folder here?"
+        )
+    return FileResponse(path, filename=f"job-{job.id}.weights.h5")

@@ -1,0 +1,55 @@
+"""What parallel axes and a scatter are drawn from: one row a job, a value a column."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fitfleet.dashboard.pages.experiment import Experiment, title_of
+from fitfleet.dashboard.view import column_of
+from fitfleet.db.pages import table
+
+_MOST = 2_000
+_MOST_AXES = 12
+
+
+def points(request: Request) -> Response:
+    """The first jobs of the view. Without the brush: what it leaves out is drawn faintly."""
+    found = Experiment(request)
+    names = _names(found)
+    with found.board.fleet.database.read() as c:
+        wanted = replace(found.wanted(), ranges={}, values={})
+        rows = table.points(c, wanted, names, _MOST)
+        count = table.count(c, wanted) if len(rows) == _MOST else len(rows)
+    return JSONResponse(
+        {
+            "columns": [{"name": name, "title": title_of(name)} for name in names],
+            "jobs": [row[0] for row in rows],
+            "status": [row[1] for row in rows],
+            "values": [[_shown(row[2 + i]) for row in rows] for i in range(len(names))],
+            "is_maximized": found.is_maximized(found.view.metric),
+            "count": count,
+        }
+    )
+
+
+def _names(found: Experiment) -> list[str]:
+    """The parameters that differ and the metric; for a scatter its two axes and the metric."""
+    view, facets = found.view, found.facets
+    metric = column_of(view.metric, facets)
+    differing = [f"param.{name}" for name in facets.differing][: _MOST_AXES - 1]
+    if view.panel == "scatter":
+        across = view.across or next(iter(differing), "seconds")
+        return [across, view.up or metric, metric]
+    return [*differing, metric]
+
+
+def _shown(value: Any) -> Any:
+    """JSON has no NaN; a list or an object of a parameter is shown as text."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

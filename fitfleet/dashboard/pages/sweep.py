@@ -1,0 +1,124 @@
+"""One sweep: its design, progress, best so far, importance, and what was pruned when."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitfleet.analysis.frames import trials_frame
+from fitfleet.analysis.importance import importances
+from fitfleet.analysis.results import Results
+from fitfleet.dashboard.board import Board, board_of
+from fitfleet.dashboard.pages.experiment import csv_answer
+from fitfleet.db.sweeps import SweepRow
+from fitfleet.errors import FitfleetError, MissingExtraError
+from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.driver import find_sweep
+
+_SHOWN = 200
+# Importance is a fit of many trees.
+_IMPORTANCE_S = 20.0
+_KEPT_S = 2.0
+
+
+def page(request: Request) -> Response:
+    """The whole page."""
+    board = board_of(request)
+    return board.page(request, "sweep.html", **_context(board, request))
+
+
+def part(request: Request) -> Response:
+    """What changes of it."""
+    board = board_of(request)
+    return board.page(request, "sweep_body.html", **_context(board, request))
+
+
+def _context(board: Board, request: Request) -> dict[str, Any]:
+    name = request.query_params.get("name", "")
+    return board.cached(("sweep", name), lambda: _read(board, name), _KEPT_S)
+
+
+def _read(board: Board, name: str) -> dict[str, Any]:
+    database = board.fleet.database
+    row = find_sweep(database, name)
+    design = Design.from_json(row.document)
+    results = Results(design.wanted)
+    results.read(database, row.id)
+    trials = _trials(results)
+    names = [objective.name for objective in design.wanted]
+    return {
+        "sweep": row,
+        "design": _design(row),
+        "objectives": design.wanted,
+        "counts": Counter(str(trial["state"]) for trial in trials),
+        "trials_count": len(trials),
+        "unfinished": results.unfinished(),
+        "trials": sorted(trials, key=lambda t: _cost(t, design))[:_SHOWN],
+        "params": [p for p in (results.rows[0].point if results.rows else {})],
+        "names": names,
+        "importance": board.cached(
+            ("importance", row.id), lambda: _importance(results, design), _IMPORTANCE_S
+        ),
+        "pruned": _pruned(results, trials),
+    }
+
+
+def _trials(results: Results) -> list[dict[str, Any]]:
+    frame = trials_frame(results)
+    return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
+
+
+def _cost(trial: dict[str, Any], design: Design) -> tuple[bool, float]:
+    """The best complete trial first, by the first objective."""
+    value = trial.get(design.wanted[0].name)
+    is_known = isinstance(value, float) and value == value and trial["state"] == "complete"
+    sign = 1.0 if design.wanted[0].direction == "minimize" else -1.0
+    return not is_known, sign * float(value) if is_known and value is not None else 0.0
+
+
+def _design(row: SweepRow) -> dict[str, Any]:
+    """What was asked, without the long parts that every job page shows."""
+    document = json.loads(row.document)
+    return {k: v for k, v in document.items() if k not in ("job", "name") and v is not None}
+
+
+def _importance(results: Results, design: Design) -> tuple[list[tuple[str, float]], str]:
+    """(shares, why there are none)."""
+    try:
+        found = importances(results, design.wanted[0])
+    except MissingExtraError as error:
+        return [], str(error)
+    except FitfleetError as error:
+        return [], str(error)
+    if not found:
+        return [], "It shows when two trials are complete."
+    return sorted(found.items(), key=lambda pair: -pair[1]), ""
+
+
+def _pruned(results: Results, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trial, the epochs its jobs had done, and what the pruner said."""
+    found = []
+    for trial in trials:
+        if trial["state"] == "pruned":
+            members = results.members.get(int(trial["trial"]), [])
+            epochs = [(m.epoch, m.epochs, m.job_id) for m in members]
+            found.append({"trial": trial["trial"], "jobs": epochs, "why": trial["why"] or ""})
+    return found
+
+
+def trials_csv(request: Request) -> Response:
+    """A row a trial."""
+    board = board_of(request)
+    row = find_sweep(board.fleet.database, request.query_params.get("name", ""))
+    results = Results(Design.from_json(row.document).wanted)
+    results.read(board.fleet.database, row.id)
+    frame = trials_frame(results)
+    records = frame.to_dict("records")
+    columns = [str(c) for c in frame.columns]
+    return csv_answer(
+        f"{row.name}-trials.csv", iter([columns, *([r[c] for c in columns] for r in records)])
+    )

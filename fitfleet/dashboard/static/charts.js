@@ -1,0 +1,123 @@
+// Which pictures are on this page, and when they are drawn anew.
+import { CurveChart } from "./curves.js";
+import { Parallel } from "./parallel.js";
+import { Scatter } from "./scatter.js";
+import { Values } from "./values.js";
+
+const BEST_MS = 2000; // so often the best jobs are looked for again
+
+export function startCharts(root) {
+  startExperiment(root);
+  startJob(root);
+  startCompare(root);
+}
+
+function startExperiment(root) {
+  const form = document.getElementById("state");
+  if (!form) return;
+  const open = (job) => location.assign(`${root}/job/${job}`);
+  const values = new Values(root);
+  const curves = new CurveChart(document.getElementById("curves"), open);
+  const scatter = new Scatter(document.getElementById("scatter"), open);
+  const parallel = new Parallel(document.getElementById("parallel"), (brush) => document.dispatchEvent(new CustomEvent("fitfleet:brush", { detail: brush })));
+  let jobs = [];
+  let askedAt = 0;
+  const query = () => new URLSearchParams(new FormData(form));
+  const options = () => ({
+    x: form.elements.x.value,
+    isLog: form.elements.log.checked,
+    hasBand: form.elements.band.checked,
+    smoothing: Number(form.elements.smooth.value),
+    empty: jobs.length ? "No epoch has ended yet." : "There are no jobs to draw yet.",
+  });
+  const lines = () => jobs.map((job) => ({ ...job, points: values.jobs.get(String(job.id)) }));
+  const paint = () => curves.draw(lines(), options());
+
+  async function choose() {
+    askedAt = performance.now();
+    const answer = await fetch(`${root}/data/chosen?${query()}`);
+    if (answer.ok) ({ jobs } = await answer.json());
+  }
+
+  async function drawCurves() {
+    await choose();
+    paint();
+    await values.read(form.elements.metric.value, jobs.map((job) => job.id), paint);
+  }
+
+  async function points() {
+    const answer = await fetch(`${root}/data/points?${query()}`);
+    return answer.ok ? answer.json() : null;
+  }
+
+  const drawers = {
+    curves: drawCurves,
+    parallel: async () => {
+      const data = await points();
+      if (data) parallel.draw(data, JSON.parse(form.elements.brush.value || "{}"));
+    },
+    scatter: async () => {
+      const data = await points();
+      if (data) scatter.draw(data);
+    },
+    groups: async () => htmx.trigger("#groups", "fitfleet:draw"),
+  };
+  const draw = () => drawers[form.elements.panel.value]().catch(() => {}); // the stream tells what is away
+
+  document.addEventListener("fitfleet:draw", draw);
+  document.addEventListener("fitfleet:theme", draw);
+  form.querySelector("[data-unbrush]").addEventListener("click", () => parallel.clear());
+  document.addEventListener("fitfleet:news", async (event) => {
+    const { names, jobs: changed = [] } = event.detail;
+    if (names.includes("hello")) return draw();
+    if (!names.includes(`experiment-${form.dataset.experiment}`)) return;
+    if (form.elements.panel.value !== "curves") {
+      if (performance.now() - askedAt < BEST_MS) return;
+      askedAt = performance.now();
+      return draw();
+    }
+    if (!form.elements.sel.value && performance.now() - askedAt > BEST_MS) return draw();
+    if (jobs.some((job) => changed.includes(job.id))) values.read(form.elements.metric.value, jobs.map((job) => job.id), paint).catch(() => {});
+  });
+  draw();
+}
+
+/** All curves of one job: training and validation of each metric. */
+function startJob(root) {
+  const element = document.getElementById("job-curves");
+  if (!element) return;
+  const { job } = element.dataset;
+  const names = element.dataset.metrics.split(",").filter((name) => name && name !== "learning_rate");
+  const known = names.length ? names : ["loss", "val_loss"];
+  const chart = new CurveChart(element);
+  const stores = known.map((name) => ({ name, values: new Values(root) }));
+  const paint = () => chart.draw(stores.map(({ name, values }) => ({ id: name, label: name, group: name, points: values.jobs.get(job) })), { x: "epoch" });
+  const read = () => Promise.all(stores.map(({ name, values }) => values.read(name, [job], paint))).catch(() => {});
+  document.addEventListener("fitfleet:news", (event) => {
+    const { names: told } = event.detail;
+    if (told.includes("hello") || told.includes(`job-${job}`)) read();
+  });
+  document.addEventListener("fitfleet:theme", paint);
+  paint();
+  read();
+}
+
+function startCompare(root) {
+  const element = document.getElementById("compare-curves");
+  if (!element) return;
+  const metric = document.getElementById("compare-metric");
+  const labels = new Map([...element.querySelectorAll("[data-label]")].map((one) => [one.dataset.label, one.textContent]));
+  const ids = element.dataset.jobs.split(",");
+  const values = new Values(root);
+  const chart = new CurveChart(element, (job) => location.assign(`${root}/job/${job}`));
+  const paint = () => chart.draw(ids.map((id) => ({ id, label: `job ${id}: ${labels.get(id)}`, group: id, points: values.jobs.get(id) })), { x: "epoch" });
+  const read = () => values.read(metric.value, ids, paint).catch(() => {});
+  metric.addEventListener("change", read);
+  document.addEventListener("fitfleet:theme", paint);
+  document.addEventListener("fitfleet:news", (event) => {
+    const { names } = event.detail;
+    if (names.includes("hello") || ids.some((id) => names.includes(`job-${id}`))) read();
+  });
+  paint();
+  read();
+}

@@ -1,0 +1,1 @@
+"""What pages show, by queries that stay quick at a million metric rows. Nothing here writes."""

@@ -1,0 +1,99 @@
+"""The columns of an experiment's table as SQL: a job's own, a parameter, a metric, a score.
+
+A column is named as in a URL: `seconds`, `param.units`, `metric.val_loss`, `score.test_accuracy`.
+A metric's value is that of the job's last epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from fitfleet.db.tables import jobs, metrics, scores
+
+PLAIN: dict[str, sa.Column[Any]] = {
+    "job": jobs.c.id,
+    "status": jobs.c.status,
+    "seed": jobs.c.seed,
+    "fold": jobs.c.fold,
+    "epoch": jobs.c.epoch,
+    "seconds": jobs.c.seconds,
+    "priority": jobs.c.priority,
+    "attempts": jobs.c.attempt,
+    "failures": jobs.c.failures,
+    "parameters": jobs.c.parameters,
+    "engine": jobs.c.engine,
+    "queue": jobs.c.queue,
+    "submitted": jobs.c.submitted_at,
+    "finished": jobs.c.finished_at,
+}
+TEXTS = ("status", "engine", "queue")
+
+
+class Columns:
+    """A query over jobs, joined with whatever its columns need."""
+
+    def __init__(self, query: Select[Any], dialect: str) -> None:
+        self.query = query
+        self._dialect = dialect
+        self._found: dict[str, Any] = {}
+
+    def sorting(self, name: str) -> Any:
+        """What rows are sorted by."""
+        if name not in self._found:
+            self._found[name] = self._make(name)
+        return self._found[name]
+
+    def number(self, name: str) -> Any:
+        """The column as a number; NULL where it is none."""
+        value = self.sorting(name)
+        if not name.startswith("param."):
+            return value
+        if self._dialect == "sqlite":
+            kind = sa.func.typeof(value)
+            return sa.case((kind.in_(("integer", "real")), sa.type_coerce(value, sa.Double())))
+        kind = sa.func.jsonb_typeof(value)
+        return sa.case((kind == "number", sa.cast(value, sa.Double())))
+
+    def text(self, name: str) -> Any:
+        """The column as text, as a user would write it."""
+        if not name.startswith("param."):
+            return sa.cast(self.sorting(name), sa.Text())
+        key = name.removeprefix("param.")
+        if self._dialect == "sqlite":
+            return sa.cast(self.sorting(name), sa.Text())
+        return sa.cast(jobs.c.params, JSONB()).op("->>")(key)
+
+    def _make(self, name: str) -> Any:
+        if name in PLAIN:
+            return PLAIN[name]
+        kind, _, key = name.partition(".")
+        if kind == "param":
+            if self._dialect == "sqlite":
+                return sa.type_coerce(jobs.c.params, sa.Text()).op("->>")(key)
+            return sa.cast(jobs.c.params, JSONB()).op("->")(key)
+        return self._joined(kind, key)
+
+    def _joined(self, kind: str, key: str) -> Any:
+        if kind == "metric":
+            table = metrics.alias()
+            mine = (
+                (table.c.job_id == jobs.c.id)
+                & (table.c.epoch == sa.func.coalesce(jobs.c.kept_epoch, jobs.c.epoch))
+                & (table.c.metric == key.removeprefix("val_"))
+                & (table.c.phase == ("val" if key.startswith("val_") else "train"))
+            )
+        else:
+            table = scores.alias()
+            mine = (table.c.job_id == jobs.c.id) & (table.c.name == key)
+        self.query = self.query.outerjoin(table, mine)
+        return table.c.value
+
+
+def is_known(name: str, known: Iterable[str]) -> bool:
+    """Whether a name that came in a URL is a column of this experiment."""
+    return name in PLAIN or name in known

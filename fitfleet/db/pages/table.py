@@ -1,0 +1,163 @@
+"""An experiment's jobs, sorted, filtered and paged in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
+
+from fitfleet.db.pages.columns import TEXTS, Columns
+from fitfleet.db.tables import experiments, jobs, metrics, scores
+
+# Values of a parameter that are kept for a filter's list.
+_DISTINCT = 200
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which jobs, and in which order. Columns are named as in db/pages/columns."""
+
+    experiment_id: int
+    sort: str = "job"
+    is_descending: bool = False
+    search: str = ""  # in the params, or the number of a job
+    statuses: Sequence[str] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ids: Sequence[int] = ()  # only these
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What an experiment's jobs have: names in the order of their first use."""
+
+    params: dict[str, list[Any]]  # name -> its distinct values, up to a bound
+    metrics: list[str]  # Keras's names
+    scores: list[str]
+
+    @property
+    def differing(self) -> list[str]:
+        """Parameters with more than one value, or that some jobs have not."""
+        return [name for name, values in self.params.items() if len(values) > 1]
+
+    @property
+    def columns(self) -> list[str]:
+        """All but the columns that every job has."""
+        return [
+            *(f"param.{name}" for name in self.params),
+            *(f"metric.{name}" for name in self.metrics),
+            *(f"score.{name}" for name in self.scores),
+        ]
+
+
+def find(c: Connection, name: str) -> dict[str, Any] | None:
+    """The experiment of that name: id, is_paused, max_running, created_at."""
+    row = c.execute(select(experiments).where(experiments.c.name == name)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def page(c: Connection, wanted: Wanted, limit: int, offset: int = 0) -> list[int]:
+    """The numbers of the jobs of a page. Jobs without a value of the sorted column come last."""
+    columns = Columns(select(jobs.c.id), c.dialect.name)
+    value = columns.sorting(wanted.sort)
+    conditions = _conditions(columns, wanted)
+    order = value.desc() if wanted.is_descending else value.asc()
+    query = columns.query.where(*conditions).order_by(order.nulls_last(), jobs.c.id)
+    return list(c.scalars(query.limit(limit).offset(offset)))
+
+
+def count(c: Connection, wanted: Wanted) -> int:
+    """How many jobs there are in all pages."""
+    columns = Columns(select(func.count()).select_from(jobs), c.dialect.name)
+    conditions = _conditions(columns, wanted)
+    return int(c.execute(columns.query.where(*conditions)).scalar_one())
+
+
+def points(
+    c: Connection, wanted: Wanted, names: Sequence[str], limit: int
+) -> list[tuple[Any, ...]]:
+    """(job, status, value of each named column) of the first jobs, for pictures."""
+    columns = Columns(select(jobs.c.id, jobs.c.status), c.dialect.name)
+    value = columns.sorting(wanted.sort)
+    conditions = _conditions(columns, wanted)
+    values = [columns.text(n) if n in TEXTS else columns.sorting(n) for n in names]
+    order = value.desc() if wanted.is_descending else value.asc()
+    query = columns.query.add_columns(*(v.label(f"v{i}") for i, v in enumerate(values)))
+    query = query.where(*conditions).order_by(order.nulls_last(), jobs.c.id).limit(limit)
+    return [tuple(row) for row in c.execute(query)]
+
+
+def _conditions(columns: Columns, wanted: Wanted) -> list[Any]:
+    found: list[Any] = [jobs.c.experiment_id == wanted.experiment_id]
+    if wanted.statuses:
+        found.append(jobs.c.status.in_(wanted.statuses))
+    if wanted.ids:
+        found.append(jobs.c.id.in_(wanted.ids))
+    for word in wanted.search.split():
+        found.append(_search(word))
+    for name, (low, high) in wanted.ranges.items():
+        found.append(columns.number(name).between(low, high))
+    for name, values in wanted.values.items():
+        found.append(columns.text(name).in_(values))
+    return found
+
+
+def _search(word: str) -> Any:
+    """`units=32` and parts of names and values; a number is a job's too."""
+    name, is_pair, value = word.partition("=")
+    if is_pair:
+        text = f'%"{_escaped(name)}": %{_escaped(value)}%'
+        return jobs.c.params.ilike(text, escape="\\")
+    matches = jobs.c.params.ilike(f"%{_escaped(word)}%", escape="\\")
+    return sa.or_(matches, jobs.c.id == int(word)) if _is_job(word) else matches
+
+
+def _is_job(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 18
+
+
+def _escaped(text: str) -> str:
+    """For LIKE; what is not ASCII stands in the JSON as an escape."""
+    quoted = json.dumps(text)[1:-1]
+    return quoted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def facets(c: Connection, experiment_id: int) -> Facets:
+    """Which parameters, metrics and scores the jobs of an experiment have."""
+    mine = jobs.c.experiment_id == experiment_id
+    texts = c.scalars(select(jobs.c.params).where(mine).distinct()).all()
+    last = (
+        select(metrics.c.metric, metrics.c.phase)
+        .select_from(jobs)
+        .join(metrics, (metrics.c.job_id == jobs.c.id) & (metrics.c.epoch == jobs.c.epoch))
+        .where(mine)
+        .distinct()
+    )
+    names = {f"val_{m}" if phase == "val" else m for m, phase in c.execute(last)}
+    named = select(scores.c.name).join(jobs, jobs.c.id == scores.c.job_id).where(mine).distinct()
+    return Facets(_params(texts), sorted(names, key=_order), sorted(c.scalars(named)))
+
+
+def _params(texts: Sequence[str]) -> dict[str, list[Any]]:
+    documents = [json.loads(text) for text in texts]
+    names = dict.fromkeys(name for document in documents for name in document)
+    found: dict[str, list[Any]] = {}
+    for name in names:
+        values = {json.dumps(d.get(name), sort_keys=True): d.get(name) for d in documents}
+        found[name] = sorted(values.values(), key=_by_kind)[:_DISTINCT]
+    return found
+
+
+def _by_kind(value: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(value, int | float)
+    return (not is_number, float(value) if is_number else 0.0, str(value))
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """The loss before its metrics, each before its validation."""
+    plain = name.removeprefix("val_")
+    return (plain != "loss", False, f"{plain} {name != plain}")

@@ -1,0 +1,60 @@
+"""A fleet without workers, its page served on a real port, and somebody who looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visits import Serve, Visitor
+
+from fitfleet.client.fleet import Fleet
+from fitfleet.dashboard.options import Options
+from fitfleet.dashboard.serve import Dashboard
+from fitfleet.db.session import Database
+from fitfleet.settings import Settings
+
+
+@pytest.fixture
+def fleet(sqlite_url: str, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on a fresh database; its broker is away."""
+    settings = Settings(
+        database_url=sqlite_url,
+        broker_url="redis://127.0.0.1:1/0",
+        storage=str(tmp_path / "storage"),
+        logs=str(tmp_path / "logs"),
+    )
+    fleet = Fleet(settings, Database(sqlite_url))
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve a fleet with these options, until the test's end."""
+    open_pages: list[Dashboard] = []
+
+    def start(fleet: Fleet, **options: Any) -> Dashboard:
+        options.setdefault("port", 0)
+        page = Dashboard(fleet, Options(**options)).start()
+        open_pages.append(page)
+        return page
+
+    yield start
+    for page in open_pages:
+        page.stop()
+
+
+@pytest.fixture
+def page(serve: Serve, fleet: Fleet) -> Dashboard:
+    """Its page with the usual options."""
+    return serve(fleet)
+
+
+@pytest.fixture
+def visitor(page: Dashboard) -> Visitor:
+    """Somebody who has signed in."""
+    found = Visitor(page.address)
+    assert found.sign_in(page.url).status == 200
+    return found
