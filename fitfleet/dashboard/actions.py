@@ -12,10 +12,8 @@ from starlette.responses import HTMLResponse, Response
 from fitfleet.client.job import Job
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.view import numbers_in
-from fitfleet.db import experiments as experiment_table
 from fitfleet.db import workers as worker_table
-from fitfleet.db.pages import table
-from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.errors import FitfleetError
 
 _MOST_BYTES = 100_000
 _MOST_JOBS = 10_000
@@ -88,15 +86,27 @@ def drain(board: Board, form: Form) -> str:
 
 
 def limit(board: Board, form: Form) -> str:
-    """How many jobs of an experiment may be under way; empty: as many as there is room for."""
+    """How many jobs of an experiment may be in flight; empty: as many as there is room for."""
     name, text = form.get("name", ""), form.get("most", "").strip()
-    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
-        raise FitfleetError(f"max_running: {text!r} is not a number of jobs, 1 or more")
-    with board.fleet.database.begin() as c:
-        if table.find(c, name) is None:
-            raise NotFoundError(f"there is no experiment {name!r}")
-        experiment_table.limit_running(c, name, int(text) if text else None)
-    return f"{name}: {text} jobs may be under way" if text else f"{name} has no limit"
+    most = _whole("max_running", text) if text else None
+    board.fleet.limit(name, most)
+    return f"{name} has no limit" if most is None else f"{name}: at most {most} jobs at once"
+
+
+def priority(board: Board, form: Form) -> str:
+    """The larger goes first."""
+    value = _whole("priority", form.get("value", ""))
+    return _each(board, form, f"have priority {value}", lambda job: job.set_priority(value))
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        value = int(text.strip())
+    except ValueError:
+        raise FitfleetError(f"{name}: {text!r} is not a whole number") from None
+    if abs(value) >= 10**6:
+        raise FitfleetError(f"{name}: {value} is not between -999,999 and 999,999")
+    return value
 
 
 ACTIONS: dict[str, Callable[[Board, Form], str]] = {
@@ -106,6 +116,7 @@ ACTIONS: dict[str, Callable[[Board, Form], str]] = {
     "resume": resume,
     "drain": drain,
     "limit": limit,
+    "priority": priority,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from rows import insert, new_job, status
+from support.rows import insert, new_job, status
 from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet

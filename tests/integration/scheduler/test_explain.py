@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from rows import commit, insert, insert_many, new_job, register, status, take
-from servers import Valkey
+from support.rows import commit, insert, insert_many, new_job, register, status, take
+from support.servers import Valkey
 
 from fitfleet.db import experiments, leases, workers
 from fitfleet.db.session import Database
