@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-quick lint format bench docs clean
+.PHONY: help demo test coverage fuzz test-quick lint format bench docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -28,6 +28,9 @@ test: lint ## Run the linters and every test
 
 coverage: $(VENV)/dev.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files to fitfleet; takes hours
+	"$(PY)" tests/fuzz/fuzz_files.py $(FUZZ)
 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
 	"$(PY)" -m pytest tests/unit tests/contract

@@ -110,11 +110,22 @@ def _in_roles(
     return DatasetInfo(
         fingerprint=content,
         dataset=dataset,
-        arrays={array_key(leaf): info for leaf, info in infos.items()},
+        arrays=_by_name(infos),
         rows=0,
         is_table=is_table,
         **roles,
     )
+
+
+def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
+    """Each array under a name of its own: a column may be called what two are called together."""
+    found: dict[str, ArrayInfo] = {}
+    for leaf, info in infos.items():
+        name = array_key(leaf)
+        while name in found:
+            name = f"[{name}]"
+        found[name] = info
+    return found
 
 
 def _seen(

@@ -15,12 +15,13 @@ FORMATS = {".h5": "hdf5", ".hdf5": "hdf5", ".npz": "npz", ".csv": "csv", ".parqu
 
 _START_BYTES = 8
 _STARTS = {
-    "npz": (b"PK\x03\x04", b"PK\x05\x06"),
     "npy": (b"\x93NUMPY",),
     "parquet": (b"PAR1",),
 }
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
-_WORDS = {"npz": ".npz file", "npy": ".npy array", "parquet": "Parquet file"}
+# The end record, and a comment of up to 64 KiB after it.
+_ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22 + 2**16
+_WORDS = {"npy": ".npy array", "parquet": "Parquet file"}
 
 __all__ = [
     "Array",
@@ -79,12 +80,23 @@ def check_start(path: Path, file: IO[bytes], kind: str) -> None:
     """Refuse a file whose first bytes are not those of its format, before it is read through."""
     if kind == "hdf5":
         _check_hdf5_start(path, file)
+    elif kind == "npz":
+        _check_zip_end(path, file)
     elif kind in _STARTS:
         file.seek(0)
         if not file.read(_START_BYTES).startswith(_STARTS[kind]):
             raise DatasetError(
                 f"{path}: not a readable {_WORDS[kind]}: it does not begin as one; save it again"
             )
+
+
+def _check_zip_end(path: Path, file: IO[bytes]) -> None:
+    """A zip archive is told by its last bytes: what stands before it is no part of it."""
+    file.seek(max(0, file.seek(0, 2) - _ZIP_END_BYTES))
+    if _ZIP_END not in file.read():
+        raise DatasetError(
+            f"{path}: not a readable .npz file: it does not end as one; save it again"
+        )
 
 
 def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:

@@ -89,6 +89,15 @@ def test_a_file_that_fits_its_header_gives_its_numbers(
     assert arrays.y.tolist() == [1, 2]
 
 
+def test_a_column_that_is_called_as_two_are_together_hides_no_nan(
+    folder: Path, settings: Settings
+) -> None:
+    (folder / "n.csv").write_text('a,b,"a, b",y\n1,,1,0\n2,3,1,0\n')
+    x = {"i": ["a", "b"], "j": "a, b"}
+    with pytest.raises(DatasetError, match="holds 1 NaN"):
+        describe(DatasetSpec(path="n.csv", x=x, y="y", nan="refuse"), settings)
+
+
 def test_true_and_false_with_gaps_are_one_zero_and_nan(folder: Path, settings: Settings) -> None:
     (folder / "t.csv").write_text("x,y\nTrue,1\n,2\nFalse,3\n")
     arrays = load(DatasetSpec(path="t.csv", x="x", y="y"), settings)
