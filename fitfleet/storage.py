@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.errors import StorageError
@@ -26,6 +26,8 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 # Keras writes weights only to names that end so.
 SUFFIX = ".weights.h5"
 JOB_GROUP = "_job"
+# No experiment's folder starts with a dot.
+INITIAL = ".initial"
 _DOCUMENT = f"{JOB_GROUP}/document.json"
 _NAME = re.compile(
     r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32})?"
@@ -63,9 +65,19 @@ class Storage:
         """Path of a checkpoint that contains `epoch` epochs, relative to the root."""
         return f"{_folder(experiment)}/{job_id}/attempt-{attempt}.epoch-{epoch}.checkpoint{SUFFIX}"
 
+    def initial(self, digest: str) -> str:
+        """Path of the weights that jobs start from, by the sha256 of the file."""
+        return f"{INITIAL}/{digest}{SUFFIX}"
+
     def absolute(self, relative: str) -> Path:
-        """Where a relative path lies on this machine."""
-        return self.root / relative
+        """Where a relative path lies on this machine. StorageError for one that leaves the root."""
+        path = PurePosixPath(relative)
+        is_inside = not path.is_absolute() and ".." not in path.parts and "\0" not in relative
+        found = self.root / path
+        # A symbolic link may leave it as well.
+        if not is_inside or not found.resolve().is_relative_to(self.root.resolve()):
+            raise StorageError(f"{relative!r} is no path inside the storage {self.root}")
+        return found
 
     @contextmanager
     def draft(self, relative: str) -> Iterator[Draft]:

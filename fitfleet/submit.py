@@ -15,6 +15,7 @@ from fitfleet.spec.check import ModelFacts, check
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.submission import job_options, job_spec
+from fitfleet.weights.starting import Starting
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Submission:
     def __init__(self, settings: Settings, *, is_own_call: bool = False) -> None:
         self._settings = settings
         self._is_own_call = is_own_call
+        self._starting = Starting(settings, is_own_call=is_own_call)
         self._facts: dict[str, ModelFacts] = {}
         self._infos: dict[str, DatasetInfo | None] = {}
         self._fits: dict[tuple[str, str], list[str]] = {}
@@ -51,6 +53,7 @@ class Submission:
         for name in ("model", "dataset"):
             if parts.get(name) is None:
                 raise SpecError(name, "is missing; every job needs one")
+        parts = self._starting.resolved(parts)
         spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
         return self.checked(spec, job_options(self._settings, **options), again=again)
 

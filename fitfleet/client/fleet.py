@@ -35,6 +35,7 @@ from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import find_sweep
+from fitfleet.weights.starting import Starting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -259,12 +260,12 @@ class Fleet(AbstractContextManager["Fleet"]):
         Nothing is written before `run` or `submit` of the handle. SearchError or SpecError says
         what is wrong.
         """
-        made = design(arguments)
+        made = design(Starting(self.settings, is_own_call=True).of_sweep(arguments))
         return Sweep(self.database, self.settings, made, is_own_call=True, on_look=self._on_look)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called."""
-        made = design(arguments)
+        made = design(Starting(self.settings).of_sweep(arguments))
         return Sweep(self.database, self.settings, made, on_look=self._on_look)
 
     def resume_sweep(self, name: str) -> Sweep:

@@ -53,6 +53,9 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
+    for name in ("initial_weights", "freeze"):
+        if not document[name]:  # the hashes of jobs from before these fields stay
+            del document[name]
     if fingerprint is not None:
         document["dataset"]["path"] = fingerprint
         document["dataset"]["files"] = sorted(document["dataset"]["files"])

@@ -73,6 +73,20 @@ class DatasetSpec(_Part):
     fold: dict[str, Any] | None = None  # {"kind": "kfold", "k": 5, "index": 0, "seed": 0}
 
 
+class InitialWeights(_Part):
+    """Weights that a fit starts from: a file of the storage that is named by its content.
+
+    `match`: "all" of the model's weights are in the file, in the model's order; "names": those of
+    layers with the same name and shapes are taken, the others are drawn by the job's seed.
+    `form`: Keras's weights file, or that of its older `.h5` format, by layer.
+    """
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    match: Literal["all", "names"] = "all"
+    form: Literal["keras", "legacy"] = "keras"
+    optimizer: bool = False  # whether the optimizer's state is taken from the file as well
+
+
 class Evaluator(_Part):
     """A NumPy function `(y_true, y_pred, context) -> dict[str, float]`, `module:function`."""
 
@@ -94,6 +108,9 @@ class JobSpec(_Part):
     jit_compile: bool | Literal["auto"] = False
     steps_per_execution: int = 1
     dtype_policy: str | None = None  # e.g. "mixed_float16"
+    # where it starts
+    initial_weights: InitialWeights | None = None  # None: drawn by the seed
+    freeze: list[str] = Field(default_factory=list)  # names of layers that aren't trained: "base*"
     # fit
     batch_size: int = 32
     epochs: int = 1

@@ -19,11 +19,12 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
-from fitfleet.spec.canonical import SEQUENTIAL, canonical_model, model_kind
+from fitfleet.spec.canonical import canonical_model, model_kind
 from fitfleet.spec.job import Builder, ModelSpec
-from fitfleet.spec.layers import builder, layer
+from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
 from fitfleet.spec.reference import is_custom, to_document
+from fitfleet.spec.short import from_short
 from fitfleet.spec.trained import changed_weight
 from fitfleet.spec.trust import check_trusted, is_trusted
 
@@ -41,8 +42,19 @@ def model_spec(
     it in his own program. What a file or a row of the database names is never that.
     Raises SpecError for anything that is not a model, with the place of what is wrong.
     """
+    model = opened_model(model, settings, is_own_call=is_own_call)
     if isinstance(model, ModelSpec):
         return model, {}
+    if hasattr(model, "_flatten_layers"):
+        _refuse_trained(model)
+    return _from_document(model_document(model))
+
+
+def opened_model(model: Any, settings: Settings, *, is_own_call: bool = False) -> Any:
+    """What a path or a builder stands for: a Keras object, a document, the short form.
+
+    A ModelSpec, when only a worker can call the builder. SpecError as in `model_spec`.
+    """
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
     if isinstance(model, str) and not model.lstrip().startswith("{"):
@@ -52,10 +64,8 @@ def model_spec(
         model = builder_of(model)
     if isinstance(model, Builder):
         built = _call(model, settings, is_own_call=is_own_call)
-        if built is None:
-            return ModelSpec(builder=model), {}
-        model = built
-    return _from_document(_document(model))
+        return ModelSpec(builder=model) if built is None else built
+    return model
 
 
 def builder_of(document: dict[str, Any]) -> Builder:
@@ -107,15 +117,18 @@ def _from_file(path: Path) -> Any:
         raise SpecError("model", f"{path} is not YAML: {error}") from None
 
 
-def _document(model: Any) -> str:
-    """JSON text of the model, which is checked for size and shape when it is parsed."""
+def model_document(model: Any, *, with_matrices: bool = True) -> str:
+    """JSON text of a model less its weights; it is checked for size and shape when it is parsed.
+
+    `with_matrices` false: `Constant` of an array is left out, since its numbers are weights.
+    """
     if isinstance(model, str):
         return model
     if isinstance(model, dict):
-        document = _from_short(model)
+        document = from_short(model)
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
-        _refuse_trained(model)
         document = to_document(model, "model")
+        document = document if with_matrices else _without_matrices(document)
         recover(model, document)
         _read_compiled(model, document)
     else:
@@ -136,6 +149,20 @@ def _refuse_trained(model: Any) -> None:
         )
 
 
+def _without_matrices(value: Any) -> Any:
+    """The document with zeros for `Constant` of an array: its numbers are among the weights."""
+    if isinstance(value, list):
+        return [_without_matrices(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    constant = (
+        value.get("config", {}).get("value", 0) if value.get("class_name") == "Constant" else 0
+    )
+    if not isinstance(constant, int | float):
+        return {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
+    return {key: _without_matrices(part) for key, part in value.items()}
+
+
 def _read_compiled(model: Any, document: dict[str, Any]) -> None:
     """What `compile` was called with, from the objects themselves: Keras's config of them
     forgets the modules of functions and some arguments of losses and metrics.
@@ -145,43 +172,6 @@ def _read_compiled(model: Any, document: dict[str, Any]) -> None:
         document["compile_config"] = {
             name: to_document(value, name) for name, value in compiled.items()
         }
-
-
-def _from_short(document: dict[str, Any]) -> Any:
-    """`{"Sequential": [{"Input": {"shape": [8]}}, {"Dense": {"units": 3}}]}`, as YAML has it."""
-    if "class_name" in document or set(document) - {"Sequential", "name"}:
-        return document
-    rows = document.get("Sequential")
-    if not isinstance(rows, list):
-        raise SpecError("model", "a short form needs a list of layers under Sequential")
-    layers = [_short_layer(row, f"model.layers[{i}]") for i, row in enumerate(rows)]
-    config = {"layers": layers}
-    if document.get("name"):
-        config["name"] = document["name"]
-    return {"module": SEQUENTIAL[0], "class_name": SEQUENTIAL[1], "config": config}
-
-
-def _short_layer(row: Any, place: str) -> Any:
-    if hasattr(row, "to_layer"):
-        return row.to_layer()
-    if isinstance(row, str):
-        row = {row: {}}
-    if not isinstance(row, dict):
-        raise SpecError(place, f"{row!r} is not a layer")
-    if "class_name" in row:
-        return row
-    if len(row) != 1:
-        raise SpecError(place, 'a layer in the short form is {"Name": {"argument": value}}')
-    ((name, arguments),) = row.items()
-    if arguments is not None and not isinstance(arguments, dict):
-        return layer(name, *(arguments if isinstance(arguments, list) else [arguments])).to_layer()
-    arguments = dict(arguments or {})
-    for key in ("layer", "backward_layer", "cell"):
-        if isinstance(arguments.get(key), dict):
-            arguments[key] = _short_layer(arguments[key], f"{place}.{key}")
-        elif isinstance(arguments.get(key), list):
-            arguments[key] = [_short_layer(part, place) for part in arguments[key]]
-    return layer(name, **arguments).to_layer()
 
 
 def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.callbacks import callbacks
+from fitfleet.spec.canonical import nodes
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
@@ -22,6 +24,8 @@ from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
 _MAX_STEPS_PER_EXECUTION = 1000
+_MAX_PATTERNS = 64
+_MAX_PATTERN = 256
 _MAX_EPOCHS = 10_000_000
 _DTYPE_POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16")
 
@@ -57,6 +61,7 @@ def job_spec(
         values[name] = _checked(name, values[name])
     spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
     _check_together(spec)
+    _check_freeze(spec)
     return spec
 
 
@@ -217,6 +222,27 @@ def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
         where = ".".join(part for part in (place, *map(str, first["loc"])) if part)
         message = first["msg"][:1].lower() + first["msg"][1:]
         raise SpecError(where, f"{first['input']!r:.60}: {message}") from None
+
+
+def _check_freeze(spec: JobSpec) -> None:
+    """Each pattern names a layer; a builder's model is looked at on the worker."""
+    if len(spec.freeze) > _MAX_PATTERNS or any(len(one) > _MAX_PATTERN for one in spec.freeze):
+        raise SpecError(
+            "freeze", f"at most {_MAX_PATTERNS} names of {_MAX_PATTERN} characters are taken"
+        )
+    if not spec.freeze or spec.model.config is None:
+        return
+    names = [name for node in nodes(spec.model.config["config"]) if (name := _layer_name(node))]
+    for pattern in spec.freeze:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SpecError(
+                "freeze", f"no layer is called {pattern!r}; {catalog.nearest(pattern, names)}"
+            )
+
+
+def _layer_name(node: dict[str, Any]) -> Any:
+    config = node.get("config")
+    return config.get("name") if isinstance(config, dict) else None
 
 
 def _check_together(spec: JobSpec) -> None:

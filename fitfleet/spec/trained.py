@@ -71,6 +71,8 @@ def _is_initial(layer: Any, variable: Any) -> bool:
         return True
     value = np.asarray(variable.numpy())
     candidates = _initializers(layer, variable.name)
+    if any(map(holds_matrix, candidates)):
+        return False  # a config has no room for it
     if not candidates:
         # Weights without an initialiser of their own start as zeros or ones everywhere in Keras.
         return bool((value == 0).all() or (value == 1).all())
@@ -79,6 +81,13 @@ def _is_initial(layer: Any, variable: Any) -> bool:
         for initializer in candidates
         for first in _first_values(layer, variable, initializer)
     )
+
+
+def holds_matrix(initializer: Any) -> bool:
+    """Whether it is `Constant` of an array: weights that somebody chose."""
+    value = getattr(initializer, "value", 0)
+    is_many = isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
+    return type(initializer).__name__ == "Constant" and is_many
 
 
 def _initializers(layer: Any, weight: str) -> list[Any]:

@@ -13,6 +13,7 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker import trusted
 from fitfleet.worker.order import seed_everything
 from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.state import initial
 
 _FLOATX = {"float64": "float64", "float32": "float32"}
 
@@ -51,11 +52,22 @@ def build(
     """
     model = architecture(spec, settings)
     compile_model(model, spec, steps_per_execution=steps_per_execution, accumulate=accumulate)
+    initial.begin_optimizer(model, spec, settings)
     return model
 
 
 def architecture(spec: JobSpec, settings: Settings) -> Any:
-    """The model without `compile`, seeded by the job's seed just before it is built."""
+    """The model without `compile`, seeded by the job's seed just before it is built.
+
+    Initial weights that the job brings are in it, and frozen layers are frozen.
+    """
+    model = _fresh(spec, settings)
+    if spec.initial_weights is not None or spec.freeze:
+        initial.begin(model, spec, settings)
+    return model
+
+
+def _fresh(spec: JobSpec, settings: Settings) -> Any:
     import keras
 
     if has_custom_classes(spec):

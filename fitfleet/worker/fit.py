@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from fitfleet.db import events, leases
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
 from fitfleet.worker import evaluate
@@ -44,6 +46,7 @@ class FitHooks:
         environment: dict[str, Any],
     ) -> None:
         self._settings = settings
+        self._database = database
         self._recorder = recorder
         self.endings = Endings(database, settings, recorder)
         self.commits = Commits(database, recorder, self._end)
@@ -160,7 +163,27 @@ class FitHooks:
             scores |= evaluate.run_evaluators(model, member, self._settings, between)
         member.progress_at = time.monotonic()
         has_stopped = state.has_stopped or member.has_stopped
+        self._report(member, getattr(model, "initial_weights_report", None))
         self._saver.final(member, model, scores, has_stopped=has_stopped)
+
+    def _report(self, member: Member, text: str | None) -> None:
+        """An event says which of another job's weights did not fit."""
+        if text is None:
+            return
+        claim = member.claim
+        try:
+            with self._database.begin() as c:
+                if claim.key in leases.heartbeat(c, [claim], self._settings.lease_s):
+                    events.add(
+                        c,
+                        "initial_weights",
+                        claim.job_id,
+                        attempt=claim.attempt,
+                        worker=claim.worker,
+                        detail=text,
+                    )
+        except DatabaseError:
+            return  # it is only a record; the log has it too
 
     def _refuse_nan(self, member: Member) -> None:
         guarded = any(c["class_name"] == "TerminateOnNaN" for c in member.spec.callbacks)

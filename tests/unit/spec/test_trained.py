@@ -99,7 +99,13 @@ def test_a_model_that_was_fitted_has_changed_even_where_its_weights_have_not() -
     assert changed_weight(model) is not None
 
 
-def test_an_object_with_trained_weights_is_refused_in_one_sentence() -> None:
+def test_a_constant_matrix_is_a_choice_and_not_a_fresh_weight() -> None:
+    matrix = keras.initializers.Constant(np.ones((5, 4), "float32"))
+    model = stack(L.Embedding(5, 4, matrix, name="known"), shape=(3,), dtype="int32")
+    assert changed_weight(model) == "known/embeddings"
+
+
+def test_where_weights_cannot_be_kept_an_object_that_has_some_is_refused() -> None:
     model = stack(L.Dense(1, name="head"))
     model.set_weights([np.ones((4, 1)), np.ones(1)])
     with pytest.raises(SpecError, match=r"^model: the weights .*\(head/kernel\)"):
