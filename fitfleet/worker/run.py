@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import FailureClass
 from fitfleet.storage import Storage
 from fitfleet.worker import cohort
+from fitfleet.worker.claiming import claim_message
 from fitfleet.worker.engines.choice import Engines
 from fitfleet.worker.engines.engine import Member, StopReason
 from fitfleet.worker.environment import differences, environment
@@ -43,6 +44,7 @@ class Child:
     storage: Storage
     recorder: Recorder
     engines: Engines
+    on_outage: Callable[[], None] = lambda: None  # told that the database is away
     members: list[Member] = field(default_factory=list)  # those in work, for the drain signal
     is_draining: bool = False
     is_spent: bool = False  # it ran out of memory, and is to be replaced
@@ -58,10 +60,16 @@ class Child:
 
         A message that is a duplicate or out of date does nothing.
         """
-        if self.is_draining:
-            return  # the scheduler sees that the message is gone, and sends another
-        with self.database.begin() as c:
-            claim = leases.claim(c, job_id, dispatch_seq, self.worker, self.settings.lease_s)
+        # One that drains takes none: the scheduler sees that the message is gone, and sends
+        # another.
+        claim = claim_message(
+            self.database,
+            self.settings,
+            (job_id, dispatch_seq),
+            self.worker,
+            is_draining=lambda: self.is_draining,
+            on_outage=self.on_outage,
+        )
         if claim is None:
             return
         self.train([claim, *cohort.mates(self.database, self.settings, claim)])

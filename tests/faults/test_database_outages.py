@@ -14,6 +14,7 @@ from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff
+from fitfleet.queue import celery_app, publish, waiting
 
 AWAY_S = 8.0  # more than two leases
 
@@ -90,11 +91,32 @@ def test_connections_cut_in_every_transaction(
 ) -> None:
     whole.pace(0.01)
     with cuts(whole) as connection:
-        job = whole.client.submit(**paused_job(series), experiment="cut").wait(90)
+        job = whole.client.submit(**paused_job(series), experiment="cut")
+        until_checkpoint(job)
+        whole.client.pause("cut")  # back to the queue once more, which the cuts before may not need
+        until(lambda: job.refresh().status is ff.JobStatus.QUEUED)
+        whole.client.resume("cut")
+        job.wait(90)
         for where in ("inside", "commit"):
             for what in CUTS:
                 name = f"cut_{where}_{what}"
                 found = connection.execute(f"SELECT last_value FROM {name}").fetchone()
                 assert found is not None and found[0] > 1, f"{name}: not cut and done again"
-    until(lambda: outcomes(job) == ["succeeded"], timeout_s=5)
+    until(lambda: outcomes(job) == ["released", "succeeded"], timeout_s=5)
     assert_equal(job, straight_paused)
+
+
+def test_a_worker_without_the_database_leaves_messages_in_the_broker(whole: WholeFleet) -> None:
+    """It takes one a slot at most; the others are for workers that can claim them."""
+    whole.until_workers(1)
+    app, queue = celery_app(whole.settings), whole.settings.queue
+    until(lambda: waiting(app, queue) == 0)
+    whole.postgres.stop()
+    try:
+        publish(app, queue, [(10**6 + number, 1) for number in range(10)])
+        until(lambda: waiting(app, queue) < 10)
+        time.sleep(5 * whole.settings.heartbeat_s)
+        assert waiting(app, queue) == 9
+    finally:
+        whole.postgres.start()
+    until(lambda: waiting(app, queue) == 0)

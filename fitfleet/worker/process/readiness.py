@@ -1,11 +1,36 @@
-"""A worker service takes a message only when a child is there to run it."""
+"""A worker service takes a message only when a child is there to run it, and can claim it."""
 
 from __future__ import annotations
 
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
+
+
+class Outage:
+    """Shared by a service and its children: whether one of them found the database away.
+
+    Without a lock, which a killed child might hold.
+    """
+
+    def __init__(self) -> None:
+        self._flag = RawValue("b", 0)
+
+    def __bool__(self) -> bool:
+        return bool(self._flag.value)
+
+    def begin(self) -> None:
+        """The database does not answer: take no messages."""
+        self._flag.value = 1
+
+    def end(self) -> None:
+        """It answers again."""
+        self._flag.value = 0
+
+
+outage = Outage()  # of this service; children are forked with it
 
 
 class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -28,6 +53,7 @@ class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]
             from celery.worker import state
 
             warm = pool.info["writes"]["inqueues"]["total"]
-            return len(state.reserved_requests) < warm and bool(may_consume())
+            is_free = not outage and len(state.reserved_requests) < warm
+            return is_free and bool(may_consume())
 
         qos.can_consume = can_consume

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import warnings
 
 from celery import signals
@@ -18,7 +19,7 @@ from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
-from fitfleet.worker.process.readiness import WarmChildren
+from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
 
 
@@ -79,6 +80,8 @@ def _with_gpus(settings: Settings) -> Settings:
     return settings.replace(gpus=names, slots=max(settings.slots, len(chosen)))
 
 
+_OUTAGE_LOOK_S = 1.0
+
 # Held while the service has the database open, and taken by every fork. A child that is forked
 # while its parent holds a SQLite lock inherits SQLite's memory of that lock, and waits for ever
 # for a transaction that is not its own.
@@ -136,7 +139,12 @@ class _Presence:
 
     def _beat(self) -> None:
         database = Database(self._settings.database_url)
-        while not self._ended.wait(self._settings.heartbeat_s):
+        beaten_at = time.monotonic()
+        while not self._ended.wait(min(_OUTAGE_LOOK_S, self._settings.heartbeat_s)):
+            is_due = time.monotonic() - beaten_at >= self._settings.heartbeat_s
+            if not (is_due or outage):
+                continue
+            beaten_at = time.monotonic()
             if self._is_to_drain(database):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
@@ -146,8 +154,12 @@ class _Presence:
         with _database_open:
             try:
                 with database.begin() as c:
-                    return workers.heartbeat(c, self._service)
+                    is_to_drain = workers.heartbeat(c, self._service)
             except DatabaseError:
+                outage.begin()
                 return False
+            else:
+                outage.end()
+                return is_to_drain
             finally:
                 database.dispose()

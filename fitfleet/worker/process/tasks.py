@@ -17,6 +17,7 @@ from fitfleet.errors import FitfleetError
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
 from fitfleet.worker.process import scratch
+from fitfleet.worker.process.readiness import outage
 
 _child: Any = None
 _failed: Any = None  # shared with the children: 1 once one of them could not start
@@ -90,6 +91,7 @@ def start_child(settings: Settings) -> Any:
         storage=Storage(settings.storage),
         recorder=Recorder(database, settings.logs),
         engines=Engines(settings),
+        on_outage=outage.begin,
     )
 
 

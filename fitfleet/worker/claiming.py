@@ -1,0 +1,40 @@
+"""From a message to a claim: the one step of a job that may find the database away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fitfleet.db import leases
+from fitfleet.db.claims import Claim
+from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
+from fitfleet.settings import Settings
+
+_RETRY_S = 1.0
+
+
+def claim_message(
+    database: Database,
+    settings: Settings,
+    message: tuple[int, int],
+    worker: str,
+    *,
+    is_draining: Callable[[], bool],
+    on_outage: Callable[[], None],
+) -> Claim | None:
+    """Claim the job of a message `(job_id, dispatch_seq)`; None: a duplicate, or out of date.
+
+    While the database is away the child stays with its message. If it went on to the next one,
+    a worker that reaches the broker alone would take one message after another from those that
+    could run them. The scheduler meanwhile publishes the job again, and this message is then out
+    of date.
+    """
+    while not is_draining():
+        try:
+            with database.begin() as c:
+                return leases.claim(c, *message, worker, settings.lease_s)
+        except DatabaseError:
+            on_outage()
+            time.sleep(_RETRY_S)
+    return None
