@@ -150,11 +150,11 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (keras.callbacks.CSVLogger("x"), "CSVLogger is not an allowed callback"),
-        (keras.callbacks.LambdaCallback(), "LambdaCallback is not an allowed callback"),
+        (keras.callbacks.CSVLogger("x"), "CSVLogger .* fitfleet does this: job.history"),
+        (keras.callbacks.LambdaCallback(), "LambdaCallback .* it carries code"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a function cannot be sent"),
         ({"LearningRateScheduler": {"schedule": "x"}}, "a function cannot be sent"),
-        (3, "int is not an allowed callback"),
+        (3, "callbacks must be one of EarlyStopping, .*; int is none"),
         ({"EarlyStopping": {}, "TerminateOnNaN": {}}, "is not a callback"),
         ({"EarlyStopping": {"mode": "maximum"}}, "none of auto, min, max"),
     ],
