@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.command import Target, command
+from fitfleet.cli.command import Target, check_experiment, command
 from fitfleet.cli.read import JobArgument
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.states import JobStatus
@@ -23,28 +23,33 @@ def cancel(
     target: Target,
     jobs: Jobs = None,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="All jobs of it that have not ended.")
+        str | None, typer.Option("--experiment", "-e", help="All its unfinished jobs.")
     ] = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="All unfinished jobs of the fleet.")
+    ] = False,
 ) -> None:
     """Cancel jobs; a running one stops within seconds and keeps its last checkpoint."""
     fleet = target.fleet()
     handles = [fleet.job(job) for job in jobs or []]
     if experiment is not None:
+        check_experiment(fleet, experiment)
+    if experiment is not None or is_all:
         unfinished = [status for status in JobStatus if not status.is_terminal]
-        handles += fleet.jobs(experiment, unfinished)
+        handles += fleet.jobs(None if is_all else experiment, unfinished)
     elif not handles:
-        raise SpecError("cancel", "say which jobs, by number or with --experiment")
-    for job in handles:
+        raise SpecError("cancel", "say which jobs, by number, with --experiment or with --all")
+    for job in {job.id: job for job in handles}.values():
         was = job.status
         now = job.cancel()
         if was.is_terminal:
-            print(f"job {job.id} had ended: {was.value}")
+            print(f"job {job.id} already finished ({was.value})")
         elif now.is_terminal:
             print(f"job {job.id} {now.value.lower()}")
         else:
             print(f"job {job.id} will stop at its next heartbeat")
     if not handles:
-        print(f"No job of {experiment!r} waits or runs.")
+        print(f"No unfinished jobs{f' in {experiment}' if experiment else ''}.")
 
 
 @command
@@ -60,26 +65,30 @@ def retry(target: Target, jobs: Annotated[list[int], typer.Argument(help="Number
 def extend(
     target: Target,
     job: JobArgument,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs in all.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Total number of epochs.")],
 ) -> None:
-    """Go on with a succeeded job until it has so many epochs."""
+    """Train a finished job to a larger total number of epochs."""
     handle = target.fleet().job(job)
     handle.extend(epochs=epochs)
-    print(f"job {handle.id} queued: goes on from epoch {handle.epoch} to {handle.epochs}")
+    print(f"job {handle.id} queued: continues from epoch {handle.epoch} to {handle.epochs}")
 
 
 @command
 def pause(target: Target, experiment: Experiment) -> None:
-    """Start no more jobs of an experiment."""
-    target.fleet().pause(experiment)
-    print(f"{experiment} paused; go on with: fitfleet resume {experiment}")
+    """Pause an experiment: start no new jobs."""
+    fleet = target.fleet()
+    check_experiment(fleet, experiment)
+    fleet.pause(experiment)
+    print(f"{experiment} paused; resume with: fitfleet resume {experiment}")
 
 
 @command
 def resume(target: Target, experiment: Experiment) -> None:
-    """Go on with a paused experiment."""
-    target.fleet().resume(experiment)
-    print(f"{experiment} goes on")
+    """Resume a paused experiment."""
+    fleet = target.fleet()
+    check_experiment(fleet, experiment)
+    fleet.resume(experiment)
+    print(f"{experiment} resumed")
 
 
 @command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fitfleet.cli.exits import INTERRUPTED, exit_code
-from fitfleet.errors import FitfleetError
+from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.settings import Settings, directory_settings, without_password
 
 if TYPE_CHECKING:
@@ -106,6 +107,18 @@ def sqlite_file(database_url: str) -> Path | None:
     """The file of an SQLite URL; None for another database."""
     scheme, _, path = database_url.partition(":///")
     return Path(path) if scheme.split("+")[0] == "sqlite" and path else None
+
+
+def check_experiment(fleet: Fleet, name: str) -> None:
+    """NotFoundError, with those there are, for an experiment that no job belongs to."""
+    from fitfleet.db import lookup
+
+    with fleet.database.read() as c:
+        known = [str(one["name"]) for one in lookup.experiment_summary(c)]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or known[-10:]
+        there = f"there are {', '.join(near)}" if near else "there is none yet"
+        raise NotFoundError(f"{name}: no such experiment; {there}")
 
 
 def hide_passwords(target: Target) -> None:

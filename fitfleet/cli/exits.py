@@ -3,7 +3,7 @@
 0    all is well
 1    a job failed, or had not ended within the time given
 2    bad input: options, files, specifications, numbers of jobs that do not exist
-3    the database or the broker cannot be reached, or `doctor` found something to mend
+3    the database or the broker cannot be reached, or `doctor` found something to fix
 130  interrupted with Ctrl-C
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from fitfleet.cli import change, dashboard, drill, read, service, submit, sweep, turns
@@ -17,7 +19,7 @@ app = typer.Typer(
         " unreachable, 130 interrupted."
     ),
 )
-database = typer.Typer(no_args_is_help=True, help="Look after the database.")
+database = typer.Typer(no_args_is_help=True, help="Database maintenance.")
 
 _PANELS = {
     "Jobs": [
@@ -65,6 +67,25 @@ for panel, commands in _PANELS.items():
         app.command(rich_help_panel=panel)(function)
 database.command()(service.upgrade)
 app.add_typer(database, name="db", rich_help_panel="Services")
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        print(f"fitfleet {version('fitfleet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

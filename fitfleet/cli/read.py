@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fitfleet.cli.command import ExperimentOption, JsonOption, Target, command
+from fitfleet.cli.command import ExperimentOption, JsonOption, Target, check_experiment, command
 from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.states import JobStatus
 
@@ -28,7 +28,7 @@ def ps(
     status: Annotated[
         list[str] | None, typer.Option(help="Only jobs of this status; may be repeated.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Show the newest N jobs (0 = all).")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest last."""
@@ -89,12 +89,14 @@ def why(target: Target, job: JobArgument, as_json: JsonOption = False) -> None:
 
 @command
 def watch(target: Target, experiment: ExperimentOption = None) -> int:
-    """Watch the jobs that have not ended until they have."""
+    """Follow unfinished jobs until all finish."""
     fleet = target.fleet()
+    if experiment is not None:
+        check_experiment(fleet, experiment)
     unfinished = [status for status in JobStatus if not status.is_terminal]
     jobs = fleet.jobs(experiment, unfinished)
     if not jobs:
-        _say_empty(False, "No job waits or runs.")
+        _say_empty(False, "No unfinished jobs.")
         return 0
     fleet.wait(jobs)
     return JOB_FAILED if any(job.status is JobStatus.FAILED for job in jobs) else 0
@@ -128,7 +130,7 @@ def compare(
         str | None, typer.Argument(help="Experiment; may be left out if there is one.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="What to sort by. [default: val_loss, else loss]")
+        str | None, typer.Option(help="Metric to sort by. [default: val_loss, else loss]")
     ] = None,
     direction: Annotated[
         str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")

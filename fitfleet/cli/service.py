@@ -20,7 +20,7 @@ _ALIVE_S = 20.0
 @command
 def worker(
     target: Target,
-    queue: Annotated[str | None, typer.Option(help="Resource class to serve.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue to serve. [default: cpu]")] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
     threads: Annotated[
         int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
@@ -71,7 +71,7 @@ def scheduler(target: Target) -> None:
 
 @command
 def workers(target: Target, as_json: JsonOption = False) -> None:
-    """List the worker slots that are up."""
+    """List running worker slots."""
     from fitfleet.cli.output import console, frame_table, print_json
     from fitfleet.db import workers as worker_table
 
@@ -82,7 +82,7 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([_slot_document(row) for row in rows])
     elif not rows:
-        print("No worker is up. Start one with: fitfleet worker")
+        print("No worker is running. Start one with: fitfleet worker")
     else:
         import pandas as pd
 
@@ -106,22 +106,38 @@ def drain(
 
     with target.fleet().database.begin() as c:
         for service in worker_table.drain(c, worker):
-            print(f"{service} drains")
+            print(f"draining {service}: jobs checkpoint and requeue")
 
 
 @command
-def upgrade(target: Target) -> None:
-    """Create or upgrade the tables to this version of fitfleet."""
+def upgrade(
+    target: Target,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Create or upgrade the tables; an SQLite file is copied first."""
     from fitfleet.cli.command import sqlite_file
-    from fitfleet.db.session import Database
+    from fitfleet.db.session import Database, changes_since, newest_version
 
     settings = target.settings()
     file = sqlite_file(settings.database_url)
     if file is not None:
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
+    before = database.schema_version()
+    changes = changes_since(before)
+    if changes and is_dry:
+        for revision, text in changes:
+            print(f"{revision}  {text}")
+        return
+    backup = database.back_up() if changes and before is not None else None
     database.upgrade()
-    print("the database is up to date")
+    if not changes:
+        print(f"{database.place} is at schema {newest_version()} already")
+        return
+    done = f"from schema {before} to" if before else "created at schema"
+    print(f"{database.place}: {done} {newest_version()}")
+    if backup is not None:
+        print(f"as it was before: {backup}")
 
 
 @command
@@ -142,7 +158,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> int:
             mark = Text("ok  ", "green") if finding.is_ok else Text("FAIL", "bold red")
             screen.print(mark, f" {finding.name:{width}}  {finding.detail}", soft_wrap=True)
             if not finding.is_ok:
-                screen.print(f"      {'':{width}}mend: {finding.mend}", soft_wrap=True)
+                screen.print(f"      {'':{width}}fix: {finding.fix}", soft_wrap=True)
     return 0 if all(finding.is_ok for finding in findings) else UNREACHABLE
 
 

@@ -87,7 +87,10 @@ def _submitted(job: Job) -> dict[str, Any]:
 def _tell_reuse(jobs: list[Job]) -> None:
     reused = [str(job.id) for job in jobs if job.is_reused and job.status.is_terminal]
     if reused:
-        say(f"{len(reused)} of {len(jobs)} jobs have ended already: {', '.join(reused)}")
+        failed = [str(job.id) for job in jobs if job.is_reused and job.status is JobStatus.FAILED]
+        more = f" ({len(failed)} failed; fitfleet retry {' '.join(failed)})" if failed else ""
+        count = f"{len(reused)} existing job{'s' if len(reused) != 1 else ''}"
+        say(f"reusing {count}: {', '.join(reused)}{more}")
 
 
 def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Checking an installation: each finding says what was seen and, if it is wrong, how to mend it."""
+"""Checking an installation: each finding says what was seen and, if it is wrong, how to fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from platform import python_version
 
 from fitfleet.db import lookup
-from fitfleet.db.session import Database, read_clock
+from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError, SettingsError
 from fitfleet.settings import Settings
 
@@ -33,17 +33,18 @@ _DEVICES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor; `mend` is empty when all is well."""
+    """One line of the doctor; `fix` is empty when all is well."""
 
     name: str
     is_ok: bool
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(settings: Settings) -> list[Finding]:
     """All findings, also when the first ones are bad."""
     checks: list[Callable[[Settings], list[Finding]]] = [
+        bounds,
         examine_services,
         _storage,
         _data_root,
@@ -51,6 +52,40 @@ def examine(settings: Settings) -> list[Finding]:
         _versions,
     ]
     return [finding for check in checks for finding in check(settings)]
+
+
+# name, least, most; the settings that a typing error makes absurd
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("slots", 1, 1024),
+    ("threads", 0, 4096),
+    ("heartbeat_s", 0.01, 3600),
+    ("poll_s", 0.001, 60),
+    ("recover_s", 0.01, 3600),
+    ("drain_s", 0, 86_400),
+    ("backoff_s", 0, 86_400),
+    ("window", 1, 1000),
+    ("cohort_max", 1, 10_000),
+    ("max_failures", 0, 1000),
+)
+
+
+def bounds(settings: Settings) -> list[Finding]:
+    """A finding for each setting that can be read and makes no sense."""
+    found = [
+        Finding(
+            "settings",
+            False,
+            f"{name} is {getattr(settings, name)}",
+            f"set FITFLEET_{name.upper()} to a number from {least:g} to {most:g}",
+        )
+        for name, least, most in _BOUNDS
+        if not least <= getattr(settings, name) <= most
+    ]
+    if settings.lease_s < 3 * settings.heartbeat_s:
+        detail = f"lease_s is {settings.lease_s:g}, heartbeat_s {settings.heartbeat_s:g}"
+        fix = "set FITFLEET_LEASE_S to at least three heartbeats, or running jobs count as lost"
+        found.append(Finding("settings", False, detail, fix))
+    return found
 
 
 def examine_services(settings: Settings) -> list[Finding]:
@@ -84,12 +119,17 @@ def _broker(settings: Settings) -> list[Finding]:
         return [Finding("broker", False, str(error), "set FITFLEET_BROKER_URL")]
     except BrokerError as error:
         if _is_embedded(settings):
-            return [
-                Finding("broker", True, "none is up; ff.local and fitfleet run start their own")
-            ]
-        mend = "start Redis or Valkey, or set FITFLEET_BROKER_URL"
-        return [Finding("broker", False, str(error), mend)]
+            return [Finding("broker", True, "none running; ff.local and fitfleet run start it")]
+        return [Finding("broker", False, str(error), _broker_fix(str(error)))]
     return [Finding("broker", True, "answers")]
+
+
+def _broker_fix(text: str) -> str:
+    if any(word in text.lower() for word in ("auth", "password", "noperm")):
+        return "set the broker's password: FITFLEET_BROKER_URL=redis://:PASSWORD@HOST:6379/0"
+    if "certificate" in text.lower():
+        return "name the authority that signed it: rediss://HOST:6379/0?ssl_ca_certs=/path/ca.pem"
+    return "start Redis or Valkey, or set FITFLEET_BROKER_URL"
 
 
 def _is_embedded(settings: Settings) -> bool:
@@ -111,13 +151,36 @@ def _database(settings: Settings) -> list[Finding]:
         with database.read() as c:
             ahead_s = read_clock(c) - time.time()
             slots, counts = lookup.count_live_slots(c), lookup.count_jobs(c)
+            lost = _lost_weights(c, settings)
     except DatabaseError as error:
-        mend = "check FITFLEET_DATABASE_URL and that the server is up, then: fitfleet db upgrade"
-        return [Finding("database", False, str(error), mend)]
+        return [Finding("database", False, str(error), _database_fix(str(error)))]
     finally:
         database.dispose()
     jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
-    return [jobs, _workers(slots), _clock(ahead_s)]
+    return [jobs, _workers(slots), _clock(ahead_s), *lost]
+
+
+def _database_fix(text: str) -> str:
+    if "upgrade" in text:  # the sentence itself says what to run
+        return "upgrade the side that is older"
+    if "password" in text:
+        return "set the database's user and password in FITFLEET_DATABASE_URL"
+    return "check FITFLEET_DATABASE_URL, and that the server runs"
+
+
+def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
+    """Weights that a worker has written and this machine does not see: two storages, not one."""
+    path = lookup.newest_artifact(c)
+    if path is None or (Path(settings.storage) / path).exists():
+        return []
+    return [
+        Finding(
+            "weights",
+            False,
+            f"{path}, the newest weights of this database, are not in {settings.storage}",
+            "give all machines the same shared folder as FITFLEET_STORAGE",
+        )
+    ]
 
 
 def _no_file(settings: Settings, database: Database) -> Finding:
@@ -128,8 +191,8 @@ def _no_file(settings: Settings, database: Database) -> Finding:
 
 
 def _workers(slots: int) -> Finding:
-    detail = f"{slots} slots are up" if slots else "none is up; jobs wait until one is started"
-    return Finding("workers", True, detail)
+    online = f"{slots} slot{'s' if slots != 1 else ''} online"
+    return Finding("workers", True, online if slots else "none running; jobs wait for one")
 
 
 def _clock(ahead_s: float) -> Finding:
@@ -141,7 +204,10 @@ def _clock(ahead_s: float) -> Finding:
 
 def _storage(settings: Settings) -> list[Finding]:
     folder = Path(settings.storage).absolute()
-    mend = "make it writable for this user, or set FITFLEET_STORAGE"
+    fix = "make it writable for this user, or set FITFLEET_STORAGE"
+    if not folder.is_dir() and not _is_embedded(settings):
+        detail = f"{folder} does not exist"
+        return [Finding("storage", False, detail, "mount or make it, or set FITFLEET_STORAGE")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
@@ -150,7 +216,7 @@ def _storage(settings: Settings) -> list[Finding]:
             os.fsync(file.fileno())
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return [Finding("storage", False, f"{folder}: {error.strerror}", mend)]
+        return [Finding("storage", False, f"{folder}: {error.strerror}", fix)]
     detail = f"{folder}: writable, {free / 2**30:.1f} GiB free"
     if free < _FREE_BYTES:
         return [Finding("storage", False, detail, "free some space: a full disk fails jobs")]
@@ -161,8 +227,8 @@ def _data_root(settings: Settings) -> list[Finding]:
     folder = Path(settings.data_root).absolute()
     if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
         return [Finding("data root", True, str(folder))]
-    mend = "set FITFLEET_DATA_ROOT to the folder that dataset paths start from"
-    return [Finding("data root", False, f"{folder} is not a readable folder", mend)]
+    fix = "set FITFLEET_DATA_ROOT to the folder that dataset paths start from"
+    return [Finding("data root", False, f"{folder} is not a readable folder", fix)]
 
 
 def _devices(_: Settings) -> list[Finding]:
@@ -170,7 +236,7 @@ def _devices(_: Settings) -> list[Finding]:
         detail = "TensorFlow is not installed; this machine can submit but not fit"
         return [Finding("devices", True, detail)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    mend = "reinstall it: pip install 'fitfleet[worker]' (or fitfleet[gpu])"
+    fix = "reinstall it: pip install 'fitfleet[worker]' (or fitfleet[gpu])"
     try:
         child = subprocess.run(
             [sys.executable, "-c", _DEVICES],
@@ -180,10 +246,10 @@ def _devices(_: Settings) -> list[Finding]:
             timeout=120,
         )
     except subprocess.TimeoutExpired:
-        return [Finding("devices", False, "TensorFlow did not start within 120 s", mend)]
+        return [Finding("devices", False, "TensorFlow did not start within 120 s", fix)]
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-        return [Finding("devices", False, f"TensorFlow cannot be imported: {last}", mend)]
+        return [Finding("devices", False, f"TensorFlow cannot be imported: {last}", fix)]
     version, devices = json.loads(child.stdout.strip().splitlines()[-1])
     names = ", ".join(name.removeprefix("/physical_device:") for name in devices)
     return [Finding("devices", True, f"TensorFlow {version}: {names}")]

@@ -270,6 +270,12 @@ def count_live_slots(c: Connection) -> int:
     return int(c.execute(query).scalar_one())
 
 
+def newest_artifact(c: Connection) -> str | None:
+    """Path below the storage of the newest job's weights; None when there are none."""
+    query = select(jobs.c.artifact_path).where(jobs.c.artifact_path.is_not(None))
+    return c.execute(query.order_by(jobs.c.id.desc()).limit(1)).scalar()
+
+
 def _chunks(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(job_ids), _CHUNK):
         yield job_ids[start : start + _CHUNK]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.resources
 import math
 import re
+import shlex
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +131,15 @@ class Database:
     def upgrade(self) -> None:
         """Create the tables and views, or bring those of an older version up to date.
 
-        Several processes may do so at once: one does it, the others wait.
+        Several processes may do so at once: one does it, the others wait. DatabaseError for tables
+        of a newer version of fitfleet.
         """
         for attempt in range(50):
             try:
-                if self.schema_version() != newest_version():
+                found = self.schema_version()
+                if found is not None and found > newest_version():
+                    raise DatabaseError(self._mismatch(found))
+                if found != newest_version():
                     self._upgrade()
                 return
             except DatabaseError as error:
@@ -159,11 +165,44 @@ class Database:
         """Raises DatabaseError unless the tables are those of this version of fitfleet."""
         found, wanted = self.schema_version(), newest_version()
         if found != wanted:
-            state = f"is at schema {found}" if found else "has no tables of fitfleet"
-            raise DatabaseError(
-                f"the database {self.place} {state}, this fitfleet needs {wanted};"
-                " run: fitfleet db upgrade"
+            raise DatabaseError(self._mismatch(found))
+
+    def _mismatch(self, found: str | None) -> str:
+        """What is wrong with tables of another version, and the command that helps."""
+        wanted = newest_version()
+        if found is not None and found > wanted:
+            return (
+                f"the database {self.place} is at schema {found}, this fitfleet knows {wanted}:"
+                " a newer version has upgraded it; upgrade fitfleet here"
             )
+        state = f"is at schema {found}" if found else "has no tables of fitfleet"
+        return (
+            f"the database {self.place} {state}, this fitfleet needs {wanted};"
+            f" run: fitfleet db upgrade {self._option()}"
+        )
+
+    def _option(self) -> str:
+        """How a command names this database."""
+        if self.file is not None and self.file.name == "fleet.db":
+            return f"--directory {shlex.quote(str(self.file.parent))}"
+        return f"--database-url {shlex.quote(self.place)}"
+
+    def back_up(self) -> Path | None:
+        """A copy of an SQLite file beside it, whole though others write; None for a server.
+
+        DatabaseError if it cannot be written.
+        """
+        if self.file is None or not self.file.exists():
+            return None
+        target = self.file.with_name(f"{self.file.name}.{self.schema_version()}.backup")
+        with self._translated():
+            try:
+                source, copy = sqlite3.connect(self.file), sqlite3.connect(target)
+                with closing(source), closing(copy):
+                    source.backup(copy)
+            except (sqlite3.Error, OSError) as error:
+                raise DatabaseError(f"{target}: cannot be written: {error}") from error
+        return target
 
     def schema_version(self) -> str | None:
         """The Alembic revision of the database; None before the first upgrade."""
@@ -214,6 +253,17 @@ def _alembic(c: Connection | None = None) -> Any:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = c
     return config
+
+
+def changes_since(found: str | None) -> list[tuple[str, str]]:
+    """(revision, what it does) of every migration that a database at `found` has not had."""
+    rows = []
+    for path in sorted((_MIGRATIONS / "versions").iterdir(), key=lambda one: one.name):
+        revision = path.name[1:5]
+        if re.match(r"v\d{4}_", path.name) and revision > (found or ""):
+            text = path.read_text(encoding="utf-8")
+            rows.append((revision, text.partition('"""')[2].partition('"""')[0].strip()))
+    return rows
 
 
 def newest_version() -> str:

@@ -126,7 +126,7 @@ def test_a_model_is_exported(project: Path, name: str) -> None:
 def test_a_second_run_trains_nothing_again(project: Path) -> None:
     found = fitfleet(project, "run", "job.yaml")
     assert found.returncode == 0
-    assert "2 of 2 jobs have ended already: 1, 2" in found.stderr
+    assert "reusing 2 existing jobs: 1, 2" in found.stderr
 
 
 def test_a_failed_job_is_exit_code_1(project: Path) -> None:
@@ -188,6 +188,6 @@ def test_doctor_names_what_is_wrong_and_how_to_mend_it(project: Path) -> None:
     found = fitfleet(project, "doctor", "--broker-url", "redis://127.0.0.1:1/0", "--json")
     assert found.returncode == 3
     findings = {finding["name"]: finding for finding in json.loads(found.stdout)}
-    assert not findings["broker"]["is_ok"] and findings["broker"]["mend"]
+    assert not findings["broker"]["is_ok"] and findings["broker"]["fix"]
     for name in ("database", "storage", "data root", "devices", "versions", "clock"):
         assert findings[name]["is_ok"], findings[name]

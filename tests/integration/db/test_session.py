@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from support.servers import Postgres, free_port
 
-from fitfleet.db.session import Database, newest_version, now, read_clock
+from fitfleet.db.session import Database, changes_since, newest_version, now, read_clock
 from fitfleet.errors import DatabaseError, SettingsError
 
 _INSERT = "INSERT INTO experiments (name, created_at, is_paused) VALUES"
@@ -61,6 +61,40 @@ def test_the_schema_is_checked(database: Database, tmp_path: Path) -> None:
     empty.upgrade()
     assert empty.schema_version() == newest_version()
     empty.dispose()
+
+
+def test_another_schema_says_which_side_to_upgrade(database: Database, tmp_path: Path) -> None:
+    statement = sa.text("UPDATE alembic_version SET version_num = :found")
+    with database.begin() as c:
+        c.execute(statement, {"found": "9999"})
+    for use in (database.check_schema, database.upgrade):
+        with pytest.raises(DatabaseError, match=r"schema 9999.*upgrade fitfleet here"):
+            use()
+    with database.begin() as c:
+        c.execute(statement, {"found": "0001"})
+    with pytest.raises(DatabaseError, match=r"schema 0001.*run: fitfleet db upgrade --(data|dire)"):
+        database.check_schema()
+    folder = tmp_path / "a fleet"
+    embedded = Database(f"sqlite:///{folder}/fleet.db")
+    with pytest.raises(DatabaseError, match=rf"db upgrade --directory '{folder}'"):
+        embedded.check_schema()
+    embedded.dispose()
+
+
+def test_a_file_is_copied_as_it_is(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/fleet.db")
+    assert database.back_up() is None
+    database.upgrade()
+    with database.begin() as c:
+        c.execute(sa.text(f"{_INSERT} ('kept', 0, false)"))
+    copy = Database(f"sqlite:///{database.back_up()}")
+    with copy.read() as c:
+        assert c.execute(sa.text("SELECT name FROM experiments")).scalar_one() == "kept"
+    copy.check_schema()
+    for one in (copy, database):
+        one.dispose()
+    assert [revision for revision, _ in changes_since("0004")][:1] == ["0005"]
+    assert changes_since(newest_version()) == []
 
 
 def test_a_wrong_password_is_not_repeated(postgres_server: Postgres) -> None:

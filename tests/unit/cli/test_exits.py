@@ -11,7 +11,9 @@ from fitfleet import errors
 from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exits import exit_code
 from fitfleet.cli.main import app
-from fitfleet.settings import without_password
+from fitfleet.client.doctor import bounds
+from fitfleet.db.session import newest_version
+from fitfleet.settings import Settings, without_password
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,31 @@ def test_where_there_is_no_fleet_lists_are_empty_and_the_rest_says_so(tmp_path: 
     assert shown.exit_code == 3
     assert "there is no fleet in" in shown.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_shown() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("fitfleet ")
+
+
+def test_an_experiment_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
+    place = ["--directory", str(tmp_path)]
+    upgraded = CliRunner().invoke(app, ["db", "upgrade", *place])
+    assert f"created at schema {newest_version()}" in upgraded.stdout
+    assert "already" in CliRunner().invoke(app, ["db", "upgrade", *place]).stdout
+    for words in (["cancel", "-e"], ["watch", "-e"], ["pause"], ["resume"]):
+        found = CliRunner().invoke(app, [*words, "nothere", *place])
+        assert (found.exit_code, found.stderr) == (
+            2,
+            "error: nothere: no such experiment; there is none yet\n",
+        )
+    assert "No unfinished jobs." in CliRunner().invoke(app, ["cancel", "--all", *place]).stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"slots": 0}, "slots is 0"), ({"lease_s": 1.0}, "lease_s is 1, heartbeat_s 2")],
+)
+def test_doctor_sees_settings_that_make_no_sense(change: dict[str, float], says: str) -> None:
+    (found,) = bounds(Settings(**change))  # type: ignore[arg-type]
+    assert not found.is_ok and found.detail == says and "FITFLEET_" in found.fix
+    assert bounds(Settings()) == []
