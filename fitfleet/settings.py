@@ -53,6 +53,11 @@ class Settings:
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
     )
+    code_trust: str = _setting(
+        "modules",
+        "Whose code runs: `modules`: only trusted_modules; `scripts`: also what a script submits"
+        " that shares the storage (ff.local sets it).",
+    )
     module_path: tuple[str, ...] = _setting(
         (), "Folders put on sys.path where trusted modules and evaluators are found."
     )
@@ -89,24 +94,9 @@ class Settings:
     )
     cohort_max: int = _setting(64, "Most jobs that a worker trains together in one program.")
     keep_best: int = _setting(10, "Jobs of an experiment whose weights `gc` keeps, best first.")
-    max_parameters: int = _setting(400_000_000, "Largest number of weights a model may have.")
-    max_layers: int = _setting(2000, "Largest number of layers a model may have.")
+    max_parameters: int = _setting(200_000_000, "Largest number of weights a model may have.")
+    max_layers: int = _setting(256, "Largest number of layers a model may have.")
     max_units: int = _setting(8192, "Largest number of units or filters of one layer.")
-    max_calls: int = _setting(
-        5000, "Most calls of layers in a model, each call of a nested model counted in full."
-    )
-    max_row_values: int = _setting(
-        2**27, "Most values that one layer may put out for one row of a batch."
-    )
-    max_unrolled_cells: int = _setting(
-        256, "Most cells that a recurrent layer with unroll=True may lay out: steps times cells."
-    )
-    max_iterations: int = _setting(
-        100, "Largest power_iterations of a layer and ns_steps of an optimizer."
-    )
-    max_metric_values: int = _setting(
-        10_000_000, "Most values that one metric may keep: thresholds, or classes times classes."
-    )
     max_dataset_bytes: int = _setting(
         64 * 2**30, "Largest dataset, in bytes after decompression, that is read."
     )

@@ -12,6 +12,10 @@ from fitfleet.db.jobs import NewJob
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.check import ModelFacts, check
+from fitfleet.spec.code.collect import check_inside, collect, paths_of
+from fitfleet.spec.code.key import sign
+from fitfleet.spec.code.names import named
+from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.submission import job_options, job_spec
@@ -37,6 +41,7 @@ class Submission:
         self._is_own_call = is_own_call
         self._starting = Starting(settings, is_own_call=is_own_call)
         self._facts: dict[str, ModelFacts] = {}
+        self._snapshots: dict[Any, Snapshot | None] = {}
         self._infos: dict[str, DatasetInfo | None] = {}
         self._fits: dict[tuple[str, str], list[str]] = {}
         self.warnings: list[str] = []
@@ -53,13 +58,24 @@ class Submission:
         for name in ("model", "dataset"):
             if parts.get(name) is None:
                 raise SpecError(name, "is missing; every job needs one")
+        code = paths_of(parts.pop("code", None))
         parts = self._starting.resolved(parts)
         spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
-        return self.checked(spec, job_options(self._settings, **options), again=again)
+        found = self._code(spec, code)
+        spec = spec.model_copy(update={"code": None if found is None else found.sha256})
+        return self.checked(spec, job_options(self._settings, **options), again=again, code=found)
 
-    def checked(self, spec: JobSpec, options: JobOptions, *, again: bool = False) -> NewJob:
-        """The row of a specification that is already in its canonical form."""
-        facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, self._settings))
+    def checked(
+        self,
+        spec: JobSpec,
+        options: JobOptions,
+        *,
+        again: bool = False,
+        code: Snapshot | None = None,
+    ) -> NewJob:
+        """The row of a specification that is already in its canonical form, with its code."""
+        trusting = self._trusting(spec, code)
+        facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, trusting))
         dataset_key = spec.dataset.model_dump_json()
         info = self._known(self._infos, dataset_key, lambda: describe(spec.dataset, self._settings))
         if info is not None:
@@ -81,7 +97,29 @@ class Submission:
             again=again,
             parameters=facts.parameters,
             settings=self._settings,
+            code=code,
+            # What was checked may run: its modules are trusted, or this script is.
+            code_signature=None if code is None else sign(code.sha256, self._settings),
         )
+
+    def _code(self, spec: JobSpec, more: list[str]) -> Snapshot | None:
+        """The user's code that the job names, read once for all jobs that name the same."""
+        names = named(spec)
+        if not self._is_own_call:
+            check_inside(more)
+        return self._known(
+            self._snapshots,
+            (tuple(names), tuple(more)),
+            lambda: collect(names, self._settings, more=more, with_script=self._is_own_call),
+        )
+
+    def _trusting(self, spec: JobSpec, code: Snapshot | None) -> Settings:
+        """The settings, with the modules that a script of an embedded fleet brings along."""
+        if code is None or not self._is_own_call or self._settings.code_trust != "scripts":
+            return self._settings
+        own = [one.module for one in named(spec) if code.holds(one.module)]
+        modules = (*self._settings.trusted_modules, *own)
+        return self._settings.replace(trusted_modules=modules)
 
     def _known(self, known: dict[Any, T], key: Any, make: Callable[[], T]) -> T:
         if key not in known:

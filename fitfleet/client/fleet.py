@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from fitfleet.client.wait import wait_for
 from fitfleet.db import experiments as experiment_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import (
     BrokerError,
@@ -113,7 +114,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
             found = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-        for line in submission.warnings:
+        for line in [*submission.warnings, *_failed_before(found, inserted)]:
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
             self._look_at_broker()
@@ -316,6 +317,17 @@ class Fleet(AbstractContextManager["Fleet"]):
         """Go on with a paused experiment."""
         with self.database.begin() as c:
             experiment_table.resume(c, experiment)
+
+
+def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:
+    """What is there already and has failed would stay so, however often it is submitted."""
+    for row, (_, is_new) in zip(rows, inserted, strict=True):
+        if row.status is JobStatus.FAILED and not is_new:
+            yield (
+                f"job {row.id} is there already and has failed ({row.failure_class}:"
+                f" {row.failure_message}); run it again with job.retry() or"
+                f" `fitfleet retry {row.id}`"
+            )
 
 
 def _status(value: JobStatus | str) -> JobStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from fitfleet.analysis.curves import frame
 from fitfleet.client import logs as log_files
 from fitfleet.client.wait import wait_for
+from fitfleet.db import code as code_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
@@ -19,6 +21,7 @@ from fitfleet.errors import JobFailedError, NotFoundError, StateError
 from fitfleet.scheduler import explain as explaining
 from fitfleet.scheduler.explain import Explanation
 from fitfleet.settings import Settings
+from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
 
@@ -239,7 +242,8 @@ class Job:
         """The fitted model as a compiled Keras object; needs the extra `worker`."""
         from fitfleet.worker.state.weights import load_model
 
-        return load_model(self.weights_path, self._settings)
+        with self._with_code() as settings:
+            return load_model(self.weights_path, settings)
 
     def export(self, path: str | Path) -> Path:
         """Write the model as `.keras`, `.h5` (Keras's older whole-model file) or `.json`.
@@ -248,7 +252,29 @@ class Job:
         """
         from fitfleet.worker.state.weights import export
 
-        return export(self.weights_path, Path(path), self._settings)
+        with self._with_code() as settings:
+            return export(self.weights_path, Path(path), settings)
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The source of the user's code that the job runs: path -> text; empty if it runs none."""
+        sha256 = self.spec.code
+        if sha256 is None:
+            return {}
+        with self._database.read() as c:
+            stored = code_table.read(c, sha256)
+        if stored is None:
+            raise NotFoundError(f"the code of job {self.id} was removed")
+        files = Snapshot.from_archive(stored.archive).files
+        return {path: text.decode(errors="replace") for path, text in sorted(files.items())}
+
+    def _with_code(self) -> AbstractContextManager[Settings]:
+        spec = self.spec
+        if spec.code is None:
+            return nullcontext(self._settings)
+        from fitfleet.worker.code import borrowed
+
+        return borrowed(spec, self._database, self._settings)
 
     @property
     def weights_path(self) -> Path:

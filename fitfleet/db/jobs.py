@@ -14,13 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import events
+from fitfleet.db import code, events
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.session import now
 from fitfleet.db.tables import experiments, job_specs, jobs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.settings import Settings
+from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import JobStatus, Request
@@ -45,6 +46,8 @@ class NewJob:
     parameters: int | None
     settings: Settings
     sweep_id: int | None = None
+    code: Snapshot | None = None
+    code_signature: str | None = None
 
 
 def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
@@ -52,6 +55,7 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
 
     Safe under concurrency: the UNIQUE constraint decides who inserts, the other finds the row.
     """
+    code.store(c, [(row.code, row.code_signature) for row in rows if row.code is not None])
     ids = experiment_ids(c, {row.experiment for row in rows})
     _lock_experiments(c, list(ids.values()))
     at = c.execute(select(now(c))).scalar_one()

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -156,6 +157,16 @@ job_specs = Table(
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("spec", Text, nullable=False),  # canonical JSON of spec.JobSpec
     Column("options", Text, nullable=False),  # canonical JSON of spec.JobOptions
+)
+
+# Source code that jobs run, kept once by its hash; job_specs.spec names it.
+code_snapshots = Table(
+    "code_snapshots",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("archive", LargeBinary, nullable=False),  # a zip file
+    Column("signature", String(64)),  # by the key of the storage; NULL: it was out of reach
+    Column("created_at", Double, nullable=False),
 )
 
 attempts = Table(

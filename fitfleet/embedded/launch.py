@@ -34,9 +34,10 @@ def local(
     may use one directory at once: they share the broker, and any worker may take any job.
     Relative dataset paths start at the working directory (setting `data_root`).
 
-    `trusted_modules` names the user's modules whose custom layers, metrics, builders and
-    evaluators the workers may run; they are looked for beside the script and in the working
-    directory. Other settings are those of `fitfleet settings`.
+    Workers run the functions and classes that this script submits, its own and those of its
+    modules. `trusted_modules` names further modules, for job files and workers' own; they are
+    looked for beside the script and in the working directory. Other settings are those of
+    `fitfleet settings`.
 
     Raises SettingsError, StorageError if the directory cannot be written, and MissingExtraError
     if TensorFlow or the broker is not installed.
@@ -79,6 +80,7 @@ def _settings(directory: Path, modules: tuple[str, ...], given: dict[str, Any]) 
     return loaded.replace(
         data_root=str(Path(loaded.data_root).absolute()),
         trusted_modules=(*loaded.trusted_modules, *modules),
+        code_trust="scripts",
         module_path=tuple(dict.fromkeys([*loaded.module_path, *_user_paths()])),
     )
 

@@ -28,7 +28,8 @@ class SweepKeeper:
     """Drives every open sweep that can be driven from here; others are left to their scripts.
 
     From here means: its dataset is visible (or its jobs would have another identity), its model
-    is no builder (which is the user's code), and Optuna is installed if it needs that.
+    is no builder and its jobs run no code of the user's (whose source is where the script is), and
+    Optuna is installed if it needs that.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -55,7 +56,7 @@ class SweepKeeper:
 
     def _driver(self, database: Database, row: SweepRow) -> Driver | None:
         design = Design.from_json(row.document)
-        if design.has_builder or not _is_visible(design, self._settings):
+        if design.has_builder or design.has_own_code or not _is_visible(design, self._settings):
             return None
         if importlib.util.find_spec("optuna") is None and design.needs_optuna:
             return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, left_out
-from fitfleet.spec.reference import built_in, is_space, to_document
+from fitfleet.spec import catalog
+from fitfleet.spec.own import check_reachable
+from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
 
@@ -28,6 +30,8 @@ def callbacks(value: Any) -> list[dict[str, Any]]:
 def _callback(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, str | dict):
         value = _from_object(value, place)
+    if isinstance(value, dict) and is_custom(value):
+        return _custom(value, place)
     name, config = _named(value, place)
     found = catalog.class_name("callbacks", name)
     if found is None:
@@ -41,18 +45,46 @@ def _callback(value: Any, place: str) -> dict[str, Any]:
     return canonical
 
 
+def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
+    """A callback of the user's own, by its class and the arguments of its constructor."""
+    module, name = value.get("module"), value.get("class_name")
+    config = to_document(value.get("config") or {}, f"{place}.config")
+    is_named = isinstance(module, str) and isinstance(name, str) and name.isidentifier()
+    if not is_named or not isinstance(config, dict):
+        raise SpecError(place, "a callback of your own has module, class_name and config")
+    return {
+        "module": module,
+        "class_name": name,
+        "config": config,
+        "registered_name": f"{module}>{name}",
+    }
+
+
+def _own_document(value: Any, place: str) -> dict[str, Any]:
+    """From an object: its arguments are its attributes of the same names, as Keras's have them."""
+    kind = type(value)
+    check_reachable(kind, place)
+    config = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        found = getattr(value, name, getattr(value, f"_{name}", inspect.Parameter.empty))
+        if found is not inspect.Parameter.empty:
+            config[name] = to_document(found, f"{place}.{name}")
+        elif parameter.default is parameter.empty:
+            raise SpecError(
+                f"{place}.{name}",
+                f"{kind.__name__} keeps its argument under another name; keep it as self.{name}",
+            )
+    return {"module": kind.__module__, "class_name": kind.__name__, "config": config}
+
+
 def _refusal(name: str) -> str:
-    why = left_out.reason("callbacks", name)
-    if why is not None:
-        return f"{name} is not needed or not possible here: {why}"
     known = catalog.class_names("callbacks")
     hint = catalog.nearest(name, known)
     if hint.startswith("did you mean"):
-        return f"{name} is not a known callback; {hint}"
-    return (
-        f"callbacks must be one of {', '.join(sorted(known))}; {name} is none, and Python "
-        "functions are not supported"
-    )
+        return f"{name} is not an allowed callback; {hint}"
+    return f"{name} is not an allowed callback; allowed are {', '.join(sorted(known))}"
 
 
 def _named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
@@ -75,11 +107,11 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
     """A Keras callback object has no config; its arguments are attributes of the same names."""
     name = type(value).__name__
     signature = catalog.signature("callbacks", name)
+    if not type(value).__module__.startswith("keras.") and hasattr(value, "on_epoch_end"):
+        return _own_document(value, place)
     if signature is None or not type(value).__module__.startswith("keras."):
         raise SpecError(place, _refusal(name))
     config = {a: getattr(value, a) for a in signature.arguments if hasattr(value, a)}
-    if name == "LearningRateScheduler" and not hasattr(config["schedule"], "get_config"):
-        config["schedule"] = None
     if isinstance(config.get("min_delta"), float | int):  # after a fit it carries a sign
         config["min_delta"] = abs(config["min_delta"])
     return {"class_name": name, "config": config}
@@ -108,11 +140,15 @@ def _check(argument: str, value: Any, place: str) -> None:
         if value is not None and not _is_number(value):
             raise SpecError(place, f"{value!r:.40} is not a number")
     elif argument == "schedule" and not _is_schedule(value):
-        raise SpecError(place, "a function cannot be sent; give a learning-rate schedule of Keras")
+        raise SpecError(
+            place, "give a function (epoch, rate) -> rate, or a learning-rate schedule of Keras"
+        )
 
 
 def _is_schedule(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("module") == catalog.MODULES["schedules"]
+    if not isinstance(value, dict):
+        return False
+    return value.get("module") == catalog.MODULES["schedules"] or is_custom(value)
 
 
 def _is_number(value: Any) -> bool:

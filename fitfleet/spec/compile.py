@@ -21,6 +21,8 @@ def optimizer(value: Any) -> dict[str, Any]:
     """
     document = to_document("rmsprop" if value is None else value, "optimizer")
     found = reference("optimizers", document, "optimizer")
+    if isinstance(found, dict) and is_custom(found) and isinstance(found.get("config"), dict):
+        return found
     if not isinstance(found, dict) or is_custom(found) or is_space(found):
         raise SpecError("optimizer", f"{document!r:.60} is not an optimizer of Keras")
     config = found["config"]

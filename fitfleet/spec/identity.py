@@ -53,7 +53,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
-    for name in ("initial_weights", "freeze"):
+    for name in ("initial_weights", "freeze", "code"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
     if fingerprint is not None:
@@ -64,6 +64,7 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
 
 def _has_custom(spec: JobSpec) -> bool:
     pending: list[Any] = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
+    pending += [spec.optimizer, spec.callbacks]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):

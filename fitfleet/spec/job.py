@@ -123,6 +123,8 @@ class JobSpec(_Part):
     gradient_accumulation_steps: int | None = None
     # evaluate
     evaluators: list[Evaluator] = Field(default_factory=list)
+    # sha256 of the snapshot of the user's code that the job runs (spec/code)
+    code: str | None = None
     seed: int = 0
 
     def canonical(self) -> str:

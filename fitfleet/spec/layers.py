@@ -13,6 +13,7 @@ from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
 from fitfleet.spec.canonical import SEQUENTIAL, layer_names, refusal
 from fitfleet.spec.job import Builder
+from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 
 
@@ -108,7 +109,7 @@ def _with_input(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 _LEGACY = ("input_shape", "batch_input_shape")
 
 
-def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
+def layer(class_name: str, *positional: Any, **arguments: Any) -> Layer:
     """A layer by the name of its class. SpecError for a name or an argument Keras lacks."""
     wanted = "InputLayer" if class_name == "Input" else class_name
     name = catalog.class_name("layers", wanted)
@@ -133,12 +134,15 @@ def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
     return Layer(signature.name, named)
 
 
-def builder(path: str, **arguments: Any) -> Builder:
-    """A function that returns a Keras model, `"my_models:build"`, and its arguments.
+def builder(path: str | Callable[..., Any], **arguments: Any) -> Builder:
+    """A function that returns a Keras model, or its name `"my_models:build"`, and its arguments.
 
     It is called where the job is submitted if it can be imported there, else by the worker if
     its module is trusted (setting `trusted_modules`). An argument may be a search space.
     """
+    if not isinstance(path, str):
+        check_reachable(path, "model")
+        path = f"{path.__module__}:{path.__name__}"
     module, _, function = path.partition(":")
     parts = (*module.split("."), function)
     if not function or not all(part.isidentifier() for part in parts):

@@ -20,6 +20,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.canonical import canonical_model, model_kind
+from fitfleet.spec.code.modules import find, roots
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
@@ -214,7 +215,7 @@ def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
     if not is_own_call:
         check_trusted(called.path, settings, "model")
     shown = _shown_call(called)
-    with _import_path(settings):
+    with _import_path(settings), _imported_anew(settings):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -238,7 +239,8 @@ def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
         return model
     if not hasattr(model, "get_config"):
         raise SpecError("model", f"{shown} returned a {type(model).__name__}, not a Keras model")
-    if _has_custom(model) and is_trusted(module_name, settings):
+    is_scripts = is_own_call and settings.code_trust == "scripts"
+    if _has_custom(model) and (is_scripts or is_trusted(module_name, settings)):
         return None
     return model
 
@@ -246,6 +248,21 @@ def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
 def _has_custom(model: Any) -> bool:
     """Whether the model itself is a subclass, which has no config that a worker could read."""
     return not type(model).__module__.startswith("keras.")
+
+
+@contextmanager
+def _imported_anew(settings: Settings) -> Iterator[None]:
+    """Forgets afterwards what was imported of the user's, so that the next call sees his edits."""
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        places = [str(place) for place in roots(settings)]
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            is_here = isinstance(file, str) and any(file.startswith(p) for p in places)
+            if is_here and find(name, [Path(place) for place in places]) is not None:
+                del sys.modules[name]
 
 
 @contextmanager

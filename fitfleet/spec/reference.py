@@ -13,8 +13,9 @@ import types
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, left_out
+from fitfleet.spec import catalog
 from fitfleet.spec.floats import shortest
+from fitfleet.spec.own import check_reachable, located, names_recorded, qualified
 
 UNREGISTERED = (
     "Keras finds a class or function of yours only by its registered name; decorate it with "
@@ -65,17 +66,17 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
     name, module = value.__name__, value.__module__
     if module.split(".")[0] == "keras":
         return {"module": "builtins", "class_name": "function", "config": name}
+    check_reachable(value, place)
     keras = sys.modules.get("keras")
     registered = keras.saving.get_registered_name(value) if keras is not None else name
-    if ">" not in registered or not name.isidentifier():
-        raise SpecError(place, f"{value.__qualname__}: {UNREGISTERED}")
-    found = {"module": module, "class_name": "function"}
-    return {**found, "config": registered, "registered_name": registered}
+    found = {"module": module, "class_name": "function", "config": registered}
+    return {**found, **qualified({**found, "registered_name": registered})}
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
     try:
-        document = keras.saving.serialize_keras_object(value)
+        with names_recorded() as own:
+            document = located(keras.saving.serialize_keras_object(value), own)
     except Exception as error:  # Keras raises many kinds; all mean the same here
         raise SpecError(place, f"Keras cannot serialise it: {_first_line(error)}") from None
     lost = getattr(value, "_fn_kwargs", None)
@@ -83,6 +84,8 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
         for name in _LOST_BY_KERAS:
             if name in lost:
                 document["config"].setdefault(name, lost[name])
+    for one in own.values():
+        check_reachable(one, place)
     return to_document(document, place)
 
 
@@ -112,16 +115,9 @@ def reference(kind: str, value: Any, place: str) -> Any:
         name, config = _parts(value, place)
     found = catalog.class_name(kind, name)
     if found is None:
-        raise SpecError(place, unknown(kind, name))
+        known = catalog.identifiers(kind)
+        raise SpecError(place, f"{name} is unknown; {catalog.nearest(name, known)}")
     return built_in(kind, found, config, place)
-
-
-def unknown(kind: str, name: str) -> str:
-    """What is wrong with a name: why it is refused if Keras has it, else the nearest ones."""
-    why = left_out.reason(kind, name)
-    if why is not None:
-        return f"{name} is refused: {why}"
-    return f"{name} is unknown; {catalog.nearest(name, catalog.identifiers(kind))}"
 
 
 def _parts(value: Any, place: str) -> tuple[str, dict[str, Any]]:
@@ -146,17 +142,16 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     """The canonical dict of a class of Keras: arguments checked by name, defaults left out."""
     signature = catalog.signature(kind, name)
     if signature is None:
-        raise SpecError(place, unknown(kind, name))
+        known = catalog.class_names(kind)
+        raise SpecError(place, f"{name} is not allowed; {catalog.nearest(name, known)}")
     check_names(signature, config, place)
     canonical = {}
     for argument, value in config.items():
         value = argument_value(kind, argument, value, f"{place}.{argument}")
-        if argument in signature.needed or not _is_default(signature, argument, value):
+        if not _is_default(signature, argument, value):
             canonical[argument] = value
-    for argument in signature.needed:
-        canonical.setdefault(argument, _default(kind, name, argument))
     _drop_own_names(kind, name, canonical)
-    return {"module": signature.module, "class_name": name, "config": canonical}
+    return {"module": catalog.MODULES[kind], "class_name": name, "config": canonical}
 
 
 def check_names(signature: catalog.Signature, config: dict[str, Any], place: str) -> None:
@@ -203,12 +198,6 @@ def activation(value: Any, place: str) -> Any:
             return found
         if catalog.class_name("layers", value) is not None:
             return reference("layers", value, place)
-        if value in catalog.operators():
-            raise SpecError(
-                place,
-                f"Keras does not find the operator {value} by name; in a Functional model call"
-                f" keras.ops.{value}(x) on the layer's output",
-            )
         known = catalog.identifiers("activations")
         raise SpecError(place, f"{value} is unknown; {catalog.nearest(value, known)}")
     if isinstance(value, dict):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +21,7 @@ from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.monitors import check_modes
+from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
@@ -184,7 +186,7 @@ def _class_weight(value: Any) -> dict[str, float]:
 def _evaluators(value: Any) -> list[Evaluator]:
     if value is None:
         return []
-    if isinstance(value, str | Evaluator | Mapping):
+    if isinstance(value, str | Evaluator | Mapping | FunctionType):
         value = [value]
     return [_evaluator(part, f"evaluators[{i}]") for i, part in enumerate(value)]
 
@@ -192,6 +194,9 @@ def _evaluators(value: Any) -> list[Evaluator]:
 def _evaluator(value: Any, place: str) -> Evaluator:
     if isinstance(value, Evaluator):
         return value
+    if isinstance(value, FunctionType):
+        check_reachable(value, place)
+        value = f"{value.__module__}:{value.__name__}"
     if isinstance(value, str):
         value = {"path": value}
     found = _made(Evaluator, to_document(value, place), place)
@@ -210,7 +215,21 @@ def _params(value: Any) -> dict[str, Any]:
     except ValueError:
         # SQL could not read them as JSON any more.
         raise SpecError("params", "holds a NaN or infinite number, which JSON has not") from None
+    _check_text(params, "params")
     return params
+
+
+def _check_text(value: Any, place: str) -> None:
+    """Names and texts end on terminals and in pictures: no control characters in them."""
+    if isinstance(value, str) and not "".join(value.split()).isprintable():
+        raise SpecError(place, f"{value!a:.60} holds a character that cannot be printed")
+    if isinstance(value, list):
+        for part in value:
+            _check_text(part, place)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _check_text(name, place)
+            _check_text(part, place)
 
 
 def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:

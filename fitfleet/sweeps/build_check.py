@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from fitfleet.spec.code.names import named_in
 from fitfleet.spec.job import JobSpec
 
 _MOST_PROCESSES = 4
@@ -43,7 +44,7 @@ def architecture(spec: JobSpec) -> str | None:
 
     Dropout rates, regularisers, initialisers and seeds may differ.
     """
-    if spec.model.config is None:
+    if spec.model.config is None or any(named_in(spec.model.config)):
         return None
     document = _shape_of(spec.model.config)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

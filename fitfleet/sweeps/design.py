@@ -10,14 +10,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from fitfleet.analysis.objective import At, Objective, objectives
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import compile as compile_parts
+from fitfleet.spec.callbacks import callbacks
+from fitfleet.spec.code.collect import paths_of
+from fitfleet.spec.code.names import named_in
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.model import builder_of, model_spec
+from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 from fitfleet.sweeps import space
 from fitfleet.sweeps.parameters import Space
@@ -57,6 +62,12 @@ class Design:
     def has_builder(self) -> bool:
         """Whether the model of some point is, or may be, made by a function of the user."""
         return _names_builder(self.job["model"])
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether its jobs run functions or classes of the user; its script has their source."""
+        job = self.job
+        return bool(job.get("evaluators") or job.get("code")) or any(named_in(job))
 
     @property
     def needs_optuna(self) -> bool:
@@ -184,11 +195,25 @@ def _opened(value: Any, place: str) -> Any:
         return model_spec(value, Settings())[0].config
     if place == "model" and isinstance(value, dict) and "builder" in value:
         value = builder_of(value)
+    if place == "code":
+        return paths_of(value)
+    if place in ("evaluators", "callbacks") and not isinstance(value, str | Mapping | Space):
+        parts = value if isinstance(value, list | tuple) else [value]
+        return [_of_object(part, place) for part in parts]
     if isinstance(value, Builder):
         return {"path": value.path, "arguments": dict(value.arguments)}
     if isinstance(value, DatasetSpec):
         return value.model_dump(exclude_unset=True)
     return value.__fspath__() if hasattr(value, "__fspath__") else value
+
+
+def _of_object(part: Any, place: str) -> Any:
+    """A function or a callback object by its names; what is written already stays."""
+    if place == "evaluators" and isinstance(part, FunctionType):
+        check_reachable(part, place)
+        return f"{part.__module__}:{part.__name__}"
+    is_object = place == "callbacks" and not isinstance(part, str | Mapping | Space)
+    return callbacks([part])[0] if is_object else part
 
 
 def _is_builder(model: Any) -> bool:
@@ -273,8 +298,9 @@ def _check(made: Design) -> None:
     for name in ("model", "dataset"):
         if made.job.get(name) is None:
             raise SpecError(name, "is missing; every job needs one")
-    if not 1 <= len(made.name) <= 128:
-        raise SearchError(f"name: {made.name!r} is not a name of 1 to 128 characters")
+    for place, text in (("name", made.name), ("experiment", made.experiment)):
+        if not 1 <= len(text) <= 128 or not text.isprintable():
+            raise SearchError(f"{place}: {text!a:.60} is not a name of 1 to 128 characters")
     if made.search not in (*OWN, *OPTUNAS):
         raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
     if made.search == "cmaes" and len(made.wanted) > 1:

@@ -71,7 +71,7 @@ def _fresh(spec: JobSpec, settings: Settings) -> Any:
     import keras
 
     if has_custom_classes(spec):
-        trusted.import_all(settings)
+        trusted.import_named(spec, settings)
     if spec.model.builder is not None:
         function = trusted.function(spec.model.builder.path, settings, "model")
         seed_everything(spec.seed)

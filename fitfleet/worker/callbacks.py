@@ -9,29 +9,46 @@ from typing import Any
 import keras
 
 from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec import catalog
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.reference import is_custom
+from fitfleet.worker import trusted
 from fitfleet.worker.engines.engine import Hooks, Member
 from fitfleet.worker.order import seed_state, seed_variables
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state import checkpoint
 
 
-def user_callbacks(spec: JobSpec) -> list[Any]:
-    """New Keras callbacks of the spec. Raises SpecError for what Keras refuses."""
-    return [_callback(document) for document in spec.callbacks]
+def user_callbacks(spec: JobSpec, settings: Settings) -> list[Any]:
+    """New callbacks of the spec. Raises SpecError for what Keras refuses, and for what is neither
+    on our own list nor of a trusted module.
+    """
+    return [_callback(document, settings) for document in spec.callbacks]
 
 
-def _callback(document: dict[str, Any]) -> Any:
+def _callback(document: dict[str, Any], settings: Settings) -> Any:
     config = copy.deepcopy(document.get("config") or {})
-    if document["class_name"] == "LearningRateScheduler":
-        config["schedule"] = _schedule(config["schedule"])
+    name = document["class_name"]
+    kind: Callable[..., Any]
+    if is_custom(document):
+        kind = trusted.function(f"{document['module']}:{name}", settings, "callbacks")
+    elif name in catalog.class_names("callbacks"):
+        kind = getattr(keras.callbacks, name)
+    else:  # Keras has others, which write files and call URLs
+        raise SpecError("callbacks", f"{name!r:.60} is not an allowed callback")
+    if name == "LearningRateScheduler" and not is_custom(document):
+        config["schedule"] = _schedule(config["schedule"], settings)
     try:
-        return getattr(keras.callbacks, document["class_name"])(**config)
+        return kind(**config)
     except (TypeError, ValueError) as error:
-        raise SpecError("callbacks", f"{document['class_name']}: {explanation(error)}") from error
+        raise SpecError("callbacks", f"{name}: {explanation(error)}") from error
 
 
-def _schedule(document: dict[str, Any]) -> Callable[..., float]:
+def _schedule(document: dict[str, Any], settings: Settings) -> Callable[..., float]:
+    if is_custom(document) and document["class_name"] == "function":
+        name = str(document["config"]).rpartition(">")[2]
+        return trusted.function(f"{document['module']}:{name}", settings, "callbacks")
     schedule = keras.optimizers.schedules.deserialize(document)
     # Keras wants a Python float, a schedule object gives a tensor.
     return lambda epoch, rate=None: float(schedule(epoch))

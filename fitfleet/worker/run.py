@@ -19,7 +19,7 @@ from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import FailureClass
 from fitfleet.storage import Storage
-from fitfleet.worker import cohort
+from fitfleet.worker import code, cohort
 from fitfleet.worker.claiming import claim_message
 from fitfleet.worker.engines.choice import Engines
 from fitfleet.worker.engines.engine import Member, StopReason
@@ -115,7 +115,8 @@ class Child:
         """Data and checkpoint of a member. False: that failed, and its end is recorded."""
         is_ready = False
         with hooks.preparing(member):
-            check(member.spec, self.settings)  # what this worker trusts and bears decides
+            settings = code.use(member.spec, self.database, self.settings)
+            check(member.spec, settings)  # what this worker trusts and bears decides
             reach("in_load")
             member.arrays = self._arrays(member, before)
             if member.claim.checkpoint_path is not None:

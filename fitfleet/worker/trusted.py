@@ -1,52 +1,77 @@
-"""The only door to a user's code in a worker: modules that its settings trust."""
+"""The only door to a user's code in a worker: the job's own snapshot, and trusted modules."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.code.names import named
+from fitfleet.spec.job import JobSpec
 from fitfleet.spec.trust import is_trusted
+from fitfleet.worker import code
+
+
+def import_named(spec: JobSpec, settings: Settings) -> None:
+    """Imports the modules that a job names, so that Keras knows their functions and classes.
+
+    Those that are not registered by themselves are registered as the job names them.
+    """
+    import keras
+
+    registered = keras.saving.get_custom_objects()
+    for one in named(spec):
+        if one.registered:
+            _check(one.module, f"{one.module}:{one.name}", settings, "code")
+            module = _imported(one.module, settings, "code")
+            if one.registered == f"{one.module}>{one.name}" and hasattr(module, one.name):
+                registered[one.registered] = getattr(module, one.name)
+
+
+def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
+    """The function `module:name` of a trusted module. Raises SpecError naming `place`."""
+    module_name, _, name = path.partition(":")
+    _check(module_name, path, settings, place)
+    module = _imported(module_name, settings, place)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise SpecError(place, f"{path!r}: {module_name} has no function {name!r}")
+    if isinstance(found, FunctionType | BuiltinFunctionType | type):
+        origin = found.__module__
+        if origin not in (module_name, module.__name__):  # such as os.system, imported there
+            _check(origin, f"{path} of {origin}", settings, place)
+    return found  # type: ignore[no-any-return]
+
+
+def _check(module: str, shown: str, settings: Settings, place: str) -> None:
+    if not (is_trusted(module, settings) or code.holds(module)):
+        raise SpecError(
+            place,
+            f"{shown!r}: the module {module!r} is not trusted by this worker; "
+            "add it to the setting trusted_modules",
+        )
+
+
+def _imported(name: str, settings: Settings, place: str) -> ModuleType:
+    if not code.holds(name):
+        _add_paths(settings)
+    try:
+        return code.module(name)
+    except Exception as error:  # a user's module may raise anything
+        raise SpecError(place, _reason(name, error)) from error
+
+
+def _reason(name: str, error: Exception) -> str:
+    text = f"importing {name} failed ({type(error).__name__}: {error})"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{text}; install it on the workers, or send it along with code=[...]"
+    return text
 
 
 def _add_paths(settings: Settings) -> None:
     for folder in settings.module_path:
         if folder not in sys.path:
             sys.path.append(folder)
-
-
-def import_all(settings: Settings) -> None:
-    """Imports every trusted module, so that the Keras classes it registers are known."""
-    for name in settings.trusted_modules:
-        _imported(name, settings, "trusted_modules")
-
-
-def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
-    """The function `module:name` of a trusted module. Raises SpecError naming `place`."""
-    module_name, _, name = path.partition(":")
-    if not is_trusted(module_name, settings):
-        raise SpecError(
-            place,
-            f"{path!r}: the module {module_name!r} is not trusted by this worker; "
-            "add it to the setting trusted_modules",
-        )
-    found = getattr(_imported(module_name, settings, place), name, None)
-    if not callable(found):
-        raise SpecError(place, f"{path!r}: {module_name} has no function {name!r}")
-    return found  # type: ignore[no-any-return]
-
-
-def _imported(name: str, settings: Settings, place: str) -> ModuleType:
-    _add_paths(settings)
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # a user's module may raise anything
-        raise SpecError(
-            place,
-            f"this worker cannot import {name} ({type(error).__name__}: {error}); "
-            "mend it, or set module_path to its folder",
-        ) from error

@@ -117,7 +117,7 @@ class FusedFit:
         with precision(members[0].spec.dtype_policy):
             training, validation = self._feeds.of(members[0])
             fused = self._fused(members[0], training, validation)
-            cohort = Cohort(fused, hooks, training, validation)
+            cohort = Cohort(fused, hooks, training, validation, self._settings)
             cohort.seat(members)
             cohort.run()
         if self._speeds is not None and cohort.epoch_s is not None:
@@ -153,8 +153,15 @@ class FusedFit:
 class Cohort:
     """The epochs of several members in a stack."""
 
-    def __init__(self, fused: Fused, hooks: Hooks, training: Feed, validation: Feed | None) -> None:
-        self._fused, self._hooks = fused, hooks
+    def __init__(
+        self,
+        fused: Fused,
+        hooks: Hooks,
+        training: Feed,
+        validation: Feed | None,
+        settings: Settings,
+    ) -> None:
+        self._fused, self._hooks, self._settings = fused, hooks, settings
         self._training, self._validation = training, validation
         self._seats: list[Seat] = []
         self._state: StackState
@@ -167,7 +174,7 @@ class Cohort:
         for member in members:
             with self._hold(member):
                 self._hooks.batch_end(member)  # it may have been stopped while it waited
-                member.callbacks = user_callbacks(member.spec)
+                member.callbacks = user_callbacks(member.spec, self._settings)
                 if member.is_trained:
                     self._finish_trained(member)
                     continue

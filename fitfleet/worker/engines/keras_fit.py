@@ -40,7 +40,7 @@ class KerasFit:
             steps_per_execution=spec.steps_per_execution,
             accumulate=accumulate,
         )
-        member.callbacks = user_callbacks(spec)
+        member.callbacks = user_callbacks(spec, self._settings)
         if member.snapshot is not None:
             checkpoint.restore(model, member.snapshot)
         if member.is_trained:

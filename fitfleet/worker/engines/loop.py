@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
+from fitfleet.spec.reference import is_custom
 from fitfleet.worker.build import precision
 from fitfleet.worker.callbacks import EpochEnd, EpochStart, ModelState, user_callbacks
 from fitfleet.worker.engines import feed
@@ -32,6 +33,7 @@ class LoopFit:
     def __init__(
         self, settings: Settings, speeds: Speeds | None = None, feeds: Feeds | None = None
     ) -> None:
+        self._settings = settings
         self._cache = TraceCache(settings)
         self._feeds = feeds or Feeds()
         self._speeds = speeds
@@ -48,7 +50,7 @@ class LoopFit:
         traced = self._cache.take(member.spec, training, validation)
         try:
             model = traced.model
-            member.callbacks = user_callbacks(member.spec)
+            member.callbacks = user_callbacks(member.spec, self._settings)
             if member.snapshot is not None:
                 checkpoint.restore(model, member.snapshot)
             if member.is_trained:
@@ -148,6 +150,8 @@ def unsupported(member: Member, settings: Settings) -> str | None:
         return f"steps_per_execution={spec.steps_per_execution}"
     if member.claim.memory_step:
         return "the job ran out of memory before"
+    if any(map(is_custom, spec.callbacks)):
+        return "a callback of the user's own may act at any batch"
     if spec.model.builder is not None:
         return "the model is built by a function on the worker"
     return None

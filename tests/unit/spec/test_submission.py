@@ -68,7 +68,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
         ({"optimizer": {"Adam": {"lr": 0.1}}}, "optimizer.lr: Adam has no such argument"),
         ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0 is not a pos"),
-        ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not a known callback"),
+        ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not an allowed callback"),
         (
             {"callbacks": [{"EarlyStopping": {"patience": -1}}]},
             "callbacks[0].EarlyStopping.patience: -1 is not an integer of 0 or more",
@@ -107,6 +107,8 @@ def test_a_bad_value_is_refused_with_its_place(given: dict[str, Any], message: s
         ({"priority": "high"}, "priority: 'high' is not an integer"),
         ({"fuse": "never"}, "fuse: 'never' is not one of"),
         ({"params": [1]}, "params: [1] is not a mapping"),
+        ({"params": {"a": ["\x1b]0;x\x07"]}}, r"params: '\x1b]0;x\x07' holds a character"),
+        ({"params": {"\x1b[31m": 1}}, r"params: '\x1b[31m' holds a character"),
         ({"params": {"rate": [float("inf")]}}, "params: holds a NaN or infinite number"),
         ({"priorty": 1}, "priorty: no such argument; did you mean priority"),
     ],

@@ -15,6 +15,7 @@ from fitfleet.worker import trusted
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "my_scores.py").write_text("def half(y, p, c):\n    return {'half': 0.5}\nno = 1\n")
     (tmp_path / "my_broken.py").write_text("raise RuntimeError('half written')\n")
+    (tmp_path / "my_scores.py").open("a").write("from os import system\n")
     return Settings(
         trusted_modules=("my_scores", "my_broken", "my_missing"), module_path=(str(tmp_path),)
     )
@@ -31,7 +32,8 @@ def test_a_trusted_function_is_found(settings: Settings) -> None:
         ("my_scores_too:half", "is not trusted"),
         ("my_scores:no", "has no function 'no'"),
         ("my_scores:quarter", "has no function 'quarter'"),
-        ("my_missing:half", "cannot import my_missing"),
+        ("my_scores:system", "my_scores:system of posix.*is not trusted"),
+        ("my_missing:half", "importing my_missing failed.*install it on the workers"),
         ("my_broken:half", "RuntimeError: half written"),
     ],
 )

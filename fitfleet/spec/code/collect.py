@@ -1,0 +1,64 @@
+"""The snapshot of all the code that a job runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.code.modules import closure, extra
+from fitfleet.spec.code.names import SCRIPT, Named
+from fitfleet.spec.code.script import script_source
+from fitfleet.spec.code.snapshot import Snapshot
+
+
+def collect(
+    names: Sequence[Named],
+    settings: Settings,
+    *,
+    more: Sequence[str] = (),
+    with_script: bool = True,
+) -> Snapshot | None:
+    """Sources of the modules named and of what they import, and the files in `more`.
+
+    None when none of it is the user's own: packages that are installed are the workers' own.
+    Without `with_script` names of `__main__` are left out: whoever names them is not this script.
+    SpecError for source that cannot be found or parsed, or is too much.
+    """
+    of_script = sorted({one.name for one in names if one.module == SCRIPT}) if with_script else []
+    script = script_source(of_script) if of_script else None
+    files = extra(more, settings)
+    modules = {one.module for one in names if one.module != SCRIPT}
+    modules |= {_module(path) for path in files if path.endswith(".py")}
+    files |= closure(sorted(modules), script, settings)
+    if script is not None:
+        files[f"{SCRIPT}.py"] = script.encode()
+    return Snapshot(files) if files else None
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def paths_of(code: Any) -> list[str]:
+    """The argument `code` of submit as a list of paths. SpecError."""
+    if code is None:
+        return []
+    given = [code] if isinstance(code, str) or hasattr(code, "__fspath__") else code
+    if not isinstance(given, list | tuple):
+        raise SpecError("code", f"{code!r:.60} is no list of files and folders")
+    found = [part.__fspath__() if hasattr(part, "__fspath__") else part for part in given]
+    for part in found:
+        if not isinstance(part, str) or not part:
+            raise SpecError("code", f"{part!r:.60} is not the path of a file or folder")
+    return found
+
+
+def check_inside(paths: Sequence[str]) -> None:
+    """SpecError for a path that leads elsewhere: a job file brings along only what lies here."""
+    for path in paths:
+        if os.path.isabs(path) or ".." in PurePath(path).parts:
+            raise SpecError("code", f"{path!r} of a job file does not lie in the working directory")

@@ -1,0 +1,64 @@
+"""Who may give code to workers: who can read a key that lies in the storage.
+
+A row of the database alone must not make a worker run code, whatever module it says it is of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from fitfleet.settings import Settings
+
+_NAME = ".code-key"
+_BYTES = 32
+
+
+def sign(sha256: str, settings: Settings) -> str | None:
+    """The signature of a snapshot; None where the storage cannot be reached from here."""
+    key = _read(settings) or _made(settings)
+    return None if key is None else _signature(key, sha256)
+
+
+def is_signed(sha256: str, signature: str | None, settings: Settings) -> bool:
+    """Whether somebody who shares this storage has signed the snapshot."""
+    key = _read(settings)
+    if key is None or signature is None:
+        return False
+    return hmac.compare_digest(_signature(key, sha256), signature)
+
+
+def _signature(key: bytes, sha256: str) -> str:
+    return hmac.new(key, sha256.encode(), hashlib.sha256).hexdigest()
+
+
+def _path(settings: Settings) -> Path:
+    return Path(settings.storage) / _NAME
+
+
+def _read(settings: Settings) -> bytes | None:
+    try:
+        found = _path(settings).read_bytes()
+    except OSError:
+        return None
+    return found if len(found) == _BYTES else None
+
+
+def _made(settings: Settings) -> bytes | None:
+    """The first to sign makes the key, whole from the start; another one may be quicker."""
+    path = _path(settings)
+    draft = path.with_name(f"{_NAME}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_BYTES))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    except OSError:
+        return None
+    finally:
+        draft.unlink(missing_ok=True)
+    return _read(settings)

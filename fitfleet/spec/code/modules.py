@@ -1,0 +1,137 @@
+"""Modules of the user and what they import of his, found as files; nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+def roots(settings: Settings) -> list[Path]:
+    """Where the user's own modules are: module_path, beside the script, here, the rest of sys.path.
+
+    Not where packages are installed: those are the workers' own.
+    """
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    places = [*settings.module_path, *([os.path.dirname(main)] if main else []), os.getcwd()]
+    found = dict.fromkeys(Path(place).absolute() for place in [*places, *sys.path])
+    return [path for path in found if path.is_dir() and not _is_installed(path)]
+
+
+def _is_installed(path: Path) -> bool:
+    standard = Path(sysconfig.get_path("stdlib"))
+    is_own = path == _FITFLEET or _FITFLEET in path.parents
+    return is_own or path == standard or standard in path.parents or _in_packages(path)
+
+
+def _in_packages(path: Path) -> bool:
+    return any(part in _INSTALLED for part in path.parts)
+
+
+_FITFLEET = Path(__file__).resolve().parents[2]
+
+
+def closure(entries: Sequence[str], script: str | None, settings: Settings) -> dict[str, bytes]:
+    """The files of the modules, of what they import, and of the packages around them.
+
+    `script` is the source of more imports. A module that is found nowhere is left out: it is
+    installed, or only the workers have it.
+    """
+    places = roots(settings)
+    pending = list(entries)
+    if script is not None:
+        pending += _imports(ast.parse(script), "")
+    files: dict[str, bytes] = {}
+    seen: set[str] = set()
+    while pending:
+        module = pending.pop()
+        for name in _with_parents(module):
+            if name in seen:
+                continue
+            seen.add(name)
+            found = find(name, places)
+            if found is not None:
+                path, key = found
+                files[key] = path.read_bytes()
+                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                pending += _imports(_parsed(files[key], path), package)
+    return files
+
+
+def _with_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def find(module: str, places: Sequence[Path]) -> tuple[Path, str] | None:
+    """The file of a module, and its path as Python imports it; None: it is not the user's."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in ("fitfleet", "__main__"):
+        return None
+    parts = module.split(".")
+    for place in places:
+        for tail in (f"{parts[-1]}/__init__.py", f"{parts[-1]}.py"):
+            key = "/".join([*parts[:-1], tail])
+            path = place / key
+            if path.is_file() and not _in_packages(path.resolve()):
+                return path, key
+    return None
+
+
+def _parsed(source: bytes, path: Path) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        line = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise SpecError("code", f"{path}{line}: {getattr(error, 'msg', error)}") from None
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Names that may be modules; those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = absolute(node, package)
+            if start:
+                yield start
+            yield from (f"{start}.{a.name}".lstrip(".") for a in node.names if a.name != "*")
+
+
+def absolute(node: ast.ImportFrom, package: str) -> str:
+    """The module of a `from ... import`, its dots resolved."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    parts = parts[: len(parts) - node.level + 1]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def extra(paths: Sequence[str], settings: Settings) -> dict[str, bytes]:
+    """Files and folders that the user names, by their path below where modules are looked for."""
+    places = roots(settings)
+    files: dict[str, bytes] = {}
+    for given in paths:
+        path = next((p for p in (place / given for place in places) if p.exists()), None)
+        if path is None:
+            raise SpecError("code", f"{given!r}: no such file or folder here or beside the script")
+        path = path.absolute()
+        root = next((p for p in places if p in path.parents), path.parent)
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if _is_code(file, root):
+                files[file.relative_to(root).as_posix()] = file.read_bytes()
+    return files
+
+
+def _is_code(file: Path, root: Path) -> bool:
+    parts = file.relative_to(root).parts
+    is_hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    return not is_hidden and file.is_file() and not file.is_symlink()

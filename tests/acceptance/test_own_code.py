@@ -1,0 +1,157 @@
+"""A newcomer's script with code of its own, in itself and in modules: it simply works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+MODULE = """
+import keras
+from own_factor import FACTOR
+
+def scaled(y, p):
+    return FACTOR * keras.ops.mean(keras.ops.square(y - p), -1)
+
+class Doubled(keras.layers.Layer):
+    def __init__(self, by=2.0, **more):
+        super().__init__(**more)
+        self.by = by
+    def call(self, x):
+        return self.by * x
+    def get_config(self):
+        return {**super().get_config(), "by": self.by}
+
+def scores(y, p, context):
+    return {"factor": float(FACTOR)}
+"""
+
+SCRIPT = """
+import json
+import warnings
+import keras
+import numpy as np
+import fitfleet as ff
+import own_module
+from keras import layers, ops
+
+ALPHA = 3.0
+
+def loss(y, p):
+    return ALPHA * ops.mean(ops.square(y - p), -1)
+
+def rate(epoch, before):
+    return 0.01 / (1 + epoch)
+
+def squared(x):
+    return ops.square(x)
+
+class Told(keras.callbacks.Callback):
+    def __init__(self, word="told"):
+        super().__init__()
+        self.word = word
+    def on_epoch_end(self, epoch, logs=None):
+        print(self.word, epoch)
+
+def broken(y, p):
+    raise ValueError("broken on purpose")
+
+def score(y, p, context):
+    return {"of_script": 2.0}
+
+def model(*hidden):
+    return keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(1)])
+
+def submit(**job):
+    common = dict(dataset="data.npz", optimizer="sgd", loss="mse", epochs=2, batch_size=16)
+    return fleet.submit(**{"model": model(), **common, **job})
+
+def factor(value):
+    with open("own_factor.py", "w") as file:
+        file.write(f"FACTOR = {value}")
+
+factor(1.0)
+with ff.local(1, threads=1) as fleet:
+    hidden = [layers.Dense(3, activation=squared), own_module.Doubled(3.0)]
+    jobs = {
+        "plain": submit(),
+        "script": submit(loss=loss, metrics=[squared_error := own_module.scaled]),
+        "layers": submit(model=model(*hidden), evaluators=[score, "own_module:scores"],
+                         validation_split=0.5),
+        "callbacks": submit(callbacks=[keras.callbacks.LearningRateScheduler(rate), Told("yes")]),
+        "failed": submit(loss=broken),
+        "one": submit(loss=own_module.scaled),
+    }
+    factor(2.0)
+    jobs["two"] = submit(loss=own_module.scaled)
+    factor(1.0)
+    jobs["reused"] = submit(loss=own_module.scaled)
+    fleet.wait()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        submit(loss=broken)
+    x = np.load("data.npz")["x_train"][:4]
+    found = {name: {
+        "status": job.status, "reused": job.is_reused, "scores": job.scores,
+        "loss": job.history["loss"].tolist() if job.status == "SUCCEEDED" else None,
+        "error": str(job.error), "code": job.code, "log": job.logs(),
+    } for name, job in jobs.items()}
+    loaded = jobs["layers"].load_model()
+    plain = model(*hidden)
+    plain.set_weights(loaded.get_weights())
+    found["equal"] = bool(np.array_equal(plain(x), loaded(x)))
+    found["warnings"] = [str(one.message) for one in caught]
+    print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the script says of its jobs."""
+    folder = tmp_path_factory.mktemp("project")
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    np.savez(folder / "data.npz", x_train=x, y_train=x[:, :1])
+    (folder / "own_module.py").write_text(MODULE)
+    (folder / "own_factor.py").write_text("FACTOR = 1.0")
+    (folder / "train.py").write_text(SCRIPT)
+    ended = subprocess.run(
+        [sys.executable, "train.py"], cwd=folder, capture_output=True, text=True, timeout=240
+    )
+    assert ended.returncode == 0, ended.stderr
+    answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return answer
+
+
+def test_all_of_it_runs(found: dict[str, Any]) -> None:
+    wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused")
+    assert {name: found[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
+    assert found["script"]["loss"][0] == pytest.approx(3 * found["plain"]["loss"][0], rel=0.2)
+    assert found["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0}
+    assert found["callbacks"]["log"].count("yes") == 2
+    assert found["callbacks"]["loss"][1] != found["plain"]["loss"][1]
+    assert found["equal"], "load_model gives the layers of the snapshot"
+
+
+def test_an_edited_module_makes_another_job(found: dict[str, Any]) -> None:
+    assert found["two"]["loss"][0] == pytest.approx(2 * found["one"]["loss"][0], rel=0.2)
+    assert found["reused"]["reused"] and not found["two"]["reused"]
+    assert found["two"]["code"]["own_factor.py"] == "FACTOR = 2.0"
+    assert found["one"]["code"]["own_factor.py"] == "FACTOR = 1.0"
+
+
+def test_a_job_shows_its_code_and_only_that(found: dict[str, Any]) -> None:
+    assert found["plain"]["code"] == {}
+    assert sorted(found["script"]["code"]) == ["__main__.py", "own_factor.py", "own_module.py"]
+    source = found["script"]["code"]["__main__.py"]
+    assert "ALPHA = 3.0" in source and "ff.local" not in source and "def score" not in source
+
+
+def test_a_failure_that_is_there_already_says_how_to_run_it_again(found: dict[str, Any]) -> None:
+    assert "broken on purpose" in found["failed"]["error"]
+    assert found["failed"]["error"].startswith("user")
+    (warning,) = found["warnings"]
+    assert "has failed" in warning and "job.retry()" in warning
