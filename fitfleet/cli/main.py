@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli import change, dashboard, drill, read, service, submit, sweep, turns
+from fitfleet.cli import (
+    change,
+    dashboard,
+    drill,
+    labels,
+    read,
+    service,
+    submit,
+    sweep,
+    turns,
+)
 
 app = typer.Typer(
     name="fitfleet",
@@ -36,6 +46,8 @@ _PANELS = {
         change.extend,
         turns.priority,
         turns.limit,
+        labels.tag,
+        labels.note,
         change.pause,
         change.resume,
         change.export,

@@ -32,6 +32,9 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
     trust: Trust = None,
     again: Again = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Show it on a page meanwhile.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Run the jobs or the sweep of a file on this machine, wait, and print the comparison."""
@@ -40,7 +43,9 @@ def run(
     arguments = read_sweep(file) if is_sweep(file) else None
     documents = read_jobs(file) if arguments is None else []
     directory = target.directory or Path(".fitfleet")
-    with local(workers, directory, trusted_modules=trust or (), **target.given) as fleet:
+    with local(
+        workers, directory, trusted_modules=trust or (), dashboard=dashboard, **target.given
+    ) as fleet:
         if arguments is not None:
             return run_sweep(fleet, arguments, timeout, as_json)
         jobs = fleet.submit_many(documents, again=again, are_untrusted=True)

@@ -33,8 +33,9 @@ _COLOURS = {
 class Display:
     """Draws snapshots on a console that is a terminal; draws nothing on one that is not."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, heading: str = "") -> None:
         self.console = console
+        self._heading = heading
         self._live: Live | None = None
         self._began = time.monotonic()
         self._first_done: int | None = None
@@ -87,7 +88,7 @@ class Display:
 
     def render(self, snapshot: Snapshot) -> RenderableType:
         """The picture of a snapshot."""
-        parts: list[RenderableType] = []
+        parts: list[RenderableType] = [Text(self._heading)] if self._heading else []
         if snapshot.running:
             parts.append(self._table(snapshot.running))
         parts.append(self._totals(snapshot))

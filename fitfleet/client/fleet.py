@@ -41,6 +41,8 @@ from fitfleet.weights.starting import Starting
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fitfleet.dashboard.notebook import FleetView
+
 # How often a script that submits one job after another looks whether the broker is there.
 _BROKER_LOOK_S = 5.0
 
@@ -56,6 +58,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         self.settings = settings
         self.database = database
         self._broker_looked_at = -_BROKER_LOOK_S
+        self._page: Any = None  # the dashboard, once it is served
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {without_password(self.settings.database_url)}>"
@@ -69,8 +72,32 @@ class Fleet(AbstractContextManager["Fleet"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the database's connections. Jobs go on."""
+        """Let go of the database's connections, and end the dashboard. Jobs go on."""
+        self._close_page()
         self.database.dispose()
+
+    def dashboard(self, experiment: str | None = None) -> FleetView:
+        """Serve the fleet on a page of this machine, until the fleet is closed.
+
+        `.url` of what is returned signs one browser in, once. In a notebook the cell shows the
+        link, and the experiment (by default the newest) as it goes. MissingExtraError without the
+        extra `dashboard`.
+        """
+        # The page is a room above this one; this method is its door for scripts.
+        from fitfleet.dashboard.notebook import view
+
+        found = view(self, self._page, experiment)
+        self._page = found.page
+        return found
+
+    def _close_page(self) -> None:
+        if self._page is not None:
+            self._page.stop()
+            self._page = None
+
+    def _heading(self) -> str:
+        """The first line of a progress display."""
+        return f"dashboard: {self._page.url}" if self._page is not None else ""
 
     def submit(self, *, again: bool = False, **job: Any) -> Job:
         """Queue one fit and return its handle.
@@ -152,7 +179,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         """
         handles = self._handles(jobs)
         console = Console(stderr=True)
-        display = Display(console)
+        display = Display(console, self._heading())
         with display.shown():
             wait_for(
                 self.database,

@@ -14,7 +14,9 @@ from fitfleet.client import logs as log_files
 from fitfleet.client.wait import wait_for
 from fitfleet.db import code as code_table
 from fitfleet.db import jobs as job_table
+from fitfleet.db import labels as label_table
 from fitfleet.db import lookup
+from fitfleet.db.labels import Labels
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import JobFailedError, NotFoundError, StateError
@@ -304,6 +306,27 @@ class Job:
             if not job_table.set_priority(c, self.id, priority):
                 raise StateError(f"job {self.id} has ended; its priority no longer matters")
         return self.refresh()
+
+    def tag(self, *names: str) -> tuple[str, ...]:
+        """Put tags on the job; those it has then. FitfleetError for one that is no short word."""
+        with self._database.begin() as c:
+            return label_table.tag(c, self.id, add=names)
+
+    def untag(self, *names: str) -> tuple[str, ...]:
+        """Take tags off; those it has then."""
+        with self._database.begin() as c:
+            return label_table.tag(c, self.id, remove=names)
+
+    def write_note(self, text: str) -> None:
+        """Replace the note; an empty text removes it."""
+        with self._database.begin() as c:
+            label_table.note(c, self.id, text)
+
+    @property
+    def labels(self) -> Labels:
+        """Its `tags` and `note`."""
+        with self._database.read() as c:
+            return label_table.labels_of(c, [self.id]).get(self.id, Labels())
 
     def retry(self) -> Job:
         """Queue a failed, cancelled or pruned job again, from its checkpoint if there is one.

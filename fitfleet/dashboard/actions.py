@@ -99,6 +99,29 @@ def priority(board: Board, form: Form) -> str:
     return _each(board, form, f"have priority {value}", lambda job: job.set_priority(value))
 
 
+def tag(board: Board, form: Form) -> str:
+    """Tags, with commas between; one with a minus before it is taken off."""
+    names = [part.strip() for part in form.get("tags", "").split(",") if part.strip()]
+    if not names:
+        raise FitfleetError("tag: no tag was given")
+    add = [name for name in names if not name.startswith("-")]
+    remove = [name[1:].strip() for name in names if name.startswith("-")]
+
+    def act(job: Job) -> None:
+        if add:
+            job.tag(*add)
+        if remove:
+            job.untag(*remove)
+
+    return _each(board, form, "tagged", act)
+
+
+def note(board: Board, form: Form) -> str:
+    """One note on each of the jobs."""
+    text = form.get("note", "")
+    return _each(board, form, "noted", lambda job: job.write_note(text))
+
+
 def _whole(name: str, text: str) -> int:
     try:
         value = int(text.strip())
@@ -117,6 +140,8 @@ ACTIONS: dict[str, Callable[[Board, Form], str]] = {
     "drain": drain,
     "limit": limit,
     "priority": priority,
+    "tag": tag,
+    "note": note,
 }
 
 

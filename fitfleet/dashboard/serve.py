@@ -28,6 +28,7 @@ class Dashboard:
         self._socket = _bound(self.options)
         self._server = _server(self._app)
         self._thread: threading.Thread | None = None
+        self.is_stopped = threading.Event()
 
     @property
     def board(self) -> Any:
@@ -71,6 +72,7 @@ class Dashboard:
 
     def stop(self) -> None:
         """End the streams and the server."""
+        self.is_stopped.set()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_STOP_S)

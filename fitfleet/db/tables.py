@@ -148,6 +148,8 @@ jobs = Table(
     # What a cohort is made of: the first waiting ones of one program in one experiment.
     Index("ix_jobs_fuse", "fuse_key", "status", "experiment_id", text("priority DESC"), "id"),
     Index("ix_jobs_content", "content_hash"),
+    # What ended lately.
+    Index("ix_jobs_finished", "finished_at"),
 )
 
 # Wide and rarely read, so kept out of the rows that the dispatcher scans.
@@ -167,6 +169,15 @@ code_snapshots = Table(
     Column("archive", LargeBinary, nullable=False),  # a zip file
     Column("signature", String(64)),  # by the key of the storage; NULL: it was out of reach
     Column("created_at", Double, nullable=False),
+)
+
+# What people write on a job; nothing is computed from it.
+job_labels = Table(
+    "job_labels",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("tags", Text, nullable=False, default="[]"),  # JSON array, sorted
+    Column("note", Text, nullable=False, default=""),
 )
 
 attempts = Table(
@@ -224,6 +235,7 @@ workers = Table(
     Column("ended_at", Double),
     Column("is_draining", Boolean, nullable=False, default=False),
     Column("versions", Text, nullable=False, default="{}"),
+    Column("load", Text),  # JSON of the last heartbeat: CPU, memory, GPU
 )
 
 events = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +49,12 @@ def register(c: Connection, slots: Sequence[Slot]) -> None:
     )
 
 
-def heartbeat(c: Connection, service: str) -> bool:
-    """Say that the service lives; whether it is asked to drain."""
+def heartbeat(c: Connection, service: str, load: Mapping[str, Any] | None = None) -> bool:
+    """Say that the service lives, and how busy it is; whether it is asked to drain."""
     c.execute(
         update(workers)
         .where(workers.c.service == service, workers.c.ended_at.is_(None))
-        .values(heartbeat_at=now(c))
+        .values(heartbeat_at=now(c), load=json.dumps(dict(load or {})))
     )
     query = select(workers.c.id).where(
         workers.c.service == service, workers.c.ended_at.is_(None), workers.c.is_draining

@@ -71,4 +71,5 @@ class LocalFleet(Fleet):
             self._stop.set()
             self._thread.join(timeout=10)
             self._broker.release()
+            self._close_page()
             self.database.dispose()

@@ -25,6 +25,7 @@ def local(
     directory: str | Path = ".fitfleet",
     *,
     trusted_modules: tuple[str, ...] | list[str] | str = (),
+    dashboard: bool = False,
     **settings: Any,
 ) -> LocalFleet:
     """Start a whole fleet on this machine, for a `with` block.
@@ -38,6 +39,9 @@ def local(
     modules. `trusted_modules` names further modules, for job files and workers' own; they are
     looked for beside the script and in the working directory. Other settings are those of
     `fitfleet settings`.
+
+    With `dashboard` the fleet is on a page meanwhile: a link that signs a browser in is the first
+    line of the progress display, and in `fleet.dashboard().url`.
 
     Raises SettingsError, StorageError if the directory cannot be written, and MissingExtraError
     if TensorFlow or the broker is not installed.
@@ -59,7 +63,10 @@ def local(
         database.upgrade()
         chosen = chosen.replace(broker_url=broker.acquire())
         services.begin(database)
-        return LocalFleet(chosen, database, broker, services)
+        fleet = LocalFleet(chosen, database, broker, services)
+        if dashboard:
+            fleet.dashboard()
+        return fleet
     except BaseException:
         services.stop(0.0)
         broker.release()

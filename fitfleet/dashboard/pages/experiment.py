@@ -18,6 +18,7 @@ from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
 from fitfleet.dashboard.view import PAGE, View, column_of
 from fitfleet.db import lookup
+from fitfleet.db.labels import Labels, labels_of
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.pages import table
 from fitfleet.db.pages.columns import PLAIN
@@ -100,30 +101,37 @@ def lines(board: Board, ids: list[int], columns: list[str]) -> list[dict[str, An
     """The rows of a table: the job, and the value of each column."""
     with board.fleet.database.read() as c:
         rows = lookup.jobs_by_id(c, ids)
-        points = lookup.last_points(c, ids)
+        values = table.metric_values(c, ids)
         scores = lookup.scores_of(c, ids)
-    metrics: dict[int, dict[str, Any]] = {}
-    for point in points:
-        value = math.nan if point.value is None else point.value
-        metrics.setdefault(point.job_id, {})[point.name] = value
+        labels = labels_of(c, ids)
     return [
         {
             "job": row,
             "cells": [
-                cell(row, name, metrics.get(row.id, {}), scores.get(row.id, {})) for name in columns
+                cell(row, name, values.get(row.id, {}), scores.get(row.id, {}), labels)
+                for name in columns
             ],
         }
         for row in rows
     ]
 
 
-def cell(row: JobRow, name: str, metrics: dict[str, Any], scores: dict[str, Any]) -> Any:
+def cell(
+    row: JobRow,
+    name: str,
+    metrics: dict[str, Any],
+    scores: dict[str, Any],
+    labels: dict[int, Labels],
+) -> Any:
     """The value of a column."""
+    if name in ("tags", "note"):
+        found = labels.get(row.id, Labels())
+        return ", ".join(found.tags) if name == "tags" else found.note
     kind, _, key = name.partition(".")
     if kind == "param":
         return row.params.get(key)
     if kind == "metric":
-        return metrics.get(key)
+        return math.nan if key in metrics and metrics[key] is None else metrics.get(key)
     if kind == "score":
         return scores.get(key)
     names = {"job": "id", "attempts": "attempt", "submitted": "submitted_at"}
@@ -140,7 +148,7 @@ def title_of(name: str) -> str:
 def page(request: Request) -> Response:
     """The whole page."""
     found = Experiment(request)
-    return found.board.page(request, "experiment.html", **found.context())
+    return found.board.page(request, "experiment.html", is_part=False, **found.context())
 
 
 def part(request: Request) -> Response:
@@ -148,7 +156,7 @@ def part(request: Request) -> Response:
     found = Experiment(request)
     key = ("table", str(request.query_params))
     context = found.board.cached(key, found.context)
-    answer = found.board.page(request, "table.html", **context)
+    answer = found.board.page(request, "table.html", is_part=True, **context)
     link = found.board.templates.globals["link"]
     answer.headers["hx-replace-url"] = link("/experiment", **context["view"].query())  # type: ignore[operator]
     return answer

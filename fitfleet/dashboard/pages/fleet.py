@@ -99,7 +99,7 @@ def _hosts(
         shown.append(
             {
                 **slot,
-                "load": json.loads(slot.get("load") or "{}"),
+                "load": json.loads(slot["load"] or "{}"),
                 "version": its,
                 "is_foreign": its not in (None, ours),
                 "is_silent": slot["silent_s"] > silent_s,

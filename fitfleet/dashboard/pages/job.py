@@ -49,6 +49,7 @@ def _context(board: Board, job: Job) -> dict[str, Any]:
         "metrics": sorted(names, key=lambda n: (n.removeprefix("val_") != "loss", n)),
         "last": {point.name: point.value for point in points},
         "scores": scores,
+        "labels": job.labels,
         "why": None if job.row.status.is_terminal else explain(job),
         "attempts": attempts,
         "timeline": timeline(job, attempts),

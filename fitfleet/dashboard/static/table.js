@@ -113,16 +113,22 @@ export function startTable(root, say) {
     }
     if (button.dataset.go) location.assign(`${root}/compare?jobs=${[...chosen].join(",")}`);
     if (button.dataset.act) await act(button.dataset.act, button);
+    if (button.dataset.do) await send(button.dataset.do, { name: field.name.value });
   });
 
   async function act(name, button) {
     const count = chosen.size === 1 ? "the selected job" : `${chosen.size} jobs`;
     if (name === "cancel" && !confirm(`Cancel ${count}? Their last checkpoints stay.`)) return;
-    const fields = new URLSearchParams({ jobs: [...chosen].join(",") });
+    const fields = { jobs: [...chosen].join(",") };
     for (const input of button.parentElement.querySelectorAll("input[data-for]")) {
-      if (input.dataset.for === name) fields.set(input.name, input.value);
+      if (input.dataset.for === name) fields[input.name] = input.value;
     }
-    const answer = await fetch(`${root}/do/${name}`, { method: "POST", body: fields, headers: { "HX-Request": "true" } });
+    await send(name, fields);
+  }
+
+  async function send(name, fields) {
+    const body = new URLSearchParams(fields);
+    const answer = await fetch(`${root}/do/${name}`, { method: "POST", body, headers: { "HX-Request": "true" } });
     say(await answer.text());
     htmx.trigger(document.body, "fitfleet:changed");
   }

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fitfleet.db.tables import jobs, metrics, scores
+from fitfleet.db.tables import job_labels, jobs, metrics, scores
 
 PLAIN: dict[str, sa.Column[Any]] = {
     "job": jobs.c.id,
@@ -30,8 +30,11 @@ PLAIN: dict[str, sa.Column[Any]] = {
     "queue": jobs.c.queue,
     "submitted": jobs.c.submitted_at,
     "finished": jobs.c.finished_at,
+    "tags": job_labels.c.tags,
+    "note": job_labels.c.note,
 }
-TEXTS = ("status", "engine", "queue")
+TEXTS = ("status", "engine", "queue", "tags", "note")
+_LABELS = ("tags", "note")
 
 
 class Columns:
@@ -41,6 +44,7 @@ class Columns:
         self.query = query
         self._dialect = dialect
         self._found: dict[str, Any] = {}
+        self._has_labels = False
 
     def sorting(self, name: str) -> Any:
         """What rows are sorted by."""
@@ -69,6 +73,8 @@ class Columns:
         return sa.cast(jobs.c.params, JSONB()).op("->>")(key)
 
     def _make(self, name: str) -> Any:
+        if name in _LABELS:
+            self.join_labels()
         if name in PLAIN:
             return PLAIN[name]
         kind, _, key = name.partition(".")
@@ -77,6 +83,12 @@ class Columns:
                 return sa.type_coerce(jobs.c.params, sa.Text()).op("->>")(key)
             return sa.cast(jobs.c.params, JSONB()).op("->")(key)
         return self._joined(kind, key)
+
+    def join_labels(self) -> None:
+        """Tags and notes, which few jobs have."""
+        if not self._has_labels:
+            self._has_labels = True
+            self.query = self.query.outerjoin(job_labels, job_labels.c.job_id == jobs.c.id)
 
     def _joined(self, kind: str, key: str) -> Any:
         if kind == "metric":

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from fitfleet.db.pages.columns import TEXTS, Columns
-from fitfleet.db.tables import experiments, jobs, metrics, scores
+from fitfleet.db.tables import experiments, job_labels, jobs, metrics, scores
 
 # Values of a parameter that are kept for a filter's list.
 _DISTINCT = 200
@@ -24,7 +24,7 @@ class Wanted:
     experiment_id: int
     sort: str = "job"
     is_descending: bool = False
-    search: str = ""  # in the params, or the number of a job
+    search: str = ""  # in the params, the number of a job, or #tag
     statuses: Sequence[str] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -98,12 +98,17 @@ def _conditions(columns: Columns, wanted: Wanted) -> list[Any]:
     if wanted.ids:
         found.append(jobs.c.id.in_(wanted.ids))
     for word in wanted.search.split():
-        found.append(_search(word))
+        found.append(_tagged(columns, word[1:]) if word.startswith("#") else _search(word))
     for name, (low, high) in wanted.ranges.items():
         found.append(columns.number(name).between(low, high))
     for name, values in wanted.values.items():
         found.append(columns.text(name).in_(values))
     return found
+
+
+def _tagged(columns: Columns, tag: str) -> Any:
+    columns.join_labels()
+    return job_labels.c.tags.ilike(f'%"{_escaped(tag)}%', escape="\\")
 
 
 def _search(word: str) -> Any:
@@ -161,3 +166,18 @@ def _order(name: str) -> tuple[bool, bool, str]:
     """The loss before its metrics, each before its validation."""
     plain = name.removeprefix("val_")
     return (plain != "loss", False, f"{plain} {name != plain}")
+
+
+def metric_values(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, float | None]]:
+    """Job -> Keras's name -> its value at the epoch whose weights are kept; None is NaN."""
+    kept = func.coalesce(jobs.c.kept_epoch, jobs.c.epoch)
+    query = (
+        select(metrics)
+        .join(jobs, (jobs.c.id == metrics.c.job_id) & (metrics.c.epoch == kept))
+        .where(jobs.c.id.in_(job_ids))
+    )
+    found: dict[int, dict[str, float | None]] = {}
+    for row in c.execute(query):
+        name = f"val_{row.metric}" if row.phase == "val" else row.metric
+        found.setdefault(row.job_id, {})[name] = row.value
+    return found

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import warnings
+from importlib.metadata import version
 
 from celery import signals
 from celery.exceptions import SecurityWarning
@@ -19,6 +20,7 @@ from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
+from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
 
@@ -96,6 +98,7 @@ class _Presence:
         self._service = service
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._meter = LoadMeter(settings.gpus)
 
     def start(self, database: Database) -> None:
         """Register the slots. Without a thread yet: the pool forks after this."""
@@ -133,6 +136,7 @@ class _Presence:
                 slot=index,
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
+                versions={"fitfleet": version("fitfleet")},
             )
             for index in range(self._settings.slots)
         ]
@@ -151,10 +155,11 @@ class _Presence:
 
     def _is_to_drain(self, database: Database) -> bool:
         """One heartbeat. No connection is left open: the next child may be forked any time."""
+        load = self._meter.read()
         with _database_open:
             try:
                 with database.begin() as c:
-                    is_to_drain = workers.heartbeat(c, self._service)
+                    is_to_drain = workers.heartbeat(c, self._service, load)
             except DatabaseError:
                 outage.begin()
                 return False

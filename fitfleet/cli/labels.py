@@ -1,0 +1,35 @@
+"""`tag` and `note`: what people write on jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fitfleet.cli.command import Target, command
+from fitfleet.cli.read import JobArgument
+
+
+@command
+def tag(
+    target: Target,
+    name: Annotated[str, typer.Argument(help="The tag.")],
+    jobs: Annotated[list[int], typer.Argument(help="Numbers of the jobs.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take it off.")] = False,
+) -> None:
+    """Put a tag on jobs, to find them again."""
+    fleet = target.fleet()
+    for job in [fleet.job(number) for number in jobs]:
+        tags = job.untag(name) if remove else job.tag(name)
+        print(f"job {job.id} has {', '.join(tags) or 'no tags'}")
+
+
+@command
+def note(
+    target: Target,
+    job: JobArgument,
+    text: Annotated[str, typer.Argument(help="Replaces the note; empty: removes it.")],
+) -> None:
+    """Write a note on a job."""
+    target.fleet().job(job).write_note(text)
+    print(f"job {job} has {'a' if text else 'no'} note")
