@@ -23,10 +23,10 @@ demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare the
 	@"$(PY)" examples/demo.py
 
 # Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
-test: lint ## Run the linters and every test
+test: lint $(VENV)/browser.stamp ## Run the linters and every test
 	"$(PY)" -m pytest -n 2 --dist loadfile
 
-coverage: $(VENV)/dev.stamp ## Run every test and show which lines none has run; takes longer
+coverage: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files to fitfleet; takes hours
@@ -71,3 +71,8 @@ $(VENV)/demo.stamp: pyproject.toml $(VENV)/venv.stamp
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/venv.stamp
 	"$(PY)" -m pip install -q -e '.[dev]'
 	@touch "$@" "$(VENV)/demo.stamp"
+
+# The tests of the dashboard drive a real browser: one that is installed, else one that is fetched.
+$(VENV)/browser.stamp: $(VENV)/dev.stamp
+	@"$(PY)" tests/dashboard/get_browser.py
+	@touch "$@"

@@ -7,10 +7,12 @@ twice: what is done already is not run again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from itertools import product
@@ -107,6 +109,15 @@ def tell_where(console: Console, folder: Path, best: ff.Job, picture: Path) -> N
     console.print(f"\nor from a shell:\n  {command}", soft_wrap=True, highlight=False)
 
 
+def keep_page(console: Console, fleet: ff.Fleet) -> None:
+    """Leave the dashboard up until Ctrl-C."""
+    console.print(
+        f"\nthe fleet on a page: {fleet.dashboard().url}\nCtrl-C ends it.", soft_wrap=True
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--directory", type=Path, default=Path("demo"), help="where all goes")
@@ -119,7 +130,9 @@ def main() -> None:
     if not dataset.exists():
         write_digits(dataset)
     began = time.monotonic()
-    with ff.local(workers=2, directory=folder) as fleet:
+    # A page is for somebody who looks: neither in a pipe nor on a build server.
+    has_page = sys.stdout.isatty() and not os.environ.get("CI")
+    with ff.local(workers=2, directory=folder, dashboard=has_page) as fleet:
         jobs = submit(fleet, dataset.resolve(), arguments.epochs)
         tell_reuse(console, jobs)
         fleet.wait(jobs)
@@ -131,6 +144,8 @@ def main() -> None:
             soft_wrap=True,
         )
         tell_where(console, folder, best, draw(jobs, folder / "curves.png"))
+        if has_page:
+            keep_page(console, fleet)
 
 
 if __name__ == "__main__":

@@ -130,25 +130,32 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
 def _reasons(found: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
     """As `scheduler.dispatch.Dispatcher.look` and `db.dispatch.dispatch` ask."""
     load = found.load
-    if load is None:
-        yield Reason("no_worker", _no_worker(found, settings.lease_s))
     room = 0 if load is None else settings.window * load.free - load.dispatched
-    if load is not None and room <= 0:
-        yield Reason("busy", _busy(load))
-    try:
-        ping()
-    except BrokerError as error:
-        yield Reason("broker", f"waits for the broker: {error}")
-    yield from _left_out(found)
-    if found.has_place and len(found.before) >= max(room, 1):
+    held = [*_held_queue(found, settings, room), *_broker(ping), *_left_out(found)]
+    yield from held
+    if found.has_place and found.before and (held or len(found.before) >= room):
         yield Reason("line", _line(found.before))
-    if found.has_place and len(found.before) < room:
+    elif not held:
         yield Reason(
             "next",
             "is dispatched at the scheduler's next look; if it stays so, no scheduler runs:"
             " fitfleet scheduler",
         )
     yield from _notes(found, settings.lease_s)
+
+
+def _held_queue(found: _Situation, settings: Settings, room: int) -> Iterator[Reason]:
+    if found.load is None:
+        yield Reason("no_worker", _no_worker(found, settings.lease_s))
+    elif room <= 0:
+        yield Reason("busy", _busy(found.load))
+
+
+def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
+    try:
+        ping()
+    except BrokerError as error:
+        yield Reason("broker", f"waits for the broker: {error}")
 
 
 def _left_out(found: _Situation) -> Iterator[Reason]:

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import get_browser
 import pytest
+from browsing import FLAGS, Reader, reader
+from filling import fill
+from playwright.sync_api import Browser, sync_playwright
 from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet
@@ -58,3 +62,27 @@ def visitor(page: Dashboard) -> Visitor:
     found = Visitor(page.address)
     assert found.sign_in(page.url).status == 200
     return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of a process."""
+    found = get_browser.find()
+    assert found is not None, get_browser.SENTENCE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def filled(fleet: Fleet) -> dict[str, Any]:
+    """The fleet with an experiment of every kind of job."""
+    return fill(fleet.database)
+
+
+@pytest.fixture
+def read(browser: Browser, page: Dashboard, filled: dict[str, Any]) -> Iterator[Reader]:
+    """Somebody who has opened the page of that fleet."""
+    with reader(browser, page.url, page.address) as found:
+        yield found

@@ -60,7 +60,7 @@ function startExperiment(root) {
       const data = await points();
       if (data) scatter.draw(data);
     },
-    groups: async () => htmx.trigger("#groups", "fitfleet:draw"),
+    groups: async () => htmx.trigger("#groups", "fitfleet:rank"),
   };
   const draw = () => drawers[form.elements.panel.value]().catch(() => {}); // the stream tells what is away
 

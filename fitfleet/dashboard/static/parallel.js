@@ -151,7 +151,8 @@ function y(at) {
 }
 
 function fraction(pixel) {
-  return Math.min(1, Math.max(0, 1 - (pixel - TOP) / (HEIGHT - BOTTOM - TOP)));
+  const at = 1 - (pixel - TOP) / (HEIGHT - BOTTOM - TOP);
+  return at > 0.98 ? 1 : at < 0.02 ? 0 : at; // the ends are meant to be in
 }
 
 function shape(name, attributes) {

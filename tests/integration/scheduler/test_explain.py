@@ -79,7 +79,7 @@ def test_a_broker_that_is_away(database: Database, settings: Settings, open_valk
     (job_id,) = insert(database, new_job("a"))
     gone = settings.replace(broker_url=open_valkey.url)
     open_valkey.stop()
-    assert _kinds(explain(database, gone, job_id)) == ["broker", "next"]
+    assert _kinds(explain(database, gone, job_id)) == ["broker"]
 
 
 def test_a_database_that_is_away_is_a_reason(settings: Settings) -> None:
