@@ -81,7 +81,8 @@ class Submission:
         if info is not None:
             spec = spec.model_copy(update={"dataset": info.dataset})
             key = (_fit_key(spec), dataset_key)
-            found = self._known(self._fits, key, lambda: check_fit(spec, facts, info))
+            memory = self._settings.memory_bytes
+            found = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
             self._warn([*info.warnings, *found])
         _check_size(spec, options)
         fingerprint = None if info is None else info.fingerprint

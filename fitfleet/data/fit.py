@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from fitfleet.data.folds import fold_rows
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
 from fitfleet.data.labels import check_labels, matches, shown
 from fitfleet.data.rows import validation_start
 from fitfleet.errors import DatasetError, SpecError
-from fitfleet.spec.check import InputFacts, ModelFacts
+from fitfleet.spec.check import InputFacts, ModelFacts, OutputFacts
 from fitfleet.spec.job import JobSpec
 
 
-def check_fit(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
+def check_fit(
+    spec: JobSpec, facts: ModelFacts, info: DatasetInfo, memory_bytes: int | None = None
+) -> list[str]:
     """Warnings about the job's data. Raises DatasetError or SpecError for what cannot work.
+
+    A batch of more than `memory_bytes`, the setting, cannot.
 
     What is not known of the model (a builder that only the worker can call, an output whose
     shape takes Keras to tell) is not checked.
@@ -24,6 +31,8 @@ def check_fit(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
     counts = _rows(spec, info)
     if counts is not None:
         _check_batches(spec, facts, counts)
+    if memory_bytes is not None:
+        _check_batch_bytes(spec, info, memory_bytes)
     _check_weights(spec, facts, info)
     if spec.validation_split and (info.x_val is not None or info.dataset.fold):
         why = "a fold" if info.dataset.fold else "validation arrays"
@@ -118,8 +127,22 @@ def _check_batches(spec: JobSpec, facts: ModelFacts, counts: dict[str, int]) -> 
         )
 
 
+def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> None:
+    """Windows over a small file, or large pictures, can make one batch larger than the memory."""
+    for role, rows in (("x", info.rows), ("x_val", info.val_rows), ("x_test", info.test_rows)):
+        arrays = flatten(getattr(info, role))
+        row_bytes = sum(prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
+        nbytes = min(rows, spec.batch_size) * row_bytes
+        if nbytes > memory_bytes:
+            raise SpecError(
+                "batch_size",
+                f"a batch of {min(rows, spec.batch_size):,} rows of dataset.{role} is {nbytes:,}"
+                f" bytes, above the setting memory_bytes={memory_bytes:,}; take a smaller one",
+            )
+
+
 def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
-    _check_sample_weight(info)
+    _check_sample_weight(facts, info)
     if not spec.class_weight:
         return
     if info.sample_weight is not None:
@@ -147,7 +170,7 @@ def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
     return max(int(labels[0].maximum) + 1, 2)
 
 
-def _check_sample_weight(info: DatasetInfo) -> None:
+def _check_sample_weight(facts: ModelFacts, info: DatasetInfo) -> None:
     for role in ("sample_weight", "sample_weight_val"):
         weights = getattr(info, role)
         count = len(flatten(weights))
@@ -156,8 +179,38 @@ def _check_sample_weight(info: DatasetInfo) -> None:
                 f"dataset.{role}: names {count} arrays for {len(flatten(info.y))} outputs; give"
                 " one, or one for each"
             )
+        for array, output in _weighted(weights, facts):
+            _check_weight_shape(role, array, output)
         for array in flatten(weights):
             if array.minimum is not None and array.minimum < 0:
                 raise DatasetError(
                     f"dataset.{role}: holds the weight {array.minimum:g}; weights are 0 or more"
                 )
+
+
+def _weighted(weights: Any, facts: ModelFacts) -> list[tuple[ArrayInfo, OutputFacts]]:
+    """Each array of weights with each output that it is for."""
+    if isinstance(weights, dict):
+        return [(weights[one.name], one) for one in facts.outputs if one.name in weights]
+    arrays = flatten(weights)
+    if len(arrays) == len(facts.outputs):
+        return list(zip(arrays, facts.outputs, strict=True))
+    return [(array, output) for array in arrays for output in facts.outputs]
+
+
+def _check_weight_shape(role: str, array: ArrayInfo, output: OutputFacts) -> None:
+    """A weight a row, or one for each value of the loss, which has no last dimension."""
+    if output.shape is None:
+        return
+    steps, found = output.shape[:-1], array.shape[1:]
+    if found[-1:] == (1,):
+        found = found[:-1]
+    fits = len(found) <= len(steps) and all(
+        want in (None, size) for want, size in zip(steps, found, strict=False)
+    )
+    if not fits:
+        a_step = f" or {shown(steps)} for each of its steps" if steps else ""
+        raise DatasetError(
+            f"dataset.{role}: has rows of shape {shown(array.shape[1:])}; the output"
+            f" {output.name!r} takes one weight a row, (){a_step}"
+        )

@@ -125,6 +125,11 @@ def _check_class_numbers(
             "loss",
             f"{name} wants one class number {each}; {place} has rows of shape {shown(found)}{hint}",
         )
+    if labels.nan_count:
+        raise DatasetError(
+            f"{place}: holds {labels.nan_count:,} NaN where {name} wants class numbers; leave out"
+            " these rows, or give them a class of their own"
+        )
     low, high = labels.minimum, labels.maximum
     # With ignore_class any number may stand for "no label".
     is_bounded = classes is not None and config.get("ignore_class") is None

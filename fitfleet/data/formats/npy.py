@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -33,7 +34,9 @@ _BAD_HEADER = (
     MemoryError,
     AttributeError,
     IndexError,
+    tokenize.TokenError,
 )
+_MOST_ROWS = 2**63
 
 
 class NpySource(Opened):
@@ -85,8 +88,13 @@ def read_header(
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, dtype = read(file, max_header_size=MAX_HEADER_BYTES)
-    except _BAD_HEADER as error:
-        raise DatasetError(f"{place}: not a readable .npy array: {_reason(error)}") from None
+    except _BAD_HEADER:  # NumPy quotes the whole header, so its words are left out
+        raise DatasetError(
+            f"{place}: not a readable .npy array: its header is damaged; save it again with"
+            " numpy.save"
+        ) from None
+    if any(abs(size) >= _MOST_ROWS for size in shape):
+        raise DatasetError(f"{place}: declares a shape beyond 2**63; the file is damaged")
     if dtype.hasobject:
         raise DatasetError(
             f"{place}: holds pickled Python objects, which can run code and are refused; save it"
@@ -125,9 +133,3 @@ def _exactly(place: str, file: IO[bytes], nbytes: int, dtype: np.dtype[Any]) -> 
     if len(data) != nbytes:
         raise DatasetError(f"{place}: ends too early; the file is damaged or incomplete")
     return np.frombuffer(data, dtype)
-
-
-def _reason(error: BaseException) -> str:
-    """NumPy's words where they are a sentence; it quotes the whole header otherwise."""
-    text = str(error).splitlines()[0] if str(error) else ""
-    return text if 0 < len(text) <= 120 else "its header is damaged"

@@ -239,3 +239,54 @@ def test_codes_that_an_embedding_does_not_know_are_refused(
     bad = _array(64, 8, low=low, high=high, dtype="int32")
     with pytest.raises(DatasetError, match=f"{role}: holds the code {said}, the Embedding knows"):
         check_fit(_spec(), facts, _info(**{"x": good, role: bad}))
+
+
+@pytest.mark.parametrize("shape", [(64,), (64, 1), (64, 5), (64, 5, 1)])
+def test_weights_are_one_a_row_or_one_a_step(shape: tuple[int, ...]) -> None:
+    facts = _facts(outputs=[OutputFacts("dense", (5, 2), "linear")])
+    info = _info(y=_array(64, 5, 2), sample_weight=_array(*shape))
+    assert check_fit(_spec(loss="mse"), facts, info) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "shape"),
+    [
+        ((5, 2), (64, 7)),
+        ((5, 2), (64, 5, 2)),
+        ((5,), (64, 5)),
+        ((1,), (64, 3)),
+        ((5, 2), (64, 1, 5)),
+    ],
+)
+def test_weights_of_another_shape_are_refused(
+    output: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    facts = _facts(outputs=[OutputFacts("dense", output, "linear")])
+    info = _info(y=_array(64, *output), sample_weight=_array(*shape))
+    with pytest.raises(DatasetError, match="the output 'dense' takes one weight a row"):
+        check_fit(_spec(loss="mse"), facts, info)
+
+
+def test_weights_an_output_are_held_to_their_own_output() -> None:
+    outputs = [OutputFacts("a", (5, 2), "linear"), OutputFacts("b", (3,), "linear")]
+    y = [_array(64, 5, 2), _array(64, 3)]
+    for weights in ([_array(64, 5), _array(64)], {"b": _array(64), "a": _array(64, 5)}):
+        info = _info(y=y, sample_weight=weights)
+        assert check_fit(_spec(loss="mse"), _facts(outputs=outputs), info) == []
+    info = _info(y=y, sample_weight=[_array(64), _array(64, 5)])
+    with pytest.raises(DatasetError, match="output 'b' takes"):
+        check_fit(_spec(loss="mse"), _facts(outputs=outputs), info)
+
+
+def test_a_class_number_that_is_missing_is_refused() -> None:
+    spec = _spec(loss="sparse_categorical_crossentropy")
+    labels = ArrayInfo((64,), "float32", 2, 0, 4)
+    with pytest.raises(DatasetError, match=r"holds 2 NaN where .* wants class numbers"):
+        check_fit(spec, _facts(), _info(y=labels))
+
+
+def test_a_batch_larger_than_the_memory_is_refused() -> None:
+    info = _info()
+    assert check_fit(_spec(), _facts(), info, memory_bytes=32 * 8 * 3 * 4) == []
+    with pytest.raises(SpecError, match=r"a batch of 64 rows of dataset\.x is 6,144 bytes"):
+        check_fit(_spec(batch_size=1000), _facts(), info, memory_bytes=32 * 8 * 3 * 4)
