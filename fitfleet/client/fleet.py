@@ -19,6 +19,7 @@ from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.sweep import Sweep
 from fitfleet.client.wait import wait_for
+from fitfleet.data.in_memory import DataStore
 from fitfleet.db import experiments as experiment_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup
@@ -107,6 +108,11 @@ class Fleet(AbstractContextManager["Fleet"]):
         what is not computed, `experiment`, `params`, `priority`, `queue`, `timeout_s`, ...
         (the fields of JobSpec and JobOptions).
 
+        `dataset` is a path, `ff.Dataset(...)`, or what Keras's `fit` takes: `(x, y)` of arrays,
+        lists or dicts of arrays, DataFrames, or a tf.data.Dataset, PyDataset or generator, with
+        `validation_data` and `sample_weight` beside it. Data from memory is written once to a
+        file of the storage.
+
         The same content in the same experiment is the same job: it is returned with
         `is_reused`, whatever its state, unless `again`. Nothing is queued when SpecError or
         DatasetError is raised. With the broker away the job is kept, and a warning says so.
@@ -128,9 +134,10 @@ class Fleet(AbstractContextManager["Fleet"]):
         submission = Submission(self.settings, is_own_call=not are_untrusted)
         rows = []
         documents = list(jobs)
+        data = DataStore(self.settings)
         for index, document in enumerate(documents):
             try:
-                rows.append(submission.row(document, again=again))
+                rows.append(submission.row(data.replaced(document), again=again))
             except FitfleetError as error:
                 if len(documents) > 1:
                     error.args = (f"jobs[{index}]: {error}",)
@@ -288,12 +295,14 @@ class Fleet(AbstractContextManager["Fleet"]):
         Nothing is written before `run` or `submit` of the handle. SearchError or SpecError says
         what is wrong.
         """
-        made = design(Starting(self.settings, is_own_call=True).of_sweep(arguments))
+        given = DataStore(self.settings).replaced(arguments)
+        made = design(Starting(self.settings, is_own_call=True).of_sweep(given))
         return Sweep(self.database, self.settings, made, is_own_call=True, on_look=self._on_look)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called."""
-        made = design(Starting(self.settings).of_sweep(arguments))
+        given = DataStore(self.settings).replaced(arguments)
+        made = design(Starting(self.settings).of_sweep(given))
         return Sweep(self.database, self.settings, made, on_look=self._on_look)
 
     def resume_sweep(self, name: str) -> Sweep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
 _MOST_CHARACTERS = 4096
+# A file that fitfleet has written to the storage, which every machine finds by its own setting.
+STORAGE = "storage:"
+STORED = r"storage:datasets/[0-9a-f]{64}\.h5"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def _find(text: str, settings: Settings) -> Path | None:
         )
     if "\0" in text:
         raise DatasetError(f"dataset.path: {text!r} is not the name of a file")
+    if text.startswith(STORAGE):
+        return _find_stored(text, settings)
     path = Path(text)
     folder = path.parent
     if not path.is_absolute():
@@ -102,6 +108,23 @@ def _find(text: str, settings: Settings) -> Path | None:
     if not os.access(path, os.R_OK):
         raise DatasetError(f"dataset.path: {text!r} may not be read by this user")
     return path
+
+
+def _find_stored(text: str, settings: Settings) -> Path | None:
+    """Arrays of a script, which `in_memory` has written to the storage."""
+    if not re.fullmatch(STORED, text):
+        raise DatasetError(f"dataset.path: {text!r:.80} names no data in the storage")
+    path = Path(settings.storage) / text.removeprefix(STORAGE)
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        is_file = False
+    if not is_file and Path(settings.storage).is_dir():
+        raise DatasetError(
+            f"dataset.path: {text!r} is not in the storage {settings.storage!r} any more; submit"
+            " the arrays again"
+        )
+    return path if is_file else None
 
 
 def _check_inside(text: str, path: Path, settings: Settings) -> None:

@@ -38,7 +38,10 @@ def dataset_spec(value: Any) -> DatasetSpec:
     if isinstance(value, str):
         value = {"path": value}
     if not isinstance(value, dict):
-        raise DatasetError(f"dataset: a {type(value).__name__} is not a path or a mapping")
+        raise DatasetError(
+            f"dataset: the {type(value).__name__} is neither a path nor a mapping; give the path"
+            " of a file, Dataset(path, x=..., y=...), or arrays as (x, y)"
+        )
     _check_names(value, DatasetSpec.model_fields, "dataset")
     if isinstance(value.get("windows"), dict):
         _check_names(value["windows"], Windows.model_fields, "dataset.windows")

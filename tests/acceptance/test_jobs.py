@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
+import h5py
+import pandas as pd
 import pytest
 from support.waiting import until
 
@@ -25,6 +28,19 @@ def test_the_same_job_is_found_again_and_runs_again_only_when_asked(
     other = fleet.submit(**job, again=True).wait(120)
     assert (other.id != first.id, other.is_reused) == (True, False)
     assert other.history.equals(first.history)
+
+
+def test_arrays_train_as_the_file_that_holds_them(
+    fleet: ff.Fleet, job: dict[str, Any], digits: Path
+) -> None:
+    with h5py.File(digits) as file:
+        x, y, x_val, y_val = (file[name][()] for name in ("x_train", "y_train", "x_val", "y_val"))
+    given = {**job, "dataset": (x, pd.DataFrame(y)), "validation_data": (x_val, y_val)}
+    first, other = fleet.submit(**given), fleet.submit(**job)
+    assert fleet.submit(**given).id == first.id
+    fleet.wait([first, other], timeout_s=120)
+    assert first.status is ff.JobStatus.SUCCEEDED
+    assert first.history.equals(other.history[first.history.columns])
 
 
 def test_a_running_job_is_cancelled_and_goes_on_after_a_retry(

@@ -1,0 +1,131 @@
+"""Whatever gives batches in order, read to its end: tf.data.Dataset, PyDataset, generators.
+
+Told by what they can do, so that neither TensorFlow nor Keras is imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.formats.source import Array
+from fitfleet.data.info import flatten, map_structure
+from fitfleet.errors import DatasetError
+
+_PARTS = ("x", "y", "sample_weight")
+
+
+def is_batches(value: Any) -> bool:
+    """Whether a value gives batches: (x, y) or (x, y, sample_weight), one after the other."""
+    return _is_tf_data(value) or _is_py_dataset(value) or _is_loader(value) or _is_iterator(value)
+
+
+def _is_tf_data(value: Any) -> bool:
+    return hasattr(value, "element_spec") and hasattr(value, "as_numpy_iterator")
+
+
+def _is_py_dataset(value: Any) -> bool:
+    return any(kind.__name__ in ("PyDataset", "Sequence") for kind in type(value).__mro__) and (
+        hasattr(value, "__getitem__") and hasattr(value, "on_epoch_end")
+    )
+
+
+def _is_loader(value: Any) -> bool:
+    """A DataLoader of PyTorch."""
+    return hasattr(value, "batch_size") and hasattr(value, "collate_fn")
+
+
+def _is_iterator(value: Any) -> bool:
+    return inspect.isgenerator(value) or (hasattr(value, "__next__") and hasattr(value, "__iter__"))
+
+
+def joined(value: Any, place: str, most_bytes: int) -> dict[str, Any]:
+    """{"x": ..., "y": ..., "sample_weight": ...}, the rows of all batches in their order.
+
+    Raises DatasetError for batches of another structure than the first, for more than
+    `most_bytes`, the setting memory_bytes, and for what is no batch.
+    """
+    if _is_tf_data(value):
+        _check_tf_data(value, place)
+    parts: list[dict[str, Any]] = []
+    nbytes = 0
+    for number, batch in enumerate(_batches(value)):
+        part = _parts(batch, f"{place}: batch {number}")
+        nbytes += sum(array.nbytes for array in flatten(list(part.values())))
+        if nbytes > most_bytes:
+            raise DatasetError(
+                f"{place}: has given {nbytes:,} bytes in {number + 1:,} batches and not ended,"
+                f" above the setting memory_bytes={most_bytes:,}; end it (a tf.data.Dataset:"
+                " without repeat()), raise the setting, or write an HDF5 file, which streams"
+            )
+        parts.append(part)
+    if not parts:
+        raise DatasetError(f"{place}: has given no batch; a generator that was read is at its end")
+    return {name: _joined(name, parts, place) for name in parts[0]}
+
+
+def _check_tf_data(value: Any, place: str) -> None:
+    cardinality = getattr(value, "cardinality", None)
+    if cardinality is not None and int(cardinality()) == -1:
+        raise DatasetError(f"{place}: never ends; leave out repeat(), the epochs are the job's")
+
+
+def _batches(value: Any) -> Iterator[Any]:
+    if _is_tf_data(value):
+        return iter(value.as_numpy_iterator())
+    if _is_py_dataset(value):
+        return (value[index] for index in range(_length(value)))
+    return iter(value)
+
+
+def _length(value: Any) -> int:
+    count = getattr(value, "num_batches", None)
+    return int(len(value) if count is None else count)
+
+
+def _parts(batch: Any, place: str) -> dict[str, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        raise DatasetError(
+            f"{place}: is a {type(batch).__name__}, not (x, y) or (x, y, sample_weight); of an"
+            " autoencoder y is x"
+        )
+    return {name: _arrays(part, place) for name, part in zip(_PARTS, batch, strict=False)}
+
+
+def _arrays(part: Any, place: str) -> Any:
+    if isinstance(part, Mapping):
+        return {str(name): _arrays(value, place) for name, value in part.items()}
+    if isinstance(part, tuple | list) and part and hasattr(part[0], "__array__"):
+        return [_arrays(value, place) for value in part]
+    try:
+        found = np.asarray(part)
+    except (TypeError, ValueError):
+        found = np.asarray(None)
+    if found.ndim == 0 or found.dtype.kind not in "fiub":
+        raise DatasetError(
+            f"{place}: holds a {type(part).__name__} of {found.dtype}, not an array of numbers with"
+            " a row for each sample (a tf.data.Dataset: after batch())"
+        )
+    return found
+
+
+def _joined(name: str, parts: list[dict[str, Any]], place: str) -> Any:
+    first = parts[0][name]
+    columns = [flatten(part.get(name)) for part in parts]
+    count = len(columns[0])
+    rests = [[array.shape[1:] for array in column] for column in columns]
+    if any(rest != rests[0] for rest in rests):
+        number = next(n for n, rest in enumerate(rests) if rest != rests[0])
+        raise DatasetError(
+            f"{place}: batch {number} gives {name} as rows of {rests[number]}, the first as"
+            f" {rests[0]}; give rows of one shape, padded"
+        )
+    whole = iter([np.concatenate([column[n] for column in columns]) for n in range(count)])
+    return map_structure(first, lambda _: _next(whole))
+
+
+def _next(arrays: Iterator[Array]) -> Array:
+    return next(arrays)

@@ -1,0 +1,170 @@
+"""What `fit` takes as data is written once to a file of the storage, and loaded from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+from fitfleet.data.arrays import Arrays, load
+from fitfleet.data.in_memory import DataStore, is_in_memory, stored
+from fitfleet.errors import DatasetError, StorageError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec
+
+X = np.random.default_rng(0).normal(size=(10, 3)).astype("f4")
+Y = np.arange(10) % 2
+W = np.linspace(0, 1, 10, dtype="f4")
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return settings.replace(storage=str(tmp_path / "storage"))
+
+
+def _loaded(settings: Settings, *given: Any) -> Arrays:
+    return load(stored(given[0], settings, *given[1:]), settings)
+
+
+class Batches:
+    """As keras.utils.PyDataset: batches by number."""
+
+    num_batches = 3
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        rows = slice(4 * index, 4 * index + 4)
+        return X[rows], Y[rows], W[rows]
+
+    def __len__(self) -> int:
+        return 3
+
+    def on_epoch_end(self) -> None: ...
+
+
+Batches.__name__ = "PyDataset"
+
+
+def _generator() -> Iterator[tuple[Any, ...]]:
+    return (Batches()[index] for index in range(3))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (X, Y, W),
+        [X, Y, W],
+        {"x": X, "y": Y, "sample_weight": W},
+        (X.tolist(), Y.tolist(), W.tolist()),
+        (pd.DataFrame(X), pd.Series(Y), pd.Series(W)),
+        (csr_matrix(X), Y, W),
+        (pd.DataFrame(X).convert_dtypes(), pd.Series(Y, dtype="Int64"), W),
+        Batches(),
+        _generator,
+    ],
+)
+def test_one_dataset_in_every_form(data: Any, settings: Settings) -> None:
+    arrays = _loaded(settings, data() if data is _generator else data)
+    np.testing.assert_array_equal(arrays.x, X)
+    np.testing.assert_array_equal(arrays.y, Y)
+    np.testing.assert_allclose(arrays.sample_weight, W)
+
+
+def test_lists_and_dicts_of_arrays_keep_their_structure(settings: Settings) -> None:
+    x = {"left/1": X, "right": X[:, 0]}
+    arrays = _loaded(settings, (x, [Y, W]), (x, [Y, W], [W, W]))
+    assert list(arrays.x) == ["left/1", "right"] == list(arrays.x_val)
+    np.testing.assert_array_equal(arrays.x["left/1"], X)
+    np.testing.assert_array_equal(arrays.y[1], W)
+    np.testing.assert_array_equal(arrays.sample_weight_val[0], W)
+
+
+def test_weights_beside_the_data_and_validation_of_its_own(settings: Settings) -> None:
+    arrays = load(
+        stored((X, Y), settings, validation_data=(X[:2], Y[:2]), sample_weight=W), settings
+    )
+    np.testing.assert_array_equal(arrays.sample_weight, W)
+    assert len(arrays.x_val) == 2 and arrays.sample_weight_val is None
+
+
+def test_one_content_is_one_file(settings: Settings) -> None:
+    first = stored((X, Y), settings)
+    assert stored((X.copy(order="F"), Y), settings) == first
+    others = [stored(data, settings) for data in ((X + 1, Y), (X.astype("f8"), Y), (Y, X[:, 0]))]
+    assert len({first.path, *(one.path for one in others)}) == 4
+    files = sorted((Path(settings.storage) / "datasets").iterdir())
+    assert [path.suffix for path in files] == [".h5"] * 4
+    (Path(settings.storage) / first.path.removeprefix("storage:")).unlink()
+    with pytest.raises(DatasetError, match=r"is not in the storage .* submit the arrays again"):
+        load(first, settings)
+
+
+def test_jobs_that_share_data_write_it_once(settings: Settings) -> None:
+    data, store = (X, Y), DataStore(settings)
+    jobs = [store.replaced({"dataset": data, "seed": seed}) for seed in range(3)]
+    assert len({id(job["dataset"]) for job in jobs}) == 1
+    assert store.replaced({"dataset": "a.h5", "seed": 1}) == {"dataset": "a.h5", "seed": 1}
+    with pytest.raises(DatasetError, match="validation_data: goes with arrays"):
+        store.replaced({"dataset": "a.h5", "validation_data": data})
+
+
+@pytest.mark.parametrize("path", ["../x", "datasets/../../a.h5", f"datasets/{'a' * 64}.csv", ""])
+def test_only_files_of_arrays_are_read_from_the_storage(path: str, settings: Settings) -> None:
+    with pytest.raises(DatasetError, match="names no data in the storage"):
+        load(DatasetSpec(path=f"storage:{path}"), settings)
+
+
+def _endless() -> Iterator[tuple[Any, ...]]:
+    while True:
+        yield X, Y
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (X, r"the ndarray does not say what is x .* of an autoencoder y is x: \(x, x\)"),
+        ((X,), "the tuple of 1 does not say"),
+        ((X, None), "dataset.y: is missing"),
+        ({"x": X, "labels": Y}, "dataset.labels: is none of x, y, sample_weight"),
+        (["a.h5", "b.h5"], "names several files"),
+        ((X, Y.astype(str)), "y: holds '0', not numbers; encode it first"),
+        ((X, pd.Series(["cat", "dog"] * 5)), "y: holds 'cat', not numbers"),
+        ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: holds 'u', not numbers"),
+        ((np.array([[1], [1, 2]], object), Y[:2]), "rows of different lengths; pad them"),
+        (([[1], [1, 2]], Y[:2]), "is no array|different lengths"),
+        ((X, 5), "y: is one number"),
+        (_endless, "has given .* and not ended, above the setting memory_bytes"),
+        (iter([]), "has given no batch"),
+        (iter([X]), "batch 0: is a ndarray, not"),
+        (iter([(X, Y), (X[:, :2], Y)]), "batch 1 gives x as rows of"),
+        (iter([(X[0, 0], Y)]), "not an array of numbers with a row for each sample"),
+        (object(), "the object is neither a path nor a mapping"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_the_way_that_works(
+    data: Any, problem: str, settings: Settings
+) -> None:
+    from fitfleet.spec.dataset import dataset_spec
+
+    data = data() if data is _endless else data
+    with pytest.raises(DatasetError, match=problem) as caught:
+        if is_in_memory(data):
+            stored(data, settings.replace(memory_bytes=10_000))
+        else:
+            dataset_spec(data)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_rows_that_do_not_fit_together_are_refused(settings: Settings) -> None:
+    with pytest.raises(DatasetError, match="x has 10 rows but y has 9"):
+        _loaded(settings, (X, Y[:9]))
+
+
+def test_a_storage_that_cannot_be_written_is_said(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written there"):
+        stored((X, Y), settings.replace(storage=str(tmp_path / "file")))
