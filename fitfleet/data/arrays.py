@@ -11,10 +11,12 @@ import numpy as np
 
 from fitfleet.data import windows
 from fitfleet.data.cache import ArrayCache
+from fitfleet.data.categories import options_of
 from fitfleet.data.describe import INPUTS, ROLES, describe, role_leaves
 from fitfleet.data.fingerprint import Stamp, read_content
 from fitfleet.data.folds import split_fold
 from fitfleet.data.formats import Array, DataFile, Leaf, Source, format_of, open_source
+from fitfleet.data.formats.file import hasher
 from fitfleet.data.info import DatasetInfo, map_role, map_structure
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import locate
@@ -70,7 +72,11 @@ class _Reader:
         self._place = content.place
         self._info = info
         self._settings = settings
-        self._cache = ArrayCache(Path(settings.cache), settings.cache_bytes, info.fingerprint)
+        self._options = options_of(info.dataset)
+        key = info.fingerprint
+        if self._options.key():
+            key = hasher(f"{key} {self._options.key()}".encode()).hexdigest()
+        self._cache = ArrayCache(Path(settings.cache), settings.cache_bytes, key)
         self._leaves = role_leaves(info.dataset, info.is_table)
 
     def read(self) -> dict[Leaf, Array | Stream]:
@@ -98,7 +104,7 @@ class _Reader:
         absent = [leaf for leaf in self._leaves if leaf not in found]
         if not absent:
             return found
-        with open_source(self._content.files, self._limits) as source:
+        with open_source(self._content.files, self._limits, self._options) as source:
             for leaf in absent:
                 array = self._cache.fill(leaf, source.header(leaf), source.blocks(leaf))
                 found[leaf] = self._in_memory(source, leaf) if array is None else array

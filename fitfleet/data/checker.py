@@ -26,7 +26,7 @@ from time import time_ns
 from typing import Any, TypeVar
 
 from fitfleet.data.fingerprint import Content, Stamp, read_json, write_json
-from fitfleet.data.formats import Leaf, check_start
+from fitfleet.data.formats import Leaf, TableOptions, check_start
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import check_expansion
 from fitfleet.data.limits import Limits
@@ -235,11 +235,15 @@ class Inspection:
     Every array that it tells of has been read through there: this process may open it.
     """
 
-    def __init__(self, content: Content, cache: Path, limits: Limits) -> None:
+    def __init__(
+        self, content: Content, cache: Path, limits: Limits, options: TableOptions
+    ) -> None:
         self._content = content
         self._limits = limits
-        key = json.dumps([content.fingerprint, limits.array_bytes, limits.table_bytes])
-        self._entry = cache / "statistics" / f"{hasher(key.encode()).hexdigest()}.json"
+        self._options = options
+        parts = [content.fingerprint, limits.array_bytes, limits.table_bytes, options.key()]
+        key = hasher(json.dumps(parts).encode()).hexdigest()
+        self._entry = cache / "statistics" / f"{key}.json"
         self._known = read_json(self._entry) or {}
 
     def names(self) -> tuple[list[str], bool]:
@@ -258,12 +262,33 @@ class Inspection:
             write_json(self._entry, self._known)
         return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
 
+    def words(self, columns: Iterable[str], *, only_text: bool) -> dict[str, list[str] | None]:
+        """The categories of columns; with `only_text` None for one that holds a number."""
+        keys = {name: f"words {only_text} {name}" for name in columns}
+        absent = {name: key for name, key in keys.items() if key not in self._known}
+
+        def read(ask: Ask) -> dict[str, Any]:
+            self._open(ask)
+            return {
+                key: ask("words", column=name, only_text=only_text) for name, key in absent.items()
+            }
+
+        if absent:
+            self._known.update(_talk(self._content.place, self._limits, read))
+            write_json(self._entry, self._known)
+        return {name: self._known[key] for name, key in keys.items()}
+
     def _open(self, ask: Ask) -> dict[str, Any]:
         files = {
             name: (str(file.path.absolute()), file.size, file.digests.hex())
             for name, file in self._content.files.items()
         }
-        found: dict[str, Any] = ask("open", files=files, limits=asdict(self._limits))
+        found: dict[str, Any] = ask(
+            "open",
+            files=files,
+            limits=asdict(self._limits),
+            options=self._options.to_json(),
+        )
         return found
 
     def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:

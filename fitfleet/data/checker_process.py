@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from fitfleet.data.formats import DataFile, Source, open_source
+from fitfleet.data.formats import DataFile, Source, TableOptions, open_source
+from fitfleet.data.formats.columns import ColumnSource
 from fitfleet.data.limits import Limits
 from fitfleet.data.writers import check_writers
 from fitfleet.errors import FitfleetError
@@ -71,6 +72,7 @@ class _Session:
     def __init__(self, answers: IO[str]) -> None:
         self._answers = answers
         self._source: Source | None = None
+        self._asked: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """What `request["do"]` gives, or the error that it ends in."""
@@ -84,10 +86,16 @@ class _Session:
             words = str(error).splitlines()[0][:160] if str(error) else ""
             return {"error": "other", "message": f"{type(error).__name__}: {words}".rstrip(": ")}
 
-    def do_open(self, files: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
-        """Open a dataset: its names, and whether it is a table."""
+    def do_open(
+        self, files: dict[str, Any], limits: dict[str, Any], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Open a dataset: its names, and whether it is a table. What is open already stays so."""
+        asked = (files, limits, options)
+        if self._source is not None and asked == self._asked:
+            return {"names": self._source.names(), "is_table": self._source.is_table}
         if self._source is not None:
             self._source.close()
+            self._source = None
         for path, _, _ in files.values():
             check_writers(Path(path))
         self._source = open_source(
@@ -96,8 +104,15 @@ class _Session:
                 for name, (path, size, digests) in files.items()
             },
             Limits(**limits),
+            TableOptions.from_json(options),
         )
+        self._asked = asked
         return {"names": self._source.names(), "is_table": self._source.is_table}
+
+    def do_words(self, column: str, only_text: bool) -> list[str] | None:
+        """The categories of a column of a table."""
+        assert isinstance(self._source, ColumnSource)
+        return self._source.words(column, only_text=only_text)
 
     def do_bytes(self, leaves: list[Any]) -> int:
         """Bytes of the arrays, as their headers have them after all checks."""

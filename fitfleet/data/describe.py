@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fitfleet.data import windows
+from fitfleet.data.categories import options_of, with_words
 from fitfleet.data.checker import Inspection
 from fitfleet.data.fingerprint import Content, Stamp, read_content
 from fitfleet.data.folds import check_fold
@@ -86,9 +87,16 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
     place = content.place
     if dataset.windows is not None:
         windows.check(dataset.windows)
-    inspection = Inspection(content, cache, limits)
+    inspection = Inspection(content, cache, limits, options_of(dataset))
     names, is_table = inspection.names()
     resolved = resolve(dataset, names)
+    if is_table:
+        resolved = with_words(resolved, inspection)
+        inspection = Inspection(content, cache, limits, options_of(resolved))
+    elif options_of(dataset).key():
+        raise DatasetError(
+            f"{place}: delimiter, decimal, missing and categories are of tables (CSV, Parquet)"
+        )
     infos = inspection.infos(role_leaves(resolved, is_table))
     info = _in_roles(resolved, content.fingerprint, infos, is_table)
     return replace(

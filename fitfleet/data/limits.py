@@ -9,7 +9,7 @@ from pathlib import Path
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 
-TABLES = ("csv", "parquet")
+TABLES = ("csv", "tsv", "csv.gz", "tsv.gz", "parquet")
 # Small files may have holes as they like; of a larger one some bytes must be stored.
 _FREE_BYTES = 64 * 2**20
 _MAX_HOLES = 200

@@ -54,6 +54,7 @@ def dataset_spec(value: Any) -> DatasetSpec:
     if not found.path and not found.files:
         raise DatasetError("dataset.path: it is missing; give the path of a file")
     _check_windows(found)
+    _check_table(found)
     return _canonical(found)
 
 
@@ -69,6 +70,8 @@ def _canonical(dataset: DatasetSpec) -> DatasetSpec:
             given = getattr(dataset, role)
             if given and given != (found := _inside(given)):
                 changes[role] = found
+    if dataset.missing != sorted(set(dataset.missing)):
+        changes["missing"] = sorted(set(dataset.missing))
     if dataset.fold is not None and len(dataset.fold) < len(_FOLD):
         changes["fold"] = _FOLD | dataset.fold
     return dataset.model_copy(update=changes) if changes else dataset
@@ -99,6 +102,13 @@ def _sentence(error: ValidationError) -> str:
     place = ".".join(("dataset", *map(str, first["loc"])))
     message = first["msg"][:1].lower() + first["msg"][1:]
     return f"{place}: {first['input']!r:.60}: {message}"
+
+
+def _check_table(dataset: DatasetSpec) -> None:
+    if dataset.decimal == "," and dataset.delimiter in (None, ","):
+        raise DatasetError(
+            "dataset.decimal: a comma needs another delimiter; name it, such as delimiter=';'"
+        )
 
 
 def _check_windows(dataset: DatasetSpec) -> None:

@@ -56,6 +56,10 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     for name in ("initial_weights", "freeze", "code"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
+    table: dict[str, Any] = {"delimiter": None, "decimal": ".", "missing": [], "categories": {}}
+    for name, default in table.items():
+        if document["dataset"][name] == default:
+            del document["dataset"][name]
     if fingerprint is not None:
         document["dataset"]["path"] = fingerprint
         document["dataset"]["files"] = sorted(document["dataset"]["files"])

@@ -71,6 +71,12 @@ class DatasetSpec(_Part):
     windows: Windows | None = None
     nan: Literal["warn", "refuse", "allow"] = "warn"
     fold: dict[str, Any] | None = None  # {"kind": "kfold", "k": 5, "index": 0, "seed": 0}
+    # Of a table: what stands between its columns (None: by its suffix) and for a decimal point,
+    # words for missing values, and columns of text with the words that stand for 0, 1, 2, ...
+    delimiter: Literal[",", ";", "\t", "|", " ", ":"] | None = None
+    decimal: Literal[".", ","] = "."
+    missing: list[str] = Field(default_factory=list, max_length=100)
+    categories: dict[str, list[str]] | list[str] = Field(default_factory=dict)
 
 
 class InitialWeights(_Part):

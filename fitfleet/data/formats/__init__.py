@@ -7,21 +7,39 @@ from pathlib import Path
 from typing import IO
 
 from fitfleet.data.formats.file import DataFile
+from fitfleet.data.formats.options import TableOptions
 from fitfleet.data.formats.source import Array, Header, Leaf, Source
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
-FORMATS = {".h5": "hdf5", ".hdf5": "hdf5", ".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
+FORMATS = {
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".npz": "npz",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".csv.gz": "csv.gz",
+    ".tsv.gz": "tsv.gz",
+    ".parquet": "parquet",
+}
 
+_DEFAULT = TableOptions()
 _START_BYTES = 8
 _STARTS = {
     "npy": (b"\x93NUMPY",),
     "parquet": (b"PAR1",),
+    "csv.gz": (b"\x1f\x8b",),
+    "tsv.gz": (b"\x1f\x8b",),
 }
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 # The end record, and a comment of up to 64 KiB after it.
 _ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22 + 2**16
-_WORDS = {"npy": ".npy array", "parquet": "Parquet file"}
+_WORDS = {
+    "npy": ".npy array",
+    "parquet": "Parquet file",
+    "csv.gz": "gzip file",
+    "tsv.gz": "gzip file",
+}
 
 __all__ = [
     "Array",
@@ -29,13 +47,16 @@ __all__ = [
     "Header",
     "Leaf",
     "Source",
+    "TableOptions",
     "check_start",
     "format_of",
     "open_source",
 ]
 
 
-def open_source(files: Mapping[str, DataFile], limits: Limits) -> Source:
+def open_source(
+    files: Mapping[str, DataFile], limits: Limits, options: TableOptions = _DEFAULT
+) -> Source:
     """Open a dataset: one file under "", or `.npy` files by name.
 
     Raises DatasetError, MissingExtraError.
@@ -57,19 +78,20 @@ def open_source(files: Mapping[str, DataFile], limits: Limits) -> Source:
     if kind == "parquet":
         from fitfleet.data.formats.parquet import ParquetSource
 
-        return ParquetSource(file, limits)
+        return ParquetSource(file, limits, options)
     from fitfleet.data.formats.csv import CsvSource
 
-    return CsvSource(file, limits)
+    return CsvSource(file, limits, options)
 
 
 def format_of(path: Path) -> str:
     """The format that a file's name tells. Raises DatasetError for an unknown one."""
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
+    name = path.name.lower()
+    if name.endswith(".npy"):
         return "npy"
-    if suffix in FORMATS:
-        return FORMATS[suffix]
+    for suffix, kind in FORMATS.items():
+        if name.endswith(suffix):
+            return kind
     raise DatasetError(
         f"{path}: unknown format {path.suffix or 'without a suffix'!r}; known are"
         f" {', '.join(FORMATS)}, .npy"

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fitfleet.data.formats.categories import codes_of, is_text, words_of
 from fitfleet.data.formats.file import DataFile
+from fitfleet.data.formats.options import TableOptions
 from fitfleet.data.formats.source import Array, Header, Leaf, Opened, check_header, missing
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
@@ -22,8 +24,9 @@ class ColumnSource(Opened, ABC):
 
     is_table = True
 
-    def __init__(self, file: DataFile, limits: Limits) -> None:
+    def __init__(self, file: DataFile, limits: Limits, options: TableOptions) -> None:
         self._file = file
+        self._options = options
         self._path = path = file.path
         self._max_bytes = limits.table_bytes
         self._columns: dict[str, Array] = {}
@@ -40,9 +43,24 @@ class ColumnSource(Opened, ABC):
     @abstractmethod
     def _read_columns(self, names: list[str]) -> dict[str, Array]: ...
 
+    @abstractmethod
+    def _read_text(self, name: str) -> Any:
+        """The cells of a column as a pandas Series, missing ones as NaN or None."""
+
     def names(self) -> list[str]:
         """The columns of the table."""
         return list(self._names)
+
+    def words(self, name: str, *, only_text: bool) -> list[str] | None:
+        """The categories of a column; with `only_text` None for one that holds a number."""
+        if name not in self._names:
+            raise missing(str(self._path), name, self._names)
+        if only_text and self._is_number(name):
+            return None
+        column = self._read_text(name)
+        if only_text and not is_text(column):
+            return None
+        return words_of(self._path, name, column)
 
     def header(self, leaf: Leaf) -> Header:
         """Shape and dtype; the columns are read and kept, since a table declares neither."""
@@ -59,6 +77,13 @@ class ColumnSource(Opened, ABC):
         columns = self._get(leaf)
         yield columns[0] if isinstance(leaf, str) else np.stack(columns, axis=1)
 
+    def _is_number(self, name: str) -> bool:
+        try:
+            self._get(name)
+        except DatasetError:  # text, or what will be refused with its reason when it is read
+            return False
+        return True
+
     def _get(self, leaf: Leaf) -> list[Array]:
         names = [leaf] if isinstance(leaf, str) else list(leaf)
         if not names:
@@ -67,8 +92,13 @@ class ColumnSource(Opened, ABC):
             if name not in self._names:
                 raise missing(str(self._path), name, self._names)
         absent = [name for name in dict.fromkeys(names) if name not in self._columns]
-        if absent:
-            self._columns.update(self._read_columns(absent))
+        encoded = [name for name in absent if name in self._options.categories]
+        for name in encoded:
+            words = self._options.categories[name]
+            self._columns[name] = codes_of(self._path, name, self._read_text(name), words)
+        plain = [name for name in absent if name not in encoded]
+        if plain:
+            self._columns.update(self._read_columns(plain))
         return [self._columns[name] for name in names]
 
 
@@ -103,5 +133,11 @@ def _first_text(present: Any) -> tuple[int, str]:
 def _hint(value: str) -> str:
     digits = value.strip().replace(",", "").replace(".", "").lstrip("+-")
     if digits.isdecimal() and "," in value:
-        return "; write it without separators and with a decimal point, such as 1234.5"
-    return "; encode it as integers or floats first, and write NaN where a value is missing"
+        return (
+            "; write it without separators and with a decimal point, such as 1234.5, or say what"
+            " the comma is: Dataset(path, delimiter=';', decimal=',')"
+        )
+    return (
+        "; name columns of text in Dataset(path, categories=[...]), words for missing values in"
+        " missing=[...]"
+    )

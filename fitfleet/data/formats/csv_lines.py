@@ -72,8 +72,8 @@ def _checked_names(place: str, names: list[str], text: str, delimiter: str) -> l
     if len(names) == 1 and text.count(other):
         raise DatasetError(
             f"{place}: its first line has no {_DELIMITERS.get(delimiter, delimiter)} but"
-            f" {text.count(other)} {_DELIMITERS[other]}s; save the file with a"
-            f" {_DELIMITERS.get(delimiter, delimiter)} between the columns"
+            f" {text.count(other)} {_DELIMITERS[other]}s; say what stands between the columns:"
+            f" Dataset(path, delimiter={other!r})"
         )
     if all(_is_number(name) for name in names):
         raise DatasetError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from fitfleet.data.formats.columns import ColumnSource
 from fitfleet.data.formats.file import DataFile
+from fitfleet.data.formats.options import TableOptions
 from fitfleet.data.formats.source import Array, check_expansion
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError, MissingExtraError
@@ -16,10 +17,10 @@ from fitfleet.errors import DatasetError, MissingExtraError
 class ParquetSource(ColumnSource):
     """The flat columns of one Parquet file."""
 
-    def __init__(self, file: DataFile, limits: Limits) -> None:
+    def __init__(self, file: DataFile, limits: Limits, options: TableOptions) -> None:
         self._table = _open(file)
         try:
-            super().__init__(file, limits)
+            super().__init__(file, limits, options)
         except BaseException:
             self.close()
             raise
@@ -43,6 +44,23 @@ class ParquetSource(ColumnSource):
                 name: np.asarray(_plain(table.column(name)).to_numpy(zero_copy_only=False))
                 for name in names
             }
+        except _broken() as error:
+            raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
+
+    def _read_text(self, name: str) -> Any:
+        import pyarrow
+
+        kind = self._check_once(name)
+        types = pyarrow.types
+        inner = kind.value_type if types.is_dictionary(kind) else kind
+        if not (types.is_string(inner) or types.is_large_string(inner) or types.is_integer(inner)):
+            raise DatasetError(f"{self._path}: column {name!r} holds {kind}, not text")
+        place = f"{self._path}:{name}"
+        self._check_bytes(place, 1)
+        try:
+            table = self._table.read(columns=[name], use_threads=False)
+            self._check_table(place, table, [name])
+            return table.column(name).cast(pyarrow.string()).to_pandas()
         except _broken() as error:
             raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
 
@@ -76,18 +94,22 @@ class ParquetSource(ColumnSource):
     def _check_type(self, name: str) -> None:
         import pyarrow
 
-        if self._names.count(name) > 1:
-            raise DatasetError(
-                f"{self._path}: holds two columns {name!r}; give them different names"
-            )
-        kind = self._table.schema_arrow.field(name).type
+        kind = self._check_once(name)
         types = pyarrow.types
         is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
         if not is_number:
             raise DatasetError(
                 f"{self._path}: column {name!r} holds {kind}, not numbers; encode it as integers"
-                " or floats first"
+                " or floats first, or name a column of text in Dataset(path, categories=[...])"
             )
+
+    def _check_once(self, name: str) -> Any:
+        """The type of a column whose name no other has."""
+        if self._names.count(name) > 1:
+            raise DatasetError(
+                f"{self._path}: holds two columns {name!r}; give them different names"
+            )
+        return self._table.schema_arrow.field(name).type
 
 
 def _plain(column: Any) -> Any:

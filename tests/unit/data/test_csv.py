@@ -36,7 +36,10 @@ ROWS = "0.5,1\n1.5,2\n"
         ("x,y\n1\0,2\n", "line 2: holds a zero byte"),
         ('x,y\n"1\0",2\n', "line 2: holds a zero byte"),
         ('"x,y\n1,2\n', "line 1: the header does not end"),
-        ("x,y\n1,2\n3,?\n", "column 'y' holds '\\?' in row 2 .*, not a number; encode"),
+        (
+            "x,y\n1,2\n3,?\n",
+            "column 'y' holds '\\?' in row 2 .*, not a number; name columns",
+        ),
         ('x,y\n1,2\n3,"1,234"\n', "holds '1,234' in row 2 .* without separators"),
         ("x,y\n1,2\n3,2024-01-01\n", "holds '2024-01-01'"),
         ("x,y\nTrue,2\n3,1\n", "column 'x' holds 'True'"),

@@ -1,0 +1,62 @@
+"""Columns of text as numbers: each word is the place that it has in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.formats.source import Array
+from fitfleet.errors import DatasetError
+
+MAX_CATEGORIES = 10_000
+_MAX_CHARACTERS = 256
+
+
+def words_of(path: Path, name: str, column: Any) -> list[str]:
+    """The words of a column in their order, "" last where some are missing. DatasetError."""
+    present = column.dropna()
+    found = sorted(set(map(str, present.unique())))
+    if len(found) > MAX_CATEGORIES or any(len(word) > _MAX_CHARACTERS for word in found):
+        raise DatasetError(
+            f"{path}: column {name!r} holds {len(found):,} different texts, at most"
+            f" {MAX_CATEGORIES:,} of up to {_MAX_CHARACTERS} characters are categories; encode it"
+            " first"
+        )
+    return [*found, ""] if len(present) < len(column) else found
+
+
+def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:
+    """The place of each word, int64. Raises DatasetError for a word that has none."""
+    import pandas
+
+    text = column.astype(object).where(column.notna(), "").astype(str)
+    codes = pandas.Categorical(text, categories=list(words)).codes.astype(np.int64)
+    if len(codes) and codes.min() < 0:
+        row = int(np.argmin(codes))
+        word = text.iloc[row]
+        what = f"{word[:40]!r}" if word else "a missing value"
+        raise DatasetError(
+            f"{path}: column {name!r} holds {what} in row {row + 1:,}, which is none of its"
+            f" {len(words):,} categories; add it to categories={{{name!r}: [...]}} ('' for a"
+            " missing value), or mend the data"
+        )
+    return np.asarray(codes)
+
+
+def is_text(column: Any) -> bool:
+    """Whether no cell that is there is a number: words, not numbers with a misprint."""
+    present = column.dropna()
+    return len(present) > 0 and not any(map(_is_number, present.unique()))
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        value = value.strip().replace(",", "")
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

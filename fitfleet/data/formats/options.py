@@ -1,0 +1,35 @@
+"""How the cells of a table are read; plain, so that the checking process can be told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """`delimiter`: "" is that of the suffix. `missing`: words for missing values beside pandas'.
+
+    `categories`: of each column of text the words that stand for 0, 1, 2, ...; "" is a missing one.
+    """
+
+    delimiter: str = ""
+    decimal: str = "."
+    missing: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TableOptions:
+        """What `to_json` wrote."""
+        categories = {name: tuple(words) for name, words in value["categories"].items()}
+        return cls(value["delimiter"], value["decimal"], tuple(value["missing"]), categories)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    def key(self) -> str:
+        """What they add to a file's content; "" for the default, which any format has."""
+        return "" if self == TableOptions() else json.dumps(self.to_json(), sort_keys=True)
