@@ -229,11 +229,20 @@ def _convert(name: str, value: Any, default: Any) -> Any:
         if isinstance(default, tuple):
             parts = value.split(os.pathsep) if isinstance(value, str) else value
             return tuple(str(part) for part in parts if str(part))
+        if isinstance(default, bool) and isinstance(value, str):
+            return _TRUTHS[value.strip().lower()]
         return type(default)(value)
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise SettingsError(
             f"{name}: {value!r} is not a {type(default).__name__}; the default is {default!r}"
         ) from None
+
+
+# bool("False") is True.
+_TRUTHS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off", ""), False),
+}
 
 
 def _to_text(value: Any) -> str:

@@ -115,3 +115,15 @@ def test_doctor_sees_settings_that_make_no_sense(change: dict[str, float], says:
     (found,) = bounds(Settings(**change))  # type: ignore[arg-type]
     assert not found.is_ok and found.detail == says and "FITFLEET_" in found.fix
     assert bounds(Settings()) == []
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_setting_that_is_a_truth_reaches_a_worker_as_it_is(
+    value: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in Settings(data_root_only=value).to_environment().items():
+        monkeypatch.setenv(name, text)
+    assert Settings.load().data_root_only is value
+    monkeypatch.setenv("FITFLEET_DATA_ROOT_ONLY", "perhaps")
+    with pytest.raises(errors.SettingsError, match="data_root_only: 'perhaps' is not a bool"):
+        Settings.load()

@@ -1,0 +1,58 @@
+"""What jobs wait for, in a sentence: a queue that nobody serves, jobs that go first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from fitfleet.db import dispatch, lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Connection
+from fitfleet.states import JobStatus
+
+# A worker that has been silent for longer serves nothing.
+_ALIVE_S = 20.0
+# So many of those that go first are looked at.
+_MOST = 1_000
+_WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
+
+
+def unserved(c: Connection, queues: Collection[str], *, starting: str | None = None) -> list[str]:
+    """A sentence for each queue without a worker, while others have some.
+
+    `starting` is the queue of workers that this script has started and that may not be up yet.
+    """
+    slots = {load.queue: load.slots for load in dispatch.loads(c, _ALIVE_S)}
+    served = {**({starting: 0} if starting else {}), **slots}
+    if not served:
+        return []  # no worker at all, which may come with any queue
+    online = ", ".join(sorted(served))
+    return [
+        f"no worker serves the queue {queue!r}; there are workers for {online}:"
+        f" fitfleet worker --queue {queue}"
+        for queue in sorted(set(queues) - served.keys())
+    ]
+
+
+def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
+    """A sentence when jobs that are not among these run, or will, before the first of these.
+
+    Nothing once one of these runs.
+    """
+    own = {row.id for row in rows}
+    waiting = [row for row in rows if row.status in _WAITING]
+    if not waiting or any(row.status is JobStatus.RUNNING for row in rows):
+        return []
+    others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in own]
+    before = [row.id for row in others if row.queue in {one.queue for one in waiting}]
+    experiments = {row.experiment for row in others}
+    for queue in sorted({row.queue for row in waiting}):
+        line = dispatch.order(c, queue, _MOST)
+        firsts = [i for i, job_id in enumerate(line) if job_id in own]
+        ahead = line[: firsts[0]] if firsts else []
+        before += ahead
+        experiments |= {row.experiment for row in lookup.jobs_by_id(c, ahead[:50])}
+    if not before:
+        return []
+    count = "1 other job runs" if len(before) == 1 else f"{len(before)} other jobs run"
+    names = " or ".join(f"fitfleet cancel -e {name}" for name in sorted(experiments)[:2])
+    return [f"{count} first; to stop them: {names}"]

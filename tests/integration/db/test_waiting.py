@@ -1,0 +1,32 @@
+"""What jobs wait for is said in a sentence: a queue without a worker, jobs that go first."""
+
+from __future__ import annotations
+
+from support.rows import insert, new_job, register, take
+
+from fitfleet.client.waiting import going_first, unserved
+from fitfleet.db import lookup
+from fitfleet.db.session import Database
+
+
+def test_a_queue_that_no_worker_serves_is_named(database: Database) -> None:
+    with database.read() as c:
+        assert unserved(c, ["gppu"]) == []  # no worker at all yet
+        (line,) = unserved(c, ["gppu"], starting="cpu")
+    register(database, 1)
+    with database.read() as c:
+        assert unserved(c, ["cpu"]) == []
+        assert unserved(c, ["cpu", "gppu"]) == [line]
+    assert "no worker serves the queue 'gppu'; there are workers for cpu" in line
+
+
+def test_jobs_that_go_first_are_counted_and_named(database: Database) -> None:
+    register(database, 1)
+    older = insert(database, new_job("old", params={"a": 1}), new_job("old", params={"a": 2}))
+    take(database)
+    own = insert(database, new_job("new"))
+    with database.read() as c:
+        rows = lookup.jobs_by_id(c, own)
+        (line,) = going_first(c, rows)
+        assert going_first(c, lookup.jobs_by_id(c, older)) == []
+    assert line == "2 other jobs run first; to stop them: fitfleet cancel -e old"
