@@ -1,0 +1,327 @@
+"""The page over a large database, in a real Chromium: what a reader waits for, and what it costs.
+
+python -m benchmarks.dashboard                        # 10,000 jobs of 100 epochs in SQLite
+python -m benchmarks.dashboard --postgresql
+python -m benchmarks.dashboard --experiments 50 --jobs 1500
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from fitfleet.db.session import Database
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "dashboard")]
+
+import get_browser  # noqa: E402
+from browsing import FLAGS  # noqa: E402
+from visits import Visitor  # noqa: E402
+
+PASSWORD = "of the benchmark"
+LONG = "long"  # an experiment of 1,000 jobs; a hundred of them have 1,000 epochs
+
+_SERIES = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {n})"
+_JOBS = (
+    _SERIES
+    + """
+INSERT INTO jobs (id, experiment_id, content_hash, group_hash, params, seed, queue, status,
+  submitted_at, epochs, epoch, attempt, max_failures, seconds, started_at, finished_at, priority,
+  dispatch_seq, not_before, failures, memory_step, rerun)
+SELECT {first} + i, {experiment}, 'c' || ({first} + i), 'g' || (i / 3),
+ '{{"dropout": 0.' || (i % 9) || ', "learning_rate": 0.'
+  || substr('0000' || (1 + i * 37 % 999), -4)
+  || ', "optimizer": "' || substr('adamsgd rms ', 1 + 4 * (i % 3), 4) || '", "units": '
+  || (16 * (1 + i % 8)) || '}}', i % 3, 'cpu', 'SUCCEEDED', 1e9, {epochs}, {epochs}, 1, 3,
+  10.0 + i % 50, 1e9, 1e9 + i, 0, 1, 0.0, 0, 0, 0 FROM s"""
+)
+_METRICS = (
+    _SERIES
+    + """
+INSERT INTO metrics (job_id, epoch, metric, phase, value)
+SELECT j.id, s.i, 'loss', p.phase, 0.1 + (j.id * 7919 % 1000) / 1000.0 + 2.0 / s.i
+FROM jobs j CROSS JOIN s CROSS JOIN (SELECT 'train' AS phase UNION ALL SELECT 'val') p
+WHERE j.experiment_id = {experiment} AND j.epochs >= s.i"""
+)
+
+
+def fill(database: Database, experiments: int, jobs: int, epochs: int) -> None:
+    """The experiments, and one of long curves; all by statements of the database's own."""
+    database.upgrade()
+    with database.begin() as c:
+        sizes = [(f"large-{i}", jobs, epochs) for i in range(experiments)]
+        sizes += [(LONG, 100, 1000), ("wide", 1000, 100)]
+        first = 0
+        for number, (name, count, each) in enumerate(sizes, 1):
+            c.exec_driver_sql(
+                "INSERT INTO experiments (id, name, created_at, is_paused, served_at)"
+                f" VALUES ({number}, '{name}', 1e9, false, 0)"
+            )
+            values = {"n": count, "first": first, "experiment": number, "epochs": each}
+            c.exec_driver_sql(_text(database, _JOBS.format(**values)))
+            c.exec_driver_sql(_METRICS.format(**{**values, "n": each}))
+            first += count
+    with database.engine.connect() as c:
+        c.exec_driver_sql("ANALYZE")
+        c.commit()
+
+
+def _text(database: Database, statement: str) -> str:
+    """PostgreSQL's substr counts from the left only."""
+    if database.is_sqlite:
+        return statement
+    return statement.replace(
+        "substr('0000' || (1 + i * 37 % 999), -4)", "right('0000' || (1 + i * 37 % 999), 4)"
+    )
+
+
+@contextmanager
+def served(database_url: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """`fitfleet dashboard` as a process: its address and itself."""
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    command = [sys.executable, "-m", "fitfleet", "dashboard", "--port", "0", "--no-browser"]
+    command += ["--password-file", str(secret), "--database-url", database_url]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        link = next(line for line in process.stderr if line.startswith("dashboard: "))
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield link.removeprefix("dashboard: ").partition("sign-in")[0], psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def median_ms(measure: Callable[[], float], times: int = 5) -> float:
+    """Of a few, in milliseconds."""
+    return 1000 * statistics.median(measure() for _ in range(times))
+
+
+class Reading:
+    """A browser on the page, and the largest answer it got."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.largest = (0, "")
+        page.on("requestfinished", self._weigh)
+        page.goto(f"{address}sign-in")
+        page.fill("#token", PASSWORD)
+        page.click("button.primary")
+        page.wait_for_selector("#stream[data-state=live]")
+
+    def _weigh(self, request: Any) -> None:
+        if "/static/" not in request.url and "/events" not in request.url:
+            size = request.sizes()["responseBodySize"]
+            self.largest = max(self.largest, (size, request.url.partition("?")[0]))
+
+    def open(self, path: str) -> float:
+        """Seconds to the first content."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_function(
+            "performance.getEntriesByName('first-contentful-paint').length > 0"
+        )
+        paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+        return float(self.page.evaluate(paint)) / 1000
+
+    def swap(self, act: str) -> float:
+        """Seconds from an act of the reader until the table has changed."""
+        script = f"""new Promise(done => {{
+            const began = performance.now();
+            document.body.addEventListener("htmx:afterSettle", function told(event) {{
+                if (event.detail.target.id !== "table") return;
+                document.body.removeEventListener("htmx:afterSettle", told);
+                done(performance.now() - began);
+            }});
+            {act}
+        }})"""
+        return float(self.page.evaluate(script)) / 1000
+
+    def drawn(self, path: str, count: int) -> tuple[float, float]:
+        """(seconds of the last draw, seconds until all curves are there)."""
+        began = time.monotonic()
+        self.page.goto(self.address + path)
+        known = f"() => document.querySelectorAll('#curves canvas').length && {count}"
+        self.page.wait_for_function(known)
+        last = -1.0
+        while True:
+            found = float(
+                self.page.evaluate(
+                    "performance.getEntriesByName('fitfleet:draw').at(-1)?.startTime ?? 0"
+                )
+            )
+            if found == last:
+                break
+            last = found
+            took = time.monotonic() - began
+            self.page.wait_for_timeout(2500)
+        each = "performance.getEntriesByName('fitfleet:draw').at(-1).duration"
+        return float(self.page.evaluate(each)) / 1000, took
+
+
+def epoch_delay(database: Database, reading: Reading) -> float:
+    """Seconds from the commit of an epoch until the page of the job shows it."""
+    with database.begin() as c:
+        c.exec_driver_sql("UPDATE jobs SET status = 'RUNNING', epochs = 200 WHERE id = 1")
+    reading.open("job/1")
+    reading.page.wait_for_selector("#stream[data-state=live]")
+    time.sleep(1.5)
+    epochs = iter(range(101, 200))
+
+    def once() -> float:
+        epoch = next(epochs)
+        with database.begin() as c:
+            c.exec_driver_sql(f"UPDATE jobs SET epoch = {epoch} WHERE id = 1")
+        began = time.monotonic()
+        reading.page.wait_for_function(
+            f"document.querySelector('#job').textContent.includes('{epoch} of 200')"
+        )
+        return time.monotonic() - began
+
+    return median_ms(once)
+
+
+def cost_of_pages(
+    address: str, server: psutil.Process, database: Database, pages: int, seconds: float
+) -> tuple[float, float]:
+    """(% of a core of the database, of the server) while so many pages hear of one epoch a second.
+
+    SQLite has no process of its own: there the first figure is the server's.
+    """
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=_page, args=(address, i, stop), daemon=True) for i in range(pages)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(3)
+    processes = [server] if database.is_sqlite else _postgres()
+    before = _seconds(processes), _seconds([server]), time.monotonic()
+    for epoch in range(110, 110 + int(seconds)):
+        with database.begin() as c:
+            c.exec_driver_sql(f"UPDATE jobs SET epoch = {epoch % 200} WHERE id = 1")
+        time.sleep(1)
+    took = time.monotonic() - before[2]
+    processes = [server] if database.is_sqlite else _postgres()
+    found = _seconds(processes) - before[0], _seconds([server]) - before[1]
+    stop.set()
+    return 100 * found[0] / took, 100 * found[1] / took
+
+
+def _page(address: str, number: int, stop: threading.Event) -> None:
+    """What an open page asks for: the stream, and its table when the experiment has changed."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    visitor = Visitor(address)
+    visitor.headers["X-Number"] = str(number)
+    visitor.post("/sign-in", token=PASSWORD)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
+    answer = connection.getresponse()
+    while not stop.is_set():
+        line = answer.readline().decode()
+        if '"experiment-1"' in line:
+            visitor.get("/part/table?name=large-0")
+
+
+def _postgres() -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres"]
+
+
+def _seconds(processes: list[psutil.Process]) -> float:
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def measure(database_url: str, folder: Path, arguments: argparse.Namespace) -> None:
+    """Fill, look, print."""
+    database = Database(database_url)
+    began = time.monotonic()
+    fill(database, arguments.experiments, arguments.jobs, arguments.epochs)
+    print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    browser_path = get_browser.find()
+    assert browser_path is not None, get_browser.SENTENCE
+    with served(database_url, folder) as (address, server), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        reading = Reading(browser.new_page(viewport={"width": 1300, "height": 900}), address)
+        _say("first content, fleet", median_ms(lambda: reading.open("")))
+        table = "experiment?name=large-0"
+        _say("first content, experiment", median_ms(lambda: reading.open(table)))
+        for name in ("units", "learning_rate", "val_loss", "seconds"):
+            click = "[...document.querySelectorAll('#jobs thead a')].find(a => a.textContent.trim()"
+            click += f".startsWith({name!r})).click()"
+            _say(f"sort by {name}", median_ms(lambda act=click: reading.swap(act)))
+        words = iter(["units=32", "adam", "0.3", "sgd", "units=64"])
+        typed = "const q = document.getElementById('q'); q.value = {!r};"
+        typed += " htmx.trigger('#state', 'fitfleet:read');"
+        _say("search", median_ms(lambda: reading.swap(typed.format(next(words)))))
+        for name in ("parallel", "scatter", "groups"):
+            _say(
+                f"first content, {name}",
+                median_ms(lambda n=name: reading.open(f"{table}&panel={n}"), 3),
+            )
+        reading.page.wait_for_timeout(1500)
+        draw, all_there = reading.drawn(f"experiment?name={LONG}&best=100", 100)
+        _say("draw 100 curves of 1,000 epochs", 1000 * draw)
+        _say("  all of them there", 1000 * all_there)
+        draw, all_there = reading.drawn("experiment?name=wide&best=1000", 1000)
+        _say("draw 1,000 curves", 1000 * draw)
+        _say("  all of them there", 1000 * all_there)
+        _say("an epoch on the page after its commit", epoch_delay(database, reading))
+        size, where = reading.largest
+        print(f"{'largest answer, compressed':42} {size / 1000:8.1f} kB  {where}")
+        browser.close()
+        used, all_used = cost_of_pages(address, server, database, 50, 15.0)
+        print(f"{'50 open pages, the database':42} {used:8.1f} % of a core")
+        print(f"{'50 open pages, the server':42} {all_used:8.1f} % of a core")
+
+
+def _say(what: str, milliseconds: float) -> None:
+    print(f"{what:42} {milliseconds:8.0f} ms", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiments", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--postgresql", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if not arguments.postgresql:
+            measure(f"sqlite:///{folder}/fleet.db", Path(folder), arguments)
+            return
+        from support.servers import Postgres
+
+        server = Postgres()
+        try:
+            server.start()
+            server.execute("CREATE DATABASE fleet")
+            measure(server.url("fleet"), Path(folder), arguments)
+        finally:
+            server.remove()
+
+
+if __name__ == "__main__":
+    main()

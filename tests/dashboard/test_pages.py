@@ -1,0 +1,185 @@
+"""What the pages answer: parts, files, errors, and the same on both databases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from filling import EPOCHS, fill, train
+from proxy import Proxy
+from support.rows import insert, new_job
+from visits import Serve, Visitor
+
+from fitfleet.client.fleet import Fleet
+from fitfleet.dashboard.notebook import view
+from fitfleet.dashboard.serve import Dashboard
+from fitfleet.db.pages import table
+from fitfleet.db.pages.table import Wanted
+from fitfleet.db.session import Database
+
+
+def test_the_table_is_sorted_and_filtered_alike_on_both_databases(database: Database) -> None:
+    ids = fill(database)["ids"]
+    with database.read() as c:
+        facets = table.facets(c, 1)
+        assert facets.differing == ["optimizer", "rate", "units"]
+        assert (facets.metrics, facets.scores) == (
+            ["loss", "val_loss", "accuracy"],
+            ["test_accuracy"],
+        )
+        for name in [*facets.columns, "seconds", "tags", "finished"]:
+            for is_descending in (False, True):
+                assert sorted(table.page(c, Wanted(1, name, is_descending), 100)) == ids, name
+        by_loss = table.page(c, Wanted(1, "metric.val_loss", True), 3)
+        assert by_loss == [20, 18, 17]  # without a value they come last
+        rates = Wanted(1, "param.rate", ranges={"param.rate": (0.005, 0.05)})
+        assert table.page(c, rates, 100) == [i for i in ids if (i - 1) // 2 % 3 == 1]
+        named = Wanted(1, values={"param.optimizer": ["sgd"]}, search="units=16")
+        assert table.page(c, named, 100) == [i for i in ids if (i - 1) // 2 % 4 == 1]
+        assert table.count(c, named) == 6
+        assert table.page(c, Wanted(1, search="100%_"), 5) == []
+        first = table.points(c, Wanted(1), ["param.optimizer", "metric.loss"], 1)[0]
+        assert first[2] == "adam" and first[3] == pytest.approx(0.1 + 2 * 2.71828 ** (-EPOCHS / 2))
+
+
+def test_a_curve_is_sent_once(visitor: Visitor, fleet: Fleet) -> None:
+    claim = fill(fleet.database)["running"]
+    job = claim.job_id
+    first = visitor.get(f"/data/curves?metric=val_loss&jobs=1:0,{job}:0").json["jobs"]
+    assert (
+        first["1"]["epochs"] == list(range(1, EPOCHS + 1)) and len(first[str(job)]["epochs"]) == 2
+    )
+    train(fleet.database, claim, 3, 3)
+    again = visitor.get(f"/data/curves?metric=val_loss&jobs=1:{EPOCHS},{job}:2").json["jobs"]
+    assert (again["1"]["epochs"], again[str(job)]["epochs"]) == ([], [3])
+
+
+def test_long_curves_come_in_pieces_of_a_bounded_size(visitor: Visitor, fleet: Fleet) -> None:
+    claim = fill(fleet.database)["running"]
+    train(fleet.database, claim, 3, 30_000)
+    known, pieces, has_more = 0, 0, True
+    while has_more:
+        answer = visitor.get(f"/data/curves?metric=loss&jobs={claim.job_id}:{known}")
+        piece = answer.json["jobs"][str(claim.job_id)]
+        assert piece["epochs"][0] == known + 1 and len(answer.text) < 400_000
+        known, has_more, pieces = piece["epochs"][-1], answer.json["has_more"], pieces + 1
+    assert (known, pieces) == (30_000, 3)
+
+
+def test_tables_download_as_csv_without_formulas(visitor: Visitor, fleet: Fleet) -> None:
+    fill(fleet.database)
+    insert(fleet.database, new_job("x", params={"units": "=1+1", "optimizer": 'a,"b"'}))
+    answer = visitor.get("/csv/table?name=digits&sort=job")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == 25 and rows[0]["test_accuracy"]
+    assert (rows[-1]["units"], rows[-1]["optimizer"]) == ("'=1+1", 'a,"b"')
+    assert "attachment" in answer.headers["content-disposition"]
+    groups = list(csv.DictReader(io.StringIO(visitor.get("/csv/groups?name=digits").text)))
+    assert {row["verdict"] for row in groups} & {"best", "tie", "worse"}
+
+
+def test_what_is_not_there_is_said_on_a_page(visitor: Visitor, fleet: Fleet) -> None:
+    insert(fleet.database, new_job("a"))
+    for path, text in (
+        ("/job/77", "there is no job 77"),
+        ("/experiment?name=none", "there is no experiment"),
+        ("/sweep?name=none", "none"),
+        ("/compare?jobs=1", "1 jobs were chosen"),
+        ("/compare?jobs=1,9", "there is no job 9"),
+        ("/job/1/weights", "has no weights"),
+        ("/nowhere", "There is no such page"),
+    ):
+        answer = visitor.get(path)
+        assert answer.status in (400, 404, 409), path
+        assert text in answer.text and "<nav" in answer.text, path
+
+
+@pytest.mark.parametrize(
+    "query", ["page=-1", "page=x", "brush={", "brush=[1]", "sel=1,x", "smooth=nan", "best=0",
+              "sort=drop+table", "cols=%00", "metric=none", "status=NONE",
+              "brush={\"seed\":[1e999,2]}"]
+)  # fmt: skip
+def test_a_broken_address_shows_the_usual_view(visitor: Visitor, fleet: Fleet, query: str) -> None:
+    fill(fleet.database, count=6)
+    for path in ("/experiment", "/part/table", "/data/points", "/data/chosen"):
+        assert visitor.get(f"{path}?name=digits&{query}").status == 200, path
+
+
+def test_the_spec_and_the_weights_are_downloaded(
+    visitor: Visitor, fleet: Fleet, tmp_path: Path
+) -> None:
+    fill(fleet.database)
+    assert json.loads(visitor.get("/job/1/spec.json").text)["epochs"] == EPOCHS
+    assert "not in the storage" in visitor.get("/job/1/weights").text
+    path = Path(fleet.settings.storage) / str(fleet.job(1).row.artifact_path)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    assert visitor.get("/job/1/weights").text == "weights"
+
+
+@pytest.mark.parametrize("is_stripping", [True, False])
+def test_it_works_behind_a_proxy_under_a_path(
+    serve: Serve, fleet: Fleet, is_stripping: bool
+) -> None:
+    fill(fleet.database, count=6)
+    page = serve(fleet, root_path="/fit/fleet")
+    port = urlsplit(page.address).port
+    assert port is not None
+    with Proxy(port, "/fit/fleet", is_stripping=is_stripping) as proxy:
+        visitor = Visitor(f"http://127.0.0.1:{proxy.port}/fit/fleet/")
+        token = page.board.gate.issue()
+        assert visitor.get(f"/fit/fleet/sign-in?token={token}").status == 200
+        for path in ("/", "/experiment?name=digits", "/job/1", "/static/page.js"):
+            answer = visitor.get(f"/fit/fleet{path}")
+            assert answer.status == 200, path
+            assert 'href="/job' not in answer.text and 'src="/static' not in answer.text
+        assert visitor.post("/fit/fleet/do/pause", name="digits").status == 200
+
+
+def test_one_look_at_the_database_serves_all_streams(page: Dashboard, fleet: Fleet) -> None:
+    import http.client
+
+    fill(fleet.database, count=6)
+    visitor = Visitor(page.address)
+    visitor.sign_in(page.url)
+    streams = []
+    for _ in range(5):
+        connection = http.client.HTTPConnection(urlsplit(page.address).netloc, timeout=20)
+        connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
+        streams.append(connection.getresponse())
+    deadline = time.monotonic() + 10
+    while page.board.live.cursor == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (job_id,) = insert(fleet.database, new_job("new"))
+    for stream in streams:
+        lines = iter(lambda stream=stream: stream.readline().decode(), "")
+        news = next(line for line in lines if f"job-{job_id}" in line)
+        assert '"fleet"' in news and '"experiment-1"' in news
+
+
+def test_an_older_schema_is_said_with_what_to_do(serve: Serve, fleet: Fleet) -> None:
+    with fleet.database.begin() as c:
+        c.exec_driver_sql("ALTER TABLE job_labels RENAME TO gone")
+    page = serve(fleet)
+    visitor = Visitor(page.address)
+    visitor.sign_in(page.url)
+    insert(fleet.database, new_job("a"))
+    answer = visitor.get("/experiment?name=digits")
+    assert answer.status == 503 and "fitfleet d" in answer.text
+
+
+def test_a_notebook_gets_the_link_and_the_experiment(fleet: Fleet) -> None:
+    fill(fleet.database)
+    found = view(fleet, None, None)
+    try:
+        html = found.html()
+        assert "<polyline" in html and "digits" in html and "sign-in?token=" in html
+        assert Visitor(found.page.address).sign_in(found.url).status == 200
+        assert "token" not in repr(found)
+    finally:
+        found.page.stop()
