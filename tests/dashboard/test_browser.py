@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from browsing import Reader, reader
 from filling import EPOCHS, train
 from playwright.sync_api import Browser, expect
 from support.rows import insert, new_job, status
 
+import fitfleet as ff
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.logs import log_path
 from fitfleet.dashboard.serve import Dashboard
@@ -253,3 +256,36 @@ def test_a_database_that_goes_away_is_told_and_comes_back(
     fleet.database.dispose()
     expect(banner).to_be_hidden(timeout=30_000)
     read.wrong[:] = [one for one in read.wrong if "503" not in one]
+
+
+def test_a_sweep_is_watched_to_its_end(browser: Browser, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.random((64, 4)), y=rng.random((64, 1)))
+    with ff.local(workers=1, directory=tmp_path / "fleet", dashboard=True) as fleet:
+        view = fleet.dashboard()
+        sweep = fleet.sweep(
+            model=ff.Sequential(
+                [ff.layers.Input((4,)), ff.layers.Dense(ff.choice([2, 3])), ff.layers.Dense(1)]
+            ),
+            dataset=str(tmp_path / "data.npz"),
+            optimizer="sgd",
+            loss="mse",
+            epochs=3,
+            validation_split=0.25,
+            search="grid",
+            objective="val_loss",
+            experiment="watched",
+        )
+        with reader(browser, view.url, view.page.address) as read:
+            driver = threading.Thread(target=sweep.run)
+            driver.start()
+            # The fleet's page is not loaded again: the stream brings the sweep and the jobs.
+            read.page.get_by_role("link", name="watched").first.click(timeout=60_000)
+            succeeded = read.page.locator("#jobs .s-succeeded")
+            expect(succeeded).to_have_count(2, timeout=120_000)
+            expect(read.page.locator("#curves canvas")).to_have_count(1)
+            read.open("/sweep?name=watched")
+            expect(read.page.locator("#sweep h1 + .status")).to_have_text("ended", timeout=30_000)
+            expect(read.page.locator("#sweep")).to_contain_text("2 complete")
+            assert read.violations() == []
+            driver.join(30)

@@ -106,3 +106,11 @@ def test_nothing_is_drawn_in_a_pipe() -> None:
 )
 def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_heading_is_the_first_line() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    display = Display(console, "dashboard: http://127.0.0.1:8787/")
+    console.print(display.render(snapshot(running=1)))
+    assert isinstance(console.file, io.StringIO)
+    assert "dashboard: http://127.0.0.1:8787/" in console.file.getvalue().splitlines()[0]
