@@ -158,9 +158,10 @@ def _hints(snapshot: Snapshot) -> list[str]:
         f"experiment {name} is paused: go on with fitfleet resume {name}"
         for name in snapshot.paused
     ]
+    lines += snapshot.obstacles
     if not snapshot.slots and not snapshot.running and snapshot.ended < snapshot.jobs:
-        lines.append("no worker is up yet; unless one is starting: fitfleet worker")
-    elif not snapshot.running and not snapshot.ended and not snapshot.paused:
+        lines.append("no worker is running yet; unless one is starting: fitfleet worker")
+    elif not (snapshot.running or snapshot.ended or snapshot.paused or snapshot.obstacles):
         lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
     return lines
 

@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
-from fitfleet.db import lookup
+from fitfleet.client.waiting import unserved
+from fitfleet.db import lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError, SettingsError
 from fitfleet.settings import Settings
@@ -152,12 +153,14 @@ def _database(settings: Settings) -> list[Finding]:
             ahead_s = read_clock(c) - time.time()
             slots, counts = lookup.count_live_slots(c), lookup.count_jobs(c)
             lost = _lost_weights(c, settings)
+            alone = unserved(c, standing.waiting_queues(c))
     except DatabaseError as error:
         return [Finding("database", False, str(error), _database_fix(str(error)))]
     finally:
         database.dispose()
     jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
-    return [jobs, _workers(slots), _clock(ahead_s), *lost]
+    queues = [Finding("queue", False, *line.rsplit(": ", 1)) for line in alone]
+    return [jobs, _workers(slots), *queues, _clock(ahead_s), *lost]
 
 
 def _database_fix(text: str) -> str:

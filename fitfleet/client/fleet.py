@@ -19,6 +19,7 @@ from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.sweep import Sweep
 from fitfleet.client.wait import wait_for
+from fitfleet.client.waiting import unserved
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import experiments as experiment_table
 from fitfleet.db import jobs as job_table
@@ -54,6 +55,9 @@ class Fleet(AbstractContextManager["Fleet"]):
     Made by `ff.local(...)` (its workers are started here) or `ff.connect(...)` (a fleet that runs
     elsewhere). Every method may raise DatabaseError.
     """
+
+    # Of workers that this process has started, which may not be up yet.
+    _starting_queue: str | None = None
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
@@ -145,10 +149,12 @@ class Fleet(AbstractContextManager["Fleet"]):
         return self._insert(submission, rows)
 
     def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> list[Job]:
+        named = {row.queue for row in rows} - {self.settings.queue}
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
             found = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-        for line in [*submission.warnings, *_failed_before(found, inserted)]:
+            alone = unserved(c, named, starting=self._starting_queue) if named else []
+        for line in [*submission.warnings, *_failed_before(found, inserted), *alone]:
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
             self._look_at_broker()

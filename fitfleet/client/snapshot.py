@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fitfleet.client.waiting import going_first, unserved
 from fitfleet.db import lookup
-from fitfleet.db.session import Database, read_clock
+from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.states import JobStatus
 
 
@@ -36,6 +37,7 @@ class Snapshot:
     running: list[RunningJob]
     slots: int  # worker slots that are alive in the whole fleet
     paused: list[str]  # paused experiments that hold some of the jobs back
+    obstacles: tuple[str, ...] = ()  # sentences: why none of them runs yet
 
     @property
     def jobs(self) -> int:
@@ -56,6 +58,7 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
         now = read_clock(c)
         slots = lookup.count_live_slots(c)
         paused = lookup.paused_experiments(c)
+        obstacles = () if ids else (*_unserved(c, rows), *going_first(c, rows))
     last: dict[int, dict[str, float | None]] = {}
     for point in points:
         last.setdefault(point.job_id, {})[point.name] = point.value
@@ -81,7 +84,12 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
         ],
         slots=slots,
         paused=sorted(waiting & paused),
+        obstacles=obstacles,
     )
+
+
+def _unserved(c: Connection, rows: Sequence[lookup.JobRow]) -> list[str]:
+    return unserved(c, {row.queue for row in rows if not row.status.is_terminal})
 
 
 def _seconds_left(

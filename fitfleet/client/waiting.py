@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 
 from fitfleet.db import dispatch, lookup
@@ -54,5 +55,6 @@ def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
     if not before:
         return []
     count = "1 other job runs" if len(before) == 1 else f"{len(before)} other jobs run"
-    names = " or ".join(f"fitfleet cancel -e {name}" for name in sorted(experiments)[:2])
-    return [f"{count} first; to stop them: {names}"]
+    strange = sorted(experiments - {row.experiment for row in rows})
+    what = f"-e {shlex.quote(strange[0])}" if strange else " ".join(map(str, before[:5]))
+    return [f"{count} first; cancel with: fitfleet cancel {what}"]

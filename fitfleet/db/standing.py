@@ -132,6 +132,12 @@ def slots(c: Connection) -> list[SlotState]:
     ]
 
 
+def waiting_queues(c: Connection) -> list[str]:
+    """Queues that hold jobs that no worker has yet."""
+    query = select(jobs.c.queue).where(jobs.c.status == JobStatus.QUEUED).distinct()
+    return sorted(c.execute(query).scalars())
+
+
 def running(c: Connection, queue: str) -> list[Running]:
     """The running jobs of a queue."""
     at = read_clock(c)

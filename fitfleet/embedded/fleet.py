@@ -22,6 +22,7 @@ class LocalFleet(Fleet):
         self, settings: Settings, database: Database, broker: Broker, services: Services
     ) -> None:
         super().__init__(settings, database)
+        self._starting_queue = settings.queue
         self._broker = broker
         self.services = services
         self._stop = threading.Event()

@@ -22,11 +22,14 @@ def test_a_queue_that_no_worker_serves_is_named(database: Database) -> None:
 
 def test_jobs_that_go_first_are_counted_and_named(database: Database) -> None:
     register(database, 1)
-    older = insert(database, new_job("old", params={"a": 1}), new_job("old", params={"a": 2}))
+    older = insert(database, new_job("a", experiment="old"), new_job("b", experiment="old"))
     take(database)
-    own = insert(database, new_job("new"))
+    own = insert(database, new_job("c", experiment="old"))
     with database.read() as c:
-        rows = lookup.jobs_by_id(c, own)
-        (line,) = going_first(c, rows)
+        (line,) = going_first(c, lookup.jobs_by_id(c, own))
         assert going_first(c, lookup.jobs_by_id(c, older)) == []
-    assert line == "2 other jobs run first; to stop them: fitfleet cancel -e old"
+    assert line == f"2 other jobs run first; cancel with: fitfleet cancel {older[0]} {older[1]}"
+    other = insert(database, new_job("d"))  # its experiment's turn is next
+    with database.read() as c:
+        (line,) = going_first(c, lookup.jobs_by_id(c, other))
+    assert line == "1 other job runs first; cancel with: fitfleet cancel -e old"
