@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fitfleet.errors import StorageError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Read once, when h5py is imported: HDF5's locks fail on many shared file systems, and a file here
 # is written under another name and never changed.
@@ -28,7 +25,7 @@ SUFFIX = ".weights.h5"
 JOB_GROUP = "_job"
 # No experiment's folder starts with a dot.
 INITIAL = ".initial"
-_DOCUMENT = f"{JOB_GROUP}/document.json"
+DOCUMENT = f"{JOB_GROUP}/document.json"
 _NAME = re.compile(
     r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32})?"
     + re.escape(SUFFIX)
@@ -129,20 +126,6 @@ class Storage:
                     found.append(str(path.relative_to(self.root)))
         return found
 
-    def read_weights(self, relative: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Weights by their path in the file, such as `layers/lstm/cell/vars/0`; h5py only."""
-        import h5py
-
-        found: dict[str, Any] = {}
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and not name.startswith(("optimizer", JOB_GROUP)):
-                found[name] = item[()]
-
-        with _opened(self.absolute(relative)) as file:
-            file.visititems(visit)
-        return found
-
 
 def fsync(path: Path) -> None:
     """Wait until a file's bytes are on the disk."""
@@ -163,27 +146,7 @@ def write_document(file: Any, document: dict[str, Any]) -> None:
     import numpy as np
 
     text = json.dumps(document).encode()
-    file.create_dataset(_DOCUMENT, data=np.frombuffer(text, "u1"))
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """The JSON that fitfleet put into a weights file. StorageError if there is none."""
-    with _opened(path) as file:
-        if _DOCUMENT not in file:
-            raise StorageError(f"{path}: was not written by fitfleet: it has no {_DOCUMENT}")
-        document: dict[str, Any] = json.loads(bytes(file[_DOCUMENT][()]))
-    return document
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError) as error:
-        raise StorageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    file.create_dataset(DOCUMENT, data=np.frombuffer(text, "u1"))
 
 
 def _fsync(path: Path) -> None:

@@ -26,6 +26,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
+from fitfleet.storage import Storage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -236,26 +237,35 @@ class Job:
 
         StateError before the job has succeeded, StorageError if the file cannot be read.
         """
-        from fitfleet.storage import Storage
+        from fitfleet.weights.files import read_weights
 
-        return Storage(self._settings.storage).read_weights(self._artifact())
+        return read_weights(self.weights_path, self._settings, self._row.artifact_sha256)
 
     def load_model(self) -> Any:
-        """The fitted model as a compiled Keras object; needs the extra `worker`."""
+        """The fitted model as a compiled Keras object; needs the extra `worker`.
+
+        The file and the specification in it are checked as at submit: SpecError, StorageError.
+        """
         from fitfleet.worker.state.weights import load_model
 
         with self._with_code() as settings:
-            return load_model(self.weights_path, settings)
+            return load_model(self.weights_path, settings, self._row.artifact_sha256)
 
     def export(self, path: str | Path) -> Path:
-        """Write the model as `.keras`, `.h5` (Keras's older whole-model file) or `.json`.
+        """Write the model as `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`,
+        `.json`, or as TensorFlow's SavedModel into a folder, a path without a suffix.
 
-        SpecError for another suffix, StorageError if it cannot be written.
+        The file is read again before it gets its name. SpecError for another suffix and for a
+        model that the format cannot hold, StorageError if it cannot be written.
         """
-        from fitfleet.worker.state.weights import export
+        from fitfleet.errors import MissingExtraError
 
+        try:
+            from fitfleet.worker.state.export import export
+        except ModuleNotFoundError:
+            raise MissingExtraError("keras", "worker") from None
         with self._with_code() as settings:
-            return export(self.weights_path, Path(path), settings)
+            return export(self.weights_path, Path(path), settings, self._row.artifact_sha256)
 
     @property
     def code(self) -> dict[str, str]:
@@ -281,7 +291,7 @@ class Job:
     @property
     def weights_path(self) -> Path:
         """The HDF5 file with weights, optimizer, specification and history."""
-        return Path(self._settings.storage).absolute() / self._artifact()
+        return Storage(Path(self._settings.storage).absolute()).absolute(self._artifact())
 
     def _artifact(self) -> str:
         row = self._row if self._row.artifact_path else self.refresh()._row

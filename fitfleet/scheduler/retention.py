@@ -22,6 +22,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.storage import Storage
 from fitfleet.sweeps.design import Design
 
 # A file without a row may be one that a worker is just writing.
@@ -78,13 +79,14 @@ def collect(
     }
     found = []
     for job, path, why in goners:
-        size = 0 if path in needed else _size(root / path)
+        file = None if path in needed else _inside(root, path)
+        size = 0 if file is None else _size(file)
         if not is_dry:
             with database.begin() as c:
                 if not table.forget(c, job.job_id, path):
                     continue
-            if path not in needed:
-                _remove(root / path)
+            if file is not None:
+                _remove(file)
         found.append(Collected(job.job_id, job.experiment, path, size, why))
     if experiment is None:
         found += _orphans(root, everything, is_dry)
@@ -180,6 +182,14 @@ def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected
             Collected(None, path.parts[-3], relative, about.st_size, "no job points to it")
         )
     return found
+
+
+def _inside(root: Path, path: str) -> Path | None:
+    """The file of a row; None for a path that leaves the storage, whose file is not ours."""
+    try:
+        return Storage(root).absolute(path)
+    except StorageError:
+        return None
 
 
 def _size(path: Path) -> int:

@@ -6,15 +6,19 @@ those of datasets: plain arrays behind hard links, nothing outside the file, bou
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fitfleet.data.checker import check_hdf5
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
-from fitfleet.storage import sha256
+from fitfleet.storage import DOCUMENT, JOB_GROUP, sha256
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextmanager
@@ -26,8 +30,9 @@ def opened(path: Path, settings: Settings) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise StorageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(f"{path}: cannot be read: {words}") from error
 
 
 def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:
@@ -48,3 +53,45 @@ def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:
     except DatasetError as error:
         raise StorageError(str(error)) from error
     return path
+
+
+def read_weights(
+    path: Path, settings: Settings, digest: str | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Weights by their path in the file, such as `layers/lstm/cell/vars/0`; h5py only.
+
+    bfloat16, which NumPy has not, comes as float32, which holds the same numbers.
+    """
+    import h5py
+
+    found: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith(("optimizer", JOB_GROUP)):
+            found[name] = _array(item)
+
+    checked(path, settings, digest)
+    with opened(path, settings) as file:
+        file.visititems(visit)
+    return found
+
+
+def read_document(path: Path, settings: Settings) -> dict[str, Any]:
+    """The JSON that fitfleet put into a weights file. StorageError if there is none."""
+    with opened(path, settings) as file:
+        if DOCUMENT not in file:
+            raise StorageError(f"{path}: was not written by fitfleet: it has no {DOCUMENT}")
+        document = json.loads(bytes(file[DOCUMENT][()]))
+    if not isinstance(document, dict):
+        raise StorageError(f"{path}: its {DOCUMENT} is no object")
+    return document
+
+
+def _array(dataset: Any) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    value: np.ndarray[Any, Any] = dataset[()]
+    if dataset.attrs.get("dtype") != "bfloat16":
+        return value
+    bits = np.frombuffer(np.ascontiguousarray(value).tobytes(), "<u2").astype("u4") << 16
+    return bits.view("<f4").reshape(value.shape)

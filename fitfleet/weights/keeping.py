@@ -11,7 +11,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import InitialWeights
 from fitfleet.storage import JOB_GROUP, SUFFIX, Draft, Storage, fsync, sha256
-from fitfleet.weights.files import opened
+from fitfleet.weights.files import checked, opened
 
 # Attributes without which Keras cannot read its files; all else is left behind.
 _ATTRIBUTES = ("name", "dtype", "layer_names", "weight_names", "backend", "keras_version")
@@ -36,6 +36,18 @@ def keep(
             source = _unpacked(source, Path(folder), settings)
         with opened(source, settings) as file:
             return _kept(file, source, settings, match, with_optimizer)
+
+
+def copy_weights(source: Path, target: Path, settings: Settings, digest: str | None = None) -> None:
+    """Write a job's weights and optimizer as a Keras weights file and nothing else.
+
+    StorageError when the source cannot be read, OSError when the target cannot be written.
+    """
+    import h5py
+
+    checked(source, settings, digest)
+    with opened(source, settings) as file, h5py.File(target, "w") as copy:
+        _copy(file, copy, (JOB_GROUP,))
 
 
 def _kept(

@@ -135,7 +135,7 @@ class Child:
     def _restore(self, member: Member, path: str) -> None:
         claim = member.claim
         reach("in_restore")
-        snapshot = checkpoint.read(self.storage.absolute(path))
+        snapshot = checkpoint.read(self.storage.absolute(path), self.settings)
         batch_size, _ = memory.micro_batch(member.spec, member.options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
             # Another rung of the memory ladder: its optimizer has other variables.

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import StorageError
-from fitfleet.storage import JOB_GROUP, read_document, write_document
+from fitfleet.settings import Settings
+from fitfleet.storage import JOB_GROUP, write_document
+from fitfleet.weights.files import opened, read_document
 from fitfleet.worker.engines.engine import EpochLogs
+from fitfleet.worker.state.building import build_from
 
 # The attributes that Keras's callbacks change while they run.
 _CALLBACK_STATE = {
@@ -34,6 +37,7 @@ class Snapshot:
     callbacks: list[dict[str, Any]]
     best: list[list[Any] | None] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
+    inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
     batch_size: int | None = None  # of the rung of the memory ladder it was trained on
 
 
@@ -72,14 +76,12 @@ def write(
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
 
 
-def read(path: Path) -> Snapshot:
+def read(path: Path, settings: Settings) -> Snapshot:
     """The checkpoint in a file. StorageError if it cannot be read."""
-    import h5py
-
-    document = read_document(path)
+    document = read_document(path, settings)
     callbacks = document["callbacks"]
     best: list[list[Any] | None] = []
-    with h5py.File(path, "r") as file:
+    with opened(path, settings) as file:
         for index in range(len(callbacks)):
             group = file.get(f"{JOB_GROUP}/best/{index}")
             best.append([group[key][()] for key in sorted(group)] if group is not None else None)
@@ -93,17 +95,20 @@ def read(path: Path) -> Snapshot:
         best,
         environment=document.get("environment", {}),
         batch_size=document.get("batch_size"),
+        inputs=document.get("inputs"),
     )
 
 
 def restore(model: Any, snapshot: Snapshot) -> None:
-    """Put weights, optimizer and RNN states into a built and compiled model."""
+    """Put weights, optimizer and RNN states into a compiled model."""
     import h5py
 
+    from fitfleet.worker.state.initial import load_state
+
     # Without its variables the optimizer would be left out of the loading, with a warning.
-    model.optimizer.build(model.trainable_variables)
+    build_from(model, snapshot.inputs)
     try:
-        model.load_weights(snapshot.path)
+        load_state(model, snapshot.path, "checkpoint")
         with h5py.File(snapshot.path, "r") as file:
             group = file[JOB_GROUP].get("rnn")
             for index, variable in enumerate(rnn_states(model) if group is not None else ()):
@@ -115,9 +120,11 @@ def restore(model: Any, snapshot: Snapshot) -> None:
 def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
     """Put back the callbacks' state; to be called after their `on_train_begin`, which resets it."""
     for callback, state, best in zip(callbacks, snapshot.callbacks, snapshot.best, strict=True):
-        for name, value in state.items():
-            setattr(callback, name, value)
-        if best is not None:
+        for name in _CALLBACK_STATE.get(type(callback).__name__, ()):
+            value = state.get(name)
+            if name in state and (value is None or isinstance(value, int | float)):
+                setattr(callback, name, value)
+        if best is not None and hasattr(callback, "best_weights"):
             callback.best_weights = best
 
 

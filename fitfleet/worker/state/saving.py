@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -19,6 +20,7 @@ from fitfleet.worker.recording import log
 from fitfleet.worker.recording.commits import Commits, Ending
 from fitfleet.worker.recording.failures import Endings
 from fitfleet.worker.state import checkpoint
+from fitfleet.worker.state.building import inputs_of
 
 Scores = dict[str, dict[str, float]]  # by source
 
@@ -83,7 +85,7 @@ class Saver:
                 "seconds": member.seconds,
                 "log_tail": log.tail(self._endings.log_path(member)),
                 "memory_peak_bytes": peak_bytes(),
-                "parameters": model.count_params(),
+                "parameters": sum(math.prod(v.shape) for v in model.weights),
                 "checkpoint_path": checkpoint or name,
                 "scores": scores,
                 "kept_epoch": _kept_epoch(member, epoch),
@@ -123,6 +125,9 @@ class Saver:
                 "spec": member.claim.spec,
                 "environment": self._environment,
                 "batch_size": batch_size,
+                "inputs": inputs_of(
+                    member.arrays, is_weighted=member.spec.class_weight is not None
+                ),
                 **more,
             },
         )

@@ -1,59 +1,50 @@
-"""From a weights file alone: the compiled Keras model, and exports of it."""
+"""From a weights file alone: the compiled Keras model."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from fitfleet.errors import MissingExtraError, SpecError, StorageError
+from pydantic import ValidationError
+
+from fitfleet.errors import MissingExtraError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.check import check
 from fitfleet.spec.job import JobSpec
-from fitfleet.storage import SUFFIX, read_document
-
-_SUFFIXES = (".keras", ".h5", ".json")
+from fitfleet.weights.files import checked, read_document
 
 
-def load_model(path: Path, settings: Settings) -> Any:
-    """The fitted model, compiled, its optimizer's state restored.
+def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any:
+    """The fitted model, compiled as it was trained, its optimizer's state restored.
 
-    StorageError if the file cannot be read, MissingExtraError without TensorFlow.
+    The file is untrusted: it is checked, its sha256 against `digest`, and so is the specification
+    in it, as at submit. StorageError if the file cannot be read, SpecError for a specification
+    that would be refused, MissingExtraError without TensorFlow.
     """
-    try:
-        from fitfleet.worker.build import build
-    except ModuleNotFoundError:
-        raise MissingExtraError("tensorflow", "worker") from None
     try:
         import keras  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError("keras", "worker") from None
-    spec = JobSpec.from_canonical(read_document(path)["spec"])
-    model = build(spec, settings)
-    # Without its variables the optimizer would be left out of the loading, with a warning.
-    model.optimizer.build(model.trainable_variables)
-    try:
-        model.load_weights(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error}") from error
+    from fitfleet.worker.build import build, precision
+    from fitfleet.worker.state.building import build_from
+    from fitfleet.worker.state.initial import load_state
+
+    checked(path, settings, digest)
+    document = read_document(path, settings)
+    spec = specification(document, path)
+    check(spec, settings)
+    with precision(spec.dtype_policy):
+        model = build(spec, settings)
+        build_from(model, document.get("inputs"))
+        load_state(model, path, str(path))
     return model
 
 
-def export(source: Path, target: Path, settings: Settings) -> Path:
-    """Write `.keras`, `.h5` (Keras's older whole-model file), `.json` or `.weights.h5`.
-
-    SpecError for another suffix, StorageError if the file cannot be written.
-    """
-    if target.suffix not in _SUFFIXES:
-        raise SpecError("export", f"{target.name!r} does not end in one of {', '.join(_SUFFIXES)}")
-    model = load_model(source, settings)
+def specification(document: dict[str, Any], path: Path) -> JobSpec:
+    """What of a job's specification makes its model. StorageError when the file has none."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.name.endswith(SUFFIX):
-            model.save_weights(target)
-        elif target.suffix == ".json":
-            target.write_text(json.dumps(json.loads(model.to_json()), indent=2))
-        else:
-            model.save(target)
-    except OSError as error:
-        raise StorageError(f"{target}: cannot be written: {error}") from error
-    return target
+        spec = JobSpec.from_canonical(document["spec"])
+    except (KeyError, TypeError, ValidationError):
+        raise StorageError(f"{path}: carries no specification of a job") from None
+    # The weights it has in the end are in the file; what only runs beside a fit is not needed.
+    return spec.model_copy(update={"initial_weights": None, "evaluators": [], "callbacks": []})

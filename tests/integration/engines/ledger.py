@@ -120,7 +120,7 @@ def member(spec: JobSpec, arrays: Arrays, number: int, **options: Any) -> Member
 def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
     """A member that goes on from a checkpoint."""
     found = member(spec, arrays, number)
-    found.snapshot = checkpoint.read(path)
+    found.snapshot = checkpoint.read(path, SETTINGS)
     found.history = list(found.snapshot.history)
     return found
 

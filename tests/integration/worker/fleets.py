@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from fitfleet.db import dispatch, jobs, leases, lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
-from fitfleet.storage import Storage, read_document
+from fitfleet.storage import DOCUMENT, Storage
 from fitfleet.submit import Submission
 from fitfleet.worker.engines.choice import Engines
 from fitfleet.worker.engines.engine import Engine, Member
@@ -184,7 +185,7 @@ def contents(path: Path) -> dict[str, Any]:
 
     with h5py.File(path) as file:
         file.visititems(visit)
-    document = read_document(path)
+        document = json.loads(bytes(file[DOCUMENT][()]))
     found["history"] = document["history"]
     found["callbacks"] = document["callbacks"]
     return found

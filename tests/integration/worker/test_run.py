@@ -20,9 +20,10 @@ from fitfleet.db import jobs, recovery
 from fitfleet.db.tables import jobs as job_rows
 from fitfleet.db.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
-from fitfleet.storage import Storage, read_document
+from fitfleet.weights.files import read_document, read_weights
 from fitfleet.worker.engines.engine import Member
 from fitfleet.worker.state import checkpoint, weights
+from fitfleet.worker.state.export import export
 
 HERE = str(Path(__file__).parent)
 TRUSTING = {"trusted_modules": ("scoring", "moody"), "module_path": (HERE,)}
@@ -73,7 +74,7 @@ def test_a_job_that_succeeds_leaves_one_file_and_a_full_record(
     assert attempt["memory_peak_bytes"] > 2**20
     environment = json.loads(attempt["environment"])
     assert environment["keras"] and environment["device"] == "cpu"
-    assert read_document(path)["scores"]["keras"] == fleet.scores(row.id)
+    assert read_document(path, fleet.settings)["scores"]["keras"] == fleet.scores(row.id)
 
 
 def test_the_file_alone_gives_the_model_back(
@@ -88,12 +89,12 @@ def test_the_file_alone_gives_the_model_back(
     x = np.ones((2, 5, 3), "float32")
     expected = model.predict(x, verbose=0)
     for name in ("whole.keras", "old.h5"):
-        weights.export(moved, tmp_path / name, fleet.settings)
+        export(moved, tmp_path / name, fleet.settings)
         again = keras.saving.load_model(tmp_path / name)
         np.testing.assert_array_equal(again.predict(x, verbose=0), expected)
-    weights.export(moved, tmp_path / "model.json", fleet.settings)
+    export(moved, tmp_path / "model.json", fleet.settings)
     assert keras.models.model_from_json((tmp_path / "model.json").read_text()).count_params() == 69
-    plain = Storage(tmp_path).read_weights("alone.weights.h5")
+    plain = read_weights(moved, fleet.settings)
     assert sum(array.size for array in plain.values()) == 69
 
 
@@ -211,7 +212,7 @@ def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
     row = fleet.row(job_id)
     assert row.status is status
     assert 5 < row.epoch < 100_000
-    found = checkpoint.read(fleet.checkpoint(row))
+    found = checkpoint.read(fleet.checkpoint(row), fleet.settings)
     assert found.epoch == row.checkpoint_epoch == row.epoch == len(found.history)
     assert fleet.files(row) == [fleet.checkpoint(row).name]
 

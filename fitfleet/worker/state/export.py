@@ -1,0 +1,147 @@
+"""Models as files of Keras's own formats, each read again before it gets its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fitfleet.errors import FitfleetError, SpecError, StorageError
+from fitfleet.settings import Settings
+from fitfleet.storage import SUFFIX
+from fitfleet.weights.keeping import copy_weights
+from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.state.weights import load_model
+
+FORMS = (".keras", ".h5", SUFFIX, ".json", "a folder without a suffix (SavedModel)")
+
+
+def export(source: Path, target: Path, settings: Settings, digest: str | None = None) -> Path:
+    """Write `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`, `.json`, or a folder
+    with TensorFlow's SavedModel.
+
+    The file is read again, and has the same weights, before it gets its name. SpecError for
+    another suffix and for a model that the format cannot hold, StorageError if the file cannot be
+    written.
+    """
+    write = _writer(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
+        try:
+            if write is None:
+                copy_weights(source, draft, settings, digest)
+            else:
+                write(load_model(source, settings, digest), draft)
+            if draft.is_dir() and target.is_dir():
+                shutil.rmtree(target)
+            draft.replace(target)
+        finally:
+            _remove(draft)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return target
+
+
+def _writer(target: Path) -> Callable[[Any, Path], None] | None:
+    """None: the weights alone, for which no model is needed."""
+    if target.name.endswith(SUFFIX):
+        return None
+    writers = {".keras": _save, ".h5": _save, ".json": _describe, "": _save_for_serving}
+    if target.suffix not in writers:
+        raise SpecError("export", f"{target.name!r} does not end in one of {', '.join(FORMS)}")
+    return writers[target.suffix]
+
+
+def _save(model: Any, path: Path) -> None:
+    def write() -> None:
+        _name_loss_scaling(model)
+        model.save(path)
+        again = keras.saving.load_model(path, custom_objects=_own_classes(model))
+        # The older format has no place for the state of some optimizers.
+        is_whole = path.suffix != ".keras" or _is_near(model.optimizer, again.optimizer)
+        if not is_whole or not _has_same(model.weights, again.weights):
+            raise ValueError("the file gives other weights back than were written")
+
+    _held(model, path, write)
+
+
+def _describe(model: Any, path: Path) -> None:
+    def write() -> None:
+        text = model.to_json()
+        keras.models.model_from_json(text, custom_objects=_own_classes(model))
+        path.write_text(json.dumps(json.loads(text), indent=2))
+
+    _held(model, path, write)
+
+
+def _save_for_serving(model: Any, path: Path) -> None:
+    _held(model, path, lambda: model.export(path, verbose=False))
+
+
+def _held(model: Any, path: Path, write: Callable[[], None]) -> None:
+    """SpecError for whatever Keras raises while it writes or reads a model that it cannot hold."""
+    try:
+        write()
+    except (OSError, FitfleetError):
+        raise
+    except Exception as error:  # Keras raises many kinds, from inside its layers too
+        name = f"{path.suffix or 'SavedModel'} file"
+        other = f"{SUFFIX} for a model that you build"
+        other = other if path.suffix == ".keras" else f".keras, or as {other}"
+        raise SpecError(
+            "export",
+            f"a {name} cannot hold this {type(model).__name__} model: {_cause(error)}; export it as"
+            f" {other}",
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, without the configs that Keras puts before it."""
+    text = str(error).rpartition("Error encountered during deserialization: ")[2]
+    return (text if text != str(error) else explanation(error)).strip().rstrip(".")
+
+
+def _own_classes(model: Any) -> dict[str, Any]:
+    """The user's classes in a model, by name; those of Keras it finds itself."""
+    kinds = [type(one) for one in (model, *model._flatten_layers())]
+    return {kind.__name__: kind for kind in kinds if kind.__module__.split(".")[0] != "keras"}
+
+
+def _name_loss_scaling(model: Any) -> None:
+    """Keras writes what `compile` was given, and scales the loss by a global policy at loading."""
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        model._compile_config.config["optimizer"] = model.optimizer
+
+
+def _has_same(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return len(left) == len(right) and all(
+        a.dtype == b.dtype and np.array_equal(a.numpy(), b.numpy(), equal_nan=_is_float(a))
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _is_near(optimizer: Any, again: Any) -> bool:
+    """Equal but for the dtype of the learning rate, which follows Keras's global float type."""
+    left, right = optimizer.variables, again.variables
+    return len(left) == len(right) and all(
+        np.allclose(a.numpy().astype("float64"), b.numpy().astype("float64"), equal_nan=True)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _is_float(variable: Any) -> bool:
+    return "float" in str(variable.dtype) and variable.dtype != "bfloat16"
+
+
+def _remove(draft: Path) -> None:
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)
