@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage fuzz test-quick lint format bench docs clean
+.PHONY: help demo test coverage fuzz test-quick lint format bench docs dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -50,6 +50,9 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks and print their tables
 
 docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ anew
 	"$(PY)" docs/generate.py
+
+dist: $(VENV)/dev.stamp ## Build a wheel into dist/
+	"$(PY)" -m pip wheel -q --no-deps --no-build-isolation -w dist .
 
 clean: ## Remove the venv, the demo's folder and caches
 	rm -rf "$(VENV)" demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
