@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register, take
 from support.servers import Postgres, Valkey
 
-from fitfleet.db import dispatch, leases, lookup, metrics
+from fitfleet.db import capacity, dispatch, leases, lookup, metrics
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.scheduler.service import Scheduler
@@ -57,7 +57,7 @@ def backlog(database: Database, count: int) -> dict[str, float]:
 
     def look() -> list[tuple[int, int]]:
         with database.read() as c:
-            dispatch.loads(c, 60.0, only_waiting=True)
+            capacity.loads(c, 60.0, only_waiting=True)
         with database.begin() as c:
             return dispatch.dispatch(c, "cpu", _PER_LOOK)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from fitfleet.db import dispatch
-from fitfleet.db.dispatch import QueueLoad
+from fitfleet.db import capacity, dispatch
+from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings
@@ -32,7 +32,7 @@ class Dispatcher:
         BrokerError and DatabaseError are the caller's.
         """
         with self._database.read() as c:
-            loads = dispatch.loads(c, self._settings.lease_s, only_waiting=True)
+            loads = capacity.loads(c, self._settings.lease_s, only_waiting=True)
         return sum(self._fill(load) for load in loads if not self._is_known_as_fruitless(load))
 
     def forget(self) -> None:

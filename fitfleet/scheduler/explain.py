@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
-from fitfleet.db import dispatch, standing
-from fitfleet.db.dispatch import QueueLoad
+from fitfleet.db import capacity, dispatch, standing
+from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.session import Connection, Database
 from fitfleet.db.standing import SlotState, Standing
 from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
@@ -120,7 +120,7 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
     job = standing.standing(c, job_id)
     if job is None:
         raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
-    loads = {load.queue: load for load in dispatch.loads(c, settings.lease_s)}
+    loads = {load.queue: load for load in capacity.loads(c, settings.lease_s)}
     ahead = dispatch.order(c, job.queue, _FAR) if job.status is JobStatus.QUEUED else []
     has_place = job_id in ahead
     before = ahead[: ahead.index(job_id)] if has_place else ahead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -118,31 +119,9 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
 
 
 def _check(argument: str, value: Any, place: str) -> None:
-    if argument in ("patience", "cooldown", "start_from_epoch"):
-        if type(value) is not int or value < 0:
-            raise SpecError(place, f"{value!r:.40} is not an integer of 0 or more")
-    elif argument in ("min_delta", "min_lr"):
-        if not _is_number(value) or value < 0:
-            raise SpecError(place, f"{value!r:.40} is not a number of 0 or more")
-    elif argument == "factor":
-        if not _is_number(value) or not 0 < value < 1:
-            raise SpecError(place, f"{value!r:.40} is not a number between 0 and 1")
-    elif argument == "mode":
-        if value not in _MODES:
-            raise SpecError(place, f"{value!r:.40} is none of {', '.join(_MODES)}")
-    elif argument == "monitor":
-        if not isinstance(value, str):
-            raise SpecError(place, f"{value!r:.40} is not the name of a metric")
-    elif argument == "restore_best_weights":
-        if not isinstance(value, bool):
-            raise SpecError(place, f"{value!r:.40} is neither true nor false")
-    elif argument == "baseline":
-        if value is not None and not _is_number(value):
-            raise SpecError(place, f"{value!r:.40} is not a number")
-    elif argument == "schedule" and not _is_schedule(value):
-        raise SpecError(
-            place, "give a function (epoch, rate) -> rate, or a learning-rate schedule of Keras"
-        )
+    rule = _RULES.get(argument)
+    if rule is not None and not rule[0](value):
+        raise SpecError(place, f"{value!r:.40} is {rule[1]}")
 
 
 def _is_schedule(value: Any) -> bool:
@@ -153,3 +132,32 @@ def _is_schedule(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_COUNT = (_is_count, "not an integer of 0 or more")
+_AMOUNT = (_is_amount, "not a number of 0 or more")
+# Argument -> what it may be, and what a value that may not be is.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "patience": _COUNT,
+    "cooldown": _COUNT,
+    "start_from_epoch": _COUNT,
+    "min_delta": _AMOUNT,
+    "min_lr": _AMOUNT,
+    "factor": (lambda v: _is_number(v) and 0 < v < 1, "not a number between 0 and 1"),
+    "mode": (lambda v: isinstance(v, str) and v in _MODES, f"none of {', '.join(_MODES)}"),
+    "monitor": (lambda v: isinstance(v, str), "not the name of a metric"),
+    "restore_best_weights": (lambda v: isinstance(v, bool), "neither true nor false"),
+    "baseline": (lambda v: v is None or _is_number(v), "not a number"),
+    "schedule": (
+        _is_schedule,
+        "neither a function (epoch, rate) -> rate nor a learning-rate schedule of Keras",
+    ),
+}

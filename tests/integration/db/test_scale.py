@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register
 
-from fitfleet.db import dispatch, leases, metrics
+from fitfleet.db import capacity, dispatch, leases, metrics
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -56,7 +56,7 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     names = [f"e{i % 4}" for i in range(jobs)]
     insert(database, *(new_job(str(i), experiment=e, fuse_key=e) for i, e in enumerate(names)))
     with counter.of("look"), database.read() as c:
-        dispatch.loads(c, 60.0, only_waiting=True)
+        capacity.loads(c, 60.0, only_waiting=True)
     with counter.of("dispatch"), database.begin() as c:
         (message, *_) = dispatch.dispatch(c, "cpu", 20)
     with counter.of("claim"), database.begin() as c:

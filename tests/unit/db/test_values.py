@@ -7,8 +7,8 @@ import math
 import pytest
 from alembic.script import ScriptDirectory
 
+from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.dialect import storable_text
-from fitfleet.db.dispatch import QueueLoad
 from fitfleet.db.metrics import _storable
 from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata
