@@ -154,7 +154,7 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
         (keras.callbacks.CSVLogger("x"), "CSVLogger is not an allowed callback"),
         (keras.callbacks.LambdaCallback(), "LambdaCallback is not an allowed callback"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a lambda has no name"),
-        ({"LearningRateScheduler": {"schedule": "x"}}, "give a function"),
+        ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),
         (3, "int is not an allowed callback"),
         ({"EarlyStopping": {}, "TerminateOnNaN": {}}, "is not a callback"),
         ({"EarlyStopping": {"mode": "maximum"}}, "none of auto, min, max"),
