@@ -19,7 +19,7 @@ from fitfleet.db import lookup
 from fitfleet.db.labels import Labels
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.errors import JobFailedError, NotFoundError, StateError
+from fitfleet.errors import JobFailedError, MissingExtraError, NotFoundError, StateError
 from fitfleet.scheduler import explain as explaining
 from fitfleet.scheduler.explain import Explanation
 from fitfleet.settings import Settings
@@ -251,6 +251,25 @@ class Job:
         with self._with_code() as settings:
             return load_model(self.weights_path, settings, self._row.artifact_sha256)
 
+    def predict(self, x: Any, *, batch_size: int = 32) -> Any:
+        """Keras's `predict` of the fitted model, in this process; needs the extra `worker`.
+
+        `x` is an array, or arrays as the model's inputs are. DatasetError if they do not fit.
+        """
+        from fitfleet.worker.predict import predict
+
+        return predict(self.load_model(), x, self.spec, batch_size)
+
+    def evaluate(self, dataset: Any, *, batch_size: int = 32) -> dict[str, float]:
+        """Loss and metrics of the fitted model on other data, in this process.
+
+        `dataset` is `(x, y)` or `(x, y, sample_weight)`, or a dataset by its path, whose x and y
+        are taken. DatasetError if they do not fit.
+        """
+        from fitfleet.worker.predict import evaluate
+
+        return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
+
     def export(self, path: str | Path) -> Path:
         """Write the model as `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`,
         `.json`, or as TensorFlow's SavedModel into a folder, a path without a suffix.
@@ -258,8 +277,6 @@ class Job:
         The file is read again before it gets its name. SpecError for another suffix and for a
         model that the format cannot hold, StorageError if it cannot be written.
         """
-        from fitfleet.errors import MissingExtraError
-
         try:
             from fitfleet.worker.state.export import export
         except ModuleNotFoundError:

@@ -15,7 +15,7 @@ import fitfleet as ff
 from fitfleet.client.job import Job
 from fitfleet.db import jobs
 from fitfleet.db.lookup import JobRow
-from fitfleet.errors import SpecError
+from fitfleet.errors import DatasetError, SpecError
 from fitfleet.spec.layers import builder
 from fitfleet.states import JobStatus
 
@@ -136,3 +136,26 @@ def test_an_export_can_be_loaded_or_is_refused_in_one_sentence(
     with pytest.raises(SpecError, match=r"^export: a \.keras file .* unexpected keyword argument"):
         handle(fleet, closed).export(tmp_path / "closed.keras")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_fitted_job_predicts_and_evaluates_here_as_its_worker_did(
+    numbers: Path, fleet: Fleet
+) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.random((16, 3), "float32"), rng.random((16, 1), "float32")
+    path = numbers.with_name("test.npz")
+    np.savez(path, x=rng.random((8, 3), "float32"), y=rng.random((8, 1), "float32"))
+    with np.load(path) as other:
+        test = {"x_test": other["x"], "y_test": other["y"]}
+        whole = numbers.with_name("whole.npz")
+        np.savez(whole, x=x, y=y, **test)
+    row = fleet.run(
+        model=builder("own_models:mlp"), dataset=str(whole), dtype_policy="float64", **FIT
+    )
+    job = handle(fleet, row)
+    expected = fleet.scores(row.id)["test_loss"]
+    assert job.evaluate(str(path), batch_size=8)["loss"] == expected
+    assert job.evaluate((test["x_test"], test["y_test"]), batch_size=8)["loss"] == expected
+    assert job.predict(x).dtype == "float64" and job.predict(x).shape == (16, 1)
+    with pytest.raises(DatasetError, match=r"^x: does not fit the model"):
+        job.predict(np.ones((2, 5)))
