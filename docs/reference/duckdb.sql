@@ -33,7 +33,11 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("test_loss" AS DOUBLE) AS "test_loss",
   CAST("checkpoint_path" AS VARCHAR) AS "checkpoint_path",
   CAST("artifact_path" AS VARCHAR) AS "artifact_path",
-  CAST("artifact_bytes" AS BIGINT) AS "artifact_bytes"
+  CAST("artifact_bytes" AS BIGINT) AS "artifact_bytes",
+  CAST("kept_epoch" AS BIGINT) AS "kept_epoch",
+  CAST("last_loss" AS DOUBLE) AS "last_loss",
+  CAST("last_val_loss" AS DOUBLE) AS "last_val_loss",
+  CAST("nan_epoch" AS BIGINT) AS "nan_epoch"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT
@@ -58,7 +62,9 @@ CREATE OR REPLACE VIEW groups AS SELECT
   CAST("high" AS DOUBLE) AS "high",
   CAST("minimum" AS DOUBLE) AS "minimum",
   CAST("maximum" AS DOUBLE) AS "maximum",
-  CAST("seconds" AS DOUBLE) AS "seconds"
+  CAST("seconds" AS DOUBLE) AS "seconds",
+  CAST("epochs" AS BIGINT) AS "epochs",
+  CAST("diverged" AS BIGINT) AS "diverged"
 FROM fleet.groups;
 
 CREATE OR REPLACE VIEW leaderboard AS SELECT
@@ -70,7 +76,8 @@ CREATE OR REPLACE VIEW leaderboard AS SELECT
   CAST("seed" AS BIGINT) AS "seed",
   CAST("value" AS DOUBLE) AS "value",
   CAST("rank_low" AS BIGINT) AS "rank_low",
-  CAST("rank_high" AS BIGINT) AS "rank_high"
+  CAST("rank_high" AS BIGINT) AS "rank_high",
+  CAST("epoch" AS BIGINT) AS "epoch"
 FROM fleet.leaderboard;
 
 CREATE OR REPLACE VIEW workers AS SELECT

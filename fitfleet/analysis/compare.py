@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.db import compiled, lookup
 from fitfleet.db.lookup import JobRow
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 At = Literal["last", "best"]
+
+_NOT_A_PARAM = ["epoch", "kept_epoch", "nan_epoch", "seconds", "engine", "status"]
 
 
 def compare(
@@ -33,8 +36,11 @@ def compare(
     """A row a job of these statuses, best first; jobs without the metric come last.
 
     Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
-    (loss first), the scores, `seconds`, `engine`, `status`. A metric's value is that of the last
-    epoch, whose weights were kept, or with `at="best"` the best of all epochs.
+    (loss first), the scores, `seconds`, `engine`, `status`; where jobs differ in it `kept_epoch`,
+    and `nan_epoch`, the first whose loss was not finite. A metric's value is that of the epoch
+    whose weights were kept, the last one unless `restore_best_weights` put an earlier one's back,
+    or with `at="best"` the best of all epochs. A param that is named like another column is
+    `params.` and its name.
     `metric` is val_loss where the jobs have one, else loss; `direction` follows from what the jobs
     were compiled with (see `direction_of`). `attrs` of the frame say both.
 
@@ -51,17 +57,13 @@ def compare(
     scores = _scores(database, rows)
     metrics = sorted({name for found in values.values() for name in found}, key=_order)
     score_names = list(dict.fromkeys(name for found in scores.values() for name in found))
-    params = list(dict.fromkeys(name for row in rows for name in row.params))
+    own = ["seed", *_epochs(rows), *metrics, *score_names, "seconds", "engine", "status"]
+    names = dict.fromkeys(name for row in rows for name in row.params)
+    columns = param_columns(names, ["job", *_NOT_A_PARAM, *metrics, *score_names])
+    params = list(columns.values())
     table = pd.DataFrame(
-        [_line(row, values.get(row.id, {}), scores.get(row.id, {})) for row in rows],
-        columns=list(
-            dict.fromkeys(
-                (
-                    *("job", *params, "seed", "epoch", *metrics, *score_names),
-                    *("seconds", "engine", "status"),
-                )
-            )
-        ),
+        [_line(row, columns, values.get(row.id, {}), scores.get(row.id, {})) for row in rows],
+        columns=list(dict.fromkeys(("job", *params, *own))),
     )
     if not metrics and not score_names:
         return table
@@ -114,7 +116,7 @@ def metric_values(
     ids = [row.id for row in rows]
     found: dict[int, dict[str, float]] = {}
     with database.read() as c:
-        for point in lookup.last_points(c, ids):
+        for point in lookup.kept_points(c, ids):
             value = float("nan") if point.value is None else point.value
             found.setdefault(point.job_id, {})[point.name] = value
         if at == "best":
@@ -142,8 +144,22 @@ def _scores(database: Database, rows: list[JobRow]) -> dict[int, dict[str, float
         return lookup.scores_of(c, [row.id for row in rows])
 
 
-def _line(row: JobRow, values: dict[str, float], scores: dict[str, float | None]) -> dict[str, Any]:
-    line: dict[str, Any] = {"job": row.id, **row.params, "seed": row.seed, "epoch": row.epoch}
+def _epochs(rows: Sequence[JobRow]) -> list[str]:
+    """The columns of epochs that say something: all jobs have done some."""
+    has_kept = any(row.shown_epoch != row.epoch for row in rows)
+    has_nan = any(row.nan_epoch is not None for row in rows)
+    return ["epoch", *["kept_epoch"] * has_kept, *["nan_epoch"] * has_nan]
+
+
+def _line(
+    row: JobRow,
+    columns: Mapping[str, str],
+    values: dict[str, float],
+    scores: dict[str, float | None],
+) -> dict[str, Any]:
+    line: dict[str, Any] = {"job": row.id, **named(row.params, columns)}
+    line |= {"seed": row.seed, "epoch": row.epoch, "kept_epoch": row.shown_epoch}
+    line["nan_epoch"] = float("nan") if row.nan_epoch is None else row.nan_epoch
     line.update(values)
     line.update({n: float("nan") if v is None else v for n, v in scores.items()})
     line.update(seconds=row.seconds, engine=row.engine, status=row.status.value)

@@ -3,50 +3,89 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
-from fitfleet.analysis.results import Results, state_of
+from fitfleet.analysis.results import Results, Trial
 from fitfleet.analysis.statistics import summary
 from fitfleet.db import lookup
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
+from fitfleet.db.trials import MemberRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_OF_A_JOB = (
+    *("trial", "job", "status", "epoch", "epochs", "nan_epoch"),
+    *("seconds", "parameters", "is_reused"),
+)
+
 
 def trials_frame(results: Results) -> pd.DataFrame:
-    """A row a trial: `trial`, the parameters, `state`, the objectives' means, `jobs`, `why`."""
+    """A row a trial: `trial`, the parameters, `state`, the objectives' means, `jobs`, `why`.
+
+    A trial whose jobs came to no finite value of an objective has failed; `why` says when its loss
+    became NaN. A parameter that is named like another column is `params.` and its name.
+    """
     import pandas as pd
 
     names = [objective.name for objective in results.wanted]
+    columns = trial_columns(results)
     rows = []
-    for row in results.rows:
+    for row, trial in zip(results.rows, results.trials(), strict=True):
         members = results.members.get(row.number, [])
         rows.append(
             {
                 "trial": row.number,
-                **row.point,
-                "state": state_of(row, members),
+                **named(row.point, columns),
+                "state": trial.state,
                 **dict(zip(names, results.means(row.number), strict=True)),
                 "jobs": len(members),
-                "why": row.refused or row.given_up,
+                "why": row.refused or row.given_up or _divergence(trial, members),
             }
         )
-    return pd.DataFrame(rows)
+    own = dict.fromkeys(["state", *names, "jobs", "why"])
+    return pd.DataFrame(rows, columns=["trial", *columns.values(), *own])
+
+
+def trial_columns(results: Results) -> dict[str, str]:
+    """Parameter -> its column in `trials_frame`."""
+    names = [objective.name for objective in results.wanted]
+    return param_columns(results.parameters(), ["trial", "state", *names, "jobs", "why"])
+
+
+def _divergence(trial: Trial, members: Sequence[MemberRow]) -> str | None:
+    """What a failed trial failed of, where its loss says it."""
+    first = next((m for m in members if m.nan_epoch is not None), None)
+    if first is None or trial.state != "failed":
+        return None
+    return f"the loss of job {first.job_id} is not finite from epoch {first.nan_epoch} on"
 
 
 def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
-    """A row a job: `trial`, `job`, the parameters, seed, fold, status, objectives, scores, ..."""
+    """A row a job: `trial`, `job`, the parameters, seed, fold, status, metrics, scores, ...
+
+    Metrics are those of the epoch whose weights are kept, objectives as the sweep asked for them.
+    A parameter that is named like another column is `params.` and its name.
+    """
     import pandas as pd
 
     points = {row.number: row.point for row in results.rows}
     members = [m for found in results.members.values() for m in found]
     with database.read() as c:
         scores = lookup.scores_of(c, [m.job_id for m in members])
+        kept = lookup.kept_points(c, [m.job_id for m in members])
+    metrics: dict[int, dict[str, float]] = defaultdict(dict)
+    for kept_point in kept:
+        value = float("nan") if kept_point.value is None else kept_point.value
+        metrics[kept_point.job_id][kept_point.name] = value
     names = [objective.name for objective in results.wanted]
+    recorded: list[Mapping[str, Any]] = [*metrics.values(), *scores.values()]
+    found = {name for values in recorded for name in values}
+    columns = param_columns(results.parameters(), [*_OF_A_JOB, *names, *found])
     rows = []
     for m in members:
         values = results.values.get(m.job_id, (float("nan"),) * len(names))
@@ -54,14 +93,16 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
             {
                 "trial": m.number,
                 "job": m.job_id,
-                **points[m.number],
+                **named(points[m.number], columns),
                 "seed": m.seed,
                 "fold": float("nan") if m.fold is None else m.fold,
                 "status": m.status.value,
                 "epoch": m.epoch,
                 "epochs": m.epochs,
                 **dict(zip(names, values, strict=True)),
-                **scores.get(m.job_id, {}),
+                **{k: v for k, v in metrics[m.job_id].items() if k not in names},
+                **{k: v for k, v in scores.get(m.job_id, {}).items() if k not in names},
+                "nan_epoch": float("nan") if m.nan_epoch is None else m.nan_epoch,
                 "seconds": m.seconds,
                 "parameters": m.parameters,
                 "is_reused": m.is_reused,

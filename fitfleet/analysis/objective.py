@@ -23,8 +23,8 @@ _OF_THE_JOB = ("seconds", "parameters")
 class Objective:
     """`val_loss`, `test_accuracy`, an evaluator's score, `seconds` or `parameters`.
 
-    A metric counts as it is at the last epoch, whose weights are kept, or (`at="best"`) at its
-    best epoch.
+    A metric counts as it is at the epoch whose weights are kept, the last one unless
+    `restore_best_weights` put an earlier one's back, or (`at="best"`) at its best epoch.
     """
 
     name: str

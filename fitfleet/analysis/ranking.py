@@ -1,4 +1,8 @@
-"""Configurations compared: mean, interval, best and worst, and what paired tests can tell."""
+"""Configurations compared: mean, interval, best and worst, and what paired tests can tell.
+
+A configuration is all that its jobs have in common but seed and fold, the number of epochs
+included. A seed and fold counts once, with its newest run.
+"""
 
 from __future__ import annotations
 
@@ -6,76 +10,27 @@ import json
 import math
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.analysis.columns import param_columns
 from fitfleet.analysis.objective import Objective
-from fitfleet.analysis.results import Results, read_values
-from fitfleet.analysis.statistics import against_best, best_index, pareto, summary
-from fitfleet.db import lookup
-from fitfleet.db.session import Database
-from fitfleet.db.trials import MemberRow
+from fitfleet.analysis.results import Results
+from fitfleet.analysis.runs import Run
+from fitfleet.analysis.statistics import (
+    Direction,
+    against_best,
+    best_index,
+    pareto,
+    summary,
+)
 from fitfleet.errors import FitfleetError, NotFoundError
-from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class Run:
-    """One job as far as a comparison looks at it."""
-
-    params: dict[str, Any]
-    seed: int
-    fold: int | None
-    values: tuple[float, ...]  # one an objective; NaN where it has none
-    seconds: float
-    has_succeeded: bool
-    trial: int | None = None
-    is_whole: bool = True  # all jobs of its trial have succeeded
-
-
-def sweep_runs(results: Results) -> list[Run]:
-    """The ended jobs of a sweep."""
-    points = {row.number: row.point for row in results.rows}
-    whole = {trial.number for trial in results.trials() if trial.state == "complete"}
-    nothing = (math.nan,) * len(results.wanted)
-    return [
-        replace(
-            _run(member, points[number], results.values.get(member.job_id, nothing), number),
-            is_whole=number in whole,
-        )
-        for number, members in results.members.items()
-        for member in members
-        if member.status.is_terminal
-    ]
-
-
-def experiment_runs(database: Database, experiment: str, wanted: Sequence[Objective]) -> list[Run]:
-    """The ended jobs of an experiment, however they were submitted."""
-    ended = [status for status in JobStatus if status.is_terminal]
-    with database.read() as c:
-        rows = lookup.find_jobs(c, experiment, ended)
-        members = [
-            MemberRow(
-                0, 0, r.id, False, r.status, r.seed, r.fold, r.epoch, r.epochs, r.seconds,
-                r.parameters,
-            )
-            for r in rows
-        ]  # fmt: skip
-        values, _ = read_values(c, wanted, members)
-    return [
-        _run(member, row.params, values[row.id], None)
-        for member, row in zip(members, rows, strict=True)
-    ]
-
-
-def _run(
-    member: MemberRow, params: dict[str, Any], values: tuple[float, ...], trial: int | None
-) -> Run:
-    is_good = member.status is JobStatus.SUCCEEDED
-    return Run(params, member.seed, member.fold, values, member.seconds, is_good, trial)
+_COUNTS = ("n", "incomplete", "diverged")
+_MEANS = ("mean", "std", "low", "high", "best", "worst")
+_TESTS = ("verdict", "test", "p")
 
 
 def rank(
@@ -88,59 +43,88 @@ def rank(
 ) -> pd.DataFrame:
     """A row a configuration, best mean first.
 
-    A trial that was pruned or has failed jobs comes after the complete ones and is not tested.
-    A configuration is a set of equal params; with `by`, of equal values of these params, and all
-    else is paired (two units are compared at the same rate, seed and fold). `where` is a filter in
-    the words of `DataFrame.query` over the params, such as "units > 16".
+    One of which runs were pruned, failed or diverged comes after the complete ones and is not
+    tested. With `by`, a row is the jobs with equal values of these params, and all else is paired
+    (two units are compared at the same rate, epochs, seed and fold). `where` is a filter in the
+    words of `DataFrame.query` over the params, such as "units > 16".
 
-    Columns: `trial`, the params, `n` (succeeded runs), `incomplete` (failed, cancelled or pruned
-    ones), then of the first objective `mean`, `std`, `low`, `high` (95 % t interval), `best`,
+    Columns: `trial`, the params, `epochs` where they differ, `n` (runs with a value), `incomplete`
+    (all others: failed, cancelled, pruned, diverged), `diverged` (those whose loss became NaN or
+    infinite), then of the first objective `mean`, `std`, `low`, `high` (95 % t interval), `best`,
     `worst`; `verdict` (best, tie, worse, untested), `test` (t or wilcoxon, paired), `p` (after
     Holm); the means of further objectives by their names and `pareto`; `seconds`, the mean time
-    of a run.
+    of a run. A param that is named like another column is `params.` and its name.
     """
     import pandas as pd
 
     names = list(dict.fromkeys(name for run in runs for name in run.params))
     chosen = _chosen(by, names)
-    groups = _grouped(_filtered(runs, names, where), chosen)
+    others = [o.name for o in wanted[1:]] + (["pareto"] if len(wanted) > 1 else [])
+    # An objective may be the seconds, which are shown once.
+    own = list(dict.fromkeys(["epochs", *_COUNTS, *_MEANS, *_TESTS, *others, "seconds"]))
+    columns = param_columns(chosen, ["trial", *own])
+    groups = _grouped(_filtered(runs, names, where), chosen, is_by=by is not None)
+    whole = [by is not None or _is_whole(group) for group in groups]
+    rows = [_row(group, columns, wanted) for group in groups]
+    _test(rows, groups, whole, chosen, wanted, is_by=by is not None)
+    table = pd.DataFrame(rows, columns=["trial", *columns.values(), *own])
+    if by is not None or all(run.trial is None for run in runs):
+        table = table.drop(columns="trial")
+    if by is not None or table["epochs"].nunique() < 2:
+        table = table.drop(columns="epochs")
     direction = wanted[0].direction
-    columns = [["n", "incomplete"], ["mean", "std", "low", "high", "best", "worst"]]
-    rows = []
-    for group in groups:
-        good = [run for run in group if run.has_succeeded]
-        found = summary([run.values[0] for run in good], direction)
-        row: dict[str, Any] = {
-            "trial": group[0].trial,
-            **{name: group[0].params.get(name) for name in chosen},
-        }
-        row |= {"n": found.n, "incomplete": len(group) - found.n}
-        row |= {name: getattr(found, name) for name in columns[1]}
-        for i, objective in enumerate(wanted[1:], 1):
-            row[objective.name] = summary([r.values[i] for r in good], objective.direction).mean
-        row["seconds"] = _mean([run.seconds for run in good])
-        rows.append(row)
-    whole = [by is not None or all(run.is_whole for run in group) for group in groups]
-    paired = [_paired(g, chosen, is_whole) for g, is_whole in zip(groups, whole, strict=True)]
-    compared = against_best(paired, direction)
-    for row, comparison in zip(rows, compared, strict=True):
-        row |= {"verdict": comparison.verdict, "test": comparison.test, "p": comparison.p}
+    order = _order(rows, whole, 1.0 if direction == "minimize" else -1.0)
+    table = table.iloc[order].reset_index(drop=True)
+    table.attrs.update(metric=wanted[0].name, direction=direction, at=wanted[0].at)
+    return table if top is None else table.head(top)
+
+
+def _row(
+    group: Sequence[Run], columns: dict[str, str], wanted: Sequence[Objective]
+) -> dict[str, Any]:
+    good = [run for run in group if run.has_succeeded]
+    found = summary([run.values[0] for run in good], wanted[0].direction)
+    row: dict[str, Any] = {"trial": group[0].trial, "epochs": group[0].epochs}
+    row |= {columns[name]: _shared(group, name) for name in columns}
+    row |= {"n": found.n, "incomplete": len(group) - found.n}
+    row["diverged"] = sum(run.nan_epoch is not None and not run.has_value for run in group)
+    row |= {name: getattr(found, name) for name in _MEANS}
+    for i, objective in enumerate(wanted[1:], 1):
+        row[objective.name] = summary([r.values[i] for r in good], objective.direction).mean
+    row["seconds"] = _mean([run.seconds for run in good])
+    return row
+
+
+def _shared(group: Sequence[Run], name: str) -> Any:
+    """The value that all of them have; None where they differ, as labels of repeats do."""
+    first = group[0].params.get(name)
+    return first if all(run.params.get(name) == first for run in group) else None
+
+
+def _test(
+    rows: Sequence[dict[str, Any]],
+    groups: Sequence[Sequence[Run]],
+    whole: Sequence[bool],
+    chosen: Sequence[str],
+    wanted: Sequence[Objective],
+    *,
+    is_by: bool,
+) -> None:
+    """Write down what can be told: against the best one, and of several objectives."""
+    paired = [
+        _paired(g, chosen, is_by=is_by) if is_whole else {}
+        for g, is_whole in zip(groups, whole, strict=True)
+    ]
+    directions: list[Direction] = [objective.direction for objective in wanted]
+    for row, one in zip(rows, against_best(paired, directions[0]), strict=True):
+        row |= {"verdict": one.verdict, "test": one.test, "p": one.p}
     if len(wanted) > 1:
         means = [
             [row["mean"] if is_whole else math.nan, *(row[o.name] for o in wanted[1:])]
             for row, is_whole in zip(rows, whole, strict=True)
         ]
-        for row, is_best in zip(rows, pareto(means, [o.direction for o in wanted]), strict=True):
+        for row, is_best in zip(rows, pareto(means, directions), strict=True):
             row["pareto"] = is_best
-    others = [o.name for o in wanted[1:]] + (["pareto"] if len(wanted) > 1 else [])
-    order = ["trial", *chosen, *columns[0], *columns[1], "verdict", "test", "p", *others, "seconds"]
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys(order)))  # seconds may be an objective
-    if by is not None or all(run.trial is None for run in runs):
-        table = table.drop(columns="trial")
-    order_of = _order(rows, whole, 1.0 if direction == "minimize" else -1.0)
-    table = table.iloc[order_of].reset_index(drop=True)
-    table.attrs.update(metric=wanted[0].name, direction=direction, at=wanted[0].at)
-    return table if top is None else table.head(top)
 
 
 def _order(rows: Sequence[dict[str, Any]], whole: Sequence[bool], sign: float) -> list[int]:
@@ -186,25 +170,30 @@ def _quoted(where: str, names: Sequence[str]) -> str:
     return where
 
 
-def _grouped(runs: Sequence[Run], chosen: Sequence[str]) -> list[list[Run]]:
+def _grouped(runs: Sequence[Run], chosen: Sequence[str], *, is_by: bool) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        key = json.dumps([run.params.get(name) for name in chosen], sort_keys=True)
+        params = [run.params.get(name) for name in chosen]
+        # A trial that was extended in part is two configurations.
+        whole = [run.group] if run.group is not None else [params, run.epochs]
+        key = json.dumps(params if is_by else whole, sort_keys=True)
         groups.setdefault(key, []).append(run)
     return list(groups.values())
 
 
-def _paired(
-    group: Sequence[Run], chosen: Sequence[str], is_compared: bool
-) -> dict[Hashable, float]:
+def _is_whole(group: Sequence[Run]) -> bool:
+    """Whether its mean stands for it: what is left of those that were cut short is the luckier."""
+    return all(run.is_whole and (run.group is None or run.has_value) for run in group)
+
+
+def _paired(group: Sequence[Run], chosen: Sequence[str], *, is_by: bool) -> dict[Hashable, float]:
     """What pairs a run with one of another configuration -> its value."""
-    if not is_compared:
-        return {}
     found: dict[Hashable, list[float]] = {}
     for run in group:
         rest = {name: value for name, value in run.params.items() if name not in chosen}
-        key = (run.seed, run.fold, json.dumps(rest, sort_keys=True))
-        if run.has_succeeded:
+        epochs = run.epochs if is_by else None
+        key = (run.seed, run.fold, epochs, json.dumps(rest, sort_keys=True))
+        if run.has_value:
             found.setdefault(key, []).append(run.values[0])
     return {key: _mean(values) for key, values in found.items()}
 

@@ -42,6 +42,7 @@ class Curve:
     is_complete: bool  # it ran to its end
     is_spared: bool = False  # a user took it up again: it is judged no more
     epochs: int | None = None  # asked for; nothing is saved by ending a job that has them all
+    final: float = math.nan  # what a complete job came to: the objective of the weights it keeps
 
 
 @dataclass
@@ -90,6 +91,10 @@ class Results:
         curve = self._mean_curve(members) if state == "pruned" else {}
         return Trial(row.number, row.point, row.pending, state, curve=curve)
 
+    def parameters(self) -> list[str]:
+        """Names of all parameters, in the order of the points; a point may lack some."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.point))
+
     def means(self, number: int) -> tuple[float, ...]:
         """Of a trial's succeeded jobs, one an objective; NaN without any."""
         found = [
@@ -122,6 +127,7 @@ class Results:
                 is_complete=member.status is JobStatus.SUCCEEDED,
                 is_spared=number in given_up,
                 epochs=member.epochs,
+                final=self.values.get(member.job_id, (math.nan,))[0],
             )
             for number, members in self.members.items()
             for member in members
@@ -136,7 +142,8 @@ def read_values(
     c: Any, wanted: Sequence[Objective], members: Sequence[MemberRow]
 ) -> tuple[Values, dict[int, dict[int, float]]]:
     """(job -> one value an objective, NaN if it has none; job -> curve of the first objective)."""
-    ids = list({member.job_id for member in members})
+    kept = {member.job_id: member.shown_epoch for member in members}
+    ids = list(kept)
     columns: list[dict[int, float]] = []
     first: dict[int, dict[int, float]] = {}
     for objective in wanted:
@@ -148,7 +155,9 @@ def read_values(
             curves = table.curves(c, ids, objective.metric, objective.phase)
             first = first or (curves if objective is wanted[0] else {})
             column = table.scores_named(c, ids, objective.name)
-            column.update({job_id: _at(curve, objective) for job_id, curve in curves.items()})
+            column.update(
+                {job_id: _at(curve, objective, kept[job_id]) for job_id, curve in curves.items()}
+            )
             columns.append(column)
     return {i: tuple(column.get(i, math.nan) for column in columns) for i in ids}, first
 
@@ -165,9 +174,9 @@ def state_of(row: TrialRow, members: Sequence[MemberRow]) -> TrialState:
     return "pruned" if is_pruned else "failed"
 
 
-def _at(curve: dict[int, float], objective: Objective) -> float:
+def _at(curve: dict[int, float], objective: Objective, kept: int) -> float:
     if objective.at == "last":
-        return curve[max(curve)]
+        return curve.get(kept, math.nan)
     finite = [value for value in curve.values() if math.isfinite(value)]
     if not finite:
         return math.nan

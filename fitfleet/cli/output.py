@@ -57,6 +57,8 @@ def job_document(row: JobRow, values: dict[str, Any], scores: dict[str, Any]) ->
         "seed": row.seed,
         "epoch": row.epoch,
         "epochs": row.epochs,
+        "kept_epoch": row.kept_epoch,
+        "nan_epoch": row.nan_epoch,
         "attempt": row.attempt,
         "worker": row.owner,
         "seconds": row.seconds,
@@ -71,7 +73,7 @@ def job_document(row: JobRow, values: dict[str, Any], scores: dict[str, Any]) ->
 
 
 def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Table:
-    """A line a job; the loss and the validation loss of its last epoch."""
+    """A line a job; the loss and the validation loss of the weights it keeps."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("job", justify="right")
     for name in ("experiment", "status", "params", "epoch"):
@@ -106,6 +108,8 @@ def _note(row: JobRow) -> str:
         return f"{row.failure_class}: {row.failure_message}"
     if row.request:
         return f"{row.request} asked for"
+    if row.nan_epoch is not None:
+        return f"loss not finite from epoch {row.nan_epoch} on"
     return row.owner or ""
 
 

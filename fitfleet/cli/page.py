@@ -13,6 +13,7 @@ from fitfleet.client.display import duration, status_text
 
 if TYPE_CHECKING:
     from fitfleet.client.job import Job
+    from fitfleet.db.lookup import JobRow
 
 # A long curve is shown by its first and last epochs.
 _CURVE_LINES = 12
@@ -44,6 +45,11 @@ def _head(job: Job) -> Table:
             ("params", params),
             ("seed", row.seed),
             ("epochs", f"{row.epoch} of {row.epochs}"),
+            ("weights of", _kept(row)),
+            (
+                "loss",
+                None if row.nan_epoch is None else f"not finite from epoch {row.nan_epoch} on",
+            ),
             ("parameters", None if row.parameters is None else f"{row.parameters:,}"),
             ("submitted", local_time(row.submitted_at)),
             ("started", local_time(row.started_at)),
@@ -55,6 +61,10 @@ def _head(job: Job) -> Table:
             ("weights", weights),
         ]
     )
+
+
+def _kept(row: JobRow) -> str | None:
+    return None if row.shown_epoch == row.epoch else f"epoch {row.shown_epoch}, the best one"
 
 
 def _history(screen: Console, job: Job) -> None:

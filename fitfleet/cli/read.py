@@ -209,7 +209,7 @@ def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, An
 
     found: dict[int, dict[str, Any]] = {}
     with fleet.database.read() as c:
-        for point in lookup.last_points(c, job_ids):
+        for point in lookup.kept_points(c, job_ids):
             found.setdefault(point.job_id, {})[point.name] = point.value
     return found
 

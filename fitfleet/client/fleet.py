@@ -14,7 +14,8 @@ from rich.console import Console
 from fitfleet.analysis import compare as comparison
 from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
-from fitfleet.analysis.ranking import experiment_runs, rank
+from fitfleet.analysis.ranking import rank
+from fitfleet.analysis.runs import experiment_runs
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.sweep import Sweep
@@ -259,7 +260,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         top: int | None = None,
         status: JobStatus | str | Iterable[JobStatus | str] | None = JobStatus.SUCCEEDED,
     ) -> pd.DataFrame:
-        """A row a job of the experiment, best first; see `scheduler.compare.compare`.
+        """A row a job of the experiment, best first; see `analysis.compare.compare`.
 
         Only succeeded jobs, unless `status` says which (None: all).
         """
@@ -332,7 +333,7 @@ class Fleet(AbstractContextManager["Fleet"]):
     ) -> pd.DataFrame:
         """The configurations of an experiment, however submitted: mean, interval, ties.
 
-        See `scheduler.ranking.rank`; `compare` has a row a job instead.
+        See `analysis.ranking.rank`; `compare` has a row a job instead.
         """
         wanted = objectives(
             objective, direction, at, lambda name: compiled_parts(self.database, name, experiment)

@@ -54,7 +54,7 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
         rows = lookup.jobs_by_id(c, job_ids)
         ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
         starts = lookup.attempt_starts(c, ids)
-        points = lookup.last_points(c, ids)
+        points = lookup.kept_points(c, ids)
         now = read_clock(c)
         slots = lookup.count_live_slots(c)
         paused = lookup.paused_experiments(c)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fitfleet.analysis import frames
-from fitfleet.analysis.ranking import best_trial, rank, sweep_runs
+from fitfleet.analysis.ranking import best_trial, rank
 from fitfleet.analysis.results import Results
+from fitfleet.analysis.runs import sweep_runs
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.snapshot import take
@@ -185,7 +186,7 @@ class Sweep:
         """A row a configuration, best mean first: n, mean, 95 % interval, ties by paired tests.
 
         `by` compares the values of some parameters, paired over all else; `where` filters, such
-        as "units > 16". See `scheduler.ranking.rank` for the columns.
+        as "units > 16". See `analysis.ranking.rank` for the columns.
         """
         runs = sweep_runs(self._results())
         return rank(runs, self.design.wanted, by=by, where=where, top=top)

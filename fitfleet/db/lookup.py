@@ -18,6 +18,7 @@ from fitfleet.db.tables import (
     jobs,
     metrics,
     scores,
+    shown_epoch,
     workers,
 )
 from fitfleet.states import JobStatus
@@ -60,6 +61,7 @@ class JobRow:
     artifact_bytes: int | None
     kept_epoch: int | None  # whose weights the artifact holds, counted from 1
     nan_epoch: int | None  # the first whose loss was not finite
+    shown_epoch: int  # whose values stand for the job: of the weights it keeps, else the last
     parameters: int | None
     engine: str | None
     engine_reason: str | None
@@ -89,9 +91,8 @@ def _columns() -> Select[Any]:
         for column in jobs.c
         if column.name in JobRow.__dataclass_fields__ and column.name != "experiment"
     ]
-    return select(*plain, experiments.c.name.label("experiment")).join(
-        experiments, experiments.c.id == jobs.c.experiment_id
-    )
+    more = (shown_epoch.label("shown_epoch"), experiments.c.name.label("experiment"))
+    return select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
 
 
 def _job(row: Any) -> JobRow:
@@ -158,13 +159,13 @@ def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     return found
 
 
-def last_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
-    """The values of each job's last epoch."""
+def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
+    """The values that stand for each job: of the epoch whose weights it keeps, else of its last."""
     found: list[Point] = []
     for chunk in _chunks(job_ids):
         query = (
             select(metrics)
-            .join(jobs, (jobs.c.id == metrics.c.job_id) & (jobs.c.epoch == metrics.c.epoch))
+            .join(jobs, (jobs.c.id == metrics.c.job_id) & (shown_epoch == metrics.c.epoch))
             .where(jobs.c.id.in_(chunk))
         )
         found += [Point(**row._mapping) for row in c.execute(query)]

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
+    func,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -150,6 +152,12 @@ jobs = Table(
     Index("ix_jobs_content", "content_hash"),
     # What ended lately.
     Index("ix_jobs_finished", "finished_at"),
+)
+
+# Whose values stand for a job: the epoch whose weights it keeps, before that the last one.
+shown_epoch = case(
+    (jobs.c.status == "SUCCEEDED", func.coalesce(jobs.c.kept_epoch, jobs.c.epoch)),
+    else_=jobs.c.epoch,
 )
 
 # Wide and rarely read, so kept out of the rows that the dispatcher scans.

@@ -18,7 +18,16 @@ from fitfleet.db.adoption import adopt
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.session import now
-from fitfleet.db.tables import attempts, experiments, jobs, metrics, scores, trial_jobs, trials
+from fitfleet.db.tables import (
+    attempts,
+    experiments,
+    jobs,
+    metrics,
+    scores,
+    shown_epoch,
+    trial_jobs,
+    trials,
+)
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 5_000
@@ -50,6 +59,8 @@ class MemberRow:
     epochs: int
     seconds: float
     parameters: int | None
+    shown_epoch: int = 0  # whose values stand for the job: its weights are kept
+    nan_epoch: int | None = None  # the first whose loss was not finite
 
 
 def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
@@ -127,7 +138,7 @@ def add_members(
 
 def members_of(c: Connection, sweep_id: int) -> list[MemberRow]:
     """All jobs of the sweep's trials, by trial and member."""
-    names = ("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters")
+    names = ("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters", "nan_epoch")
     query = (
         select(
             trial_jobs.c.number,
@@ -135,6 +146,7 @@ def members_of(c: Connection, sweep_id: int) -> list[MemberRow]:
             trial_jobs.c.job_id,
             trial_jobs.c.is_reused,
             *(jobs.c[name] for name in names),
+            shown_epoch.label("shown_epoch"),
         )
         .join(jobs, jobs.c.id == trial_jobs.c.job_id)
         .where(trial_jobs.c.sweep_id == sweep_id)

@@ -37,14 +37,18 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("failure_class", "text", "user, nan, timeout, memory, lost, stalled, storage or internal"),
         ("failure_message", "text", "one sentence"),
         ("parameters", "integer", "number of weights of the model"),
-        ("loss", "real", "training loss of the last epoch"),
-        ("val_loss", "real", "validation loss of the last epoch"),
+        ("loss", "real", "training loss of the epoch whose weights are kept, else of the last"),
+        ("val_loss", "real", "validation loss of that epoch"),
         ("best_val_loss", "real", "smallest validation loss of all epochs"),
         ("best_epoch", "integer", "the first epoch with that loss"),
         ("test_loss", "real", "loss on the test arrays"),
         ("checkpoint_path", "text", "newest checkpoint, relative to the storage"),
         ("artifact_path", "text", "weights file that won, relative to the storage"),
         ("artifact_bytes", "integer", "its size"),
+        ("kept_epoch", "integer", "epoch whose weights are kept; NULL before the job has any"),
+        ("last_loss", "real", "training loss of the last epoch"),
+        ("last_val_loss", "real", "validation loss of the last epoch"),
+        ("nan_epoch", "integer", "the first epoch whose loss was NaN or infinite; NULL: none was"),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -60,14 +64,16 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("params", "json", "params of its first job"),
         ("metric", "text", "Keras's name without val_ or test_, or an evaluator's"),
         ("phase", "text", "train or val; test: Keras after the fit; score: an evaluator"),
-        ("n", "integer", "succeeded jobs with a value"),
-        ("mean", "real", "mean of their values: of the last epoch, or the score"),
+        ("n", "integer", "succeeded jobs with a value, a seed and fold once (its newest run)"),
+        ("mean", "real", "mean of their values: of the epoch whose weights are kept, or the score"),
         ("std", "real", "standard deviation (n - 1); NULL for n = 1"),
         ("low", "real", "lower end of the 95 % t interval of the mean; NULL for n = 1"),
         ("high", "real", "upper end"),
         ("minimum", "real", "smallest value"),
         ("maximum", "real", "largest value"),
         ("seconds", "real", "mean time of a job"),
+        ("epochs", "integer", "epochs that each of them was asked for"),
+        ("diverged", "integer", "further succeeded jobs, whose value is NaN or infinite"),
     ],
     "leaderboard": [
         ("experiment", "text", "the experiment"),
@@ -76,9 +82,14 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("job_id", "integer", "number of a succeeded job"),
         ("params", "json", "its params"),
         ("seed", "integer", "its seed"),
-        ("value", "real", "value of its last epoch, or its score"),
+        ("value", "real", "value of the epoch whose weights are kept, or its score"),
         ("rank_low", "integer", "1 for the smallest value of the experiment"),
         ("rank_high", "integer", "1 for the largest"),
+        (
+            "epoch",
+            "integer",
+            "epoch whose weights are kept, which the value is of",
+        ),
     ],
     "workers": [
         ("worker", "text", "slot: host:pid:slot:token"),
@@ -114,9 +125,14 @@ def _iso(column: str, dialect: str) -> str:
     )
 
 
-def _last(phase: str) -> str:
+# Weights of an earlier epoch are kept where restore_best_weights put them back.
+_SHOWN = "CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) ELSE j.epoch END"
+_FINITE = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
+
+
+def _loss(phase: str, epoch: str) -> str:
     return (
-        "(SELECT m.value FROM metrics m WHERE m.job_id = j.id AND m.epoch = j.epoch"
+        f"(SELECT m.value FROM metrics m WHERE m.job_id = j.id AND m.epoch = {epoch}"
         f" AND m.metric = 'loss' AND m.phase = '{phase}')"
     )
 
@@ -129,19 +145,19 @@ def _best(columns: str) -> str:
 
 
 def _finals(columns: str) -> str:
-    """What each succeeded job came to: the metrics of its last epoch, and its scores."""
+    """What each succeeded job came to: the metrics of the weights it keeps, and its scores."""
     return f"""
 SELECT {columns}, m.metric AS metric, m.phase AS phase, m.value AS value
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id
-  JOIN metrics m ON m.job_id = j.id AND m.epoch = j.epoch
-WHERE j.status = 'SUCCEEDED' AND m.value IS NOT NULL
+  JOIN metrics m ON m.job_id = j.id AND m.epoch = COALESCE(j.kept_epoch, j.epoch)
+WHERE j.status = 'SUCCEEDED'
 UNION ALL
 SELECT {columns},
   CASE WHEN s.source = 'keras' AND substr(s.name, 1, 5) = 'test_' THEN substr(s.name, 6)
     ELSE s.name END AS metric,
   CASE WHEN s.source = 'keras' THEN 'test' ELSE 'score' END AS phase, s.value AS value
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id JOIN scores s ON s.job_id = j.id
-WHERE j.status = 'SUCCEEDED' AND s.value IS NOT NULL"""
+WHERE j.status = 'SUCCEEDED'"""
 
 
 def definitions(dialect: str) -> dict[str, str]:
@@ -151,9 +167,13 @@ def definitions(dialect: str) -> dict[str, str]:
         return _iso(column, dialect)
 
     grouped = _finals(
-        "e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash, j.seconds AS seconds"
+        "e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash, j.seconds AS seconds,"
+        " j.epochs AS epochs, j.content_hash AS content_hash"
     )
-    ranked = _finals("e.name AS experiment, j.id AS job_id, j.params AS params, j.seed AS seed")
+    ranked = _finals(
+        "e.name AS experiment, j.id AS job_id, j.params AS params, j.seed AS seed,"
+        " COALESCE(j.kept_epoch, j.epoch) AS epoch"
+    )
     number = "INTEGER" if dialect == "sqlite" else "integer"
     return {
         "runs": f"""
@@ -165,13 +185,16 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   (SELECT a.worker FROM attempts a WHERE a.job_id = j.id AND a.attempt = j.attempt) AS worker,
   j.engine AS engine, j.engine_reason AS engine_reason, j.failure_class AS failure_class,
   j.failure_message AS failure_message, j.parameters AS parameters,
-  {_last("train")} AS loss, {_last("val")} AS val_loss,
+  {_loss("train", _SHOWN)} AS loss, {_loss("val", _SHOWN)} AS val_loss,
   {_best("MIN(m.value)")}) AS best_val_loss,
   {_best("m.epoch")} AND m.value IS NOT NULL
     ORDER BY m.value, m.epoch LIMIT 1) AS best_epoch,
   (SELECT s.value FROM scores s WHERE s.job_id = j.id AND s.name = 'test_loss') AS test_loss,
   j.checkpoint_path AS checkpoint_path, j.artifact_path AS artifact_path,
-  j.artifact_bytes AS artifact_bytes
+  j.artifact_bytes AS artifact_bytes,
+  CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) END AS kept_epoch,
+  {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
+  j.nan_epoch AS nan_epoch
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
@@ -180,25 +203,34 @@ FROM metrics m JOIN jobs j ON j.id = m.job_id JOIN experiments e ON e.id = j.exp
         "groups": f"""
 SELECT g.experiment, g.group_hash, f.params AS params, g.metric, g.phase, g.n, g.mean,
   g.std, g.mean - t.t975 * g.std / sqrt(g.n) AS low, g.mean + t.t975 * g.std / sqrt(g.n) AS high,
-  g.minimum, g.maximum, g.seconds
+  g.minimum, g.maximum, g.seconds, g.epochs, g.diverged
 FROM (
   SELECT d.*, CASE WHEN d.n > 1 THEN sqrt(d.squares / (d.n - 1)) END AS std FROM (
-    SELECT v.experiment, v.group_hash, v.metric, v.phase, COUNT(*) AS n, MIN(v.mean) AS mean,
-      SUM((v.value - v.mean) * (v.value - v.mean)) AS squares, MIN(v.value) AS minimum,
-      MAX(v.value) AS maximum, AVG(v.seconds) AS seconds, MIN(v.job_id) AS first_job
+    SELECT v.experiment, v.group_hash, v.epochs, v.metric, v.phase, COUNT(v.value) AS n,
+      MIN(v.mean) AS mean, SUM((v.value - v.mean) * (v.value - v.mean)) AS squares,
+      MIN(v.value) AS minimum, MAX(v.value) AS maximum,
+      AVG(CASE WHEN v.value IS NOT NULL THEN v.seconds END) AS seconds,
+      MIN(v.job_id) AS first_job, COUNT(*) - COUNT(v.value) AS diverged
     FROM (
-      SELECT f.*, AVG(f.value)
-        OVER (PARTITION BY f.experiment, f.group_hash, f.metric, f.phase) AS mean
-      FROM ({grouped}) f
-    ) v GROUP BY v.experiment, v.group_hash, v.metric, v.phase
+      SELECT u.*, AVG(u.value)
+        OVER (PARTITION BY u.experiment, u.group_hash, u.epochs, u.metric, u.phase) AS mean
+      FROM (
+        SELECT f.experiment, f.group_hash, f.epochs, f.metric, f.phase, f.job_id, f.seconds,
+          CASE WHEN f.value {_FINITE} THEN f.value END AS value, ROW_NUMBER()
+            OVER (PARTITION BY f.experiment, f.content_hash, f.metric, f.phase
+              ORDER BY f.job_id DESC) AS run
+        FROM ({grouped}) f
+      ) u WHERE u.run = 1
+    ) v GROUP BY v.experiment, v.group_hash, v.epochs, v.metric, v.phase HAVING COUNT(v.value) > 0
   ) d
 ) g JOIN jobs f ON f.id = g.first_job
   LEFT JOIN t_quantiles t ON t.df = CASE WHEN g.n > 1000 THEN 999 ELSE g.n - 1 END""",
         "leaderboard": f"""
 SELECT f.experiment, f.metric, f.phase, f.job_id, f.params, f.seed, f.value,
   RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value) AS rank_low,
-  RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value DESC) AS rank_high
-FROM ({ranked}) f""",
+  RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value DESC) AS rank_high,
+  f.epoch AS epoch
+FROM ({ranked}) f WHERE f.value {_FINITE}""",
         "workers": f"""
 SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slot AS slot,
   w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,

@@ -118,7 +118,7 @@ class Plots:
 
     def _complete(self, wanted: Objective) -> tuple[pd.DataFrame, list[str]]:
         table = frames.trials_frame(self._results)
-        names = list(self._results.rows[0].point) if self._results.rows else []
+        names = list(frames.trial_columns(self._results).values())
         if not len(table):
             return table, names
         complete = table[(table["state"] == "complete") & table[wanted.name].notna()]

@@ -63,7 +63,7 @@ class Pruning:
     def _outranked(self, curves: Sequence[Curve]) -> set[int]:
         """By Optuna's Wilcoxon pruner: its steps are our members, its values their results."""
         study = self._study(self._name)
-        done = [c for c in curves if c.is_complete and c.values and math.isfinite(_final(c))]
+        done = [c for c in curves if c.is_complete and c.values and math.isfinite(c.final)]
         by_number: dict[int, list[Curve]] = defaultdict(list)
         for curve in done:
             by_number[curve.number].append(curve)
@@ -72,12 +72,13 @@ class Pruning:
         for number in sorted(by_number, key=lambda n: (n in open_numbers, n)):
             trial = study.ask()
             for curve in sorted(by_number[number], key=lambda c: c.member):
-                trial.report(_final(curve), curve.member)
+                trial.report(curve.final, curve.member)
             if number in open_numbers:
                 if trial.should_prune():
                     result.add(number)
                 continue
-            mean = math.fsum(map(_final, by_number[number])) / len(by_number[number])
+            finals = [curve.final for curve in by_number[number]]
+            mean = math.fsum(finals) / len(finals)
             study.tell(trial, mean)
         return result
 
@@ -129,9 +130,8 @@ class _Row:
             if number in self._ended or not curve.values:
                 continue
             self._ended.add(number)
-            last = _final(curve)
-            if curve.is_complete and math.isfinite(last):
-                self._study.tell(self._trials[number], last)
+            if curve.is_complete and math.isfinite(curve.final):
+                self._study.tell(self._trials[number], curve.final)
             else:
                 self._study.tell(self._trials[number], state=optuna.trial.TrialState.PRUNED)
 
@@ -167,7 +167,3 @@ def _is_majority(voters: set[int], curves: Sequence[Curve]) -> bool:
     started = sum(bool(c.values) for c in curves)
     spared = any(c.is_spared for c in curves)
     return not spared and len(voters) >= min(2, len(curves)) and 2 * len(voters) > started
-
-
-def _final(curve: Curve) -> float:
-    return curve.values[max(curve.values)]

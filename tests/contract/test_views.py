@@ -28,11 +28,12 @@ CONTRACT = {
     "runs": "job_id experiment status params seed fold group_hash queue priority epochs epoch"
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
     " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
-    " test_loss checkpoint_path artifact_path artifact_bytes",
+    " test_loss checkpoint_path artifact_path artifact_bytes kept_epoch last_loss last_val_loss"
+    " nan_epoch",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
-    " seconds",
-    "leaderboard": "experiment metric phase job_id params seed value rank_low rank_high",
+    " seconds epochs diverged",
+    "leaderboard": "experiment metric phase job_id params seed value rank_low rank_high epoch",
     "workers": "worker service host pid slot queue device started_at heartbeat_at ended_at"
     " is_draining running",
     "events": "event_id at kind job_id attempt worker detail",
@@ -52,7 +53,12 @@ def _rows(database: Database, query: str) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in c.exec_driver_sql(query)]
 
 
-def _finish(database: Database, losses: Sequence[float], scores: dict[str, float]) -> int:
+def _finish(
+    database: Database,
+    losses: Sequence[float],
+    scores: dict[str, float],
+    kept_epoch: int | None = None,
+) -> int:
     (claim,) = take(database)
     with database.begin() as c:
         leases.describe_attempts(c, [(claim, {"engine": "fit", "engine_reason": "alone"})])
@@ -60,7 +66,9 @@ def _finish(database: Database, losses: Sequence[float], scores: dict[str, float
             logs = {"loss": 2 * loss, "val_loss": loss}
             metrics.record(c, [EpochMetrics(claim, epoch, logs)])
         scored = {"keras": {"test_loss": losses[-1] + 1}, "music:score": scores}
-        commit(c, claim, epoch=len(losses), seconds=2.0, scores=scored)
+        nan_epoch = next((e for e, v in enumerate(losses, 1) if not math.isfinite(v)), None)
+        given = {"kept_epoch": kept_epoch, "nan_epoch": nan_epoch, "seconds": 2.0, "scores": scored}
+        commit(c, claim, epoch=len(losses), **given)
     return claim.job_id
 
 
@@ -144,6 +152,52 @@ def test_groups_have_the_interval_of_the_t_distribution(filled: Database) -> Non
     assert json.loads(row["params"]) == {"units": 16}
     alone = found["c"]
     assert (alone["n"], alone["mean"], alone["std"], alone["low"]) == (1, 5.0, None, None)
+
+
+def test_values_are_those_of_the_weights_that_are_kept(database: Database) -> None:
+    register(database, 1)
+    insert(database, new_job("best"), new_job("last"), new_job("busy"))
+    _finish(database, [3.0, 0.5, 2.0], {}, kept_epoch=2)
+    _finish(database, [4.0, 1.0], {})
+    (claim,) = take(database)
+    with database.begin() as c:
+        metrics.record(c, [EpochMetrics(claim, 1, {"loss": 8.0, "val_loss": 4.0})])
+    columns = "loss, val_loss, kept_epoch, epoch, last_loss, last_val_loss"
+    found = _rows(database, f"SELECT {columns} FROM runs ORDER BY job_id")
+    assert [tuple(row.values()) for row in found] == [
+        (1.0, 0.5, 2, 3, 4.0, 2.0),
+        (2.0, 1.0, 2, 2, 2.0, 1.0),
+        (8.0, 4.0, None, 1, 8.0, 4.0),
+    ]
+    query = "FROM leaderboard WHERE metric = 'loss' AND phase = 'val' ORDER BY rank_low"
+    found = _rows(database, f"SELECT job_id, value, epoch {query}")
+    assert [tuple(row.values()) for row in found] == [(1, 0.5, 2), (2, 1.0, 2)]
+
+
+def test_groups_count_each_seed_and_fold_once_and_leave_out_what_diverged(
+    database: Database,
+) -> None:
+    register(database, 1)
+    seeds = [new_job(f"a{i}", group="a", seed=i) for i in range(3)]
+    longer = [new_job(f"long{i}", group="long", seed=i, epochs=9) for i in range(2)]
+    insert(database, *seeds, new_job("a0", group="a", again=True), *longer)
+    # The rerun of seed 0 counts in its place; seed 2 diverged.
+    for value in (9.0, 2.0, math.inf, 1.0, 5.0, math.nan):
+        _finish(database, [value], {})
+    where = "WHERE metric = 'loss' AND phase = 'val' ORDER BY group_hash"
+    columns = "group_hash, n, mean, std, low, high, maximum, epochs, diverged"
+    first, second = _rows(database, f"SELECT {columns} FROM groups {where}")
+    low, high = stats.t.interval(0.95, 1, 1.5, stats.sem([2.0, 1.0]))
+    assert (first["n"], first["mean"], first["maximum"]) == (2, 1.5, 2.0)
+    assert first["std"] == pytest.approx(math.sqrt(0.5))
+    assert (first["low"], first["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert (first["epochs"], first["diverged"]) == (5, 1)
+    assert (second["n"], second["mean"], second["low"], second["epochs"]) == (1, 5.0, None, 9)
+    assert second["diverged"] == 1
+    ranked = _rows(database, f"SELECT job_id FROM leaderboard {where.replace('group_hash', '1')}")
+    assert sorted(row["job_id"] for row in ranked) == [1, 2, 4, 5]
+    nans = _rows(database, "SELECT job_id, nan_epoch FROM runs WHERE nan_epoch IS NOT NULL")
+    assert [row["job_id"] for row in nans] == [3, 6]
 
 
 def test_groups_and_leaderboard_have_the_scores_too(filled: Database) -> None:

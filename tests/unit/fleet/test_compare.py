@@ -45,6 +45,48 @@ def test_the_best_epoch_counts_when_asked(fleet: ff.Fleet, done: list[ff.Job]) -
     assert fleet.best("line", at="best") == done[0]
 
 
+def test_the_values_are_those_of_the_weights_that_are_kept(
+    fleet: ff.Fleet, done: list[ff.Job]
+) -> None:
+    with fleet.database.begin() as c:
+        c.execute(jobs.update().where(jobs.c.id == done[0].id).values(kept_epoch=2))
+        c.execute(jobs.update().where(jobs.c.id == done[2].id).values(nan_epoch=3))
+    table = fleet.compare("line")
+    assert list(table["job"]) == [done[0].id, done[1].id, done[2].id]
+    assert list(table["val_loss"][:2]) == [1.0, 1.5] and list(table["kept_epoch"]) == [2, 3, 3]
+    assert table["nan_epoch"].isna().tolist() == [True, True, False]
+    assert fleet.best("line") == done[0]
+    ranked = fleet.rank("line")
+    assert list(ranked["mean"]) == [1.25] and list(ranked["diverged"]) == [1]
+    with fleet.database.read() as c:
+        found = c.exec_driver_sql("SELECT val_loss FROM runs ORDER BY job_id").scalars().all()
+    assert found == [1.0, 1.5, None]
+
+
+def test_a_run_that_was_repeated_counts_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    made = [fleet.submit(**job), fleet.submit(**job, again=True), fleet.submit(**job, again=True)]
+    made.append(fleet.submit(**{**job, "epochs": 4}))
+    with fleet.database.begin() as c:
+        for handle, value in zip(made, (3.0, 2.0, 9.0, 1.0), strict=True):
+            row = {"job_id": handle.id, "epoch": 3, "metric": "loss", "phase": "val"}
+            c.execute(metrics.insert().values(**row, value=value))
+        c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
+        # The newest of those that succeeded counts.
+        c.execute(jobs.update().where(jobs.c.id == made[2].id).values(status="FAILED"))
+    table = fleet.rank("line")
+    assert list(table["mean"]) == [1.0, 2.0] and list(table["epochs"]) == [4, 3]
+    assert list(table["n"]) == [1, 1] and table["low"].isna().all()
+
+
+def test_a_parameter_named_like_a_metric_keeps_its_values(
+    fleet: ff.Fleet, done: list[ff.Job]
+) -> None:
+    with fleet.database.begin() as c:
+        c.execute(jobs.update().values(params='{"loss": "mse"}'))
+    table = fleet.compare("line")
+    assert set(table["params.loss"]) == {"mse"} and list(table["loss"][:2]) == [1.5, 2.0]
+
+
 def test_scores_compare_as_metrics_do(fleet: ff.Fleet, done: list[ff.Job]) -> None:
     with pytest.raises(FitfleetError, match="in_scale: nothing tells"):
         fleet.compare("line", "in_scale")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from fitfleet.analysis.objective import Objective
-from fitfleet.analysis.ranking import Run, rank
+from fitfleet.analysis.ranking import rank
+from fitfleet.analysis.runs import Run
 from fitfleet.errors import FitfleetError
 
 LOSS = Objective("val_loss", "minimize")
@@ -48,6 +51,87 @@ def test_failed_runs_are_counted_and_left_out() -> None:
     bad = Run({"units": 8, "rate": 0.1}, 9, None, (math.nan, 1.0), 0.0, False, 0)
     table = rank([*runs(), bad], [LOSS], where="units == 8 and rate == 0.1")
     assert (table["n"][0], table["incomplete"][0]) == (4, 1)
+
+
+def test_the_numbers_are_those_of_scipy() -> None:
+    values = {"a": [0.31, 0.35, 0.29, 0.33], "b": [0.41, 0.40, 0.42, 0.48]}
+    found = [
+        Run({"name": name}, seed, None, (value,), 1.0, True, group=name)
+        for name, column in values.items()
+        for seed, value in enumerate(column)
+    ]
+    table = rank(found, [LOSS]).set_index("name")
+    for name, column in values.items():
+        low, high = stats.t.interval(0.95, 3, np.mean(column), stats.sem(column))
+        row = table.loc[name]
+        assert row[["mean", "std"]].tolist() == pytest.approx(
+            [np.mean(column), np.std(column, ddof=1)]
+        )
+        assert row[["low", "high"]].tolist() == pytest.approx([low, high])
+    assert table["p"]["b"] == pytest.approx(stats.ttest_rel(values["a"], values["b"]).pvalue)
+    assert (table["test"]["b"], table["verdict"]["b"]) == ("t", "worse")
+
+
+def test_configurations_with_equal_params_and_other_epochs_are_two() -> None:
+    found = [
+        Run(
+            {"units": 8},
+            seed,
+            None,
+            (1.0 / epochs + seed / 100,),
+            1.0,
+            True,
+            epochs=epochs,
+            group=f"e{epochs}",
+        )
+        for epochs in (3, 4)
+        for seed in range(3)
+    ]
+    table = rank(found, [LOSS])
+    assert list(table["epochs"]) == [4, 3] and list(table["n"]) == [3, 3]
+    assert list(table["mean"]) == pytest.approx([0.26, 1 / 3 + 0.01])
+    assert table["verdict"][1] == "worse"
+    # Over the values of a parameter, like is paired with like.
+    other = [replace(run, params={"units": 16}, group=f"{run.group}x") for run in found]
+    by = rank([*found, *other], [LOSS], by="units")
+    assert list(by["n"]) == [6, 6] and "epochs" not in by and set(by["verdict"]) == {"best", "tie"}
+
+
+def test_a_configuration_of_which_a_run_diverged_is_not_the_best() -> None:
+    good = [Run({"rate": 0.1}, s, None, (0.5,), 1.0, True, group="a") for s in range(3)]
+    bad = [
+        Run(
+            {"rate": 9.0},
+            s,
+            None,
+            (0.1 if s else math.nan,),
+            1.0,
+            True,
+            group="b",
+            nan_epoch=None if s else 2,
+        )
+        for s in range(3)
+    ]
+    table = rank([*bad, *good], [LOSS])
+    assert list(table["rate"]) == [0.1, 9.0]
+    assert list(table["diverged"]) == [0, 1] and list(table["incomplete"]) == [0, 1]
+    assert list(table["n"]) == [3, 2] and table["verdict"][1] == "untested"
+
+
+def test_labels_that_differ_between_repeats_make_no_configuration() -> None:
+    found = [
+        Run({"name": f"run {s}", "units": 8}, s, None, (1.0 + s,), 1.0, True, group="a")
+        for s in range(3)
+    ]
+    table = rank(found, [LOSS])
+    assert list(table["n"]) == [3] and table["name"].isna().all() and list(table["units"]) == [8]
+
+
+def test_a_parameter_named_like_a_column_keeps_its_values() -> None:
+    found = [Run({"mean": n, "test": "t"}, 0, None, (float(n),), 1.0, True) for n in (1, 2)]
+    table = rank(found, [LOSS])
+    assert list(table["params.mean"]) == [1, 2] and list(table["mean"]) == [1.0, 2.0]
+    assert list(table["params.test"]) == ["t", "t"]
 
 
 def test_a_trial_that_was_cut_short_is_not_the_best() -> None:

@@ -1,0 +1,91 @@
+"""The runs that a comparison of configurations is made of: of a sweep, or of an experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.results import Results, read_values
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.db.trials import MemberRow
+from fitfleet.states import JobStatus
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job as far as a comparison looks at it."""
+
+    params: dict[str, Any]
+    seed: int
+    fold: int | None
+    values: tuple[float, ...]  # one an objective; NaN where it has none
+    seconds: float
+    has_succeeded: bool
+    trial: int | None = None
+    is_whole: bool = True  # all jobs of its trial have succeeded
+    epochs: int | None = None  # asked for
+    group: str | None = None  # of its configuration; None: its params are all that tells
+    nan_epoch: int | None = None  # the first whose loss was not finite
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it counts in a mean of the first objective."""
+        return self.has_succeeded and math.isfinite(self.values[0])
+
+
+def sweep_runs(results: Results) -> list[Run]:
+    """The ended jobs of a sweep."""
+    points = {row.number: row.point for row in results.rows}
+    whole = {trial.number for trial in results.trials() if trial.state == "complete"}
+    nothing = (math.nan,) * len(results.wanted)
+    return [
+        replace(
+            _run(member, points[number], results.values.get(member.job_id, nothing), number),
+            is_whole=number in whole,
+        )
+        for number, members in results.members.items()
+        for member in members
+        if member.status.is_terminal
+    ]
+
+
+def experiment_runs(database: Database, experiment: str, wanted: Sequence[Objective]) -> list[Run]:
+    """The ended jobs of an experiment, however they were submitted; of reruns the newest one."""
+    ended = [status for status in JobStatus if status.is_terminal]
+    with database.read() as c:
+        rows = _newest(lookup.find_jobs(c, experiment, ended))
+        members = [
+            MemberRow(
+                0, 0, r.id, False, r.status, r.seed, r.fold, r.epoch, r.epochs, r.seconds,
+                r.parameters, r.shown_epoch, r.nan_epoch,
+            )
+            for r in rows
+        ]  # fmt: skip
+        values, _ = read_values(c, wanted, members)
+    return [
+        replace(_run(member, row.params, values[row.id], None), group=row.group_hash)
+        for member, row in zip(members, rows, strict=True)
+    ]
+
+
+def _newest(rows: Sequence[JobRow]) -> list[JobRow]:
+    """One row for what was run again: the newest that succeeded, else the newest."""
+    found: dict[str, JobRow] = {}
+    for row in sorted(rows, key=lambda row: (row.status is JobStatus.SUCCEEDED, row.id)):
+        found[row.content_hash] = row
+    return sorted(found.values(), key=lambda row: row.id)
+
+
+def _run(
+    member: MemberRow, params: dict[str, Any], values: tuple[float, ...], trial: int | None
+) -> Run:
+    is_good = member.status is JobStatus.SUCCEEDED
+    return Run(
+        params, member.seed, member.fold, values, member.seconds, is_good, trial,
+        epochs=member.epochs, nan_epoch=member.nan_epoch,
+    )  # fmt: skip
