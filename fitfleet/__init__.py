@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.space import choice as choice
     from fitfleet.sweeps.space import integers as integers
     from fitfleet.sweeps.space import log_uniform as log_uniform
+    from fitfleet.sweeps.space import repeat as repeat
     from fitfleet.sweeps.space import uniform as uniform
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ _HOMES = {
     "layers": "fitfleet.spec",
     "local": "fitfleet.embedded.launch",
     "log_uniform": "fitfleet.sweeps.space",
+    "repeat": "fitfleet.sweeps.space",
     "uniform": "fitfleet.sweeps.space",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "layers",
     "local",
     "log_uniform",
+    "repeat",
     "uniform",
 ]
 

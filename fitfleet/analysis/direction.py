@@ -21,7 +21,7 @@ def direction_of(
     """
     if given is not None:
         if given not in ("minimize", "maximize"):
-            raise FitfleetError(f"direction: {given!r} is neither 'minimize' nor 'maximize'")
+            raise FitfleetError(f"direction: {given!r:.40} is neither 'minimize' nor 'maximize'")
         return "minimize" if given == "minimize" else "maximize"
     found = agreed(metric, specs)
     if found is None:

@@ -13,7 +13,8 @@ _SEED = 0
 def importances(results: Results, wanted: Objective) -> dict[str, float]:
     """Parameter -> its share in the variation of the objective, by fANOVA; the shares add up to 1.
 
-    Empty with fewer than two complete trials. MissingExtraError without Optuna and scikit-learn.
+    Of parameters that only some options of a choice have there is none. Empty with fewer than two
+    complete trials. MissingExtraError without Optuna and scikit-learn.
     """
     position = list(results.wanted).index(wanted)
     done = [t for t in results.trials() if t.state == "complete"]
@@ -25,13 +26,13 @@ def importances(results: Results, wanted: Objective) -> dict[str, float]:
         except ImportError:
             raise MissingExtraError("scikit-learn", "search") from None
         study = optuna.create_study(direction=wanted.direction)
-        for name, trial in ((list(done[0].point), t) for t in done):
-            values = {key: _plain(trial.point[key]) for key in name}
+        distributions = _distributions(optuna, [trial.point for trial in done])
+        for trial in done:
             study.add_trial(
                 optuna.trial.create_trial(
                     value=trial.values[position],
-                    params=values,
-                    distributions=_distributions(optuna, [t.point for t in done]),
+                    params={key: _plain(value) for key, value in trial.point.items()},
+                    distributions={key: distributions[key] for key in trial.point},
                 )
             )
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
@@ -46,8 +47,8 @@ def _distributions(optuna: object, points: list[dict[str, object]]) -> dict[str,
     """What the points cover; the shares are about what was tried."""
     found: dict[str, object] = {}
     kinds = optuna.distributions  # type: ignore[attr-defined]
-    for name in points[0]:
-        values = [_plain(point[name]) for point in points]
+    for name in dict.fromkeys(name for point in points for name in point):
+        values = [_plain(point[name]) for point in points if name in point]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) < len(values) or min(numbers) == max(numbers):
             found[name] = kinds.CategoricalDistribution(list(dict.fromkeys(values)))

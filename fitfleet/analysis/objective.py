@@ -59,14 +59,16 @@ def objectives(
     directions than of names.
     """
     given = list(names) if isinstance(names, list | tuple) else [names]
-    if not given or not all(isinstance(name, str) and name for name in given):
-        raise SearchError(f"objective: {names!r} is not the name of a metric such as 'val_loss'")
+    if not given or not all(isinstance(n, str) and n and n.isprintable() for n in given):
+        raise SearchError(
+            f"objective: {names!r:.60} is not the name of a metric such as 'val_loss'"
+        )
     are_several = isinstance(directions, list | tuple)
     ways = list(directions) if are_several else [directions] * len(given)
     if len(ways) != len(given):
         raise SearchError(f"direction: {len(ways)} directions for {len(given)} objectives")
     if at not in ("last", "best"):
-        raise SearchError(f"at: {at!r} is neither 'last' nor 'best'")
+        raise SearchError(f"at: {at!r:.40} is neither 'last' nor 'best'")
     return tuple(
         Objective(n, _direction(n, w, specs_of), at) for n, w in zip(given, ways, strict=True)
     )

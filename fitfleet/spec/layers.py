@@ -51,8 +51,8 @@ class Layer:
 class Sequential:
     """A stack of layers: `ff.Sequential([ff.layers.Input((8, 8)), ff.layers.Dense(10)])`.
 
-    Layers are those of `ff.layers`, Keras layer objects, or other Sequential models.
-    Raises SpecError for anything else.
+    Layers are those of `ff.layers`, Keras layer objects, other Sequential models, or, in a sweep,
+    a choice of layers or `ff.repeat`. Raises SpecError for anything else.
     """
 
     def __init__(self, layers: Sequence[Any] = (), name: str | None = None) -> None:
@@ -65,7 +65,7 @@ class Sequential:
         """Appends a layer."""
         place = f"model.layers[{len(self.layers)}]"
         if isinstance(layer, type) or not (
-            hasattr(layer, "to_layer") or hasattr(layer, "get_config")
+            hasattr(layer, "to_layer") or hasattr(layer, "get_config") or hasattr(layer, "to_space")
         ):
             raise SpecError(place, f"{layer!r} is not a layer; use those of fitfleet.layers")
         self.layers.append(layer)

@@ -24,13 +24,16 @@ from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
+from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space
-from fitfleet.sweeps.parameters import Space
 from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
 FOLD_KINDS = ("kfold", "stratified", "group", "timeseries")
 MOST_POINTS = 100_000
+MOST_REPEATS = 1_000
+MOST_MEMBERS = 1_000  # jobs of one point
+_TEXT_OPTIONS = ("name", "min_resource", "max_resource")  # of a pruner, that may be "auto"
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
 
 
@@ -120,37 +123,45 @@ class Design:
 
 def design(arguments: Mapping[str, Any]) -> Design:
     """A design from the arguments of `Fleet.sweep`. SearchError or SpecError says what is wrong."""
+    try:
+        return _design(arguments)
+    except RecursionError:
+        raise SearchError("the sweep is nested too deeply, or holds itself") from None
+
+
+def _design(arguments: Mapping[str, Any]) -> Design:
     given = dict(arguments)
-    experiment = given.pop("experiment", "default")
+    experiment = _text("experiment", given.pop("experiment", "default"))
     at: At = given.pop("at", "last")
     objective, direction = given.pop("objective", "val_loss"), given.pop("direction", None)
     own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
-    name, pruner = given.pop("name", None), given.pop("pruner", None)
+    name, pruner = _text("name", given.pop("name", None) or experiment), given.pop("pruner", None)
     is_adopting = given.pop("adopt", False)
     if not isinstance(is_adopting, bool):
         raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
     most_running, seed = given.pop("max_running", None), given.get("seed", 0)
     options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
+    job_options(Settings(), **options)  # says what is wrong with them
     if "params" in given:
         raise SearchError("params: a sweep makes them itself, of the values it searches")
     for key in given:
         if key not in JobSpec.model_fields:
-            raise SpecError(key, "no such argument of a sweep")
+            raise SpecError(str(key)[:60], "no such argument of a sweep")
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
-    wanted = objectives(objective, direction, at, lambda _: [_compiled(job, spaces)])
+    wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
     least, most = _repeats(own["repeats"])
     _check_seed(seed, spaces, most)
-    search = own["search"] or "random"
+    search = _text("search", own["search"] or "random")
     if own["trials"] is not None:
         _positive("trials", own["trials"])
     if most_running is not None:
         _positive("max_running", most_running)
     made = Design(
-        name=str(name or experiment),
-        experiment=str(experiment),
+        name=name,
+        experiment=experiment,
         job=job,
-        options=json.loads(json.dumps(options)),
+        options=options,
         search=search,
         trials=own["trials"],
         seed=seed if isinstance(seed, int) else 0,
@@ -166,10 +177,9 @@ def design(arguments: Mapping[str, Any]) -> Design:
     return made
 
 
-def _compiled(job: dict[str, Any], spaces: Mapping[str, Space]) -> dict[str, Any]:
+def _compiled(job: dict[str, Any]) -> dict[str, Any]:
     """Loss and metrics in canonical form, of the first point; what is wrong there is said later."""
-    first = {name: one.first for name, one in spaces.items()}
-    document = space.substitute(job, first)
+    document = space.substitute(job, space.first(job))
     model = document.get("model")
     compiled = model.get("compile_config") if isinstance(model, dict) else None
     document = {**(compiled if isinstance(compiled, dict) else {}), **document}
@@ -236,14 +246,14 @@ def _repeats(value: Any) -> tuple[int, int]:
     """(least, most) from 3 or "3..10"."""
     if value is None:
         return 1, 1
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REPEATS:
         return value, value
-    found = re.fullmatch(r"(\d+)\s*\.\.\s*(\d+)", str(value))
-    if found and 2 <= int(found[1]) <= int(found[2]):
+    found = re.fullmatch(r"(\d{1,6})\s*\.\.\s*(\d{1,6})", value) if _is_text(value) else None
+    if found and 2 <= int(found[1]) <= int(found[2]) <= MOST_REPEATS:
         return int(found[1]), int(found[2])
     raise SearchError(
-        f"repeats: {value!r} is not a number of repeats, such as 3, nor a race such as '3..10'"
-        " that starts with at least 2"
+        f"repeats: {value!r:.40} is not a number of repeats from 1 to {MOST_REPEATS:,}, such as 3,"
+        " nor a race such as '3..10' that starts with at least 2"
     )
 
 
@@ -255,11 +265,13 @@ def _folds(value: Any) -> dict[str, Any] | None:
     is_k = isinstance(folds.get("k"), int) and not isinstance(folds.get("k"), bool)
     if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS or not is_k:
         raise SearchError(
-            f"folds: {value!r} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
+            f"folds: {value!r:.60} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
             f" {', '.join(FOLD_KINDS)}"
         )
-    if folds["k"] < 2:
-        raise SearchError(f"folds: k={folds['k']!r} is not a number of folds from 2 up")
+    if not 2 <= folds["k"] <= MOST_REPEATS:
+        raise SearchError(
+            f"folds: k={folds['k']!r:.40} is not a number of folds from 2 to {MOST_REPEATS:,}"
+        )
     return folds
 
 
@@ -270,10 +282,14 @@ def _pruner(value: Any) -> dict[str, Any] | None:
     name = str(pruner.get("name")).replace("-", "_")
     if name not in PRUNERS:
         raise SearchError(
-            f"pruner: {value!r} is none of {', '.join(PRUNERS)}; options stand beside it, as in"
+            f"pruner: {value!r:.60} is none of {', '.join(PRUNERS)}; options stand beside it, as in"
             " {'name': 'median', 'n_startup_trials': 8}"
         )
     pruner["name"] = name
+    for option, given in pruner.items():
+        is_number = isinstance(given, int | float) and abs(given) <= MOST_POINTS
+        if not _is_text(option) or not (is_number or given is None or option in _TEXT_OPTIONS):
+            raise SearchError(f"pruner: {option!r:.40} is {given!r:.40}, which is not a number")
     return pruner
 
 
@@ -283,24 +299,38 @@ def _check_seed(seed: Any, spaces: Mapping[str, Any], most_repeats: int) -> None
             "seed: it is searched, and repeats vary it too; search the seed with repeats=1, or"
             " give one seed that the repeats count up from"
         )
-    if "seed" not in spaces and (isinstance(seed, bool) or not isinstance(seed, int)):
+    is_seed = isinstance(seed, int) and not isinstance(seed, bool)
+    if "seed" not in spaces and not (is_seed and 0 <= seed < 2**63 - MOST_REPEATS):
         raise SearchError(
-            f"seed: {seed!r} is not a whole number; repeats=n takes the n seeds that follow it"
+            f"seed: {seed!r:.40} is not a whole number from 0 to below 2**63; repeats=n takes the n"
+            " seeds that follow it"
         )
 
 
 def _positive(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_POINTS:
-        raise SearchError(f"{name}: {value!r} is not a number from 1 to {MOST_POINTS:,}")
+        raise SearchError(f"{name}: {value!r:.40} is not a number from 1 to {MOST_POINTS:,}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str) and 1 <= len(value) <= 128 and value.isprintable():
+        return value
+    raise SearchError(f"{name}: {value!r:.60} is not a name of 1 to 128 printable characters")
 
 
 def _check(made: Design) -> None:
     for name in ("model", "dataset"):
         if made.job.get(name) is None:
             raise SpecError(name, "is missing; every job needs one")
-    for place, text in (("name", made.name), ("experiment", made.experiment)):
-        if not 1 <= len(text) <= 128 or not text.isprintable():
-            raise SearchError(f"{place}: {text!a:.60} is not a name of 1 to 128 characters")
+    if made.most_repeats * made.fold_count > MOST_MEMBERS:
+        jobs = made.most_repeats * made.fold_count
+        raise SearchError(
+            f"repeats: {jobs:,} jobs of one point, repeats by folds, are more than {MOST_MEMBERS:,}"
+        )
     if made.search not in (*OWN, *OPTUNAS):
         raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
     if made.search == "cmaes" and len(made.wanted) > 1:

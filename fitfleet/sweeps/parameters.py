@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import random as random_module
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
 
 MARK = "$space"
+REPEAT = "$repeat"
+MOST_OPTIONS = 10_000
+MOST_COPIES = 1_000
+MOST_NAME = 128
+_LARGEST = 2**53  # floats tell whole numbers apart up to here
 
 
 @dataclass(frozen=True)
@@ -79,25 +86,61 @@ class Space:
         return round(value) if self.kind == "integers" else value
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """A layer, or a list of layers, to stand several times in a row. Made by `repeat`."""
+
+    layers: Any
+    count: Any
+
+    def to_space(self) -> dict[str, Any]:
+        """The JSON form; the same dict each time."""
+        return self._marker
+
+    @functools.cached_property
+    def _marker(self) -> dict[str, Any]:
+        return {REPEAT: self.layers, "count": self.count}
+
+
+def repeat(layer: Any, count: Any) -> Repeat:
+    """A layer (or a list of layers) `count` times in a row; count is a number or a space of them.
+
+    Spaces in the layer are one parameter for all of its copies. SearchError for another count.
+    """
+    space = from_space(count)
+    if space is None:
+        numbers: Sequence[Any] = (count,)
+    else:
+        numbers = space.options if space.kind == "choice" else (space.low, space.high)
+    for number in numbers:
+        is_count = isinstance(number, int) and not isinstance(number, bool)
+        if not is_count or not 0 <= number <= MOST_COPIES:
+            raise SearchError(f"repeat: {number!r:.40} is not a number from 0 to {MOST_COPIES}")
+    return Repeat(layer, count)
+
+
 def jsonable(value: Any) -> Any:
-    """An option as JSON: layers and such by their documents, NumPy numbers as numbers."""
-    if hasattr(value, "to_layer"):
-        return value.to_layer()
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+    """An option as JSON, NumPy numbers as numbers. What has spaces inside stays as it is."""
     if isinstance(value, tuple):
         return list(value)
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-def choice(options: Sequence[Any], *, name: str | None = None) -> Space:
-    """One of the options. SearchError if there are none."""
-    if isinstance(options, str | Mapping) or not hasattr(options, "__iter__"):
-        raise SearchError(f"choice: {options!r} is not a list of options")
-    values = tuple(options)
+def choice(options: Iterable[Any], *, name: str | None = None) -> Space:
+    """One of the options. SearchError if there are none, or more than MOST_OPTIONS."""
+    if isinstance(options, str | bytes | Mapping) or not hasattr(options, "__iter__"):
+        raise SearchError(f"choice: {options!r:.60} is not a list of options")
+    try:
+        values = tuple(itertools.islice(options, MOST_OPTIONS + 1))
+    except TypeError:  # an array without dimensions has __iter__ too
+        raise SearchError(f"choice: {options!r:.60} is not a list of options") from None
     if not values:
         raise SearchError("choice: it has no options; give at least one")
-    return Space("choice", options=values, name=name)
+    if len(values) > MOST_OPTIONS:
+        raise SearchError(
+            f"choice: more than {MOST_OPTIONS:,} options; use ff.integers for a range"
+        )
+    return Space("choice", options=values, name=_name(name))
 
 
 def uniform(low: float, high: float, *, name: str | None = None) -> Space:
@@ -116,26 +159,50 @@ def log_uniform(low: float, high: float, *, name: str | None = None) -> Space:
 def integers(
     low: int, high: int, *, step: int = 1, log: bool = False, name: str | None = None
 ) -> Space:
-    """A whole number from low to high, both included, in steps, or its logarithm evenly spread."""
-    _bounded("integers", low, high, name)
-    for value in (low, high, step):
-        if isinstance(value, bool) or value != int(value):
-            raise SearchError(f"integers: {value!r} is not a whole number")
-    if step < 1:
+    """A whole number from low to high, both included, in steps, or its logarithm evenly spread.
+
+    SearchError for bounds beyond 2**53, which no float tells apart.
+    """
+    bounds = _bounded("integers", low, high, name)
+    least, most, width = bounds.low, bounds.high, _number("integers", step)
+    for value in (least, most, width):
+        if value != int(value) or abs(value) > _LARGEST:
+            raise SearchError(f"integers: {value!r:.40} is not a whole number of at most 2**53")
+    if width < 1:
         raise SearchError(f"integers: the step {step!r} is not positive")
-    if log and (step != 1 or low < 1):
+    if not isinstance(log, bool):
+        raise SearchError(f"integers: log is {log!r:.40}, neither true nor false")
+    if log and (width != 1 or least < 1):
         raise SearchError(f"integers: with log=True low is at least 1 and step is 1, not {step}")
-    return Space("integers", low=int(low), high=int(high), step=int(step), is_log=log, name=name)
+    return Space(
+        "integers", low=int(least), high=int(most), step=int(width), is_log=log, name=bounds.name
+    )
 
 
-def _bounded(kind: str, low: float, high: float, name: str | None) -> Space:
-    for value in (low, high):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
-            raise SearchError(f"{kind}: {value!r} is not a number")
-    if not low < high:
-        raise SearchError(f"{kind}: {low!r} to {high!r} is not a range; give low < high")
-    return Space(kind, low=low, high=high, name=name)
+def _bounded(kind: str, low: Any, high: Any, name: Any) -> Space:
+    least, most = _number(kind, low), _number(kind, high)
+    if not least < most:
+        raise SearchError(f"{kind}: {low!r:.40} to {high!r:.40} is not a range; give low < high")
+    return Space(kind, low=least, high=most, name=_name(name))
+
+
+def _number(kind: str, value: Any) -> Any:
+    """A finite number; those of NumPy as Python's."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # The largest float, since an integer may be beyond all of them.
+    if not is_number or not abs(value) <= sys.float_info.max:
+        raise SearchError(f"{kind}: {value!r:.40} is not a number")
+    return value
+
+
+def _name(name: Any) -> str | None:
+    if name is None:
+        return None
+    if isinstance(name, str) and 1 <= len(name) <= MOST_NAME and name.isprintable():
+        return name
+    raise SearchError(f"name: {name!r:.60} is not a name of 1 to {MOST_NAME} printable characters")
 
 
 def from_space(document: Any) -> Space | None:
@@ -150,11 +217,11 @@ def from_space(document: Any) -> Space | None:
         if kind == "choice":
             return choice(document["options"], name=name)
         if kind == "integers":
-            step, log = document.get("step", 1), bool(document.get("log", False))
+            step, log = document.get("step", 1), document.get("log", False)
             return integers(document["low"], document["high"], step=step, log=log, name=name)
-        if kind in makers:
+        if isinstance(kind, str) and kind in makers:
             return makers[kind](document["low"], document["high"], name=name)
     except KeyError as error:
         raise SearchError(f"a space of kind {kind} lacks {error}") from None
     known = "choice, uniform, log_uniform, integers"
-    raise SearchError(f"{kind!r} is no kind of space; known are {known}")
+    raise SearchError(f"{kind!r:.40} is no kind of space; known are {known}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.analysis.columns import named, param_columns
 from fitfleet.data.describe import describe
 from fitfleet.data.info import flatten
 from fitfleet.db import sweeps as sweep_table
@@ -68,7 +69,11 @@ class Plan:
         """A row a point."""
         import pandas as pd
 
-        return pd.DataFrame([{**p.point, **_columns(p)} for p in self.points])
+        own = list(_columns(self.points[0])) if self.points else []
+        names = dict.fromkeys(name for p in self.points for name in p.point)
+        columns = param_columns(names, own)
+        rows = [{**named(p.point, columns), **_columns(p)} for p in self.points]
+        return pd.DataFrame(rows, columns=[*columns.values(), *own])
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""

@@ -18,7 +18,7 @@ from fitfleet.analysis.results import Trial
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import MissingExtraError, SearchError
 from fitfleet.sweeps import space
-from fitfleet.sweeps.space import Space
+from fitfleet.sweeps.space import Parameter, Space
 
 Point = dict[str, Any]
 
@@ -40,8 +40,8 @@ def make_search(
     name: str, document: Any, *, trials: int | None, seed: int, directions: Sequence[Direction]
 ) -> Search:
     """The search of that name over the spaces of a document. SearchError, MissingExtraError."""
-    dimensions = space.find(document)
-    if not dimensions:
+    known = space.parameters(document)
+    if not known:
         raise SearchError(
             "the sweep has no search space; put ff.choice, ff.uniform, ff.log_uniform or"
             " ff.integers where a value is to be searched"
@@ -54,7 +54,7 @@ def make_search(
         raise SearchError(f"trials: search={name!r} needs to know how many points to try")
     if name == "random":
         return Listed(_distinct(document, trials, seed))
-    return OptunaSearch(name, dimensions, seed=seed, directions=directions)
+    return OptunaSearch(name, known, seed=seed, directions=directions)
 
 
 def key_of(point: Mapping[str, Any]) -> str:
@@ -85,10 +85,10 @@ class OptunaSearch:
     """A study in memory that follows the trials of the database."""
 
     def __init__(
-        self, name: str, dimensions: Mapping[str, Space], *, seed: int, directions: Sequence[str]
+        self, name: str, known: Mapping[str, Parameter], *, seed: int, directions: Sequence[str]
     ) -> None:
-        self._name, self._seed = name, seed
-        self._codes = {key: _Code(space) for key, space in dimensions.items()}
+        self._name, self._seed, self._known = name, seed, known
+        self._codes = {key: _Code(parameter.space) for key, parameter in known.items()}
         with quiet_optuna() as optuna:
             _check_parts(name)
             self._distributions = {k: code.distribution(optuna) for k, code in self._codes.items()}
@@ -123,7 +123,7 @@ class OptunaSearch:
         else:
             # Not what this sampler would ask; its own question stays for another time.
             self._study.enqueue_trial({k: self._codes[k].encode(v) for k, v in trial.point.items()})
-            bound = self._study.ask(self._distributions)
+            bound, _ = self._new_trial()
         self._bound[trial.number] = bound
         self._taken.add(key_of(trial.point))
 
@@ -131,12 +131,21 @@ class OptunaSearch:
         if self._is_beyond_replay(len(self._bound)):
             self._study.sampler = _sampler(optuna, "gp", self._seed + len(self._bound))
         for _ in range(_MOST_REPEATS):
-            found = self._study.ask(self._distributions)
-            point = {k: self._codes[k].decode(v) for k, v in found.params.items()}
+            found, point = self._new_trial()
             if key_of(point) not in self._taken:
                 return found, point
             self._answer_twin(optuna, found, point, by_number)
         return None
+
+    def _new_trial(self) -> tuple[Any, Point]:
+        """A trial of the study, asked for what is a parameter of it, and its point."""
+        trial = self._study.ask()
+
+        def value(name: str, _: Space) -> Any:
+            code = self._codes[name]
+            return code.decode(code.suggest(trial, name, self._distributions[name]))
+
+        return trial, space.filled(self._known, value)
 
     def _is_beyond_replay(self, number: int) -> bool:
         """A Gaussian process takes its time for each question: a long past is not asked again."""
@@ -192,6 +201,15 @@ class _Code:
                 int(space.low), int(space.high), log=space.is_log, step=space.step
             )
         return kinds.FloatDistribution(space.low, space.high, log=space.kind == "log_uniform")
+
+    def suggest(self, trial: Any, name: str, distribution: Any) -> Any:
+        """What the sampler says, by the method of Optuna's for this kind."""
+        if self._space.kind == "choice":
+            return trial.suggest_categorical(name, distribution.choices)
+        bounds = (name, distribution.low, distribution.high)
+        if self._space.kind == "integers":
+            return trial.suggest_int(*bounds, step=distribution.step, log=distribution.log)
+        return trial.suggest_float(*bounds, log=distribution.log)
 
     def encode(self, value: Any) -> Any:
         return list(self._space.options).index(value) if self._by_index else value

@@ -2,25 +2,57 @@
 
 A document is the mapping of keywords that `Fleet.submit` takes. Spaces travel in it as JSON,
 `{"$space": "choice", "options": [...]}`, so that a sweep is a document too.
+
+Spaces inside the options of a choice are conditional: a point has a value of them only where that
+option is chosen.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
+import json
 import math
 import random as random_module
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.parameters import Space, choice, from_space, integers, log_uniform, uniform
+from fitfleet.sweeps.parameters import (
+    REPEAT,
+    Space,
+    choice,
+    from_space,
+    integers,
+    jsonable,
+    log_uniform,
+    repeat,
+    uniform,
+)
+from fitfleet.sweeps.places import Path, Place, labels, names_of, opened, option_path, places
 
 GRID_LIMIT = 100_000
-# Levels of a document that say nothing about a parameter.
-_UNSPOKEN = ("config", "arguments", "layers", "model", "Sequential")
+_MOST_BYTES = 2**22
+
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One name and its space. `conditions`: (choice, label) pairs; () is a parameter always.
+
+    The options of a choice with spaces inside are its labels here.
+    """
+
+    space: Space
+    conditions: tuple[tuple[str, str], ...] = ()
+
+    def is_active(self, point: Mapping[str, Any]) -> bool:
+        """Whether a point with these values so far has a value of it."""
+        return not self.conditions or any(point.get(n) == label for n, label in self.conditions)
 
 
 def plain(document: Any) -> Any:
@@ -29,11 +61,17 @@ def plain(document: Any) -> Any:
     One space object used in two places stays one parameter: both markers have its name.
     """
     found = places(document)
-    names = _names(found)
+    names = names_of(found)
     shared = Counter(place.key for place in found)
-    marked = {}
-    for place in found:
+    marked: dict[Path, Any] = {}
+    for place in reversed(found):  # what stands in an option before its choice
         marker = dict(place.space.to_space())
+        if place.space.kind == "choice":
+            options = enumerate(place.space.options)
+            marker["options"] = [
+                _replaced(jsonable(option), option_path(place.path, i), marked)
+                for i, option in options
+            ]
         if shared[place.key] > 1:
             marker["name"] = names[place.path]
         marked[place.path] = marker
@@ -44,17 +82,42 @@ def find(document: Any) -> dict[str, Space]:
     """{parameter: space} of a document, in its order; names are short and unique.
 
     `units` of a model's only such argument, `lstm_1.units` where several layers have one,
-    `optimizer.learning_rate` outside the model. Spaces given one name are one parameter.
-    Raises SearchError if different spaces have the same name.
+    `optimizer.learning_rate` outside the model, `optimizer.Adam.learning_rate` inside an option.
+    Spaces given one name are one parameter. SearchError if different spaces have the same name.
     """
+    return {name: parameter.space for name, parameter in parameters(document).items()}
+
+
+def parameters(document: Any) -> dict[str, Parameter]:
+    """The same with what they hang on; a choice comes before what stands in its options."""
     found = places(document)
-    names = _names(found)
-    spaces: dict[str, Space] = {}
+    names = names_of(found)
+    structural = {place.parent for place in found}
+    raw: dict[str, Space] = {}
+    made: dict[str, Parameter] = {}
+    always: set[str] = set()
     for place in found:
-        name = names[place.path]
-        if spaces.setdefault(name, place.space) != place.space:
+        name, space = names[place.path], place.space
+        if raw.setdefault(name, space) != space:
             raise SearchError(f"two different spaces have the name {name!r}")
-    return spaces
+        if place.path in structural:
+            space = replace(space, options=tuple(labels(place.space)))
+        hangs_on = _condition(place, found, names)
+        if hangs_on is None:
+            always.add(name)
+        before = made[name].conditions if name in made else ()
+        conditions = () if name in always else (*before, *([hangs_on] if hangs_on else []))
+        made[name] = Parameter(space, conditions)
+    return made
+
+
+def _condition(
+    place: Place, found: Sequence[Place], names: Mapping[Path, str]
+) -> tuple[str, str] | None:
+    if place.parent is None:
+        return None
+    parent = next(one for one in found if one.path == place.parent)
+    return names[place.parent], labels(parent.space)[place.option]
 
 
 def substitute(document: Any, values: Mapping[str, Any]) -> Any:
@@ -62,186 +125,167 @@ def substitute(document: Any, values: Mapping[str, Any]) -> Any:
 
     Raises SearchError for a name that is missing or unknown.
     """
-    names = _names(places(document))
+    known = parameters(document)
     for name in values:
-        if name not in names.values():
-            raise SearchError(f"{name!r} is no parameter; there are {', '.join(names.values())}")
-    for name in names.values():
-        if name not in values:
+        if name not in known:
+            raise SearchError(f"{name!r} is no parameter; there are {', '.join(known)}")
+    for name, parameter in known.items():
+        if parameter.is_active(values) and name not in values:
             raise SearchError(f"the parameter {name!r} has no value")
-    return _replaced(document, (), {path: values[name] for path, name in names.items()})
+    found = places(document)
+    names = names_of(found)
+    structural = {place.parent for place in found}
+    filled: dict[Path, Any] = {}
+    for place in found:
+        if names[place.path] in values:
+            value = values[names[place.path]]
+            is_option = place.path in structural
+            filled[place.path] = _Option.of(place, value) if is_option else value
+    return _replaced(document, (), filled)
 
 
-def grid(document: Any, count: int | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Option:
+    """The chosen option of a choice, in which there may be spaces to fill in."""
+
+    path: Path
+    value: Any
+
+    @classmethod
+    def of(cls, place: Place, label: Any) -> _Option:
+        known = labels(place.space)
+        if label not in known:
+            raise SearchError(f"{label!r} is none of the options {', '.join(known)}")
+        index = known.index(label)
+        return cls(option_path(place.path, index), place.space.options[index])
+
+
+def grid(document: Any, count: int | None = None) -> list[Point]:
     """The points of the document's spaces, the last parameter changing fastest; all or `count`.
 
     SearchError for a space without a grid, and for more than GRID_LIMIT points without a count.
     """
-    spaces = _some(document)
-    values = [space.points(name) for name, space in spaces.items()]
-    total = math.prod(map(len, values))
-    if count is None and total > GRID_LIMIT:
-        raise SearchError(
-            f"the grid has {total:,} points, above the limit of {GRID_LIMIT:,}; give trials= for"
-            " the first so many, or use search='random' with a number of trials"
+    known = _some(document)
+    values = {name: one.space.points(name) for name, one in known.items()}
+    if count is None:
+        total = _total(known, values)
+        if total > GRID_LIMIT:
+            raise SearchError(
+                f"the grid has {total:,} points, above the limit of {GRID_LIMIT:,}; give trials="
+                " for the first so many, or use search='random' with a number of trials"
+            )
+    return list(itertools.islice(_combined(known, values), count))
+
+
+def _combined(
+    known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]
+) -> Iterator[Point]:
+    names = list(known)
+
+    def rest(index: int, point: Point) -> Iterator[Point]:
+        if index == len(names):
+            yield point
+            return
+        name = names[index]
+        if not known[name].is_active(point):
+            yield from rest(index + 1, point)
+            return
+        for value in values[name]:
+            yield from rest(index + 1, {**point, name: value})
+
+    return rest(0, {})
+
+
+def _total(known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]) -> int:
+    """The number of points, never counted one by one; above it where spaces are shared."""
+
+    @functools.cache
+    def below(name: str) -> int:
+        hanging = [n for n, one in known.items() if any(c[0] == name for c in one.conditions)]
+        if not hanging:
+            return len(values[name])
+        return sum(
+            math.prod(below(n) for n in hanging if (name, label) in known[n].conditions)
+            for label in values[name]
         )
-    points = itertools.islice(itertools.product(*values), count)
-    return [dict(zip(spaces, point, strict=True)) for point in points]
+
+    return math.prod(below(name) for name, one in known.items() if not one.conditions)
 
 
-def random(document: Any, count: int, seed: int) -> list[dict[str, Any]]:
+def random(document: Any, count: int, seed: int) -> list[Point]:
     """`count` points at random, the same for the same seed. A longer list starts alike."""
     if count < 1:
         raise SearchError(f"{count} points are none; ask for at least one")
-    spaces = _some(document)
+    known = _some(document)
     source = random_module.Random(seed)
-    return [{name: space.draw(source) for name, space in spaces.items()} for _ in range(count)]
+    return [filled(known, lambda _, space: space.draw(source)) for _ in range(count)]
 
 
-def _some(document: Any) -> dict[str, Space]:
-    spaces = find(document)
-    if not spaces:
+def first(document: Any) -> Point:
+    """One point, always the same."""
+    return filled(parameters(document), lambda _, space: space.first)
+
+
+def filled(known: Mapping[str, Parameter], ask: Callable[[str, Space], Any]) -> Point:
+    """A point whose values are asked for, one after another, as far as they are parameters."""
+    point: Point = {}
+    for name, parameter in known.items():
+        if parameter.is_active(point):
+            point[name] = ask(name, parameter.space)
+    return point
+
+
+def _some(document: Any) -> dict[str, Parameter]:
+    known = parameters(document)
+    if not known:
         raise SearchError(
             "nothing is to be searched; put choice, uniform, log_uniform or integers in"
         )
-    return spaces
+    return known
 
 
-def _names(found: list[Place]) -> dict[tuple[str, ...], str]:
-    """The name of the space at each path, unique but for spaces that are one parameter."""
-    first: dict[int, Place] = {}
-    for place in found:
-        first.setdefault(place.key, place)
-    names = {key: place.space.name for key, place in first.items() if place.space.name}
-    unnamed = [place for key, place in first.items() if key not in names]
-    counts = Counter(end for place in unnamed for end in place.ends())
-    taken = set(names.values())
-    for key, place in first.items():
-        if key not in names:
-            names[key] = _free(place, counts, taken)
-            taken.add(names[key])
-    return {place.path: str(names[place.key]) for place in found}
-
-
-def _free(place: Place, counts: Counter[str], taken: set[str]) -> str:
-    """The shortest name of a place that no other space has."""
-    for end in place.ends():
-        if counts[end] == 1 and end not in taken:
-            return end
-    whole = place.ends()[-1]
-    if whole not in taken:
-        return whole
-    return next(name for n in itertools.count(2) if (name := f"{whole}_{n}") not in taken)
-
-
-def _replaced(value: Any, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
+def _replaced(value: Any, path: Path, values: Mapping[Path, Any]) -> Any:
     if path in values:
-        return values[path]
+        found = values[path]
+        if isinstance(found, _Option):
+            return _replaced(found.value, found.path, values)
+        return found
     value = opened(value)
     if isinstance(value, dict):
         return {key: _replaced(part, (*path, str(key)), values) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_replaced(part, (*path, str(i)), values) for i, part in enumerate(value)]
+        parts = [_replaced(part, (*path, str(i)), values) for i, part in enumerate(value)]
+        return [layer for part in parts for layer in _copies(part)]
     return value
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a space stands: its path in the document, and the words that name it."""
-
-    path: tuple[str, ...]
-    words: tuple[str, ...]
-    space: Space
-    marker: dict[str, Any]  # the same object wherever one space stands
-
-    @property
-    def key(self) -> int:
-        """Tells one space from another, equal one."""
-        return id(self.marker)
-
-    def ends(self) -> list[str]:
-        """Candidate names, the shortest first. Outside the model only the whole name will do."""
-        whole = ".".join(self.words)
-        if self.path[:1] != ("model",):
-            return [whole]
-        return [".".join(self.words[-n:]) for n in range(1, len(self.words) + 1)]
-
-
-def places(document: Any) -> list[Place]:
-    """Every space of a document, in its order."""
-    return list(_walk(document, (), ()))
-
-
-def opened(value: Any) -> Any:
-    """The mapping or list that an object of the short form stands for; else the value itself."""
-    if hasattr(value, "to_layer") and not isinstance(value, type):
-        return value.to_layer()
-    if hasattr(value, "model_dump"):
-        return {name: getattr(value, name) for name in type(value).model_fields}
-    return value
-
-
-def _walk(value: Any, path: tuple[str, ...], words: tuple[str, ...]) -> Iterator[Place]:
-    space = from_space(value)
-    if space is not None:
-        marker = value.to_space() if isinstance(value, Space) else value
-        yield Place(path, words or ("value",), space, marker)
-        return
-    value = opened(value)
-    if isinstance(value, dict):
-        for key, part in value.items():
-            key = str(key)
-            is_silent = key in _UNSPOKEN or (len(value) == 1 and key[:1].isupper())
-            yield from _walk(part, (*path, key), words if is_silent else (*words, key))
-    elif isinstance(value, list | tuple):
-        parts = [opened(part) for part in value]
-        for index, (word, part) in enumerate(zip(_words(parts), value, strict=True)):
-            yield from _walk(part, (*path, str(index)), (*words, word))
-
-
-def _words(parts: list[Any]) -> list[str]:
-    """Names for the elements of a list: layers as Keras names them, others by their number."""
-    counts: Counter[str] = Counter()
-    words = []
-    for index, part in enumerate(parts):
-        name = _class_name(part)
-        if name is None:
-            words.append(str(index))
-            continue
-        given = part.get("config", {}).get("name") if isinstance(part.get("config"), dict) else None
-        word = given if isinstance(given, str) else _snake_case(name)
-        if given is None:
-            counts[word] += 1
-            word = word if counts[word] == 1 else f"{word}_{counts[word] - 1}"
-        words.append(word)
-    return words
-
-
-def _class_name(part: Any) -> str | None:
-    if not isinstance(part, dict):
-        return None
-    name = part.get("class_name")
-    if name is None and len(part) == 1:
-        name = next(iter(part))
-    return name if isinstance(name, str) and name[:1].isupper() else None
-
-
-def _snake_case(name: str) -> str:
-    text = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
+def _copies(part: Any) -> list[Any]:
+    """The layers that a repeat stands for, once its count is known; anything else is itself."""
+    if not isinstance(part, dict) or REPEAT not in part or not isinstance(part.get("count"), int):
+        return [part]
+    layers = part[REPEAT] if isinstance(part[REPEAT], list) else [part[REPEAT]]
+    count = repeat(layers, part["count"]).count
+    if count * len(json.dumps(layers, default=str)) > _MOST_BYTES:
+        raise SearchError(f"repeat: {count} copies are more than {_MOST_BYTES:,} bytes of JSON")
+    return [copy.deepcopy(layer) for _ in range(count) for layer in layers]
 
 
 __all__ = [
+    "Parameter",
     "Space",
     "choice",
+    "filled",
     "find",
+    "first",
     "from_space",
     "grid",
     "integers",
     "log_uniform",
+    "parameters",
     "places",
     "plain",
     "random",
+    "repeat",
     "substitute",
     "uniform",
 ]

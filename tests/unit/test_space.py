@@ -163,3 +163,125 @@ def test_what_cannot_be_searched_is_refused(make: Any) -> None:
 def test_a_grid_of_a_million_points_says_how_many() -> None:
     with pytest.raises(SearchError, match="1,000,000 points"):
         space.grid({"a": ff.integers(1, 1000), "b": ff.integers(1, 1000)})
+
+
+def conditional() -> dict[str, Any]:
+    layers = ff.layers
+    regularizer = {"L2": {"l2": ff.choice([0.1])}}
+    return {
+        "model": ff.Sequential(
+            [
+                layers.Input((4,)),
+                ff.choice([layers.Dense(ff.choice([2, 4])), layers.Dropout(ff.uniform(0, 0.5))]),
+                layers.Dense(1, kernel_regularizer=ff.choice([None, regularizer])),
+            ]
+        ),
+        "optimizer": ff.choice(
+            [
+                {"Adam": {"learning_rate": ff.choice([0.1, 0.2])}},
+                {"SGD": {"learning_rate": ff.choice([1.0, 2.0, 3.0]), "momentum": 0.9}},
+            ]
+        ),
+        "dataset": "data.npz",
+        "loss": "mse",
+    }
+
+
+def test_spaces_in_the_options_of_a_choice_are_parameters_while_it_is_chosen() -> None:
+    known = space.parameters(conditional())
+    assert {name: one.conditions for name, one in known.items()} == {
+        "1": (),
+        "units": (("1", "Dense"),),
+        "rate": (("1", "Dropout"),),
+        "kernel_regularizer": (),
+        "l2": (("kernel_regularizer", "L2"),),
+        "optimizer": (),
+        "optimizer.Adam.learning_rate": (("optimizer", "Adam"),),
+        "optimizer.SGD.learning_rate": (("optimizer", "SGD"),),
+    }
+    assert known["kernel_regularizer"].space.options == ("None", "L2")
+
+
+def test_a_point_has_no_value_of_what_its_choices_left_out() -> None:
+    read = json.loads(json.dumps(space.plain(conditional())))
+    assert space.parameters(read) == space.parameters(conditional())
+    for point in space.random(read, 30, seed=0):
+        assert ("units" in point) == (point["1"] == "Dense")
+        assert ("optimizer.SGD.learning_rate" in point) == (point["optimizer"] == "SGD")
+        spec = job_spec(Settings(), **space.substitute(read, point))
+        assert spec.optimizer["class_name"] == point["optimizer"]
+        rate = point[f"optimizer.{point['optimizer']}.learning_rate"]
+        assert spec.optimizer["config"]["learning_rate"] == rate
+        layers = spec.model.config["config"]["layers"]  # type: ignore[index]
+        assert layers[1]["class_name"] == point["1"]
+        assert layers[2]["config"].get("kernel_regularizer") is None or point["l2"] == 0.1
+
+
+def test_a_grid_of_conditional_spaces_has_every_point_once() -> None:
+    given = {"optimizer": conditional()["optimizer"], "epochs": ff.choice([1, 2])}
+    points = space.grid(given)
+    assert len(points) == 2 * (2 + 3) == len({json.dumps(p) for p in points})
+    assert points[0] == {"optimizer": "Adam", "optimizer.Adam.learning_rate": 0.1, "epochs": 1}
+    nested = {"a": ff.choice([ff.choice([1, 2]), ff.choice([{"b": ff.choice([5, 6])}, 7])])}
+    found = [space.substitute(nested, point)["a"] for point in space.grid(nested)]
+    assert found == [1, 2, {"b": 5}, {"b": 6}, 7]
+
+
+def test_one_space_in_two_options_is_a_parameter_in_both() -> None:
+    rate = ff.choice([0.1, 0.2])
+    given = {"optimizer": ff.choice([{"Adam": {"lr": rate}}, {"SGD": {"lr": rate}}, "rmsprop"])}
+    (name,) = set(space.find(given)) - {"optimizer"}
+    assert [name in point for point in space.grid(given)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ff.integers(0, 2**70),
+        lambda: ff.integers(1, 9, step="a"),  # type: ignore[arg-type]
+        lambda: ff.integers(1, 9, log=1),  # type: ignore[arg-type]
+        lambda: ff.uniform([1], [2]),  # type: ignore[arg-type]
+        lambda: ff.uniform(0, 10**400),
+        lambda: ff.choice([1, 2], name=[1]),  # type: ignore[arg-type]
+        lambda: ff.choice([1, 2], name="\x1b[31m"),
+        lambda: ff.choice(iter(int, 1)),  # endless
+        lambda: space.from_space({"$space": ["choice"], "options": [1]}),
+        lambda: space.from_space({"$space": "choice", "options": 5}),
+        lambda: space.from_space({"$space": "integers", "low": 1, "high": 9, "step": None}),
+        lambda: space.find({"a": [ff.choice([1, 2]) for _ in range(201)]}),
+        lambda: space.grid({str(i): ff.choice([1, 2]) for i in range(100)}),
+    ],
+)
+def test_bad_spaces_are_refused_in_one_sentence(make: Any) -> None:
+    with pytest.raises(SearchError, match=r"^[^\x1b\n]{1,200}$"):
+        make()
+
+
+def test_a_layer_is_repeated_as_often_as_a_point_says() -> None:
+    layers = ff.layers
+    hidden = [layers.Dense(ff.choice([2, 4])), layers.Dropout(0.1)]
+    given = {
+        "model": ff.Sequential(
+            [
+                layers.Input((4,)),
+                ff.repeat(hidden, ff.integers(0, 2)),
+                ff.repeat(layers.Dense(1), 2),
+            ]
+        )
+    }
+    read = json.loads(json.dumps(space.plain(given)))
+    assert list(space.find(read)) == list(space.find(given)) == ["units", "count"]
+    model = space.substitute(read, {"count": 2, "units": 4})["model"]
+    found = [layer["config"].get("units") for layer in model["config"]["layers"][1:]]
+    assert found == [4, None, 4, None, 1, 1]
+    none = space.substitute(given, {"count": 0, "units": 2})["model"]
+    assert len(none["config"]["layers"]) == 3
+    with pytest.raises(SearchError, match=r"repeat: 1\.5 is not a number"):
+        ff.repeat(layers.Dense(1), ff.choice([1, 1.5]))
+
+
+def test_a_document_that_contains_itself_is_refused() -> None:
+    loop: dict[str, Any] = {}
+    loop["a"] = loop
+    with pytest.raises(SearchError, match="levels inside each other"):
+        space.find(loop)

@@ -117,6 +117,11 @@ def whole_ticks(values: Sequence[float], most: int = 6) -> list[int]:
     return list(range(low, high + 1, max(1, -(-(high - low) // (most - 1)))))
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a trial has no value of a parameter, which only another option has."""
+    return isinstance(value, float) and math.isnan(value)
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -44,6 +44,18 @@ def plot_parallel(
 
 
 def _axis(name: str, values: list[Any], is_log: bool) -> _Axis:
+    """Trials without a value, of an option that they did not choose, cross at a mark below."""
+    known = [v for v in values if not canvas.is_missing(v)]
+    if len(known) == len(values):
+        return _full_axis(name, values, is_log)
+    above = _full_axis(name, known, is_log) if known else _Axis(name, [], [])
+    heights = iter(above.heights)
+    ticks = [(0.0, "not used"), *((0.15 + 0.85 * place, text) for place, text in above.ticks)]
+    found = [0.0 if canvas.is_missing(v) else 0.15 + 0.85 * next(heights) for v in values]
+    return _Axis(name, found, _apart(ticks))
+
+
+def _full_axis(name: str, values: list[Any], is_log: bool) -> _Axis:
     if all(canvas.is_number(v) for v in values) and len(set(values)) > 1:
         return _numeric(name, [float(v) for v in values], is_log or canvas.is_logarithmic(values))
     options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,17 @@ def plot_slices(
 
 
 def _axis(values: list[Any], is_log: bool) -> _Axis:
+    """Where a parameter has many values, trials that have none of it are not drawn."""
+    known = [v for v in values if not canvas.is_missing(v)]
+    if len(known) == len(values) or len(set(map(str, known))) <= _FEW:
+        return _full_axis(["not used" if canvas.is_missing(v) else v for v in values], is_log)
+    axis = _full_axis(known, is_log)
+    places = iter(axis.x)
+    x = [math.nan if canvas.is_missing(v) else float(next(places)) for v in values]
+    return replace(axis, x=x)
+
+
+def _full_axis(values: list[Any], is_log: bool) -> _Axis:
     if not all(canvas.is_number(v) for v in values) or len(set(values)) == 1:
         options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
         ticks = [(float(i), canvas.cut(text, 14)) for i, text in enumerate(options)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -75,6 +76,22 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
         ({"pruner": "asha"}, "pruner: 'asha' is none of"),
         ({"pruner": ["median"]}, "options stand beside it"),
         ({"pruner": {"n_startup_trials": 8}}, "options stand beside it"),
+        ({"repeats": 10**9}, "repeats: 1000000000 is not"),
+        ({"repeats": "2..1000000000000"}, "repeats: .* is not"),
+        ({"repeats": 500, "folds": 500}, "250,000 jobs of one point"),
+        ({"folds": 10**9}, "folds: k=1000000000 is not"),
+        ({"name": ["a"]}, "name: .* is not a name of 1 to 128 printable"),
+        ({"name": "\x1b]0;x\x07"}, "is not a name of 1 to 128 printable"),
+        ({"experiment": ["a"]}, "experiment: .* is not a name"),
+        ({"experiment": "a\nb"}, "experiment: .* is not a name"),
+        ({"priority": b"hi"}, "priority: b'hi' is not"),
+        ({"timeout_s": date(2024, 1, 1)}, "timeout_s: .* is not"),
+        ({"seed": 10**400}, "seed: 1000.* is not a whole number from 0"),
+        ({"seed": -1}, "seed: -1 is not a whole number from 0"),
+        ({"pruner": {"name": "median", "n_startup_trials": date(2024, 1, 1)}}, "is not a number"),
+        ({"search": ["grid"]}, "search: .* is not a name"),
+        ({"objective": "\x1b[31m", "direction": "minimize"}, "not the name of a metric"),
+        ({"dataset": date(2024, 1, 1)}, "dataset: a date cannot be written"),
         ({"objective": 3}, "not the name of a metric"),
         ({"objective": []}, "not the name of a metric"),
         ({"direction": 3}, "neither 'minimize' nor 'maximize'"),
@@ -88,7 +105,7 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
         ({"repeats": 0}, "not a number of repeats"),
         ({"repeats": "5..3"}, "not a number of repeats"),
         ({"repeats": "1..3"}, "not a number of repeats"),
-        ({"folds": 1}, "from 2 up"),
+        ({"folds": 1}, "from 2 to 1,000"),
         ({"folds": "five"}, "neither a number nor"),
         ({"folds": [3, 4]}, "neither a number nor"),
         ({"folds": {"k": "five"}}, "neither a number nor"),

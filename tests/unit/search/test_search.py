@@ -171,3 +171,32 @@ def test_gp_says_what_it_needs() -> None:
             searcher("gp")
     else:
         assert searcher("gp").next([]) is not None
+
+
+CONDITIONAL = {
+    "optimizer": ff.choice(
+        [
+            {"Adam": {"learning_rate": ff.log_uniform(1e-4, 1e-1)}},
+            {"SGD": {"learning_rate": ff.log_uniform(1e-3, 1), "momentum": ff.choice([0, 0.9])}},
+        ]
+    ),
+    "units": ff.choice([16, 32]),
+}
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_optuna_knows_nothing_of_what_an_option_leaves_out(name: str) -> None:
+    def value(point: Point) -> float:
+        return float(point[f"optimizer.{point['optimizer']}.learning_rate"] + point["units"] / 100)
+
+    live, trials = searcher(name, CONDITIONAL, 12), []
+    for number in range(12):
+        point = live.next(trials)
+        assert point is not None
+        # One that is made anew from the rows asks for the same.
+        assert number % 4 or searcher(name, CONDITIONAL, 12).next(trials) == point
+        trials.append(Trial(number, point, state="complete", values=(value(point),)))
+        assert ("optimizer.SGD.momentum" in point) == (point["optimizer"] == "SGD")
+    asked = [bound.params for bound in live._bound.values()]  # type: ignore[attr-defined]
+    assert [set(params) for params in asked] == [set(trial.point) for trial in trials[:-1]]
+    assert {trial.point["optimizer"] for trial in trials} == {"Adam", "SGD"}
