@@ -20,9 +20,15 @@ that can be shown to a user as it is.
 
 from __future__ import annotations
 
+from fitfleet.text import printable_lines
+
 
 class FitfleetError(Exception):
     """Root of all errors that fitfleet raises on purpose."""
+
+    def __str__(self) -> str:
+        # Names of columns, layers and files stand in messages, and messages on terminals.
+        return printable_lines(super().__str__())
 
 
 class SettingsError(FitfleetError):

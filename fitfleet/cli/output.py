@@ -15,6 +15,7 @@ from rich.text import Text
 
 from fitfleet.client.display import duration, status_text
 from fitfleet.states import JobStatus
+from fitfleet.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,14 @@ _PIPE_WIDTH = 400
 
 
 def console() -> Console:
-    """The console on stdout."""
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    """The console on stdout. Text is shown as it is: names are no markup."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def title(text: str, more: str = "") -> Text:
+    """A line in bold, and what follows it."""
+    return Text(printable(text), style="bold").append(printable(more), style="not bold")
 
 
 def print_json(value: Any) -> None:
@@ -85,7 +92,7 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
         found = values.get(row.id, {})
         table.add_row(
             str(row.id),
-            row.experiment,
+            printable(row.experiment),
             status_text(row.status),
             params_text(row),
             f"{row.epoch}/{row.epochs}",
@@ -100,17 +107,17 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
 def params_text(row: JobRow) -> str:
     """`units=32 seed=1`; the seed when there is nothing else to tell jobs apart."""
     shown = row.params or {"seed": row.seed}
-    return " ".join(f"{name}={number(value)}" for name, value in shown.items())
+    return printable(" ".join(f"{name}={number(value)}" for name, value in shown.items()))
 
 
 def _note(row: JobRow) -> str:
     if row.status is JobStatus.FAILED:
-        return f"{row.failure_class}: {row.failure_message}"
+        return printable(f"{row.failure_class}: {row.failure_message}")
     if row.request:
         return f"{row.request} asked for"
     if row.nan_epoch is not None:
         return f"loss not finite from epoch {row.nan_epoch} on"
-    return row.owner or ""
+    return printable(row.owner or "")
 
 
 def frame_table(frame: pd.DataFrame) -> Table:
@@ -119,9 +126,9 @@ def frame_table(frame: pd.DataFrame) -> Table:
     names = [name for name in frame.columns if frame[name].notna().any()]
     for name in names:
         is_number = frame[name].dtype.kind in "fiu"
-        table.add_column(str(name), justify="right" if is_number else "left")
+        table.add_column(printable(name), justify="right" if is_number else "left")
     for line in frame[names].itertuples(index=False):
-        table.add_row(*[number(value) for value in line])
+        table.add_row(*[printable(number(value)) for value in line])
     return table
 
 
@@ -140,7 +147,8 @@ def pairs_table(pairs: Iterable[tuple[str, Any]]) -> Table:
     table.add_column(overflow="fold")
     for name, value in pairs:
         if value not in (None, ""):
-            table.add_row(name, value if isinstance(value, Text) else str(value))
+            plain = value if isinstance(value, Text) else printable(value)
+            table.add_row(printable(name), plain)
     return table
 
 

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table
+from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table, title
 from fitfleet.client.display import duration, status_text
+from fitfleet.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from fitfleet.client.job import Job
@@ -26,7 +27,8 @@ def job_page(job: Job) -> None:
     _history(screen, job)
     scores = job.scores
     if scores:
-        screen.print("\n[bold]scores[/]")
+        screen.print()
+        screen.print(title("scores"))
         screen.print(pairs_table((name, number(value)) for name, value in scores.items()))
     _attempts(screen, job)
     _failure(screen, job)
@@ -73,7 +75,8 @@ def _history(screen: Console, job: Job) -> None:
     history = job.history
     if not len(history):
         return
-    screen.print("\n[bold]history[/]")
+    screen.print()
+    screen.print(title("history"))
     if len(history) > _CURVE_LINES:
         half = _CURVE_LINES // 2
         screen.print(frame_table(pd.concat([history.head(half), history.tail(half)])))
@@ -95,10 +98,11 @@ def _attempts(screen: Console, job: Job) -> None:
             number(attempt["first_epoch"]),
             local_time(attempt["started_at"]),
             attempt["outcome"] or "running",
-            attempt["worker"],
-            attempt["message"] or "",
+            printable(attempt["worker"]),
+            printable(attempt["message"] or ""),
         )
-    screen.print("\n[bold]attempts[/]")
+    screen.print()
+    screen.print(title("attempts"))
     screen.print(table)
 
 
@@ -106,7 +110,7 @@ def _failure(screen: Console, job: Job) -> None:
     error = job.error
     if error is None:
         return
-    screen.print(Text(f"\n{error}", style="bold red"))
+    screen.print(Text(f"\n{printable_lines(error)}", style="bold red"))
     if error.traceback:
-        screen.print(Text(error.traceback.rstrip(), style="dim"))
+        screen.print(Text(printable_lines(error.traceback.rstrip()), style="dim"))
     screen.print(f"Its output: fitfleet logs {job.id}. Try again: fitfleet retry {job.id}")

@@ -2,6 +2,7 @@
 
 A space is written as `{choice: [16, 32]}`, `{uniform: [0, 0.5]}`, `{log_uniform: [1e-4, 1e-2]}`
 or `{integers: [1, 4]}`; further arguments by name, as in `{integers: {low: 1, high: 9, step: 2}}`.
+A layer stands several times in a row as `{repeat: [{Dense: {units: 8}}, {integers: [1, 4]}]}`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any
 
 from fitfleet.cli.document import read
 from fitfleet.errors import SearchError, SpecError
-from fitfleet.sweeps.space import Space, choice, find, integers, log_uniform, uniform
+from fitfleet.sweeps.space import choice, find, integers, log_uniform, repeat, uniform
 
-_MAKERS: dict[str, Callable[..., Space]] = {
+_MAKERS: dict[str, Callable[..., Any]] = {
     "choice": choice,
     "uniform": uniform,
     "log_uniform": log_uniform,
     "integers": integers,
+    "repeat": repeat,
 }
 # Keys that only a sweep has.
 _OWN = ("search", "trials", "repeats", "folds", "pruner", "objective")
@@ -55,10 +57,11 @@ def spaces_opened(value: Any, place: str = "") -> Any:
     return {key: spaces_opened(part, f"{place}.{key}".lstrip(".")) for key, part in value.items()}
 
 
-def _made(name: str, given: Any, place: str) -> Space:
+def _made(name: str, given: Any, place: str) -> Any:
+    given = spaces_opened(given, place)
     try:
         if isinstance(given, dict):
             return _MAKERS[name](**given)
         return choice(given) if name == "choice" else _MAKERS[name](*given)
     except TypeError as error:
-        raise SearchError(f"{place}: {name} {given!r}: {error}") from None
+        raise SearchError(f"{place}: {name} {given!r:.60}: {error}") from None
