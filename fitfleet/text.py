@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from html import escape
+
 
 def printable(text: object, *, keep: str = "") -> str:
     """The text with what is no printable character, and not in `keep`, as an escape: `\\x1b`.
@@ -18,3 +21,17 @@ def printable_lines(text: object) -> str:
     """The same for text of several lines; a carriage return begins a new one."""
     plain = str(text).replace("\r\n", "\n").replace("\r", "\n")
     return printable(plain, keep="\n\t")
+
+
+def html(text: object) -> str:
+    """The text for a page of HTML."""
+    return escape(printable(text, keep="\n"))
+
+
+def html_table(header: Sequence[object], rows: Iterable[Sequence[object]], note: str = "") -> str:
+    """A table of HTML; text is escaped. The note is a line below it."""
+    head = "".join(f"<th>{html(name)}</th>" for name in header)
+    lines = ["".join(f"<td>{html(value)}</td>" for value in row) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    below = f"<p>{html(note)}</p>" if note else ""
+    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>{below}"

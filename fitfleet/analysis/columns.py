@@ -14,7 +14,7 @@ def param_columns(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     used = set(taken)
     found: dict[str, str] = {}
     for name in names:
-        column = name
+        column = _whole(name)
         while column in used:
             column = f"params.{column}"
         used.add(column)
@@ -24,4 +24,9 @@ def param_columns(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
 
 def named(params: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """The parameters by their columns."""
-    return {columns[name]: value for name, value in params.items()}
+    return {columns[name]: _whole(value) for name, value in params.items()}
+
+
+def _whole(value: Any) -> Any:
+    """Text without halves of characters, which JSON can say and no table can hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.command import Target, check_experiment, command
+from fitfleet.cli.command import Target, check_experiment, command, tell
 from fitfleet.cli.read import JobArgument
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.states import JobStatus
@@ -43,13 +43,13 @@ def cancel(
         was = job.status
         now = job.cancel()
         if was.is_terminal:
-            print(f"job {job.id} already finished ({was.value})")
+            tell(f"job {job.id} already finished ({was.value})")
         elif now.is_terminal:
-            print(f"job {job.id} {now.value.lower()}")
+            tell(f"job {job.id} {now.value.lower()}")
         else:
-            print(f"job {job.id} will stop at its next heartbeat")
+            tell(f"job {job.id} will stop at its next heartbeat")
     if not handles:
-        print(f"No unfinished jobs{f' in {experiment}' if experiment else ''}.")
+        tell(f"No unfinished jobs{f' in {experiment}' if experiment else ''}.")
 
 
 @command
@@ -58,7 +58,7 @@ def retry(target: Target, jobs: Annotated[list[int], typer.Argument(help="Number
     fleet = target.fleet()
     for job in [fleet.job(number) for number in jobs]:
         job.retry()
-        print(f"job {job.id} queued")
+        tell(f"job {job.id} queued")
 
 
 @command
@@ -70,7 +70,7 @@ def extend(
     """Train a finished job to a larger total number of epochs."""
     handle = target.fleet().job(job)
     handle.extend(epochs=epochs)
-    print(f"job {handle.id} queued: continues from epoch {handle.epoch} to {handle.epochs}")
+    tell(f"job {handle.id} queued: continues from epoch {handle.epoch} to {handle.epochs}")
 
 
 @command
@@ -79,7 +79,7 @@ def pause(target: Target, experiment: Experiment) -> None:
     fleet = target.fleet()
     check_experiment(fleet, experiment)
     fleet.pause(experiment)
-    print(f"{experiment} paused; resume with: fitfleet resume {experiment}")
+    tell(f"{experiment} paused; resume with: fitfleet resume {experiment}")
 
 
 @command
@@ -88,7 +88,7 @@ def resume(target: Target, experiment: Experiment) -> None:
     fleet = target.fleet()
     check_experiment(fleet, experiment)
     fleet.resume(experiment)
-    print(f"{experiment} resumed")
+    tell(f"{experiment} resumed")
 
 
 @command
@@ -110,4 +110,4 @@ def export(
         written = handle.export(path)
     except OSError as error:
         raise FitfleetError(f"{path}: cannot be written: {error.strerror}") from None
-    print(written)
+    tell(written)

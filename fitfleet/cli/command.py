@@ -17,6 +17,7 @@ import typer
 from fitfleet.cli.exits import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.settings import Settings, directory_settings, without_password
+from fitfleet.text import printable_lines
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
@@ -199,5 +200,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def say(line: str) -> None:
-    """One line on stderr."""
-    print(line, file=sys.stderr)
+    """A sentence on stderr, in one line or more."""
+    print(printable_lines(line), file=sys.stderr)
+
+
+def tell(line: object) -> None:
+    """The same on stdout."""
+    print(printable_lines(line))

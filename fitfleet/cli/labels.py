@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.command import Target, command
+from fitfleet.cli.command import Target, command, tell
 from fitfleet.cli.read import JobArgument
 
 
@@ -21,7 +21,7 @@ def tag(
     fleet = target.fleet()
     for job in [fleet.job(number) for number in jobs]:
         tags = job.untag(name) if remove else job.tag(name)
-        print(f"job {job.id} has {', '.join(tags) or 'no tags'}")
+        tell(f"job {job.id} has {', '.join(tags) or 'no tags'}")
 
 
 @command
@@ -32,4 +32,4 @@ def note(
 ) -> None:
     """Write a note on a job."""
     target.fleet().job(job).write_note(text)
-    print(f"job {job} has {'a' if text else 'no'} note")
+    tell(f"job {job} has {'a' if text else 'no'} note")

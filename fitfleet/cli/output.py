@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitfleet.client.display import duration, status_text
+from fitfleet.client.labels import labels
 from fitfleet.states import JobStatus
 from fitfleet.text import printable
 
@@ -88,13 +89,13 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
     for name in ("loss", "val_loss", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", overflow="ellipsis", no_wrap=True, style="dim")
-    for row in rows:
+    for row, told in zip(rows, labels(rows), strict=True):
         found = values.get(row.id, {})
         table.add_row(
             str(row.id),
             printable(row.experiment),
             status_text(row.status),
-            params_text(row),
+            told,
             f"{row.epoch}/{row.epochs}",
             number(found.get("loss")),
             number(found.get("val_loss")),
@@ -102,12 +103,6 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
             _note(row),
         )
     return table
-
-
-def params_text(row: JobRow) -> str:
-    """`units=32 seed=1`; the seed when there is nothing else to tell jobs apart."""
-    shown = row.params or {"seed": row.seed}
-    return printable(" ".join(f"{name}={number(value)}" for name, value in shown.items()))
 
 
 def _note(row: JobRow) -> str:

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fitfleet.cli.command import ExperimentOption, JsonOption, Target, check_experiment, command
+from fitfleet.cli.command import (
+    ExperimentOption,
+    JsonOption,
+    Target,
+    check_experiment,
+    command,
+    say,
+    tell,
+)
 from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.states import JobStatus
+from fitfleet.text import printable_lines
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
@@ -84,7 +93,7 @@ def why(target: Target, job: JobArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(asdict(found))
     else:
-        print(found)
+        tell(found)
 
 
 @command
@@ -114,13 +123,13 @@ def logs(
     handle = target.fleet().job(job)
     if follow:
         for piece in handle.logs(follow=True):
-            sys.stdout.write(piece)
+            sys.stdout.write(printable_lines(piece))
             sys.stdout.flush()
         return
     text = handle.logs()
     if not text:
         _say_empty(False, f"Job {job} has printed nothing; it is {handle.status.value}.")
-    sys.stdout.write(text)
+    sys.stdout.write(printable_lines(text))
 
 
 @command
@@ -172,12 +181,13 @@ def compare(
 
 def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
     from fitfleet.analysis.plots.curves import plot_curves
-    from fitfleet.cli.output import params_text
+    from fitfleet.client.labels import labels
 
     handles = [fleet.job(job_id) for job_id in job_ids]
-    labels = {f"job {job.id}: {params_text(job.row)}": job.history for job in handles}
-    plot_curves(labels, path, title=title)
-    print(f"learning curves: {path}", file=sys.stderr)
+    told = labels([job.row for job in handles])
+    curves = {f"job {job.id}: {text}": job.history for job, text in zip(handles, told, strict=True)}
+    plot_curves(curves, path, title=title)
+    say(f"learning curves: {path}")
 
 
 def _only_experiment(fleet: Fleet) -> str:
@@ -240,4 +250,4 @@ def _attempt_document(attempt: dict[str, Any]) -> dict[str, Any]:
 
 def _say_empty(as_json: bool, sentence: str) -> None:
     """An empty list is no error; scripts get [], people a sentence."""
-    print("[]" if as_json else sentence)
+    tell("[]" if as_json else sentence)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say
+from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
 
 # A worker that has not been heard of for so long is not listed.
@@ -82,7 +82,7 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([_slot_document(row) for row in rows])
     elif not rows:
-        print("No worker is running. Start one with: fitfleet worker")
+        tell("No worker is running. Start one with: fitfleet worker")
     else:
         import pandas as pd
 
@@ -106,7 +106,7 @@ def drain(
 
     with target.fleet().database.begin() as c:
         for service in worker_table.drain(c, worker):
-            print(f"draining {service}: jobs checkpoint and requeue")
+            tell(f"draining {service}: jobs checkpoint and requeue")
 
 
 @command
@@ -127,17 +127,17 @@ def upgrade(
     changes = changes_since(before)
     if changes and is_dry:
         for revision, text in changes:
-            print(f"{revision}  {text}")
+            tell(f"{revision}  {text}")
         return
     backup = database.back_up() if changes and before is not None else None
     database.upgrade()
     if not changes:
-        print(f"{database.place} is at schema {newest_version()} already")
+        tell(f"{database.place} is at schema {newest_version()} already")
         return
     done = f"from schema {before} to" if before else "created at schema"
-    print(f"{database.place}: {done} {newest_version()}")
+    tell(f"{database.place}: {done} {newest_version()}")
     if backup is not None:
-        print(f"as it was before: {backup}")
+        tell(f"as it was before: {backup}")
 
 
 @command
@@ -182,7 +182,7 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
         shown = ", ".join(value) if isinstance(value, tuple) else str(value)
         table.add_row(name, shown, help)
     console().print(table)
-    print("Set them by FITFLEET_<NAME>, fitfleet.toml, or as arguments of ff.local and ff.connect.")
+    tell("Set them by FITFLEET_<NAME>, fitfleet.toml, or as arguments of ff.local and ff.connect.")
 
 
 def version(as_json: JsonOption = False) -> None:
@@ -195,4 +195,4 @@ def version(as_json: JsonOption = False) -> None:
         print_json(found)
         return
     for name, value in found.items():
-        print(f"{name} {value or 'not installed'}")
+        tell(f"{name} {value or 'not installed'}")

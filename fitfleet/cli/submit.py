@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, Trust, command, say
+from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
 from fitfleet.cli.document import read_jobs
 from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.cli.sweep import run_sweep, submit_sweep
@@ -77,7 +77,7 @@ def submit(
         return
     for job in jobs:
         state = f"is there already ({job.status.value})" if job.is_reused else "queued"
-        print(f"job {job.id} {state}")
+        tell(f"job {job.id} {state}")
 
 
 def _submitted(job: Job) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _tell_reuse(jobs: list[Job]) -> None:
 
 
 def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
-    from fitfleet.cli.output import console, frame_table, print_json
+    from fitfleet.cli.output import console, frame_table, print_json, title
     from fitfleet.cli.read import documents_of
 
     if as_json:
@@ -110,7 +110,7 @@ def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
         table = fleet.compare(experiment)
         if len(table):
             by = table.attrs.get("metric", "job")
-            screen.print(f"[bold]{experiment}[/], best {by} first")
+            screen.print(title(experiment, f", best {by} first"))
             screen.print(frame_table(table))
     for job in jobs:
         if job.error is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli.command import JsonOption, Target, Trust, command, say
+from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
@@ -52,7 +52,7 @@ def plan(
     table = found.to_pandas()
     console().print(frame_table(table if top is None else table.head(top)))
     for line in found.summary():
-        print(line)
+        tell(line)
     return exit_code
 
 
@@ -74,9 +74,9 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
     if as_json:
         print_json({"sweep": sweep.name, "experiment": sweep.experiment, **vars(progress)})
         return
-    print(f"sweep {sweep.name}: {progress.trials} trials asked, {progress.jobs_open} jobs queued")
+    tell(f"sweep {sweep.name}: {progress.trials} trials asked, {progress.jobs_open} jobs queued")
     if not progress.is_done and progress.trials != progress.trials_wanted:
-        print(
+        tell(
             f"the rest is asked for by `fitfleet scheduler`, or: fitfleet resume-sweep {sweep.name}"
         )
 
@@ -161,7 +161,7 @@ def plot(
     if kind not in _PICTURES:
         raise FitfleetError(f"{kind}: no such picture; there are {', '.join(_PICTURES)}")
     sweep = target.fleet().resume_sweep(name)
-    print(getattr(sweep.plot, kind)(path))
+    tell(getattr(sweep.plot, kind)(path))
 
 
 @command
@@ -176,7 +176,7 @@ def export_runs(
         raise FitfleetError(f"{form}: no such format; there are {', '.join(_FORMATS)}")
     export = target.fleet().resume_sweep(name).export
     written = getattr(export, f"to_{form}")(path)
-    print(f"{len(written)} runs in {path}" if form == "mlflow" else written)
+    tell(f"{len(written)} runs in {path}" if form == "mlflow" else written)
 
 
 @command
@@ -206,13 +206,13 @@ def gc(
         print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
         return
     for one in found:
-        print(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
+        tell(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
     verb = "would go" if dry_run else "gone"
-    print(f"{len(found)} files, {total:,} bytes {verb}")
+    tell(f"{len(found)} files, {total:,} bytes {verb}")
 
 
 def _conclude(sweep: Sweep, as_json: bool) -> int:
-    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json, title
 
     progress, table = sweep.progress, sweep.compare()
     if as_json:
@@ -221,7 +221,7 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
     else:
         name = sweep.design.wanted[0].name
         screen = console()
-        screen.print(f"[bold]{sweep.name}[/], best mean {name} first")
+        screen.print(title(sweep.name, f", best mean {name} first"))
         screen.print(frame_table(table))
         _explain(table)
         trials = sweep.trials()
@@ -239,9 +239,9 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
 def _explain(table: pd.DataFrame) -> None:
     """What the columns of a comparison mean."""
     if table["low"].notna().any():
-        print("low, high: 95 % interval of the mean")
+        tell("low, high: 95 % interval of the mean")
     verdicts = set(table["verdict"])
     if "tie" in verdicts:
-        print("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")
+        tell("tie: the paired test cannot tell it from the best (p >= 0.05 after Holm)")
     if "best" in verdicts and "untested" in verdicts:
-        print("untested: cut short, or it shares fewer than two seeds and folds with the best")
+        tell("untested: cut short, or it shares fewer than two seeds and folds with the best")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.command import Target, command
+from fitfleet.cli.command import Target, command, tell
 
 
 @command
@@ -19,7 +19,7 @@ def priority(
     fleet = target.fleet()
     for job in [fleet.job(number) for number in jobs]:
         job.set_priority(value)
-        print(f"job {job.id} has priority {value}")
+        tell(f"job {job.id} has priority {value}")
 
 
 @command
@@ -32,4 +32,4 @@ def limit(
 ) -> None:
     """Bound how many jobs of an experiment run at once."""
     target.fleet().limit(experiment, max_running)
-    print(f"{experiment}: {max_running or 'any number of'} jobs at once")
+    tell(f"{experiment}: {max_running or 'any number of'} jobs at once")

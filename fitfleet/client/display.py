@@ -6,20 +6,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
+from fitfleet.client.notebook import Cell
+from fitfleet.client.running import running_table
 from fitfleet.client.snapshot import RunningJob, Snapshot
 from fitfleet.db.lookup import JobRow
 from fitfleet.states import JobStatus
+from fitfleet.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+_LIVE_S = 0.25
+_PIPE_S = 30.0
 
 _COLOURS = {
     JobStatus.SUCCEEDED: "green",
@@ -31,19 +35,19 @@ _COLOURS = {
 
 
 class Display:
-    """Draws snapshots on a console that is a terminal; draws nothing on one that is not."""
+    """Shows snapshots: live on a terminal and in a notebook, a line every half minute in a pipe."""
 
     def __init__(self, console: Console, heading: str = "") -> None:
         self.console = console
         self._heading = heading
-        self._live: Live | None = None
-        self._began = time.monotonic()
+        self._live: Live | Cell | None = None
+        self._began = self._said_at = time.monotonic()
         self._first_done: int | None = None
 
     @property
-    def is_shown(self) -> bool:
-        """Whether snapshots are drawn at all."""
-        return self._live is not None
+    def every_s(self) -> float:
+        """How often a snapshot is of use."""
+        return _LIVE_S if self._has_screen else _PIPE_S
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
@@ -51,7 +55,7 @@ class Display:
         if not self._has_screen:
             yield self
             return
-        live = Live(console=self.console, transient=True, auto_refresh=False)
+        live = _live(self.console)
         with live:
             self._live = live
             yield self
@@ -75,7 +79,7 @@ class Display:
         failed = [row for row in rows if row.status is JobStatus.FAILED]
         for row in failed[:5]:
             line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
-            self.console.print(Text(line, style="red"), soft_wrap=True)
+            self.console.print(Text(printable_lines(line), style="red"), soft_wrap=True)
         if len(failed) > 5:
             self.console.print(f"... and {len(failed) - 5} more failed", style="red")
 
@@ -85,38 +89,22 @@ class Display:
             self._first_done = snapshot.epochs_done
         if self._live is not None:
             self._live.update(self.render(snapshot), refresh=True)
+        elif not self._has_screen and time.monotonic() - self._said_at >= _PIPE_S:
+            self._said_at = time.monotonic()
+            self.console.print(self._totals(snapshot), soft_wrap=True)
 
     def render(self, snapshot: Snapshot) -> RenderableType:
         """The picture of a snapshot."""
-        parts: list[RenderableType] = [Text(self._heading)] if self._heading else []
+        parts: list[RenderableType] = [Text(printable(self._heading))] if self._heading else []
         if snapshot.running:
             parts.append(self._table(snapshot.running))
         parts.append(self._totals(snapshot))
-        parts += [Text(line, style="yellow") for line in _hints(snapshot)]
+        parts += [Text(printable(line), style="yellow") for line in _hints(snapshot)]
         return Group(*parts)
 
     def _table(self, running: list[RunningJob]) -> RenderableType:
         room = max(self.console.height - 6, 3)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        names = list(dict.fromkeys(name for job in running for name in job.params))
-        metrics = _metrics(running)
-        table.add_column("job", justify="right")
-        for name in names[:4]:
-            table.add_column(name, no_wrap=True, max_width=18)
-        table.add_column("epoch", no_wrap=True)
-        for metric in metrics:
-            table.add_column(metric, justify="right", no_wrap=True)
-        table.add_column("worker", no_wrap=True, style="dim")
-        table.add_column("left", justify="right", no_wrap=True)
-        for job in running[:room]:
-            table.add_row(
-                str(job.id),
-                *[_short(job.params.get(name)) for name in names[:4]],
-                _epoch_bar(job),
-                *[_number(job.last.get(metric)) for metric in metrics],
-                job.worker,
-                duration(job.seconds_left),
-            )
+        table = running_table(running[:room], self.console.width, duration)
         if len(running) <= room:
             return table
         return Group(table, Text(f"... and {len(running) - room} more", style="dim"))
@@ -144,12 +132,10 @@ class Display:
         return (snapshot.epochs - snapshot.epochs_done) * per_epoch
 
 
-def _metrics(running: list[RunningJob]) -> list[str]:
-    """The loss and the validation loss first, then one metric and its validation."""
-    names = {name for job in running for name in job.last}
-    names -= {"learning_rate"}
-    order = ["loss", "val_loss", *sorted(names, key=lambda name: (name.startswith("val_"), name))]
-    return [name for name in dict.fromkeys(order) if name in names][:4]
+def _live(console: Console) -> Live | Cell:
+    if console.is_jupyter:
+        return Cell()
+    return Live(console=console, transient=True, auto_refresh=False)
 
 
 def _hints(snapshot: Snapshot) -> list[str]:
@@ -164,21 +150,6 @@ def _hints(snapshot: Snapshot) -> list[str]:
     elif not (snapshot.running or snapshot.ended or snapshot.paused or snapshot.obstacles):
         lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
     return lines
-
-
-def _epoch_bar(job: RunningJob) -> Any:
-    grid = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=max(job.epochs, 1), completed=job.epoch, width=16)
-    grid.add_row(bar, f"{job.epoch}/{job.epochs}")
-    return grid
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _short(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float | None) -> str:

@@ -187,9 +187,9 @@ class Fleet(AbstractContextManager["Fleet"]):
     ) -> list[Job]:
         """Block until the jobs have ended, by default all that have not; return them, refreshed.
 
-        On a terminal a live display shows how they go; in a pipe nothing is printed. A job that
-        failed raises only if `raise_on_failure` (JobFailedError, when all have ended).
-        WaitTimeoutError after `timeout_s`.
+        On a terminal and in a notebook a live display shows how they go; in a pipe there is a line
+        every half minute. A job that failed raises only if `raise_on_failure` (JobFailedError, when
+        all have ended). WaitTimeoutError after `timeout_s`.
         """
         handles = self._handles(jobs)
         console = Console(stderr=True)
@@ -200,7 +200,8 @@ class Fleet(AbstractContextManager["Fleet"]):
                 [job.id for job in handles],
                 timeout_s=timeout_s,
                 on_look=self._on_look,
-                on_snapshot=display.draw if display.is_shown else None,
+                on_snapshot=display.draw,
+                snapshot_s=display.every_s,
             )
         self._refresh(handles)
         display.conclude([job.row for job in handles])

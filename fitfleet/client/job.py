@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from rich.console import Console
+
 from fitfleet.analysis.curves import frame
 from fitfleet.client import logs as log_files
+from fitfleet.client.display import Display
 from fitfleet.client.wait import wait_for
 from fitfleet.db import code as code_table
 from fitfleet.db import jobs as job_table
@@ -27,6 +30,7 @@ from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
+from fitfleet.text import printable, printable_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +46,7 @@ class JobError:
     traceback: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
+        return printable_lines(f"{self.kind}: {self.message}")
 
 
 class Job:
@@ -66,7 +70,7 @@ class Job:
         row = self._row
         params = "".join(f", {name}={value!r}" for name, value in row.params.items())
         failure = f", failure={row.failure_class!r}" if row.failure_class else ""
-        return (
+        return printable(
             f"<Job {row.id} {row.experiment!r} {row.status}"
             f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{failure}>"
         )
@@ -145,12 +149,21 @@ class Job:
         self._row = row
 
     def wait(self, timeout_s: float | None = None, *, raise_on_failure: bool = False) -> Job:
-        """Block until the job has ended; the handle is fresh then.
+        """Block until the job has ended, and show meanwhile how it goes; the handle is fresh then.
 
         WaitTimeoutError after `timeout_s`; JobFailedError if it failed and that was asked for.
         """
-        wait_for(self._database, [self.id], timeout_s=timeout_s)
+        display = Display(Console(stderr=True))
+        with display.shown():
+            wait_for(
+                self._database,
+                [self.id],
+                timeout_s=timeout_s,
+                on_snapshot=display.draw,
+                snapshot_s=display.every_s,
+            )
         self.refresh()
+        display.conclude([self._row])
         if raise_on_failure and self._row.status is JobStatus.FAILED:
             raise JobFailedError(f"job {self.id} failed: {self.error}")
         return self

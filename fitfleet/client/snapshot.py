@@ -22,6 +22,8 @@ class RunningJob:
     params: dict[str, Any]
     epoch: int
     epochs: int
+    seed: int
+    fold: int | None
     last: dict[str, float | None]  # values of the last epoch by Keras's names
     worker: str
     seconds_left: float | None
@@ -75,6 +77,8 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
                 params=row.params,
                 epoch=row.epoch,
                 epochs=row.epochs,
+                seed=row.seed,
+                fold=row.fold,
                 last=last.get(row.id, {}),
                 worker=row.owner or "",
                 seconds_left=_seconds_left(row, starts.get(row.id), now),

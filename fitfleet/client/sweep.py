@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.plots import Plots
 
 _LOOK_S = 0.1
-_DRAW_S = 0.5
 # A driver outlives a restart of the database.
 _OUTAGE_S = 120.0
 
@@ -91,7 +90,7 @@ class Sweep:
         return self
 
     def run(self, *, timeout_s: float | None = None) -> Sweep:
-        """Drive the sweep to its end; a live display on a terminal, quiet in a pipe.
+        """Drive the sweep to its end; a live display on a terminal, a line now and then in a pipe.
 
         It may be stopped at any time and resumed from anywhere. WaitTimeoutError after
         `timeout_s`; the jobs that are queued go on then.
@@ -106,7 +105,7 @@ class Sweep:
                 try:
                     progress = driver.step()
                     self._warn(driver)
-                    if display.is_shown and time.monotonic() - drawn_at > _DRAW_S:
+                    if time.monotonic() - drawn_at > display.every_s:
                         display.draw(take(self._database, driver.job_ids()))
                         drawn_at = time.monotonic()
                     answered_at = time.monotonic()

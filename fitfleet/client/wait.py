@@ -11,7 +11,6 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError, WaitTimeoutError
 
 _LOOK_S = 0.1
-_DRAW_S = 0.25
 # A waiting script outlives a restart of the database.
 _OUTAGE_S = 120.0
 
@@ -23,11 +22,12 @@ def wait_for(
     timeout_s: float | None = None,
     on_look: Callable[[], None] | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
+    snapshot_s: float = 0.25,
 ) -> None:
     """Return when every job has ended.
 
-    `on_look` is called at each look and may raise; `on_snapshot` gets the state of the jobs a
-    few times a second and once at the end. WaitTimeoutError after `timeout_s`; DatabaseError
+    `on_look` is called at each look and may raise; `on_snapshot` gets the state of the jobs every
+    `snapshot_s` seconds and once at the end. WaitTimeoutError after `timeout_s`; DatabaseError
     when the database has been away for two minutes.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -39,7 +39,7 @@ def wait_for(
             on_look()
         try:
             pending = _pending(database, pending)
-            if on_snapshot is not None and (now - drawn_at >= _DRAW_S or not pending):
+            if on_snapshot is not None and (now - drawn_at >= snapshot_s or not pending):
                 on_snapshot(take(database, job_ids))
                 drawn_at = now
             answered_at = now

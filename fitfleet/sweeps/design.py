@@ -207,7 +207,7 @@ def _opened(value: Any, place: str) -> Any:
         value = builder_of(value)
     if place == "code":
         return paths_of(value)
-    if place in ("evaluators", "callbacks") and not isinstance(value, str | Mapping | Space):
+    if place in ("evaluators", "callbacks") and not isinstance(value, str | Mapping | space.Space):
         parts = value if isinstance(value, list | tuple) else [value]
         return [_of_object(part, place) for part in parts]
     if isinstance(value, Builder):
@@ -222,7 +222,7 @@ def _of_object(part: Any, place: str) -> Any:
     if place == "evaluators" and isinstance(part, FunctionType):
         check_reachable(part, place)
         return f"{part.__module__}:{part.__name__}"
-    is_object = place == "callbacks" and not isinstance(part, str | Mapping | Space)
+    is_object = place == "callbacks" and not isinstance(part, str | Mapping | space.Space)
     return callbacks([part])[0] if is_object else part
 
 

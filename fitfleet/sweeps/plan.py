@@ -22,6 +22,7 @@ from fitfleet.sweeps.estimate import memory_bytes
 from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.pruning import make_pruner
 from fitfleet.sweeps.search import Listed, Point, key_of, make_search
+from fitfleet.text import printable_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ class Plan:
     def __str__(self) -> str:
         shown = self.to_pandas().head(_SHOWN).to_string(index=False, na_rep="")
         more = [f"... and {len(self.points) - _SHOWN} more"] if len(self.points) > _SHOWN else []
-        return "\n".join([shown, *more, *self.summary()])
+        return printable_lines("\n".join([shown, *more, *self.summary()]))
 
 
 def _columns(p: Planned) -> dict[str, Any]:

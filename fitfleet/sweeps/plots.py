@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis import frames
 from fitfleet.analysis.importance import importances
 from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.plots.bands import plot_bands
 from fitfleet.analysis.plots.box import plot_box
+from fitfleet.analysis.plots.canvas import Target
 from fitfleet.analysis.plots.importance import plot_importance
 from fitfleet.analysis.plots.parallel import plot_parallel
 from fitfleet.analysis.plots.slices import plot_slices
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """Pictures of what a sweep has come to so far. Each method writes a file and returns its path.
+    """Pictures of what a sweep has come to so far.
+
+    Each method writes a file and returns its path; without one it returns a figure of matplotlib.
 
     FitfleetError when there is nothing to draw yet or the suffix is not known, MissingExtraError
     without matplotlib or Plotly.
@@ -39,7 +41,7 @@ class Plots:
         spaces = space.find(design.job).items()
         self._logarithmic = [name for name, one in spaces if one.is_logarithmic]
 
-    def curves(self, path: str | Path, *, metric: str | None = None, top: int = 6) -> Path:
+    def curves(self, path: Target = None, *, metric: str | None = None, top: int = 6) -> Any:
         """Learning curves of the best trials: mean over repeats with its 95 % interval."""
         results = self._results
         chosen = metric or self._curve_metric()
@@ -47,10 +49,13 @@ class Plots:
         numbers = numbers or [row.number for row in results.rows if row.refused is None][:top]
         curves = frames.curves_frame(self._database, results, chosen, numbers)
         title = f"{self._name}: {chosen.removeprefix('val_').replace('_', ' ')} over the epochs"
+        total = sum(row.refused is None for row in results.rows)
+        if len(numbers) < total:
+            title += f", {len(numbers)} of {total} trials"
         labels = frames.labels(results, numbers)
         return plot_bands(curves, labels, chosen, path, title=title)
 
-    def parallel_coordinates(self, path: str | Path, *, objective: str | None = None) -> Path:
+    def parallel_coordinates(self, path: Target = None, *, objective: str | None = None) -> Any:
         """A line a complete trial through its parameters to the objective."""
         wanted = self._objective(objective)
         trials, names = self._complete(wanted)
@@ -60,7 +65,7 @@ class Plots:
             title=title, logarithmic=self._logarithmic,
         )  # fmt: skip
 
-    def slice(self, path: str | Path, *, objective: str | None = None) -> Path:
+    def slice(self, path: Target = None, *, objective: str | None = None) -> Any:
         """The objective over each parameter, a point a complete trial."""
         wanted = self._objective(objective)
         trials, names = self._complete(wanted)
@@ -70,7 +75,7 @@ class Plots:
             title=title, logarithmic=self._logarithmic,
         )  # fmt: skip
 
-    def importance(self, path: str | Path, *, objective: str | None = None) -> Path:
+    def importance(self, path: Target = None, *, objective: str | None = None) -> Any:
         """The share of each parameter in the variation of the objective (Optuna's fANOVA)."""
         wanted = self._objective(objective)
         shares = importances(self._results, wanted)
@@ -78,8 +83,12 @@ class Plots:
         return plot_importance(shares, wanted.name, path, title=title)
 
     def box(
-        self, path: str | Path, *, objective: str | None = None, trials: Sequence[int] | None = None
-    ) -> Path:
+        self,
+        path: Target = None,
+        *,
+        objective: str | None = None,
+        trials: Sequence[int] | None = None,
+    ) -> Any:
         """The spread of each configuration over its repeats and folds, at most 12, best first."""
         wanted = self._objective(objective)
         results = self._results
@@ -97,7 +106,7 @@ class Plots:
         title = f"{self._name}: {wanted.name.replace('_', ' ')} over repeats"
         return plot_box(groups, wanted.name, path, title=title)
 
-    def timeline(self, path: str | Path) -> Path:
+    def timeline(self, path: Target = None) -> Any:
         """What each worker slot did when."""
         attempts = frames.timeline_frame(self._database, self._results)
         return plot_timeline(attempts, path, title=f"{self._name}: timeline of the workers")

@@ -40,7 +40,7 @@ def _write(client: Any, run: ExportedRun) -> str:
     known = client.search_runs([experiment], f"tags.`fitfleet.job` = '{run.job_id}'", max_results=1)
     if known:
         return str(known[0].info.run_id)
-    tags = {"fitfleet.client.job": str(run.job_id), "mlflow.runName": run.name, **run.tags}
+    tags = {"fitfleet.job": str(run.job_id), "mlflow.runName": run.name, **run.tags}
     if run.artifact is not None:
         tags["fitfleet.weights"] = run.artifact
     made = client.create_run(experiment, start_time=_milliseconds(run.started_at), tags=tags)

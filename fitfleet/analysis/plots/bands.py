@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
@@ -14,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def plot_bands(
-    curves: pd.DataFrame, labels: Mapping[int, str], metric: str, path: str | Path, *, title: str
-) -> Path:
+    curves: pd.DataFrame,
+    labels: Mapping[int, str],
+    metric: str,
+    path: canvas.Target,
+    *,
+    title: str,
+) -> Any:
     """Draw curves (`trial`, `phase`, `epoch`, `n`, `mean`, `low`, `high`) into `path`.
 
     Validation is solid with a band, training dashed; the band is missing for a single job.
@@ -24,7 +28,7 @@ def plot_bands(
         raise FitfleetError("there is no curve to draw: none of the jobs has finished an epoch")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(curves, labels, metric, title), path)
-    return canvas.save(_still(curves, labels, metric, title), path)
+    return canvas.still(lambda: _still(curves, labels, metric, title), path)
 
 
 def _series(curves: pd.DataFrame) -> list[tuple[int, int, str, pd.DataFrame]]:
@@ -58,7 +62,7 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
             lw=2.0 if is_main else 1.0,
             ls="-" if is_main else (0, (3, 2)),
             marker=marker,
-            label=labels[trial] if is_main else None,
+            label=canvas.cut(labels[trial], 80) if is_main else None,
         )
         if is_main and (rows["n"] > 1).any():
             panel.fill_between(
@@ -117,7 +121,7 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
             x=list(rows["epoch"]),
             y=list(rows["mean"]),
             mode="lines" if len(rows) > 2 else "lines+markers",
-            name=labels[trial],
+            name=canvas.html(labels[trial]),
             showlegend=is_main,
             line={
                 "color": shade,
@@ -126,9 +130,9 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
             },
             **group,
         )
-    label = canvas.unit(metric.removeprefix("val_"))
+    label = canvas.html(canvas.unit(metric.removeprefix("val_")))
     made.update_layout(
-        **canvas.page(f"{title}<br><sub>{_explained(curves, has_validation)}</sub>"),
+        **canvas.page(title, _explained(curves, has_validation)),
         xaxis_title="epoch",
         yaxis={"title": {"text": label}, "range": list(_range(curves))},
         legend={"orientation": "h", "y": -0.18, "title": {"text": "trial: parameters  "}},

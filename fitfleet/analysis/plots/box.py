@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fitfleet.analysis.plots import canvas
@@ -11,15 +10,15 @@ from fitfleet.errors import FitfleetError
 
 
 def plot_box(
-    groups: Mapping[str, Sequence[float]], objective: str, path: str | Path, *, title: str
-) -> Path:
+    groups: Mapping[str, Sequence[float]], objective: str, path: canvas.Target, *, title: str
+) -> Any:
     """Draw {configuration: values of its runs}, in the order given."""
     drawn = {label: list(values) for label, values in groups.items() if len(values)}
     if not drawn:
         raise FitfleetError("there is no finished run to draw yet")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(drawn, objective, title), path)
-    return canvas.save(_still(drawn, objective, title), path)
+    return canvas.still(lambda: _still(drawn, objective, title), path)
 
 
 def _is_lying(groups: Mapping[str, Sequence[float]]) -> bool:
@@ -41,7 +40,7 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
     labels = list(groups)[::-1] if is_lying else list(groups)
     panel.boxplot(
         [groups[label] for label in labels],
-        tick_labels=labels,
+        tick_labels=[canvas.cut(label, 60) for label in labels],
         orientation="horizontal" if is_lying else "vertical",
         widths=0.5,
         showfliers=False,
@@ -68,7 +67,7 @@ def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: s
     for index, (label, values) in enumerate(groups.items()):
         made.add_box(
             **{"x" if is_lying else "y": list(values)},
-            name=label,
+            name=canvas.html(label),
             orientation="h" if is_lying else "v",
             boxpoints="all",
             jitter=0.3,
@@ -77,12 +76,12 @@ def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: s
             showlegend=False,
         )
     made.update_layout(
-        **canvas.page(f"{title}<br><sub>{_explained(groups)}</sub>"),
+        **canvas.page(title, _explained(groups)),
         height=max(480, 160 + 40 * len(groups)),
     )
     if is_lying:
         made.update_yaxes(autorange="reversed", automargin=True)
-        made.update_xaxes(title_text=canvas.unit(objective))
+        made.update_xaxes(title_text=canvas.html(canvas.unit(objective)))
     else:
-        made.update_yaxes(title_text=canvas.unit(objective))
+        made.update_yaxes(title_text=canvas.html(canvas.unit(objective)))
     return made

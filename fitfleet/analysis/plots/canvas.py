@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import FitfleetError, MissingExtraError
+from fitfleet.text import printable
 
+# Where a picture goes; None: the figure itself is wanted.
+Target = Path | str | None
 STILL = (".png", ".svg", ".pdf")
 _DPI = 130
+_TITLE = 120  # characters
 GREY = "#777777"
 BEST = "#d1495b"
 # Of Okabe and Ito, told apart by colour-blind readers too.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#444444")
 
 
-def is_interactive(path: str | Path) -> bool:
-    """Whether the suffix asks for HTML rather than a picture. FitfleetError for another one."""
+def is_interactive(path: Target) -> bool:
+    """Whether the suffix asks for HTML rather than a picture. FitfleetError for another one.
+
+    Without a path it is a figure of matplotlib, which notebooks show.
+    """
+    if path is None:
+        return False
     suffix = Path(path).suffix.lower()
     if suffix in (".html", ".htm"):
         return True
@@ -41,8 +51,27 @@ def figure(width: float, height: float, title: str) -> Any:
         raise MissingExtraError("matplotlib", "plots") from None
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.09)
     made = Figure(figsize=(width, height), layout=margins)
-    made.suptitle(title, fontsize=13)
+    made.suptitle(cut(title, _TITLE), fontsize=13)
     return made
+
+
+def still(draw: Callable[[], Any], path: Target) -> Any:
+    """Draw with matplotlib; the figure, or the path it was written to.
+
+    A $ is a $: names are no formulas.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots") from None
+    with matplotlib.rc_context({"text.parse_math": False}):
+        made = draw()
+        return made if path is None else save(made, path)
+
+
+def html(text: str, width: int = 60) -> str:
+    """Text for Plotly, which takes tags such as <a href> in it for links."""
+    return escape(cut(text, width), quote=False)
 
 
 def dress(panel: Any) -> None:
@@ -68,10 +97,11 @@ def plotly() -> Any:
     return objects
 
 
-def page(title: str, **layout: Any) -> dict[str, Any]:
-    """The layout of an interactive figure."""
+def page(title: str, note: str = "", **layout: Any) -> dict[str, Any]:
+    """The layout of an interactive figure; the note is a small line below the title."""
+    title = html(title, _TITLE) + (f"<br><sub>{html(note, _TITLE)}</sub>" if note else "")
     return {
-        "title": {"text": title, "x": 0.02},
+        "title": {"text": title, "x": 0.02, "y": 0.98, "yanchor": "top"},
         "template": "plotly_white",
         "font": {"size": 14},
         "margin": {"l": 80, "r": 40, "t": 80, "b": 70},
@@ -79,8 +109,9 @@ def page(title: str, **layout: Any) -> dict[str, Any]:
     }
 
 
-def save(made: Any, path: str | Path) -> Path:
+def save(made: Any, path: Target) -> Path:
     """Write a figure of matplotlib or Plotly. HTML carries all it needs and works offline."""
+    assert path is not None
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,13 +163,14 @@ def short(name: str, width: int = 24) -> str:
 
 
 def cut(text: str, width: int = 24) -> str:
-    """A text of at most so many characters."""
+    """A printable text of at most so many characters."""
+    text = printable(text[: width + 1])
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def unit(name: str) -> str:
     """An axis label: the metric in words, with its unit where it has one."""
-    words = name.replace("_", " ")
+    words = cut(name.replace("_", " "), 40)
     if name == "seconds":
         return "time of a job (s)"
     return {"parameters": "number of weights"}.get(name, words)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.analysis.plots import canvas
 from fitfleet.errors import FitfleetError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ _LEGEND_LINES = 12
 
 
 def plot_curves(
-    histories: Mapping[str, pd.DataFrame], path: str | Path, *, title: str = "Learning curves"
-) -> Path:
+    histories: Mapping[str, pd.DataFrame],
+    path: canvas.Target,
+    *,
+    title: str = "Learning curves",
+) -> Any:
     """Draw the histories (label -> `Job.history`) into `path` and return it.
 
     One panel a metric, the loss first. The suffix decides the format. MissingExtraError without
@@ -27,6 +30,12 @@ def plot_curves(
     drawn = {label: history for label, history in histories.items() if len(history)}
     if not drawn:
         raise FitfleetError("there is no curve to draw: none of the jobs has finished an epoch")
+    if path is not None and canvas.is_interactive(path):
+        raise FitfleetError(f"{path}: the suffix is none of {', '.join(canvas.STILL)}")
+    return canvas.still(lambda: _figure(drawn, title), path)
+
+
+def _figure(drawn: Mapping[str, pd.DataFrame], title: str) -> Any:
     figure_class, colours = _matplotlib()
     metrics = _metrics(drawn)
     figure = figure_class(figsize=(6.2 * len(metrics), 4.6), layout="constrained")
@@ -37,8 +46,8 @@ def plot_curves(
             _draw(panel, history, metric, shade, label)
         _dress(panel, metric)
     _legend(figure, drawn, shades)
-    figure.suptitle(title)
-    return _save(figure, Path(path))
+    figure.suptitle(canvas.cut(title, 120))
+    return figure
 
 
 def _matplotlib() -> tuple[Any, Any]:
@@ -79,7 +88,7 @@ def _dress(panel: Axes, metric: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     panel.set_xlabel("epoch")
-    panel.set_ylabel(metric.replace("_", " "))
+    panel.set_ylabel(canvas.unit(metric))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
@@ -91,7 +100,7 @@ def _legend(figure: Any, histories: Mapping[str, pd.DataFrame], shades: list[Any
     handles = []
     if len(histories) <= _LEGEND_LINES:
         handles = [
-            Line2D([], [], color=shade, lw=2, label=label)
+            Line2D([], [], color=shade, lw=2, label=canvas.cut(label, 80))
             for shade, label in zip(shades, histories, strict=True)
         ]
     if any(str(name).startswith("val_") for h in histories.values() for name in h.columns):
@@ -103,12 +112,3 @@ def _legend(figure: Any, histories: Mapping[str, pd.DataFrame], shades: list[Any
         figure.legend(
             handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False
         )
-
-
-def _save(figure: Any, path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise FitfleetError(f"{path}: the picture could not be written: {error}") from None
-    return path

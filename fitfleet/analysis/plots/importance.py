@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fitfleet.analysis.plots import canvas
@@ -11,8 +10,8 @@ from fitfleet.errors import FitfleetError
 
 
 def plot_importance(
-    shares: Mapping[str, float], objective: str, path: str | Path, *, title: str
-) -> Path:
+    shares: Mapping[str, float], objective: str, path: canvas.Target, *, title: str
+) -> Any:
     """Draw {parameter: share} as bars, the largest on top."""
     if not shares:
         raise FitfleetError(
@@ -21,11 +20,11 @@ def plot_importance(
     ordered = sorted(shares.items(), key=lambda pair: pair[1])
     if canvas.is_interactive(path):
         return canvas.save(_interactive(ordered, objective, title), path)
-    return canvas.save(_still(ordered, objective, title), path)
+    return canvas.still(lambda: _still(ordered, objective, title), path)
 
 
 def _axis_title(objective: str) -> str:
-    return f"share of the variation of {objective.replace('_', ' ')} (fANOVA)"
+    return f"share of the variation of {canvas.unit(objective)} (fANOVA)"
 
 
 def _still(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
@@ -47,7 +46,7 @@ def _interactive(ordered: list[tuple[str, float]], objective: str, title: str) -
     made = objects.Figure(
         objects.Bar(
             x=[share for _, share in ordered],
-            y=[canvas.short(name) for name, _ in ordered],
+            y=[canvas.html(canvas.short(name)) for name, _ in ordered],
             orientation="h",
             text=[f"{share:.0%}" for _, share in ordered],
             textposition="outside",
@@ -56,5 +55,7 @@ def _interactive(ordered: list[tuple[str, float]], objective: str, title: str) -
         )
     )
     made.update_layout(**canvas.page(title, margin={"l": 160, "r": 60, "t": 80, "b": 70}))
-    made.update_xaxes(title_text=_axis_title(objective), tickformat=".0%", rangemode="tozero")
+    made.update_xaxes(
+        title_text=canvas.html(_axis_title(objective), 80), tickformat=".0%", rangemode="tozero"
+    )
     return made

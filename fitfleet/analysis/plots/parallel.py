@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
@@ -28,9 +27,9 @@ class _Axis:
 
 
 def plot_parallel(
-    trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: str | Path,
+    trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: canvas.Target,
     *, title: str, logarithmic: Collection[str] = (),
-) -> Path:  # fmt: skip
+) -> Any:  # fmt: skip
     """Draw complete trials (a row each: the parameters `names` and `objective`) into `path`.
 
     Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
@@ -40,7 +39,7 @@ def plot_parallel(
     axes = [_axis(n, list(trials[n]), n in logarithmic) for n in [*names, objective]]
     if canvas.is_interactive(path):
         return canvas.save(_interactive(axes, trials, objective, direction, title), path)
-    return canvas.save(_still(axes, trials, objective, direction, title), path)
+    return canvas.still(lambda: _still(axes, trials, objective, direction, title), path)
 
 
 def _axis(name: str, values: list[Any], is_log: bool) -> _Axis:
@@ -145,11 +144,11 @@ def _interactive(
     objects = canvas.plotly()
     dimensions = [
         {
-            "label": _title(axis, objective),
+            "label": canvas.html(_title(axis, objective)),
             "values": axis.heights,
             "range": [0, 1],
             "tickvals": [height for height, _ in axis.ticks],
-            "ticktext": [text for _, text in axis.ticks],
+            "ticktext": [canvas.html(text) for _, text in axis.ticks],
         }
         for axis in axes
     ]
@@ -162,12 +161,12 @@ def _interactive(
                 "colorscale": "Viridis",
                 "reversescale": direction == "maximize",
                 "showscale": True,
-                "colorbar": {"title": {"text": canvas.unit(objective)}},
+                "colorbar": {"title": {"text": canvas.html(canvas.unit(objective))}},
             },
             labelfont={"size": 15},
         )
     )
     best = f"{_named(_best(trials, objective, direction), trials)}; the darker, the better"
-    whole = f"{title}<br><sub>{best}</sub>"
-    made.update_layout(**canvas.page(whole, margin={"l": 90, "r": 60, "t": 130, "b": 40}))
+    # The axes have their titles above them, below those of the picture.
+    made.update_layout(**canvas.page(title, best, margin={"l": 90, "r": 60, "t": 150, "b": 40}))
     return made

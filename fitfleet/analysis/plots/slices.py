@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
@@ -32,9 +31,9 @@ class _Axis:
 
 
 def plot_slices(
-    trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: str | Path,
+    trials: pd.DataFrame, names: Sequence[str], objective: str, direction: str, path: canvas.Target,
     *, title: str, logarithmic: Collection[str] = (),
-) -> Path:  # fmt: skip
+) -> Any:  # fmt: skip
     """Draw complete trials (a row each: `trial`, the parameters `names`, `objective`).
 
     Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
@@ -44,8 +43,10 @@ def plot_slices(
     axes = {name: _axis(list(trials[name]), name in logarithmic) for name in names}
     values = [float(v) for v in trials[objective]]
     first = values.index(min(values) if direction == "minimize" else max(values))
-    draw = _interactive if canvas.is_interactive(path) else _still
-    return canvas.save(draw(axes, list(trials["trial"]), values, first, objective, title), path)
+    drawn = (axes, list(trials["trial"]), values, first, objective, title)
+    if canvas.is_interactive(path):
+        return canvas.save(_interactive(*drawn), path)
+    return canvas.still(lambda: _still(*drawn), path)
 
 
 def _axis(values: list[Any], is_log: bool) -> _Axis:
@@ -159,7 +160,7 @@ def _interactive(
             row=line,
             col=column,
         )
-        words: dict[str, Any] = {"title_text": canvas.short(name)}
+        words: dict[str, Any] = {"title_text": canvas.html(canvas.short(name))}
         if axis.ticks is not None:
             words["tickvals"] = [x for x, _ in axis.ticks]
             words["ticktext"] = [text for _, text in axis.ticks]

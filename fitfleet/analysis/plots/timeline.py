@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
@@ -21,13 +20,13 @@ _OUTCOMES = {
 _FAILED = "#d1495b"
 
 
-def plot_timeline(attempts: pd.DataFrame, path: str | Path, *, title: str) -> Path:
+def plot_timeline(attempts: pd.DataFrame, path: canvas.Target, *, title: str) -> Any:
     """Draw attempts (`worker`, `job`, `start`, `end` in seconds, `outcome`) into `path`."""
     if not len(attempts):
         raise FitfleetError("there is no attempt to draw yet: no job has been started")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(attempts, title), path)
-    return canvas.save(_still(attempts, title), path)
+    return canvas.still(lambda: _still(attempts, title), path)
 
 
 def _lanes(attempts: pd.DataFrame) -> list[str]:
@@ -94,7 +93,10 @@ def _interactive(attempts: pd.DataFrame, title: str) -> Any:
         made.add_bar(
             base=[row["start"] for row, _ in bars],
             x=[row["end"] - row["start"] for row, _ in bars],
-            y=[[str(row["worker"]) for row, _ in bars], [str(place + 1) for _, place in bars]],
+            y=[
+                [canvas.html(str(row["worker"])) for row, _ in bars],
+                [str(place + 1) for _, place in bars],
+            ],
             orientation="h",
             name=outcome,
             marker={"color": _colour(outcome), "line": {"color": "white", "width": 1}},

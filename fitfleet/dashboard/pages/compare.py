@@ -35,7 +35,7 @@ def page(request: Request) -> Response:
 def _context(board: Board, ids: list[int]) -> dict[str, Any]:
     with board.fleet.database.read() as c:
         jobs = lookup.jobs_by_id(c, ids)
-        points = lookup.last_points(c, ids)
+        points = lookup.kept_points(c, ids)
         scores = lookup.scores_of(c, ids)
         documents = {i: lookup.documents(c, i) for i in ids}
     missing = [i for i in ids if i not in {job.id for job in jobs}]

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitfleet.analysis.objective import Objective
-from fitfleet.analysis.ranking import experiment_runs, rank
+from fitfleet.analysis.ranking import rank
+from fitfleet.analysis.runs import experiment_runs
 from fitfleet.dashboard.pages.experiment import Experiment, csv_answer
 
 if TYPE_CHECKING:

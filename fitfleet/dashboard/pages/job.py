@@ -39,7 +39,7 @@ def _job(board: Board, request: Request) -> Job:
 
 def _context(board: Board, job: Job) -> dict[str, Any]:
     with board.fleet.database.read() as c:
-        points = lookup.last_points(c, [job.id])
+        points = lookup.kept_points(c, [job.id])
         scores = lookup.scores_of(c, [job.id]).get(job.id, {})
         documents = lookup.documents(c, job.id)
     attempts = job.attempts

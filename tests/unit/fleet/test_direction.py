@@ -118,4 +118,4 @@ def test_jobs_are_compared_by_what_they_were_compiled_with(
     assert fleet.best("line", "val_accuracy", at="best") == made[0]
     assert fleet.best("line", "val_accuracy", direction="maximize", at="best") == made[1]
     assert list(fleet.compare("line", "val_accuracy", at="best")["val_accuracy"]) == [1.0, 2.0]
-    assert list(fleet.rank("line", "val_accuracy")["mean"]) == [2.0, 3.0]
+    assert list(fleet.rank("line", "val_accuracy")["best"]) == [2.0]

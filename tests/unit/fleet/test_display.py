@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from rich.console import Console
 
 import fitfleet as ff
 from fitfleet.client.display import Display, duration
+from fitfleet.client.labels import labels
+from fitfleet.client.running import running_table
 from fitfleet.client.snapshot import RunningJob, Snapshot, take
 from fitfleet.db.tables import attempts, jobs
 from fitfleet.states import JobStatus
@@ -23,6 +26,8 @@ RUNNING = [
         params={"units": 32, "rate": 0.001},
         epoch=3,
         epochs=5,
+        seed=number,
+        fold=None,
         last={"loss": 1.2345678, "val_loss": 1.4, "accuracy": None},
         worker="box:42:1",
         seconds_left=12.2,
@@ -50,7 +55,7 @@ def rendered(state: Snapshot) -> str:
 
 def test_a_running_job_is_a_line_with_all_that_matters() -> None:
     line = next(line for line in rendered(snapshot(2)).splitlines() if "3/5" in line)
-    for shown in ("1", "32", "0.001", "1.235", "1.4", "box:42:1", "12 s"):
+    for shown in ("1", "seed=1", "1.235", "1.4", "box:42:1", "12 s"):
         assert shown in line
 
 
@@ -90,15 +95,90 @@ def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_goes_on(
     assert line.seconds_left is not None and line.seconds_left > 0
 
 
-def test_nothing_is_drawn_in_a_pipe() -> None:
-    console = Console(file=io.StringIO(), force_terminal=False)
+TWO = [
+    replace(
+        RUNNING[number],
+        epoch=3 * number,
+        epochs=40,
+        params={"units": 16 * number, "optimizer.learning_rate": 0.5 / number, "kind": "LSTM"},
+        last={"loss": 1.2345678, "val_loss": 0.000012345, "accuracy": 0.5, "val_accuracy": 0.25},
+        seconds_left=65.2 * number,
+    )
+    for number in (8, 9)
+]
+SNAPSHOTS = {
+    60: """\
+job                    epoch   loss   val_loss        left
+  9  units=128 learn…  24/40  1.235  1.234e-05  8 min 42 s
+ 10  units=144 learn…  27/40  1.235  1.234e-05  9 min 47 s
+""",
+    80: """\
+job                                        epoch   loss   val_loss        left
+  9  units=128 learning_rate=0…  ━━━━╸     24/40  1.235  1.234e-05  8 min 42 s
+ 10  units=144 learning_rate=0…  ━━━━━     27/40  1.235  1.234e-05  9 min 47 s
+""",
+    100: """\
+job                                                     epoch   loss   val_loss        left
+  9  units=128 learning_rate=0.0625   ━━━━━━━━━╸        24/40  1.235  1.234e-05  8 min 42 s
+ 10  units=144 learning_rate=0.05556  ━━━━━━━━━━╸       27/40  1.235  1.234e-05  9 min 47 s
+""",
+    140: """\
+job                                                     epoch   loss   val_loss        left\
+  val_accuracy  accuracy  worker
+  9  units=128 learning_rate=0.0625   ━━━━━━━━━╸        24/40  1.235  1.234e-05  8 min 42 s\
+          0.25       0.5  box:42:1
+ 10  units=144 learning_rate=0.05556  ━━━━━━━━━━╸       27/40  1.235  1.234e-05  9 min 47 s\
+          0.25       0.5  box:42:1
+""",
+}
+
+
+@pytest.mark.parametrize("width", SNAPSHOTS)
+def test_the_table_fits_the_width_and_drops_what_is_worth_least(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=30, force_terminal=False)
+    console.print(running_table(TWO, width, duration))
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert "\n".join(lines) + "\n" == SNAPSHOTS[width]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 140, 300])
+def test_no_line_is_wider_than_the_screen(width: int) -> None:
+    long = [replace(one, params={"a" * 50: "b" * n, "c": n}, worker="w" * 90) for n, one in
+            enumerate(RUNNING[:9], 100)]  # fmt: skip
+    console = Console(file=io.StringIO(), width=width, height=30, force_terminal=False)
+    console.print(running_table(long, width, duration))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 10 and max(map(len, lines)) <= width
+    assert lines[1].startswith("  1")
+
+
+def test_jobs_that_differ_by_seed_or_fold_alone_show_it() -> None:
+    base = replace(RUNNING[0], seed=0)
+    jobs = [base, replace(base, seed=1), replace(base, params={"units": 8, "rate": 1.0})]
+    assert labels(jobs) == ["units=32 rate=0.001 seed=0", "units=32 rate=0.001 seed=1",
+                            "units=8 rate=1"]  # fmt: skip
+    assert labels(jobs[:2], only_differing=True) == ["seed=0", "seed=1"]
+    folds = [replace(base, fold=n) for n in (0, 1)]
+    assert labels(folds) == ["units=32 rate=0.001 fold=0", "units=32 rate=0.001 fold=1"]
+    assert labels([replace(base, params={})]) == ["seed=0"]
+    other = replace(base, seed=5, experiment="other")
+    assert labels([base, other]) == ["units=32 rate=0.001"] * 2
+
+
+def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fitfleet.client.display.time.monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
     display = Display(console)
     with display.shown():
-        assert not display.is_shown
-        display.draw(snapshot(2))
+        for now[0] in (100.0, 115.0, 129.9, 130.0, 145.0, 160.5):
+            display.draw(snapshot(2))
     display.conclude([])
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue() == ""
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 2 and all(line.startswith("13 of 60 jobs ended") for line in lines)
 
 
 @pytest.mark.parametrize(

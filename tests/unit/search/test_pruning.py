@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ def curve(number: int, level: float, upto: int = EPOCHS, member: int = 0, **more
     values = {epoch: level + 1.0 / epoch for epoch in range(1, upto + 1)}
     is_complete = upto == EPOCHS
     fields = {"is_open": not is_complete, "is_complete": is_complete, **more}
-    fields.setdefault("final", values[upto])
+    fields.setdefault("final", values.get(upto, math.nan))
     return Curve(number, member, 100 * member + number, values, **fields)
 
 
