@@ -33,5 +33,5 @@ def html_table(header: Sequence[object], rows: Iterable[Sequence[object]], note:
     head = "".join(f"<th>{html(name)}</th>" for name in header)
     lines = ["".join(f"<td>{html(value)}</td>" for value in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    below = f"<p>{html(note)}</p>" if note else ""
+    below = "".join(f"<p>{html(line)}</p>" for line in note.splitlines())
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>{below}"

@@ -18,6 +18,7 @@ from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
+from fitfleet.client.jobs import Jobs
 from fitfleet.client.sweep import Sweep
 from fitfleet.client.wait import wait_for
 from fitfleet.client.waiting import unserved
@@ -39,6 +40,7 @@ from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import find_sweep
+from fitfleet.text import html_table
 from fitfleet.weights.starting import Starting
 
 if TYPE_CHECKING:
@@ -68,6 +70,17 @@ class Fleet(AbstractContextManager["Fleet"]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {without_password(self.settings.database_url)}>"
+
+    def _repr_html_(self) -> str:
+        with self.database.read() as c:
+            found = lookup.experiment_summary(c)
+        lines = [
+            [one["name"], "yes" if one["is_paused"] else ""]
+            + [one["jobs"].get(status.value, "") for status in JobStatus]
+            for one in found
+        ]
+        header = ["experiment", "paused", *(status.value.lower() for status in JobStatus)]
+        return html_table(header, lines, note=without_password(self.settings.database_url))
 
     def __exit__(
         self,
@@ -130,7 +143,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         *,
         again: bool = False,
         are_untrusted: bool = False,
-    ) -> list[Job]:
+    ) -> Jobs:
         """Queue many fits in one transaction: all of them or, if one is refused, none.
 
         Each is a mapping of the arguments of `submit`. SpecError names the job by its index.
@@ -149,7 +162,7 @@ class Fleet(AbstractContextManager["Fleet"]):
                 raise
         return self._insert(submission, rows)
 
-    def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> list[Job]:
+    def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> Jobs:
         named = {row.queue for row in rows} - {self.settings.queue}
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
@@ -159,10 +172,10 @@ class Fleet(AbstractContextManager["Fleet"]):
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
             self._look_at_broker()
-        return [
+        return Jobs(
             Job(self.database, self.settings, row, is_reused=not is_new)
             for row, (_, is_new) in zip(found, inserted, strict=True)
-        ]
+        )
 
     def _look_at_broker(self) -> None:
         if time.monotonic() - self._broker_looked_at < _BROKER_LOOK_S:
@@ -184,7 +197,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         *,
         timeout_s: float | None = None,
         raise_on_failure: bool = False,
-    ) -> list[Job]:
+    ) -> Jobs:
         """Block until the jobs have ended, by default all that have not; return them, refreshed.
 
         On a terminal and in a notebook a live display shows how they go; in a pipe there is a line
@@ -214,15 +227,15 @@ class Fleet(AbstractContextManager["Fleet"]):
     def _on_look(self) -> None:
         """Called while waiting; an embedded fleet looks after its workers here."""
 
-    def _handles(self, jobs: Iterable[Job | int] | Job | int | None) -> list[Job]:
+    def _handles(self, jobs: Iterable[Job | int] | Job | int | None) -> Jobs:
         if jobs is None:
             unfinished = [status for status in JobStatus if not status.is_terminal]
             with self.database.read() as c:
                 rows = lookup.find_jobs(c, statuses=unfinished)
-            return [Job(self.database, self.settings, row) for row in rows]
+            return Jobs(Job(self.database, self.settings, row) for row in rows)
         if isinstance(jobs, Job | int):
             jobs = [jobs]
-        return [job if isinstance(job, Job) else self.job(job) for job in jobs]
+        return Jobs(job if isinstance(job, Job) else self.job(job) for job in jobs)
 
     def _refresh(self, handles: Sequence[Job]) -> None:
         with self.database.read() as c:
@@ -244,12 +257,12 @@ class Fleet(AbstractContextManager["Fleet"]):
         status: JobStatus | str | Iterable[JobStatus | str] | None = None,
         *,
         limit: int | None = None,
-    ) -> list[Job]:
+    ) -> Jobs:
         """Jobs by experiment and status, oldest first; with `limit` the newest so many."""
         given = [status] if isinstance(status, str) else list(status or [])
         with self.database.read() as c:
             rows = lookup.find_jobs(c, experiment, [_status(s) for s in given], limit)
-        return [Job(self.database, self.settings, row) for row in rows]
+        return Jobs(Job(self.database, self.settings, row) for row in rows)
 
     def compare(
         self,

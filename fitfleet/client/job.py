@@ -14,6 +14,7 @@ from rich.console import Console
 from fitfleet.analysis.curves import frame
 from fitfleet.client import logs as log_files
 from fitfleet.client.display import Display
+from fitfleet.client.labels import shown
 from fitfleet.client.wait import wait_for
 from fitfleet.db import code as code_table
 from fitfleet.db import jobs as job_table
@@ -30,7 +31,7 @@ from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
-from fitfleet.text import printable, printable_lines
+from fitfleet.text import html_table, printable, printable_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +75,20 @@ class Job:
             f"<Job {row.id} {row.experiment!r} {row.status}"
             f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{failure}>"
         )
+
+    def _repr_html_(self) -> str:
+        row = self._row
+        facts = {
+            "job": f"{row.id} in {row.experiment}",
+            "status": row.status.value,
+            "params": " ".join(f"{name}={shown(value)}" for name, value in row.params.items()),
+            "seed": row.seed,
+            "epochs": f"{row.epoch} of {row.epochs}",
+            "loss": "" if row.nan_epoch is None else f"not finite from epoch {row.nan_epoch} on",
+            "weights of": "" if row.shown_epoch == row.epoch else f"epoch {row.shown_epoch}",
+            "failure": f"{row.failure_class}: {row.failure_message}" if row.failure_class else "",
+        }
+        return html_table([], [pair for pair in facts.items() if pair[1] != ""])
 
     def __eq__(self, other: object) -> bool:
         return (

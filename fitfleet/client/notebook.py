@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -44,16 +43,3 @@ def as_html(picture: RenderableType) -> str:
     )  # fmt: skip
     console.print(picture)
     return console.export_html(inline_styles=True, code_format=_PRE)
-
-
-def pairs(rows: list[tuple[str, Any]]) -> str:
-    """Names and values as an HTML table; text is escaped, empty values are left out."""
-    from fitfleet.text import html_table
-
-    kept = [[name, value] for name, value in rows if value not in (None, "")]
-    return html_table([], kept)
-
-
-def heading(text: str) -> str:
-    """A line in bold; the text is escaped."""
-    return f"<p><b>{escape(text)}</b></p>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
+from fitfleet.client.jobs import Jobs
+from fitfleet.client.labels import shown
 from fitfleet.client.snapshot import take
 from fitfleet.db import lookup
 from fitfleet.db import sweeps as sweep_table
@@ -26,6 +29,7 @@ from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver, Progress, find_sweep, open_sweep
 from fitfleet.sweeps.plan import Plan
 from fitfleet.sweeps.plan import plan as make_plan
+from fitfleet.text import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.plots import Plots
 
 _LOOK_S = 0.1
+_TOP = 5
 # A driver outlives a restart of the database.
 _OUTAGE_S = 120.0
 
@@ -62,6 +67,20 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"<Sweep {self.name!r} {self.design.search} of {self.design.experiment!r}>"
+
+    def _repr_html_(self) -> str:
+        with self._database.read() as c:
+            row = sweep_table.find(c, self.name)
+        if row is None:
+            return html_table([], [["sweep", self.name], ["", "not submitted yet"]])
+        results = self._results()
+        states = Counter(trial.state for trial in results.trials())
+        told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        frame = rank(sweep_runs(results), self.design.wanted, top=_TOP)
+        lines = [[_short(value) for value in line] for line in frame.itertuples(index=False)]
+        wanted = self.design.wanted[0].name
+        note = f"{self.name}: {told or 'no trial yet'}; the best by {wanted} first"
+        return html_table(list(frame.columns), lines, note)
 
     @property
     def name(self) -> str:
@@ -137,7 +156,7 @@ class Sweep:
         """A row a trial: parameters, state, means of the objectives, why refused or pruned."""
         return frames.trials_frame(self._results())
 
-    def jobs(self, trial: int | None = None) -> list[Job]:
+    def jobs(self, trial: int | None = None) -> Jobs:
         """The jobs of the sweep, or of one trial, by trial and member."""
         results = self._results()
         ids = [
@@ -148,7 +167,7 @@ class Sweep:
         ]
         with self._database.read() as c:
             rows = lookup.jobs_by_id(c, ids)
-        return [Job(self._database, self._settings, row) for row in rows]
+        return Jobs(Job(self._database, self._settings, row) for row in rows)
 
     @property
     def best_trial(self) -> int:
@@ -224,6 +243,11 @@ class Sweep:
         for line in driver.warnings:
             warnings.warn(line, stacklevel=3)
         driver.warnings.clear()
+
+
+def _short(value: Any) -> str:
+    """A cell of a table; empty where there is no value."""
+    return "" if value is None or value != value else shown(value)
 
 
 def all_sweeps(database: Database) -> list[SweepRow]:

@@ -22,7 +22,7 @@ from fitfleet.sweeps.estimate import memory_bytes
 from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.pruning import make_pruner
 from fitfleet.sweeps.search import Listed, Point, key_of, make_search
-from fitfleet.text import printable_lines
+from fitfleet.text import html_table, printable_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +106,14 @@ class Plan:
             lines.append("time: unknown until something like it has been run")
         lines += [f"refused {p.point}: {p.refused}" for p in refused[:5]]
         return lines + [f"warning: {line}" for line in self.warnings]
+
+    def _repr_html_(self) -> str:
+        table = self.to_pandas().head(_SHOWN)
+        lines = [
+            ["" if v is None or v != v else v for v in t] for t in table.itertuples(index=False)
+        ]
+        more = [f"... and {len(self.points) - _SHOWN} more"] if len(self.points) > _SHOWN else []
+        return html_table(list(table.columns), lines, note="\n".join([*more, *self.summary()]))
 
     def __str__(self) -> str:
         shown = self.to_pandas().head(_SHOWN).to_string(index=False, na_rep="")
