@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,9 @@ class Cell:
     """One output of a notebook cell that is drawn anew; it is emptied at the end."""
 
     def __init__(self) -> None:
-        from IPython.display import HTML, display
-
-        self._html = HTML
-        self._handle: Any = display(HTML(""), display_id=True)
+        shown: Any = importlib.import_module("IPython.display")  # every kernel has it
+        self._html = shown.HTML
+        self._handle = shown.display(shown.HTML(""), display_id=True)
 
     def __enter__(self) -> Cell:
         return self
