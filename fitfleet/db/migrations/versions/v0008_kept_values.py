@@ -3,8 +3,8 @@
 The views are made anew with every upgrade (see env.py), so there is nothing else to do.
 """
 
-revision = "0005"
-down_revision = "0004"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
