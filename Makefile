@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage fuzz test-quick lint format bench docs dist clean
+.PHONY: help demo test coverage fuzz matrix test-quick lint format bench docs dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -28,6 +28,9 @@ test: lint $(VENV)/browser.stamp ## Run the linters and every test
 
 coverage: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+matrix: $(VENV)/dev.stamp ## Compare each engine with Keras's fit on everything; takes an hour
+	"$(PY)" tests/integration/engines/matrix.py $(MATRIX)
 
 fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files to fitfleet; takes hours
 	"$(PY)" tests/fuzz/fuzz_files.py $(FUZZ)

@@ -6,6 +6,7 @@ layers and of nodes is kept, since the seeds of the initial weights follow it.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,15 @@ def canonical_model(document: dict[str, Any], place: str = "model") -> dict[str,
     if _dtypes(model) == {"float32"}:
         _drop_dtypes(model)
     return rename(model)
+
+
+def without_default_dtypes(model: dict[str, Any]) -> dict[str, Any]:
+    """The same model for a job without a dtype policy, where "float32" of a layer says nothing."""
+    if not _dtypes(model) <= {"float32", "None"}:
+        return model
+    model = copy.deepcopy(model)
+    _drop_dtypes(model)
+    return model
 
 
 def model_kind(document: Any) -> str | None:

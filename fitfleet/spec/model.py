@@ -24,6 +24,7 @@ from fitfleet.spec.code.modules import find, roots
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
+from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import is_custom, to_document
 from fitfleet.spec.short import from_short
 from fitfleet.spec.trained import changed_weight
@@ -131,6 +132,7 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
         document = to_document(model, "model")
         document = document if with_matrices else _without_matrices(document)
         recover(model, document)
+        tell_policies(model, document)
         _read_compiled(model, document)
     else:
         raise SpecError("model", f"a {type(model).__name__} is not a model")
@@ -185,7 +187,10 @@ def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
         if not isinstance(document, dict):
             raise SpecError("model", "it is not the config of a Keras model")
         compiled = document.pop("compile_config", None)
+        policy = document.pop("dtype_policy", None)
         parts = _compile_parts(compiled) if isinstance(compiled, dict) else {}
+        if policy is not None:
+            parts["dtype_policy"] = policy
         found = ModelSpec(config=canonical_model(document)), parts
         _cache[text] = found
         while len(_cache) > _CACHE_SIZE:

@@ -16,7 +16,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.callbacks import callbacks
-from fitfleet.spec.canonical import nodes
+from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
@@ -49,6 +49,8 @@ def job_spec(
             raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
     found, compiled = model_spec(model, settings, is_own_call=is_own_call)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
+    if found.config is not None and values.get("dtype_policy") is None:
+        found = found.model_copy(update={"config": without_default_dtypes(found.config)})
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
     values["loss"] = compile_parts.losses(values.get("loss"))
     for name in ("metrics", "weighted_metrics"):

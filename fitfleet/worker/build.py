@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.canonical import nodes
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.precision import layer_configs, policy_name
 from fitfleet.worker import trusted
 from fitfleet.worker.order import seed_everything
 from fitfleet.worker.recording.explanation import explanation
@@ -74,12 +77,12 @@ def _fresh(spec: JobSpec, settings: Settings) -> Any:
         trusted.import_named(spec, settings)
     if spec.model.builder is not None:
         function = trusted.function(spec.model.builder.path, settings, "model")
-        seed_everything(spec.seed)
+        seed_everything(spec.seed, has_own_code=True)
         return _built(function(**spec.model.builder.arguments), spec)
     config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
     if spec.dtype_policy:
         config = _with_policy(config, spec.dtype_policy)
-    seed_everything(spec.seed)
+    seed_everything(spec.seed, has_own_code=has_custom_classes(spec))
     try:
         model = keras.saving.deserialize_keras_object(copy.deepcopy(config))
     except (ValueError, TypeError, KeyError) as error:
@@ -166,19 +169,20 @@ def _objects(value: Any) -> Any:
     return value
 
 
-def _with_policy(node: Any, policy: str) -> Any:
-    """The model's config with every layer's dtype replaced; inputs keep integer dtypes."""
-    if isinstance(node, list):
-        return [_with_policy(part, policy) for part in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _with_policy(part, policy) for key, part in node.items()}
-    config = node.get("config")
-    if "class_name" not in node or not isinstance(config, dict) or "dtype" not in config:
-        return node
-    if node["class_name"] == "InputLayer":
-        if policy == "float64" and config["dtype"] in ("float32", None):
-            config["dtype"] = "float64"
-    elif "name" in config:
-        config["dtype"] = policy
-    return node
+def _with_policy(config: dict[str, Any], policy: str) -> dict[str, Any]:
+    """The model's config with a dtype for every layer: its own one, or else the policy.
+
+    A config as Keras writes it gives all layers one; then what most of them have is no layer's
+    own. Inputs keep integer dtypes.
+    """
+    config = copy.deepcopy(config)
+    layers = list(layer_configs(config))
+    own = Counter(policy_name(layer.get("dtype")) for layer in layers)
+    common = None if None in own or not own else own.most_common(1)[0][0]
+    for layer in layers:
+        if policy_name(layer.get("dtype")) == common:
+            layer["dtype"] = policy
+    for node in nodes(config) if policy == "float64" else ():
+        if node["class_name"] == "InputLayer" and node["config"].get("dtype") in ("float32", None):
+            node["config"]["dtype"] = "float64"
+    return config

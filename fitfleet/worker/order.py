@@ -20,11 +20,27 @@ def mix(*parts: object) -> int:
     return int.from_bytes(digest[:4], "little") & _SEED_MASK
 
 
-def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy, TensorFlow and Keras for the initial weights of job seed `seed`."""
-    import keras
+def seed_everything(seed: int, *, has_own_code: bool) -> None:
+    """Seeds what initial weights of job seed `seed` are drawn from, as `set_random_seed` does.
 
-    keras.utils.set_random_seed(mix(seed, "init"))
+    Keras draws them from Python's `random`; only a user's own code may ask TensorFlow's global
+    seed. Setting that drops every program that TensorFlow has optimised in this process.
+    """
+    import random
+
+    import keras
+    import numpy as np
+    from keras.src.backend.common import global_state
+    from keras.src.utils import rng_utils
+
+    number = mix(seed, "init")
+    if has_own_code:
+        keras.utils.set_random_seed(number)
+        return
+    global_state.set_global_attribute(rng_utils.GLOBAL_RANDOM_SEED, number)
+    global_state.set_global_attribute("global_seed_generator", None)
+    random.seed(number)
+    np.random.seed(number)
 
 
 def seed_state(seed: int, index: int, epoch: int) -> list[int]:

@@ -179,8 +179,11 @@ class FusedProgram:
         rows = tf.shape(tf.nest.flatten(x)[0])[1]
         y, weight = (*rest, None, None)[:2]
 
+        masks = stacked_layers.masks(predicted)
+
         def one(given: Any) -> Any:
             y_pred, y_true, weights = given["pred"], given.get("y"), given.get("weight")
+            stacked_layers.put_masks(y_pred, given["masks"])
             loss = model._compute_loss(
                 x=None, y=y_true, y_pred=y_pred, sample_weight=weights, training=training
             )
@@ -189,7 +192,7 @@ class FusedProgram:
                 model.compute_metrics(None, y_true, y_pred, sample_weight=weights)
             return loss
 
-        given = {"pred": predicted, "y": y, "weight": weight}
+        given = {"pred": predicted, "masks": masks, "y": y, "weight": weight}
         present = {name: value for name, value in given.items() if value is not None}
         return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)
 

@@ -1,4 +1,4 @@
-"""What the fused program may train: all that is not known to change a model's numbers."""
+"""What the fused program may train: only what is known to keep a model's numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import has_custom_classes
+from fitfleet.worker.engines import proven
 from fitfleet.worker.engines.engine import Member
 
 _CALLBACKS = frozenset({"EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"})
@@ -26,6 +27,15 @@ def has_stacked_form(spec: JobSpec) -> bool:
 
 
 def _unfusable_spec(spec: JobSpec) -> str | None:
+    reason = unstackable(spec)
+    if reason is None:
+        part = proven.unproven_in_a_stack(spec)
+        reason = f"{part} is not proven in a stack" if part else None
+    return reason
+
+
+def unstackable(spec: JobSpec) -> str | None:
+    """Why a stack would change the model's numbers or cannot hold it, whatever is proven."""
     if spec.model.config is None or has_custom_classes(spec):
         return "the model has code of its own"
     if spec.dtype_policy not in _PRECISIONS:
@@ -39,6 +49,8 @@ def _unfusable_spec(spec: JobSpec) -> str | None:
         if callback["class_name"] not in _CALLBACKS:
             return f"the callback {callback['class_name']}"
     for name, config in _layers(spec.model.config):
+        if _precision(config.get("dtype")) not in _PRECISIONS:
+            return f"{name} has the dtype {_precision(config['dtype'])}"
         if config.get("stateful"):
             return f"{name} is stateful"
         if config.get("activity_regularizer") or name == "ActivityRegularization":
@@ -46,6 +58,14 @@ def _unfusable_spec(spec: JobSpec) -> str | None:
         if config.get("embeddings_regularizer") or config.get("embeddings_constraint"):
             return f"{name} regularises or constrains its embeddings"
     return None
+
+
+def _precision(dtype: Any) -> Any:
+    """The name of a layer's dtype policy; that of an input of whole numbers counts as none."""
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    is_whole = isinstance(dtype, str) and dtype.startswith(("int", "uint", "bool", "string"))
+    return None if is_whole else dtype
 
 
 def _layers(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,8 +1,9 @@
-"""A traced program that trains and validates a compiled Keras model for many steps in one call.
+"""A traced program that trains and validates a compiled Keras model without Keras's own loop.
 
 It runs the model's own `train_step` and `test_step` over the model's own variables, so what it
 computes is what `model.fit` computes, bit for bit; it leaves out what `fit` does around every
-single step in Python.
+single step in Python. Many steps are one call, in a loop inside the graph, where the model is
+known to be computed there as outside of one; for all others a step is a call.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras.src.trainers.compile_utils import CompileMetrics
 
-from fitfleet.worker.engines import tunable
+from fitfleet.worker.engines import proven, tunable
 from fitfleet.worker.engines.feed import Feed
 
 Logs = dict[str, float]
@@ -44,7 +45,10 @@ class EpochProgram:
         self._model = model
         self._sizes = sizes
         self._stops_on_nan = stops_on_nan
-        self._counts = _are_means(model)
+        # TensorFlow does not see the shapes of variables inside a loop, and rewrites sums and
+        # products that it would rewrite outside, as in `fit`, otherwise or not at all.
+        self._loops = proven.is_same_in_a_loop(model)
+        self._counts = self._loops and _are_means(model)
         # As in `fit`: when all batches are whole, TensorFlow knows their size, which stateful
         # layers need, and by which some of its kernels round otherwise.
         self._trains_whole = training.rows % sizes[0] == 0
@@ -74,11 +78,12 @@ class EpochProgram:
         if not self._counts:
             self._model.reset_metrics()
         steps = -(-int(order.shape[0]) // self._sizes[0])
-        loss, logs = 0.0, {}
+        loss = 0.0
+        logs: dict[str, Any] = {}
 
         def run(first: int, last: int) -> int:
             nonlocal loss, logs
-            done, found, logs = self._train(order, first, last, feed.data)
+            done, found, logs = self._advance(order, first, last, feed.data)
             loss = float(found)
             return int(done)
 
@@ -90,15 +95,31 @@ class EpochProgram:
         if not self._counts:
             self._model.reset_metrics()
         steps = -(-feed.rows // self._sizes[1])
-        logs = {}
+        logs: dict[str, Any] = {}
 
         def run(first: int, last: int) -> int:
             nonlocal logs
-            logs = self._test(feed.rows, first, last, feed.data)
+            for start, end in self._calls(first, last):
+                logs = self._test(feed.rows, start, end, feed.data)
             return last
 
         self._test_pace.run(run, steps, between)
         return self._logs(logs)
+
+    def _advance(self, order: Any, first: int, last: int, data: Any) -> tuple[Any, Any, Any]:
+        """Steps up to `last`: the steps done, the last running loss, and the metrics."""
+        found: tuple[Any, Any, Any] = (first, 0.0, {})
+        for start, end in self._calls(first, last):
+            found = self._train(order, start, end, data)
+            if self._stops_on_nan and not math.isfinite(found[1]):
+                break
+        return found
+
+    def _calls(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The steps that each call takes."""
+        if self._loops:
+            return [(first, last)]
+        return [(step, step + 1) for step in range(first, last)]
 
     def _logs(self, found: dict[str, Any]) -> Logs:
         results = found if self._counts else self._model.get_metrics_result()
@@ -133,6 +154,9 @@ class EpochProgram:
             return step + 1, tf.cast(logs["loss"], tf.float64)
 
         start = (first, tf.constant(0.0, tf.float64))
+        if not self._loops:
+            done, loss = body(*start)
+            return done, loss, {}
         done, loss = tf.while_loop(is_open, body, start, parallel_iterations=1)
         return done, loss, self._results()
 
@@ -150,6 +174,9 @@ class EpochProgram:
             self._model.test_step(batch)
             return (step + 1,)
 
+        if not self._loops:
+            body(first)
+            return {}
         tf.while_loop(lambda step: step < last, body, (first,), parallel_iterations=1)
         return self._results()
 

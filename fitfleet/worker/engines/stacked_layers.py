@@ -1,8 +1,8 @@
 """Running a Keras graph for K models at once: every tensor and variable has a leading axis K.
 
 Most operations are Keras's own, mapped over K (worker/stacked_ops.py). Some have a form of their
-own: LSTMs (stacked_rnn.py), convolutions (stacked_conv.py), and embeddings, whose gradients must
-stay sparse because Keras's optimizers treat sparse gradients differently from dense ones.
+own: LSTMs (stacked_rnn.py), convolutions (stacked_conv.py), and embeddings, whose
+gradients must stay sparse because Keras's optimizers treat sparse ones differently from dense ones.
 """
 
 from __future__ import annotations
@@ -92,6 +92,22 @@ def run(model: Any, stack: Stack, inputs: Any, *, training: bool) -> Any:
     return found[0] if isinstance(found, list | tuple) and len(found) == 1 else found
 
 
+def masks(tensors: Any) -> dict[str, Any]:
+    """The Keras masks that ride on nested tensors, by the place of the tensor.
+
+    They hang on the tensor object, so whatever makes another tensor of it has to hand them on.
+    """
+    found = [getattr(leaf, "_keras_mask", None) for leaf in tf.nest.flatten(tensors)]
+    return {f"{place:05}": mask for place, mask in enumerate(found) if mask is not None}
+
+
+def put_masks(tensors: Any, found: dict[str, Any]) -> None:
+    """Hang masks on nested tensors: the inverse of `masks`."""
+    leaves = tf.nest.flatten(tensors)
+    for place, mask in found.items():
+        leaves[int(place)]._keras_mask = mask
+
+
 def _as_input(tensor: Any, reference: Any) -> Any:
     """Rank and dtype as the graph wants them, by the rules of Keras's Functional."""
     rank = len(reference.shape) + 1
@@ -113,7 +129,9 @@ class _Operation:
         if type(operation) is keras.layers.Embedding:
             return self._embed(*args)
         if stacked_rnn.is_known(operation, args, kwargs):
-            weights = self._stack.get(operation.cell.trainable_variables)
+            cell = operation.cell
+            variables = (cell.kernel, cell.recurrent_kernel, cell.bias)
+            weights = self._stack.get([v for v in variables if v is not None])
             return stacked_rnn.run(operation, args[0], weights)
         if stacked_conv.is_known(operation):
             kernel, *bias = self._stack.get([operation.kernel, *self._bias()])
@@ -127,33 +145,24 @@ class _Operation:
         operation, training = self._operation, self._training
         flat = tf.nest.flatten((args, kwargs))
         places = [index for index, leaf in enumerate(flat) if tf.is_tensor(leaf)]
-        masks = [getattr(flat[index], "_keras_mask", None) for index in places]
-        masked = [index for index, mask in enumerate(masks) if mask is not None]
         layout: list[Any] = []
 
         def call(tensors: Any, found_masks: Any) -> Any:
             leaves = list(flat)
+            put_masks(tensors, found_masks)
             for place, tensor in zip(places, tensors, strict=True):
                 leaves[place] = tensor
-            for index, mask in zip(masked, found_masks, strict=True):
-                leaves[places[index]]._keras_mask = mask
             own_args, own_kwargs = tf.nest.pack_sequence_as((args, kwargs), leaves)
             if "training" in getattr(operation, "_call_context_args", {}):
                 own_kwargs["training"] = training
             outputs = operation(*own_args, **own_kwargs)
-            leaves = tf.nest.flatten(outputs)
-            output_masks = [getattr(leaf, "_keras_mask", None) for leaf in leaves]
-            layout[:] = [outputs, [mask is not None for mask in output_masks]]
-            return leaves, [mask for mask in output_masks if mask is not None]
+            layout[:] = [outputs]
+            return tf.nest.flatten(outputs), masks(outputs)
 
         tensors = [flat[index] for index in places]
-        present = [masks[index] for index in masked]
         variables = getattr(operation, "variables", [])
-        leaves, output_masks = self._stack.mapped(call, variables, tensors, present)
-        remaining = iter(output_masks)
-        for leaf, has_mask in zip(leaves, layout[1], strict=True):
-            if has_mask:
-                leaf._keras_mask = next(remaining)
+        leaves, output_masks = self._stack.mapped(call, variables, tensors, masks(tensors))
+        put_masks(leaves, output_masks)
         return tf.nest.pack_sequence_as(layout[0], leaves)
 
     def _embed(self, numbers: Any) -> Any:

@@ -87,6 +87,15 @@ def embedding_lstm() -> Net:
     return Net(build, arrays, given)
 
 
+def shared_embedding() -> Net:
+    def build() -> Any:
+        words, table = keras.Input((7,), dtype="int64"), L.Embedding(20, 5)
+        both = L.Concatenate()([table(words), table(words)])
+        return keras.Model(words, L.Dense(1, activation="sigmoid")(L.Flatten()(both)))
+
+    return Net(build, embedding_lstm().arrays, {"loss": "mse", "optimizer": "sgd"})
+
+
 def stateful_lstm() -> Net:
     build = lambda: keras.Sequential(  # noqa: E731
         [

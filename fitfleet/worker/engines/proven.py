@@ -1,0 +1,118 @@
+"""What the engines may do with which classes of Keras: only what has been compared with `fit`.
+
+The matrix of equality (`make matrix`, docs/reference/equality.md) trains every class that is
+named here by each engine and by Keras's own `fit`, and tests hold these lists to what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fitfleet.spec import catalog
+from fitfleet.spec.job import JobSpec
+
+# In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
+_SAME_IN_A_LOOP = frozenset(
+    """
+    Activation BatchNormalization Bidirectional Conv2D Dense Dropout Embedding Flatten GRU
+    GaussianNoise InputLayer LSTM MaxPooling2D RNN
+    """.split()  # noqa: SIM905
+)
+
+# In a stack these are equal to each alone to 1e-10 in float64, masked and weighted too.
+_IN_A_STACK = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "layers": """
+            Activation AveragePooling1D BatchNormalization Bidirectional Concatenate Conv1D Conv2D
+            Dense Dropout Embedding Flatten GRU GRUCell GaussianNoise GlobalAveragePooling1D
+            InputLayer LSTM LSTMCell LayerNormalization Masking MaxPooling1D MaxPooling2D PReLU RNN
+            SimpleRNN SimpleRNNCell SpatialDropout1D StackedRNNCells TimeDistributed
+        """,
+        "operations": "NotEqual",
+        "activations": "elu gelu linear relu selu sigmoid silu softmax softplus tanh",
+        "losses": """
+            BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
+            CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge
+            MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
+        """,
+        "metrics": """
+            AUC BinaryAccuracy CategoricalAccuracy CosineSimilarity MeanAbsoluteError
+            MeanAbsolutePercentageError MeanSquaredError SparseCategoricalAccuracy
+        """,
+        "optimizers": """
+            Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
+        """,
+        "schedules": "ExponentialDecay",
+        "regularizers": "L1 L1L2 L2",
+        "constraints": "MaxNorm",
+    }.items()
+}
+# Keras makes one of the accuracies or crossentropies of these, by the shape of the labels.
+_BY_SHAPE = frozenset(("accuracy", "acc"))
+
+
+def is_same_in_a_loop(model: Any) -> bool:
+    """Whether steps of this model may be taken in a loop inside a graph, to the bit as by `fit`."""
+    import keras
+
+    is_chain = isinstance(model, keras.Sequential) and all(
+        type(layer).__name__ in _SAME_IN_A_LOOP for layer in model.layers
+    )
+    return is_chain and len(model.losses) <= 1  # a sum of two terms has one order
+
+
+def unproven_in_a_stack(spec: JobSpec) -> str | None:
+    """A part of the spec that has not been proven in a stack, or None."""
+    for kind, name in _parts(spec):
+        if name not in _IN_A_STACK[kind]:
+            return name
+    return None
+
+
+def _parts(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """(kind, name) of all that has a form of its own in a program."""
+    yield from _nodes(spec.model.config)
+    yield from _nodes(spec.optimizer)
+    for kind, document in (
+        ("losses", spec.loss),
+        ("metrics", spec.metrics),
+        ("metrics", spec.weighted_metrics),
+    ):
+        yield from ((kind, name) for name in _named(kind, document))
+
+
+def _nodes(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list):
+        for part in node:
+            yield from _nodes(part)
+    elif isinstance(node, dict):
+        name, module = node.get("class_name"), str(node.get("module"))
+        kind = "operations" if module.startswith("keras.src.ops") else catalog.KINDS.get(module)
+        if isinstance(name, str) and kind in _IN_A_STACK:
+            yield kind, name
+        for key, part in node.items():
+            if key.endswith("activation") and isinstance(part, str):
+                yield "activations", catalog.function_name("activations", part) or part
+            else:
+                yield from _nodes(part)
+
+
+def _named(kind: str, document: Any) -> Iterator[str]:
+    """The classes of losses or metrics, however they are given."""
+    if isinstance(document, str):
+        yield from () if document in _BY_SHAPE else (_class(kind, document),)
+    elif isinstance(document, dict) and isinstance(document.get("class_name"), str):
+        yield document["class_name"]
+    elif isinstance(document, dict | list):
+        for part in document.values() if isinstance(document, dict) else document:
+            yield from _named(kind, part)
+
+
+def _class(kind: str, identifier: str) -> str:
+    """Keras names the function of a class as the class, with underscores."""
+    name = catalog.function_name(kind, identifier) or identifier
+    found = catalog.class_name(kind, name)
+    by_letters = {one.lower(): one for one in catalog.class_names(kind)}
+    return found or by_letters.get(name.replace("_", "").lower(), name)

@@ -1,0 +1,183 @@
+"""Branches for losses, metrics and activations: one head each, under every condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from branches import ROWS, Branch
+
+from fitfleet.spec import catalog
+
+L = keras.layers
+CLASSES = 3
+
+
+def _classes(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(len(shape)).integers(0, CLASSES, (ROWS, *shape[:-1]))
+
+
+def _one_hot(shape: tuple[int, ...]) -> np.ndarray:
+    return np.eye(CLASSES, dtype="float32")[_classes(shape)]
+
+
+def _binary(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 2, (ROWS, *shape)).astype("float32")
+
+
+def _signs(shape: tuple[int, ...]) -> np.ndarray:
+    return _binary(shape) * 2 - 1
+
+
+# (target, activation, width of the head)
+_PROBABILITIES = (_one_hot, "softmax", CLASSES)
+_LABELS = (_classes, "softmax", CLASSES)
+_YES = (_binary, "sigmoid", 1)
+_NUMBERS = (None, "softplus", 2)
+_SIGNED = (_signs, "tanh", 2)
+
+LOSSES: dict[str, tuple[Any, str, int]] = {
+    "BinaryCrossentropy": _YES,
+    "BinaryFocalCrossentropy": _YES,
+    "CategoricalCrossentropy": _PROBABILITIES,
+    "CategoricalFocalCrossentropy": _PROBABILITIES,
+    "CategoricalGeneralizedCrossEntropy": _LABELS,
+    "CategoricalHinge": _PROBABILITIES,
+    "CosineSimilarity": _NUMBERS,
+    "Dice": _YES,
+    "Hinge": _SIGNED,
+    "Huber": _NUMBERS,
+    "KLDivergence": _PROBABILITIES,
+    "LogCosh": _NUMBERS,
+    "MeanAbsoluteError": _NUMBERS,
+    "MeanAbsolutePercentageError": _NUMBERS,
+    "MeanSquaredError": _NUMBERS,
+    "MeanSquaredLogarithmicError": _NUMBERS,
+    "Poisson": _NUMBERS,
+    "SparseCategoricalCrossentropy": _LABELS,
+    "SquaredHinge": _SIGNED,
+    "Tversky": _YES,
+}
+METRICS: dict[str, tuple[tuple[Any, str, int], dict[str, Any]]] = {
+    "AUC": (_YES, {}),
+    "Accuracy": (_NUMBERS, {}),
+    "BinaryAccuracy": (_YES, {}),
+    "BinaryCrossentropy": (_YES, {}),
+    "BinaryIoU": (_YES, {}),
+    "CategoricalAccuracy": (_PROBABILITIES, {}),
+    "CategoricalCrossentropy": (_PROBABILITIES, {}),
+    "CategoricalHinge": (_PROBABILITIES, {}),
+    "ConcordanceCorrelation": (_NUMBERS, {}),
+    "CosineSimilarity": (_NUMBERS, {}),
+    "F1Score": (_PROBABILITIES, {"average": "macro"}),
+    "FBetaScore": (_PROBABILITIES, {"average": "micro"}),
+    "FalseNegatives": (_YES, {}),
+    "FalsePositives": (_YES, {}),
+    "Hinge": (_SIGNED, {}),
+    "IoU": (_YES, {"num_classes": 2, "target_class_ids": [0]}),
+    "KLDivergence": (_PROBABILITIES, {}),
+    "LogCoshError": (_NUMBERS, {}),
+    "MeanAbsoluteError": (_NUMBERS, {}),
+    "MeanAbsolutePercentageError": (_NUMBERS, {}),
+    "MeanIoU": (_YES, {"num_classes": 2}),
+    "MeanSquaredError": (_NUMBERS, {}),
+    "MeanSquaredLogarithmicError": (_NUMBERS, {}),
+    "OneHotIoU": (_PROBABILITIES, {"num_classes": 3, "target_class_ids": [0, 2]}),
+    "OneHotMeanIoU": (_PROBABILITIES, {"num_classes": 3}),
+    "PearsonCorrelation": (_NUMBERS, {}),
+    "Poisson": (_NUMBERS, {}),
+    "Precision": (_YES, {}),
+    "PrecisionAtRecall": (_YES, {"recall": 0.5}),
+    "R2Score": (_NUMBERS, {}),
+    "Recall": (_YES, {}),
+    "RecallAtPrecision": (_YES, {"precision": 0.5}),
+    "RootMeanSquaredError": (_NUMBERS, {}),
+    "SensitivityAtSpecificity": (_YES, {"specificity": 0.5}),
+    "SparseCategoricalAccuracy": (_LABELS, {}),
+    "SparseCategoricalCrossentropy": (_LABELS, {}),
+    "SparseTopKCategoricalAccuracy": (_LABELS, {"k": 2}),
+    "SpecificityAtSensitivity": (_YES, {"sensitivity": 0.5}),
+    "SquaredHinge": (_SIGNED, {}),
+    "TopKCategoricalAccuracy": (_PROBABILITIES, {"k": 2}),
+    "TrueNegatives": (_YES, {}),
+    "TruePositives": (_YES, {}),
+}
+# Condition: (has steps, masked, weighted)
+CONDITIONS: dict[str, tuple[bool, bool, str]] = {
+    "rows": (False, False, ""),
+    "rows, masked inside": (False, True, ""),
+    "rows weighted": (False, False, "rows"),
+    "steps": (True, False, ""),
+    "steps masked": (True, True, ""),
+    "steps weighted": (True, False, "steps"),
+    "steps masked, steps weighted": (True, True, "steps"),
+    "steps masked, rows weighted": (True, True, "rows"),
+}
+ACTIVATIONS = sorted(
+    {str(catalog.function_name("activations", one)) for one in catalog.identifiers("activations")}
+)
+
+
+def _head(condition: str, activation: str, width: int) -> Callable[[Any], Any]:
+    has_steps, is_masked, _ = CONDITIONS[condition]
+
+    def build(series: Any) -> Any:
+        hidden = L.Masking()(series) if is_masked else series
+        if not has_steps:
+            hidden = L.GlobalAveragePooling1D()(L.Dense(3, activation="tanh")(hidden))
+        return L.Dense(width, activation=activation)(hidden)
+
+    return build
+
+
+def loss_branches(condition: str) -> list[Branch]:
+    """Every loss, each with a head that gives what it takes."""
+    weighted = CONDITIONS[condition][2]
+    return [
+        Branch(
+            f"loss {name}",
+            "series",
+            _head(condition, activation, width),
+            loss={"class_name": name, "module": "keras.losses", "config": {}},
+            target=target,
+            weighted=weighted,
+        )
+        for name, (target, activation, width) in LOSSES.items()
+    ]
+
+
+def metric_branches(condition: str) -> list[Branch]:
+    """Every metric, all that take one kind of output on one head."""
+    weighted = CONDITIONS[condition][2]
+    heads: dict[int, list[str]] = {}
+    for name, (head, _) in METRICS.items():
+        heads.setdefault(id(head), []).append(name)
+    return [_metrics_on(names, condition, weighted) for names in heads.values()]
+
+
+def _metrics_on(names: list[str], condition: str, weighted: str) -> Branch:
+    target, activation, width = METRICS[names[0]][0]
+    return Branch(
+        "metric " + " ".join(names),
+        "series",
+        _head(condition, activation, width),
+        target=target,
+        # A squared error would not take whole numbers as classes.
+        loss="sparse_categorical_crossentropy" if target is _classes else "mse",
+        metrics=[
+            {"class_name": name, "module": "keras.metrics", "config": METRICS[name][1]}
+            for name in names
+        ],
+        weighted=weighted,
+    )
+
+
+def activation_branches() -> list[Branch]:
+    """Every activation, inside a Dense layer."""
+
+    def build(name: str) -> Callable[[Any], Any]:
+        return lambda series: L.Dense(2)(L.Dense(4, activation=name)(series))
+
+    return [Branch(f"activation {name}", "series", build(name)) for name in ACTIVATIONS]

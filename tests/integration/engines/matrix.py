@@ -1,0 +1,279 @@
+"""The matrix of equality: each engine against Keras's own `fit`, pair by pair.
+
+    python tests/integration/engines/matrix.py [part ...]       (make matrix)
+
+measures every pair, or those whose group's name holds a part, and writes
+docs/reference/equality.md from all that has been measured so far.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import branches
+import heads
+import keras
+import ledger
+import nets
+import numpy as np
+from branches import Branch
+
+from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fusible import unstackable
+from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.loop import LoopFit
+
+SEEDS = (3, 4)
+FLOAT64 = 1e-10
+_A_MODEL = 6  # branches in one; more take longer to trace together than apart
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A branch by an engine against `fit`: the largest difference of its numbers, or why not.
+
+    `distance` is relative to the largest number of a variable, and of histories to themselves.
+    """
+
+    group: str
+    name: str
+    engine: str
+    distance: float | None
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """bits, float64, other, or not."""
+        if self.distance is None:
+            return "not"
+        if self.distance == 0:
+            return "bits"
+        return "float64" if self.engine == "fused" and self.distance <= FLOAT64 else "other"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Branches under one condition."""
+
+    name: str
+    branches: Sequence[Branch]
+    given: dict[str, Any]
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "SGD": {"learning_rate": 0.05},
+    "SGD nesterov": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
+    "RMSprop": {"learning_rate": 0.01, "momentum": 0.5},
+    "Adam": {"learning_rate": 0.01},
+    "Adam amsgrad": {"learning_rate": 0.01, "amsgrad": True},
+    "Adam clipnorm": {"learning_rate": 0.01, "clipnorm": 0.05},
+    "Adam clipvalue": {"learning_rate": 0.01, "clipvalue": 0.01},
+    "Adam global_clipnorm": {"learning_rate": 0.01, "global_clipnorm": 0.05},
+    "AdamW": {"learning_rate": 0.01, "weight_decay": 0.1},
+    "Adadelta": {"learning_rate": 0.5},
+    "Adagrad": {"learning_rate": 0.05},
+    "Adamax": {"learning_rate": 0.01},
+    "Nadam": {"learning_rate": 0.01},
+    "Ftrl": {"learning_rate": 0.05},
+    "Lion": {"learning_rate": 0.001},
+    "Adafactor": {"learning_rate": 0.01},
+    "Lamb": {"learning_rate": 0.01},
+    "Muon": {"learning_rate": 0.01},
+    "ScheduleFreeAdamW": {"learning_rate": 0.01},
+    **{
+        f"Adam {schedule}": {
+            "learning_rate": {
+                "class_name": schedule,
+                "module": "keras.optimizers.schedules",
+                "config": config,
+            }
+        }
+        for schedule, config in {
+            "CosineDecay": {"initial_learning_rate": 0.01, "decay_steps": 5},
+            "CosineDecayRestarts": {"initial_learning_rate": 0.01, "first_decay_steps": 3},
+            "ExponentialDecay": {
+                "initial_learning_rate": 0.01,
+                "decay_steps": 3,
+                "decay_rate": 0.9,
+            },
+            "InverseTimeDecay": {
+                "initial_learning_rate": 0.01,
+                "decay_steps": 3,
+                "decay_rate": 0.9,
+            },
+            "PiecewiseConstantDecay": {"boundaries": [2, 4], "values": [0.01, 0.005, 0.001]},
+            "PolynomialDecay": {"initial_learning_rate": 0.01, "decay_steps": 4},
+        }.items()
+    },
+}
+
+
+def groups() -> Iterator[Group]:
+    """All of the matrix."""
+    for masked in (False, True):
+        name = "layers, masked, steps weighted" if masked else "layers"
+        yield Group(name, branches.layer_branches(masked=masked), {})
+    yield Group("embeddings", branches.embedding_branches(), {"optimizer": "adam"})
+    yield Group("activations", heads.activation_branches(), {})
+    for condition in heads.CONDITIONS:
+        yield Group(f"losses, {condition}", heads.loss_branches(condition), {})
+        yield Group(f"metrics, {condition}", heads.metric_branches(condition), {})
+    for name, config in OPTIMIZERS.items():
+        optimizer = {name.split()[0]: config}
+        yield Group("optimizers", [_mixed(name)], {"optimizer": optimizer})
+
+
+def _mixed(name: str) -> Branch:
+    """Sparse gradients of a table and dense ones of matrices and vectors, under a mask."""
+
+    def build(words: Any) -> Any:
+        hidden = keras.layers.Embedding(9, 4, mask_zero=True)(words)
+        return branches.rows_or_steps(keras.layers.LSTM(3, return_sequences=True)(hidden))
+
+    return Branch(f"optimizer {name}", "words", build)
+
+
+def measure(group: str, several: Sequence[Branch], given: dict[str, Any]) -> list[Pair]:
+    """Both engines on these branches in one model; each alone where the model fails."""
+    net = branches.net(several, **given)
+    found = []
+    for engine in ("loop", "fused"):
+        try:
+            found += pairs(group, several, net, engine)
+        except Exception as error:  # Keras and TensorFlow raise many kinds
+            if len(several) > 1:
+                for one in several:
+                    found += [p for p in measure(group, [one], given) if p.engine == engine]
+            else:
+                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                found.append(Pair(group, several[0].name, engine, None, reason))
+    return found
+
+
+def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> list[Pair]:
+    """Each branch of a model by an engine against `fit`, float32 to the bit, float64 for fused."""
+    policy = "float64" if engine == "fused" else None
+    members = _members(net, policy, 2 if engine == "fused" else 1)
+    reason = unstackable(members[0].spec) if engine == "fused" else None
+    if reason and len(several) > 1:
+        raise ValueError(reason)
+    if reason:
+        return [Pair(group, several[0].name, engine, None, reason)]
+    way = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
+    tried = ledger.train(way, members)
+    last = len(members) - 1
+    alone = ledger.train(KerasFit(ledger.SETTINGS), [_members(net, policy, last + 1)[last]])
+    for error in (*alone.errors.values(), *tried.errors.values()):
+        raise error
+    distances = _distances(net, members[last], tried, alone, last, len(several))
+    return [
+        Pair(group, branch.name, engine, distance)
+        for branch, distance in zip(several, distances, strict=True)
+    ]
+
+
+def _members(net: nets.Net, policy: str | None, count: int) -> list[Any]:
+    given = {"epochs": 2, "batch_size": 8, "dtype_policy": policy, **net.given}
+    spec = ledger.spec(net.build(), **given)
+    return [
+        ledger.member(spec.model_copy(update={"seed": seed}), net.arrays, number)
+        for number, seed in enumerate(SEEDS[:count])
+    ]
+
+
+def _distances(
+    net: nets.Net, member: Any, tried: Any, alone: Any, number: int, count: int
+) -> list[float]:
+    """The largest difference of each branch, in its weights, optimizer and history."""
+    owners = _owners(net, count)
+    found = [0.0] * count
+    weights = zip(tried.weights[number], alone.weights[number], strict=True)
+    for index, (one, other) in enumerate(weights):
+        place = owners[index]
+        found[place] = max(found[place], _distance(one, other))
+    # An optimizer's slots follow from gradients, as the weights do; alone they need no owner.
+    if count == 1:
+        slots = zip(tried.optimizer[number], alone.optimizer[number], strict=True)
+        found[0] = max([found[0], *(_distance(one, other) for one, other in slots)])
+    for (_, logs), (_, others) in zip(tried.logs[number], alone.logs[number], strict=True):
+        assert logs.keys() == others.keys()
+        for name in logs:
+            place = _place(name, count)
+            if place is not None:
+                found[place] = max(found[place], _distance(logs[name], others[name]))
+    return found
+
+
+def _place(name: str, count: int) -> int | None:
+    """The branch that a metric belongs to; the sum of all losses belongs to none of several."""
+    if count == 1:
+        return 0
+    part = name.removeprefix("val_").partition("_")[0]
+    return int(part[1:]) if part[1:].isdigit() else None
+
+
+def _owners(net: nets.Net, count: int) -> list[int]:
+    """For each variable of the model the branch whose output depends on it."""
+    model = net.build()
+    found = {}
+    for place in range(count):
+        part = keras.Model(model.inputs, model.output[f"b{place}"])
+        for variable in part.variables:
+            found[id(variable)] = place
+    return [found[id(variable)] for variable in model.variables]
+
+
+def _distance(one: Any, other: Any) -> float:
+    one, other = np.asarray(one, "float64"), np.asarray(other, "float64")
+    if np.array_equal(one, other, equal_nan=True):
+        return 0.0
+    distance = float(np.abs(one - other).max() / max(1.0, float(np.abs(other).max())))
+    return distance if math.isfinite(distance) else math.inf
+
+
+def measured(group: Group) -> Iterator[Pair]:
+    """Every branch of a group by each engine."""
+    for start in range(0, len(group.branches), _A_MODEL):
+        yield from measure(group.name, group.branches[start : start + _A_MODEL], group.given)
+
+
+def named(name: str) -> list[Pair]:
+    """All pairs of the groups of one name."""
+    warnings.simplefilter("ignore")
+    found = [pair for group in groups() if group.name == name for pair in measured(group)]
+    for pair in found:
+        print(pair, flush=True)
+    return found
+
+
+def main(parts: Sequence[str]) -> None:
+    """Measure, keep what was measured, and write the page."""
+    import equality_page
+
+    path = Path("equality.json")
+    known = [Pair(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    for name in dict.fromkeys(group.name for group in groups()):
+        if parts and not any(part in name for part in parts):
+            continue
+        # A process for each: TensorFlow keeps every graph that it has traced.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            found = pool.submit(named, name).result()
+        known = [pair for pair in known if pair.group != name] + found
+        path.write_text(json.dumps([asdict(pair) for pair in known]))
+    equality_page.write(known)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

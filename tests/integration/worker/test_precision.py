@@ -1,0 +1,72 @@
+"""The dtype policy of a job: what it is made under, what it is told, what a layer has itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import pytest
+
+from fitfleet.settings import Settings
+from fitfleet.spec.submission import job_spec
+from fitfleet.worker.build import build, precision
+
+L = keras.layers
+
+
+def _model() -> Any:
+    """A layer in a wrapper, and an output that is float32 whatever the others are."""
+    inputs = keras.Input((4, 2))
+    hidden = L.Dense(3)(L.Bidirectional(L.LSTM(2))(inputs))
+    return keras.Model(inputs, L.Activation("softmax", dtype="float32")(hidden))
+
+
+@pytest.fixture
+def half() -> Iterator[str]:
+    """Keras's global policy, as a user sets it before making a model."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield "mixed_float16"
+    keras.config.set_dtype_policy(before)
+
+
+def _spec(model: Any, **given: Any) -> Any:
+    return job_spec(Settings(), model=model, dataset="d.h5", loss="mse", optimizer="adam", **given)
+
+
+def _built(spec: Any) -> Any:
+    with precision(spec.dtype_policy):
+        return build(spec, Settings())
+
+
+def _policies(model: Any) -> list[str]:
+    wrapped = model.layers[1].forward_layer
+    return [layer.dtype_policy.name for layer in (*model.layers[1:], wrapped)]
+
+
+def test_an_object_made_under_half_precision_trains_under_it(half: str) -> None:
+    """With the loss scaling that Keras's own compile adds."""
+    model = _model()
+    model.compile("adam", "mse")
+    keras.config.set_dtype_policy("float32")
+    built = _built(_spec(model))
+    assert _policies(built) == _policies(model) == [half, half, "float32", half]
+    assert type(built.optimizer) is type(model.optimizer) is keras.optimizers.LossScaleOptimizer
+
+
+def test_a_policy_of_a_job_leaves_a_layers_own_dtype() -> None:
+    told = ["mixed_bfloat16", "mixed_bfloat16", "float32", "mixed_bfloat16"]
+    assert _policies(_built(_spec(_model(), dtype_policy="mixed_bfloat16"))) == told
+
+
+def test_a_written_config_follows_the_policy_but_for_what_differs(half: str) -> None:
+    document = keras.saving.serialize_keras_object(_model())
+    keras.config.set_dtype_policy("float32")
+    told = ["mixed_bfloat16", "mixed_bfloat16", "float32", "mixed_bfloat16"]
+    assert _policies(_built(_spec(document, dtype_policy="mixed_bfloat16"))) == told
+
+
+def test_float32_spelt_out_is_the_same_job() -> None:
+    document = keras.saving.serialize_keras_object(_model())
+    assert _spec(_model()).canonical() == _spec(document).canonical()
