@@ -39,7 +39,7 @@ def test_arrays_train_as_the_file_that_holds_them(
     first, other = fleet.submit(**given), fleet.submit(**job)
     assert fleet.submit(**given).id == first.id
     fleet.wait([first, other], timeout_s=120)
-    assert first.status is ff.JobStatus.SUCCEEDED
+    assert (first.status, other.status) == (ff.JobStatus.SUCCEEDED,) * 2, (first.error, other.error)
     assert first.history.equals(other.history[first.history.columns])
 
 

@@ -23,7 +23,7 @@ from fitfleet.data.describe import _known, describe
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
-SECONDS = 30.0
+SECONDS = 10.0
 MEMORY_BYTES = 400 * 2**20
 # The checking process watches itself with the same hook, and leaves with this code.
 _SEEN = 99
@@ -64,7 +64,7 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
     """Run the files and print the counts."""
     data, cache = folder / "data", folder / "cache"
     data.mkdir(parents=True, exist_ok=True)
-    settings = Settings(data_root=str(data), cache=str(cache), check_stall_s=SECONDS)
+    settings = Settings(data_root=str(data), cache=str(cache), check_stall_s=10 * SECONDS)
     checker._START = _WATCHED.replace("READABLE", repr([str(data)]))
     path = data / f"f.{kind}"
     seeds = file_corpus.seeds(kind)

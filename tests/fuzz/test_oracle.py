@@ -39,10 +39,11 @@ works = {
     "system": lambda: os.system("true"),
     "socket": lambda: socket.create_connection(("127.0.0.1", 1)),
     "outside": lambda: opens("/etc/hostname", "r"),
-    "slow": lambda: time.sleep(5),
+    "busy": lambda: sum(range(10**7)),
+    "asleep": lambda: time.sleep(60),
     "large": lambda: len(b"x" * (200 * 2**20)),
 }
-found = {n: run(w, watch, seconds=1, memory_bytes=100 * 2**20) for n, w in works.items()}
+found = {n: run(w, watch, seconds=0.1, memory_bytes=100 * 2**20) for n, w in works.items()}
 print(json.dumps(found))
 """
 

@@ -192,7 +192,7 @@ def check_storage(place: str, dataset: Any) -> None:
 def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[str]) -> None:
     """Names of datasets below a group. A hard link back to a parent group is not walked again.
 
-    `seen` holds the objects that were looked at; links beyond MAX_NAMES are not.
+    `seen` holds the groups that were looked at. ValueError for one of too many objects.
     """
     import h5py
 
@@ -200,8 +200,13 @@ def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[st
     if depth > MAX_DEPTH or address in seen:
         return
     seen.add(address)
-    for looked_at, key in enumerate(group):
-        if max(len(found), len(seen), looked_at) >= MAX_NAMES:
+    if len(group) > MAX_NAMES:  # before h5py lists them all
+        raise ValueError(
+            f"its group /{prefix} holds {len(group):,} objects, at most {MAX_NAMES:,} are read; put"
+            " them into one array"
+        )
+    for key in group:
+        if max(len(found), len(seen)) >= MAX_NAMES:
             return
         link = group.get(key, getlink=True)
         name = f"{prefix}{key}"

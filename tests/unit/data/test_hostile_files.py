@@ -170,6 +170,17 @@ def test_groups_that_hold_each_other_are_walked_once(folder: Path, settings: Set
     assert info is not None and info.rows == 3
 
 
+def test_a_group_of_too_many_objects_is_refused_before_they_are_listed(
+    folder: Path, settings: Settings
+) -> None:
+    with h5py.File(folder / "many.h5", "w", libver="latest") as file:
+        file["x"], file["y"] = np.zeros((3, 2)), np.zeros(3)
+        for number in range(10_000):
+            file[f"g{number}"] = file["x"]
+    with pytest.raises(DatasetError, match="its group / holds 10,002 objects, at most 10,000"):
+        describe(DatasetSpec(path="many.h5"), settings)
+
+
 def _npy(header: str, data: bytes) -> bytes:
     text = header.encode().ljust(118) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
