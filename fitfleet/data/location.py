@@ -71,6 +71,11 @@ def _find(text: str, settings: Settings) -> Path | None:
         )
     if "\0" in text:
         raise DatasetError(f"dataset.path: {text!r} is not the name of a file")
+    if "://" in text:
+        raise DatasetError(
+            f"dataset.path: {text!r:.120} is a URL; download the file to the data root"
+            f" {settings.data_root!r} and name it there"
+        )
     if text.startswith(STORAGE):
         return _find_stored(text, settings)
     path = Path(text)
@@ -101,6 +106,11 @@ def _find(text: str, settings: Settings) -> Path | None:
         ) from None
     except OSError as error:
         raise DatasetError(f"dataset.path: {text!r} cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise DatasetError(
+            f"dataset.path: {text!r} is a folder, not a file; of pictures give"
+            " dataset=keras.utils.image_dataset_from_directory(...), which is read once"
+        )
     if not stat.S_ISREG(mode):
         raise DatasetError(f"dataset.path: {text!r} is not a file")
     if not Path(text).is_absolute() and _has_link(folder, os.path.normpath(text)):

@@ -32,6 +32,24 @@ _STARTS = {
     "tsv.gz": (b"\x1f\x8b",),
 }
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
+# What a script can do with other files, as it may give what it has read: dataset=(x, y).
+_LOADED = "in your script and give the arrays, dataset=(x, y)"
+_WAYS = {
+    ".pkl": f"a pickle can run code and is never opened here: load it {_LOADED}",
+    ".pickle": f"a pickle can run code and is never opened here: load it {_LOADED}",
+    ".xlsx": f"read it with pandas.read_excel {_LOADED}",
+    ".xls": f"read it with pandas.read_excel {_LOADED}",
+    ".json": f"read it with pandas.read_json {_LOADED}",
+    ".feather": f"read it with pandas.read_feather {_LOADED}",
+    ".mat": f"read it with scipy.io.loadmat (v7.3: h5py, whose axes are reversed) {_LOADED}",
+    ".pt": f"load it {_LOADED}",
+    ".zarr": f"load it {_LOADED}",
+    ".tfrecord": "parse it with tf.data in your script and give dataset=that.batch(...)",
+    ".png": "give the pictures of a folder as keras.utils.image_dataset_from_directory gives them",
+    ".jpg": "give the pictures of a folder as keras.utils.image_dataset_from_directory gives them",
+    ".zip": "unpack it, and give the file that holds the arrays",
+    ".gz": "only .csv.gz and .tsv.gz are unpacked: unpack it",
+}
 # The end record, and a comment of up to 64 KiB after it.
 _ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22 + 2**16
 _WORDS = {
@@ -92,9 +110,10 @@ def format_of(path: Path) -> str:
     for suffix, kind in FORMATS.items():
         if name.endswith(suffix):
             return kind
+    way = f"; {_WAYS[path.suffix.lower()]}" if path.suffix.lower() in _WAYS else ""
     raise DatasetError(
         f"{path}: unknown format {path.suffix or 'without a suffix'!r}; known are"
-        f" {', '.join(FORMATS)}, .npy"
+        f" {', '.join(FORMATS)}, .npy{way}"
     )
 
 

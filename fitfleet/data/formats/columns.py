@@ -131,6 +131,8 @@ def _first_text(present: Any) -> tuple[int, str]:
 
 
 def _hint(value: str) -> str:
+    if value.strip().lstrip("+-").isdecimal():
+        return " of 64 bits; scale it first, or name it as a category"
     digits = value.strip().replace(",", "").replace(".", "").lstrip("+-")
     if digits.isdecimal() and "," in value:
         return (

@@ -121,7 +121,11 @@ def test_several_named_inputs_and_outputs(folder: Path, settings: Settings) -> N
         ({"path": "a.npz", "x": "odd"}, "none of y_train, .* name it: Dataset\\(path, y="),
         ({"path": "a.npz", "x": "odd", "y": "other"}, "x has 3 rows but y has 4"),
         ({"path": "a.txt"}, "unknown format '.txt'; known are .h5"),
-        ({"path": "d.h5"}, "is not a file"),
+        ({"path": "d.h5"}, r"is a folder, not a file; of pictures give .*image_dataset_from_dir"),
+        ({"path": "a.pkl"}, "never opened here: load it in your script and give the arrays"),
+        ({"path": "a.xlsx"}, r"pandas\.read_excel in your script"),
+        ({"path": "a.tfrecord"}, r"tf\.data in your script"),
+        ({"path": "https://example.org/a.h5"}, "is a URL; download the file to the data root"),
         ({"path": "broken.h5"}, "not a readable HDF5 file"),
         ({"path": "broken.npz"}, "not a readable .npz file"),
         ({}, "give either path or files"),
@@ -139,7 +143,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
     np.savez(folder / "empty.npz", x=np.zeros((0, 2)), y=np.zeros(0))
     np.save(folder / "one.npy", np.zeros(3))
     (folder / "d.h5").mkdir()
-    for name in ("a.txt", "broken.h5", "broken.npz"):
+    for name in ("a.txt", "a.pkl", "a.xlsx", "a.tfrecord", "broken.h5", "broken.npz"):
         (folder / name).write_text("words")
     with pytest.raises(DatasetError, match=problem) as caught:
         describe(DatasetSpec(**spec), settings)
