@@ -26,6 +26,7 @@ from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space
+from fitfleet.sweeps.hints import hint
 from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
@@ -146,7 +147,7 @@ def _design(arguments: Mapping[str, Any]) -> Design:
         raise SearchError("params: a sweep makes them itself, of the values it searches")
     for key in given:
         if key not in JobSpec.model_fields:
-            raise SpecError(str(key)[:60], "no such argument of a sweep")
+            raise SpecError(str(key)[:60], f"no such argument of a sweep{hint(str(key))}")
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])

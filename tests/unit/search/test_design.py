@@ -160,3 +160,12 @@ def test_names_of_several_outputs() -> None:
 
 def without_options(job: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in job.items() if k not in ("experiment", "params")}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("n_trials", "it is called trials here"), ("param_grid", "a space stands where its value")],
+)
+def test_a_name_of_another_library_is_answered_with_ours(name: str, says: str) -> None:
+    with pytest.raises(SpecError, match=f"{name}: no such argument of a sweep; {says}"):
+        design(arguments(**{name: 3}))

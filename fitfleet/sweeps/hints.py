@@ -1,0 +1,24 @@
+"""Names that Optuna, KerasTuner and Ray have for the arguments of a sweep."""
+
+from __future__ import annotations
+
+_OURS = {
+    **dict.fromkeys(("n_trials", "max_trials", "num_samples", "num_trials", "n_iter"), "trials"),
+    **dict.fromkeys(("sampler", "tuner", "search_alg", "strategy", "method"), "search"),
+    **dict.fromkeys(("executions_per_trial", "n_repeats", "num_repeats"), "repeats"),
+    **dict.fromkeys(("cv", "n_splits", "n_folds", "kfold"), "folds"),
+    **dict.fromkeys(("mode", "directions"), "direction"),
+    **dict.fromkeys(("metric", "monitor", "objectives"), "objective"),
+    **dict.fromkeys(("scheduler", "pruners"), "pruner"),
+    **dict.fromkeys(("n_jobs", "max_concurrent_trials", "max_concurrent"), "max_running"),
+    **dict.fromkeys(("study_name", "project_name"), "name"),
+    **dict.fromkeys(("config", "param_space", "hyperparameters", "param_grid"), ""),
+}
+
+
+def hint(name: str) -> str:
+    """What to write instead, after a semicolon; empty for a name that no peer has."""
+    if name not in _OURS:
+        return ""
+    ours = _OURS[name]
+    return f"; it is called {ours} here" if ours else "; a space stands where its value would"
