@@ -113,3 +113,10 @@ def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
 def test_the_queries_of_the_guide_run(query: str, database: Database) -> None:
     with database.read() as c:
         c.exec_driver_sql(query.rstrip().rstrip(";")).fetchall()
+
+
+def test_the_map_names_every_room_of_the_package() -> None:
+    package = DOCS.parent / "fitfleet"
+    text = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in package.iterdir() if not path.name.startswith(("_", "py.typed"))}
+    assert {name for name in rooms if f"](../../fitfleet/{name})" not in text} == set()
