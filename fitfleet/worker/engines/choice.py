@@ -15,7 +15,7 @@ from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.speeds import Speeds
 from fitfleet.worker.recording.explanation import explanation
 
-# Below so many members the stack is no faster than one after the other.
+# Below so many members a trace of the stack does not pay; once it is traced, two are enough.
 _LEAST_MEMBERS = 6
 # What a trace of the stack costs, and by how much it may be expected to be quicker, until both
 # ways have been measured for the architecture.
@@ -64,6 +64,7 @@ class Engines:
             return
         try:
             is_unmeasured = self._is_unmeasured(fusible)
+            is_traced = len(fusible) > 1 and self._fused.is_traced(fusible[0])
         except Exception as error:  # each of them meets it alone, and ends with it
             for member in fusible:
                 member.engine_reason = f"cannot be fused: {explanation(error)}"
@@ -74,7 +75,7 @@ class Engines:
             first, *fusible = fusible
             first.engine_reason = "measured for the others of its cohort"
             yield self._loop, [first]
-        is_fused, reason = self._decide(fusible)
+        is_fused, reason = self._decide(fusible, is_traced=is_traced)
         for member in fusible:
             member.engine_reason = reason
         if fusible:
@@ -86,15 +87,15 @@ class Engines:
         key = self._fused.key(members[0])
         return len(members) > _LEAST_MEMBERS and self._speeds.get(key, "loop") is None
 
-    def _decide(self, members: Sequence[Member]) -> tuple[bool, str]:
+    def _decide(self, members: Sequence[Member], *, is_traced: bool) -> tuple[bool, str]:
         """Whether to fuse, and the reason."""
         count = len(members)
-        if count < _LEAST_MEMBERS:
+        if count < _LEAST_MEMBERS and not is_traced:
             return False, f"{count} in the cohort, fewer than {_LEAST_MEMBERS}"
         key = self._fused.key(members[0])
         loop_s, fused_s = self._speeds.get(key, "loop"), self._speeds.get(key, "fused")
         epochs = sum(max(0, m.spec.epochs - m.first_epoch) for m in members)
-        trace_s = 0.0 if self._fused.is_traced(members[0]) else _TRACE_S
+        trace_s = 0.0 if is_traced else _TRACE_S
         if loop_s is not None and fused_s is not None:
             is_quicker = fused_s * epochs + trace_s < loop_s * epochs
             text = f"{fused_s:.3g} s an epoch fused, {loop_s:.3g} s looped"

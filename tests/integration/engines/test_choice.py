@@ -48,10 +48,12 @@ def test_a_single_job_is_looped(settings: Settings) -> None:
 
 
 def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> None:
-    members = cohort(nets.stacked_lstm(), 8)
-    assert run(Engines(settings), members)[0] == [("fused", 8)]
+    """So is a rest of few, once the stack is traced."""
+    members, engines = cohort(nets.stacked_lstm(), 8), Engines(settings)
+    assert run(engines, members)[0] == [("fused", 8)]
     assert "not measured yet" in members[0].engine_reason
     assert (Path(settings.cache) / "speeds.json").exists()
+    assert run(engines, cohort(nets.stacked_lstm(), 2))[0] == [("fused", 2)]
 
 
 def test_fuse_false_is_looped(settings: Settings) -> None:
