@@ -26,20 +26,22 @@ _IN_A_STACK = {
     for kind, names in {
         "layers": """
             Activation AveragePooling1D BatchNormalization Bidirectional Concatenate Conv1D Conv2D
-            Dense Dropout Embedding Flatten GRU GRUCell GaussianNoise GlobalAveragePooling1D
+            Dense Dropout EinsumDense Embedding Flatten GRU GaussianNoise GlobalAveragePooling1D
             InputLayer LSTM LSTMCell LayerNormalization Masking MaxPooling1D MaxPooling2D PReLU RNN
             SimpleRNN SimpleRNNCell SpatialDropout1D StackedRNNCells TimeDistributed
         """,
         "operations": "NotEqual",
-        "activations": "elu gelu linear relu selu sigmoid silu softmax softplus tanh",
+        "activations": "gelu linear relu sigmoid softmax softplus tanh",
         "losses": """
             BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
             CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge
-            MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
+            CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError
+            MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson
+            SparseCategoricalCrossentropy SquaredHinge Tversky
         """,
         "metrics": """
-            AUC BinaryAccuracy CategoricalAccuracy CosineSimilarity MeanAbsoluteError
-            MeanAbsolutePercentageError MeanSquaredError SparseCategoricalAccuracy
+            AUC BinaryAccuracy CategoricalAccuracy CosineSimilarity Hinge MeanAbsoluteError
+            MeanAbsolutePercentageError MeanSquaredError SparseCategoricalAccuracy SquaredHinge
         """,
         "optimizers": """
             Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD

@@ -104,6 +104,10 @@ METRICS: dict[str, tuple[tuple[Any, str, int], dict[str, Any]]] = {
     "TrueNegatives": (_YES, {}),
     "TruePositives": (_YES, {}),
 }
+# These take no steps, or have no form in a stack: on a head of their own they stop no others.
+_APART = frozenset(
+    "BinaryIoU F1Score FBetaScore IoU MeanIoU OneHotIoU OneHotMeanIoU R2Score".split()  # noqa: SIM905
+)
 # Condition: (has steps, masked, weighted)
 CONDITIONS: dict[str, tuple[bool, bool, str]] = {
     "rows": (False, False, ""),
@@ -151,9 +155,9 @@ def loss_branches(condition: str) -> list[Branch]:
 def metric_branches(condition: str) -> list[Branch]:
     """Every metric, all that take one kind of output on one head."""
     weighted = CONDITIONS[condition][2]
-    heads: dict[int, list[str]] = {}
+    heads: dict[Any, list[str]] = {}
     for name, (head, _) in METRICS.items():
-        heads.setdefault(id(head), []).append(name)
+        heads.setdefault(name if name in _APART else id(head), []).append(name)
     return [_metrics_on(names, condition, weighted) for names in heads.values()]
 
 
