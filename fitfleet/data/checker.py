@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,11 @@ from select import select
 from time import time_ns
 from typing import Any, TypeVar
 
-from fitfleet.data.fingerprint import Content, Stamp, read_json, write_json
-from fitfleet.data.formats import Leaf, TableOptions, check_start
+from fitfleet.data.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.formats import check_start
 from fitfleet.data.formats.file import hasher
-from fitfleet.data.formats.source import check_expansion
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import open_regular
-from fitfleet.data.statistics import ArrayInfo
 from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 from fitfleet.settings import Settings
 
@@ -165,8 +163,8 @@ def _drop() -> None:
 atexit.register(_drop)
 
 
-def _talk(place: str, limits: Limits, talk: Callable[[Ask], T]) -> T:
-    """What `talk` makes of the answers to the questions it asks about one file.
+def talk(place: str, limits: Limits, conversation: Callable[[Ask], T]) -> T:
+    """What `conversation` makes of the answers to the questions it asks about one file.
 
     A process that has read other files may die of what those left in its memory, so that its end
     says nothing of this one: then a fresh one is asked. Raises DatasetError.
@@ -176,7 +174,7 @@ def _talk(place: str, limits: Limits, talk: Callable[[Ask], T]) -> T:
             process = _process(limits)
             was_fresh, process.is_fresh = process.is_fresh, False
             try:
-                return talk(partial(_ask, process, place))
+                return conversation(partial(_ask, process, place))
             except _Died as death:
                 _drop()
                 if was_fresh:
@@ -229,87 +227,6 @@ def _environment() -> dict[str, str]:
     return {**own, **_ENVIRONMENT, "LD_PRELOAD": preload}
 
 
-class Inspection:
-    """What the files of a dataset hold, by the process that may die, remembered by content.
-
-    Every array that it tells of has been read through there: this process may open it.
-    """
-
-    def __init__(
-        self, content: Content, cache: Path, limits: Limits, options: TableOptions
-    ) -> None:
-        self._content = content
-        self._limits = limits
-        self._options = options
-        parts = [content.fingerprint, limits.array_bytes, limits.table_bytes, options.key()]
-        key = hasher(json.dumps(parts).encode()).hexdigest()
-        self._entry = cache / "statistics" / f"{key}.json"
-        self._known = read_json(self._entry) or {}
-
-    def names(self) -> tuple[list[str], bool]:
-        """The arrays of the dataset, and whether it is a table. Raises DatasetError."""
-        if "names" not in self._known:
-            self._known.update(_talk(self._content.place, self._limits, self._open))
-            write_json(self._entry, self._known)
-        return list(self._known["names"]), bool(self._known["is_table"])
-
-    def infos(self, leaves: Iterable[Leaf]) -> dict[Leaf, ArrayInfo]:
-        """An ArrayInfo for each leaf. Raises DatasetError for one that is unsafe or too large."""
-        wanted = list(leaves)
-        absent = [leaf for leaf in wanted if json.dumps(leaf) not in self._known]
-        if absent:
-            self._known.update(self._read(wanted, absent))
-            write_json(self._entry, self._known)
-        return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
-
-    def words(self, columns: Iterable[str], *, only_text: bool) -> dict[str, list[str] | None]:
-        """The categories of columns; with `only_text` None for one that holds a number."""
-        keys = {name: f"words {only_text} {name}" for name in columns}
-        absent = {name: key for name, key in keys.items() if key not in self._known}
-
-        def read(ask: Ask) -> dict[str, Any]:
-            self._open(ask)
-            return {
-                key: ask("words", column=name, only_text=only_text) for name, key in absent.items()
-            }
-
-        if absent:
-            self._known.update(_talk(self._content.place, self._limits, read))
-            write_json(self._entry, self._known)
-        return {name: self._known[key] for name, key in keys.items()}
-
-    def _open(self, ask: Ask) -> dict[str, Any]:
-        files = {
-            name: (str(file.path.absolute()), file.size, file.digests.hex())
-            for name, file in self._content.files.items()
-        }
-        found: dict[str, Any] = ask(
-            "open",
-            files=files,
-            limits=asdict(self._limits),
-            options=self._options.to_json(),
-        )
-        return found
-
-    def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
-        def read(ask: Ask) -> dict[str, Any]:
-            self._open(ask)
-            self._check_bytes(ask("bytes", leaves=wanted))
-            return {json.dumps(leaf): ask("read", leaf=leaf) for leaf in absent}
-
-        return _talk(self._content.place, self._limits, read)
-
-    def _check_bytes(self, nbytes: int) -> None:
-        if nbytes > self._limits.array_bytes:
-            raise DatasetError(
-                f"{self._content.place}: its arrays are {nbytes:,} bytes together, above the"
-                f" setting max_dataset_bytes={self._limits.array_bytes:,}; raise it or use fewer"
-                " arrays"
-            )
-        stored_bytes = sum(file.size for file in self._content.files.values())
-        check_expansion(self._content.place, nbytes, stored_bytes)
-
-
 def check_hdf5(path: Path, settings: Settings) -> None:
     """Read an HDF5 file that is no dataset (weights, a checkpoint) through, in the process.
 
@@ -328,7 +245,7 @@ def check_hdf5(path: Path, settings: Settings) -> None:
     with open_regular(path) as file:
         check_start(path, file, "hdf5")
     limits.check_file(path, "hdf5", os.stat(path))
-    nbytes = _talk(
+    nbytes = talk(
         str(path),
         limits,
         lambda ask: ask("hdf5", path=str(path.absolute()), max_bytes=limits.array_bytes),

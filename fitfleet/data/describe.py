@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 
 from fitfleet.data import windows
 from fitfleet.data.categories import options_of, with_words
-from fitfleet.data.checker import Inspection
 from fitfleet.data.fingerprint import Content, Stamp, read_content
 from fitfleet.data.folds import check_fold
 from fitfleet.data.formats import Leaf
 from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, map_role
+from fitfleet.data.inspection import Inspection
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import locate
 from fitfleet.data.roles import resolve
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
+from fitfleet.spec.dataset import check_text
 from fitfleet.spec.job import DatasetSpec
 
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")
@@ -46,6 +47,7 @@ def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
     what is missing, unsafe, empty or too large, for arrays of different numbers of rows, and for
     NaN under `nan="refuse"`.
     """
+    check_text(dataset)
     location = locate(dataset, settings)
     if location is None:
         return None

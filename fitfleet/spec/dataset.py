@@ -32,6 +32,7 @@ def dataset_spec(value: Any) -> DatasetSpec:
     dataset has one form. Raises DatasetError.
     """
     if isinstance(value, DatasetSpec):
+        check_text(value)
         return _canonical(value)
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
@@ -53,9 +54,24 @@ def dataset_spec(value: Any) -> DatasetSpec:
         raise DatasetError(_sentence(error)) from None
     if not found.path and not found.files:
         raise DatasetError("dataset.path: it is missing; give the path of a file")
+    check_text(found)
     _check_windows(found)
     _check_table(found)
     return _canonical(found)
+
+
+def check_text(dataset: DatasetSpec) -> None:
+    """Refuse names that are no Unicode text, such as of a file in another encoding. DatasetError.
+
+    They cannot be stored as JSON.
+    """
+    try:
+        dataset.model_dump_json()
+    except ValueError:
+        raise DatasetError(
+            f"dataset.path: {dataset.path.encode(errors='replace').decode()!r:.80} or a name in the"
+            " dataset is no Unicode text; rename the file or the array"
+        ) from None
 
 
 def is_whole(value: Any) -> TypeGuard[int]:

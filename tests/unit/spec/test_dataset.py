@@ -44,6 +44,8 @@ def test_two_ways_of_saying_one_dataset(one: dict[str, Any], other: dict[str, An
     [
         ({"fold": {**FOLD, "junk": [1]}}, "dataset.fold.junk: no such field"),
         ({"x_val": True}, "dataset.x_val: True is not the name of an array"),
+        ({"path": "\udcff.csv"}, "is no Unicode text; rename"),
+        ({"x": "\udcff"}, "is no Unicode text"),
         ({"x": 5}, "dataset.x: 5 is not the name of an array"),
     ],
 )

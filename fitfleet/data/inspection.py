@@ -1,0 +1,99 @@
+"""What the files of a dataset hold, as the checking process has found it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fitfleet.data.checker import Ask, talk
+from fitfleet.data.fingerprint import Content, read_json, write_json
+from fitfleet.data.formats import Leaf, TableOptions
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.formats.source import check_expansion
+from fitfleet.data.limits import Limits
+from fitfleet.data.statistics import ArrayInfo
+from fitfleet.errors import DatasetError
+
+
+class Inspection:
+    """What the files of a dataset hold, by the process that may die, remembered by content.
+
+    Every array that it tells of has been read through there: this process may open it.
+    """
+
+    def __init__(
+        self, content: Content, cache: Path, limits: Limits, options: TableOptions
+    ) -> None:
+        self._content = content
+        self._limits = limits
+        self._options = options
+        parts = [content.fingerprint, limits.array_bytes, limits.table_bytes, options.key()]
+        key = hasher(json.dumps(parts).encode()).hexdigest()
+        self._entry = cache / "statistics" / f"{key}.json"
+        self._known = read_json(self._entry) or {}
+
+    def names(self) -> tuple[list[str], bool]:
+        """The arrays of the dataset, and whether it is a table. Raises DatasetError."""
+        if "names" not in self._known:
+            self._known.update(talk(self._content.place, self._limits, self._open))
+            write_json(self._entry, self._known)
+        return list(self._known["names"]), bool(self._known["is_table"])
+
+    def infos(self, leaves: Iterable[Leaf]) -> dict[Leaf, ArrayInfo]:
+        """An ArrayInfo for each leaf. Raises DatasetError for one that is unsafe or too large."""
+        wanted = list(leaves)
+        absent = [leaf for leaf in wanted if json.dumps(leaf) not in self._known]
+        if absent:
+            self._known.update(self._read(wanted, absent))
+            write_json(self._entry, self._known)
+        return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
+
+    def words(self, columns: Iterable[str], *, only_text: bool) -> dict[str, list[str] | None]:
+        """The categories of columns; with `only_text` None for one that holds a number."""
+        keys = {name: f"words {only_text} {name}" for name in columns}
+        absent = {name: key for name, key in keys.items() if key not in self._known}
+
+        def read(ask: Ask) -> dict[str, Any]:
+            self._open(ask)
+            return {
+                key: ask("words", column=name, only_text=only_text) for name, key in absent.items()
+            }
+
+        if absent:
+            self._known.update(talk(self._content.place, self._limits, read))
+            write_json(self._entry, self._known)
+        return {name: self._known[key] for name, key in keys.items()}
+
+    def _open(self, ask: Ask) -> dict[str, Any]:
+        files = {
+            name: (str(file.path.absolute()), file.size, file.digests.hex())
+            for name, file in self._content.files.items()
+        }
+        found: dict[str, Any] = ask(
+            "open",
+            files=files,
+            limits=asdict(self._limits),
+            options=self._options.to_json(),
+        )
+        return found
+
+    def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
+        def read(ask: Ask) -> dict[str, Any]:
+            self._open(ask)
+            self._check_bytes(ask("bytes", leaves=wanted))
+            return {json.dumps(leaf): ask("read", leaf=leaf) for leaf in absent}
+
+        return talk(self._content.place, self._limits, read)
+
+    def _check_bytes(self, nbytes: int) -> None:
+        if nbytes > self._limits.array_bytes:
+            raise DatasetError(
+                f"{self._content.place}: its arrays are {nbytes:,} bytes together, above the"
+                f" setting max_dataset_bytes={self._limits.array_bytes:,}; raise it or use fewer"
+                " arrays"
+            )
+        stored_bytes = sum(file.size for file in self._content.files.values())
+        check_expansion(self._content.place, nbytes, stored_bytes)
