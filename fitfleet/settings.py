@@ -94,9 +94,24 @@ class Settings:
     )
     cohort_max: int = _setting(64, "Most jobs that a worker trains together in one program.")
     keep_best: int = _setting(10, "Jobs of an experiment whose weights `gc` keeps, best first.")
-    max_parameters: int = _setting(200_000_000, "Largest number of weights a model may have.")
-    max_layers: int = _setting(256, "Largest number of layers a model may have.")
+    max_parameters: int = _setting(400_000_000, "Largest number of weights a model may have.")
+    max_layers: int = _setting(2000, "Largest number of layers a model may have.")
     max_units: int = _setting(8192, "Largest number of units or filters of one layer.")
+    max_calls: int = _setting(
+        5000, "Most calls of layers in a model, each call of a nested model counted in full."
+    )
+    max_row_values: int = _setting(
+        2**27, "Most values that one layer may put out for one row of a batch."
+    )
+    max_unrolled_cells: int = _setting(
+        256, "Most cells that a recurrent layer with unroll=True may lay out: steps times cells."
+    )
+    max_iterations: int = _setting(
+        100, "Largest power_iterations of a layer and ns_steps of an optimizer."
+    )
+    max_metric_values: int = _setting(
+        10_000_000, "Most values that one metric may keep: thresholds, or classes times classes."
+    )
     max_dataset_bytes: int = _setting(
         64 * 2**30, "Largest dataset, in bytes after decompression, that is read."
     )

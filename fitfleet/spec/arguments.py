@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.cost import check_iterations
 
 MAX_VOCABULARY = 5_000_000
 MAX_DIMENSION = 65_536
 MAX_WINDOW = 1024
 MAX_REPEATS = 10_000
-MAX_UNROLLED_STEPS = 64
 
 _UNITS = ("units", "filters", "output_dim", "num_heads", "key_dim", "value_dim", "head_dim")
 _HEADS = ("num_query_heads", "num_key_value_heads")
@@ -41,14 +42,21 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "data_format": ("channels_last", "channels_first", None),
     "score_mode": ("dot", "concat"),
 }
+_EQUATION = re.compile(r"[A-Za-z.]{1,20},[A-Za-z]{1,20}->[A-Za-z.]{1,20}")
 _FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
 _INPUT_DTYPES = (*_FLOAT_DTYPES[:4], *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+
+
+# What Keras would otherwise find out from data, by adapt().
+_WANTED = {"IntegerLookup": ("vocabulary",), "Discretization": ("bin_boundaries",)}
 
 
 def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> None:
     """Raises SpecError for an argument of a built-in layer that is out of bounds."""
     name = str(layer["class_name"])
     config = layer.get("config") or {}
+    for argument in _WANTED.get(name, ()):
+        _MORE[argument](config.get(argument), f"{place}.{argument}")
     for argument, value in config.items():
         at = f"{place}.{argument}"
         if name == "InputLayer":
@@ -73,6 +81,8 @@ def _check_argument(name: str, argument: str, value: Any, place: str, settings: 
         if value not in _CHOICES[argument]:
             known = ", ".join(str(part) for part in _CHOICES[argument])
             raise SpecError(place, f"{value!r:.40} is none of {known}")
+    elif argument == "power_iterations":
+        check_iterations(value, place, settings)
     elif argument in _MORE:
         _MORE[argument](value, place)
     elif isinstance(value, list):
@@ -157,6 +167,31 @@ def _check_dims(value: Any, place: str) -> None:
         raise SpecError(place, f"{value!r:.40} is not an order of the dimensions 1, 2, ...")
 
 
+def _check_sizes(value: Any, place: str) -> None:
+    _each(value, place, lambda part, at: _check_size(part, at, MAX_DIMENSION))
+
+
+def _check_equation(value: Any, place: str) -> None:
+    if not isinstance(value, str) or not _EQUATION.fullmatch(value):
+        raise SpecError(place, f"{value!r:.40} is not an equation such as 'ab,bc->ac'")
+
+
+def _check_terms(value: Any, place: str) -> None:
+    """A vocabulary as data; a text would be the path of a file that Keras reads."""
+    if value is None:
+        raise SpecError(place, "give the vocabulary as a list; adapt() is not run by a worker")
+    if not isinstance(value, list) or not all(type(part) is int for part in value):
+        raise SpecError(place, "a vocabulary is a list of integers, never the path of a file")
+
+
+def _check_numbers(value: Any, place: str) -> None:
+    if value is None:
+        raise SpecError(place, "give the boundaries as a list; adapt() is not run by a worker")
+    is_list = isinstance(value, list) and value
+    if not is_list or not all(isinstance(part, int | float) for part in value):
+        raise SpecError(place, f"{value!r:.40} is not a list of numbers")
+
+
 _MORE: dict[str, Callable[[Any, str], None]] = {
     "input_dim": _check_vocabulary,
     "n": _check_repeats,
@@ -167,5 +202,12 @@ _MORE: dict[str, Callable[[Any, str], None]] = {
     "target_shape": _check_target_shape,
     "dims": _check_dims,
     "seed": _check_seed,
+    "output_size": _check_sizes,
+    "num_bins": _check_vocabulary,
+    "num_tokens": _check_vocabulary,
+    "projection_dim": _check_vocabulary,
+    "equation": _check_equation,
+    "vocabulary": _check_terms,
+    "bin_boundaries": _check_numbers,
     "dtype": _check_dtype,
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog
+from fitfleet.spec import catalog, left_out
 from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
@@ -81,11 +81,17 @@ def _own_document(value: Any, place: str) -> dict[str, Any]:
 
 
 def _refusal(name: str) -> str:
+    why = left_out.reason("callbacks", name)
+    if why is not None:
+        return f"{name} is not needed or not possible here: {why}"
     known = catalog.class_names("callbacks")
     hint = catalog.nearest(name, known)
     if hint.startswith("did you mean"):
-        return f"{name} is not an allowed callback; {hint}"
-    return f"{name} is not an allowed callback; allowed are {', '.join(sorted(known))}"
+        return f"{name} is not a known callback; {hint}"
+    return (
+        f"callbacks must be one of {', '.join(sorted(known))}; {name} is none, and Python "
+        "functions are not supported"
+    )
 
 
 def _named(value: Any, place: str) -> tuple[str, dict[str, Any]]:

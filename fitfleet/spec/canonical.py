@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog
+from fitfleet.spec import catalog, left_out
 from fitfleet.spec.naming import rename
 from fitfleet.spec.reference import (
     argument_value,
@@ -113,23 +113,28 @@ def canonical_layer(document: Any, place: str) -> Any:
         kept = ("module", "class_name", "config", "registered_name")
         return _with_nodes(document, {key: document[key] for key in kept if key in document})
     name = catalog.class_name("layers", document["class_name"])
-    if name is None or module not in ("keras.layers", "keras"):
+    signature = catalog.signature("layers", name) if name else None
+    if (
+        name is None
+        or signature is None
+        or module not in (signature.module, "keras.layers", "keras")
+    ):
         raise SpecError(place, refusal(document["class_name"], module))
     config = document.get("config")
     if not isinstance(config, dict):
         raise SpecError(f"{place}.config", "it must be an object of arguments")
+    if not isinstance(config.get("name"), str | None):
+        raise SpecError(f"{place}.name", f"{config['name']!r:.40} is not a name")
     return _with_nodes(document, _layer(name, config, place))
 
 
 def refusal(name: str, module: Any = "keras.layers") -> str:
     """Why a layer that is not in the catalogue is refused, and what is near it."""
-    if name == "Lambda":
-        return (
-            "a Lambda layer carries code and is refused; write it as a layer of a module that "
-            "the worker trusts (setting trusted_modules), or with the operations of Keras"
-        )
+    why = left_out.reason("layers", name)
+    if why is not None:
+        return f"{name} is refused: {why}"
     where = "" if module == "keras.layers" else f" of {module}"
-    return f"{name}{where} is not an allowed layer; {catalog.nearest(name, layer_names())}"
+    return f"{name}{where} is not a known layer; {catalog.nearest(name, layer_names())}"
 
 
 def layer_names() -> list[str]:

@@ -1,7 +1,8 @@
 """What Keras knows by name: read from signatures.json, which was written from Keras itself.
 
 Kinds are `layers`, `losses`, `metrics`, `optimizers`, `schedules`, `initializers`,
-`regularizers`, `constraints` and `callbacks`. A class that is not in the table is refused.
+`regularizers`, `constraints` and `callbacks`. A class that is not in the table is refused, and so
+is an operator (`keras.ops`) that is not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +41,18 @@ _EVERYWHERE = {
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of a Keras class, in order, and the defaults of its config."""
+    """The arguments of a Keras class, in order, and the defaults of its config.
+
+    `needed` are those of the defaults that Keras must be told when it makes the object.
+    """
 
     kind: str
     name: str
     arguments: tuple[str, ...]
     required: tuple[str, ...]
     defaults: dict[str, Any]
+    needed: tuple[str, ...] = ()
+    module: str = ""
 
     @property
     def known(self) -> frozenset[str]:
@@ -68,7 +75,21 @@ def signature(kind: str, name: str) -> Signature | None:
     if row is None:
         return None
     arguments, required = tuple(row["arguments"]), tuple(row["required"])
-    return Signature(kind, name, arguments, required, row["defaults"])
+    module, needed = row.get("module", MODULES[kind]), tuple(row.get("needed", ()))
+    return Signature(kind, name, arguments, required, row["defaults"], needed, module)
+
+
+def operation(module: str, name: str) -> dict[str, Any] | None:
+    """`{"arguments", "rule"}` of an operator, by its module and class; None when not allowed."""
+    row: dict[str, Any] | None = _table()["operations"].get(module, {}).get(name)
+    return row
+
+
+@functools.cache
+def operators() -> frozenset[str]:
+    """Names of all allowed operators as functions of `keras.ops`: sin, one_hot."""
+    rows = [name for names in _table()["operations"].values() for name in names]
+    return frozenset(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in rows)
 
 
 @functools.cache

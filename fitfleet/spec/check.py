@@ -12,7 +12,9 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.allow import check_names
-from fitfleet.spec.arguments import MAX_UNROLLED_STEPS, check_arguments
+from fitfleet.spec.arguments import check_arguments
+from fitfleet.spec.canonical import model_kind
+from fitfleet.spec.cost import check_metrics, check_optimizer
 from fitfleet.spec.facts import (
     NOTHING,
     InputFacts,
@@ -40,6 +42,9 @@ def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -
         if not isinstance(part, str | None):
             limits.check_document(part, place)
             check_names(part, place, settings)
+    check_optimizer(spec.optimizer, settings)
+    for place in ("metrics", "weighted_metrics"):
+        check_metrics(getattr(spec, place), place, settings)
     _check_paths(spec, settings)
     return facts
 
@@ -50,15 +55,14 @@ def check_model(
     """The same for the canonical config of a model alone."""
     limits.check_document(model, "model")
     check_names(model, "model", settings)
-    layers = model["config"].get("layers")
-    if not isinstance(layers, list):
-        raise SpecError("model.layers", "a model needs a list of layers")
-    _check_layers(layers, settings)
+    layers = _layers(model)
     try:
-        facts = model_facts(model, input_shape)
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise SpecError("model", f"an argument has a value Keras has no use for: {error}") from None
-    _check_unrolled(layers, facts)
+        _check_layers(layers, settings)
+        facts = model_facts(model, input_shape, settings)
+    except _NO_USE as error:
+        raise SpecError(
+            "model", f"an argument has a value that Keras has no use for: {str(error)[:120]}"
+        ) from None
     if facts.parameters > settings.max_parameters:
         raise SpecError(
             "model",
@@ -68,6 +72,18 @@ def check_model(
     return facts
 
 
+# What the rules of shapes raise for arguments of a kind that no rule expects.
+_NO_USE = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError)
+
+
+def _layers(model: Any) -> list[Any]:
+    config = model.get("config") if isinstance(model, dict) else None
+    layers = config.get("layers") if isinstance(config, dict) else None
+    if model_kind(model) is None or not isinstance(layers, list):
+        raise SpecError("model.layers", "a model needs a list of layers")
+    return layers
+
+
 def _check_layers(layers: list[Any], settings: Settings) -> None:
     inside = list(layers_inside(layers, "model.layers"))
     if len(inside) > settings.max_layers:
@@ -75,22 +91,16 @@ def _check_layers(layers: list[Any], settings: Settings) -> None:
             "model.layers",
             f"{len(inside)} layers; at most {settings.max_layers} are allowed (setting max_layers)",
         )
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
+            raise SpecError(
+                f"model.layers[{index}]", "it is no layer; a search space belongs in a sweep"
+            )
     for layer, place in inside:
         if not isinstance(layer.get("config"), dict):
             raise SpecError(place, "a layer needs an object of arguments")
         if layer.get("module") == "keras.layers" and not is_custom(layer):
             check_arguments(layer, place, settings)
-
-
-def _check_unrolled(layers: list[Any], facts: ModelFacts) -> None:
-    """An unrolled layer has a copy of its graph for every step."""
-    steps = [one.shape[0] for one in facts.inputs if one.shape]
-    longest = max((MAX_UNROLLED_STEPS + 1 if size is None else size for size in steps), default=0)
-    for layer, place in layers_inside(layers, "model.layers"):
-        if layer["config"].get("unroll") and longest > MAX_UNROLLED_STEPS:
-            raise SpecError(
-                f"{place}.unroll", f"it needs an input of at most {MAX_UNROLLED_STEPS} steps"
-            )
 
 
 def _check_paths(spec: JobSpec, settings: Settings) -> None:

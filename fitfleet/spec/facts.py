@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
 from fitfleet.spec.canonical import model_kind
-from fitfleet.spec.merging import operation_shape
-from fitfleet.spec.shapes import UNKNOWN, Inputs, Outcome, Shape, layer_outcome, one
+from fitfleet.spec.graph import Graph, ends_of, layer_name
+from fitfleet.spec.operations import operation_outcome
+from fitfleet.spec.recurrent import over_time
+from fitfleet.spec.shapes import UNKNOWN, Inputs, Outcome, Shape, layer_outcome
+from fitfleet.spec.walk import Walk
 
 OPERATIONS = "keras.src.ops."
+# Shapes that a Sequential without an input might be built for; the one with the fewest weights
+# is a lower bound, as no size is less than one.
+_SMALLEST: tuple[Shape, ...] = tuple((1,) * rank for rank in (1, 2, 3, 4))
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class ModelFacts:
     """What is known of a model without Keras.
 
     `parameters` is Keras's count_params() if `is_exact`, else a lower bound. `batch_size` is the
-    one that the model's inputs fix.
+    one that the model's inputs fix. `calls` counts the calls of layers, those inside each call of
+    a nested model included.
     """
 
     parameters: int
@@ -51,20 +60,27 @@ class ModelFacts:
     is_stateful: bool
     batch_size: int | None
     is_exact: bool = True
+    calls: int = 0
 
 
 NOTHING = ModelFacts(0, 0, [], [], False, None, is_exact=False)
 
 
-def model_facts(model: dict[str, Any], input_shape: Shape | None = None) -> ModelFacts:
+def model_facts(
+    model: dict[str, Any], input_shape: Shape | None = None, settings: Settings | None = None
+) -> ModelFacts:
     """Facts of a canonical Sequential or Functional config.
 
     `input_shape` (without the batch) stands in for the input that a Sequential does not declare.
-    Raises SpecError for a graph that no input reaches.
+    Raises SpecError for a graph that no input reaches, and for work beyond the settings' bounds.
     """
-    if model_kind(model) == "Functional":
-        return _functional(model["config"])
-    return _sequential(model["config"], input_shape)
+    settings = settings or Settings()
+    facts = _facts(model, (input_shape,), "model", Walk(settings))
+    if facts.inputs or input_shape is not None:
+        return facts
+    known = [_facts(model, (shape,), "model", Walk(settings)) for shape in _SMALLEST]
+    weights = [one.parameters for one in known if one.is_exact]
+    return replace(facts, parameters=max(facts.parameters, min(weights, default=0)))
 
 
 def layers_inside(layers: list[Any], place: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -87,165 +103,132 @@ def _inside(layer: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:
             yield from layers_inside(config[key], f"{place}.{key}")
 
 
-def _outcome(layer: dict[str, Any], inputs: Inputs) -> Outcome:
-    """A layer's outcome, a nested model's included."""
+def _facts(model: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> ModelFacts:
+    if model_kind(model) == "Functional":
+        facts = _functional(model["config"], inputs, place, walk)
+    else:
+        facts = _sequential(model["config"], inputs[0] if inputs else None, place, walk)
+    walk.check_calls(facts.calls)
+    return facts
+
+
+def _outcome(layer: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> Outcome:
+    """A layer's outcome, that of a nested model or of one under TimeDistributed included."""
+    walk.begin_call()
+    inner = (layer.get("config") or {}).get("layer") or {}
     if model_kind(layer) is not None:
-        return _nested(layer, inputs)
-    if str(layer.get("module")).startswith(OPERATIONS):
-        return one(operation_shape(str(layer["class_name"]), inputs))
-    return layer_outcome(layer, inputs)
+        outcome = _nested(layer, inputs, place, walk)
+    elif layer["class_name"] == "TimeDistributed" and model_kind(inner) is not None:
+        outcome = UNKNOWN
+        if inputs and inputs[0]:
+            found = _nested(inner, [inputs[0][1:]], f"{place}.layer", walk)
+            outcome = over_time(found, inputs[0][0])
+    else:
+        outcome = layer_outcome(layer, inputs)
+    walk.check_outcome(outcome, place)
+    return outcome
 
 
-def _nested(model: dict[str, Any], inputs: Inputs) -> Outcome:
-    shape = inputs[0] if inputs else None
-    facts = model_facts(model, shape)
+def _nested(model: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> Outcome:
+    key = (id(model), tuple(inputs))
+    if key not in walk.known:
+        walk.known[key] = _facts(model, inputs, place, walk)
+    facts: ModelFacts = walk.known[key]
     shapes = tuple(output.shape for output in facts.outputs)
-    return Outcome(shapes, facts.parameters if facts.is_exact else None)
+    return Outcome(shapes, facts.parameters if facts.is_exact else None, calls=facts.calls)
 
 
-def _sequential(config: dict[str, Any], input_shape: Shape | None) -> ModelFacts:
+def _sequential(
+    config: dict[str, Any], input_shape: Shape | None, place: str, walk: Walk
+) -> ModelFacts:
     layers = config["layers"]
     if not layers:
-        raise SpecError("model.layers", "the model has no layers")
+        raise SpecError(f"{place}.layers", "the model has no layers")
     inputs: list[InputFacts] = []
-    shape, batch_size, body = input_shape, None, layers
+    shape, batch_size, start = input_shape, None, 0
     if layers[0]["class_name"] == "InputLayer":
-        inputs, body = [_input_facts(layers[0])], layers[1:]
-        shape, batch_size = inputs[0].shape, _batch_size(layers[0])
+        given, start = _input_facts(layers[0]), 1
+        inputs, batch_size = [given], _batch_size(layers[0])
+        shape = _narrowed(given.shape, input_shape)
     elif isinstance(config.get("build_input_shape"), list) and shape is None:
         shape = tuple(config["build_input_shape"][1:])
-        inputs = [InputFacts(str(layers[0]["config"].get("name") or "input"), shape, "float32")]
+        inputs = [InputFacts(layer_name(layers[0]) or "input", shape, "float32")]
+    body = layers[start:]
     inputs = [replace(given, codes=_codes(body[:1])) for given in inputs]
-    weights, is_exact = 0, True
-    for layer in body:
-        outcome = _outcome(layer, [shape])
+    weights, is_exact, calls = 0, True, start
+    for index, layer in enumerate(body, start):
+        outcome = _outcome(layer, [shape], f"{place}.layers[{index}]", walk)
         shape = outcome.shape if len(outcome.shapes) == 1 else None
         weights += outcome.weights or 0
+        calls += outcome.calls
         is_exact = is_exact and outcome.weights is not None
     last = layers[-1]
-    outputs = [OutputFacts(_name(last), shape, activation_of(last))]
+    outputs = [OutputFacts(layer_name(last), shape, activation_of(last))]
     stateful = _is_stateful(layers)
-    return ModelFacts(weights, len(layers), inputs, outputs, stateful, batch_size, is_exact)
+    return ModelFacts(weights, len(layers), inputs, outputs, stateful, batch_size, is_exact, calls)
 
 
-def _functional(config: dict[str, Any]) -> ModelFacts:
-    graph = _Graph(config["layers"])
+def _functional(config: dict[str, Any], given: Inputs, place: str, walk: Walk) -> ModelFacts:
+    layers = config["layers"]
+    named = {layer_name(layer): layer for layer in layers}
+    ends = ends_of(config.get("input_layers"), place)
+    declared = {
+        name: _input_facts(layer).shape
+        for name, layer in named.items()
+        if layer["class_name"] == "InputLayer"
+    }
+    for end, shape in zip(ends, given, strict=False):
+        if end[0] in declared:
+            declared[end[0]] = _narrowed(declared[end[0]], shape)
+    call = functools.partial(_called, walk=walk)
+    graph = Graph(layers, declared, call, f"{place}.layers")
     graph.walk()
     inputs = [
         replace(_input_facts(graph.layer(end[0])), codes=_codes(graph.readers.get(end[0], [])))
-        for end in _ends(config.get("input_layers"))
+        for end in ends
     ]
     outputs = [
         OutputFacts(end[0], graph.shape(end), activation_of(graph.layer(end[0])))
-        for end in _ends(config.get("output_layers"))
+        for end in ends_of(config.get("output_layers"), place)
     ]
-    sizes = [
-        _batch_size(layer) for layer in config["layers"] if layer["class_name"] == "InputLayer"
-    ]
+    sizes = [_batch_size(named[name]) for name in declared]
     return ModelFacts(
         sum(weights or 0 for weights in graph.weights.values()),
-        len(config["layers"]),
+        len(layers),
         inputs,
         outputs,
-        _is_stateful(config["layers"]),
+        _is_stateful(layers),
         next((size for size in sizes if size is not None), None),
         is_exact=None not in graph.weights.values(),
+        calls=graph.calls,
     )
 
 
-class _Graph:
-    """The calls between the layers of a Functional model, followed from its inputs."""
-
-    def __init__(self, layers: list[dict[str, Any]]) -> None:
-        self._layers = {_name(layer): layer for layer in layers}
-        self._shapes: dict[tuple[str, int], tuple[Shape | None, ...]] = {}
-        self.weights: dict[str, int | None] = {}
-        self.readers: dict[str, list[dict[str, Any]]] = {}
-
-    def layer(self, name: str) -> dict[str, Any]:
-        """The layer of that name. Raises SpecError if there is none."""
-        if name not in self._layers:
-            raise SpecError("model", f"its graph names a layer {name!r} that it does not have")
-        return self._layers[name]
-
-    def shape(self, end: tuple[str, int, int]) -> Shape | None:
-        """The shape of one output of one call; None if it is not known."""
-        shapes = self._shapes.get(end[:2], ())
-        return shapes[end[2]] if end[2] < len(shapes) else None
-
-    def walk(self) -> None:
-        """Calls every layer as often as the config says, in an order that its inputs allow."""
-        waiting = [
-            (name, index, node)
-            for name, layer in self._layers.items()
-            for index, node in enumerate(layer.get("inbound_nodes") or ())
-        ]
-        for name, layer in self._layers.items():
-            if layer["class_name"] == "InputLayer":
-                self._shapes[name, 0] = (_input_facts(layer).shape,)
-        while waiting:
-            left = [call for call in waiting if not self._call(*call)]
-            if len(left) == len(waiting):
-                names = ", ".join(sorted({name for name, _, _ in left})[:3])
-                raise SpecError("model", f"no input reaches {names}: its graph has a loop or a gap")
-            waiting = left
-
-    def _call(self, name: str, index: int, node: Any) -> bool:
-        tensors = list(_tensors(node))
-        ends = [_end(tensor["config"].get("keras_history")) for tensor in tensors]
-        if any(end[:2] not in self._shapes for end in ends):
-            for end in ends:
-                self.layer(end[0])
-            return False
-        positional = list(_tensors(node.get("args") if isinstance(node, dict) else node))
-        inputs = [self._input(tensor) for tensor in positional or tensors]
-        outcome = _outcome(self._layers[name], inputs)
-        for source, _, _ in ends:
-            self.readers.setdefault(source, []).append(self._layers[name])
-        self._shapes[name, index] = outcome.shapes
-        if index == 0:
-            self.weights[name] = outcome.weights
-        return True
-
-    def _input(self, tensor: dict[str, Any]) -> Shape | None:
-        """What was found here, else what Keras wrote beside the tensor."""
-        found = self.shape(_end(tensor["config"].get("keras_history")))
-        written = tensor["config"].get("shape")
-        return found if found is not None or not isinstance(written, list) else tuple(written[1:])
+def _called(
+    layer: dict[str, Any], inputs: Inputs, node: Any, graph: Graph, place: str, walk: Walk
+) -> Outcome:
+    """A call in a graph, of a layer or of an operator."""
+    if not str(layer.get("module")).startswith(OPERATIONS):
+        return _outcome(layer, inputs, place, walk)
+    walk.begin_call()
+    outcome = operation_outcome(layer, node, graph.tensor_shape)
+    walk.check_outcome(outcome, place)
+    return outcome
 
 
-def _tensors(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            yield value
-            return
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _tensors(part)
-
-
-def _end(history: Any) -> tuple[str, int, int]:
-    is_end = isinstance(history, list) and len(history) == 3 and isinstance(history[0], str)
-    if not is_end or not all(type(part) is int and part >= 0 for part in history[1:]):
-        raise SpecError("model", f"{history!r:.60} is not [layer, call, output]")
-    return history[0], history[1], history[2]
-
-
-def _ends(value: Any) -> list[tuple[str, int, int]]:
-    """Where the inputs or outputs of a Functional model come from, in order."""
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        return [_end(value)]
-    parts = value.values() if isinstance(value, dict) else value
-    return [end for part in parts for end in _ends(part)] if parts else []
+def _narrowed(declared: Shape, given: Shape | None) -> Shape:
+    """The declared shape, its free dimensions as they are given, if the ranks agree."""
+    if given is None or len(given) != len(declared):
+        return declared
+    return tuple(b if a is None else a for a, b in zip(declared, given, strict=True))
 
 
 def _input_facts(layer: dict[str, Any]) -> InputFacts:
     config = layer.get("config") or {}
     shape = config.get("batch_shape")
     if layer["class_name"] != "InputLayer" or not isinstance(shape, list):
-        raise SpecError("model", f"{_name(layer)} is no input layer with a shape")
-    return InputFacts(_name(layer), tuple(shape[1:]), config.get("dtype") or "float32")
+        raise SpecError("model", f"{layer_name(layer)} is no input layer with a shape")
+    return InputFacts(layer_name(layer), tuple(shape[1:]), config.get("dtype") or "float32")
 
 
 def _codes(readers: list[dict[str, Any]]) -> int | None:
@@ -282,11 +265,6 @@ def activation_of(layer: dict[str, Any]) -> str | None:
     default = "tanh" if name in ("LSTM", "GRU", "SimpleRNN") else "linear"
     found = config.get("activation", default)
     return found if isinstance(found, str) else None
-
-
-def _name(layer: dict[str, Any]) -> str:
-    config = layer.get("config")
-    return str(config.get("name") or "") if isinstance(config, dict) else ""
 
 
 __all__ = ["NOTHING", "UNKNOWN", "InputFacts", "ModelFacts", "OutputFacts", "model_facts"]

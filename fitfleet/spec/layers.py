@@ -109,7 +109,7 @@ def _with_input(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 _LEGACY = ("input_shape", "batch_input_shape")
 
 
-def layer(class_name: str, *positional: Any, **arguments: Any) -> Layer:
+def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
     """A layer by the name of its class. SpecError for a name or an argument Keras lacks."""
     wanted = "InputLayer" if class_name == "Input" else class_name
     name = catalog.class_name("layers", wanted)

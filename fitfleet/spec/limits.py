@@ -10,7 +10,7 @@ from fitfleet.errors import SpecError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
-MAX_NODES = 50_000
+MAX_NODES = 100_000
 MAX_TEXT = 256
 MAX_NUMBER = 1e12
 MAX_DIGITS = 18
@@ -69,8 +69,9 @@ def _check_value(value: Any, place: str) -> None:
         if len(value) > MAX_TEXT:
             raise SpecError(place, f"the text has {len(value)} characters; at most {MAX_TEXT}")
     elif isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > MAX_NUMBER:
-            raise SpecError(place, f"{value!r:.20} is out of range")
+        if abs(value) > MAX_NUMBER or not math.isfinite(value):
+            shown = "a number of many digits" if isinstance(value, int) else repr(value)
+            raise SpecError(place, f"{shown} is out of range")
     else:
         raise SpecError(place, f"a {type(value).__name__} cannot be written as JSON")
 

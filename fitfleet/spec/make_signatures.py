@@ -15,71 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.spec.floats import shortest
+from fitfleet.spec.make_names import (
+    APPLICATIONS,
+    CALLBACKS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    LAYERS,
+    LOSSES,
+    METRICS,
+    ONE_OF,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SAMPLES,
+    SCHEDULES,
+)
+from fitfleet.spec.make_operations import operations
 
 TABLE = Path(__file__).with_name("signatures.json")
 
-
-def _names(text: str) -> list[str]:
-    return text.split()
-
-
-# Absent on purpose: Lambda, lookup and text layers (they read files or carry code), layers of
-# other frameworks, and image augmentation (their random state is not ours to set).
-LAYERS = _names("""
-    InputLayer Dense EinsumDense Embedding Activation Masking Identity ReLU LeakyReLU ELU
-    PReLU Softmax Dropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D
-    GaussianNoise GaussianDropout ActivityRegularization Flatten Reshape Permute RepeatVector
-    SimpleRNN GRU LSTM SimpleRNNCell GRUCell LSTMCell StackedRNNCells RNN ConvLSTM1D
-    ConvLSTM2D ConvLSTM3D Bidirectional TimeDistributed Conv1D Conv2D Conv3D Conv1DTranspose
-    Conv2DTranspose Conv3DTranspose SeparableConv1D SeparableConv2D DepthwiseConv1D
-    DepthwiseConv2D MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D
-    AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
-    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D BatchNormalization
-    LayerNormalization GroupNormalization RMSNormalization UnitNormalization
-    SpectralNormalization Add Subtract Multiply Average Maximum Minimum Concatenate Dot
-    ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D UpSampling1D
-    UpSampling2D UpSampling3D Attention AdditiveAttention MultiHeadAttention
-    GroupQueryAttention Rescaling Resizing CenterCrop
-""")
-LOSSES = _names("""
-    MeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredLogarithmicError
-    CosineSimilarity Huber LogCosh Poisson KLDivergence BinaryCrossentropy
-    BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy
-    SparseCategoricalCrossentropy Hinge SquaredHinge CategoricalHinge Dice Tversky Circle CTC
-    CategoricalGeneralizedCrossEntropy
-""")
-METRICS = _names("""
-    Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy
-    TopKCategoricalAccuracy SparseTopKCategoricalAccuracy MeanSquaredError
-    RootMeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError
-    MeanSquaredLogarithmicError CosineSimilarity LogCoshError R2Score PearsonCorrelation
-    ConcordanceCorrelation Poisson KLDivergence BinaryCrossentropy CategoricalCrossentropy
-    SparseCategoricalCrossentropy Hinge SquaredHinge CategoricalHinge AUC Precision Recall
-    PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity
-    TruePositives TrueNegatives FalsePositives FalseNegatives F1Score FBetaScore IoU BinaryIoU
-    MeanIoU OneHotIoU OneHotMeanIoU
-""")
-OPTIMIZERS = _names("""
-    SGD RMSprop Adam AdamW Adadelta Adagrad Adamax Adafactor Nadam Ftrl Lion Lamb Muon
-    ScheduleFreeAdamW
-""")
-SCHEDULES = _names("""
-    ExponentialDecay CosineDecay CosineDecayRestarts PiecewiseConstantDecay PolynomialDecay
-    InverseTimeDecay
-""")
-INITIALIZERS = _names("""
-    Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling
-    GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Orthogonal Identity
-""")
-REGULARIZERS = _names("""
-    L1 L2 L1L2 OrthogonalRegularizer
-""")
-CONSTRAINTS = _names("""
-    MaxNorm MinMaxNorm NonNeg UnitNorm
-""")
-CALLBACKS = _names("""
-    EarlyStopping ReduceLROnPlateau LearningRateScheduler TerminateOnNaN
-""")
 
 # Arguments that carry weights, change the model after it is built, or name other objects.
 REFUSED = {
@@ -108,45 +61,6 @@ FUNCTION_MODULES = {
     "metrics": "keras.metrics",
     "activations": "keras.activations",
 }
-# A value for every argument without a default, only to reach the config's defaults.
-SAMPLES: dict[str, Any] = {
-    "units": 1,
-    "filters": 1,
-    "pool_size": 1,
-    "kernel_size": 1,
-    "input_dim": 1,
-    "output_dim": 1,
-    "rate": 0.5,
-    "stddev": 0.5,
-    "activation": "linear",
-    "target_shape": (1,),
-    "dims": (1,),
-    "n": 1,
-    "axes": 1,
-    "num_heads": 1,
-    "key_dim": 1,
-    "head_dim": 1,
-    "num_query_heads": 1,
-    "num_key_value_heads": 1,
-    "scale": 1.0,
-    "height": 1,
-    "width": 1,
-    "equation": "ab,bc->ac",
-    "output_shape": 1,
-    "num_classes": 2,
-    "target_class_ids": [0],
-    "recall": 0.5,
-    "precision": 0.5,
-    "sensitivity": 0.5,
-    "specificity": 0.5,
-    "initial_learning_rate": 0.1,
-    "decay_steps": 1,
-    "decay_rate": 0.5,
-    "first_decay_steps": 1,
-    "boundaries": [1],
-    "values": [0.1, 0.2],
-    "schedule": None,
-}
 
 
 def signatures() -> dict[str, Any]:
@@ -155,8 +69,12 @@ def signatures() -> dict[str, Any]:
     table: dict[str, Any] = {"keras": keras.__version__}
     for kind, (module, names) in CLASSES.items():
         table[kind] = {name: _entry(module, name) for name in names}
+    for module, layers in APPLICATIONS.items():
+        for name in layers:
+            table["layers"][name] = {**_entry(module, name), "module": module}
     table["aliases"] = {kind: _aliases(kind, table[kind]) for kind in CLASSES}
     table["functions"] = {kind: _functions(kind) for kind in FUNCTION_MODULES}
+    table["operations"] = operations()
     return table
 
 
@@ -171,11 +89,31 @@ def _entry(module: str, name: str) -> dict[str, Any]:
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in REFUSED
     ]
     required = [p.name for p in named if p.default is p.empty]
-    return {
-        "arguments": [p.name for p in named],
-        "required": required,
-        "defaults": _defaults(module, cls, required, {p.name: p.default for p in named}),
-    }
+    defaults = _defaults(module, cls, required, {p.name: p.default for p in named})
+    row: dict[str, Any] = {"arguments": [p.name for p in named], "required": required}
+    row["defaults"] = defaults
+    needed = [] if module == "keras.callbacks" else _needed(cls, required, defaults)
+    return {**row, "needed": needed} if needed else row
+
+
+def _needed(cls: Any, required: list[str], defaults: dict[str, Any]) -> list[str]:
+    """The defaults without which Keras cannot make the object from its config."""
+    document = _document(cls, required, is_second=False)
+    config = document["config"]
+    deserialize = importlib.import_module("keras.saving").deserialize_keras_object
+
+    def is_made_without(names: Any) -> bool:
+        kept = {k: v for k, v in config.items() if k not in names}
+        try:
+            deserialize({**document, "config": kept})
+        except (KeyError, TypeError):
+            return False
+        return True
+
+    names = [name for name in defaults if name in config and config[name] == defaults[name]]
+    if is_made_without(names):
+        return []
+    return [name for name in names if not is_made_without([name])]
 
 
 def _defaults(
@@ -189,7 +127,8 @@ def _defaults(
     if module == "keras.callbacks":
         return {k: v for k, v in written.items() if k not in required}
     first, second = (_config(cls, required, is_second) for is_second in (False, True))
-    found = {k: v for k, v in first.items() if v == second[k] and k not in REFUSED}
+    left = {*REFUSED, *ONE_OF.get(cls.__name__, ())}
+    found = {k: v for k, v in first.items() if v == second[k] and k not in left}
     for name, value in written.items():
         if name not in found and (value is None or isinstance(value, bool | int | float | str)):
             found[name] = value
@@ -203,11 +142,17 @@ def _defaults(
 
 
 def _config(cls: Any, required: list[str], is_second: bool) -> dict[str, Any]:
+    return dict(_document(cls, required, is_second)["config"])
+
+
+def _document(cls: Any, required: list[str], is_second: bool) -> dict[str, Any]:
+    """What Keras serialises of an object with the required arguments only."""
     arguments = {name: _sample(cls.__name__, name, is_second) for name in required}
+    arguments.update(ONE_OF.get(cls.__name__, {}))
     if cls.__name__ == "InputLayer":
         arguments = {"shape": (2 if is_second else 1,)}
-    config = importlib.import_module("keras.saving").serialize_keras_object(cls(**arguments))
-    return dict(config["config"])
+    saving = importlib.import_module("keras.saving")
+    return dict(saving.serialize_keras_object(cls(**arguments)))
 
 
 def _short(value: Any) -> Any:

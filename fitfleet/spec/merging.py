@@ -7,14 +7,6 @@ from typing import Any
 
 from fitfleet.spec.shapes import Config, Inputs, Outcome, Rule, Shape, first, has_bias, one
 
-# Operators that work element by element, as Functional configs hold them.
-ELEMENTWISE = frozenset(
-    """
-    Add Subtract Multiply TrueDivide Divide Negative NotEqual Equal Greater GreaterEqual Less
-    LessEqual Maximum Minimum Power Square Sqrt Exp Log Absolute Tanh LogicalOr LogicalAnd
-    """.split()  # noqa: SIM905
-)
-
 
 def broadcast(shapes: Inputs) -> Shape | None:
     """The shape that element-by-element work of these shapes has, NumPy's rule."""
@@ -92,9 +84,13 @@ def _multi_head(_: str, config: Config, inputs: Inputs) -> Outcome:
     else:
         last = (sizes[0],)
     out = None if query is None else (*query[:-1], *last)
-    if None in sizes or None in last or config.get("use_gate"):
+    if None in sizes or None in last:
         return one(out, None)
-    return one(out, _projections(sizes, heads, key_dim, value_dim, last, has_bias(config)))
+    bias = has_bias(config)
+    weights = _projections(sizes, heads, key_dim, value_dim, last, bias)
+    if config.get("use_gate"):
+        weights += ((sizes[0] or 0) + bias) * heads * value_dim
+    return one(out, weights)
 
 
 def _projections(
@@ -110,22 +106,44 @@ def _group_query(_: str, config: Config, inputs: Inputs) -> Outcome:
     query, value = first(inputs), inputs[1] if len(inputs) > 1 else None
     key = inputs[2] if len(inputs) > 2 else value
     sizes = [shape[-1] if shape else None for shape in (query, key, value)]
-    if None in sizes or config.get("use_gate"):
+    if None in sizes:
         return one(query, None)
     d = int(config["head_dim"])
     many, few = int(config["num_query_heads"]), int(config["num_key_value_heads"])
     features, keys, values = (int(size or 0) for size in sizes)
     bias = has_bias(config)
-    weights = (features + bias) * many * d + (keys + values + 2 * bias) * few * d
+    gated = 2 if config.get("use_gate") else 1
+    weights = gated * (features + bias) * many * d + (keys + values + 2 * bias) * few * d
     return one(query, weights + (many * d + bias) * features)
 
 
-def operation_shape(name: str, inputs: Inputs) -> Shape | None:
-    """The output shape of an operator of Keras; None when only Keras can tell."""
-    return broadcast(inputs) if name in ELEMENTWISE else None
+def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
+    """As Keras: each letter of the kernel has the size it has in the input, else in the output."""
+    shape, target = first(inputs), config["output_shape"]
+    left, _, out = str(config["equation"]).replace("...", "").partition("->")
+    term, _, kernel = left.partition(",")
+    rest = [target] if isinstance(target, int) else list(target)
+    if shape is None or not term or not kernel or not out:
+        return one(None, None)
+    whole: list[Any] = [None, *shape]
+    elided = len(whole) - len(term)
+    is_left = str(config["equation"]).startswith("...")
+    given = whole[elided:] if is_left else whole[: len(term)]
+    made = [*whole[1:elided], *rest] if is_left else [*rest, *whole[len(term) :]]
+    made = [None, *made]
+    names = out if not is_left else "." * (len(made) - len(out)) + out
+    sizes = {**dict(zip(names, made, strict=False)), **dict(zip(term, given, strict=False))}
+    bias = [sizes.get(letter) for letter in config.get("bias_axes") or ""]
+    parts = [sizes.get(letter) for letter in kernel]
+    if None in parts or None in bias:
+        return one(tuple(made[1:]), None)
+    weights = prod(int(part or 0) for part in parts)
+    added = prod(int(part or 0) for part in bias) if bias else 0
+    return one(tuple(made[1:]), weights + added)
 
 
 RULES: dict[str, Rule] = {
+    "EinsumDense": _einsum_dense,
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), _elementwise),
     "Concatenate": _concatenate,
     "Dot": _dot,

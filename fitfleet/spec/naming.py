@@ -35,7 +35,7 @@ _MODELS = ("Sequential", "Functional")
 
 def _rename_model(model: dict[str, Any], counts: Counter[str], *, is_top: bool) -> None:
     config = model["config"]
-    layers = [layer for layer in config["layers"] if isinstance(layer, dict)]
+    layers = [layer for layer in config["layers"] if "class_name" in layer]  # others: spaces
     kept = _kept(config)
     taken = {
         _name(layer)
@@ -64,7 +64,8 @@ def _rename_inside(layer: dict[str, Any], counts: Counter[str]) -> None:
         _rename_model(layer, counts, is_top=False)
         return
     inner = [config.get(key) for key in ("layer", "backward_layer", "cell")]
-    for part in (*inner, *(config.get("cells") or ())):
+    cells = config.get("cells")
+    for part in (*inner, *(cells if isinstance(cells, list) else ())):
         if not isinstance(part, dict) or not isinstance(part.get("config"), dict):
             continue
         _rename_inside(part, counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,7 +17,6 @@ from fitfleet.spec.shapes import (
     first,
     has_bias,
     layer_outcome,
-    one,
 )
 from fitfleet.spec.windows import joined, rank_of, repeated, slid, split
 
@@ -31,6 +30,7 @@ class _Cell:
     units: int
     states: tuple[int, ...]
     weights: int | None
+    depth: int = 1
 
 
 def _gated(name: str, config: Config, features: int | None) -> _Cell:
@@ -68,7 +68,14 @@ def _stacked(cells: list[Any], features: int | None) -> _Cell | None:
         known = weights is not None and cell.weights is not None
         weights = (weights or 0) + (cell.weights or 0) if known else None
         features = units = cell.units
-    return _Cell(units, states, weights)
+    return _Cell(units, states, weights, len(cells))
+
+
+def _unrolled(config: Config, steps: int | None, depth: int) -> int | None:
+    """How many cells the layer lays out; 0 for a loop."""
+    if not config.get("unroll"):
+        return 0
+    return None if steps is None else steps * depth
 
 
 def _sequence(config: Config, cell: _Cell, shape: Shape) -> Outcome:
@@ -76,29 +83,31 @@ def _sequence(config: Config, cell: _Cell, shape: Shape) -> Outcome:
     states: tuple[Shape, ...] = ()
     if config.get("return_state"):
         states = tuple((size,) for size in cell.states)
-    return Outcome((out, *states), cell.weights)
+    return Outcome((out, *states), cell.weights, _unrolled(config, shape[0], cell.depth))
 
 
 def _recurrent(name: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     if shape is None or len(shape) != 2:
-        return one(None, None)
+        return Outcome((None,), None, _unrolled(config, None, 1))
     return _sequence(config, _gated(name, config, shape[-1]), shape)
 
 
 def _rnn(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     if shape is None or len(shape) != 2:
-        return one(None, None)
+        return Outcome((None,), None, _unrolled(config, None, 1))
     cell = _cell(config.get("cell"), shape[-1])
-    return UNKNOWN if cell is None else _sequence(config, cell, shape)
+    if cell is None:
+        return Outcome((None,), None, _unrolled(config, shape[0], 1))
+    return _sequence(config, cell, shape)
 
 
 def _conv_lstm(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank, filters, shape = rank_of(name), int(config["filters"]), first(inputs)
     parts = split(shape[1:] if shape else None, config, rank)
     if parts is None or shape is None:
-        return one(None, None)
+        return Outcome((None,), None, _unrolled(config, None, 1))
     inner, channels = parts
     window = repeated(config["kernel_size"], rank)
     new = slid(inner, window, config, repeated(config["strides"], rank))
@@ -108,16 +117,20 @@ def _conv_lstm(name: str, config: Config, inputs: Inputs) -> Outcome:
     image = joined(new, filters, config)
     out = (shape[0], *image) if config.get("return_sequences") else image
     states = (image, image) if config.get("return_state") else ()
-    return Outcome((out, *states), weights)
+    return Outcome((out, *states), weights, _unrolled(config, shape[0], 1))
 
 
 def _time_distributed(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape, inner = first(inputs), config.get("layer") or {}
     if not shape:
         return UNKNOWN
-    outcome = layer_outcome(inner, [shape[1:]])
-    shapes = tuple(None if out is None else (shape[0], *out) for out in outcome.shapes)
-    return Outcome(shapes, outcome.weights)
+    return over_time(layer_outcome(inner, [shape[1:]]), shape[0])
+
+
+def over_time(outcome: Outcome, steps: int | None) -> Outcome:
+    """What a layer makes of every step, from what it makes of one."""
+    shapes = tuple(None if out is None else (steps, *out) for out in outcome.shapes)
+    return replace(outcome, shapes=shapes)
 
 
 def _bidirectional(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -129,7 +142,10 @@ def _bidirectional(_: str, config: Config, inputs: Inputs) -> Outcome:
     if forward.weights is not None and backward.weights is not None:
         weights = forward.weights + backward.weights
     outs = _merged(config.get("merge_mode", "concat"), forward.shape, backward.shape)
-    return Outcome((*outs, *forward.shapes[1:], *backward.shapes[1:]), weights)
+    cells = None
+    if forward.cells is not None and backward.cells is not None:
+        cells = forward.cells + backward.cells
+    return Outcome((*outs, *forward.shapes[1:], *backward.shapes[1:]), weights, cells)
 
 
 def _merged(mode: Any, left: Shape | None, right: Shape | None) -> tuple[Shape | None, ...]:

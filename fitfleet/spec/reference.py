@@ -13,7 +13,7 @@ import types
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog
+from fitfleet.spec import catalog, left_out
 from fitfleet.spec.floats import shortest
 from fitfleet.spec.own import check_reachable, located, names_recorded, qualified
 
@@ -115,9 +115,16 @@ def reference(kind: str, value: Any, place: str) -> Any:
         name, config = _parts(value, place)
     found = catalog.class_name(kind, name)
     if found is None:
-        known = catalog.identifiers(kind)
-        raise SpecError(place, f"{name} is unknown; {catalog.nearest(name, known)}")
+        raise SpecError(place, unknown(kind, name))
     return built_in(kind, found, config, place)
+
+
+def unknown(kind: str, name: str) -> str:
+    """What is wrong with a name: why it is refused if Keras has it, else the nearest ones."""
+    why = left_out.reason(kind, name)
+    if why is not None:
+        return f"{name} is refused: {why}"
+    return f"{name} is unknown; {catalog.nearest(name, catalog.identifiers(kind))}"
 
 
 def _parts(value: Any, place: str) -> tuple[str, dict[str, Any]]:
@@ -142,16 +149,17 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     """The canonical dict of a class of Keras: arguments checked by name, defaults left out."""
     signature = catalog.signature(kind, name)
     if signature is None:
-        known = catalog.class_names(kind)
-        raise SpecError(place, f"{name} is not allowed; {catalog.nearest(name, known)}")
+        raise SpecError(place, unknown(kind, name))
     check_names(signature, config, place)
     canonical = {}
     for argument, value in config.items():
         value = argument_value(kind, argument, value, f"{place}.{argument}")
-        if not _is_default(signature, argument, value):
+        if argument in signature.needed or not _is_default(signature, argument, value):
             canonical[argument] = value
+    for argument in signature.needed:
+        canonical.setdefault(argument, _default(kind, name, argument))
     _drop_own_names(kind, name, canonical)
-    return {"module": catalog.MODULES[kind], "class_name": name, "config": canonical}
+    return {"module": signature.module, "class_name": name, "config": canonical}
 
 
 def check_names(signature: catalog.Signature, config: dict[str, Any], place: str) -> None:
@@ -198,6 +206,12 @@ def activation(value: Any, place: str) -> Any:
             return found
         if catalog.class_name("layers", value) is not None:
             return reference("layers", value, place)
+        if value in catalog.operators():
+            raise SpecError(
+                place,
+                f"Keras does not find the operator {value} by name; in a Functional model call"
+                f" keras.ops.{value}(x) on the layer's output",
+            )
         known = catalog.identifiers("activations")
         raise SpecError(place, f"{value} is unknown; {catalog.nearest(value, known)}")
     if isinstance(value, dict):

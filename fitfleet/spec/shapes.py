@@ -17,10 +17,16 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Shapes of the outputs (None: not known) and the number of weights (None: not known)."""
+    """Shapes of the outputs (None: not known) and the number of weights (None: not known).
+
+    `cells` are the copies of a cell that an unrolled layer lays out, None if it is not known how
+    many; `calls` are the calls of layers that it takes.
+    """
 
     shapes: tuple[Shape | None, ...]
     weights: int | None = 0
+    cells: int | None = 0
+    calls: int = 1
 
     @property
     def shape(self) -> Shape | None:
@@ -79,7 +85,7 @@ def _normalisation(name: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     axes = config.get("axis", -1)
     sizes = [size_at(shape, axis) for axis in (axes if isinstance(axes, list) else [axes])]
-    if shape is None or None in sizes or config.get("renorm"):
+    if shape is None or None in sizes:
         return one(shape, None)
     vectors = int(bool(config.get("scale", True)))
     if name != "RMSNormalization" and not config.get("rms_scaling"):
@@ -87,7 +93,7 @@ def _normalisation(name: str, config: Config, inputs: Inputs) -> Outcome:
     else:
         vectors = 1
     if name == "BatchNormalization":
-        vectors += 2
+        vectors += 5 if config.get("renorm") else 2
     return one(shape, vectors * prod(size for size in sizes if size is not None))
 
 
@@ -160,11 +166,47 @@ def _resized(_: str, config: Config, inputs: Inputs) -> Outcome:
     return one((*size, shape[2]))
 
 
+def _adapted(_: str, config: Config, inputs: Inputs) -> Outcome:
+    """Normalization: mean, variance and a count are weights unless they are arguments."""
+    shape = first(inputs)
+    if config.get("mean") is not None:
+        return one(shape)
+    axes = config.get("axis")
+    sizes = [size_at(shape, axis) for axis in _list(axes)]
+    known = None if shape is None or None in sizes else 2 * _product(sizes) + 1
+    return one(shape, known)
+
+
+def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
+    """Codes of categories; with one_hot, multi_hot or count a vector in place of the last axis."""
+    shape, mode = first(inputs), config.get("output_mode", "int")
+    if mode == "int" or shape is None:
+        return one(shape)
+    vocabulary = config.get("vocabulary") or ()
+    depths = {
+        "CategoryEncoding": config.get("num_tokens"),
+        "Discretization": len(config.get("bin_boundaries") or ()) + 1,
+        "IntegerLookup": len(vocabulary) + int(config.get("num_oov_indices", 1)),
+    }
+    depth = depths.get(name, config.get("num_bins"))
+    if name == "IntegerLookup" and (config.get("pad_to_max_tokens") or config.get("mask_token")):
+        return one(None)
+    if mode == "one_hot" and shape[-1:] != (1,):
+        return one((*shape, depth))
+    return one((*shape[:-1], depth))
+
+
+def _scaled(_: str, config: Config, inputs: Inputs) -> Outcome:
+    return one(first(inputs), int(config["projection_dim"]))
+
+
 SAME_SHAPE = """
+    StochasticDepth CustomScaleLayer
     Dropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise
     GaussianDropout ActivityRegularization Activation ReLU LeakyReLU ELU Softmax Masking Identity
     UnitNormalization Rescaling
 """.split()  # noqa: SIM905
+_ENCODINGS = ("CategoryEncoding", "Discretization", "IntegerLookup", "Hashing", "HashedCrossing")
 _NORMALISATIONS = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
 
 
@@ -182,6 +224,9 @@ def _rules() -> dict[str, Rule]:
         "RepeatVector": _repeat,
         "Permute": _permute,
         "SpectralNormalization": _spectral,
+        "Normalization": _adapted,
+        "LayerScale": _scaled,
+        **dict.fromkeys(_ENCODINGS, _encoded),
         "Resizing": _resized,
         "CenterCrop": _resized,
         **windows.RULES,
@@ -205,6 +250,6 @@ def layer_outcome(layer: dict[str, Any], inputs: Inputs) -> Outcome:
     name = str(layer.get("class_name"))
     rule = _known.get(name)
     signature = catalog.signature("layers", name)
-    if rule is None or signature is None or layer.get("module") != "keras.layers":
+    if rule is None or signature is None or layer.get("module") != signature.module:
         return UNKNOWN
     return rule(name, {**signature.defaults, **(layer.get("config") or {})}, inputs)

@@ -77,19 +77,33 @@ def _transposed(name: str, config: Config, inputs: Inputs) -> Outcome:
     weights = None
     if channels is not None:
         weights = prod(window) * channels * filters + has_bias(config) * filters
-    if config.get("output_padding") is not None:
-        return one(None, weights)
     dilations = repeated(config.get("dilation_rate") or 1, rank)
+    added = config.get("output_padding")
+    ends: list[Any] = [None] * rank if added is None else repeated(added, rank)
     is_same = config.get("padding") == "same"
-    new = [_stretched(*row, is_same) for row in zip(inner, window, strides, dilations, strict=True)]
-    return one(joined(new, filters, config), weights)
+    rows = zip(inner, window, strides, dilations, ends, strict=True)
+    return one(joined([_stretched(*row, is_same) for row in rows], filters, config), weights)
 
 
-def _stretched(size: Size, window: int, stride: int, dilation: int, is_same: bool) -> Size:
+def _stretched(
+    size: Size, window: int, stride: int, dilation: int, added: int | None, is_same: bool
+) -> Size:
+    """As Keras's `compute_conv_transpose_output_shape`, `added` being its output_padding."""
     if size is None:
         return None
     window = (window - 1) * dilation + 1
+    if added is not None:
+        return (size - 1) * stride + (window % 2 if is_same else window) + added
     return size * stride if is_same else size * stride + max(window - stride, 0)
+
+
+def _adaptive(name: str, config: Config, inputs: Inputs) -> Outcome:
+    """Pooling to a size: whatever the inner dimensions are, they become output_size."""
+    rank = rank_of(name)
+    parts = split(first(inputs), config, rank)
+    if parts is None:
+        return one(None)
+    return one(joined(list(repeated(config["output_size"], rank)), parts[1], config))
 
 
 def _separable(name: str, config: Config, inputs: Inputs) -> Outcome:
@@ -176,6 +190,7 @@ RULES: dict[str, Rule] = {
     **{f"Conv{d}DTranspose": _transposed for d in _RANKS},
     **{f"{kind}Conv{d}D": _separable for kind in ("Separable", "Depthwise") for d in (1, 2)},
     **{f"{kind}Pooling{d}D": _pooling for kind in ("Max", "Average") for d in _RANKS},
+    **{f"Adaptive{kind}Pooling{d}D": _adaptive for kind in ("Max", "Average") for d in _RANKS},
     **{f"Global{kind}Pooling{d}D": _global_pooling for kind in ("Max", "Average") for d in _RANKS},
     **{f"{kind}{d}D": _borders for kind in ("ZeroPadding", "Cropping") for d in _RANKS},
     **{f"UpSampling{d}D": _upsampling for d in _RANKS},

@@ -206,7 +206,7 @@ def test_a_custom_class_of_a_trusted_module_passes() -> None:
         ),
         (
             sequential(layer("LTSM", {"units": 3})),
-            "model.layers[1]: LTSM is not an allowed layer; did you mean LSTM",
+            "model.layers[1]: LTSM is not a known layer; did you mean LSTM",
         ),
         (
             sequential(dense(activtion="relu")),
@@ -226,7 +226,7 @@ def test_a_custom_class_of_a_trusted_module_passes() -> None:
             sequential(layer("Dropout", {"rate": 1.5})),
             "model.layers[1].rate: 1.5 is not a number from 0 to below 1",
         ),
-        (sequential(layer("Lambda", {})), "model.layers[1]: a Lambda layer carries code"),
+        (sequential(layer("Lambda", {})), "model.layers[1]: Lambda is refused: it carries code"),
         (
             sequential(dense(units=9000)),
             "model.layers[1].units: 9,000 is more than the 8,192 allowed",

@@ -187,7 +187,7 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
         (ff.builder("forms_builders:four"), r"forms_builders has no function four"),
         (ff.builder("no_such_module:f"), r"no_such_module.*is not installed here.*trusted_modules"),
         ("{not json", r"model: it is not JSON"),
-        ({"Sequential": [{"Denze": 3}]}, r"Denze is not an allowed layer; did you mean Dense"),
+        ({"Sequential": [{"Denze": 3}]}, r"Denze is not a known layer; did you mean Dense"),
         ({"class_name": "Custom", "module": "mine", "config": {}}, r"use a builder"),
     ],
 )

@@ -100,6 +100,21 @@ LAYERS = [
     ((6,), L.RepeatVector(4)),
     ((9, 8, 3), L.Resizing(4, 5)),
     ((9, 8, 3), L.CenterCrop(4, 5)),
+    ((4, 6), L.EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d")),
+    ((4, 6), L.EinsumDense("...x,xy->...y", output_shape=5)),
+    ((6,), L.EinsumDense("ab,bcd->acd", output_shape=(3, 2), bias_axes="cd")),
+    ((9, 4), L.Conv1DTranspose(3, 3, strides=2, output_padding=1)),
+    ((9, 8, 4), L.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=1)),
+    ((4, 6), L.BatchNormalization(renorm=True)),
+    ((9, 8, 4), L.AdaptiveAveragePooling2D((3, 2))),
+    ((9, 4), L.AdaptiveMaxPooling1D(3)),
+    ((4, 6), L.Normalization()),
+    ((4, 6), L.Normalization(mean=1.0, variance=2.0)),
+    ((1,), L.CategoryEncoding(num_tokens=5, output_mode="one_hot")),
+    ((3,), L.CategoryEncoding(num_tokens=5)),
+    ((3,), L.Discretization(bin_boundaries=[0.0, 1.0])),
+    ((3,), L.Discretization(bin_boundaries=[0.0, 1.0], output_mode="one_hot")),
+    ((4, 2), L.TimeDistributed(keras.Sequential([keras.Input((2,)), L.Dense(3)]))),
 ]
 
 
@@ -131,6 +146,8 @@ def functional_models() -> list[Any]:
         L.MultiHeadAttention(2, 3)(one, two),
         L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7, use_bias=False)(one, two, two),
         L.GroupQueryAttention(3, 4, 2)(one, two),
+        L.MultiHeadAttention(2, 3, value_dim=5, use_gate=True)(one, two),
+        L.GroupQueryAttention(3, 4, 2, use_gate=True)(one, two),
         one * 2.0 + two,
         keras.ops.sqrt(one) - two,
     ]
@@ -163,7 +180,7 @@ def test_a_functional_model_has_the_shapes_and_weights_that_keras_gives_it(model
 
 def test_what_is_not_known_is_said_not_to_be_known() -> None:
     start = keras.Input((4, 3))
-    found = facts(keras.Model(start, L.EinsumDense("abc,cd->abd", output_shape=(None, 5))(start)))
+    found = facts(keras.Model(start, L.Dense(2)(keras.ops.diagonal(start, axis1=1, axis2=2))))
     assert found.outputs[0].shape is None
     assert not found.is_exact
 

@@ -68,7 +68,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
         ({"optimizer": {"Adam": {"lr": 0.1}}}, "optimizer.lr: Adam has no such argument"),
         ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0 is not a pos"),
-        ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not an allowed callback"),
+        ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not a known callback"),
         (
             {"callbacks": [{"EarlyStopping": {"patience": -1}}]},
             "callbacks[0].EarlyStopping.patience: -1 is not an integer of 0 or more",

@@ -1,0 +1,130 @@
+"""Names that Keras has and a spec may not hold: why, and what to do instead.
+
+A test holds that every public class of Keras is in signatures.json or here.
+"""
+
+from __future__ import annotations
+
+_TRUSTED = "write it in a module that workers trust (setting trusted_modules)"
+_PARENT = "it is a parent class; name one of its children"
+_CODE = f"it carries code; {_TRUSTED}"
+_OTHER = f"it holds a program of another framework; {_TRUSTED}"
+_IMAGES = (
+    "it draws random numbers whose state a resumed fit cannot set; augment the images before the "
+    f"dataset is written, or {_TRUSTED}"
+)
+
+_LAYERS = {
+    "Lambda": (
+        "it carries code; write it as a layer of a module that the worker trusts (setting "
+        "trusted_modules), or with the operations of Keras"
+    ),
+    "TFSMLayer": f"it loads a saved program from a path; {_TRUSTED}",
+    **dict.fromkeys(("TorchModuleWrapper", "FlaxLayer", "JaxLayer"), _OTHER),
+    **dict.fromkeys(("Layer", "Wrapper"), _PARENT),
+    "InputSpec": "it is a description, not a layer",
+    "MaxNumBoundingBoxes": "boxes are not arrays; give them as arrays in the dataset",
+    "Pipeline": "it is a list of layers; give the layers themselves",
+    **dict.fromkeys(
+        (
+            *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomContrast"),
+            *("RandomColorDegeneration", "RandomColorJitter", "RandomCrop", "RandomErasing"),
+            *("RandomElasticTransform", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale"),
+            *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization"),
+            *("RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear"),
+            *("RandomTranslation", "RandomZoom"),
+        ),
+        _IMAGES,
+    ),
+    **dict.fromkeys(
+        (
+            *("AutoContrast", "Equalization", "Solarization", "MelSpectrogram"),
+            *("ContrastLimitedAdaptiveHistogramEqualization", "STFTSpectrogram"),
+        ),
+        f"it prepares data before a fit; do it before the dataset is written, or {_TRUSTED}",
+    ),
+    "ReversibleEmbedding": f"it is called in two ways in one model; {_TRUSTED}",
+    **dict.fromkeys(
+        ("StringLookup", "TextVectorization"),
+        "it reads text, and a fit reads numbers; turn the texts into numbers before the dataset is "
+        "written, with the same layer in your own script",
+    ),
+}
+_CALLBACKS = {
+    "ModelCheckpoint": (
+        "fitfleet does this: every job's weights are in the storage (job.weights(), "
+        "job.export('best.keras')); for those of the best epoch give "
+        "EarlyStopping(restore_best_weights=True)"
+    ),
+    "BackupAndRestore": (
+        "fitfleet does this: a job that is interrupted goes on from its last checkpoint (settings "
+        "checkpoint_s and checkpoint_epochs)"
+    ),
+    "OrbaxCheckpoint": "fitfleet does this: every job's weights are in the storage (job.weights())",
+    "CSVLogger": "fitfleet does this: job.history is a table, job.history.to_csv('x.csv') a file",
+    "TensorBoard": (
+        "fitfleet does this: learning curves are in SQL and on the dashboard, and a sweep's runs "
+        "are written as event files by fleet.sweep(...).to_tensorboard(folder)"
+    ),
+    "History": "fitfleet does this: job.history has every epoch",
+    "ProgbarLogger": "fitfleet does this: `fitfleet watch` shows the progress",
+    "RemoteMonitor": "it sends to a URL; read the metrics from SQL instead (views runs and curves)",
+    "LambdaCallback": "it carries code; what is computed after the fit can be an evaluator",
+    "SwapEMAWeights": (
+        "it is not supported; an optimizer with use_ema=True and ema_overwrite_frequency sets the "
+        "averaged weights"
+    ),
+    "Callback": "callbacks must be Keras's own; Python code cannot be sent",
+    "CallbackList": "it is a list; give the callbacks themselves",
+}
+REASONS: dict[str, dict[str, str]] = {
+    "layers": _LAYERS,
+    "losses": {"Loss": _PARENT},
+    "metrics": {
+        "Metric": _PARENT,
+        **dict.fromkeys(
+            ("Mean", "Sum"), "Keras does not compare labels with it; name a metric of y and y_pred"
+        ),
+        "MeanMetricWrapper": _CODE,
+    },
+    "optimizers": {
+        "Optimizer": _PARENT,
+        "LossScaleOptimizer": "Keras adds it itself; give dtype_policy='mixed_float16'",
+        **dict.fromkeys(
+            ("MultiOptimizer", "OptimizerMap"), "it assigns objects to layers; give one optimizer"
+        ),
+    },
+    "schedules": {"LearningRateSchedule": _PARENT},
+    "initializers": {"Initializer": _PARENT, "STFT": "it is for STFTSpectrogram alone"},
+    "regularizers": {"Regularizer": _PARENT},
+    "constraints": {"Constraint": _PARENT},
+    "callbacks": _CALLBACKS,
+}
+
+_OPERATIONS = {
+    "calls functions, which a config cannot carry safely": """
+        Map Scan AssociativeScan Switch WhileLoop ForiLoop Cond VectorizedMap JVP
+    """,
+    "its output may be as large as the square of its input": "Kron Vander Diagflat Meshgrid",
+    "the size of its output depends on values, so no traced program has a shape for it": """
+        Nonzero Unique Bincount Arange Linspace Logspace Geomspace Full Histogram SegmentReduction
+        SegmentSum SegmentMax SegmentMin SegmentProd Scatter ISTFT
+    """,
+    "it mixes the rows of a batch": "Outer Corrcoef Vdot Inner Lstsq AllClose Size",
+    "its values are whatever the memory holds": "EmptyLike",
+    "it draws random numbers from a state that a resumed fit cannot set": "ElasticTransform",
+    "a beam search has no gradient, and no bound on its time; decode after the fit": "CTCDecode",
+    "its complex result has no gradient": "Eig",
+    "its result is no tensor of a traced program": "Array View Ndim",
+}
+OPERATIONS = {name: why for why, names in _OPERATIONS.items() for name in names.split()}
+
+
+def operation_reason(name: str) -> str:
+    """Why an operator of `keras.ops` is refused."""
+    return OPERATIONS.get(name, "Keras has no operator of that name")
+
+
+def reason(kind: str, name: str) -> str | None:
+    """Why a name that Keras has is refused, and the way out; None for a name it does not have."""
+    return REASONS.get(kind, {}).get(name)
