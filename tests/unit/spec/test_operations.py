@@ -27,7 +27,6 @@ KNOWN: dict[str, Any] = {
     "average_pool": lambda i: L.Flatten()(ops.average_pool(i, 2)),
     "transpose": lambda i: ops.transpose(i, (0, 2, 1)),
     "reshape": lambda i: ops.reshape(i, (-1, 24)),
-    "reshape rest": lambda i: ops.reshape(i, (ops.shape(i)[0], 3, -1)),
     "mean": lambda i: ops.mean(i, axis=1),
     "keepdims": lambda i: ops.max(i, axis=(1, 2), keepdims=True),
     "norm": lambda i: ops.norm(i, axis=1),
