@@ -60,7 +60,10 @@ CELLS = {"cells": [layer("LSTMCell", {"units": 2})] * 250}
 COSTLY: dict[str, tuple[Any, str]] = {
     "calls that multiply": (nested(7, 8), "max_calls"),
     "weights of an einsum": (
-        sequential(layer("EinsumDense", {"equation": "ab,bcd->acd", "output_shape": [9000, 9000]}), shape=(16,)),
+        sequential(
+            layer("EinsumDense", {"equation": "ab,bcd->acd", "output_shape": [9000, 9000]}),
+            shape=(16,),
+        ),
         "max_parameters",
     ),
     "weights without an input": (sequential(*[dense(8192)] * 60, shape=None), "max_parameters"),
