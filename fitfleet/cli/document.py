@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fitfleet.errors import SpecError
+from fitfleet.spec import yaml_text
 
 _LARGEST_BYTES = 64 * 2**20
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; people who write learning rates mean the number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def read_jobs(path: Path) -> list[dict[str, Any]]:
@@ -36,18 +23,19 @@ def read_jobs(path: Path) -> list[dict[str, Any]]:
 def read(path: Path) -> Any:
     """What the file says. SpecError if it cannot be read or parsed."""
     try:
+        if path.exists() and not path.is_file():
+            raise SpecError(str(path), "is no file")
         size = path.stat().st_size
         if size > _LARGEST_BYTES:
             raise SpecError(str(path), f"{size} bytes are no job file; the limit is 64 MiB")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(str(path), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpecError(str(path), "is not text in UTF-8; a job file is YAML or JSON") from None
-    except yaml.YAMLError as error:
-        raise SpecError(str(path), f"is not YAML: {_first_problem(error)}") from None
-    except RecursionError:
-        raise SpecError(str(path), "is nested too deeply") from None
+    except ValueError as error:
+        raise SpecError(repr(str(path)), f"is not a path: {error}") from None
+    return yaml_text.load(text, str(path))
 
 
 def jobs_of(document: Any, place: str) -> list[dict[str, Any]]:
@@ -66,9 +54,3 @@ def jobs_of(document: Any, place: str) -> list[dict[str, Any]]:
             where = f"{place}[{index}]" if len(documents) > 1 else place
             raise SpecError(where, "a job is a mapping with `model`, `dataset`, `loss`, ...")
     return [{**shared, **job} for job in documents]
-
-
-def _first_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it cannot be parsed"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)

@@ -1,9 +1,10 @@
-"""Keras keeps some numbers as float32; here is the number its user wrote."""
+"""One form of each number: the one that its user wrote, and no other way to write it."""
 
 from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 
 
 def shortest(value: float) -> float:
@@ -25,3 +26,28 @@ def _float32(value: float) -> float | None:
         return float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:
         return None
+
+
+# Arguments that are no whole numbers, where the default does not tell.
+_FRACTIONS = frozenset(
+    """
+    rate stddev scale offset clipnorm clipvalue global_clipnorm weight_decay loss_scale_factor
+    initial_learning_rate decay_rate alpha value factor mean variance drop_path_rate init_values
+    recall precision sensitivity specificity negative_slope threshold thresholds values baseline
+    l1 l2 warmup_target minimum maximum max_value min_value
+    """.split()  # noqa: SIM905
+)
+
+
+def one_number(value: Any, default: Any, argument: str) -> Any:
+    """A number in the one form it has: 1 and 1.0, 0.0 and -0.0 are the same argument."""
+    if isinstance(value, list):
+        return [one_number(part, default, argument) for part in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if isinstance(default, float) or argument in _FRACTIONS:
+        return float(value) + 0.0 if abs(value) < 2**53 else value
+    is_count = isinstance(default, int) or argument.endswith("_steps")
+    if is_count and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else value + 0.0

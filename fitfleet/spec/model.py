@@ -18,7 +18,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import limits
+from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.canonical import canonical_model, model_kind
 from fitfleet.spec.code.modules import find, roots
 from fitfleet.spec.job import Builder, ModelSpec
@@ -104,19 +104,20 @@ def _is_file(text: str) -> bool:
 
 
 def _from_file(path: Path) -> Any:
+    shown = repr(str(path))[1:-1][:200]
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError("model", f"{path} cannot be read: {error}") from None
+        if path.exists() and not path.is_file():
+            raise SpecError("model", f"{shown} is no file")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(limits.MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError("model", f"{shown} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # no UTF-8, or no path
+        raise SpecError("model", f"{shown} cannot be read: {error}") from None
     if path.suffix == ".json":
         return text
-    import yaml
-
     limits.check_bytes(text)
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError("model", f"{path} is not YAML: {error}") from None
+    return yaml_text.load(text, f"model file {shown}")
 
 
 def model_document(model: Any, *, with_matrices: bool = True) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
-from fitfleet.spec.floats import shortest
+from fitfleet.spec.floats import one_number, shortest
 from fitfleet.spec.own import check_reachable, located, names_recorded, qualified
 
 UNREGISTERED = (
@@ -154,6 +154,7 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     canonical = {}
     for argument, value in config.items():
         value = argument_value(kind, argument, value, f"{place}.{argument}")
+        value = one_number(value, signature.defaults.get(argument), argument)
         if argument in signature.needed or not _is_default(signature, argument, value):
             canonical[argument] = value
     for argument in signature.needed:

@@ -60,7 +60,7 @@ def job_spec(
     if "class_weight" in values:
         values["class_weight"] = _class_weight(values["class_weight"])
     if "loss_weights" in values:
-        values["loss_weights"] = to_document(values["loss_weights"], "loss_weights")
+        values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
     for name in values.keys() & _CHECKS.keys():
         values[name] = _checked(name, values[name])
     spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
@@ -176,13 +176,32 @@ def _class_weight(value: Any) -> dict[str, float]:
     found = {}
     for index, weight in value.items():
         place = f"class_weight.{index}"
-        if not str(index).isdecimal():
-            raise SpecError(place, f"{index!r:.40} is not the index of a class")
+        if not _is_class(index):
+            raise SpecError(place[:80], f"{repr(index)[:40]} is not the index of a class")
+        if str(int(index)) in found:
+            raise SpecError(place, f"class {int(index)} is given twice")
         weight = to_document(weight, place)
         if not _is_number(weight) or weight < 0:
             raise SpecError(place, f"{weight!r:.40} is not a number of 0 or more")
         found[str(int(index))] = float(weight)
     return found
+
+
+def _loss_weights(value: Any) -> Any:
+    """A number, a list, or a mapping of them, the numbers as floats: 1 and 1.0 are one job."""
+    if isinstance(value, list):
+        return [_loss_weights(part) for part in value]
+    if isinstance(value, dict) and not is_space(value):
+        return {key: _loss_weights(part) for key, part in value.items()}
+    if value is not None and not is_space(value) and not _is_number(value):
+        raise SpecError("loss_weights", f"{repr(value)[:40]} is not a number")
+    return value if value is None or is_space(value) else float(value) + 0.0
+
+
+def _is_class(index: Any) -> bool:
+    if isinstance(index, str):
+        return index.isascii() and index.isdecimal() and len(index) <= 18
+    return _is_integer(index) and 0 <= index < 10**18
 
 
 def _evaluators(value: Any) -> list[Evaluator]:

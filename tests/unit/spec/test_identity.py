@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import fitfleet as ff
+from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec
@@ -155,3 +156,89 @@ def test_a_stateful_model_is_trained_alone() -> None:
     model = ff.Sequential([layers.Input(batch_shape=(4, 3, 2)), layers.LSTM(2, stateful=True)])
     assert fuse_key(spec(model=model), "abc", OPTIONS) is None
     assert fuse_key(spec(), None, OPTIONS) is None
+
+
+def dense(**arguments: Any) -> ff.Sequential:
+    layers = ff.layers
+    return ff.Sequential([layers.Input((4,)), layers.Dense(2, **arguments), layers.Dense(1)])
+
+
+def noise(stddev: float) -> ff.Sequential:
+    layers = ff.layers
+    return ff.Sequential([layers.Input((4,)), layers.GaussianNoise(stddev), layers.Dense(1)])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            {"optimizer": {"SGD": {"learning_rate": 1}}},
+            {"optimizer": {"SGD": {"learning_rate": 1.0}}},
+        ),
+        ({"optimizer": {"SGD": {"learning_rate": 0.01}}}, {"optimizer": "sgd"}),
+        ({"optimizer": {"SGD": {"momentum": -0.0}}}, {"optimizer": "sgd"}),
+        ({"optimizer": {"SGD": {"clipnorm": 1}}}, {"optimizer": {"SGD": {"clipnorm": 1.0}}}),
+        (
+            {
+                "optimizer": {
+                    "SGD": {
+                        "learning_rate": {
+                            "ExponentialDecay": {
+                                "initial_learning_rate": 1,
+                                "decay_steps": 3,
+                                "decay_rate": 1,
+                            }
+                        }
+                    }
+                }
+            },
+            {
+                "optimizer": {
+                    "SGD": {
+                        "learning_rate": {
+                            "ExponentialDecay": {
+                                "initial_learning_rate": 1.0,
+                                "decay_steps": 3.0,
+                                "decay_rate": 1.0,
+                            }
+                        }
+                    }
+                }
+            },
+        ),
+        (
+            {"model": dense(kernel_regularizer={"L2": {"l2": 1}})},
+            {"model": dense(kernel_regularizer={"L2": {"l2": 1.0}})},
+        ),
+        (
+            {"model": dense(kernel_initializer={"RandomNormal": {"stddev": 1}})},
+            {"model": dense(kernel_initializer={"RandomNormal": {"stddev": 1.0}})},
+        ),
+        ({"model": noise(0.0)}, {"model": noise(-0.0)}),
+        ({"model": noise(1)}, {"model": noise(1.0)}),
+        ({"loss_weights": [1]}, {"loss_weights": [1.0]}),
+        ({"loss_weights": {"a": -0.0}}, {"loss_weights": {"a": 0}}),
+        ({"jit_compile": False}, {"jit_compile": 0}),
+        ({"validation_split": 0}, {}),
+        ({"class_weight": {"00": 1}}, {"class_weight": {0: 1.0}}),
+        ({"callbacks": [{"EarlyStopping": {"min_delta": 0.0}}]}, {"callbacks": ["EarlyStopping"]}),
+        (
+            {"callbacks": [{"EarlyStopping": {"baseline": 1}}]},
+            {"callbacks": [{"EarlyStopping": {"baseline": 1.0}}]},
+        ),
+    ],
+)
+def test_two_ways_to_write_a_job_are_one_job(one: dict[str, Any], other: dict[str, Any]) -> None:
+    given = {"model": dense(), "dataset": "x.npz", "loss": "mse", "optimizer": "sgd"}
+    texts = [job_spec(Settings(), **{**given, **part}).canonical() for part in (one, other)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    "classes", [{"0": 1.0, "00": 2.0}, {"\u0660": 1.0}, {"9" * 5000: 1.0}, {True: 1.0}]
+)
+def test_a_class_is_named_once_by_its_number(classes: dict[Any, float]) -> None:
+    given = {"model": dense(), "dataset": "x.npz", "loss": "mse", "class_weight": classes}
+    with pytest.raises(SpecError) as caught:
+        job_spec(Settings(), **given)
+    assert len(str(caught.value)) < 200

@@ -67,7 +67,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"metrics": ["acuracy"]}, "metrics[0]: acuracy is unknown; did you mean accuracy"),
         ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
         ({"optimizer": {"Adam": {"lr": 0.1}}}, "optimizer.lr: Adam has no such argument"),
-        ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0 is not a pos"),
+        ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0.0 is not a p"),
         ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not a known callback"),
         (
             {"callbacks": [{"EarlyStopping": {"patience": -1}}]},
@@ -75,7 +75,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ),
         (
             {"callbacks": [{"ReduceLROnPlateau": {"factor": 2}}]},
-            "callbacks[0].ReduceLROnPlateau.factor: 2 is not a number between 0 and 1",
+            "callbacks[0].ReduceLROnPlateau.factor: 2.0 is not a number between 0 and 1",
         ),
         (
             {"callbacks": [{"EarlyStopping": {"paitence": 1}}]},
@@ -151,7 +151,7 @@ def test_a_bad_dataset_is_refused(given: dict[str, Any], message: str) -> None:
 
 
 def test_ten_thousand_specs_of_one_model_take_seconds() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for seed in range(1000):
         spec(seed=seed, optimizer={"Adam": {"learning_rate": 0.001 + seed * 1e-6}})
-    assert (time.perf_counter() - start) * 10 < 5  # the target is 3 s on a quiet machine
+    assert (time.process_time() - start) * 10 < 5  # the target is 3 s on a quiet machine
