@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fitfleet.data.describe import describe
 from fitfleet.data.fit import check_fit
-from fitfleet.data.info import DatasetInfo
+from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.db.jobs import NewJob
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -17,7 +17,8 @@ from fitfleet.spec.code.key import sign
 from fitfleet.spec.code.names import named
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
-from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.inputs import with_input
+from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_options, job_spec
 from fitfleet.weights.starting import Starting
 
@@ -79,7 +80,8 @@ class Submission:
         dataset_key = spec.dataset.model_dump_json()
         info = self._known(self._infos, dataset_key, lambda: describe(spec.dataset, self._settings))
         if info is not None:
-            spec = spec.model_copy(update={"dataset": info.dataset})
+            spec = spec.model_copy(update={"dataset": info.dataset, "model": _built(spec, info)})
+            facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, self._settings))
             key = (_fit_key(spec), dataset_key)
             memory = self._settings.memory_bytes
             found = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
@@ -129,6 +131,18 @@ class Submission:
 
     def _warn(self, lines: list[str]) -> None:
         self.warnings += [line for line in lines if line not in self.warnings]
+
+
+def _built(spec: JobSpec, info: DatasetInfo) -> ModelSpec:
+    """The model with the Input that its data has, if it is a Sequential that declares none.
+
+    As Keras builds it from its first batch; here, so that all that follows knows its shapes.
+    """
+    config = spec.model.config
+    if config is None or not isinstance(info.x, ArrayInfo):
+        return spec.model
+    given = with_input(config, info.x.shape[1:], info.x.dtype)
+    return spec.model if given is config else spec.model.model_copy(update={"config": given})
 
 
 def _check_size(spec: JobSpec, options: JobOptions) -> None:

@@ -47,9 +47,9 @@ def check_names(document: Any, place: str, settings: Settings) -> None:
     elif isinstance(document, dict):
         if "class_name" in document:
             _check_class(document, place, settings)
+            _check_name(document, place)
         elif "module" in document or "registered_name" in document:
             raise SpecError(place, "it names a module but no class")
-        _check_name(document, place)
         for key, part in document.items():
             if key != "inbound_nodes" or not isinstance(part, list):
                 check_names(part, _below(place, key), settings)
@@ -99,7 +99,7 @@ def _check_name(document: dict[str, Any], place: str) -> None:
     """The name of an object: its own entry, or that of its config."""
     config = document.get("config")
     names = [document.get("name")]
-    if "class_name" in document and isinstance(config, dict):
+    if isinstance(config, dict):
         names.append(config.get("name"))
     is_free = (
         document.get("class_name") in _HAS_NO_SCOPE or document.get("module") == "keras.metrics"

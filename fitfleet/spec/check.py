@@ -26,6 +26,7 @@ from fitfleet.spec.facts import (
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.shapes import Shape
+from fitfleet.spec.together import check_together
 from fitfleet.spec.trust import check_trusted
 
 
@@ -42,6 +43,7 @@ def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -
         if not isinstance(part, str | None):
             limits.check_document(part, place)
             check_names(part, place, settings)
+    check_together(spec, facts)
     check_optimizer(spec.optimizer, settings)
     for place in ("metrics", "weighted_metrics"):
         check_metrics(getattr(spec, place), place, settings)

@@ -12,6 +12,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.canonical import model_kind
 from fitfleet.spec.graph import Graph, ends_of, layer_name
 from fitfleet.spec.operations import operation_outcome
+from fitfleet.spec.ranks import check_rank
 from fitfleet.spec.recurrent import over_time
 from fitfleet.spec.shapes import UNKNOWN, Inputs, Outcome, Shape, layer_outcome
 from fitfleet.spec.walk import Walk
@@ -78,9 +79,16 @@ def model_facts(
     facts = _facts(model, (input_shape,), "model", Walk(settings))
     if facts.inputs or input_shape is not None:
         return facts
-    known = [_facts(model, (shape,), "model", Walk(settings)) for shape in _SMALLEST]
+    known = [_smallest(model, shape, settings) for shape in _SMALLEST]
     weights = [one.parameters for one in known if one.is_exact]
     return replace(facts, parameters=max(facts.parameters, min(weights, default=0)))
+
+
+def _smallest(model: dict[str, Any], shape: Shape, settings: Settings) -> ModelFacts:
+    try:
+        return _facts(model, (shape,), "model", Walk(settings))
+    except SpecError:  # it is not built for inputs of so many dimensions
+        return NOTHING
 
 
 def layers_inside(layers: list[Any], place: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -124,6 +132,7 @@ def _outcome(layer: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> O
             found = _nested(inner, [inputs[0][1:]], f"{place}.layer", walk)
             outcome = over_time(found, inputs[0][0])
     else:
+        check_rank(layer, inputs, place)
         outcome = layer_outcome(layer, inputs)
     walk.check_outcome(outcome, place)
     return outcome

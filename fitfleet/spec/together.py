@@ -1,0 +1,99 @@
+"""What the parts of a job say of each other: outputs and what names them, callbacks and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.spec import catalog
+from fitfleet.spec.directions import named_metrics
+from fitfleet.spec.facts import ModelFacts
+from fitfleet.spec.job import JobSpec
+from fitfleet.spec.reference import is_custom
+
+_BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
+_SETS_RATE = ("ReduceLROnPlateau", "LearningRateScheduler")
+
+
+def check_together(spec: JobSpec, facts: ModelFacts) -> None:
+    """Raises SpecError for parts that contradict each other, whatever the dataset is.
+
+    A model that only a worker can build is not checked.
+    """
+    _check_rates(spec)
+    if spec.model.config is None or not facts.outputs:
+        return
+    names = output_names(spec.model.config, facts)
+    for part in _BY_OUTPUT:
+        _check_keys(part, getattr(spec, part), names)
+    for part in ("metrics", "weighted_metrics"):
+        _check_count(part, getattr(spec, part), names)
+    _check_monitors(spec, names)
+
+
+def output_names(model: dict[str, Any], facts: ModelFacts) -> list[str]:
+    """The names by which losses and metrics call the outputs: keys of a dict, else layers."""
+    ends = model["config"].get("output_layers")
+    layers = [output.name for output in facts.outputs]
+    return [*ends, *layers] if isinstance(ends, dict) else layers
+
+
+def _check_rates(spec: JobSpec) -> None:
+    if not isinstance(spec.optimizer.get("config", {}).get("learning_rate"), dict):
+        return
+    for index, callback in enumerate(spec.callbacks):
+        if callback["class_name"] in _SETS_RATE:
+            raise SpecError(
+                f"callbacks[{index}].{callback['class_name']}",
+                "it sets the learning rate, and the optimizer's is a schedule; give the optimizer a"
+                " number, or drop the callback",
+            )
+
+
+def _check_keys(part: str, value: Any, names: list[str]) -> None:
+    if not isinstance(value, dict) or "class_name" in value:
+        return
+    for key in value:
+        if key not in names:
+            hint = catalog.nearest(key, names)
+            raise SpecError(f"{part}.{key[:60]}", f"the model has no output of that name; {hint}")
+
+
+def _check_count(part: str, value: Any, names: list[str]) -> None:
+    """A list is one entry for each output, as Keras has it."""
+    outputs = len(dict.fromkeys(names))
+    if isinstance(value, list) and outputs > 1 and len(value) != outputs:
+        shown = ", ".join(dict.fromkeys(names))
+        raise SpecError(
+            part,
+            f"a list has one entry for each of the {outputs} outputs, this one has {len(value)};"
+            f" name the outputs instead, {{output: metrics}}, from {shown[:120]}",
+        )
+
+
+def _check_monitors(spec: JobSpec, names: list[str]) -> None:
+    parts = (spec.metrics, spec.weighted_metrics)
+    if any(map(_has_custom, parts)):
+        return  # a class of the user may give its values any name
+    own = {name for part in parts for name, _, _ in named_metrics(part)}
+    own |= {f"weighted_{name}" for name in own}  # Keras's name where both kinds have it
+    ones = (*own, "loss")
+    known = {"learning_rate", *ones, *(f"{output}_{one}" for output in names for one in ones)}
+    for index, callback in enumerate(spec.callbacks):
+        monitor = (callback.get("config") or {}).get("monitor", "val_loss")
+        is_watching = callback["class_name"] in ("EarlyStopping", "ReduceLROnPlateau")
+        if is_watching and isinstance(monitor, str) and monitor.removeprefix("val_") not in known:
+            usual = [one for one in sorted(known) if "weighted_" not in one]
+            usual += [f"val_{one}" for one in usual]
+            raise SpecError(
+                f"callbacks[{index}].{callback['class_name']}.monitor",
+                f"the fit has no metric {monitor[:60]!r}; {catalog.nearest(monitor, usual)}",
+            )
+
+
+def _has_custom(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_custom, value))
+    if not isinstance(value, dict):
+        return False
+    return ("class_name" in value and is_custom(value)) or any(map(_has_custom, value.values()))

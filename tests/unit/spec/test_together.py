@@ -1,0 +1,151 @@
+"""What is wrong between the parts of a job is said before it is queued."""
+
+from typing import Any
+
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.check import check
+from fitfleet.spec.inputs import with_input
+from fitfleet.spec.submission import job_spec
+
+L = ff.layers
+SETTINGS = Settings()
+
+
+def checked(**given: Any) -> Any:
+    given = {"dataset": "x.npz", "loss": "mse", "optimizer": "adam", **given}
+    spec = job_spec(SETTINGS, **{"model": stack(L.Dense(1)), **given})
+    return check(spec, SETTINGS)
+
+
+def stack(*layers: Any, shape: tuple[Any, ...] = (4,)) -> Any:
+    return ff.Sequential([L.Input(shape), *layers])
+
+
+def heads() -> dict[str, Any]:
+    """A model of the outputs `age` and `sex`."""
+    shape = {"shape": [None, 4], "dtype": "float32", "keras_history": ["a", 0, 0]}
+    node = {"args": [{"class_name": "__keras_tensor__", "config": shape}], "kwargs": {}}
+    layer = {"module": "keras.layers", "class_name": "Dense", "inbound_nodes": [node]}
+    start = {"module": "keras.layers", "class_name": "InputLayer", "name": "a"}
+    names = ("age", "sex")
+    config = {
+        "name": "f",
+        "layers": [
+            {**start, "config": {"batch_shape": [None, 4], "name": "a"}, "inbound_nodes": []},
+            *({**layer, "name": name, "config": {"units": 1, "name": name}} for name in names),
+        ],
+        "input_layers": [["a", 0, 0]],
+        "output_layers": [[name, 0, 0] for name in names],
+    }
+    return {"module": "keras.src.models.functional", "class_name": "Functional", "config": config}
+
+
+RATE = {
+    "SGD": {
+        "learning_rate": {
+            "ExponentialDecay": dict(initial_learning_rate=0.1, decay_steps=3, decay_rate=0.5)
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"model": heads(), "loss": {"age": "mse", "sexx": "mse"}},
+            "loss.sexx: the model has no output of that name; did you mean sex?",
+        ),
+        (
+            {"model": heads(), "metrics": {"aeg": "mae"}},
+            "metrics.aeg: the model has no output of that name; did you mean age?",
+        ),
+        (
+            {"model": heads(), "loss_weights": {"ages": 1}},
+            "loss_weights.ages: the model has no output of that name",
+        ),
+        (
+            {"model": heads(), "metrics": ["mae"]},
+            "metrics: a list has one entry for each of the 2 outputs, this one has 1",
+        ),
+        (
+            {"optimizer": RATE, "callbacks": ["ReduceLROnPlateau"]},
+            "callbacks[0].ReduceLROnPlateau: it sets the learning rate, and the optimizer's is",
+        ),
+        (
+            {
+                "metrics": ["accuracy"],
+                "callbacks": [{"EarlyStopping": {"monitor": "val_acc", "mode": "max"}}],
+            },
+            "callbacks[0].EarlyStopping.monitor: the fit has no metric 'val_acc'; did you mean "
+            "val_accuracy",
+        ),
+        (
+            {"callbacks": [{"ReduceLROnPlateau": {"monitor": "val_los", "mode": "min"}}]},
+            "callbacks[0].ReduceLROnPlateau.monitor: the fit has no metric 'val_los'; did you mean",
+        ),
+        (
+            {"metrics": ["F1Score"]},
+            "metrics[0].average: without it the metric has a value for each class",
+        ),
+        (
+            {"metrics": [{"Precision": {"thresholds": [0.1, 0.5]}}]},
+            "metrics[0].thresholds: several give a value for each",
+        ),
+        (
+            {"model": stack(L.LSTM(3), L.LSTM(2), shape=(5, 4))},
+            "model.layers[2]: LSTM takes rows of (steps, features), not of (3); the recurrent",
+        ),
+        (
+            {"model": stack(L.Conv2D(3, 2), shape=(28, 28))},
+            "model.layers[1]: Conv2D takes rows of 3 dimensions, channels included, not of ",
+        ),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        checked(**given)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "model": heads(),
+            "loss": {"age": "mse", "sex": "mse"},
+            "metrics": {"sex": ["mae", "mse"]},
+        },
+        {"model": heads(), "metrics": [["mae"], None]},
+        {
+            "model": heads(),
+            "callbacks": [{"EarlyStopping": {"monitor": "val_age_loss", "mode": "min"}}],
+        },
+        {"metrics": ["mae"], "callbacks": [{"EarlyStopping": {"monitor": "mae"}}]},
+        {
+            "metrics": [{"AUC": {"name": "my auc"}}],
+            "callbacks": [{"EarlyStopping": {"monitor": "val_my auc", "mode": "max"}}],
+        },
+        {"metrics": [{"F1Score": {"average": "macro"}}, {"AUC": {"thresholds": [0.1, 0.5]}}]},
+        {"model": stack(L.LSTM(3, return_sequences=True), L.LSTM(2), shape=(5, 4))},
+        {"optimizer": RATE, "callbacks": ["EarlyStopping"]},
+    ],
+)
+def test_parts_that_agree_pass(given: Any) -> None:
+    assert checked(**given).parameters > 0
+
+
+def test_a_sequential_without_an_input_takes_that_of_its_data() -> None:
+    given = {"dataset": "x.npz", "loss": "mse", "optimizer": "adam"}
+    bare = ff.Sequential([L.Dense(3), L.Dense(1)])
+    config = job_spec(SETTINGS, model=bare, **given).model.config
+    assert config is not None
+    whole = job_spec(SETTINGS, model=ff.Sequential([L.Input((4,)), *bare.layers]), **given)
+    assert with_input(config, (4,), "float32") == whole.model.config
+    assert with_input(whole.model.config, (4,), "float32") is whole.model.config
+    codes = with_input(config, (4,), "int64")["config"]["layers"][0]
+    assert codes["config"]["dtype"] == "int64"
