@@ -1,8 +1,8 @@
 """A fitfleet worker service whose fits do nothing, for `noop.py`; all around them is real.
 
-Its children take messages, claim jobs with their mates, hold leases, read the dataset, record an
-epoch's metrics and a score, and commit, through the code of every other worker. What is left out
-is TensorFlow's part: no model, no training, and the file of weights is one line of text.
+Its children take messages, claim jobs with their cohort peers, hold leases, read the dataset,
+record an epoch's metrics and a score, and commit, through the code of every other worker. What is
+left out is TensorFlow's part: no model, no training, and the file of weights is one line of text.
 """
 
 from __future__ import annotations
@@ -12,51 +12,74 @@ from typing import Any
 
 from fitfleet.settings import Settings
 from fitfleet.worker import evaluate
-from fitfleet.worker.engines.engine import Hooks, Member
+from fitfleet.worker.engines.choice import Choice
+from fitfleet.worker.engines.engine import Trained
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process import tasks
 from fitfleet.worker.process.service import run_service
 from fitfleet.worker.run import Child
-from fitfleet.worker.state import saving
+from fitfleet.worker.state import checkpoint
 
 
 class NoModel:
-    """Stands where an engine hands a Keras model to the hooks."""
+    """Stands where an engine hands out a Keras model."""
 
-    has_stopped = False
+    stop_training = False
+    trainable_weights: Sequence[Any] = ()
+    weights: Sequence[Any] = ()
 
-    def model(self) -> Any:
+    @property
+    def optimizer(self) -> Any:
         return self
 
-    def count_params(self) -> int:
-        return 0
+    def finalize_variable_values(self, _: Any) -> None:
+        return None
 
     def _flatten_layers(self) -> list[Any]:
         return []
 
 
 class NoFit:
-    """An engine that ends each epoch as soon as it begins."""
+    """An engine that ends each epoch as soon as it begins, and its own session."""
 
     name = "noop"
+    trains_together = False
+    fallback = None
 
-    def choose(self, members: Sequence[Member]) -> Iterator[tuple[Any, Sequence[Member]]]:
-        yield self, members
+    def choose(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
+        yield Choice(self, jobs, [""] * len(jobs))
 
-    def fit(self, members: Sequence[Member], hooks: Hooks) -> None:
-        for member in members:
-            with hooks.running(member):
-                hooks.batch_end(member)
-                for epoch in range(member.spec.epochs):
-                    hooks.epoch_begin(member, epoch)
-                    hooks.epoch_end(member, epoch, {"loss": 0.5, "val_loss": 0.5}, NoModel())
-                hooks.train_end(member, NoModel())
+    def open(self, jobs: Sequence[PreparedJob]) -> NoFit:
+        return self
+
+    def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
+        return NoModel()
+
+    def begin_epoch(self, epochs: Sequence[int]) -> None:
+        return None
+
+    def train(self, on_progress: Any) -> list[Trained]:
+        on_progress()
+        return [Trained({"loss": 0.5}, 0, 0.5)]
+
+    def validate(self, on_progress: Any) -> list[dict[str, float]]:
+        return [{"loss": 0.5}]
+
+    def model(self, job: PreparedJob) -> Any:
+        return NoModel()
+
+    def keep(self, jobs: Sequence[PreparedJob]) -> None:
+        return None
+
+    def close(self, *, is_intact: bool) -> None:
+        return None
 
 
 def _start_child(settings: Settings, start: Any = tasks.start_child) -> Child:
     child: Child = start(settings)
     child.engines = NoFit()  # type: ignore[assignment]
     evaluate.evaluate = lambda *_: {"test_loss": 0.5}
-    saving.resume.write = lambda path, *_, **__: path.write_text("no weights\n")
+    checkpoint.write = lambda path, *_, **__: path.write_text("no weights\n")
     return child
 
 

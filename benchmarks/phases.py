@@ -41,46 +41,57 @@ PHASES = {
 
 def _watch(clock: Stopwatch) -> None:
     """Tell the phases apart in the code that every worker runs."""
-    import keras
 
-    from fitfleet.worker import callbacks, cohort
-    from fitfleet.worker.engines import fused, fused_program, program
+    from fitfleet.worker import cohort, fit, run
+    from fitfleet.worker.engines import fused, fused_program, keras_epoch, program
     from fitfleet.worker.engines.feed import Feeds
     from fitfleet.worker.engines.trace_cache import TraceCache
-    from fitfleet.worker.fit import FitHooks
-    from fitfleet.worker.run import Child, leases
+    from fitfleet.worker.load import Loader
+    from fitfleet.worker.recording.journal import DatabaseJournal
 
     for owner, name, phase in (
-        (leases, "claim", "claim"),
-        (cohort, "mates", "claim"),
-        (Child, "_prepare", "data"),
+        (run, "claim_message", "claim"),
+        (cohort, "peers", "claim"),
+        (Loader, "load", "data"),
         (Feeds, "of", "data"),
         (keras_fit, "build", "build"),
         (TraceCache, "take", "build"),
+        (program.EpochProgram, "trace", "trace"),
         (fused.FusedFit, "_trace", "build"),
-        (fused.Cohort, "seat", "build"),
+        (fused.FusedSession, "start", "build"),
         (fused_program.FusedProgram, "__init__", "trace"),
-        (keras.Model, "fit", "trace"),  # until its first batch has ended
-        (Child, "_describe", "record"),
-        (FitHooks, "epoch_end", "record"),
-        (FitHooks, "train_end", "save"),
+        (keras_epoch.EpochOfFit, "prepare", "trace"),
+        (DatabaseJournal, "describe", "record"),
+        (DatabaseJournal, "epoch", "record"),
+        (DatabaseJournal, "checkpoint", "record"),
+        (fit.Fit, "end", "save"),
+        (run.evaluate, "scores", "save"),
+        (DatabaseJournal, "save", "save"),
     ):
         clock.watch(owner, name, phase)
-    batch_end, run = callbacks.EpochStart.on_train_batch_end, program.Pace.run
+    train, paced_run = keras_epoch.EpochOfFit.train, program.Pace.run
 
-    def first_batch_end(self: Any, batch: int, logs: Any = None) -> None:
-        clock.enter("steps")
-        batch_end(self, batch, logs)
+    def stepped(self: Any) -> Any:
+        """Until its first step has ended, Keras traces."""
+        inner = self._callbacks.on_train_batch_end
+
+        def on_train_batch_end(batch: int, logs: Any = None) -> None:
+            clock.enter("steps")
+            inner(batch, logs)
+
+        self._callbacks.on_train_batch_end = on_train_batch_end
+        with clock.during("steps" if self._model.train_function else "trace"):
+            return train(self)
 
     def paced(self: Any, call: Any, steps: int, between: Any) -> int:
         def timed(first: int, last: int) -> int:
-            with clock.during("trace" if self._step_s is None else "steps"):
+            with clock.during("steps"):
                 done: int = call(first, last)
                 return done
 
-        return run(self, timed, steps, between)
+        return paced_run(self, timed, steps, between)
 
-    callbacks.EpochStart.on_train_batch_end = first_batch_end
+    keras_epoch.EpochOfFit.train = stepped
     program.Pace.run = paced
 
 
@@ -92,6 +103,7 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
     import fitfleet as ff
     from fitfleet.db.session import Database
     from fitfleet.settings import Settings, directory_settings
+    from fitfleet.worker.engines.choice import Choice
     from fitfleet.worker.process import tasks
 
     count = 1 if engine == "fit" else count
@@ -108,7 +120,7 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
         child = tasks.start_child(settings)
         engines = child.engines
         chosen_engine = getattr(engines, f"_{engine}")
-        engines.choose = lambda members: iter([(chosen_engine, members)])
+        engines.choose = lambda jobs: iter([Choice(chosen_engine, jobs, [""] * len(jobs))])
         clock = Stopwatch()
         _watch(clock)
         for number, label in enumerate(("first", "warm")):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import traceback
 
 from fitfleet.db import dispatch, leases
-from fitfleet.db.leases import Claim
+from fitfleet.db.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.worker.failpoints import reach
 
 
-def mates(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
+def peers(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     """Claims of waiting jobs with the leader's fuse key: about its share of them.
 
     With N jobs waiting or running and W slots it takes N/W of them, so that no slot of the fleet

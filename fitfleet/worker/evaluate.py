@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Evaluator
 from fitfleet.worker import data, trusted
-from fitfleet.worker.callbacks import forget_states
-from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker.engines.engine import OnProgress
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states_kept
 
 Scores = dict[str, float]
 
 
-class _Between(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets a cancel act between the batches of an evaluation."""
+def scores(
+    model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress
+) -> dict[str, Scores]:
+    """By source: "keras", and each evaluator by its path. A stateful model keeps its states.
 
-    def __init__(self, between: Callable[[], None]) -> None:
-        super().__init__()
-        self._between = between
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """While evaluating."""
-        self._between()
-
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-        """While predicting."""
-        self._between()
-
-
-def evaluate(model: Any, member: Member, between: Callable[[], None]) -> Scores:
-    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels.
-
-    `between` is called after each batch, and may raise.
+    `on_progress` is called after each batch, and may raise.
     """
-    arrays, batch_size = member.arrays, _batch_size(member)
+    with rnn_states_kept(model):
+        found = {"keras": evaluate(model, job, on_progress)}
+        return found | run_evaluators(model, job, settings, on_progress)
+
+
+def evaluate(model: Any, job: PreparedJob, on_progress: OnProgress) -> Scores:
+    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels."""
+    arrays, batch_size = job.arrays, _batch_size(job)
     if arrays.x_test is None or arrays.y_test is None:
         return {}
-    forget_states(model)
+    reset_rnn_states(model)
     fed = data.evaluation(arrays.x_test, arrays.y_test, None, batch_size)
-    how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": [_Between(between)]}
+    options: dict[str, Any] = {
+        "return_dict": True,
+        "verbose": 0,
+        "callbacks": [OnBatch(on_progress)],
+    }
     found = (
-        model.evaluate(*fed, batch_size=batch_size, **how)
+        model.evaluate(*fed, batch_size=batch_size, **options)
         if isinstance(fed, tuple)
-        else model.evaluate(fed, **how)
+        else model.evaluate(fed, **options)
     )
     return {f"test_{name}": float(value) for name, value in found.items()}
 
 
 def run_evaluators(
-    model: Any, member: Member, settings: Settings, between: Callable[[], None]
+    model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress
 ) -> dict[str, Scores]:
     """Scores of each evaluator by its path. SpecError when one raises or returns no numbers.
 
@@ -63,30 +60,32 @@ def run_evaluators(
     they get holds `arguments` (their own), `x` and `x_test`, `dataset` (the path as submitted),
     `job_id`, `experiment`, `params` and `seed`.
     """
-    if not member.spec.evaluators:
+    if not job.spec.evaluators:
         return {}
-    arrays, batch_size = member.arrays, _batch_size(member)
+    arrays, batch_size = job.arrays, _batch_size(job)
     x, y = (arrays.x_test, arrays.y_test)
     if x is None:
         x, y = arrays.x_val, arrays.y_val
     if x is None:
         raise SpecError("evaluators", "the dataset has neither test nor validation arrays")
-    forget_states(model)
+    reset_rnn_states(model)
     fed = data.evaluation(x, None, None, batch_size)
     fed = fed[0] if isinstance(fed, tuple) else fed
-    predicted = model.predict(fed, batch_size=batch_size, verbose=0, callbacks=[_Between(between)])
+    predicted = model.predict(
+        fed, batch_size=batch_size, verbose=0, callbacks=[OnBatch(on_progress)]
+    )
     context = {
         "x": x,
         "x_test": arrays.x_test,
-        "dataset": member.spec.dataset.path,
-        "job_id": member.claim.job_id,
-        "experiment": member.claim.experiment,
-        "params": member.options.params,
-        "seed": member.spec.seed,
+        "dataset": job.spec.dataset.path,
+        "job_id": job.claim.job_id,
+        "experiment": job.claim.experiment,
+        "params": job.options.params,
+        "seed": job.spec.seed,
     }
     return {
         one.path: _run(one, settings, y, predicted, {**context, "arguments": one.arguments})
-        for one in member.spec.evaluators
+        for one in job.spec.evaluators
     }
 
 
@@ -115,5 +114,5 @@ def _run(
     return scores
 
 
-def _batch_size(member: Member) -> int:
-    return member.spec.validation_batch_size or member.spec.batch_size
+def _batch_size(job: PreparedJob) -> int:
+    return job.spec.validation_batch_size or job.spec.batch_size

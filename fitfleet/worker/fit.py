@@ -1,206 +1,270 @@
-"""What stands around every fit, whichever engine trains: record, checkpoint, stop, end."""
+"""The one training loop: the order of things in every fit, whichever engine advances it.
+
+    epoch begin → train → validate → callbacks → record → checkpoint → stop → ... → end of the fit
+
+Engines (engines/engine.py) only advance; what is recorded, and how an error ends a job, is the
+journal's (recording/journal.py).
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any, Protocol
 
-from fitfleet.db import events, leases
-from fitfleet.db.metrics import EpochMetrics
-from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError
+import keras
+
+from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
-from fitfleet.storage import Storage
-from fitfleet.worker import evaluate
-from fitfleet.worker.engines.engine import (
-    CHECKPOINTED,
-    EpochLogs,
-    Interrupted,
-    Member,
-    MemberState,
-    Stop,
-    StopReason,
-)
-from fitfleet.worker.failpoints import reach
+from fitfleet.worker.build import precision
+from fitfleet.worker.callbacks import user_callbacks
+from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl
+from fitfleet.worker.engines.choice import Choice
+from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, Session, Trained
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import reset_peak
-from fitfleet.worker.recording import log
-from fitfleet.worker.recording.commits import Commits
-from fitfleet.worker.recording.failures import Endings, NanLoss
-from fitfleet.worker.recording.metrics import Recorder
-from fitfleet.worker.state.checkpoint import rnn_states_kept
-from fitfleet.worker.state.saving import Saver, changes_weights_at_end
+from fitfleet.worker.recording.failures import NanLoss
+from fitfleet.worker.state import checkpoint
+from fitfleet.worker.state.checkpoint import EpochLogs
 
 
-class FitHooks:
-    """The hooks that engines call; written once for all of them."""
+class Fit:
+    """One job in training: what changes of it, in the training thread alone."""
 
-    def __init__(
-        self,
-        database: Database,
-        storage: Storage,
-        settings: Settings,
-        recorder: Recorder,
-        environment: dict[str, Any],
-    ) -> None:
-        self._settings = settings
-        self._database = database
-        self._recorder = recorder
-        self.endings = Endings(database, settings, recorder)
-        self.commits = Commits(database, recorder, self._end)
-        self._saver = Saver(database, storage, settings, self.endings, environment, self.commits)
-        self.failures: list[BaseException] = []  # of this run, for the child to judge itself by
+    def __init__(self, job: PreparedJob) -> None:
+        self.job = job
+        self.control = job.control
+        self.callbacks: list[Any] = []  # keras.callbacks.Callback, the user's
+        self.history = list(job.snapshot.history) if job.snapshot else []  # of all attempts
+        self.epoch = job.first_epoch  # the one to train next, counted from 0
+        self.model: Any = None  # as the callbacks know it
+        self.checkpoint_at = time.monotonic()  # of the last one written
+        self.checkpoint_epoch = 0  # epochs contained in the last one that was committed
 
-    @contextmanager
-    def running(self, member: Member) -> Iterator[None]:
-        """Holds all that is done for one member; its end, whatever it is, is recorded here."""
-        with log.captured(self.endings.log_path(member)):
-            member.is_running, member.progress_at = True, time.monotonic()
-            member.began_at = member.began_at or time.monotonic()
-            reset_peak()
-            try:
-                if member.stop is not None:
-                    # It has not begun, so there is no epoch to finish: the first call of
-                    # `batch_end` ends it.
-                    member.stop = Stop(member.stop.reason)
-                yield
-            except BaseException as error:  # the edge of a job
-                self._end(member, error)
-            finally:
-                member.is_running, member.is_done = False, True
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a callback has ended the fit, in this attempt or before its checkpoint."""
+        before = bool(self.job.snapshot and self.job.snapshot.has_stopped)
+        return before or bool(self.model.stop_training)
 
-    @contextmanager
-    def preparing(self, member: Member) -> Iterator[None]:
-        """Before an engine takes over: only an error ends the member here."""
-        with log.captured(self.endings.log_path(member)):
-            # Watched like a fit: storage that hangs may never give the dataset.
-            member.is_running, member.progress_at = True, time.monotonic()
-            try:
-                yield
-            except BaseException as error:  # the edge of a job
-                self._end(member, error)
-                member.is_done = True
-            finally:
-                member.is_running = False
+    @property
+    def has_ended(self) -> bool:
+        """Whether no epoch is left to train."""
+        return self.has_stopped or self.epoch >= self.job.spec.epochs
 
-    @contextmanager
-    def together(self, members: Sequence[Member]) -> Iterator[None]:
-        """Holds a whole engine: its own error ends the members that it has not ended."""
-        try:
-            yield
-        except Exception as error:  # the edge of several jobs
-            for member in members:
-                if not member.is_done:
-                    with self.preparing(member):
-                        raise error
+    def begin(self, session: Session, settings: Settings) -> None:
+        """Start or checkpoint of the job, and of its callbacks."""
+        spec = self.job.spec
+        self.callbacks = user_callbacks(spec, settings)
+        self.model = session.start(self.job, self.callbacks)
+        self.model.stop_training = False
+        steps = -(-self.job.arrays.rows // spec.batch_size)
+        for callback in self.callbacks:
+            callback.set_model(self.model)
+            callback.set_params({"epochs": spec.epochs, "steps": steps, "verbose": 0})
+            callback.on_train_begin()
+        if self.job.snapshot is not None:  # the callbacks have reset themselves by now
+            checkpoint.restore_callbacks(self.callbacks, self.job.snapshot)
 
-    @contextmanager
-    def guarding(self, members: Sequence[Member]) -> Iterator[None]:
-        """Holds all from the claim on: an error that nothing else has met ends all that are left.
+    def begin_epoch(self) -> None:
+        """Before the first batch."""
+        self.control.start_epoch()
+        for callback in self.callbacks:
+            callback.on_epoch_begin(self.epoch)
 
-        Where the process itself is told to end, they go back to the queue.
-        """
-        try:
-            yield
-        except BaseException as error:
-            is_told_to_end = not isinstance(error, Exception)
-            reason = Interrupted(StopReason.RELEASE) if is_told_to_end else error
-            for member in members:
-                if not member.is_done:
-                    self._end(member, reason)
-                    member.is_done = True
-            if is_told_to_end:
-                raise
+    def end_epoch(self, trained: Trained, validated: Logs) -> Logs:
+        """The callbacks have their say. The logs, with what they have added."""
+        for callback in self.callbacks if trained.last_loss is not None else ():
+            if isinstance(callback, keras.callbacks.TerminateOnNaN):
+                callback.on_batch_end(trained.last_step, {"loss": trained.last_loss})
+        logs = trained.logs | {f"val_{name}": value for name, value in validated.items()}
+        for callback in self.callbacks:
+            callback.on_epoch_end(self.epoch, logs)
+        logs = {name: float(value) for name, value in logs.items()}
+        self.history.append(EpochLogs(self.epoch, logs))
+        self.epoch += 1
+        return logs
 
-    def _end(self, member: Member, error: BaseException) -> None:
-        if not isinstance(error, Interrupted):
-            self.failures.append(error)
-        self.endings.end(member, error)
+    def end(self, model: Any) -> None:
+        """What Keras does after the last epoch: averaged weights, best weights."""
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        logs = self.history[-1].logs if self.history else None
+        for callback in self.callbacks:
+            callback.set_model(model)
+            callback.on_train_end(logs)
+        self._refuse_nan()
 
-    def epoch_begin(self, member: Member, epoch: int) -> None:
-        """Before the first batch of an epoch, counted from 0."""
-        member.epoch_began_at = time.monotonic()
-
-    def batch_end(self, member: Member) -> None:
-        """Between batches. Raises Interrupted when the member has to stop here."""
-        member.batches += 1
-        member.progress_at = at = time.monotonic()
-        stop = member.stop
-        if stop is not None and at >= stop.deadline:
-            raise Interrupted(stop.reason)
-
-    def epoch_end(
-        self, member: Member, epoch: int, logs: dict[str, float], state: MemberState
-    ) -> bool:
-        """Records the epoch, checkpoints when it is time. True: a callback has ended the fit."""
-        member.progress_at = at = time.monotonic()
-        seconds = at - (member.epoch_began_at or at)
-        member.epoch_s = min(seconds, member.epoch_s or seconds)
-        member.history.append(EpochLogs(epoch, logs))
-        self._recorder.put(EpochMetrics(member.claim, epoch + 1, logs))
-        values = "".join(f" - {name}: {value:.4g}" for name, value in logs.items())
-        print(f"Epoch {epoch + 1}/{member.spec.epochs} - {seconds:.2f}s{values}", flush=True)
-        reach("epoch_end")
-        stop = member.stop
-        if self._is_due(member, epoch, state) or (stop and stop.reason in CHECKPOINTED):
-            self._saver.checkpoint(member, epoch + 1, state)
-        if stop is not None:
-            raise Interrupted(stop.reason)
-        return state.has_stopped
-
-    def train_end(self, member: Member, state: MemberState) -> None:
-        """Evaluates and saves the member while its variables are at hand; the commit follows."""
-        self._refuse_nan(member)
-        model = state.model()
-
-        def between() -> None:
-            self.batch_end(member)
-
-        with rnn_states_kept(model):
-            scores = {"keras": evaluate.evaluate(model, member, between)}
-            scores |= evaluate.run_evaluators(model, member, self._settings, between)
-        member.progress_at = time.monotonic()
-        has_stopped = state.has_stopped or member.has_stopped
-        self._report(member, getattr(model, "initial_weights_report", None))
-        self._saver.final(member, model, scores, has_stopped=has_stopped)
-
-    def _report(self, member: Member, text: str | None) -> None:
-        """An event says which of another job's weights did not fit."""
-        if text is None:
-            return
-        claim = member.claim
-        try:
-            with self._database.begin() as c:
-                if claim.key in leases.heartbeat(c, [claim], self._settings.lease_s):
-                    events.add(
-                        c,
-                        "initial_weights",
-                        claim.job_id,
-                        attempt=claim.attempt,
-                        worker=claim.worker,
-                        detail=text,
-                    )
-        except DatabaseError:
-            return  # it is only a record; the log has it too
-
-    def _refuse_nan(self, member: Member) -> None:
-        guarded = any(c["class_name"] == "TerminateOnNaN" for c in member.spec.callbacks)
-        last = member.history[-1] if member.history else None
-        if guarded and last is not None and not math.isfinite(last.logs.get("loss", 0.0)):
+    def _refuse_nan(self) -> None:
+        is_guarded = any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in self.callbacks)
+        last = self.history[-1] if self.history else None
+        if is_guarded and last is not None and not math.isfinite(last.logs.get("loss", 0.0)):
             raise NanLoss(f"the loss became NaN in epoch {last.epoch + 1}")
 
-    def _is_due(self, member: Member, epoch: int, state: MemberState) -> bool:
-        """By number of epochs, or by time; and at the end, where that changes the weights."""
-        is_last = epoch + 1 >= member.spec.epochs or state.has_stopped
-        if is_last and changes_weights_at_end(member):
-            return True  # `extend` goes on from here, not from the best weights
-        every = member.options.checkpoint_epochs or self._settings.checkpoint_epochs
-        if every:
-            return (epoch + 1) % every == 0
-        if is_last:
-            return False
-        least_s = member.options.checkpoint_s
-        least_s = self._settings.checkpoint_s if least_s is None else least_s
-        return time.monotonic() - member.checkpoint_at >= least_s
+
+class Journal(Protocol):
+    """What is recorded of fits, and how errors end them."""
+
+    def output(self, control: JobControl) -> AbstractContextManager[None]:
+        """What is printed goes to the job's log."""
+
+    def guard(self, control: JobControl) -> AbstractContextManager[None]:
+        """An error ends this job, is recorded as its end, and goes no further."""
+
+    def hold(self, control: JobControl) -> AbstractContextManager[None]:
+        """Both: for all that is done for one job."""
+
+    def describe(self, choice: Choice) -> None:
+        """Which engine trains these, and why."""
+
+    def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
+        """An epoch has been trained; it is in the history already."""
+
+    def is_due(self, fit: Fit) -> bool:
+        """Whether a checkpoint is to be written after this epoch."""
+
+    def checkpoint(self, fit: Fit, model: Any) -> None:
+        """Write one; the model holds the job's variables."""
+
+
+class _NothingLeft(Exception):
+    """Every job of a session has ended while it trained."""
+
+
+def train(
+    choice: Choice, journal: Journal, settings: Settings
+) -> Generator[tuple[Fit, Any], None, None]:
+    """Train the jobs of a choice. Yields each at the end of its fit, with a model that holds its
+    variables until the next is asked for: it is to be evaluated and saved meanwhile.
+
+    A job that ends in another way is not yielded; the journal has recorded its end.
+    """
+    engine, jobs = choice.engine, choice.jobs
+    with _shared([job.control for job in jobs], journal):
+        journal.describe(choice)
+    for together in [jobs] if engine.trains_together else [[job] for job in jobs]:
+        waiting = [job for job in together if not job.control.is_done]
+        try:
+            yield from _Cohort(waiting, journal, settings).run(engine)
+        except CannotTrace as refusal:
+            assert engine.fallback is not None
+            left = [job for job in waiting if not job.control.is_done]
+            reason = f"{engine.name} cannot trace it: {refusal}"
+            yield from train(Choice(engine.fallback, left, [reason] * len(left)), journal, settings)
+
+
+@contextmanager
+def _shared(controls: Sequence[JobControl], journal: Journal) -> Iterator[None]:
+    """An error in what is done for several jobs at once ends all of them that are left."""
+    try:
+        yield
+    except (CannotTrace, _NothingLeft):
+        raise
+    except Exception as error:
+        for control in controls:
+            if not control.is_done:
+                with journal.hold(control):
+                    raise error
+
+
+class _Cohort:
+    """Jobs that one session trains: one, or several at once."""
+
+    def __init__(self, jobs: Sequence[PreparedJob], journal: Journal, settings: Settings) -> None:
+        self._journal, self._settings = journal, settings
+        self._fits = [Fit(job) for job in jobs]
+        self._seated: list[Fit] = []  # who is in the session, in its order
+
+    def run(self, engine: Engine) -> Iterator[tuple[Fit, Any]]:
+        """Open, train, close."""
+        with ExitStack() as stack:
+            if len(self._fits) == 1:  # all that is printed is its own
+                stack.enter_context(self._journal.output(self._fits[0].control))
+            for fit in self._fits:
+                with self._journal.hold(fit.control):
+                    fit.control.start()
+                    fit.control.check()  # it may have been stopped while it waited
+            if not self._open:
+                return
+            reset_peak()
+            stack.enter_context(precision(self._fits[0].job.spec.dtype_policy))
+            with self._sharing():
+                session = engine.open([fit.job for fit in self._open])
+                stack.callback(self._close, session)
+                yield from self._train(session)
+
+    @property
+    def _open(self) -> list[Fit]:
+        return [fit for fit in self._fits if not fit.control.is_done]
+
+    def _sharing(self) -> AbstractContextManager[None]:
+        return _shared([fit.control for fit in self._fits], self._journal)
+
+    def _close(self, session: Session) -> None:
+        session.close(is_intact=all(map(_is_intact, self._fits)))
+
+    def _train(self, session: Session) -> Iterator[tuple[Fit, Any]]:
+        for fit in self._open:
+            with self._journal.hold(fit.control):
+                fit.begin(session, self._settings)
+        self._seated = [fit for fit in self._fits if fit.model is not None]
+        with suppress(_NothingLeft):
+            while self._open:
+                yield from self._end_fits(session)
+                self._leave(session)
+                if self._seated:
+                    self._epoch(session)
+
+    def _leave(self, session: Session) -> None:
+        """Take those that have ended out of the session."""
+        seated = [fit for fit in self._seated if not fit.control.is_done]
+        if len(seated) < len(self._seated):
+            session.keep([fit.job for fit in seated])
+            self._seated = seated
+
+    def _epoch(self, session: Session) -> None:
+        session.begin_epoch([fit.epoch for fit in self._seated])
+        for fit in self._seated:
+            with self._journal.hold(fit.control):
+                fit.begin_epoch()
+        trained = session.train(self._on_progress)
+        validated = session.validate(self._on_progress) or [{} for _ in self._seated]
+        for fit, logs, others in zip(self._seated, trained, validated, strict=True):
+            if not fit.control.is_done:
+                with self._journal.hold(fit.control):
+                    self._end_epoch(session, fit, fit.end_epoch(logs, others))
+
+    def _on_progress(self) -> None:
+        """Between calls into the program: a job that is told to stop does so, the others go on."""
+        for fit in self._open:
+            with self._journal.guard(fit.control):
+                fit.control.check()
+        if not self._open:
+            raise _NothingLeft
+
+    def _end_epoch(self, session: Session, fit: Fit, logs: Logs) -> None:
+        self._journal.epoch(fit, logs, fit.control.end_epoch())
+        stop = fit.control.stop
+        if self._journal.is_due(fit) or (stop and stop.reason in CHECKPOINTED):
+            self._journal.checkpoint(fit, session.model(fit.job))
+        if stop is not None:
+            raise Interrupted(stop.reason)
+
+    def _end_fits(self, session: Session) -> Iterator[tuple[Fit, Any]]:
+        for fit in self._open:
+            if not fit.has_ended:
+                continue
+            model: Any = None
+            with self._journal.hold(fit.control):
+                model = session.model(fit.job)
+                fit.end(model)
+            if not fit.control.is_done:
+                yield fit, model
+                fit.control.finish()
+
+
+def _is_intact(fit: Fit) -> bool:
+    """Whether nothing but a stop, or what fitfleet itself refused, has ended it."""
+    failure = fit.control.failure
+    return failure is None or isinstance(failure, Interrupted | FitfleetError)

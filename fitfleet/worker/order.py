@@ -30,8 +30,8 @@ def seed_everything(seed: int, *, has_own_code: bool) -> None:
 
     import keras
     import numpy as np
-    from keras.src.backend.common import global_state
-    from keras.src.utils import rng_utils
+
+    from fitfleet.worker.keras_private import global_state, rng_utils
 
     number = mix(seed, "init")
     if has_own_code:

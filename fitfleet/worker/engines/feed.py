@@ -13,7 +13,8 @@ from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.keras_private import make_class_weight_map_fn
 from fitfleet.worker.recording.explanation import explanation
 
 
@@ -36,22 +37,22 @@ class Feed:
 
 
 class Feeds:
-    """The tensors of the last dataset, which the members of a cohort share."""
+    """The tensors of the last dataset, which the jobs of a cohort share."""
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
         self._found: tuple[Feed, Feed | None] | None = None
         self._arrays: Any = None
 
-    def of(self, member: Member) -> tuple[Feed, Feed | None]:
-        """(training, validation) of a member."""
-        spec = member.spec
+    def of(self, job: PreparedJob) -> tuple[Feed, Feed | None]:
+        """(training, validation) of a job."""
+        spec = job.spec
         key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
-        if self._found is None or key != self._key or not _same(self._arrays, member.arrays):
+        if self._found is None or key != self._key or not _same(self._arrays, job.arrays):
             self._found = None  # two datasets at once may not fit in memory
-            self._found = training(member.arrays, spec), validation(member.arrays)
-            self._key, self._arrays = key, member.arrays
-            _let_go(member.arrays)
+            self._found = training(job.arrays, spec), validation(job.arrays)
+            self._key, self._arrays = key, job.arrays
+            _let_go(job.arrays)
         return self._found
 
 
@@ -66,11 +67,9 @@ def training(arrays: Arrays, spec: JobSpec) -> Feed:
     """What the fit trains on; class weights become sample weights, as Keras makes them."""
     parts = _tensors(arrays.x, arrays.y, arrays.sample_weight)
     if spec.class_weight is not None:
-        from keras.src.trainers.data_adapters import tf_dataset_adapter
-
         weights = {int(key): value for key, value in spec.class_weight.items()}
         try:
-            parts = tf_dataset_adapter.make_class_weight_map_fn(weights)(*parts)
+            parts = make_class_weight_map_fn(weights)(*parts)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             raise SpecError(
                 "class_weight",

@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from fitfleet.worker.engines import stacked_layers, stacked_optimizer
 from fitfleet.worker.engines.feed import Feed
+from fitfleet.worker.engines.fresh import optimizer_variables
 from fitfleet.worker.engines.program import Pace
 from fitfleet.worker.engines.stacked_layers import Stack
-from fitfleet.worker.engines.trace_cache import optimizer_variables
 from fitfleet.worker.engines.tunable import tracing
 
 State = list[Any]

@@ -61,13 +61,18 @@ class StackState:
         self._tensors = [tf.gather(tensor, chosen) for tensor in self.tensors]
 
 
-class MemberModel:
+class RowModel:
     """One model of the stack as callbacks know a model: weights, learning rate, stop_training."""
 
-    def __init__(self, model: Any, state: StackState, row: int) -> None:
-        self._model, self._state, self.row = model, state, row
+    def __init__(self, model: Any, state: Callable[[], StackState], row: int) -> None:
+        """`state` gives the stack, which need not exist before the first epoch begins."""
+        self._model, self._stack, self.row = model, state, row
         self.stop_training = False
-        self.optimizer = MemberOptimizer(self)
+        self.optimizer = RowOptimizer(self)
+
+    @property
+    def _state(self) -> StackState:
+        return self._stack()
 
     @property
     def metrics(self) -> list[Any]:
@@ -85,10 +90,10 @@ class MemberModel:
             self._state.set(variable, self.row, value)
 
 
-class MemberOptimizer:
+class RowOptimizer:
     """The learning rate of one model."""
 
-    def __init__(self, owner: MemberModel) -> None:
+    def __init__(self, owner: RowModel) -> None:
         self._owner = owner
 
     @property
@@ -107,15 +112,3 @@ class MemberOptimizer:
         if not isinstance(rate, keras.Variable):
             raise TypeError("the learning rate follows a schedule, so it cannot be set")
         owner._state.set(rate, owner.row, value)
-
-
-class MemberStateInStack:
-    """A MemberState: the model is filled with the member's values when it is asked for."""
-
-    def __init__(self, fill: Callable[[], Any], own: MemberModel) -> None:
-        self.model, self._own = fill, own
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether a callback asked to end the fit."""
-        return self._own.stop_training

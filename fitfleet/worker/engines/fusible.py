@@ -8,17 +8,17 @@ from typing import Any
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.engines import proven
-from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.job import PreparedJob
 
 _CALLBACKS = frozenset({"EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"})
 _PRECISIONS = (None, "float32", "float64")
 
 
-def unfusable(member: Member) -> str | None:
-    """Why a member cannot be trained in a stack with others, or None when it can."""
-    if member.options.fuse is False:
+def unfusable(job: PreparedJob) -> str | None:
+    """Why a job cannot be trained in a stack with others, or None when it can."""
+    if job.options.fuse is False:
         return "fuse=False"
-    return _unfusable_spec(member.spec)
+    return _unfusable_spec(job.spec)
 
 
 def has_stacked_form(spec: JobSpec) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.spec.job import JobSpec
+from fitfleet.worker.keras_private import RandomInitializer
 from fitfleet.worker.order import mix
 
 _MOST_DRAWS = 1024
@@ -70,6 +71,8 @@ class InitialWeights:
         """What the variables of a build of `spec` hold, bit for bit, in the model's order."""
         if self._recipes is not None:
             return self._recalled(self._recipes, spec.seed)
+        if self._first is not None and spec.seed == self._seed:
+            return list(self._first)
         found = [v.numpy() for v in self._build(spec).variables]
         if self._first is not None and spec.seed != self._seed:
             recipes = _recipes(self._model, self._first, draws_of(self._seed), found)
@@ -143,7 +146,5 @@ def _own_variables(layer: Any) -> list[Any]:
 
 
 def _initializers(layer: Any) -> list[Any]:
-    from keras.src.initializers.random_initializers import RandomInitializer
-
     found = vars(layer).values() if layer is not None else ()
     return [v for v in found if isinstance(v, RandomInitializer) and isinstance(v.seed, int)]

@@ -1,84 +1,107 @@
-"""Keras's own `fit`: can do all that Keras can."""
+"""Keras's own way: a fresh model for each job, its train function called step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
-from fitfleet.worker.build import build, precision
-from fitfleet.worker.callbacks import EpochEnd, EpochStart, ModelState, user_callbacks
-from fitfleet.worker.engines.engine import Hooks, Member
+from fitfleet.worker.build import build
+from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.keras_epoch import EpochOfFit
+from fitfleet.worker.engines.single import SingleSession
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
 from fitfleet.worker.state import checkpoint
 
 
 class KerasFit:
-    """One member after the other, each with a fresh model and one call of `model.fit`."""
+    """Does all that Keras's `fit` does: streams, XLA, models with code of their own."""
 
     name = "fit"
+    trains_together = False
+    fallback: Engine | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def fit(self, members: Sequence[Member], hooks: Hooks) -> None:
-        """Trains every member that is not done to its end."""
-        for member in members:
-            with hooks.running(member), precision(member.spec.dtype_policy):
-                hooks.batch_end(member)  # it may have been stopped while it waited
-                self._fit(member, hooks)
+    def open(self, jobs: Sequence[PreparedJob]) -> KerasSession:
+        """One job."""
+        (job,) = jobs
+        return KerasSession(job, self._settings)
 
-    def _fit(self, member: Member, hooks: Hooks) -> None:
-        spec, arrays = member.spec, member.arrays
-        batch_size, accumulate = micro_batch(spec, member.options, member.claim.memory_step)
-        model = build(
+
+class KerasSession(SingleSession):
+    """One job on a model of its own."""
+
+    def __init__(self, job: PreparedJob, settings: Settings) -> None:
+        super().__init__(job)
+        self._settings = settings
+        self._batch_size, self._accumulate = micro_batch(
+            job.spec, job.options, job.claim.memory_step
+        )
+        self._validation_data = self._validation()
+        self._on_batch = OnBatch(lambda: None)
+        self._fit: EpochOfFit
+
+    def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
+        """Build the model, and put it to the job's checkpoint."""
+        spec = job.spec
+        self._model = model = build(
             spec,
             self._settings,
             steps_per_execution=spec.steps_per_execution,
-            accumulate=accumulate,
+            accumulate=self._accumulate,
         )
-        member.callbacks = user_callbacks(spec, self._settings)
-        if member.snapshot is not None:
-            checkpoint.restore(model, member.snapshot)
-        if member.is_trained:
-            finish_callbacks(model, member)
-        else:
-            fed = spec.model_copy(update={"batch_size": batch_size})
-            dataset, steps = data.training(
-                arrays, fed, member.first_epoch, whole_bytes=self._settings.memory_bytes
-            )
-            _check_steps(spec, steps)
-            model.fit(
-                dataset,
-                epochs=spec.epochs,
-                initial_epoch=member.first_epoch,
-                steps_per_epoch=steps,
-                verbose=0,
-                shuffle=False,  # the dataset is in order already
-                class_weight=class_weight(spec),
-                **_validation(member, batch_size),
-                callbacks=[
-                    EpochStart(member, hooks),
-                    *member.callbacks,
-                    EpochEnd(member, hooks),
-                ],
-            )
-        hooks.train_end(member, ModelState(model))
+        _check_fit(model)
+        batches = keras.callbacks.CallbackList([self._on_batch, *callbacks], model=model)
+        self._fit = EpochOfFit(model, batches)
+        if not job.is_trained:
+            self._prepare(job)
+        if job.snapshot is not None:
+            checkpoint.restore(model, job.snapshot)
+        return model
 
+    def _prepare(self, job: PreparedJob) -> None:
+        fed = job.spec.model_copy(update={"batch_size": self._batch_size})
+        dataset, steps = data.training(
+            job.arrays, fed, job.first_epoch, whole_bytes=self._settings.memory_bytes
+        )
+        _check_steps(job.spec, steps)
+        self._fit.prepare(dataset, steps, class_weight(job.spec))
 
-def finish_callbacks(model: Any, member: Member) -> None:
-    """What Keras does after the last epoch, for a fit whose last epoch is behind it."""
-    # Averaged weights (use_ema) take their place; a checkpoint holds them and the average.
-    model.optimizer.finalize_variable_values(model.trainable_weights)
-    if member.snapshot is None:
-        return
-    checkpoint.restore_callbacks(member.callbacks, member.snapshot)
-    for callback in member.callbacks:
-        if getattr(callback, "restore_best_weights", False) and callback.best_weights is not None:
-            model.set_weights(callback.best_weights)
+    def train(self, on_progress: OnProgress) -> Sequence[Trained]:
+        """Batch by batch, as `fit` does."""
+        self._on_batch.act = on_progress
+        return [Trained(_floats(self._fit.train()))]
+
+    def _validate(self, on_progress: OnProgress) -> Logs | None:
+        if self._validation_data is None:
+            return None
+        self._on_batch.act = on_progress
+        return _floats(self._fit.validate(*self._validation_data))
+
+    def _validation(self) -> tuple[Any, int | None] | None:
+        """The validation data, and the size of their batches where they are arrays."""
+        arrays, spec = self._job.arrays, self._job.spec
+        if arrays.x_val is None:
+            return None
+        size = spec.validation_batch_size or spec.batch_size
+        if self._batch_size < spec.batch_size:  # after the job ran out of memory
+            size = min(size, self._batch_size)
+        fed = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, size)
+        return fed, size if isinstance(fed, tuple) else None
+
+    def close(self, *, is_intact: bool) -> None:
+        """Nothing of it is kept."""
+        if self._model is not None:
+            self._fit.close()
 
 
 def class_weight(spec: JobSpec) -> dict[int, float] | None:
@@ -88,17 +111,17 @@ def class_weight(spec: JobSpec) -> dict[int, float] | None:
     return {int(key): value for key, value in spec.class_weight.items()}
 
 
-def _validation(member: Member, most_rows: int) -> dict[str, Any]:
-    arrays, spec = member.arrays, member.spec
-    if arrays.x_val is None:
-        return {}
-    batch_size = spec.validation_batch_size or spec.batch_size
-    if most_rows < spec.batch_size:  # on the memory ladder
-        batch_size = min(batch_size, most_rows)
-    found = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, batch_size)
-    if not isinstance(found, tuple):
-        return {"validation_data": found}
-    return {"validation_data": found, "validation_batch_size": batch_size}
+def _floats(logs: dict[str, Any]) -> Logs:
+    return {name: float(value) for name, value in logs.items()}
+
+
+def _check_fit(model: Any) -> None:
+    if type(model).fit is not keras.Model.fit:
+        raise SpecError(
+            "model",
+            f"its class {type(model).__name__} has a `fit` of its own, which is not called here; "
+            "put what it does into `train_step`",
+        )
 
 
 def _check_steps(spec: JobSpec, steps: int) -> None:

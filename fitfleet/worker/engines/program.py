@@ -15,10 +15,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.trainers.compile_utils import CompileMetrics
 
 from fitfleet.worker.engines import proven, tunable
 from fitfleet.worker.engines.feed import Feed
+from fitfleet.worker.keras_private import CompileMetrics
 
 Logs = dict[str, float]
 
@@ -68,6 +68,12 @@ class EpochProgram:
                 input_signature=(integer, integer, integer, validation.signature),
             )
         self._train_pace, self._test_pace = Pace(), Pace()
+
+    def trace(self) -> None:
+        """Make the graphs now, which the first calls would do; raises what TensorFlow raises."""
+        self._train.get_concrete_function()
+        if self._test is not None:
+            self._test.get_concrete_function()
 
     def train(self, feed: Feed, order: Any, between: Callable[[], None]) -> tuple[int, float, Logs]:
         """One epoch over the rows in `order`.

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops.parallel_for import pfor
+
+from fitfleet.worker.keras_private import pfor
 
 # TensorFlow has no form of these for many seeds at once: they run one after the other.
 _ONE_BY_ONE = (

@@ -19,8 +19,7 @@ def stateless(optimizer: Any) -> Iterator[None]:
     tf.Variables at once. Here each concrete class gets the backend-neutral ones back, wherever
     it has none of its own.
     """
-    from keras.src.backend.tensorflow.optimizer import TFOptimizer
-    from keras.src.optimizers.base_optimizer import BaseOptimizer
+    from fitfleet.worker.keras_private import BaseOptimizer, TFOptimizer
 
     neutral = {
         name: vars(BaseOptimizer)[name]
@@ -74,7 +73,7 @@ def _sparse_division() -> Iterator[None]:
     The number of zeros would be another shape for each model. Optimizers divide by roots of sums
     with an epsilon, so there are none unless the model is lost to NaN already.
     """
-    from keras.src.backend.tensorflow import numpy as backend
+    from fitfleet.worker.keras_private import backend_numpy as backend
 
     whole = backend.divide
 

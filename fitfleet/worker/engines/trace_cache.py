@@ -1,9 +1,9 @@
 """Models whose programs are traced, kept for the next job of the same architecture.
 
 Tracing costs most of a small fit, and every model that is dropped leaks what TensorFlow keeps of
-its graphs. A kept model is put back to the start of the next job: its initial weights, optimizer
-variables, learning rate, dropout rates, regularization factors and RNN states; what it then
-computes is what a fresh model computes, bit for bit.
+its graphs. A kept model is put back to the start of the next job (fresh.FreshState, dropout rates,
+regularization factors and RNN states); what it then computes is what a fresh model computes, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -11,61 +11,51 @@ from __future__ import annotations
 import gc
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
 from fitfleet.spec import factors
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.build import architecture, has_custom_classes
-from fitfleet.worker.callbacks import forget_states
+from fitfleet.worker.build import has_custom_classes
+from fitfleet.worker.callbacks import stops_on_nan
+from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.initial import InitialWeights
+from fitfleet.worker.engines.fresh import FreshState
 from fitfleet.worker.engines.program import EpochProgram
 from fitfleet.worker.engines.tunable import Factors, variable_build
+from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.state.rnn import reset_rnn_states
 from fitfleet.worker.state.template import nbytes
 
 # A traced model of a few thousand weights takes some 20 MB, whatever its size.
-_KEPT_MODELS = 8
+_MAX_MODELS = 8
 # Of variables that may be held by models that are not in use: a large job has its memory to itself.
-_KEPT_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 @dataclass
 class Traced:
-    """A compiled model with its program, and what its optimizer looked like when it was new."""
+    """A compiled model with its program, and what its variables hold when a job starts."""
 
     model: Any
     program: EpochProgram
-    initial: InitialWeights
+    fresh: FreshState
     factors: Factors
-    # None stands for zeros, of which a large model's optimizer has hundreds of megabytes.
-    optimizer_start: list[tuple[Any, np.ndarray | None]] = field(default_factory=list)
     is_fresh: bool = True
 
     def start(self, spec: JobSpec) -> None:
         """Put the model into the state of a fresh build of `spec`, compiled and untrained."""
-        import keras
-
         model = self.model
         model.stop_training = False
         model._initial_epoch = None
         if self.is_fresh:
             self.is_fresh = False
             return
-        for variable, value in zip(model.variables, self.initial.values(spec), strict=True):
-            variable.assign(value)
-        for variable, value in self.optimizer_start:
-            if value is None:
-                value = keras.ops.zeros(variable.shape, variable.dtype)
-            variable.assign(value)
-        rate = spec.optimizer.get("config", {}).get("learning_rate")
-        if isinstance(rate, int | float):
-            model.optimizer.learning_rate = rate
+        self.fresh.assign(spec)
         self.factors.set(spec)
-        forget_states(model)
+        reset_rnn_states(model)
         model.reset_metrics()
 
 
@@ -75,19 +65,29 @@ class TraceCache:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kept: OrderedDict[str, Traced] = OrderedDict()
+        self._refusals: dict[str, str] = {}  # by key, so that none is tried twice
 
     def take(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
-        """A model at the start of `spec`, with a program for feeds like these."""
+        """A model at the start of `spec`, with a program for feeds like these.
+
+        CannotTrace when TensorFlow refuses to make a program of it.
+        """
         if not is_reusable(spec):
             self._make_room()
             return self._trace(spec, training, validation)
         key = trace_key(spec, training, validation)
+        if key in self._refusals:
+            raise CannotTrace(self._refusals[key])
         traced = self._kept.pop(key, None)
         self._make_room()
-        traced = traced or self._trace(spec, training, validation)
+        try:
+            traced = traced or self._trace(spec, training, validation)
+        except CannotTrace as refusal:
+            self._refusals[key] = str(refusal)
+            raise
         if traced.factors.is_complete:
             self._kept[key] = traced
-        while len(self._kept) > _KEPT_MODELS:
+        while len(self._kept) > _MAX_MODELS:
             self._kept.popitem(last=False)
         traced.start(spec)
         return traced
@@ -99,28 +99,33 @@ class TraceCache:
     def _make_room(self) -> None:
         """Drop models that are not in use, while they hold more than they may."""
         before = len(self._kept)
-        while sum(nbytes(one.model) for one in self._kept.values()) > _KEPT_BYTES:
+        while sum(nbytes(one.model) for one in self._kept.values()) > _MAX_BYTES:
             self._kept.popitem(last=False)
         if len(self._kept) < before:
             gc.collect()  # a model and its program refer to each other
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
-        model, own_factors = variable_build(spec, self._settings)
-        # A stateful model has its batch size built in and takes no other.
-        size = None if training.rows % spec.batch_size else spec.batch_size
-        model._symbolic_build(data_batch=batch_symbols(training.data, size))
-        program = EpochProgram(
-            model,
-            training,
-            validation,
-            (spec.batch_size, spec.validation_batch_size or spec.batch_size),
-            stops_on_nan=any(c["class_name"] == "TerminateOnNaN" for c in spec.callbacks),
-        )
-        # One after the other: a large optimizer's values are not all held at once.
-        values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
-        start = [(v, value if value.any() else None) for v, value in values]
-        initial = InitialWeights(lambda one: architecture(one, self._settings), spec, model)
-        return Traced(model, program, initial, own_factors, start)
+        model, tunables = variable_build(spec, self._settings)
+        try:
+            # A stateful model has its batch size built in and takes no other.
+            size = None if training.rows % spec.batch_size else spec.batch_size
+            model._symbolic_build(data_batch=batch_symbols(training.data, size))
+            program = EpochProgram(
+                model,
+                training,
+                validation,
+                (spec.batch_size, spec.validation_batch_size or spec.batch_size),
+                stops_on_nan=stops_on_nan(spec),
+            )
+            program.trace()
+            fresh = FreshState(model, spec, self._settings)
+        except (FitfleetError, MemoryError):
+            raise
+        except Exception as error:  # TensorFlow and Keras raise many kinds while tracing
+            if type(error).__name__ == "ResourceExhaustedError":
+                raise
+            raise CannotTrace(explanation(error)) from error
+        return Traced(model, program, fresh, tunables)
 
 
 def is_reusable(spec: JobSpec) -> bool:
@@ -137,7 +142,7 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
     for name in ("dataset", "seed", "epochs", "evaluators", "shuffle", "validation_split"):
         del document[name]
     del document["class_weight"]  # part of the feed
-    document["callbacks"] = any(c["class_name"] == "TerminateOnNaN" for c in spec.callbacks)
+    document["callbacks"] = stops_on_nan(spec)
     config = document["optimizer"].get("config", {})
     if isinstance(config.get("learning_rate"), int | float):
         config["learning_rate"] = "any"
@@ -148,23 +153,6 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
         for feed, size in zip((training, validation), sizes, strict=True)
     ]
     return json.dumps([document, feeds], sort_keys=True)
-
-
-def optimizer_variables(optimizer: Any) -> list[Any]:
-    """All variables that an optimizer owns, with those that `variables` leaves out (Nadam's)."""
-    import keras
-
-    own = list(optimizer.variables)
-    trained = {id(v) for v in getattr(optimizer, "_trainable_variables", [])}
-    seen = {id(v) for v in own} | trained
-    for value in vars(optimizer).values():
-        if isinstance(value, keras.Variable) and id(value) not in seen:
-            seen.add(id(value))
-            own.append(value)
-    inner = getattr(optimizer, "inner_optimizer", None)
-    if inner is not None:
-        own += [v for v in optimizer_variables(inner) if id(v) not in seen]
-    return own
 
 
 def batch_symbols(data: tuple[Any, ...], size: int | None = None) -> tuple[Any, ...]:

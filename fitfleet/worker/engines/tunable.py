@@ -87,7 +87,7 @@ def variable_build(spec: JobSpec, settings: Settings) -> tuple[Any, Factors]:
 @contextmanager
 def tracing() -> Iterator[None]:
     """Within, Keras's dropout takes its rate from a Factor's variable."""
-    from keras.src.backend.tensorflow import random
+    from fitfleet.worker.keras_private import backend_random as random
 
     own = random.dropout
 

@@ -1,4 +1,4 @@
-"""Memory: the ladder after an OOM, the peak of an attempt, and the growth of a child."""
+"""Memory: the fallback levels after an OOM, the peak of an attempt, and the growth of a child."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def micro_batch(spec: JobSpec, options: JobOptions, memory_step: int) -> tuple[int, int | None]:
-    """Batch size and gradient accumulation on a rung of the ladder.
+    """Batch size and gradient accumulation at a fallback level after an OOM.
 
-    Rung 1 only runs the job alone. Above it the batch is halved each time and the gradients of
+    Level 1 only runs the job alone. Above it the batch is halved each time and the gradients of
     the halves are accumulated, if the job's `shrink_on_oom` allows: BatchNorm and the count of
     optimizer steps then differ, so it is no longer the same fit to the bit.
     """
@@ -27,8 +27,8 @@ def micro_batch(spec: JobSpec, options: JobOptions, memory_step: int) -> tuple[i
     return max(1, spec.batch_size // factor), (spec.gradient_accumulation_steps or 1) * factor
 
 
-def rung(spec: JobSpec, options: JobOptions, memory_step: int) -> str:
-    """What the ladder does at this step, for the records; empty on the ground."""
+def fallback_level(spec: JobSpec, options: JobOptions, memory_step: int) -> str:
+    """What this level does, for the records; empty at level 0."""
     if not memory_step:
         return ""
     size, accumulate = micro_batch(spec, options, memory_step)

@@ -20,21 +20,21 @@ from fitfleet.db.claims import Artifact
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.storage import Draft, fsync, sha256
-from fitfleet.worker.engines.engine import Interrupted, Member, StopReason
+from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.recording.metrics import Recorder
 
-_OUTAGE_LOOK_S = 1.0
+_OUTAGE_POLL_S = 1.0
 _GATHER_S = 0.05
-_MOST = 32  # jobs in one transaction; meanwhile the next ones are trained
+_MAX_JOBS = 32  # jobs in one transaction; meanwhile the next ones are trained
 _SYNCS = 16  # files synced side by side: a journal writes them together
 
 
 @dataclass(eq=False)
-class Ending:
-    """A fitted member whose weights are in a draft: all that is left is to commit it."""
+class PendingCommit:
+    """A fitted job whose weights are in a draft: all that is left is to commit it."""
 
-    member: Member
+    control: JobControl
     name: str  # that the draft will have, relative to the storage
     draft: Draft
     kept: ExitStack  # closed, it removes a draft that was not published
@@ -57,10 +57,10 @@ class Ending:
     def success(self) -> successes.Success:
         """What is written; after `sync`."""
         assert self.artifact is not None
-        return successes.Success(self.member.claim, self.artifact, **self.values)
+        return successes.Success(self.control.claim, self.artifact, **self.values)
 
 
-Errors = dict[Ending, Exception]
+Errors = dict[PendingCommit, Exception]
 
 
 class _Refused(Exception):
@@ -71,29 +71,29 @@ class _Refused(Exception):
         self.errors = errors
 
 
-class Commits:
+class CommitQueue:
     """Commits what it is given, in that order; as a context manager, which ends when all is.
 
-    `fail(member, error)` records any other end: a refusing storage, a lost lease, a stop that came
-    while the database was away. Until either is done the member's lease is kept.
+    `fail(control, error)` records any other end: a refusing storage, a lost lease, a stop that came
+    while the database was away. Until either is done the job's lease is kept.
     """
 
     def __init__(
         self,
         database: Database,
         recorder: Recorder,
-        fail: Callable[[Member, BaseException], None],
+        fail: Callable[[JobControl, BaseException], None],
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._fail = fail
-        self._waiting: deque[Ending] = deque()
+        self._waiting: deque[PendingCommit] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self._pool = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
 
-    def __enter__(self) -> Commits:
+    def __enter__(self) -> CommitQueue:
         self._thread.start()
         return self
 
@@ -104,37 +104,37 @@ class Commits:
         self._thread.join()
         self._pool.shutdown()
 
-    def put(self, ending: Ending) -> None:
-        """Leave a member to be committed. Waits for neither disk nor database."""
-        ending.member.is_ending = True
-        self._recorder.leave(ending.member.claim)
+    def put(self, commit: PendingCommit) -> None:
+        """Leave a job to be committed. Waits for neither disk nor database."""
+        commit.control.start_commit()
+        self._recorder.leave(commit.control.claim)
         with self._changed:
-            self._waiting.append(ending)
+            self._waiting.append(commit)
             self._changed.notify_all()
 
     def _run(self) -> None:
         while batch := self._take():
             try:
-                errors = self._each(Ending.sync, batch)
+                errors = self._each(PendingCommit.sync, batch)
                 reach("between_save_and_commit")
                 self._settle(self._without(errors, batch))
             except Exception as error:  # the thread has to live on for the next ones
-                self._without({ending: error for ending in batch if ending.is_open}, batch)
+                self._without({commit: error for commit in batch if commit.is_open}, batch)
 
-    def _take(self) -> list[Ending]:
+    def _take(self) -> list[PendingCommit]:
         """What waits; empty when nothing will come any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             # Where others may end at once too. The last ones are not kept waiting.
             self._changed.wait_for(
-                lambda: len(self._waiting) >= _MOST or self._is_closed, _GATHER_S
+                lambda: len(self._waiting) >= _MAX_JOBS or self._is_closed, _GATHER_S
             )
-            batch = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
-        for ending in batch:
-            ending.member.progress_at = time.monotonic()
+            batch = [self._waiting.popleft() for _ in range(min(_MAX_JOBS, len(self._waiting)))]
+        for commit in batch:
+            commit.control.show_progress()
         return batch
 
-    def _settle(self, batch: list[Ending]) -> None:
+    def _settle(self, batch: list[PendingCommit]) -> None:
         """Commit them, or record what keeps them from it."""
         while batch:
             try:
@@ -145,42 +145,46 @@ class Commits:
                 batch = self._without(refused.errors, batch)
             except Exception as error:
                 if len(batch) > 1:  # of one of them, nobody knows which
-                    for ending in batch:
-                        self._settle([ending])
+                    for commit in batch:
+                        self._settle([commit])
                     return
                 batch = self._without({batch[0]: error}, batch)
             else:
                 reach("after_commit")
-                for ending in batch:
-                    is_lost = ending.member.key not in won
-                    self._end(ending, Interrupted(StopReason.LOST) if is_lost else None)
+                for commit in batch:
+                    is_lost = commit.control.key not in won
+                    self._end(commit, Interrupted(StopReason.LOST) if is_lost else None)
                 return
 
-    def _commit(self, batch: Sequence[Ending]) -> set[tuple[int, int]]:
+    def _commit(self, batch: Sequence[PendingCommit]) -> set[tuple[int, int]]:
         """One transaction: last metrics, scores, success, the files' names. Those that held."""
         with self._database.begin() as c:
-            epochs = self._recorder.waiting([ending.member.claim for ending in batch])
-            won = successes.record(c, [ending.success for ending in batch], epochs)
-            errors = self._each(Ending.publish, [one for one in batch if one.member.key in won])
+            epochs = self._recorder.waiting([commit.control.claim for commit in batch])
+            won = successes.record(c, [commit.success for commit in batch], epochs)
+            errors = self._each(
+                PendingCommit.publish, [one for one in batch if one.control.key in won]
+            )
             if errors:
                 raise _Refused(errors)
         return won
 
-    def _patient(self, batch: Sequence[Ending]) -> list[Ending]:
+    def _patient(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
         """Those that may go on waiting for the database, a while later."""
         stopped: Errors = {}
-        for ending in batch:
-            ending.member.progress_at = time.monotonic()
-            stop = ending.member.stop
+        for commit in batch:
+            commit.control.show_progress()
+            stop = commit.control.stop
             # A fit that has ended in its time does not use it up by waiting here.
             if stop is not None and stop.reason is not StopReason.TIMEOUT:
-                stopped[ending] = Interrupted(stop.reason)
+                stopped[commit] = Interrupted(stop.reason)
         rest = self._without(stopped, batch)
         if rest:
-            time.sleep(_OUTAGE_LOOK_S)
+            time.sleep(_OUTAGE_POLL_S)
         return rest
 
-    def _each(self, work: Callable[[Ending], None], batch: Sequence[Ending]) -> Errors:
+    def _each(
+        self, work: Callable[[PendingCommit], None], batch: Sequence[PendingCommit]
+    ) -> Errors:
         """The errors of those for which `work` fails, done side by side."""
         if len(batch) == 1:
             found = [_error(work, batch[0])]
@@ -188,29 +192,29 @@ class Commits:
             found = list(self._pool.map(_error, [work] * len(batch), batch))
         return {one: error for one, error in zip(batch, found, strict=True) if error is not None}
 
-    def _without(self, errors: Errors, batch: Sequence[Ending]) -> list[Ending]:
+    def _without(self, errors: Errors, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
         """The others, when these have ended with their errors."""
-        for ending, error in errors.items():
-            self._end(ending, error)
-        return [ending for ending in batch if ending not in errors]
+        for commit, error in errors.items():
+            self._end(commit, error)
+        return [commit for commit in batch if commit not in errors]
 
-    def _end(self, ending: Ending, error: Exception | None) -> None:
-        ending.is_open = False
+    def _end(self, commit: PendingCommit, error: Exception | None) -> None:
+        commit.is_open = False
         try:
-            with ending.kept:
+            with commit.kept:
                 if error is not None:
                     raise error
-            ending.after()
+            commit.after()
         except Exception as found:  # the edge of a job
-            self._fail(ending.member, found)
+            self._fail(commit.control, found)
         finally:
-            self._recorder.forget([ending.member.claim])
-            ending.member.is_ending = False
+            self._recorder.forget([commit.control.claim])
+            commit.control.end_commit()
 
 
-def _error(work: Callable[[Ending], None], ending: Ending) -> Exception | None:
+def _error(work: Callable[[PendingCommit], None], commit: PendingCommit) -> Exception | None:
     try:
-        work(ending)
+        work(commit)
     except Exception as error:
         return error
     return None

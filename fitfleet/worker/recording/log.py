@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_captured: list[Path] = []  # the files of the blocks that are open, the innermost last
+
 _TAIL_LINES = 100
 _TAIL_BYTES = 32_000
 
@@ -35,8 +37,13 @@ def _stream(descriptor: int) -> io.TextIOWrapper:
 def captured(path: Path) -> Iterator[None]:
     """File descriptors 1 and 2 point to the file inside the block, and so do Python's streams.
 
-    A log that cannot be written is no reason to lose the fit: printing never fails inside.
+    A log that cannot be written is no reason to lose the fit: printing never fails inside. Within
+    itself, for the same file, it changes nothing.
     """
+    if _captured[-1:] == [path]:
+        yield
+        return
+    _captured.append(path)
     target = _opened(path)
     saved = [os.dup(1), os.dup(2)]
     streams = sys.stdout, sys.stderr
@@ -49,6 +56,7 @@ def captured(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        _captured.pop()
         _flush()
         sys.stdout, sys.stderr = streams
         for number, descriptor in zip((1, 2), saved, strict=True):

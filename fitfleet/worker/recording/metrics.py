@@ -17,7 +17,7 @@ from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
-_OUTAGE_LOOK_S = 1.0
+_OUTAGE_POLL_S = 1.0
 # Least time between two transactions: quick epochs share one, and the training thread keeps the
 # interpreter.
 _GATHER_S = 0.1
@@ -112,7 +112,7 @@ class Recorder:
                     with self._database.begin() as c:
                         metrics.record(c, batch)
             except DatabaseError:
-                time.sleep(_OUTAGE_LOOK_S)
+                time.sleep(_OUTAGE_POLL_S)
                 continue
             self._forget(spilled, rows)
 

@@ -24,7 +24,8 @@ _RUN_THE_SPEC = frozenset(
     for name in (
         *("build", "callbacks", "evaluate", "fit"),
         *("engines.keras_fit", "engines.loop", "engines.program", "engines.trace_cache"),
-        *("engines.feed", "engines.fused", "engines.fused_program", "engines.tunable"),
+        *("engines.feed", "engines.fused", "engines.fused_program", "engines.keras_epoch"),
+        *("engines.single", "engines.tunable"),
     )
 )
 # TensorFlow's own troubles, whatever it was computing.

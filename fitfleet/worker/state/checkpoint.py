@@ -1,13 +1,12 @@
 """The whole state of a fit at the end of an epoch, in one HDF5 file: write, read, restore.
 
 A Keras weights file (weights and optimizer) that also carries a group of ours: RNN states, the
-callbacks' state and best weights, and the history. Restored, the fit goes on bit for bit.
+callbacks' state and best weights, and the history. Restored, the fit resumes bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,22 @@ from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
-from fitfleet.worker.engines.engine import EpochLogs
 from fitfleet.worker.state.building import build_from
+from fitfleet.worker.state.rnn import rnn_states
 
 # The attributes that Keras's callbacks change while they run.
 _CALLBACK_STATE = {
     "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
 }
+
+
+@dataclass(frozen=True)
+class EpochLogs:
+    """Keras's logs after one epoch. `epoch` counts from 0, as Keras does."""
+
+    epoch: int
+    logs: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Snapshot:
     best: list[list[Any] | None] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
     inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
-    batch_size: int | None = None  # of the rung of the memory ladder it was trained on
+    batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
 
 
 def write(
@@ -126,29 +133,6 @@ def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
                 setattr(callback, name, value)
         if best is not None and hasattr(callback, "best_weights"):
             callback.best_weights = best
-
-
-def rnn_states(model: Any) -> list[Any]:
-    """The state variables of the stateful recurrent layers, in the model's order."""
-    import keras
-    import tensorflow as tf
-
-    found: list[Any] = []
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
-            found += tf.nest.flatten(layer.states)
-    return found
-
-
-@contextmanager
-def rnn_states_kept(model: Any) -> Iterator[None]:
-    """Whatever happens inside, a stateful model has the states it had before afterwards."""
-    before = [(state, state.numpy()) for state in rnn_states(model)]
-    try:
-        yield
-    finally:
-        for state, value in before:
-            state.assign(value)
 
 
 def _callback_state(callback: Any) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from keras.src.saving import saving_lib
-
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.storage import Storage
 from fitfleet.weights.files import checked, opened
+from fitfleet.worker.keras_private import saving_lib
 from fitfleet.worker.recording.explanation import explanation
 
 _SHOWN = 8
@@ -217,7 +216,7 @@ def _named_path(place: str, names: Mapping[str, str]) -> str:
 
 
 def _load_legacy(model: Any, path: Path, settings: Settings) -> None:
-    from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
+    from fitfleet.worker.keras_private import load_weights_from_hdf5_group
 
     with opened(path, settings) as file:
         try:

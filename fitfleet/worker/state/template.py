@@ -21,8 +21,8 @@ from weakref import WeakKeyDictionary
 
 import h5py
 import keras
-from keras.src.saving import saving_lib
 
+from fitfleet.worker.keras_private import saving_lib
 from fitfleet.worker.state.hdf5 import created
 
 _OF_OPTIMIZER = re.compile(r"/optimizer/vars/(\d+)")

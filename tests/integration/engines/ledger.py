@@ -1,9 +1,9 @@
-"""Hooks that keep in memory what an engine hands out, and the specs that engines are tried on."""
+"""A journal that keeps in memory what a fit gives, and the specs that engines are tried on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,22 @@ from fitfleet.settings import Settings
 from fitfleet.spec import factors
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
+from fitfleet.worker import fit
 from fitfleet.worker.build import build
-from fitfleet.worker.engines.engine import (
-    Engine,
-    EpochLogs,
-    Interrupted,
-    Member,
-    MemberState,
-    StopReason,
-)
-from fitfleet.worker.engines.trace_cache import optimizer_variables
+from fitfleet.worker.control import Interrupted, JobControl, StopReason
+from fitfleet.worker.engines.choice import Choice
+from fitfleet.worker.engines.engine import Engine
+from fitfleet.worker.engines.fresh import optimizer_variables
+from fitfleet.worker.fit import Fit
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.state import checkpoint
+from fitfleet.worker.state.rnn import rnn_states
 
 SETTINGS = Settings()
 
 
 class Ledger:
-    """Every member's logs, and its variables at the end. Stops a member after an epoch if told."""
+    """Every job's logs, and its variables at the end. Stops a job after an epoch if told."""
 
     def __init__(
         self, folder: Path | None = None, stop_after: dict[int, int] | None = None
@@ -42,62 +41,58 @@ class Ledger:
         self.states: dict[int, list[np.ndarray]] = {}
         self.errors: dict[int, BaseException] = {}
         self.snapshots: dict[int, Path] = {}
-        self.begun: list[tuple[int, int]] = []
+        self.engines: list[tuple[str, tuple[str, ...]]] = []  # name, and a reason for each job
         self._folder, self._stop_after = folder, stop_after or {}
 
+    def output(self, control: JobControl) -> AbstractContextManager[None]:
+        return nullcontext()
+
     @contextmanager
-    def running(self, member: Member) -> Iterator[None]:
+    def guard(self, control: JobControl) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            self.errors[member.claim.job_id] = error
-        finally:
-            member.is_done = True
+            self.errors[control.claim.job_id] = error
+            control.finish(error)
 
-    @contextmanager
-    def preparing(self, member: Member) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.errors[member.claim.job_id] = error
-            member.is_done = True
+    hold = guard
 
-    def epoch_begin(self, member: Member, epoch: int) -> None:
-        self.begun.append((member.claim.job_id, epoch))
+    def describe(self, choice: Choice) -> None:
+        self.engines.append((choice.engine.name, tuple(choice.reasons)))
 
-    def batch_end(self, member: Member) -> None:
-        member.batches += 1
+    def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:
+        self.logs.setdefault(fit.job.claim.job_id, []).append((fit.epoch - 1, logs))
 
-    def epoch_end(
-        self, member: Member, epoch: int, logs: dict[str, float], state: MemberState
-    ) -> bool:
-        number = member.claim.job_id
-        self.logs.setdefault(number, []).append((epoch, logs))
-        member.history.append(EpochLogs(epoch, logs))
-        if self._folder is not None and epoch + 1 == self._stop_after.get(number):
-            path = self._folder / f"{number}.weights.h5"
-            checkpoint.write(
-                path,
-                state.model(),
-                epoch=epoch + 1,
-                has_stopped=state.has_stopped,
-                history=member.history,
-                callbacks=member.callbacks,
-                more={},
-            )
-            self.snapshots[number] = path
-            raise Interrupted(StopReason.RELEASE)
-        return state.has_stopped
+    def is_due(self, fit: Fit) -> bool:
+        return self._stop_after.get(fit.job.claim.job_id) == fit.epoch
 
-    def train_end(self, member: Member, state: MemberState) -> None:
-        number, model = member.claim.job_id, state.model()
+    def checkpoint(self, fit: Fit, model: Any) -> None:
+        assert self._folder is not None
+        number = fit.job.claim.job_id
+        path = self._folder / f"{number}.weights.h5"
+        checkpoint.write(
+            path,
+            model,
+            epoch=fit.epoch,
+            has_stopped=bool(fit.model.stop_training),
+            history=fit.history,
+            callbacks=fit.callbacks,
+            more={},
+        )
+        self.snapshots[number] = path
+        raise Interrupted(StopReason.RELEASE)
+
+    def end(self, fit: Fit, model: Any) -> None:
+        number = fit.job.claim.job_id
         self.weights[number] = [v.numpy() for v in model.variables]
         self.optimizer[number] = [v.numpy() for v in optimizer_variables(model.optimizer)]
-        self.states[number] = [v.numpy() for v in checkpoint.rnn_states(model)]
+        self.states[number] = [v.numpy() for v in rnn_states(model)]
 
 
-def member(spec: JobSpec, arrays: Arrays, number: int, **options: Any) -> Member:
-    """A member that no database knows."""
+def member(
+    spec: JobSpec, arrays: Arrays, number: int, path: Path | None = None, **options: Any
+) -> PreparedJob:
+    """A job that no database knows; it resumes from the checkpoint at `path`."""
     claim = Claim(
         job_id=number,
         attempt=1,
@@ -114,19 +109,17 @@ def member(spec: JobSpec, arrays: Arrays, number: int, **options: Any) -> Member
         seconds=0.0,
     )
     arrays = split_validation(arrays, spec.validation_split)
-    return Member(claim=claim, spec=spec, options=JobOptions(**options), arrays=arrays)
+    snapshot = None if path is None else checkpoint.read(path, SETTINGS)
+    return PreparedJob(JobControl(claim), spec, JobOptions(**options), arrays, snapshot)
 
 
-def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
-    """A member that goes on from a checkpoint."""
-    found = member(spec, arrays, number)
-    found.snapshot = checkpoint.read(path, SETTINGS)
-    found.history = list(found.snapshot.history)
-    return found
+def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> PreparedJob:
+    """A job that resumes from a checkpoint."""
+    return member(spec, arrays, number, path)
 
 
-def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Member:
-    """A member whose initial weights are moved by 1e-7 of themselves, up or down."""
+def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> PreparedJob:
+    """A job whose initial weights are moved by 1e-7 of themselves, up or down."""
     model = build(spec, SETTINGS)
     model.optimizer.build(model.trainable_variables)
     signs = np.random.default_rng(number)
@@ -147,10 +140,15 @@ def distance(one: Ledger, other: Ledger) -> float:
     return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-9)) for a, b in pairs)
 
 
-def train(engine: Engine, members: Sequence[Member], ledger: Ledger | None = None) -> Ledger:
-    """What the engine made of the members."""
-    ledger = ledger or Ledger()
-    engine.fit(members, ledger)
+def train(engine: Engine, jobs: Sequence[PreparedJob], ledger: Ledger | None = None) -> Ledger:
+    """What the engine made of the jobs."""
+    return run(Choice(engine, jobs, [""] * len(jobs)), ledger or Ledger())
+
+
+def run(choice: Choice, ledger: Ledger) -> Ledger:
+    """Train what was chosen, and keep what comes out."""
+    for done, model in fit.train(choice, ledger, SETTINGS):
+        ledger.end(done, model)
     return ledger
 
 

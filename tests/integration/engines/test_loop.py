@@ -8,10 +8,18 @@ from typing import Any
 import keras
 import ledger
 import nets
+import numpy as np
 import pytest
 
-from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker import data
+from fitfleet.worker.build import build, precision
+from fitfleet.worker.callbacks import user_callbacks
+from fitfleet.worker.engines.fresh import optimizer_variables
+from fitfleet.worker.engines.keras_fit import KerasFit, class_weight
 from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.order import seed_state, seed_variables
+from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
 
 SEEDS = (3, 4)
 
@@ -31,6 +39,69 @@ def specs(net: nets.Net, **given: Any) -> list[Any]:
 
 def members(net: nets.Net, found: list[Any]) -> list[Any]:
     return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
+
+
+class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """What a job's epoch starts from (docs/explanation/same-result.md), for a plain `fit`."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        super().__init__()
+        self._spec = spec
+        self._states: list[Any] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        for index, variable in enumerate(seed_variables(self.model)):
+            variable.assign(seed_state(self._spec.seed, index, epoch))
+        if self._spec.reset_states == "epoch":
+            reset_rnn_states(self.model)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._states = [state.numpy() for state in rnn_states(self.model)]
+        reset_rnn_states(self.model)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        for state, value in zip(rnn_states(self.model), self._states, strict=True):
+            state.assign(value)
+
+
+@pytest.mark.parametrize("name", nets.ALL)
+def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
+    """History, weights and optimizer of `model.fit` itself, all epochs in one call."""
+    net = nets.ALL[name]()
+    spec = specs(net)[1]
+    with precision(spec.dtype_policy):
+        (job,) = members(net, [spec])
+        model = build(spec, ledger.SETTINGS)
+        dataset, steps = data.training(job.arrays, spec, 0)
+        arrays, size = job.arrays, spec.validation_batch_size or spec.batch_size
+        held_out = None
+        if arrays.x_val is not None:
+            held_out = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, size)
+        history = model.fit(
+            dataset,
+            epochs=spec.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            class_weight=class_weight(spec),
+            validation_data=held_out,
+            validation_batch_size=size if held_out is not None else None,
+            callbacks=[SeedEpochs(spec), *user_callbacks(spec, ledger.SETTINGS)],
+        )
+    ours = ledger.train(KerasFit(ledger.SETTINGS), [job])
+    for error in ours.errors.values():
+        raise error
+    values = zip(*history.history.values(), strict=True)
+    rows = [dict(zip(history.history, row, strict=True)) for row in values]
+    assert [logs for _, logs in ours.logs[0]] == [
+        {key: float(value) for key, value in row.items()} for row in rows
+    ]
+    for kept, variables in (
+        (ours.weights[0], model.variables),
+        (ours.optimizer[0], optimizer_variables(model.optimizer)),
+    ):
+        for value, variable in zip(kept, variables, strict=True):
+            np.testing.assert_array_equal(value, variable.numpy())
 
 
 @pytest.mark.parametrize("name", nets.ALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import DOCUMENT, Storage
 from fitfleet.submit import Submission
-from fitfleet.worker.engines.choice import Engines
-from fitfleet.worker.engines.engine import Engine, Member
+from fitfleet.worker.engines.choice import Choice, Engines
+from fitfleet.worker.engines.engine import Engine
 from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.run import Child
 
@@ -28,10 +30,10 @@ class FitOnly:
     def __init__(self, settings: Settings) -> None:
         self._fit = KerasFit(settings)
 
-    def choose(self, members: list[Member]) -> Any:
+    def choose(self, jobs: list[PreparedJob]) -> Any:
         """Everything goes to the one engine."""
-        if members:
-            yield self._fit, members
+        if jobs:
+            yield Choice(self._fit, jobs, [""] * len(jobs))
 
 
 class Fleet:
@@ -82,7 +84,7 @@ class Fleet:
         return self.row(job_id)
 
     def attempt(self) -> None:
-        """Run the first waiting job, with its mates, to the end of this attempt."""
+        """Run the first waiting job, with its cohort peers, to the end of this attempt."""
         with self.database.begin() as c:
             ((job_id, seq),) = dispatch.dispatch(c, self.settings.queue, 1)
         self.child.run(job_id, seq)
@@ -145,34 +147,49 @@ class Fleet:
         return Path(self.settings.storage) / row.checkpoint_path
 
 
-class DrainAfter:
-    """An engine around another that has its child drained at the end of given epochs."""
+class ActAtEpochs:
+    """Engines around others: `act(job)` is called whenever a job begins an epoch of its fit."""
+
+    def __init__(self, engines: Any, act: Callable[[PreparedJob, int], None]) -> None:
+        self._engines, self._act = engines, act
+
+    def choose(self, jobs: list[PreparedJob]) -> Any:
+        """As the engines inside do."""
+        for choice in self._engines.choose(jobs):
+            engine: Any = _Acting(choice.engine, self._act)
+            yield Choice(engine, choice.jobs, choice.reasons)
+
+
+class _Acting:
+    def __init__(self, engine: Engine, act: Callable[[PreparedJob, int], None]) -> None:
+        self.name, self.trains_together = engine.name, engine.trains_together
+        self.fallback = engine.fallback
+        self._engine, self._act = engine, act
+
+    def open(self, jobs: list[PreparedJob]) -> Any:
+        """A session whose epochs begin in our hands."""
+        session: Any = self._engine.open(jobs)
+        begin = session.begin_epoch
+
+        def begin_epoch(epochs: list[int]) -> None:
+            begin(epochs)
+            for job, epoch in zip(jobs, epochs, strict=True):
+                self._act(job, epoch)
+
+        session.begin_epoch = begin_epoch
+        return session
+
+
+class DrainAfter(ActAtEpochs):
+    """Engines around others whose child is drained in given epochs."""
 
     def __init__(self, engines: Any, child: Child, epochs: list[int]) -> None:
-        self._engines, self._child, self._epochs = engines, child, epochs
+        def drain(_: PreparedJob, epoch: int) -> None:
+            if epoch in epochs:
+                epochs.remove(epoch)
+                child.drain()
 
-    def choose(self, members: list[Member]) -> Any:
-        """As the engines inside do."""
-        for engine, group in self._engines.choose(members):
-            yield _Draining(engine, self._child, self._epochs), group
-
-
-class _Draining:
-    def __init__(self, engine: Engine, child: Child, epochs: list[int]) -> None:
-        self.name, self._engine, self._child, self._epochs = engine.name, engine, child, epochs
-
-    def fit(self, members: list[Member], hooks: Any) -> None:
-        """Train, with the hook of an epoch's beginning in our hands."""
-        begin = hooks.epoch_begin
-
-        def epoch_begin(member: Member, epoch: int) -> None:
-            begin(member, epoch)
-            if epoch in self._epochs:
-                self._epochs.remove(epoch)
-                self._child.drain()
-
-        hooks.epoch_begin = epoch_begin
-        self._engine.fit(members, hooks)
+        super().__init__(engines, drain)
 
 
 def contents(path: Path) -> dict[str, Any]:

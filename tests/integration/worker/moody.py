@@ -1,10 +1,11 @@
-"""A user's Keras layer that raises when it is trained."""
+"""A user's Keras classes: layers that raise when they are trained, or traced by the loop."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="moody")
@@ -22,3 +23,20 @@ def model() -> Any:
     """A model whose training raises."""
     layers = keras.layers
     return keras.Sequential([keras.Input((5, 3)), Moody(), layers.Flatten(), layers.Dense(1)])
+
+
+@keras.saving.register_keras_serializable(package="moody")
+class OnlyInFit(keras.layers.Layer):  # type: ignore[misc]
+    """Refuses to be traced in a program of fitfleet's own."""
+
+    def call(self, x: Any) -> Any:
+        """Gives its input back."""
+        if tf.compat.v1.get_default_graph().name.startswith("_train_steps"):
+            raise RuntimeError("this is not the way of Keras")
+        return x
+
+
+def loopless() -> Any:
+    """A model that only Keras's own fit can train."""
+    layers = keras.layers
+    return keras.Sequential([keras.Input((5, 3)), OnlyInFit(), layers.Flatten(), layers.Dense(1)])

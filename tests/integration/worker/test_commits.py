@@ -11,15 +11,14 @@ from sqlalchemy import text
 
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.errors import StorageError
-from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
-from fitfleet.worker.engines.engine import Interrupted, Member, StopReason
-from fitfleet.worker.recording.commits import Commits, Ending
+from fitfleet.worker.control import Interrupted, JobControl, StopReason
+from fitfleet.worker.recording.commits import CommitQueue, PendingCommit
 
 
 class Ends:
-    """Claimed members with drafts on the disk, and what becomes of those that are not committed."""
+    """Claimed jobs with drafts on the disk, and what becomes of those that are not committed."""
 
     def __init__(self, fleet: Fleet, job: dict[str, Any]) -> None:
         self.fleet, self._job = fleet, job
@@ -27,27 +26,25 @@ class Ends:
         self.failures: dict[int, BaseException] = {}
         self.after: list[int] = []
 
-    def fail(self, member: Member, error: BaseException) -> None:
-        self.failures[member.claim.job_id] = error
+    def fail(self, control: JobControl, error: BaseException) -> None:
+        self.failures[control.claim.job_id] = error
 
-    def commits(self) -> Commits:
-        return Commits(self.fleet.database, self.fleet.recorder, self.fail)
+    def commits(self) -> CommitQueue:
+        return CommitQueue(self.fleet.database, self.fleet.recorder, self.fail)
 
-    def ending(self, seed: int) -> Ending:
+    def ending(self, seed: int) -> PendingCommit:
         job_id = self.fleet.submit(**{**self._job, "seed": seed})
         claim = self.fleet.claim()
         assert claim.job_id == job_id
-        spec = JobSpec.from_canonical(claim.spec)
-        member = Member(claim, spec, JobOptions(), arrays=None)  # type: ignore[arg-type]
         name = self.storage.final(claim.experiment, job_id, claim.attempt)
         with ExitStack() as kept:
             draft = kept.enter_context(self.storage.draft(name))
             draft.path.write_text(f"the weights of {job_id}\n")
             values = {"epoch": 1, "seconds": 0.5, "scores": {"keras": {"test_loss": job_id / 8}}}
             after = lambda: self.after.append(job_id)  # noqa: E731
-            return Ending(member, name, draft, kept.pop_all(), values, after)
+            return PendingCommit(JobControl(claim), name, draft, kept.pop_all(), values, after)
 
-    def names(self, ending: Ending) -> list[str]:
+    def names(self, ending: PendingCommit) -> list[str]:
         return sorted(path.name for path in ending.draft.target.parent.iterdir())
 
 
@@ -59,26 +56,26 @@ def test_a_refused_and_a_lost_one_keep_the_others_from_nothing(
     refused, lost, *good = endings
     refused.draft.target.mkdir()  # no file can get this name
     with fleet.database.begin() as c:
-        taken = {"job": lost.member.claim.job_id}
+        taken = {"job": lost.control.claim.job_id}
         c.execute(text("UPDATE jobs SET attempt = attempt + 1 WHERE id = :job"), taken)
     with ends.commits() as commits:
         for ending in endings:
             commits.put(ending)
     for ending in good:
-        row = fleet.row(ending.member.claim.job_id)
+        row = fleet.row(ending.control.claim.job_id)
         assert (row.status, row.epoch) == (JobStatus.SUCCEEDED, 1)
         assert fleet.artifact(row).read_text() == f"the weights of {row.id}\n"
         assert fleet.scores(row.id) == {"test_loss": row.id / 8}
-    of_refused, of_lost = refused.member.claim.job_id, lost.member.claim.job_id
-    assert sorted(ends.after) == [ending.member.claim.job_id for ending in good]
+    of_refused, of_lost = refused.control.claim.job_id, lost.control.claim.job_id
+    assert sorted(ends.after) == [ending.control.claim.job_id for ending in good]
     assert set(ends.failures) == {of_refused, of_lost}
     assert isinstance(ends.failures[of_refused], StorageError)
     error = ends.failures[of_lost]
     assert isinstance(error, Interrupted) and error.reason is StopReason.LOST
     for ending in (refused, lost):
-        assert fleet.row(ending.member.claim.job_id).status is JobStatus.RUNNING
+        assert fleet.row(ending.control.claim.job_id).status is JobStatus.RUNNING
         assert not [name for name in ends.names(ending) if name.startswith(".")], "a draft is left"
-    assert not any(ending.member.is_ending for ending in endings)
+    assert not any(ending.control.is_committing for ending in endings)
 
 
 def test_names_that_a_database_cannot_hold_do_not_keep_jobs_from_their_end(
@@ -87,13 +84,13 @@ def test_names_that_a_database_cannot_hold_do_not_keep_jobs_from_their_end(
     ends = Ends(fleet, job)
     odd, plain = ends.ending(0), ends.ending(1)
     odd.values = {**odd.values, "scores": {"own": {"a\x00b": 1.0, "c\ud800d": 2.0}}}
-    fleet.recorder.put(EpochMetrics(odd.member.claim, 1, {"e\x00f": 3.0, "g\ud800h": 4.0}))
+    fleet.recorder.put(EpochMetrics(odd.control.claim, 1, {"e\x00f": 3.0, "g\ud800h": 4.0}))
     with ends.commits() as commits:
         commits.put(odd)
         commits.put(plain)
     assert ends.failures == {}
-    assert fleet.scores(odd.member.claim.job_id) == {"ab": 1.0, "c?d": 2.0}
-    found = {metric: value for _, _, metric, value in fleet.curve(odd.member.claim.job_id)}
+    assert fleet.scores(odd.control.claim.job_id) == {"ab": 1.0, "c?d": 2.0}
+    found = {metric: value for _, _, metric, value in fleet.curve(odd.control.claim.job_id)}
     assert found == {"ef": 3.0, "g?h": 4.0}
 
 
@@ -104,14 +101,14 @@ def test_an_error_of_one_end_is_not_that_of_the_others(fleet: Fleet, job: dict[s
     with ends.commits() as commits:
         for ending in (broken, *good):
             commits.put(ending)
-    assert list(ends.failures) == [broken.member.claim.job_id]
-    assert sorted(ends.after) == [ending.member.claim.job_id for ending in good]
+    assert list(ends.failures) == [broken.control.claim.job_id]
+    assert sorted(ends.after) == [ending.control.claim.job_id for ending in good]
 
 
 def test_the_last_metrics_come_with_the_end(fleet: Fleet, job: dict[str, Any]) -> None:
     ends = Ends(fleet, job)
     ending = ends.ending(0)
-    claim = ending.member.claim
+    claim = ending.control.claim
     fleet.recorder.put(EpochMetrics(claim, 1, {"loss": 0.25}))
     with ends.commits() as commits:
         commits.put(ending)
@@ -127,19 +124,19 @@ def test_while_the_database_is_away_it_waits_until_it_is_told_to_stop(
         c.execute(text("ALTER TABLE scores RENAME TO away"))  # every commit fails from now on
     has_ended = threading.Event()
 
-    def fail(member: Member, error: BaseException) -> None:
-        ends.fail(member, error)
+    def fail(control: JobControl, error: BaseException) -> None:
+        ends.fail(control, error)
         has_ended.set()
 
-    with Commits(fleet.database, fleet.recorder, fail) as commits:
+    with CommitQueue(fleet.database, fleet.recorder, fail) as commits:
         commits.put(patient)
         commits.put(drained)
-        drained.member.end_soon(StopReason.RELEASE, 0.0)
+        drained.control.end_soon(StopReason.RELEASE, 0.0)
         assert has_ended.wait(60)
-        assert patient.member.is_ending
+        assert patient.control.is_committing
         with fleet.database.begin() as c:
             c.execute(text("ALTER TABLE away RENAME TO scores"))
-    assert list(ends.failures) == [drained.member.claim.job_id]
-    assert ends.after == [patient.member.claim.job_id]
-    assert fleet.row(patient.member.claim.job_id).status is JobStatus.SUCCEEDED
-    assert fleet.row(drained.member.claim.job_id).status is JobStatus.RUNNING
+    assert list(ends.failures) == [drained.control.claim.job_id]
+    assert ends.after == [patient.control.claim.job_id]
+    assert fleet.row(patient.control.claim.job_id).status is JobStatus.SUCCEEDED
+    assert fleet.row(drained.control.claim.job_id).status is JobStatus.RUNNING

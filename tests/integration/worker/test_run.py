@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from fleets import FitOnly, Fleet, assert_same_file
+from fleets import ActAtEpochs, FitOnly, Fleet, assert_same_file
 
 import fitfleet as ff
 from fitfleet.db import jobs, recovery
@@ -21,7 +21,7 @@ from fitfleet.db.tables import jobs as job_rows
 from fitfleet.db.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
 from fitfleet.weights.files import read_document, read_weights
-from fitfleet.worker.engines.engine import Member
+from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.state import checkpoint, weights
 from fitfleet.worker.state.export import export
 
@@ -29,32 +29,16 @@ HERE = str(Path(__file__).parent)
 TRUSTING = {"trusted_modules": ("scoring", "moody"), "module_path": (HERE,)}
 
 
-class AtEpoch:
-    """Keras's fit, with something done in the middle: `act(member)` at an epoch's beginning."""
+class AtEpoch(ActAtEpochs):
+    """Keras's fit, with something done in the middle: `act(job)` at an epoch's beginning."""
 
-    name = "fit"
+    def __init__(self, fleet: Fleet, epoch: int, act: Callable[[PreparedJob], None]) -> None:
+        def at(job: PreparedJob, number: int) -> None:
+            if number == epoch:
+                act(job)
 
-    def __init__(self, fleet: Fleet, epoch: int, act: Callable[[Member], None]) -> None:
-        self._engine = fleet.child.engines = FitOnly(fleet.settings)
+        super().__init__(FitOnly(fleet.settings), at)
         fleet.child.engines = self  # type: ignore[assignment]
-        self._epoch, self._act = epoch, act
-
-    def choose(self, members: list[Member]) -> Any:
-        """All of them."""
-        yield self, members
-
-    def fit(self, members: list[Member], hooks: Any) -> None:
-        """Train, and act once."""
-        begin = hooks.epoch_begin
-
-        def epoch_begin(member: Member, epoch: int) -> None:
-            begin(member, epoch)
-            if epoch == self._epoch:
-                self._act(member)
-
-        hooks.epoch_begin = epoch_begin
-        for engine, group in self._engine.choose(members):
-            engine.fit(group, hooks)
 
 
 def test_a_job_that_succeeds_leaves_one_file_and_a_full_record(
@@ -133,6 +117,18 @@ def test_an_error_of_the_users_layer_is_told_once_and_whole(
     assert "the layer is in no mood. Try again tomorrow." in (row.failure_message or "")
 
 
+def test_a_model_that_the_loop_cannot_trace_is_trained_by_keras_fit_and_the_row_says_so(
+    job: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    import moody
+
+    with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
+        row = fleet.run(**{**job, "model": moody.loopless()})
+    assert (row.status, row.engine) == (JobStatus.SUCCEEDED, "fit"), row.failure_message
+    assert "loop cannot trace it" in (row.engine_reason or "")
+    assert "this is not the way of Keras" in (row.engine_reason or "")
+
+
 def test_code_that_the_worker_does_not_trust_is_not_run(
     job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -202,7 +198,7 @@ def test_data_that_has_changed_since_the_submit_is_refused(
 def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
     wish: Request, status: JobStatus, fleet: Fleet, job: dict[str, Any]
 ) -> None:
-    def ask(member: Member) -> None:
+    def ask(member: PreparedJob) -> None:
         with fleet.database.begin() as c:
             assert jobs.request(c, member.claim.job_id, wish)
 
@@ -220,7 +216,7 @@ def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
 def test_a_fit_that_lost_its_lease_writes_nothing_more(fleet: Fleet, job: dict[str, Any]) -> None:
     seen: dict[str, Any] = {}
 
-    def lose(member: Member) -> None:
+    def lose(member: PreparedJob) -> None:
         with fleet.database.begin() as c:
             which = job_rows.c.id == member.claim.job_id
             c.execute(job_rows.update().where(which).values(lease_until=1.0))
@@ -260,7 +256,7 @@ def test_storage_that_refuses_is_tried_again(
 def test_the_memory_ladder_runs_alone_and_then_in_smaller_batches(
     fleet: Fleet, job: dict[str, Any]
 ) -> None:
-    def fail(member: Member) -> None:
+    def fail(member: PreparedJob) -> None:
         if member.claim.memory_step < 2:
             raise MemoryError("the device has no 7 GiB")
 
@@ -283,7 +279,7 @@ def test_the_memory_ladder_runs_alone_and_then_in_smaller_batches(
 
 
 def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any]) -> None:
-    def fail(member: Member) -> None:
+    def fail(member: PreparedJob) -> None:
         if member.claim.memory_step < 2:
             raise MemoryError
 
@@ -295,7 +291,7 @@ def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any
 
 
 def test_another_environment_is_told(fleet: Fleet, job: dict[str, Any]) -> None:
-    def drain(member: Member) -> None:
+    def drain(member: PreparedJob) -> None:
         fleet.child.drain()
 
     AtEpoch(fleet, 1, drain)
@@ -314,7 +310,7 @@ def test_a_cohort_of_which_one_member_fails(fleet: Fleet, job: dict[str, Any]) -
     fleet.child.engines = FitOnly(fleet.settings)  # type: ignore[assignment]
     ids = [fleet.submit(**{**job, "seed": seed}) for seed in range(3)]
 
-    def fail(member: Member) -> None:
+    def fail(member: PreparedJob) -> None:
         if member.claim.job_id == ids[1]:
             raise ValueError("this one does not fit")
 

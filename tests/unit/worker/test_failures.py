@@ -8,7 +8,7 @@ from fitfleet.errors import DatabaseError, DatasetError, SpecError, StorageError
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec, ModelSpec
 from fitfleet.states import FailureClass
 from fitfleet.worker.environment import differences
-from fitfleet.worker.process.memory import micro_batch, peak_bytes, reset_peak, rung
+from fitfleet.worker.process.memory import fallback_level, micro_batch, peak_bytes, reset_peak
 from fitfleet.worker.recording.failures import NanLoss, classify
 
 
@@ -61,13 +61,13 @@ def _spec(batch_size: int, accumulate: int | None = None) -> JobSpec:
         (2, None, 9, (1, 2)),
     ],
 )
-def test_rungs_of_the_memory_ladder(
+def test_fallback_levels_after_running_out_of_memory(
     batch_size: int, accumulate: int | None, step: int, expected: tuple[int, int | None]
 ) -> None:
     spec = _spec(batch_size, accumulate)
     assert micro_batch(spec, JobOptions(shrink_on_oom=True), step) == expected
     assert micro_batch(spec, JobOptions(), step) == (batch_size, None)
-    assert bool(rung(spec, JobOptions(), step)) == bool(step)
+    assert bool(fallback_level(spec, JobOptions(), step)) == bool(step)
 
 
 def test_the_peak_is_that_since_the_reset() -> None:

@@ -1,0 +1,75 @@
+"""Keras's `fit`, an epoch at a time.
+
+Keras's `fit` owns a loop of its own, whose order is fixed; what it does inside an epoch stands
+here, line by line (keras/src/backend/tensorflow/trainer.py, `TensorFlowTrainer.fit`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitfleet.worker.keras_private import TFEpochIterator, unpack_x_y_sample_weight
+
+
+def _epochs(model: Any, data: Any, **options: Any) -> Any:
+    """Keras's iterator over the batches of one epoch after another, as `fit` makes it."""
+    return TFEpochIterator(
+        x=data,
+        shuffle=False,
+        distribute_strategy=model.distribute_strategy,
+        steps_per_execution=model.steps_per_execution,
+        **options,
+    )
+
+
+class EpochOfFit:
+    """What Keras's `fit` does between the begin and the end of an epoch."""
+
+    def __init__(self, model: Any, callbacks: Any) -> None:
+        """`callbacks` is a CallbackList, which is told of the batches and of validations."""
+        self._model = model
+        self._callbacks = callbacks
+        self._batches: Any = None
+
+    def prepare(self, dataset: Any, steps: int, class_weight: dict[int, float] | None) -> None:
+        """Build what the model still lacks from a first batch; `steps` make an epoch."""
+        model = self._model
+        self._batches = _epochs(model, dataset, steps_per_epoch=steps, class_weight=class_weight)
+        model._maybe_symbolic_build(iterator=self._batches)
+        self._batches.reset()
+
+    def train(self) -> dict[str, Any]:
+        """Logs of one epoch; a callback may end it, after any batch."""
+        model, callbacks = self._model, self._callbacks
+        model.make_train_function()
+        model.reset_metrics()
+        logs: Any = {}
+        with self._batches.catch_stop_iteration():
+            for first, last, iterator in self._batches:
+                callbacks.on_train_batch_begin(first)
+                logs = model.train_function(iterator)
+                callbacks.on_train_batch_end(last, logs)
+                if model.stop_training:
+                    break
+        return dict(model._get_metrics_result_or_logs(logs))
+
+    def validate(self, data: Any, batch_size: int | None) -> dict[str, Any]:
+        """Logs of the validation data, an (x, y, weight) tuple or a tf.data.Dataset."""
+        model = self._model
+        x, y, weight = unpack_x_y_sample_weight(data)
+        given = {"y": y, "sample_weight": weight, "batch_size": batch_size}
+        if getattr(model, "_eval_epoch_iterator", None) is None:
+            model._eval_epoch_iterator = _epochs(model, x, **given)
+        logs: dict[str, Any] = model.evaluate(
+            x=x,
+            **given,
+            callbacks=self._callbacks,
+            return_dict=True,
+            _use_cached_eval_dataset=True,
+        )
+        return logs
+
+    def close(self) -> None:
+        """As `fit` does when all epochs are done."""
+        if getattr(self._model, "_eval_epoch_iterator", None) is not None:
+            del self._model._eval_epoch_iterator

@@ -1,0 +1,38 @@
+"""A job made ready to be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fitfleet.data.arrays import Arrays
+from fitfleet.db.claims import Claim
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.worker.control import JobControl
+from fitfleet.worker.state.checkpoint import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedJob:
+    """All that training a job takes. Nothing in it changes; what does is in its control."""
+
+    control: JobControl
+    spec: JobSpec
+    options: JobOptions
+    arrays: Arrays  # x, y, sample_weight, *_val, *_test; validation split and fold applied
+    snapshot: Snapshot | None = None  # checkpoint to resume from; None: from the start
+
+    @property
+    def claim(self) -> Claim:
+        """What fences every write for it."""
+        return self.control.claim
+
+    @property
+    def first_epoch(self) -> int:
+        """Epoch to start with, counted from 0."""
+        return self.snapshot.epoch if self.snapshot else 0
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether no epoch is left to train; only the end of the fit and the evaluation are."""
+        has_stopped = bool(self.snapshot and self.snapshot.has_stopped)
+        return has_stopped or self.first_epoch >= self.spec.epochs

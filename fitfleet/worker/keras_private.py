@@ -1,0 +1,51 @@
+"""Every name of Keras and TensorFlow that is not public and that the worker uses, in one place.
+
+pyproject.toml caps Keras below the next minor version; a test looks each of these up, so that a new
+version tells at once what it has moved.
+"""
+
+from __future__ import annotations
+
+from keras.src.backend.common import global_state
+from keras.src.backend.tensorflow import numpy as backend_numpy
+from keras.src.backend.tensorflow import random as backend_random
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
+from keras.src.backend.tensorflow.trainer import TFEpochIterator
+from keras.src.initializers.random_initializers import RandomInitializer
+from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
+from keras.src.optimizers.base_optimizer import BaseOptimizer
+from keras.src.saving import saving_lib
+from keras.src.trainers.compile_utils import CompileMetrics
+from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
+from keras.src.trainers.data_adapters.tf_dataset_adapter import make_class_weight_map_fn
+from keras.src.utils import rng_utils
+from tensorflow.python.ops.parallel_for import pfor
+
+__all__ = [
+    "BaseOptimizer",
+    "CompileMetrics",
+    "RandomInitializer",
+    "TFEpochIterator",
+    "TFOptimizer",
+    "backend_numpy",
+    "backend_random",
+    "global_state",
+    "load_weights_from_hdf5_group",
+    "make_class_weight_map_fn",
+    "pfor",
+    "rng_utils",
+    "saving_lib",
+    "unpack_x_y_sample_weight",
+]
+
+# What is named with an underscore in modules and classes of Keras, by owner.
+ATTRIBUTES = {
+    "saving_lib": ("_load_state", "_save_state"),
+    "backend_random": ("_cast_seed", "_get_concrete_noise_shape"),
+    "Model": (
+        *("_compile_metrics", "_compute_loss", "_flatten_layers", "_get_metrics_result_or_logs"),
+        *("_initial_epoch", "_loss_tracker", "_maybe_symbolic_build", "_symbolic_build"),
+    ),
+    "Layer": ("_non_trainable_variables", "_trainable_variables"),
+    "Optimizer": ("_learning_rate", "_trainable_variables"),
+}

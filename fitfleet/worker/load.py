@@ -1,0 +1,93 @@
+"""From a claim to a job that is ready to be trained: its spec, its data, its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from fitfleet.data.arrays import Arrays, load, split_validation
+from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.session import Database
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.check import check
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.storage import Storage
+from fitfleet.worker import code
+from fitfleet.worker.control import JobControl
+from fitfleet.worker.failpoints import reach
+from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.process.memory import micro_batch
+from fitfleet.worker.recording.journal import DatabaseJournal
+from fitfleet.worker.recording.metrics import Recorder
+from fitfleet.worker.state import checkpoint
+from fitfleet.worker.state.checkpoint import Snapshot
+
+
+class Loader:
+    """Loads the jobs of a cohort, whose data are read once."""
+
+    def __init__(
+        self, database: Database, storage: Storage, settings: Settings, recorder: Recorder
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._settings = settings
+        self._recorder = recorder
+        self._last: tuple[object, Arrays] | None = None
+
+    def load(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> list[PreparedJob]:
+        """All that can be; the end of the others is recorded."""
+        jobs: list[PreparedJob] = []
+        for control in controls:
+            with journal.hold(control), control.loading():
+                jobs.append(self._load(control))
+        self._last = None
+        return jobs
+
+    def _load(self, control: JobControl) -> PreparedJob:
+        spec, options = _spec(control)
+        settings = code.use(spec, self._database, self._settings)
+        check(spec, settings)  # what this worker trusts and bears decides
+        reach("in_load")
+        arrays = self._arrays(control, spec)
+        snapshot = self._restore(control, spec, options)
+        return PreparedJob(control, spec, options, arrays, snapshot)
+
+    def _arrays(self, control: JobControl, spec: JobSpec) -> Arrays:
+        """Those of the job before, where it has the same dataset."""
+        key = (spec.dataset, control.claim.fingerprint, spec.validation_split)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # two datasets at once may not fit in memory
+            arrays = load(spec.dataset, self._settings, control.claim.fingerprint)
+            self._last = key, split_validation(arrays, spec.validation_split)
+        return self._last[1]
+
+    def _restore(self, control: JobControl, spec: JobSpec, options: JobOptions) -> Snapshot | None:
+        claim = control.claim
+        if claim.checkpoint_path is None:
+            return None
+        reach("in_restore")
+        snapshot = checkpoint.read(self._storage.absolute(claim.checkpoint_path), self._settings)
+        batch_size, _ = micro_batch(spec, options, claim.memory_step)
+        if snapshot.batch_size not in (None, batch_size):
+            # After another OOM: its optimizer has other variables.
+            print(f"starts anew: the checkpoint is of batches of {snapshot.batch_size} rows")
+            return None
+        # The attempt before may have died before the last of these reached the database.
+        self._recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in snapshot.history))
+        return snapshot
+
+
+def _spec(control: JobControl) -> tuple[JobSpec, JobOptions]:
+    claim = control.claim
+    try:
+        return (
+            JobSpec.from_canonical(claim.spec),
+            JobOptions.model_validate_json(claim.options),
+        )
+    except (ValidationError, ValueError, KeyError) as error:
+        raise SpecError(
+            "", "its row cannot be read here: it is damaged, or of another version of fitfleet"
+        ) from error
