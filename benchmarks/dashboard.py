@@ -156,7 +156,7 @@ class Reading:
         began = time.monotonic()
         self.page.goto(self.address + path)
         known = f"() => document.querySelectorAll('#curves canvas').length && {count}"
-        self.page.wait_for_function(known)
+        self.page.wait_for_function(known, timeout=240_000)
         last = -1.0
         while True:
             found = float(

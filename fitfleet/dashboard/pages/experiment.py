@@ -186,7 +186,8 @@ def chosen(request: Request) -> Response:
         }
         for row in rows
     ]
-    return JSONResponse({"jobs": jobs, "metrics": found.facets.metrics})
+    values = [*found.facets.metrics, *found.facets.scores]
+    return JSONResponse({"jobs": jobs, "values": values, "metric": view.metric})
 
 
 def table_csv(request: Request) -> Response:

@@ -22,6 +22,7 @@ function startExperiment(root) {
   const parallel = new Parallel(document.getElementById("parallel"), (brush) => document.dispatchEvent(new CustomEvent("fitfleet:brush", { detail: brush })));
   let jobs = [];
   let askedAt = 0;
+  let soon = null;
   const query = () => new URLSearchParams(new FormData(form));
   const options = () => ({
     x: form.elements.x.value,
@@ -36,7 +37,17 @@ function startExperiment(root) {
   async function choose() {
     askedAt = performance.now();
     const answer = await fetch(`${root}/data/chosen?${query()}`);
-    if (answer.ok) ({ jobs } = await answer.json());
+    if (!answer.ok) return;
+    const found = await answer.json();
+    jobs = found.jobs;
+    nameMetrics(found.values, found.metric);
+  }
+
+  /** A page that was opened before the first epoch learns then which metrics there are. */
+  function nameMetrics(names, usual) {
+    const select = form.elements.metric;
+    const known = new Set([...select.options].map((option) => option.value));
+    for (const name of names.filter((one) => !known.has(one))) select.add(new Option(name, name, false, !known.size && name === usual));
   }
 
   async function drawCurves() {
@@ -46,6 +57,7 @@ function startExperiment(root) {
   }
 
   async function points() {
+    askedAt = performance.now();
     const answer = await fetch(`${root}/data/points?${query()}`);
     return answer.ok ? answer.json() : null;
   }
@@ -60,9 +72,21 @@ function startExperiment(root) {
       const data = await points();
       if (data) scatter.draw(data);
     },
-    groups: async () => htmx.trigger("#groups", "fitfleet:rank"),
+    groups: async () => {
+      askedAt = performance.now();
+      htmx.trigger("#groups", "fitfleet:rank");
+    },
   };
   const draw = () => drawers[form.elements.panel.value]().catch(() => {}); // the stream tells what is away
+
+  /** Which jobs are best is asked for every few seconds, and once after the last news. */
+  function drawSoon() {
+    if (soon) return;
+    soon = setTimeout(() => {
+      soon = null;
+      draw();
+    }, Math.max(0, BEST_MS - (performance.now() - askedAt)));
+  }
 
   document.addEventListener("fitfleet:draw", draw);
   document.addEventListener("fitfleet:theme", draw);
@@ -71,12 +95,7 @@ function startExperiment(root) {
     const { names, jobs: changed = [] } = event.detail;
     if (names.includes("hello")) return draw();
     if (!names.includes(`experiment-${form.dataset.experiment}`)) return;
-    if (form.elements.panel.value !== "curves") {
-      if (performance.now() - askedAt < BEST_MS) return;
-      askedAt = performance.now();
-      return draw();
-    }
-    if (!form.elements.sel.value && performance.now() - askedAt > BEST_MS) return draw();
+    if (form.elements.panel.value !== "curves" || !form.elements.sel.value) drawSoon();
     if (jobs.some((job) => changed.includes(job.id))) values.read(form.elements.metric.value, jobs.map((job) => job.id), paint).catch(() => {});
   });
   draw();
