@@ -23,7 +23,7 @@ def unfusable(job: PreparedJob) -> str | None:
 
 def has_stacked_form(spec: JobSpec) -> bool:
     """Whether the model is a recurrent one that is known to gain from a stack."""
-    return any(name == "LSTM" for name, _ in _layers(spec.model.config))
+    return any(name in ("LSTM", "GRU") for name, _ in _layers(spec.model.config))
 
 
 def _unfusable_spec(spec: JobSpec) -> str | None:

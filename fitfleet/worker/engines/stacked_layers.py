@@ -1,7 +1,7 @@
 """Running a Keras graph for K models at once: every tensor and variable has a leading axis K.
 
 Most operations are Keras's own, mapped over K (worker/stacked_ops.py). Some have a form of their
-own: LSTMs (stacked_rnn.py), convolutions (stacked_conv.py), and embeddings, whose
+own: LSTMs and GRUs (stacked_rnn.py), convolutions (stacked_conv.py), and embeddings, whose
 gradients must stay sparse because Keras's optimizers treat sparse ones differently from dense ones.
 """
 

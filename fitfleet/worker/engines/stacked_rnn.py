@@ -1,4 +1,4 @@
-"""LSTM layers of K models at once, with a gradient written out by hand.
+"""LSTM and GRU layers of K models at once, with a gradient written out by hand.
 
 The same sums as Keras's cell, in fewer and larger operations: the products with the inputs and
 the gradients of all weights are taken over all time steps in one product.
@@ -12,13 +12,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fitfleet.worker.engines import stacked_gru
+
 # Steps are written into the graph one after the other; longer ones take a loop.
 _MOST_STEPS = 64
 
 
 def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether `run` can stand for the layer's call."""
-    if type(operation) is not keras.layers.LSTM or len(args) != 1:
+    if type(operation) not in (keras.layers.LSTM, keras.layers.GRU) or len(args) != 1:
         return False
     if any(value is not None for name, value in kwargs.items() if name != "training"):
         return False
@@ -29,6 +31,7 @@ def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         and getattr(args[0], "_keras_mask", None) is None
         and not (operation.stateful or operation.go_backwards or operation.return_state)
         and not (cell.dropout or cell.recurrent_dropout)
+        and getattr(cell, "reset_after", True)
         and cell.activation is keras.activations.tanh
         and cell.recurrent_activation is keras.activations.sigmoid
         and not any((operation.kernel_constraint, operation.recurrent_constraint))
@@ -38,9 +41,12 @@ def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 def run(layer: Any, inputs: Any, weights: Sequence[Any]) -> Any:
     """inputs (K, batch, steps, features) -> (K, batch[, steps], units)."""
     kernel, recurrent = weights[0], weights[1]
-    bias = weights[2] if len(weights) > 2 else tf.zeros_like(kernel[:, 0])
     inputs = tf.transpose(tf.cast(inputs, kernel.dtype), (0, 2, 1, 3))
-    outputs = _lstm(inputs, kernel, recurrent, bias)
+    is_gru = isinstance(layer, keras.layers.GRU)
+    none = tf.zeros_like(kernel[:, 0])
+    none = tf.stack([none, none], 1) if is_gru else none
+    bias = weights[2] if len(weights) > 2 else none
+    outputs = (stacked_gru.run if is_gru else _lstm)(inputs, kernel, recurrent, bias)
     if layer.return_sequences:
         return tf.stack(outputs, 2)
     return outputs[-1]
