@@ -32,7 +32,8 @@ coverage: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run every test and show whi
 matrix: $(VENV)/dev.stamp ## Compare each engine with Keras's fit on everything; takes an hour
 	"$(PY)" tests/integration/engines/matrix.py $(MATRIX)
 
-fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files to fitfleet; takes hours
+fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files and 500,000 damaged specs to fitfleet; takes hours
+	"$(PY)" tests/fuzz/fuzz_specs.py 500000
 	"$(PY)" tests/fuzz/fuzz_files.py $(FUZZ)
 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker

@@ -54,8 +54,8 @@ def model_kind(document: Any) -> str | None:
     """ "Sequential" or "Functional" when the document is such a model of Keras, else None."""
     if not isinstance(document, dict):
         return None
-    name = document.get("class_name")
-    if name not in _MODEL_MODULES or document.get("module", "keras") not in _MODEL_MODULES[name]:
+    name, module = document.get("class_name"), document.get("module", "keras")
+    if not isinstance(name, str) or module not in _MODEL_MODULES.get(name, ()):
         return None
     return "Functional" if name == "Model" else name
 
@@ -103,6 +103,10 @@ def canonical_layer(document: Any, place: str) -> Any:
         return document
     if not isinstance(document, dict) or not isinstance(document.get("class_name"), str):
         raise SpecError(place, f"{_described(document)} is not the config of a layer")
+    config = document.get("config")
+    for name in (document.get("name"), config.get("name") if isinstance(config, dict) else None):
+        if not isinstance(name, str | None):
+            raise SpecError(f"{place}.name", f"{repr(name)[:40]} is not a name")
     if model_kind(document) is not None and not is_custom(document):
         return _model(document, place)
     module = document.get("module", "keras.layers")
@@ -123,8 +127,6 @@ def canonical_layer(document: Any, place: str) -> Any:
     config = document.get("config")
     if not isinstance(config, dict):
         raise SpecError(f"{place}.config", "it must be an object of arguments")
-    if not isinstance(config.get("name"), str | None):
-        raise SpecError(f"{place}.name", f"{config['name']!r:.40} is not a name")
     return _with_nodes(document, _layer(name, config, place))
 
 
@@ -133,8 +135,8 @@ def refusal(name: str, module: Any = "keras.layers") -> str:
     why = left_out.reason("layers", name)
     if why is not None:
         return f"{name} is refused: {why}"
-    where = "" if module == "keras.layers" else f" of {module}"
-    return f"{name}{where} is not a known layer; {catalog.nearest(name, layer_names())}"
+    where = "" if module == "keras.layers" else f" of {str(module)[:60]}"
+    return f"{name[:60]}{where} is not a known layer; {catalog.nearest(name, layer_names())}"
 
 
 def layer_names() -> list[str]:
@@ -277,7 +279,8 @@ def _drop_dtypes(document: Any) -> None:
 
 def _described(document: Any) -> str:
     if isinstance(document, dict) and "class_name" in document:
-        return f"{document.get('module', 'keras')}.{document['class_name']}"
+        module, name = (str(document.get(k))[:60] for k in ("module", "class_name"))
+        return f"{'' if 'module' not in document else module + '.'}{name}"
     return f"a {type(document).__name__}"
 
 

@@ -78,6 +78,8 @@ def _name_metrics(found: Any, counts: Counter[str]) -> None:
             return
         prefix = snake_case(found["class_name"])
         name = found["config"].get("name") or prefix
+        if not isinstance(name, str):
+            raise SpecError("metrics", f"{repr(name)[:40]} is not the name of a metric")
         if re.fullmatch(rf"{prefix}(_\d+)?", name):
             found["config"]["name"] = f"{prefix}_{counts[prefix]}" if counts[prefix] else prefix
             counts[prefix] += 1

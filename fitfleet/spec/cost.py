@@ -12,7 +12,7 @@ from fitfleet.spec import catalog
 
 # Muon searches the paths of weights for these texts as regular expressions; one of repeats can
 # take for ever, and the interpreter cannot be interrupted in it.
-_LITERAL = re.compile(r"[\\w/ .>^$|-]{0,128}")
+_LITERAL = re.compile(r"[\w/ .>^$|-]{0,128}")
 
 
 def check_optimizer(optimizer: Any, settings: Settings) -> None:

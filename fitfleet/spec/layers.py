@@ -115,7 +115,7 @@ def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
     name = catalog.class_name("layers", wanted)
     signature = catalog.signature("layers", name) if name else None
     if signature is None:
-        raise UnknownLayerError(f"layers.{class_name}", refusal(class_name))
+        raise UnknownLayerError(f"layers.{class_name[:60]}", refusal(class_name))
     place = f"layers.{class_name}"
     if len(positional) > len(signature.arguments):
         most = len(signature.arguments)

@@ -29,15 +29,20 @@ def _short_layer(row: Any, place: str) -> Any:
     if isinstance(row, str):
         row = {row: {}}
     if not isinstance(row, dict):
-        raise SpecError(place, f"{row!r} is not a layer")
+        raise SpecError(place, f"{repr(row)[:60]} is not a layer")
     if "class_name" in row:
         return row
     if len(row) != 1:
         raise SpecError(place, 'a layer in the short form is {"Name": {"argument": value}}')
     ((name, arguments),) = row.items()
+    if not isinstance(name, str):
+        raise SpecError(place, f"{repr(name)[:40]} is not the name of a layer")
     if arguments is not None and not isinstance(arguments, dict):
         return layer(name, *(arguments if isinstance(arguments, list) else [arguments])).to_layer()
     arguments = dict(arguments or {})
+    for argument in arguments:
+        if not isinstance(argument, str):
+            raise SpecError(place, f"{repr(argument)[:40]} is not the name of an argument")
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(arguments.get(key), dict):
             arguments[key] = _short_layer(arguments[key], f"{place}.{key}")

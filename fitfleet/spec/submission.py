@@ -65,8 +65,17 @@ def job_spec(
         values[name] = _checked(name, values[name])
     spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
     _check_together(spec)
+    _check_encoding(spec)
     _check_freeze(spec)
     return spec
+
+
+def _check_encoding(spec: JobSpec) -> None:
+    """Raises SpecError for text that no database and no file can hold."""
+    try:
+        spec.model_dump_json()
+    except ValueError:
+        raise SpecError("spec", "a text in it holds half a character (a lone surrogate)") from None
 
 
 def job_options(settings: Settings, **given: Any) -> JobOptions:
@@ -209,6 +218,8 @@ def _evaluators(value: Any) -> list[Evaluator]:
         return []
     if isinstance(value, str | Evaluator | Mapping | FunctionType):
         value = [value]
+    if not isinstance(value, list | tuple):
+        raise SpecError("evaluators", f"{repr(value)[:60]} is not a list of 'module:function'")
     return [_evaluator(part, f"evaluators[{i}]") for i, part in enumerate(value)]
 
 

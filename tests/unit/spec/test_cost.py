@@ -161,3 +161,8 @@ def test_the_check_of_a_megabyte_takes_no_second() -> None:
     with pytest.raises(SpecError):
         facts(json.dumps(sequential(dense(activation=deep))))
     assert time.process_time() - began < 1
+
+
+def test_a_part_of_a_layers_name_may_be_excluded_from_muon() -> None:
+    optimizer = {"Muon": {"exclude_layers": ["output_dense", "block_1/", "^head.2$"]}}
+    assert facts(sequential(dense()), optimizer=optimizer).parameters == 5
