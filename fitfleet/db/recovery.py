@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import leases
+from fitfleet.db import ends
 from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, workers
@@ -29,7 +29,7 @@ def reap(c: Connection, backoff_s: float) -> list[int]:
     for row in c.execute(query).all():
         claim = claim_of(row.id, row.attempt, row.owner)
         message = f"worker {row.owner} has not been heard of; its lease expired"
-        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
+        if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.append(row.id)
     return lost
 
@@ -52,7 +52,7 @@ def bury(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
     lost = []
     for claim in _held_by(c, slots):
         message = f"worker {claim.worker} died: its process {pid} is gone"
-        if leases.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
+        if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.append(claim.job_id)
     c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
     return lost
@@ -63,7 +63,7 @@ def release(c: Connection, slots: Sequence[str]) -> list[int]:
 
     The caller has ended the children of these slots.
     """
-    return [claim.job_id for claim in _held_by(c, slots) if leases.release(c, claim, seconds=0.0)]
+    return [claim.job_id for claim in _held_by(c, slots) if ends.release(c, claim, seconds=0.0)]
 
 
 def _held_by(c: Connection, slots: Sequence[str]) -> list[Claim]:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import experiments, leases, metrics, views
+from fitfleet.db import ends, experiments, leases, metrics, views
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.states import FailureClass
@@ -87,7 +87,7 @@ def filled(database: Database) -> Database:
     (bad,) = take(database)
     take(database)
     with database.begin() as c:
-        leases.fail(c, bad, FailureClass.USER, "of no use", "trace", "log")
+        ends.fail(c, bad, FailureClass.USER, "of no use", "trace", "log")
         experiments.pause(c, "other")
     return database
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import leases, metrics
+from fitfleet.db import ends, metrics
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
@@ -56,7 +56,7 @@ def fill(database: Database, experiment: str = "digits", count: int = 24) -> dic
         with database.begin() as c:
             commit(c, claim, epoch=EPOCHS, seconds=float(claim.job_id), scores=scores)
     with database.begin() as c:
-        leases.fail(
+        ends.fail(
             c, claims[-2], FailureClass.USER, "the evaluator raised", traceback="ValueError: no"
         )
     train(database, claims[-1], 1, 2)

@@ -15,7 +15,7 @@ import numpy as np
 from support.rows import commit
 
 import fitfleet as ff
-from fitfleet.db import dispatch, leases
+from fitfleet.db import dispatch, ends, leases
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics, record
 from fitfleet.db.session import Database
@@ -61,12 +61,12 @@ class StandIn:
                 wish = leases.heartbeat(c, [claim], 60.0)[claim.job_id, claim.attempt]
                 if wish in (Request.PRUNE, Request.CANCEL):
                     ended = JobStatus.PRUNED if wish is Request.PRUNE else JobStatus.CANCELLED
-                    leases.stop(c, claim, ended, seconds=0.1)
+                    ends.stop(c, claim, ended, seconds=0.1)
                     continue
                 spec = json.loads(claim.spec)
                 value = self._loss(params, spec["seed"], done + 1)
                 if np.isnan(value):
-                    leases.fail(c, claim, FailureClass.NAN, "the loss became NaN")
+                    ends.fail(c, claim, FailureClass.NAN, "the loss became NaN")
                     continue
                 record(c, [EpochMetrics(claim, done + 1, {"loss": value, "val_loss": value})])
                 if done + 1 < spec["epochs"]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import leases, metrics
+from fitfleet.db import ends, metrics
 from fitfleet.db.claims import Claim
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
@@ -50,7 +50,7 @@ class FailureRecorder:
         seconds, options = control.seconds, patience(self._settings)
         self._write(
             control,
-            lambda c: leases.fail(
+            lambda c: ends.fail(
                 c, control.claim, failure_class, message, text, tail, seconds=seconds, **options
             ),
             _MAX_OUTAGE_S,
@@ -120,11 +120,11 @@ def end_stopped(
     if reason is StopReason.LOST:
         return False
     if reason is StopReason.RELEASE:
-        return leases.release(c, claim, **rest)
+        return ends.release(c, claim, **rest)
     if reason is StopReason.CANCEL:
-        return leases.stop(c, claim, JobStatus.CANCELLED, **rest)
+        return ends.stop(c, claim, JobStatus.CANCELLED, **rest)
     if reason is StopReason.PRUNE:
-        return leases.stop(c, claim, JobStatus.PRUNED, **rest)
+        return ends.stop(c, claim, JobStatus.PRUNED, **rest)
     if reason is StopReason.TIMEOUT:
         message = f"it ran longer than its timeout_s={claim.timeout_s:g}"
         failure_class = FailureClass.TIMEOUT
@@ -132,7 +132,7 @@ def end_stopped(
         stall_s = claim.stall_timeout_s or settings.stall_timeout_s
         message = f"the fit has made no progress for {stall_s:g} s"
         failure_class = FailureClass.STALLED
-    return leases.fail(c, claim, failure_class, message, **rest, **patience(settings))
+    return ends.fail(c, claim, failure_class, message, **rest, **patience(settings))
 
 
 def classify(error: BaseException) -> tuple[FailureClass, str]:

@@ -20,7 +20,7 @@ from support.rows import (
 )
 
 from fitfleet.db import dispatch as dispatch_table
-from fitfleet.db import experiments, leases, workers
+from fitfleet.db import ends, experiments, leases, workers
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import experiments as experiment_table
@@ -99,7 +99,7 @@ def test_an_experiment_stays_within_its_limit(database: Database) -> None:
     assert [one.job_id for one in claims] == ids[:2]
     assert dispatch(database, 5) == []
     with database.begin() as c:
-        leases.release(c, claims[1], seconds=0.0)
+        ends.release(c, claims[1], seconds=0.0)
         experiments.limit_running(c, "digits", None)
     assert len(dispatch(database, 9)) == 4
 
@@ -112,7 +112,7 @@ def test_a_paused_experiment_waits_and_is_given_back(database: Database) -> None
         experiments.pause(c, "digits")
         assert leases.claim(c, *message, "w", 60.0) is None
         assert leases.heartbeat(c, [claim], 60.0) == {(running, 1): Request.RELEASE}
-        leases.release(c, claim, seconds=0.0)
+        ends.release(c, claim, seconds=0.0)
     assert dispatch(database, 5) == []
     assert status(database, waiting) is JobStatus.QUEUED
     with database.begin() as c:
@@ -126,7 +126,7 @@ def test_a_job_in_backoff_waits(database: Database) -> None:
     (job_id,) = insert(database, new_job("a"))
     (claim,) = take(database)
     with database.begin() as c:
-        leases.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
+        ends.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
     assert dispatch(database, 1) == []
     with database.begin() as c:
         age(c, [job_id], 60.0)
@@ -164,14 +164,14 @@ def test_mates_obey_pause_limit_and_backoff(database: Database) -> None:
     leader, failed = take(database, 2)
     dispatch(database, 1)
     with database.begin() as c:
-        leases.fail(c, failed, FailureClass.LOST, "gone", backoff_s=50.0)
+        ends.fail(c, failed, FailureClass.LOST, "gone", backoff_s=50.0)
         mates = leases.claim_mates(c, leader, 60.0, 9)
     # One dispatched that counts already, and two more up to the limit of four.
     assert len(mates) == 3
     assert failed.job_id not in [mate.job_id for mate in mates]
     with database.begin() as c:
         for mate in mates:
-            leases.release(c, mate, seconds=0.0)
+            ends.release(c, mate, seconds=0.0)
         experiments.pause(c, "digits")
         assert leases.claim_mates(c, leader, 60.0, 9) == []
 
@@ -181,13 +181,13 @@ def test_a_job_that_has_failed_takes_no_mates_and_is_none(database: Database) ->
     insert_many(database, 4, fuse_key="k")
     poison, innocent = take(database, 2)
     with database.begin() as c:
-        leases.fail(c, poison, FailureClass.LOST, "gone", backoff_s=0.0)
+        ends.fail(c, poison, FailureClass.LOST, "gone", backoff_s=0.0)
         mates = leases.claim_mates(c, innocent, 60.0, 9)
     assert len(mates) == 2
     assert poison.job_id not in [mate.job_id for mate in mates]
     with database.begin() as c:
         for one in (innocent, *mates):
-            leases.release(c, one, seconds=0.0)
+            ends.release(c, one, seconds=0.0)
     (again,) = take(database, 1)
     assert (again.job_id, again.failures) == (poison.job_id, 1)
     with database.begin() as c:

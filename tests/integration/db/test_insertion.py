@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select
 from support.rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 
+from fitfleet.db import ends, leases
 from fitfleet.db import jobs as job_table
-from fitfleet.db import leases
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.leases import Artifact
 from fitfleet.db.session import Database
@@ -131,7 +131,7 @@ def test_retry_starts_over_with_a_clean_count(database: Database) -> None:
     (claim,) = take(database)
     with database.begin() as c:
         assert job_table.retry(c, job_id) is False
-        assert leases.fail(c, claim, FailureClass.USER, "bad", "trace", "log")
+        assert ends.fail(c, claim, FailureClass.USER, "bad", "trace", "log")
     with database.begin() as c:
         assert job_table.retry(c, job_id) is True
     assert status(database, job_id) is JobStatus.QUEUED

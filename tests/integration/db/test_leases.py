@@ -22,7 +22,7 @@ from support.rows import (
     take,
 )
 
-from fitfleet.db import checkpoints, experiments, leases, lookup, metrics, recovery
+from fitfleet.db import checkpoints, ends, experiments, leases, lookup, metrics, recovery
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -96,14 +96,14 @@ def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
         assert checkpoints.checkpoint(c, claim, "x", 1) is False
         assert leases.describe_attempts(c, [(claim, {"engine": "fit"})]) == set()
         assert commit(c, claim, epoch=5, seconds=1.0, scores={"keras": {"test_loss": 1.0}}) is False
-        assert leases.fail(c, claim, FailureClass.USER, "no") is False
-        assert leases.release(c, claim, seconds=1.0) is False
-        assert leases.stop(c, claim, JobStatus.CANCELLED, seconds=1.0) is False
+        assert ends.fail(c, claim, FailureClass.USER, "no") is False
+        assert ends.release(c, claim, seconds=1.0) is False
+        assert ends.stop(c, claim, JobStatus.CANCELLED, seconds=1.0) is False
     assert _state(database) == before
     thief = replace(heir, worker="host:3:0")
     with database.begin() as c:
-        assert leases.release(c, thief, seconds=1.0) is False
-        assert leases.release(c, heir, seconds=1.0) is True
+        assert ends.release(c, thief, seconds=1.0) is False
+        assert ends.release(c, heir, seconds=1.0) is True
 
 
 def _state(database: Database) -> list[Any]:
@@ -150,7 +150,7 @@ def test_a_commit_may_be_repeated_when_its_answer_was_lost(database: Database) -
 def test_what_would_fail_again_is_not_tried_again(database: Database, kind: FailureClass) -> None:
     claim = _running(database)
     with database.begin() as c:
-        assert leases.fail(c, claim, kind, "no\x00", "trace\ud800", "log", seconds=1.0)
+        assert ends.fail(c, claim, kind, "no\x00", "trace\ud800", "log", seconds=1.0)
     with database.read() as c:
         (row,) = lookup.jobs_by_id(c, [claim.job_id])
     assert row.status is JobStatus.FAILED
@@ -162,7 +162,7 @@ def test_what_would_fail_again_is_not_tried_again(database: Database, kind: Fail
 def _fail(database: Database, kind: FailureClass, backoff_s: float = 8.0) -> float:
     (claim,) = take(database)
     with database.begin() as c:
-        assert leases.fail(c, claim, kind, "again", backoff_s=backoff_s)
+        assert ends.fail(c, claim, kind, "again", backoff_s=backoff_s)
         return float(column_in(c, claim.job_id, "not_before")) - read_clock(c)
 
 
@@ -207,7 +207,7 @@ def test_an_outage_of_the_storage_costs_no_failure_until_patience_ends(
         """Failures counted so far, and seconds to the next attempt."""
         (claim,) = take(database)
         with database.begin() as c:
-            assert leases.fail(
+            assert ends.fail(
                 c, claim, FailureClass.STORAGE, "gone", backoff_s=8.0, storage_patience_s=100.0
             )
             delay_s = float(column_in(c, job_id, "not_before")) - read_clock(c)
@@ -223,7 +223,7 @@ def test_an_outage_of_the_storage_costs_no_failure_until_patience_ends(
     (claim,) = take(database)
     with database.begin() as c:
         assert checkpoints.checkpoint(c, claim, "digits/1/attempt-5.epoch-2.checkpoint.h5", 2)
-        assert leases.release(c, claim, seconds=1.0)
+        assert ends.release(c, claim, seconds=1.0)
     for outage_s in (0, 30, 60, 90):
         assert refuse() == (0, pytest.approx(8.0 + outage_s, abs=1.0))
     assert refuse() == (1, pytest.approx(8.0, abs=1.0))
@@ -239,7 +239,7 @@ def test_a_checkpoint_outlives_a_failure(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
         assert checkpoints.checkpoint(c, claim, "digits/1/attempt-1.epoch-2.checkpoint.h5", 2)
-        assert leases.fail(c, claim, FailureClass.STORAGE, "full", backoff_s=0.0, seconds=4.0)
+        assert ends.fail(c, claim, FailureClass.STORAGE, "full", backoff_s=0.0, seconds=4.0)
     (heir,) = take(database)
     assert heir.checkpoint_path == "digits/1/attempt-1.epoch-2.checkpoint.h5"
     assert (heir.checkpoint_epoch, heir.seconds, heir.attempt) == (2, 4.0, 2)
@@ -248,7 +248,7 @@ def test_a_checkpoint_outlives_a_failure(database: Database) -> None:
 def test_release_is_no_failure(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
-        assert leases.release(c, claim, seconds=3.0)
+        assert ends.release(c, claim, seconds=3.0)
     assert status(database, claim.job_id) is JobStatus.QUEUED
     assert column(database, claim.job_id, "failures") == 0
     assert column(database, claim.job_id, "seconds") == 3.0
@@ -268,7 +268,7 @@ def test_a_wish_outlives_its_worker(database: Database, wish: Request, becomes: 
     with database.begin() as c:
         let_expire(c, [lost.job_id])
         assert recovery.reap(c, 0.0) == [lost.job_id]
-        assert leases.release(c, released, seconds=0.0)
+        assert ends.release(c, released, seconds=0.0)
     assert status(database, lost.job_id) is becomes
     assert status(database, released.job_id) is becomes
     with database.begin() as c:
@@ -305,7 +305,7 @@ def test_one_lost_member_does_not_keep_the_others_from_recording(database: Datab
     insert_many(database, 3)
     claims = take(database, 3)
     with database.begin() as c:
-        assert leases.release(c, claims[1], seconds=0.0)
+        assert ends.release(c, claims[1], seconds=0.0)
         rows = [EpochMetrics(one, 1 + i, {"loss": 1.0}) for i, one in enumerate(claims)]
         held = metrics.record(c, rows)
     assert held == {(claims[0].job_id, 1), (claims[2].job_id, 1)}
@@ -352,7 +352,7 @@ def test_the_jobs_of_a_dead_service_are_taken_back_at_once(database: Database) -
 def test_each_attempt_leaves_a_row(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
-        leases.release(c, claim, seconds=1.0)
+        ends.release(c, claim, seconds=1.0)
     (claim,) = take(database)
     with database.begin() as c:
         commit(c, claim, epoch=5, seconds=2.0, memory_peak_bytes=10)

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from support.rows import age, commit, let_expire, new_job
 
-from fitfleet.db import checkpoints, dispatch, experiments, leases, metrics, recovery
+from fitfleet.db import checkpoints, dispatch, ends, experiments, leases, metrics, recovery
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Artifact, Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -305,7 +305,7 @@ class Machine(RuleBasedStateMachine):
     def fail(self, claim: Claim, kind: FailureClass) -> None:
         job = self.jobs[claim.job_id]
         with self.database.begin() as c:
-            won = leases.fail(c, claim, kind, "it failed", backoff_s=0.0)
+            won = ends.fail(c, claim, kind, "it failed", backoff_s=0.0)
         assert won is job.holds(claim)
         if won:
             job.fail(kind)
@@ -314,7 +314,7 @@ class Machine(RuleBasedStateMachine):
     def release(self, claim: Claim) -> None:
         job = self.jobs[claim.job_id]
         with self.database.begin() as c:
-            won = leases.release(c, claim, seconds=1.0)
+            won = ends.release(c, claim, seconds=1.0)
         assert won is job.holds(claim)
         if won:
             becomes = job.wish(_S.QUEUED)
@@ -324,7 +324,7 @@ class Machine(RuleBasedStateMachine):
     def stop(self, claim: Claim, status: JobStatus) -> None:
         job = self.jobs[claim.job_id]
         with self.database.begin() as c:
-            won = leases.stop(c, claim, status, seconds=1.0)
+            won = ends.stop(c, claim, status, seconds=1.0)
         assert won is job.holds(claim)
         if won:
             job.end(status, status.lower())

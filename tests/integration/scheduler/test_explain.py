@@ -8,7 +8,7 @@ import pytest
 from support.rows import commit, insert, insert_many, new_job, register, status, take
 from support.servers import Valkey
 
-from fitfleet.db import experiments, leases, workers
+from fitfleet.db import ends, experiments, workers
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.scheduler.explain import Explanation, explain
@@ -68,7 +68,7 @@ def test_a_limit_and_a_backoff(database: Database, settings: Settings) -> None:
     (claim,) = take(database, 1)
     assert _kinds(explain(database, settings, ids[2])) == ["max_running"]
     with database.begin() as c:
-        leases.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
+        ends.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
     found = explain(database, settings, ids[0])
     assert _kinds(found) == ["backoff"]
     assert "ended as lost (1 of 3 failures)" in str(found)
@@ -125,7 +125,7 @@ def test_the_dispatcher_then_does_what_was_said(
     claims = take(database, choose.randint(0, 3))
     with database.begin() as c:
         for claim in claims[:1]:
-            leases.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
+            ends.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
         if choose.random() < 0.5:
             experiments.limit_running(c, "two", choose.randint(1, 3))
     if choose.random() < 0.4:
