@@ -73,10 +73,10 @@ def test_ten_thousand_in_one_transaction(sqlite_url: str) -> None:
     found = _insert(database, rows)
     spent_s = time.perf_counter() - start
     assert len({job_id for job_id, is_new in found if is_new}) == 10_000
-    assert spent_s < 5
+    assert spent_s < 20  # a guard against a statement a row
     start = time.perf_counter()
     assert not any(is_new for _, is_new in _insert(database, rows))
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20
     database.dispose()
 
 
