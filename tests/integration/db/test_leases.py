@@ -23,6 +23,7 @@ from support.rows import (
 )
 
 from fitfleet.db import checkpoints, ends, experiments, leases, lookup, metrics, recovery
+from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -59,8 +60,8 @@ def test_an_outdated_message_claims_nothing(database: Database) -> None:
         age(c, [old[0]], 10)
 
     with database.begin() as c:
-        assert dispatch.redispatch(c, "cpu", 60.0) == []
-        assert dispatch.redispatch(c, "cpu", 5.0) == [old[0]]
+        assert dispatch_table.redispatch(c, "cpu", 60.0) == []
+        assert dispatch_table.redispatch(c, "cpu", 5.0) == [old[0]]
         assert leases.claim(c, *old, "w", 60.0) is None
     (new,) = dispatch(database, 1)
     with database.begin() as c:
