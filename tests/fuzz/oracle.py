@@ -7,6 +7,7 @@ is deaf while it is not `watching`. `run` gives one input to a function and says
 
 from __future__ import annotations
 
+import codecs
 import os
 import resource
 import signal
@@ -33,6 +34,8 @@ FORBIDDEN = (
     "marshal.loads",
     "code.__new__",
 )
+# Python imports these when a message or a name first needs them.
+_CODECS = ("ascii", "cp437", "idna", "latin-1", "raw_unicode_escape", "unicode_escape", "utf-8-sig")
 # Read by Python itself when a message is made, or by zipfile for a member's name.
 _QUIET_MODULES = ("encodings.", "codecs")
 
@@ -52,6 +55,8 @@ class Watch:
         self._programs = tuple(programs)
         self._roots = tuple(map(os.path.realpath, roots))
         self._readable = (*self._roots, "/dev/null", *map(os.path.realpath, readable))
+        for name in _CODECS:
+            codecs.lookup(name)
         self._thread = 0
         self.seen: list[str] = []
         sys.addaudithook(self._hook)

@@ -45,6 +45,11 @@ with tempfile.TemporaryDirectory() as folder:  # imports all that a good file ne
             file = process.DataFile(path, len(data), digests)
             source = process.open_source({{"x" if kind == "npy" else "": file}}, limits)
             read_through(source, "x", lambda: None)
+            if source.is_table:
+                words = source.words("word", only_text=True)
+                options = process.TableOptions(categories={{"word": tuple(words)}})
+                encoded = process.open_source({{"": file}}, limits, options)
+                read_through(encoded, "word", lambda: None)
             source.close()
 watch = Watch([], READABLE)
 answer = process._Session.answer
@@ -52,7 +57,7 @@ def watched(self, request):
     with watch:
         found = answer(self, request)
     if watch.seen:
-        print(watch.seen[0], file=sys.stderr, flush=True)
+        pathlib.Path(SEEN).write_text(watch.seen[0])
         os._exit({_SEEN})
     return found
 process._Session.answer = watched
@@ -65,7 +70,9 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
     data, cache = folder / "data", folder / "cache"
     data.mkdir(parents=True, exist_ok=True)
     settings = Settings(data_root=str(data), cache=str(cache), check_stall_s=10 * SECONDS)
-    checker._START = _WATCHED.replace("READABLE", repr([str(data)]))
+    checker._START = _WATCHED.replace("READABLE", repr([str(data)])).replace(
+        "SEEN)", f"{str(folder / 'seen')!r})"
+    )
     path = data / f"f.{kind}"
     seeds = file_corpus.seeds(kind)
     dataset = _dataset(kind)
@@ -74,6 +81,8 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
         if kind == "npy":
             np.save(data / "y.npy", file_corpus.Y)
         load(dataset, settings)
+        if kind in ("csv", "parquet"):
+            load(dataset.model_copy(update={"x": "word", "categories": ["word"]}), settings)
     roots = [str(folder), tempfile.gettempdir()]  # the checking process says its errors there
     watch = Watch(roots, programs=[sys.executable])
     outcomes: collections.Counter[str] = collections.Counter()
@@ -102,7 +111,8 @@ def _use(dataset: DatasetSpec, settings: Settings) -> None:
         if "did not survive" in str(error):
             _deaths.append(str(error)[-120:])
             if f"code {_SEEN}" in str(error):
-                raise AssertionError(f"seen in the checking process: {error}") from None
+                seen = Path(settings.data_root).with_name("seen").read_text()
+                raise AssertionError(f"seen in the checking process: {seen}") from None
         raise
     # What the process has survived, this one opens.
     load(dataset, settings)
