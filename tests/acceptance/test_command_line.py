@@ -147,7 +147,7 @@ def test_a_failed_job_is_exit_code_1(project: Path) -> None:
         (["compare", "digitz"], "no such experiment; there is digits"),
         (["compare", "digits", "--metric", "val_los"], "val_los: no job of 'digits' has"),
         (["ps", "--status", "done"], "'DONE' is none of|'done' is none of"),
-        (["pause", "nothing"], "there is no experiment 'nothing'"),
+        (["pause", "nothing"], "no such experiment"),
         (["drain", "nobody"], "there is no live worker 'nobody'"),
         (["export", "1", "model.onnx"], "is written as .keras, .h5 or .json"),
         (["run", "none.yaml"], "none.yaml: cannot be read"),
