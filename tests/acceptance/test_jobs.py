@@ -73,6 +73,7 @@ def test_waiting_ends_after_the_time_given_and_the_job_goes_on(
     running.wait(30)
 
 
+@pytest.mark.filterwarnings("ignore:.*no worker serves")  # said at submit, and meant here
 def test_a_queued_job_is_cancelled_at_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     made = fleet.submit(**{**job, "queue": "nowhere", "experiment": "queued"})
     assert made.cancel() is ff.JobStatus.CANCELLED
