@@ -46,6 +46,7 @@ READ: dict[str, Page] = {
     "/job/{job_id:int}/weights": job.weights,
     "/sweep": sweep.page,
     "/part/sweep": sweep.part,
+    "/part/importance": sweep.importance,
 }
 
 

@@ -15,7 +15,7 @@ from fitfleet.analysis.results import Results
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.pages.experiment import csv_answer
 from fitfleet.db.sweeps import SweepRow
-from fitfleet.errors import FitfleetError, MissingExtraError
+from fitfleet.errors import FitfleetError
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import find_sweep
 
@@ -35,6 +35,21 @@ def part(request: Request) -> Response:
     """What changes of it."""
     board = board_of(request)
     return board.page(request, "sweep_body.html", **_context(board, request))
+
+
+def importance(request: Request) -> Response:
+    """How much each parameter matters. A part of its own: Optuna takes seconds to import."""
+    board = board_of(request)
+    row = find_sweep(board.fleet.database, request.query_params.get("name", ""))
+
+    def make() -> tuple[list[tuple[str, float]], str]:
+        design = Design.from_json(row.document)
+        results = Results(design.wanted)
+        results.read(board.fleet.database, row.id)
+        return _importance(results, design)
+
+    shares, why = board.cached(("importance", row.id), make, _IMPORTANCE_S)
+    return board.page(request, "importance.html", shares=shares, why=why)
 
 
 def _context(board: Board, request: Request) -> dict[str, Any]:
@@ -60,9 +75,6 @@ def _read(board: Board, name: str) -> dict[str, Any]:
         "trials": sorted(trials, key=lambda t: _cost(t, design))[:_SHOWN],
         "params": [p for p in (results.rows[0].point if results.rows else {})],
         "names": names,
-        "importance": board.cached(
-            ("importance", row.id), lambda: _importance(results, design), _IMPORTANCE_S
-        ),
         "pruned": _pruned(results, trials),
     }
 
@@ -90,8 +102,6 @@ def _importance(results: Results, design: Design) -> tuple[list[tuple[str, float
     """(shares, why there are none)."""
     try:
         found = importances(results, design.wanted[0])
-    except MissingExtraError as error:
-        return [], str(error)
     except FitfleetError as error:
         return [], str(error)
     if not found:
