@@ -287,7 +287,7 @@ def test_a_sweep_is_watched_to_its_end(browser: Browser, tmp_path: Path) -> None
             read.page.get_by_role("link", name="watched").first.click(timeout=60_000)
             succeeded = read.page.locator("#jobs .s-succeeded")
             expect(succeeded).to_have_count(2, timeout=120_000)
-            expect(read.page.locator("#curves canvas")).to_have_count(1)
+            expect(read.page.locator("#curves canvas")).to_have_count(1, timeout=30_000)
             read.open("/sweep?name=watched")
             expect(read.page.locator("#sweep h1 + .status")).to_have_text("ended", timeout=30_000)
             expect(read.page.locator("#sweep")).to_contain_text("2 complete")

@@ -5,6 +5,7 @@ import { Scatter } from "./scatter.js";
 import { Values } from "./values.js";
 
 const BEST_MS = 2000; // so often the best jobs are looked for again
+const LAST_MS = 4000; // after the last news: the server keeps the names of metrics for 3 s
 
 export function startCharts(root) {
   startExperiment(root);
@@ -23,6 +24,7 @@ function startExperiment(root) {
   let jobs = [];
   let askedAt = 0;
   let soon = null;
+  let last = null;
   const query = () => new URLSearchParams(new FormData(form));
   const options = () => ({
     x: form.elements.x.value,
@@ -79,7 +81,7 @@ function startExperiment(root) {
   };
   const draw = () => drawers[form.elements.panel.value]().catch(() => {}); // the stream tells what is away
 
-  /** Which jobs are best is asked for every few seconds, and once after the last news. */
+  /** Which jobs are best is asked for every few seconds. */
   function drawSoon() {
     if (soon) return;
     soon = setTimeout(() => {
@@ -96,6 +98,11 @@ function startExperiment(root) {
     if (names.includes("hello")) return draw();
     if (!names.includes(`experiment-${form.dataset.experiment}`)) return;
     if (form.elements.panel.value !== "curves" || !form.elements.sel.value) drawSoon();
+    clearTimeout(last);
+    last = setTimeout(() => {
+      htmx.trigger(form, "fitfleet:read");
+      draw();
+    }, LAST_MS);
     if (jobs.some((job) => changed.includes(job.id))) values.read(form.elements.metric.value, jobs.map((job) => job.id), paint).catch(() => {});
   });
   draw();
