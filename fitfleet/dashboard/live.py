@@ -34,13 +34,14 @@ class Live:
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._away_since: float | None = None
+        self._has_looked = False
         self.cursor = 0
         self.is_closed = False
 
     @property
     def is_looking(self) -> bool:
         """Whether the cursor follows the database at the moment."""
-        return bool(self._listeners) and self._away_since is None and self.cursor > 0
+        return bool(self._listeners) and self._away_since is None and self._has_looked
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events, until the reader is gone or the server ends."""
@@ -49,7 +50,9 @@ class Live:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         try:
-            yield _event(["hello"], self.cursor, {})
+            yield ": connected\n\n"
+            if self._has_looked:
+                yield _event(["hello"], self.cursor, {})
             if self._away_since is not None:
                 yield _event(["database"], self.cursor, {"away_since": self._away_since})
             while not self.is_closed:
@@ -76,18 +79,27 @@ class Live:
             try:
                 changes = await to_thread.run_sync(self._look, watch)
                 self._say_back()
+                self._begin()
                 self._tell(changes)
             except DatabaseError:
                 self._say_away()
                 pause_s = _AWAY_LOOK_S
             await asyncio.sleep(pause_s)
+        # What happens from now on is seen by nobody.
+        self._has_looked = False
+
+    def _begin(self) -> None:
+        """After the first look: what a page reads from now on is either new, or will be told."""
+        if not self._has_looked:
+            self._has_looked = True
+            self.cursor += 1
+            self._send(["hello"], {})
 
     def _look(self, watch: Watch) -> Changes:
         with self._database.read() as c:
             return watch.look(c)
 
     def _tell(self, changes: Changes) -> None:
-        self.cursor = max(self.cursor, 1)
         if not changes:
             return
         self.cursor += 1
