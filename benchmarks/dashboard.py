@@ -72,7 +72,7 @@ def fill(database: Database, experiments: int, jobs: int, epochs: int) -> None:
             )
             values = {"n": count, "first": first, "experiment": number, "epochs": each}
             c.exec_driver_sql(_text(database, _JOBS.format(**values)))
-            c.exec_driver_sql(_METRICS.format(**{**values, "n": each}))
+            c.exec_driver_sql(_text(database, _METRICS.format(**{**values, "n": each})))
             first += count
     with database.engine.connect() as c:
         c.exec_driver_sql("ANALYZE")
@@ -80,12 +80,12 @@ def fill(database: Database, experiments: int, jobs: int, epochs: int) -> None:
 
 
 def _text(database: Database, statement: str) -> str:
-    """PostgreSQL's substr counts from the left only."""
+    """PostgreSQL's substr counts from the left only, and its driver takes % for its own."""
     if database.is_sqlite:
         return statement
     return statement.replace(
         "substr('0000' || (1 + i * 37 % 999), -4)", "right('0000' || (1 + i * 37 % 999), 4)"
-    )
+    ).replace("%", "%%")
 
 
 @contextmanager
@@ -132,11 +132,11 @@ class Reading:
     def open(self, path: str) -> float:
         """Seconds to the first content."""
         self.page.goto(self.address + path)
-        self.page.wait_for_function(
-            "performance.getEntriesByName('first-contentful-paint').length > 0"
-        )
-        paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-        return float(self.page.evaluate(paint)) / 1000
+        paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
+        # The page forbids what Playwright's waiting for a function would do.
+        while not (found := float(self.page.evaluate(paint))):
+            self.page.wait_for_timeout(20)
+        return found / 1000
 
     def swap(self, act: str) -> float:
         """Seconds from an act of the reader until the table has changed."""
@@ -151,12 +151,11 @@ class Reading:
         }})"""
         return float(self.page.evaluate(script)) / 1000
 
-    def drawn(self, path: str, count: int) -> tuple[float, float]:
+    def drawn(self, path: str) -> tuple[float, float]:
         """(seconds of the last draw, seconds until all curves are there)."""
         began = time.monotonic()
         self.page.goto(self.address + path)
-        known = f"() => document.querySelectorAll('#curves canvas').length && {count}"
-        self.page.wait_for_function(known, timeout=240_000)
+        self.page.locator("#curves canvas").wait_for(timeout=240_000)
         last = -1.0
         while True:
             found = float(
@@ -187,9 +186,7 @@ def epoch_delay(database: Database, reading: Reading) -> float:
         with database.begin() as c:
             c.exec_driver_sql(f"UPDATE jobs SET epoch = {epoch} WHERE id = 1")
         began = time.monotonic()
-        reading.page.wait_for_function(
-            f"document.querySelector('#job').textContent.includes('{epoch} of 200')"
-        )
+        reading.page.locator("#job", has_text=f"{epoch} of 200").wait_for()
         return time.monotonic() - began
 
     return median_ms(once)
@@ -282,10 +279,10 @@ def measure(database_url: str, folder: Path, arguments: argparse.Namespace) -> N
                 median_ms(lambda n=name: reading.open(f"{table}&panel={n}"), 3),
             )
         reading.page.wait_for_timeout(1500)
-        draw, all_there = reading.drawn(f"experiment?name={LONG}&best=100", 100)
+        draw, all_there = reading.drawn(f"experiment?name={LONG}&best=100")
         _say("draw 100 curves of 1,000 epochs", 1000 * draw)
         _say("  all of them there", 1000 * all_there)
-        draw, all_there = reading.drawn("experiment?name=wide&best=1000", 1000)
+        draw, all_there = reading.drawn("experiment?name=wide&best=1000")
         _say("draw 1,000 curves", 1000 * draw)
         _say("  all of them there", 1000 * all_there)
         _say("an epoch on the page after its commit", epoch_delay(database, reading))
