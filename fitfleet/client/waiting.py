@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 
-from fitfleet.db import dispatch, lookup
+from fitfleet.db import capacity, dispatch, lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Connection
 from fitfleet.states import JobStatus
@@ -22,7 +22,7 @@ def unserved(c: Connection, queues: Collection[str], *, starting: str | None = N
 
     `starting` is the queue of workers that this script has started and that may not be up yet.
     """
-    slots = {load.queue: load.slots for load in dispatch.loads(c, _ALIVE_S)}
+    slots = {load.queue: load.slots for load in capacity.loads(c, _ALIVE_S)}
     served = {**({starting: 0} if starting else {}), **slots}
     if not served:
         return []  # no worker at all, which may come with any queue

@@ -14,8 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db.capacity import QueueLoad as QueueLoad
-from fitfleet.db.capacity import loads as loads
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import experiments, jobs
 from fitfleet.states import JobStatus
@@ -230,15 +228,15 @@ def dispatched_queues(c: Connection) -> list[str]:
     return list(c.scalars(query))
 
 
-def count_mates(c: Connection, fuse_key: str, most: int) -> int:
-    """Jobs that may be trained in one program and wait or run; counted up to `most`."""
+def count_cohort(c: Connection, fuse_key: str, limit: int) -> int:
+    """Jobs that may be trained in one program and wait or run; counted up to `limit`."""
     of_key = (
         select(jobs.c.id)
         .where(
             jobs.c.fuse_key == fuse_key,
             jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING)),
         )
-        .limit(most)
+        .limit(limit)
         .subquery()
     )
     return int(c.execute(select(sa.func.count()).select_from(of_key)).scalar_one())

@@ -33,7 +33,7 @@ def claim(
     return next(iter(_take(c, which, worker, lease_s)), None)
 
 
-def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
+def claim_peers(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
     """Take up to `limit` waiting jobs that may be trained in one program with the leader.
 
     Same fuse key and queue, experiment not paused and below its max_running. Only jobs that have
@@ -41,32 +41,32 @@ def claim_mates(c: Connection, leader: Claim, lease_s: float, limit: int) -> lis
     """
     if limit <= 0 or leader.fuse_key is None or leader.failures:
         return []
-    mine = (
+    of_leader = (
         select(jobs.c.experiment_id, jobs.c.queue, experiments.c.is_paused)
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(jobs.c.id == leader.job_id)
     )
-    own = c.execute(mine).one()
-    if own.is_paused:
+    row = c.execute(of_leader).one()
+    if row.is_paused:
         return []
-    room = _room(c, own.experiment_id)
-    queued = _mates(c, leader, own, JobStatus.QUEUED, limit if room is None else min(limit, room))
-    dispatched = _mates(c, leader, own, JobStatus.DISPATCHED, limit)
+    room = _room(c, row.experiment_id)
+    queued = _peers(c, leader, row, JobStatus.QUEUED, limit if room is None else min(limit, room))
+    dispatched = _peers(c, leader, row, JobStatus.DISPATCHED, limit)
     # A dispatched one is better left to its message, which another child may be waiting for.
     waiting = [*queued, *dispatched]  # each in its order, which `sorted` keeps
-    ids = [row.id for row in sorted(waiting, key=lambda row: -row.priority)[:limit]]
+    ids = [peer.id for peer in sorted(waiting, key=lambda peer: -peer.priority)[:limit]]
     return _take(c, jobs.c.id.in_(ids), leader.worker, lease_s) if ids else []
 
 
-def _mates(c: Connection, leader: Claim, own: Any, status: JobStatus, limit: int) -> Sequence[Any]:
-    """The first waiting ones in that state, from an index in this order, and kept from others."""
+def _peers(c: Connection, leader: Claim, row: Any, status: JobStatus, limit: int) -> Sequence[Any]:
+    """The first waiting peers in that state, in the order of an index, locked against others."""
     query = (
         select(jobs.c.priority, jobs.c.id)
         .where(
             jobs.c.fuse_key == leader.fuse_key,
             jobs.c.status == status,
-            jobs.c.experiment_id == own.experiment_id,
-            jobs.c.queue == own.queue,
+            jobs.c.experiment_id == row.experiment_id,
+            jobs.c.queue == row.queue,
             jobs.c.not_before <= now(c),
             jobs.c.memory_step == 0,
             jobs.c.failures == 0,
@@ -80,17 +80,17 @@ def _mates(c: Connection, leader: Claim, own: Any, status: JobStatus, limit: int
 
 
 def _room(c: Connection, experiment_id: int) -> int | None:
-    """How many more jobs of the experiment may be under way; None: no limit."""
+    """How many more jobs of the experiment may be in flight; None: no limit."""
     limit = select(experiments.c.max_running).where(experiments.c.id == experiment_id)
-    most = c.execute(limit).scalar()
-    if most is None:
+    max_running = c.execute(limit).scalar()
+    if max_running is None:
         return None
     lock_dispatch(c)
-    under_way = select(sa.func.count()).where(
+    in_flight = select(sa.func.count()).where(
         jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)),
         jobs.c.experiment_id == experiment_id,
     )
-    return max(0, int(most) - int(c.execute(under_way).scalar_one()))
+    return max(0, int(max_running) - int(c.execute(in_flight).scalar_one()))
 
 
 def _take(c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float) -> list[Claim]:

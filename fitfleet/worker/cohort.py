@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from fitfleet.db import dispatch, leases
+from fitfleet.db import capacity, dispatch, leases
 from fitfleet.db.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -35,11 +35,11 @@ def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     reach("in_cohort")
     with database.read() as c:
-        loads = dispatch.loads(c, settings.lease_s)
+        loads = capacity.loads(c, settings.lease_s)
         slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
-        count = dispatch.count_mates(c, leader.fuse_key, settings.cohort_max * slots)
+        count = dispatch.count_cohort(c, leader.fuse_key, settings.cohort_max * slots)
     limit = -(-count // slots) - 1
     if limit <= 0:
         return []
     with database.begin() as c:
-        return leases.claim_mates(c, leader, settings.lease_s, limit)
+        return leases.claim_peers(c, leader, settings.lease_s, limit)

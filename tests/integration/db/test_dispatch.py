@@ -19,8 +19,8 @@ from support.rows import (
     take,
 )
 
+from fitfleet.db import capacity, ends, experiments, leases, workers
 from fitfleet.db import dispatch as dispatch_table
-from fitfleet.db import ends, experiments, leases, workers
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import experiments as experiment_table
@@ -133,7 +133,7 @@ def test_a_job_in_backoff_waits(database: Database) -> None:
     assert _ids(dispatch(database, 1)) == [job_id]
 
 
-def test_mates_are_waiting_jobs_of_one_program(database: Database) -> None:
+def test_cohort_peers_are_waiting_jobs_of_one_program(database: Database) -> None:
     rows = [
         new_job("lead", fuse_key="k"),
         new_job("dispatched", fuse_key="k"),
@@ -148,16 +148,16 @@ def test_mates_are_waiting_jobs_of_one_program(database: Database) -> None:
     (leader,) = take(database)
     with database.begin() as c:
         dispatch_table.dispatch(c, "cpu", 1)
-        mates = leases.claim_mates(c, leader, 60.0, 2)
-    assert [mate.job_id for mate in mates] == ids[1:3]
-    assert {mate.worker for mate in mates} == {leader.worker}
+        peers = leases.claim_peers(c, leader, 60.0, 2)
+    assert [peer.job_id for peer in peers] == ids[1:3]
+    assert {peer.worker for peer in peers} == {leader.worker}
     with database.begin() as c:
-        assert [m.job_id for m in leases.claim_mates(c, leader, 60.0, 9)] == [ids[3]]
-        assert leases.claim_mates(c, leader, 60.0, 9) == []
-        assert leases.claim_mates(c, leader, 60.0, 0) == []
+        assert [m.job_id for m in leases.claim_peers(c, leader, 60.0, 9)] == [ids[3]]
+        assert leases.claim_peers(c, leader, 60.0, 9) == []
+        assert leases.claim_peers(c, leader, 60.0, 0) == []
 
 
-def test_mates_obey_pause_limit_and_backoff(database: Database) -> None:
+def test_cohort_peers_obey_pause_limit_and_backoff(database: Database) -> None:
     insert_many(database, 6, fuse_key="k")
     with database.begin() as c:
         experiments.limit_running(c, "digits", 4)
@@ -165,33 +165,33 @@ def test_mates_obey_pause_limit_and_backoff(database: Database) -> None:
     dispatch(database, 1)
     with database.begin() as c:
         ends.fail(c, failed, FailureClass.LOST, "gone", backoff_s=50.0)
-        mates = leases.claim_mates(c, leader, 60.0, 9)
+        peers = leases.claim_peers(c, leader, 60.0, 9)
     # One dispatched that counts already, and two more up to the limit of four.
-    assert len(mates) == 3
-    assert failed.job_id not in [mate.job_id for mate in mates]
+    assert len(peers) == 3
+    assert failed.job_id not in [peer.job_id for peer in peers]
     with database.begin() as c:
-        for mate in mates:
-            ends.release(c, mate, seconds=0.0)
+        for peer in peers:
+            ends.release(c, peer, seconds=0.0)
         experiments.pause(c, "digits")
-        assert leases.claim_mates(c, leader, 60.0, 9) == []
+        assert leases.claim_peers(c, leader, 60.0, 9) == []
 
 
-def test_a_job_that_has_failed_takes_no_mates_and_is_none(database: Database) -> None:
+def test_a_job_that_has_failed_has_no_cohort_peers_and_is_none(database: Database) -> None:
     """It may be what kills its workers, and would count a failure for each of the others."""
     insert_many(database, 4, fuse_key="k")
     poison, innocent = take(database, 2)
     with database.begin() as c:
         ends.fail(c, poison, FailureClass.LOST, "gone", backoff_s=0.0)
-        mates = leases.claim_mates(c, innocent, 60.0, 9)
-    assert len(mates) == 2
-    assert poison.job_id not in [mate.job_id for mate in mates]
+        peers = leases.claim_peers(c, innocent, 60.0, 9)
+    assert len(peers) == 2
+    assert poison.job_id not in [peer.job_id for peer in peers]
     with database.begin() as c:
-        for one in (innocent, *mates):
+        for one in (innocent, *peers):
             ends.release(c, one, seconds=0.0)
     (again,) = take(database, 1)
     assert (again.job_id, again.failures) == (poison.job_id, 1)
     with database.begin() as c:
-        assert leases.claim_mates(c, again, 60.0, 9) == []
+        assert leases.claim_peers(c, again, 60.0, 9) == []
 
 
 def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
@@ -205,14 +205,14 @@ def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
     (leader,) = take(database, worker="host:1:0")
     dispatch(database, 1)
     with database.begin() as c:
-        leases.claim_mates(c, leader, 60.0, 1)
+        leases.claim_peers(c, leader, 60.0, 1)
         dispatch_more = dispatch_table.dispatch(c, "cpu", 1)
-        (load,) = dispatch_table.loads(c, 60.0)
+        (load,) = capacity.loads(c, 60.0)
     assert len(dispatch_more) == 1
     # A cohort of two fills one slot.
     assert (load.queue, load.slots, load.running, load.free) == ("cpu", 3, 1, 2)
     with database.read() as c:
-        assert dispatch_table.loads(c, -1.0) == []
+        assert capacity.loads(c, -1.0) == []
 
 
 def test_a_service_that_starts_again_is_not_drained(database: Database) -> None:

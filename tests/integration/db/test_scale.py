@@ -64,7 +64,7 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     assert leader is not None
     settings = Settings(cohort_max=_COHORT, queue="cpu")
     with counter.of("cohort"):
-        claims = [leader, *cohort.mates(database, settings, leader)]
+        claims = [leader, *cohort.peers(database, settings, leader)]
     assert len(claims) == _COHORT
     with counter.of("describe"), database.begin() as c:
         assert len(leases.describe_attempts(c, [(one, {"engine": "loop"}) for one in claims])) == 8

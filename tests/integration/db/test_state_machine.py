@@ -247,10 +247,10 @@ class Machine(RuleBasedStateMachine):
         return found
 
     @rule(target=claims, leader=claims, limit=st.integers(1, 3))
-    def claim_mates(self, leader: Claim, limit: int) -> Any:
+    def claim_peers(self, leader: Claim, limit: int) -> Any:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = leases.claim_mates(c, leader, 60.0, limit)
+            found = leases.claim_peers(c, leader, 60.0, limit)
         waiting = [
             i
             for i, job in sorted(
