@@ -96,11 +96,11 @@ class _Process:
             return
         try:
             self._answer(_START_S)
-        except _Died as death:
+        except _Died as error:
             self._errors.seek(0)
             said = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
             raise FitfleetError(
-                f"the process that checks files did not start ({death}):"
+                f"the process that checks files did not start ({error}):"
                 f" {said[-1] if said else 'it said nothing'}; run `{sys.executable} -c 'import"
                 " h5py'` to see whether Python works here"
             ) from None
@@ -175,12 +175,12 @@ def talk(place: str, limits: Limits, conversation: Callable[[Ask], T]) -> T:
             was_fresh, process.is_fresh = process.is_fresh, False
             try:
                 return conversation(partial(_ask, process, place))
-            except _Died as death:
+            except _Died as error:
                 _drop()
                 if was_fresh:
                     raise DatasetError(
                         f"{place}: cannot be read: the process that checks files did not survive"
-                        f" it ({death}); the file is damaged, write it again"
+                        f" it ({error}); the file is damaged, write it again"
                     ) from None
             except KeyboardInterrupt:
                 _drop()  # its pipe would hold half an answer

@@ -1,4 +1,4 @@
-"""Taking jobs back from workers that are gone: seen to be dead, or not heard of for a lease."""
+"""Recovery: jobs of dead workers, and those whose lease has expired, return to the queue."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fitfleet.states import FailureClass, JobStatus
 _BATCH = 200
 
 
-def reap(c: Connection, backoff_s: float) -> list[int]:
-    """Take back running jobs whose lease has expired: counted as `lost`. Their ids."""
+def requeue_expired(c: Connection, backoff_s: float) -> list[int]:
+    """Requeue running jobs whose lease has expired, counted as `lost`; their ids."""
     query = (
         select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
         .where(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now(c))
@@ -34,16 +34,16 @@ def reap(c: Connection, backoff_s: float) -> list[int]:
     return lost
 
 
-def unburied(c: Connection, host: str) -> list[int]:
-    """Process ids of the services of this host that have not said that they ended."""
+def open_services(c: Connection, host: str) -> list[int]:
+    """Process ids of this host's worker services whose rows have no end."""
     query = select(workers.c.pid).where(workers.c.host == host, workers.c.ended_at.is_(None))
     return sorted(set(c.scalars(query)))
 
 
-def bury(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
-    """Take back the jobs of a service that is gone, counted as `lost`; their numbers.
+def requeue_dead_service(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
+    """Requeue the jobs of a dead worker service, counted as `lost`; their ids.
 
-    The caller has seen that the process, with its children, does not run any more.
+    The caller has seen that the process and its children no longer run.
     """
     query = select(workers.c.id).where(
         workers.c.host == host, workers.c.pid == pid, workers.c.ended_at.is_(None)
@@ -59,7 +59,7 @@ def bury(c: Connection, host: str, pid: int, backoff_s: float) -> list[int]:
 
 
 def release(c: Connection, slots: Sequence[str]) -> list[int]:
-    """Give the jobs of slots that drain back to the queue, which is no failure; their numbers.
+    """Return the jobs of draining slots to the queue, which is no failure; their ids.
 
     The caller has ended the children of these slots.
     """

@@ -66,7 +66,7 @@ class Services:
     def begin(self, database: Database) -> None:
         """Let the services take jobs, and watch them. Database and broker must be there."""
         self._database = database
-        self._bury_predecessors()
+        self._requeue_predecessors()
         for service in self._services:
             self._tell_broker(service.process)
         self._thread = threading.Thread(target=self._watch, name="fitfleet-services", daemon=True)
@@ -116,26 +116,26 @@ class Services:
         except (BrokerError, OSError) as error:
             _log.error("the broker has died and does not start: %s", error)
 
-    def _bury_predecessors(self) -> None:
-        """Those of a script that was killed in this directory."""
+    def _requeue_predecessors(self) -> None:
+        """Requeue the jobs of services that a killed script left in this directory."""
         from fitfleet.db import recovery
 
         with self._database.read() as c:
-            pids = recovery.unburied(c, socket.gethostname())
+            pids = recovery.open_services(c, socket.gethostname())
         for pid in pids:
             if not _is_alive(pid):
-                self._bury(pid)
+                self._requeue(pid)
 
-    def _bury(self, pid: int) -> None:
+    def _requeue(self, pid: int) -> None:
         from fitfleet.db import recovery
 
         # Without the database the leases will expire.
         with suppress(DatabaseError), self._database.begin() as c:
-            recovery.bury(c, socket.gethostname(), pid, self._settings.backoff_s)
+            recovery.requeue_dead_service(c, socket.gethostname(), pid, self._settings.backoff_s)
 
     def _replace(self, service: _Service) -> None:
         _kill_group(service)
-        self._bury(service.process.pid)
+        self._requeue(service.process.pid)
         is_young = time.monotonic() - service.started_at < _START_S
         # One that was killed by a signal had started well enough.
         has_failed = is_young and service.process.returncode >= 0

@@ -8,10 +8,10 @@ from fitfleet.queue import Celery, waiting
 from fitfleet.settings import Settings
 
 
-def reap(database: Database, settings: Settings) -> list[int]:
+def requeue_expired(database: Database, settings: Settings) -> list[int]:
     """Give jobs with an expired lease back to the queue, or fail them at their limit; their ids."""
     with database.begin() as c:
-        return recovery.reap(c, settings.backoff_s)
+        return recovery.requeue_expired(c, settings.backoff_s)
 
 
 def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:

@@ -11,7 +11,7 @@ from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.scheduler.dispatch import Dispatcher
-from fitfleet.scheduler.recover import reap, redispatch
+from fitfleet.scheduler.recover import redispatch, requeue_expired
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Scheduler:
         self._problem = ""
         self._sent_at = float("-inf")
         self._clock = _Clock()
-        self._no_reap_before = 0.0
+        self._no_requeue_before = 0.0
         self._wait_a_lease()
         self.steps: list[Callable[[Database], None]] = []
 
@@ -98,7 +98,7 @@ class Scheduler:
 
     def _wait_a_lease(self) -> None:
         """Leases could not be extended while the database was away: let workers do it first."""
-        self._no_reap_before = time.monotonic() + self._settings.lease_s
+        self._no_requeue_before = time.monotonic() + self._settings.lease_s
 
     def _recover(self, now: float) -> None:
         with self._database.read() as c:
@@ -106,8 +106,8 @@ class Scheduler:
         if skipped_s > max(_ANSWER_S, self._settings.lease_s / 2):
             self._wait_a_lease()
             return
-        if now >= self._no_reap_before:
-            for job_id in reap(self._database, self._settings):
+        if now >= self._no_requeue_before:
+            for job_id in requeue_expired(self._database, self._settings):
                 _log.warning("job %s was lost and is taken back", job_id)
         for step in self.steps:
             self._run_step(step)

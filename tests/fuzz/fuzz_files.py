@@ -25,7 +25,7 @@ class Result:
 
     outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
     wrong: dict[str, str] = field(default_factory=dict)
-    deaths: int = 0  # of the checking process, which is there for that
+    exits: int = 0  # of the checking process, which is there for that
 
 
 def fuzz(kind: str, first: int, count: int, kept: Path) -> Result:
@@ -52,7 +52,7 @@ def _batch(kind: str, first: int, count: int, folder: Path, result: Result) -> N
     found = json.loads(done.stdout.splitlines()[-1])
     result.outcomes.update(found["outcomes"])
     result.wrong |= {f"{kind} {number}": text for number, text in found["wrong"].items()}
-    result.deaths += len(found["died"])
+    result.exits += len(found["died"])
 
 
 def main(count: int, first: int) -> int:
@@ -63,7 +63,7 @@ def main(count: int, first: int) -> int:
         found = fuzz(kind, first, count, Path("fuzz"))
         took_s = time.monotonic() - started
         print(
-            f"{kind}: {dict(found.outcomes)}, {found.deaths} deaths of the checking process,",
+            f"{kind}: {dict(found.outcomes)}, {found.exits} exits of the checking process,",
             end="",
         )
         print(f" {len(found.wrong)} wrong, {took_s:.0f} s", flush=True)

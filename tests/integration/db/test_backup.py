@@ -19,7 +19,7 @@ def _assert_is_resumed(restored: Database, running: int, waiting: int) -> None:
     """What ran at the time of the backup is taken back, what waited still waits."""
     restored.check_schema()
     with restored.begin() as c:
-        assert recovery.reap(c, 0.0) == [running]
+        assert recovery.requeue_expired(c, 0.0) == [running]
     assert status(restored, running) is JobStatus.QUEUED
     assert sorted(claim.job_id for claim in take(restored, 2)) == [running, waiting]
     restored.dispose()

@@ -88,7 +88,7 @@ def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
     claim = _running(database)
     with database.begin() as c:
         let_expire(c, [claim.job_id])
-        assert recovery.reap(c, 0.0) == [claim.job_id]
+        assert recovery.requeue_expired(c, 0.0) == [claim.job_id]
     (heir,) = take(database, worker=heir_worker)
     before = _state(database)
     with database.begin() as c:
@@ -268,7 +268,7 @@ def test_a_wish_outlives_its_worker(database: Database, wish: Request, becomes: 
             assert job_table.request(c, claim.job_id, wish)
     with database.begin() as c:
         let_expire(c, [lost.job_id])
-        assert recovery.reap(c, 0.0) == [lost.job_id]
+        assert recovery.requeue_expired(c, 0.0) == [lost.job_id]
         assert ends.release(c, released, seconds=0.0)
     assert status(database, lost.job_id) is becomes
     assert status(database, released.job_id) is becomes
@@ -344,9 +344,9 @@ def test_the_jobs_of_a_dead_service_are_taken_back_at_once(database: Database) -
     insert_many(database, 2)
     mine, other = take(database, 1, worker="host:77:1"), take(database, 1, worker="host:1:0")
     with database.begin() as c:
-        assert 77 in recovery.unburied(c, "host")
-        assert recovery.bury(c, "host", 77, 0.0) == [mine[0].job_id]
-        assert recovery.unburied(c, "host") == []
+        assert 77 in recovery.open_services(c, "host")
+        assert recovery.requeue_dead_service(c, "host", 77, 0.0) == [mine[0].job_id]
+        assert recovery.open_services(c, "host") == []
     assert status(database, other[0].job_id) is JobStatus.RUNNING
 
 

@@ -1,7 +1,7 @@
 """A model check of the jobs' state machine: random interleavings against a model in Python.
 
 Workers claim, beat, record, finish, fail, release and die; users cancel, retry, extend, pause;
-schedulers dispatch, reap and publish again; old messages and dead workers' hands stay about and
+schedulers dispatch, requeue and publish again; old messages and dead workers' hands stay about and
 are used later. After each step the rows are those of the model.
 """
 
@@ -214,12 +214,12 @@ class Machine(RuleBasedStateMachine):
             self.jobs[job_id].status = _S.QUEUED
 
     @rule(data=st.data())
-    def reap(self, data: Any) -> None:
+    def requeue_expired(self, data: Any) -> None:
         running = [i for i, job in sorted(self.jobs.items()) if job.status is _S.RUNNING]
         dead = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
         with self.database.begin() as c:
             let_expire(c, dead)
-            found = recovery.reap(c, 0.0)
+            found = recovery.requeue_expired(c, 0.0)
         assert sorted(found) == sorted(dead)
         for job_id in dead:
             self.jobs[job_id].fail(FailureClass.LOST)

@@ -220,7 +220,7 @@ def test_a_fit_that_lost_its_lease_writes_nothing_more(fleet: Fleet, job: dict[s
         with fleet.database.begin() as c:
             which = job_rows.c.id == member.claim.job_id
             c.execute(job_rows.update().where(which).values(lease_until=1.0))
-            assert recovery.reap(c, 0.0) == [member.claim.job_id]
+            assert recovery.requeue_expired(c, 0.0) == [member.claim.job_id]
         fleet.recorder.flush(10)
         row = fleet.row(member.claim.job_id)
         seen.update(row=row, files=fleet.files(row), curve=fleet.curve(row.id))

@@ -36,7 +36,7 @@ def results(sweep: ff.Sweep) -> list[tuple[float, float]]:
     return list(zip(points, losses, strict=True))
 
 
-def test_a_new_scheduler_goes_on_with_the_sweep(whole: WholeFleet, series: Path) -> None:
+def test_a_restarted_scheduler_resumes_the_sweep(whole: WholeFleet, series: Path) -> None:
     calm = whole.client.sweep(**search(series, "calm")).submit()
     until(lambda: calm.progress.is_done)
     shot = whole.client.sweep(**search(series, "shot")).submit()

@@ -24,7 +24,7 @@ import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet
 
 
-def test_a_killed_child(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+def test_a_killed_job_resumes_bit_equal(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
     job = fleet.submit(**small_job(series), experiment="child")
     until_checkpoint(job)
     os.kill(child_of(job).pid, signal.SIGKILL)
@@ -34,7 +34,9 @@ def test_a_killed_child(fleet: LocalFleet, series: Path, straight: ff.Job) -> No
     assert_equal(job, straight)
 
 
-def test_a_drained_worker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+def test_a_drained_job_resumes_elsewhere_bit_equal(
+    fleet: LocalFleet, series: Path, straight: ff.Job
+) -> None:
     job = fleet.submit(**small_job(series), experiment="drain")
     until_checkpoint(job)
     service_of(job).terminate()
@@ -45,7 +47,9 @@ def test_a_drained_worker(fleet: LocalFleet, series: Path, straight: ff.Job) -> 
     assert_equal(job, straight)
 
 
-def test_a_frozen_child_that_wakes(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+def test_a_child_that_wakes_after_its_lease_changes_nothing(
+    fleet: LocalFleet, series: Path, straight: ff.Job
+) -> None:
     job = fleet.submit(**small_job(series), experiment="zombie")
     until_checkpoint(job)
     zombie = child_of(job)
@@ -77,7 +81,7 @@ def test_a_frozen_child_that_wakes(fleet: LocalFleet, series: Path, straight: ff
         ("in_checkpoint:raise", "storage"),
     ],
 )
-def test_a_fault_at_a_named_point(
+def test_a_fault_while_saving_leaves_the_result_bit_equal(
     fault: str,
     outcome: str,
     fleet: LocalFleet,
@@ -92,7 +96,7 @@ def test_a_fault_at_a_named_point(
     assert_equal(job, straight)
 
 
-def test_the_end_of_a_committed_job_is_not_lost(
+def test_a_committed_success_outlives_its_worker(
     fleet: LocalFleet, faults: Faults, series: Path, straight: ff.Job
 ) -> None:
     faults.arm("after_commit:kill")
@@ -102,7 +106,9 @@ def test_the_end_of_a_committed_job_is_not_lost(
     assert job.history.equals(straight.history)
 
 
-def test_a_job_that_kills_its_workers_ends(fleet: LocalFleet, faults: Faults, series: Path) -> None:
+def test_a_job_that_kills_its_workers_fails_at_its_limit(
+    fleet: LocalFleet, faults: Faults, series: Path
+) -> None:
     faults.arm("epoch_end:kill")
     job = fleet.submit(**small_job(series), experiment="poison", max_failures=2)
     until(lambda: faults.has_fired("epoch_end:kill"))
