@@ -1,4 +1,4 @@
-"""Workers that die, freeze or leave in the middle of a fit: the fit ends as if they had not."""
+"""A worker killed, frozen or drained in the middle of a fit: the result is bit-equal."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A pool whose children are succeeded: the next one is warm before a grown one leaves.
+"""A pool that replaces grown children: the next one is warm before a grown one leaves.
 
 Celery replaces a child that has grown after its exit, and the slot then stands idle while the new
 one imports TensorFlow. Here the pool starts the new one early, keeps it from jobs until the old
-one has ended its own, and then lets them change places between two jobs. At any time one child of
-a slot takes messages. A child that leaves without a warning is replaced as Celery does it.
+one has ended its own, and then swaps them. At any time one child of a slot
+takes messages. A child that exits without a warning is replaced as Celery does it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from billiard.sharedctypes import RawValue
 from celery.concurrency import asynpool, prefork
 
 # Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs
-# while its successor starts.
+# while its replacement starts.
 _NEARLY = 0.7
 
 
 def task_pool(has_gpus: bool) -> type[prefork.TaskPool]:
-    """Celery's prefork pool, with successors."""
+    """Celery's prefork pool, with replacements."""
 
     class TaskPool(prefork.TaskPool):  # type: ignore[misc]
         Pool = staticmethod(partial(_Pool, has_gpus=has_gpus))
@@ -31,7 +31,7 @@ def task_pool(has_gpus: bool) -> type[prefork.TaskPool]:
     return TaskPool
 
 
-class _Leave:
+class _Retire:
     """Tells a child to leave before its next message. Without a lock: a killed child holds none."""
 
     def __init__(self) -> None:
@@ -48,39 +48,39 @@ class _Worker(asynpool.Worker):  # type: ignore[misc]
     """What runs in a child; billiard looks at `_shutdown` before each message."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.leave = _Leave()
+        self.retire = _Retire()
         super().__init__(*args, **options)
-        self._shutdown = self.leave
+        self._shutdown = self.retire
 
     def contribute_to_object(self, obj: Any) -> Any:
         """Give the parent's view of this process what it needs."""
-        obj.leave = self.leave
+        obj.retire = self.retire
         return super().contribute_to_object(obj)
 
 
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
-    """`index` of a child is its slot; a successor has the same."""
+    """`index` of a child is its slot; a replacement has the same."""
 
     Worker = _Worker
 
     def __init__(self, *args: Any, has_gpus: bool, **options: Any) -> None:
         self._has_gpus = has_gpus
-        self._held: dict[int, Any] = {}  # warm successors by slot, until the old one leaves
+        self._held: dict[int, Any] = {}  # warm replacements by slot, until the old one leaves
         super().__init__(*args, **options)
 
     def on_job_ready(self, job: Any, i: Any, obj: Any, inqW_fd: int) -> None:
-        """A child has ended a job: change places, or see to a successor."""
+        """A child has ended a job: swap, or start a replacement."""
         super().on_job_ready(job, i, obj, inqW_fd)
         child = self._fileno_to_inq.get(inqW_fd)
         if child is None or self._state != RUN:
             return
         if child.index in self._held:
-            self._change_places(child)
+            self._swap(child)
         elif self._other(child) is None and self._is_nearly_grown(child):
-            self._start_successor(child.index)
+            self._start_replacement(child.index)
 
     def on_process_alive(self, pid: int) -> None:
-        """A child is warm. A successor takes no message before the old one has ended its own."""
+        """A child is warm. A replacement takes no message before the old one has ended its own."""
         child = next((one for one in self._pool if one.pid == pid), None)
         old = child and self._other(child)
         if child is not None:
@@ -91,12 +91,12 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         self._waiting_to_start.discard(child)
         self._held[child.index] = child
         if old.inqW_fd not in self._busy_workers | self._active_writes:
-            self._change_places(old)
+            self._swap(old)
 
-    def _change_places(self, old: Any) -> None:
+    def _swap(self, old: Any) -> None:
         """Give no more messages to the old child, which has none now, and let it leave."""
         self._all_inqueues.discard(old.inqW_fd)
-        old.leave.set()
+        old.retire.set()
         with suppress(OSError):  # gone, or it has something to read anyway
             old.inq._writer.send(())  # wakes it; a message that is empty is passed over
         if not self._has_gpus:  # else it must free the GPU's memory first
@@ -106,7 +106,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         super().on_process_alive(self._held.pop(slot).pid)
 
     def _maintain_pool(self) -> None:
-        """Called when a child has exited: its successor may be waiting, or be the one."""
+        """Called when a child has exited: its replacement may be waiting, or be the one."""
         super()._maintain_pool()
         for slot, child in list(self._held.items()):
             if child not in self._pool:
@@ -123,7 +123,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         finally:
             self._processes -= doubled
 
-    def _start_successor(self, slot: int) -> None:
+    def _start_replacement(self, slot: int) -> None:
         count = len(self._pool)
         try:
             if None not in self._queues.values():

@@ -84,7 +84,7 @@ def test_a_heartbeat_extends_and_hears(database: Database) -> None:
 
 @pytest.mark.parametrize("heir_worker", ["host:1:0", "host:2:0"])
 def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
-    """Whether another worker has the job now, or the zombie's own successor in its slot."""
+    """Whether another worker has the job now, or the next attempt in the zombie's own slot."""
     claim = _running(database)
     with database.begin() as c:
         let_expire(c, [claim.job_id])

@@ -1,4 +1,4 @@
-"""A grown child is succeeded by one that was warm before it left, whatever happens meanwhile."""
+"""A grown child is replaced by one that was warm before it left, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fitfleet.embedded.fleet import LocalFleet
 
 HERE = str(Path(__file__).parent)
 GROWTH = 2**30
-HOARD = int(0.75 * GROWTH)  # enough for a successor, too little to leave by itself
+HOARD = int(0.75 * GROWTH)  # enough for a replacement, too little to leave by itself
 
 
 @pytest.fixture(scope="module", params=["", "0"], ids=["cpu", "gpu"])
@@ -42,8 +42,8 @@ def local(
 
 
 @dataclass
-class Change:
-    """A grown child that is held in a job, and its successor, which is warm."""
+class Swap:
+    """A grown child that is held in a job, and its replacement, which is warm."""
 
     old: psutil.Process
     new: psutil.Process
@@ -52,14 +52,14 @@ class Change:
 
 
 @pytest.fixture
-def change(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Change:
-    """The state before the places are changed."""
+def swap(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Swap:
+    """The state before the swap."""
     gate = tmp_path / "gate"
     # The gate makes it a new job for each test.
     arguments = {"bytes": HOARD, "gate": str(gate)}
     grow = [{"path": "scoring:hoarded", "arguments": arguments}]
     grown = local.submit(**job, evaluators=grow, experiment="grow")
-    # It waits already: a child without a job would leave as soon as its successor is warm.
+    # It waits already: a child without a job would leave as soon as its replacement is warm.
     held = local.submit(**_held(job, gate), experiment="held")
     grown.wait(120, raise_on_failure=True)
     until(gate.with_suffix(".pid").exists)
@@ -71,7 +71,7 @@ def change(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Change:
         return [one for one in parent.children() if one != old and _is_warm(one)]
 
     until(lambda: len(warm()) == 1)
-    return Change(old, warm()[0], held, gate)
+    return Swap(old, warm()[0], held, gate)
 
 
 def _held(job: dict[str, Any], gate: Path) -> dict[str, Any]:
@@ -96,46 +96,46 @@ def _ran_in(job: ff.Job) -> int:
     return int(job.wait(120, raise_on_failure=True).scores["pid"])
 
 
-def test_the_successor_is_warm_while_the_old_child_still_has_a_job(
-    local: LocalFleet, job: dict[str, Any], change: Change
+def test_the_replacement_is_warm_while_the_old_child_still_has_a_job(
+    local: LocalFleet, job: dict[str, Any], swap: Swap
 ) -> None:
-    after = local.submit(**_held(job, change.gate), experiment="after")
-    assert change.old.is_running()
-    change.gate.touch()
-    assert _ran_in(change.held) == change.old.pid
-    # Nothing but a successor that is ready makes a child leave that has grown so little.
-    assert _ran_in(after) == change.new.pid
-    until(lambda: not change.old.is_running())
-    parent = change.new.parent()
-    assert parent is not None and parent.children() == [change.new]
+    after = local.submit(**_held(job, swap.gate), experiment="after")
+    assert swap.old.is_running()
+    swap.gate.touch()
+    assert _ran_in(swap.held) == swap.old.pid
+    # Nothing but a replacement that is ready makes a child leave that has grown so little.
+    assert _ran_in(after) == swap.new.pid
+    until(lambda: not swap.old.is_running())
+    parent = swap.new.parent()
+    assert parent is not None and parent.children() == [swap.new]
     # One slot: its two children had one job at a time.
-    assert after.attempts[0]["worker"] == change.held.attempts[0]["worker"]
-    assert after.attempts[0]["started_at"] >= change.held.attempts[0]["ended_at"]
+    assert after.attempts[0]["worker"] == swap.held.attempts[0]["worker"]
+    assert after.attempts[0]["started_at"] >= swap.held.attempts[0]["ended_at"]
 
 
-def test_a_successor_takes_over_from_a_child_that_is_killed(change: Change) -> None:
-    os.kill(change.old.pid, signal.SIGKILL)
-    change.gate.touch()
-    assert _ran_in(change.held) == change.new.pid
-    assert [a["outcome"] for a in change.held.attempts] == ["lost", "succeeded"]
+def test_a_replacement_takes_over_from_a_killed_child(swap: Swap) -> None:
+    os.kill(swap.old.pid, signal.SIGKILL)
+    swap.gate.touch()
+    assert _ran_in(swap.held) == swap.new.pid
+    assert [a["outcome"] for a in swap.held.attempts] == ["lost", "succeeded"]
 
 
-def test_a_successor_that_is_killed_is_followed_by_another(
-    local: LocalFleet, job: dict[str, Any], change: Change
+def test_a_killed_replacement_is_followed_by_another(
+    local: LocalFleet, job: dict[str, Any], swap: Swap
 ) -> None:
-    os.kill(change.new.pid, signal.SIGKILL)
-    until(lambda: not change.new.is_running())
-    change.gate.touch()
-    assert _ran_in(change.held) == change.old.pid
-    until(lambda: not change.old.is_running())
-    after = _ran_in(local.submit(**_held(job, change.gate), experiment="after"))
-    assert after not in (change.old.pid, change.new.pid)
+    os.kill(swap.new.pid, signal.SIGKILL)
+    until(lambda: not swap.new.is_running())
+    swap.gate.touch()
+    assert _ran_in(swap.held) == swap.old.pid
+    until(lambda: not swap.old.is_running())
+    after = _ran_in(local.submit(**_held(job, swap.gate), experiment="after"))
+    assert after not in (swap.old.pid, swap.new.pid)
 
 
-def test_a_service_that_drains_takes_the_successor_with_it(change: Change) -> None:
-    service = change.old.parent()
+def test_a_draining_service_ends_both_children(swap: Swap) -> None:
+    service = swap.old.parent()
     assert service is not None
     service.terminate()
-    change.gate.touch()
-    assert _ran_in(change.held) == change.old.pid
-    until(lambda: not any(one.is_running() for one in (service, change.old, change.new)))
+    swap.gate.touch()
+    assert _ran_in(swap.held) == swap.old.pid
+    until(lambda: not any(one.is_running() for one in (service, swap.old, swap.new)))
