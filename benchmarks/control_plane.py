@@ -197,11 +197,11 @@ def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> di
     ended = threading.Event()
     thread = threading.Thread(target=Scheduler(settings, database).run, args=(ended,))
     thread.start()
-    most_bytes = 0
+    max_bytes = 0
     client = broker.client()
     while True:
         time.sleep(0.1)
-        most_bytes = max(most_bytes, int(client.info("memory")["used_memory"]))
+        max_bytes = max(max_bytes, int(client.info("memory")["used_memory"]))
         with database.read() as c:
             if lookup.count_jobs(c).get(JobStatus.SUCCEEDED, 0) == count:
                 break
@@ -222,7 +222,7 @@ def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> di
         "broker_cores": round(used[1], 2),
         "workers_cores": round(sum(used[2:-1]), 2),
         "scheduler_cores": round(used[-1], 2),
-        "broker_most_mb": round(most_bytes / 2**20, 1),
+        "broker_max_mb": round(max_bytes / 2**20, 1),
     }
 
 

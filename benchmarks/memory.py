@@ -124,7 +124,7 @@ def measure(kind: str, count: int) -> dict[str, Any]:
         "seconds": round(spent, 1),
         "idle_s": round(idle, 1),
         "growth_mb": round((most - watch.base) / 2**20),
-        "most_mb": round(most / 2**20),
+        "max_mb": round(most / 2**20),
         "allowance_mb": round(allowance / 2**20),
         "children": sum(held > watch.base / 2 for held in watch.most.values()),
     }

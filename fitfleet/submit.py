@@ -147,10 +147,10 @@ def _built(spec: JobSpec, info: DatasetInfo) -> ModelSpec:
 
 def _check_size(spec: JobSpec, options: JobOptions) -> None:
     """Rows are read and sent about: a document that is no specification is refused."""
-    for place, part, most in (("spec", spec, _SPEC_BYTES), ("params", options, _OPTION_BYTES)):
+    for place, part, limit in (("spec", spec, _SPEC_BYTES), ("params", options, _OPTION_BYTES)):
         size = len(part.model_dump_json())
-        if size > most:
-            raise SpecError(place, f"{size:,} bytes as JSON, the limit is {most:,}")
+        if size > limit:
+            raise SpecError(place, f"{size:,} bytes as JSON, the limit is {limit:,}")
 
 
 def _shape_key(spec: JobSpec) -> str:

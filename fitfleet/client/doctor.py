@@ -77,10 +77,10 @@ def bounds(settings: Settings) -> list[Finding]:
             "settings",
             False,
             f"{name} is {getattr(settings, name)}",
-            f"set FITFLEET_{name.upper()} to a number from {least:g} to {most:g}",
+            f"set FITFLEET_{name.upper()} to a number from {minimum:g} to {maximum:g}",
         )
-        for name, least, most in _BOUNDS
-        if not least <= getattr(settings, name) <= most
+        for name, minimum, maximum in _BOUNDS
+        if not minimum <= getattr(settings, name) <= maximum
     ]
     if settings.lease_s < 3 * settings.heartbeat_s:
         detail = f"lease_s is {settings.lease_s:g}, heartbeat_s {settings.heartbeat_s:g}"

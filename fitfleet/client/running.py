@@ -17,7 +17,7 @@ from fitfleet.text import printable
 
 _GAP = 2
 _BARS = (16, 8)  # widths of the bar of epochs, the first that fits
-_LEAST = 12  # of the column that tells jobs apart
+_MIN_WIDTH = 12  # of the column that tells jobs apart
 _NAME = 14  # of a metric
 
 
@@ -49,7 +49,7 @@ def running_table(jobs: Sequence[RunningJob], width: int, duration: Callable[...
     metrics = [_metric(name, jobs) for name in names]
     left = _Column("left", [duration(job.seconds_left) for job in jobs])
     shown = [first, epochs, *metrics[:2], left]
-    while len(shown) > 2 and _needed(shown) + _GAP + min(told.width, _LEAST) > width:
+    while len(shown) > 2 and _needed(shown) + _GAP + min(told.width, _MIN_WIDTH) > width:
         shown.pop()
     room = width - _needed(shown) - 2 * _GAP
     bar = next((b for b in _BARS if shown[-1] is left and b + min(told.width, 24) <= room), 0)

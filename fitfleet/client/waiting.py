@@ -13,7 +13,7 @@ from fitfleet.states import JobStatus
 # A worker that has been silent for longer serves nothing.
 _ALIVE_S = 20.0
 # So many of those that go first are looked at.
-_MOST = 1_000
+_MAX_AHEAD = 1_000
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 
 
@@ -47,7 +47,7 @@ def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
     before = [row.id for row in others if row.queue in {one.queue for one in waiting}]
     experiments = {row.experiment for row in others}
     for queue in sorted({row.queue for row in waiting}):
-        line = dispatch.order(c, queue, _MOST)
+        line = dispatch.order(c, queue, _MAX_AHEAD)
         firsts = [i for i, job_id in enumerate(line) if job_id in own]
         ahead = line[: firsts[0]] if firsts else []
         before += ahead

@@ -15,8 +15,8 @@ from fitfleet.dashboard.view import numbers_in
 from fitfleet.db import workers as worker_table
 from fitfleet.errors import FitfleetError
 
-_MOST_BYTES = 100_000
-_MOST_JOBS = 10_000
+_MAX_BYTES = 100_000
+_MAX_JOBS = 10_000
 
 Form = QueryParams
 
@@ -26,8 +26,8 @@ async def form_of(request: Request) -> Form:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_BYTES:
-            raise FitfleetError(f"the form is longer than {_MOST_BYTES:,} bytes")
+        if len(body) > _MAX_BYTES:
+            raise FitfleetError(f"the form is longer than {_MAX_BYTES:,} bytes")
     pairs = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     return QueryParams([(name, value) for name, values in pairs.items() for value in values])
 
@@ -36,8 +36,8 @@ def _jobs(board: Board, form: Form) -> list[Job]:
     ids = numbers_in(",".join(form.getlist("jobs")))
     if not ids:
         raise FitfleetError("no job is selected; tick some in the table")
-    if len(ids) > _MOST_JOBS:
-        raise FitfleetError(f"{len(ids):,} jobs are selected; {_MOST_JOBS:,} may be at once")
+    if len(ids) > _MAX_JOBS:
+        raise FitfleetError(f"{len(ids):,} jobs are selected; {_MAX_JOBS:,} may be at once")
     return [board.fleet.job(job_id) for job_id in ids]
 
 
@@ -88,9 +88,9 @@ def drain(board: Board, form: Form) -> str:
 def limit(board: Board, form: Form) -> str:
     """How many jobs of an experiment may be in flight; empty: as many as there is room for."""
     name, text = form.get("name", ""), form.get("most", "").strip()
-    most = _whole("max_running", text) if text else None
-    board.fleet.limit(name, most)
-    return f"{name} has no limit" if most is None else f"{name}: at most {most} jobs at once"
+    limit = _whole("max_running", text) if text else None
+    board.fleet.limit(name, limit)
+    return f"{name} has no limit" if limit is None else f"{name}: at most {limit} jobs at once"
 
 
 def priority(board: Board, form: Form) -> str:

@@ -46,15 +46,15 @@ class Board:
             is_read_only=self.options.is_read_only, now=time.time(), **values
         )
 
-    def cached(self, key: Hashable, make: Callable[[], _T], most_s: float = 0.0) -> _T:
+    def cached(self, key: Hashable, make: Callable[[], _T], max_age_s: float = 0.0) -> _T:
         """What `make` gives, or gave before, if nothing in the database has changed since.
 
-        With `most_s` an answer is also kept for so long whatever changes.
+        With `max_age_s` an answer is also kept for so long whatever changes.
         """
         cursor = self.live.cursor if self.live.is_looking else 0
         with self._lock:
             at, made, value = self._kept.get(key, (0, float("-inf"), None))
-        if (cursor and at == cursor) or time.monotonic() - made < most_s:
+        if (cursor and at == cursor) or time.monotonic() - made < max_age_s:
             return value  # type: ignore[no-any-return]
         value = make()
         with self._lock:

@@ -11,7 +11,7 @@ from fitfleet.errors import SettingsError
 
 DEFAULT_PORT = 8787
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_LEAST_SECRET = 8  # characters
+_MIN_SECRET = 8  # characters
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Options:
     hosts: Sequence[str] = ()  # names it answers to beside the loopback's
 
     def __post_init__(self) -> None:
-        if self.secret is not None and len(self.secret) < _LEAST_SECRET:
+        if self.secret is not None and len(self.secret) < _MIN_SECRET:
             raise SettingsError(
                 f"the dashboard's password has {len(self.secret)} characters; it needs"
-                f" {_LEAST_SECRET} or more"
+                f" {_MIN_SECRET} or more"
             )
         if not self.is_loopback and self.secret is None:
             raise SettingsError(

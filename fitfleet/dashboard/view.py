@@ -17,8 +17,8 @@ from fitfleet.states import JobStatus
 PAGE = 50
 PANELS = ("curves", "parallel", "scatter", "groups")
 _STATUSES = {status.value for status in JobStatus}
-_MOST_SELECTED = 200
-_MOST_BEST = 1000
+_MAX_SELECTED = 200
+_MAX_BEST = 1000
 _PLAIN_SHOWN = ("seed", "epoch", "seconds")
 
 
@@ -61,10 +61,10 @@ class View:
             page=_whole(query.get("page"), 1, 1, 10**9),
             columns=tuple(dict.fromkeys(chosen)),
             brush=_brush(query.get("brush", ""), known),
-            selected=tuple(numbers_in(query.get("sel", ""))[:_MOST_SELECTED]),
+            selected=tuple(numbers_in(query.get("sel", ""))[:_MAX_SELECTED]),
             panel=_one_of(query.get("panel"), PANELS),
             metric=metric if metric in values else _usual(facets),
-            best=_whole(query.get("best"), 10, 1, _MOST_BEST),
+            best=_whole(query.get("best"), 10, 1, _MAX_BEST),
             x=_one_of(query.get("x"), ("epoch", "seconds")),
             is_log=query.get("log") == "1",
             smoothing=_share(query.get("smooth")),
@@ -102,11 +102,11 @@ class View:
         """As the page's scripts write it."""
         return json.dumps(dict(self.brush)) if self.brush else ""
 
-    def wanted(self, experiment_id: int, usual: str, is_usual_descending: bool) -> Wanted:
+    def wanted(self, experiment_id: int, default: str, is_usual_descending: bool) -> Wanted:
         """For the database; `usual` is what is sorted by if nothing else is said."""
         return Wanted(
             experiment_id,
-            self.sort or usual,
+            self.sort or default,
             self.is_descending if self.sort else is_usual_descending,
             self.search,
             self.statuses,
@@ -156,11 +156,11 @@ def _one_of(text: str | None, names: Sequence[str]) -> str:
     return text if text is not None and text in names else names[0]
 
 
-def _whole(text: str | None, usual: int, least: int, most: int) -> int:
+def _whole(text: str | None, default: int, minimum: int, maximum: int) -> int:
     try:
-        return max(least, min(int(text or usual), most))
+        return max(minimum, min(int(text or default), maximum))
     except ValueError:
-        return usual
+        return default
 
 
 def _share(text: str | None) -> float:

@@ -42,11 +42,11 @@ def _is_iterator(value: Any) -> bool:
     return inspect.isgenerator(value) or (hasattr(value, "__next__") and hasattr(value, "__iter__"))
 
 
-def joined(value: Any, place: str, most_bytes: int) -> dict[str, Any]:
+def joined(value: Any, place: str, max_bytes: int) -> dict[str, Any]:
     """{"x": ..., "y": ..., "sample_weight": ...}, the rows of all batches in their order.
 
     Raises DatasetError for batches of another structure than the first, for more than
-    `most_bytes`, the setting memory_bytes, and for what is no batch.
+    `max_bytes`, the setting memory_bytes, and for what is no batch.
     """
     if _is_tf_data(value):
         _check_tf_data(value, place)
@@ -55,10 +55,10 @@ def joined(value: Any, place: str, most_bytes: int) -> dict[str, Any]:
     for number, batch in enumerate(_batches(value)):
         part = _parts(batch, f"{place}: batch {number}")
         nbytes += sum(array.nbytes for array in flatten(list(part.values())))
-        if nbytes > most_bytes:
+        if nbytes > max_bytes:
             raise DatasetError(
                 f"{place}: has given {nbytes:,} bytes in {number + 1:,} batches and not ended,"
-                f" above the setting memory_bytes={most_bytes:,}; end it (a tf.data.Dataset:"
+                f" above the setting memory_bytes={max_bytes:,}; end it (a tf.data.Dataset:"
                 " without repeat()), raise the setting, or write an HDF5 file, which streams"
             )
         parts.append(part)

@@ -44,8 +44,8 @@ def _limit(memory_bytes: int) -> None:
     except ImportError:  # not on Windows, where there is no such limit
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

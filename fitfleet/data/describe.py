@@ -27,7 +27,7 @@ from fitfleet.spec.job import DatasetSpec
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")
 INPUTS = ("x", "x_val", "x_test")
 _FLOAT32_MAX = 3.4028234663852886e38
-_KNOWN_MOST = 200
+_MAX_KNOWN = 200
 
 
 class _Known(NamedTuple):
@@ -68,7 +68,7 @@ def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
             check_fold(info.dataset.fold, info.rows, has_groups, settings.max_folds)
     is_settled = all(stamp.is_settled(time.time_ns()) for stamp in stamps)
     _known[key] = _Known(stamps if is_settled else [], content.fingerprint, info)
-    while len(_known) > _KNOWN_MOST:
+    while len(_known) > _MAX_KNOWN:
         _known.popitem(last=False)
     return info
 

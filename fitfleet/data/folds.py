@@ -39,11 +39,11 @@ def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
 
 
 def check_fold(
-    fold: dict[str, Any], rows: int, has_groups: bool, most: int | None = None
+    fold: dict[str, Any], rows: int, has_groups: bool, max_folds: int | None = None
 ) -> tuple[str, int, int, int]:
     """(kind, k, index, seed) of a fold. Raises DatasetError when there can be no such fold.
 
-    `most` is the setting max_folds: the work of finding a fold grows with its index.
+    `max_folds` is the setting max_folds: the work of finding a fold grows with its index.
     """
     kind, k, index = fold.get("kind", "kfold"), fold.get("k"), fold.get("index")
     seed = fold.get("seed", 0)
@@ -57,8 +57,10 @@ def check_fold(
         raise DatasetError(f"dataset.fold.index: {index!r:.40} is not a fold from 0 to {k - 1}")
     if kind == "group" and not has_groups:
         raise DatasetError("dataset.fold: kind 'group' needs labels: Dataset(path, groups=...)")
-    if most is not None and k > most:
-        raise DatasetError(f"dataset.fold.k: {k:,} folds are above the setting max_folds={most:,}")
+    if max_folds is not None and k > max_folds:
+        raise DatasetError(
+            f"dataset.fold.k: {k:,} folds are above the setting max_folds={max_folds:,}"
+        )
     if not is_whole(seed) or not 0 <= seed < 2**32:
         raise DatasetError(f"dataset.fold.seed: {seed!r:.40} is not an integer from 0 to 2**32 - 1")
     return kind, k, index, seed

@@ -42,13 +42,13 @@ class Limits:
         """Refuse, before it is read, a file too large for its kind or made of holes."""
         if found.st_size == 0:
             raise DatasetError(f"{path}: is empty (0 bytes); give a file that holds the dataset")
-        most, name = self.array_bytes, "max_dataset_bytes"
-        if kind in TABLES and self.table_bytes < most:
-            most, name = self.table_bytes, "memory_bytes"
-        if found.st_size > most:
+        limit, name = self.array_bytes, "max_dataset_bytes"
+        if kind in TABLES and self.table_bytes < limit:
+            limit, name = self.table_bytes, "memory_bytes"
+        if found.st_size > limit:
             way = "store it as HDF5, which streams, or raise it" if kind in TABLES else "raise it"
             raise DatasetError(
-                f"{path}: is {found.st_size:,} bytes, above the setting {name}={most:,}; {way}"
+                f"{path}: is {found.st_size:,} bytes, above the setting {name}={limit:,}; {way}"
             )
         stored = getattr(found, "st_blocks", found.st_size) * 512
         if found.st_size > _FREE_BYTES and found.st_size > _MAX_HOLES * stored:

@@ -13,7 +13,7 @@ from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
-_MOST_CHARACTERS = 4096
+_MAX_CHARACTERS = 4096
 # A file that fitfleet has written to the storage, which every machine finds by its own setting.
 STORAGE = "storage:"
 STORED = r"storage:datasets/[0-9a-f]{64}\.h5"
@@ -64,10 +64,10 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
 
 
 def _find(text: str, settings: Settings) -> Path | None:
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         raise DatasetError(
             f"dataset.path: {text[:40]!r}... has {len(text):,} characters; a path has at most"
-            f" {_MOST_CHARACTERS:,}"
+            f" {_MAX_CHARACTERS:,}"
         )
     if "\0" in text:
         raise DatasetError(f"dataset.path: {text!r} is not the name of a file")

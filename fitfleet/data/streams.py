@@ -108,8 +108,8 @@ class Stream:
         row_bytes = max(1, Header(self.file.shape, self.file.dtype).nbytes // self.file.shape[0])
         dataset = self._dataset()
         gap = max(1, GAP_BYTES // row_bytes)
-        most = max(1, rows_per_block(Header(self.file.shape, self.file.dtype)))
-        for first, last in _spans(unique, gap, most):
+        max_rows = max(1, rows_per_block(Header(self.file.shape, self.file.dtype)))
+        for first, last in _spans(unique, gap, max_rows):
             low, high = int(unique[first]), int(unique[last - 1]) + 1
             block = read_rows(self.file.path, dataset, low, high)
             out[first:last] = block[unique[first:last] - low]
@@ -155,7 +155,7 @@ def _is_sorted(values: Array) -> bool:
     return bool(np.all(values[1:] > values[:-1]))
 
 
-def _spans(rows: Array, gap: int, most: int) -> Iterator[tuple[int, int]]:
+def _spans(rows: Array, gap: int, max_rows: int) -> Iterator[tuple[int, int]]:
     """Ranges of positions in sorted `rows` that are read together."""
     first = 0
     for position in range(1, len(rows) + 1):
@@ -163,7 +163,7 @@ def _spans(rows: Array, gap: int, most: int) -> Iterator[tuple[int, int]]:
         if (
             is_end
             or rows[position] - rows[position - 1] > gap
-            or rows[position] - rows[first] >= most
+            or rows[position] - rows[first] >= max_rows
         ):
             yield first, position
             first = position

@@ -44,7 +44,9 @@ def targets(series: Array, windows: Windows) -> Array:
 
 def check(windows: Windows) -> None:
     """Refuse sizes that make no windows. Raises DatasetError."""
-    for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
+    for name, minimum in (("length", 1), ("stride", 1), ("horizon", 0)):
         value = getattr(windows, name)
-        if value < least:
-            raise DatasetError(f"dataset.windows.{name}: {value} is below {least}; give {least}")
+        if value < minimum:
+            raise DatasetError(
+                f"dataset.windows.{name}: {value} is below {minimum}; give {minimum} or more"
+            )

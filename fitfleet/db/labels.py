@@ -12,9 +12,9 @@ from fitfleet.db.dialect import storable_text, upsert
 from fitfleet.db.tables import job_labels, jobs
 from fitfleet.errors import FitfleetError, NotFoundError
 
-TAG_MOST = 64  # characters
-TAGS_MOST = 50
-NOTE_MOST = 10_000
+MAX_TAG_LENGTH = 64  # characters
+MAX_TAGS = 50
+MAX_NOTE_LENGTH = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,26 @@ def tag(
     if there is no such job.
     """
     for name in add:
-        if not name.strip() or len(name) > TAG_MOST or not name.isprintable():
+        if not name.strip() or len(name) > MAX_TAG_LENGTH or not name.isprintable():
             raise FitfleetError(
-                f"tag: {name[:80]!r} is not a word of 1 to {TAG_MOST} printable characters"
+                f"tag: {name[:80]!r} is not a word of 1 to {MAX_TAG_LENGTH} printable characters"
             )
     found = _found(c, job_id)
     tags = sorted(({*found.tags} | {name.strip() for name in add}) - set(remove))
-    if len(tags) > TAGS_MOST:
-        raise FitfleetError(f"tag: job {job_id} would have {len(tags)} tags; {TAGS_MOST} is most")
+    if len(tags) > MAX_TAGS:
+        raise FitfleetError(
+            f"tag: job {job_id} would have {len(tags)} tags; {MAX_TAGS} is the limit"
+        )
     _write(c, job_id, Labels(tuple(tags), found.note))
     return tuple(tags)
 
 
 def note(c: Connection, job_id: int, text: str) -> None:
     """Replace the note; empty removes it. NotFoundError if there is no such job."""
-    if len(text) > NOTE_MOST:
+    if len(text) > MAX_NOTE_LENGTH:
         raise FitfleetError(
-            f"note: {len(text):,} characters are more than {NOTE_MOST:,}; keep the rest elsewhere"
+            f"note: {len(text):,} characters are more than {MAX_NOTE_LENGTH:,}; keep"
+            " the rest elsewhere"
         )
     _write(c, job_id, Labels(_found(c, job_id).tags, storable_text(text)))
 

@@ -24,7 +24,7 @@ from fitfleet.db.dialect import storable_text, upsert
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, metrics, scores
 
-_NAME_MOST = 128  # characters of a column
+_MAX_NAME_LENGTH = 128  # characters of a column
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _upsert(
 
 def _storable_name(name: str) -> str:
     """Evaluators name scores as they like, and that must not keep a job from its end."""
-    return storable_text(name)[:_NAME_MOST]
+    return storable_text(name)[:_MAX_NAME_LENGTH]
 
 
 def _storable(value: float) -> float | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from fitfleet.errors import BrokerError, MissingExtraError
 
 _START_S = 10.0
-_FOLDER_MOST = 50  # bytes, of the 104 that a socket's path may have
+_MAX_FOLDER_BYTES = 50  # bytes, of the 104 that a socket's path may have
 _NUMBERS = itertools.count()
 
 
@@ -212,7 +212,7 @@ def _binary() -> Path:
 def _short_folder() -> str:
     """A temporary folder short enough for a socket's path."""
     found = tempfile.gettempdir()
-    return found if len(os.fsencode(found)) <= _FOLDER_MOST else "/tmp"
+    return found if len(os.fsencode(found)) <= _MAX_FOLDER_BYTES else "/tmp"
 
 
 def _quoted(path: Path) -> str:

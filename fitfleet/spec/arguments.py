@@ -110,11 +110,11 @@ def _each(value: Any, place: str, check: Callable[[Any, str], None]) -> None:
         check(part, place)
 
 
-def _check_size(value: Any, place: str, most: int) -> None:
+def _check_size(value: Any, place: str, limit: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SpecError(place, f"{value!r:.40} is not a positive integer")
-    if value > most:
-        raise SpecError(place, f"{value:,} is more than the {most:,} allowed")
+    if value > limit:
+        raise SpecError(place, f"{value:,} is more than the {limit:,} allowed")
 
 
 def _check_rate(value: Any, place: str) -> None:

@@ -130,8 +130,8 @@ def _check_table(dataset: DatasetSpec) -> None:
 def _check_windows(dataset: DatasetSpec) -> None:
     if dataset.windows is None:
         return
-    for name, least in (("length", 1), ("stride", 1), ("horizon", 0)):
+    for name, minimum in (("length", 1), ("stride", 1), ("horizon", 0)):
         size = getattr(dataset.windows, name)
-        if size < least:
-            wanted = "a positive integer" if least else "an integer of 0 or more"
+        if size < minimum:
+            wanted = "a positive integer" if minimum else "an integer of 0 or more"
             raise DatasetError(f"dataset.windows.{name}: {size} is not {wanted}")

@@ -118,8 +118,10 @@ def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
         raise UnknownLayerError(f"layers.{class_name[:60]}", refusal(class_name))
     place = f"layers.{class_name}"
     if len(positional) > len(signature.arguments):
-        most = len(signature.arguments)
-        raise SpecError(place, f"takes at most {most} arguments, {len(positional)} were given")
+        max_arguments = len(signature.arguments)
+        raise SpecError(
+            place, f"takes at most {max_arguments} arguments, {len(positional)} were given"
+        )
     named = dict(zip(signature.arguments, positional, strict=False))
     for argument in arguments:
         if argument in named:

@@ -108,8 +108,8 @@ def _is_number(value: Any) -> bool:
 _Check = Callable[[Any], str]
 
 
-def _integer(least: int, most: int, words: str) -> _Check:
-    return lambda value: "" if _is_integer(value) and least <= value <= most else words
+def _integer(minimum: int, maximum: int, words: str) -> _Check:
+    return lambda value: "" if _is_integer(value) and minimum <= value <= maximum else words
 
 
 def _positive(value: Any) -> str:

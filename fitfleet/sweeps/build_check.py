@@ -16,7 +16,7 @@ from typing import Any
 from fitfleet.spec.code.names import named_in
 from fitfleet.spec.job import JobSpec
 
-_MOST_PROCESSES = 4
+_MAX_PROCESSES = 4
 # Starting Keras costs as much as building some hundred small models.
 _WORTH_A_PROCESS = 150
 _TIMEOUT_S = 600.0
@@ -72,7 +72,7 @@ def build_all(
         json.dumps({"key": key, "model": model, "input_shape": input_shapes.get(key)})
         for key, model in models.items()
     ]
-    count = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _WORTH_A_PROCESS)))
+    count = max(1, min(_MAX_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _WORTH_A_PROCESS)))
     with ThreadPoolExecutor(count) as pool:
         parts = pool.map(_ask, [lines[i::count] for i in range(count)])
     return {key: found for part in parts for key, found in part.items()}

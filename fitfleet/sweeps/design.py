@@ -31,9 +31,9 @@ from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
 FOLD_KINDS = ("kfold", "stratified", "group", "timeseries")
-MOST_POINTS = 100_000
-MOST_REPEATS = 1_000
-MOST_MEMBERS = 1_000  # jobs of one point
+MAX_POINTS = 100_000
+MAX_REPEATS = 1_000
+MAX_REPLICATES = 1_000  # jobs of one point
 _TEXT_OPTIONS = ("name", "min_resource", "max_resource")  # of a pruner, that may be "auto"
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
 
@@ -50,7 +50,7 @@ class Design:
     trials: int | None
     seed: int
     repeats: int  # of every point
-    most_repeats: int  # of a point that may still win
+    max_repeats: int  # of a point that may still win
     folds: dict[str, Any] | None  # {"kind": ..., "k": ...}
     wanted: tuple[Objective, ...]
     pruner: dict[str, Any] | None  # {"name": ..., options of Optuna's pruner}
@@ -80,10 +80,10 @@ class Design:
     @property
     def is_racing(self) -> bool:
         """Whether good points get more repeats than the others."""
-        return self.most_repeats > self.repeats
+        return self.max_repeats > self.repeats
 
     @property
-    def most_epochs(self) -> int:
+    def max_epochs(self) -> int:
         """The longest fit that a point may ask for."""
         given = self.job.get("epochs", 1)
         found = space.from_space(given)
@@ -140,7 +140,7 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     is_adopting = given.pop("adopt", False)
     if not isinstance(is_adopting, bool):
         raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
-    most_running, seed = given.pop("max_running", None), given.get("seed", 0)
+    max_running, seed = given.pop("max_running", None), given.get("seed", 0)
     options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
     job_options(Settings(), **options)  # says what is wrong with them
     if "params" in given:
@@ -151,13 +151,13 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
-    least, most = _repeats(own["repeats"])
-    _check_seed(seed, spaces, most)
+    min_repeats, highest = _repeats(own["repeats"])
+    _check_seed(seed, spaces, highest)
     search = _text("search", own["search"] or "random")
     if own["trials"] is not None:
         _positive("trials", own["trials"])
-    if most_running is not None:
-        _positive("max_running", most_running)
+    if max_running is not None:
+        _positive("max_running", max_running)
     made = Design(
         name=name,
         experiment=experiment,
@@ -166,12 +166,12 @@ def _design(arguments: Mapping[str, Any]) -> Design:
         search=search,
         trials=own["trials"],
         seed=seed if isinstance(seed, int) else 0,
-        repeats=least,
-        most_repeats=most,
+        repeats=min_repeats,
+        max_repeats=highest,
         folds=_folds(own["folds"]),
         wanted=wanted,
         pruner=_pruner(pruner),
-        max_running=most_running,
+        max_running=max_running,
         is_adopting=is_adopting,
     )
     _check(made)
@@ -247,13 +247,13 @@ def _repeats(value: Any) -> tuple[int, int]:
     """(least, most) from 3 or "3..10"."""
     if value is None:
         return 1, 1
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REPEATS:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPEATS:
         return value, value
     found = re.fullmatch(r"(\d{1,6})\s*\.\.\s*(\d{1,6})", value) if _is_text(value) else None
-    if found and 2 <= int(found[1]) <= int(found[2]) <= MOST_REPEATS:
+    if found and 2 <= int(found[1]) <= int(found[2]) <= MAX_REPEATS:
         return int(found[1]), int(found[2])
     raise SearchError(
-        f"repeats: {value!r:.40} is not a number of repeats from 1 to {MOST_REPEATS:,}, such as 3,"
+        f"repeats: {value!r:.40} is not a number of repeats from 1 to {MAX_REPEATS:,}, such as 3,"
         " nor a race such as '3..10' that starts with at least 2"
     )
 
@@ -269,9 +269,9 @@ def _folds(value: Any) -> dict[str, Any] | None:
             f"folds: {value!r:.60} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
             f" {', '.join(FOLD_KINDS)}"
         )
-    if not 2 <= folds["k"] <= MOST_REPEATS:
+    if not 2 <= folds["k"] <= MAX_REPEATS:
         raise SearchError(
-            f"folds: k={folds['k']!r:.40} is not a number of folds from 2 to {MOST_REPEATS:,}"
+            f"folds: k={folds['k']!r:.40} is not a number of folds from 2 to {MAX_REPEATS:,}"
         )
     return folds
 
@@ -288,20 +288,20 @@ def _pruner(value: Any) -> dict[str, Any] | None:
         )
     pruner["name"] = name
     for option, given in pruner.items():
-        is_number = isinstance(given, int | float) and abs(given) <= MOST_POINTS
+        is_number = isinstance(given, int | float) and abs(given) <= MAX_POINTS
         if not _is_text(option) or not (is_number or given is None or option in _TEXT_OPTIONS):
             raise SearchError(f"pruner: {option!r:.40} is {given!r:.40}, which is not a number")
     return pruner
 
 
-def _check_seed(seed: Any, spaces: Mapping[str, Any], most_repeats: int) -> None:
-    if "seed" in spaces and most_repeats > 1:
+def _check_seed(seed: Any, spaces: Mapping[str, Any], max_repeats: int) -> None:
+    if "seed" in spaces and max_repeats > 1:
         raise SearchError(
             "seed: it is searched, and repeats vary it too; search the seed with repeats=1, or"
             " give one seed that the repeats count up from"
         )
     is_seed = isinstance(seed, int) and not isinstance(seed, bool)
-    if "seed" not in spaces and not (is_seed and 0 <= seed < 2**63 - MOST_REPEATS):
+    if "seed" not in spaces and not (is_seed and 0 <= seed < 2**63 - MAX_REPEATS):
         raise SearchError(
             f"seed: {seed!r:.40} is not a whole number from 0 to below 2**63; repeats=n takes the n"
             " seeds that follow it"
@@ -309,8 +309,8 @@ def _check_seed(seed: Any, spaces: Mapping[str, Any], most_repeats: int) -> None
 
 
 def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_POINTS:
-        raise SearchError(f"{name}: {value!r:.40} is not a number from 1 to {MOST_POINTS:,}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_POINTS:
+        raise SearchError(f"{name}: {value!r:.40} is not a number from 1 to {MAX_POINTS:,}")
 
 
 def _is_text(value: Any) -> bool:
@@ -327,10 +327,11 @@ def _check(made: Design) -> None:
     for name in ("model", "dataset"):
         if made.job.get(name) is None:
             raise SpecError(name, "is missing; every job needs one")
-    if made.most_repeats * made.fold_count > MOST_MEMBERS:
-        jobs = made.most_repeats * made.fold_count
+    if made.max_repeats * made.fold_count > MAX_REPLICATES:
+        jobs = made.max_repeats * made.fold_count
         raise SearchError(
-            f"repeats: {jobs:,} jobs of one point, repeats by folds, are more than {MOST_MEMBERS:,}"
+            f"repeats: {jobs:,} jobs of one point, repeats by folds, are more than"
+            f" {MAX_REPLICATES:,}"
         )
     if made.search not in (*OWN, *OPTUNAS):
         raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
@@ -342,7 +343,7 @@ def _check(made: Design) -> None:
 def _check_pruner(made: Design) -> None:
     if made.pruner is None:
         return
-    name, epochs = made.pruner["name"], made.most_epochs
+    name, epochs = made.pruner["name"], made.max_epochs
     if len(made.wanted) > 1:
         raise SearchError("pruner: with several objectives no point is worse than all others yet")
     if made.wanted[0].is_after_the_fit:

@@ -29,7 +29,7 @@ from fitfleet.sweeps.search import Listed, Point, key_of, make_search
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200
 # So many refused points with no good one among them are no coincidence.
-_REFUSED_MOST = 10
+_MAX_REJECTED = 10
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ class Driver:
         """Jobs that keep every worker busy, and few more: later points know more."""
         with self._database.read() as c:
             slots = lookup.count_live_slots(c)
-        most = self.design.max_running
-        return max(1, slots + math.ceil(slots / 4)) if most is None else most
+        limit = self.design.max_running
+        return max(1, slots + math.ceil(slots / 4)) if limit is None else limit
 
     def _take(self, points: Sequence[Point]) -> int:
         """Write trials and their jobs; how many, fewer if another driver was quicker."""
@@ -240,7 +240,7 @@ class Driver:
     def _complain(self, fresh: Sequence[NewTrial]) -> None:
         """One point may be refused; when the first ones all are, the sweep itself is wrong."""
         known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
-        is_all = len(known) >= _REFUSED_MOST or self._is_enough(len(known)) or self._is_exhausted
+        is_all = len(known) >= _MAX_REJECTED or self._is_enough(len(known)) or self._is_exhausted
         if known and is_all and all(reason is not None for reason in known):
             raise SearchError(f"all of the {len(known)} points tried are refused: {known[0]}")
 
@@ -251,7 +251,7 @@ class Driver:
             return False
         if self._pruning is None:
             self._pruning = Pruning(
-                pruner, self.design.name, self.design.wanted[0].direction, self.design.most_epochs
+                pruner, self.design.name, self.design.wanted[0].direction, self.design.max_epochs
             )
         is_given_up = False
         known = {row.number for row in self.results.rows if row.given_up is not None}
@@ -289,5 +289,5 @@ class Driver:
                 values[trial.number] = {m.member: self.results.values[m.job_id][0] for m in members}
         repeats = {number: len(found) // self.design.fold_count for number, found in values.items()}
         return next_repeats(
-            values, repeats, self.design.most_repeats, self.design.wanted[0].direction
+            values, repeats, self.design.max_repeats, self.design.wanted[0].direction
         )

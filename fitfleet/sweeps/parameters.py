@@ -15,9 +15,9 @@ from fitfleet.errors import SearchError
 
 MARK = "$space"
 REPEAT = "$repeat"
-MOST_OPTIONS = 10_000
-MOST_COPIES = 1_000
-MOST_NAME = 128
+MAX_OPTIONS = 10_000
+MAX_COPIES = 1_000
+MAX_NAME_LENGTH = 128
 _LARGEST = 2**53  # floats tell whole numbers apart up to here
 
 
@@ -114,8 +114,8 @@ def repeat(layer: Any, count: Any) -> Repeat:
         numbers = space.options if space.kind == "choice" else (space.low, space.high)
     for number in numbers:
         is_count = isinstance(number, int) and not isinstance(number, bool)
-        if not is_count or not 0 <= number <= MOST_COPIES:
-            raise SearchError(f"repeat: {number!r:.40} is not a number from 0 to {MOST_COPIES}")
+        if not is_count or not 0 <= number <= MAX_COPIES:
+            raise SearchError(f"repeat: {number!r:.40} is not a number from 0 to {MAX_COPIES}")
     return Repeat(layer, count)
 
 
@@ -127,19 +127,17 @@ def jsonable(value: Any) -> Any:
 
 
 def choice(options: Iterable[Any], *, name: str | None = None) -> Space:
-    """One of the options. SearchError if there are none, or more than MOST_OPTIONS."""
+    """One of the options. SearchError if there are none, or more than MAX_OPTIONS."""
     if isinstance(options, str | bytes | Mapping) or not hasattr(options, "__iter__"):
         raise SearchError(f"choice: {options!r:.60} is not a list of options")
     try:
-        values = tuple(itertools.islice(options, MOST_OPTIONS + 1))
+        values = tuple(itertools.islice(options, MAX_OPTIONS + 1))
     except TypeError:  # an array without dimensions has __iter__ too
         raise SearchError(f"choice: {options!r:.60} is not a list of options") from None
     if not values:
         raise SearchError("choice: it has no options; give at least one")
-    if len(values) > MOST_OPTIONS:
-        raise SearchError(
-            f"choice: more than {MOST_OPTIONS:,} options; use ff.integers for a range"
-        )
+    if len(values) > MAX_OPTIONS:
+        raise SearchError(f"choice: more than {MAX_OPTIONS:,} options; use ff.integers for a range")
     return Space("choice", options=values, name=_name(name))
 
 
@@ -164,26 +162,31 @@ def integers(
     SearchError for bounds beyond 2**53, which no float tells apart.
     """
     bounds = _bounded("integers", low, high, name)
-    least, most, width = bounds.low, bounds.high, _number("integers", step)
-    for value in (least, most, width):
+    minimum, maximum, width = bounds.low, bounds.high, _number("integers", step)
+    for value in (minimum, maximum, width):
         if value != int(value) or abs(value) > _LARGEST:
             raise SearchError(f"integers: {value!r:.40} is not a whole number of at most 2**53")
     if width < 1:
         raise SearchError(f"integers: the step {step!r} is not positive")
     if not isinstance(log, bool):
         raise SearchError(f"integers: log is {log!r:.40}, neither true nor false")
-    if log and (width != 1 or least < 1):
+    if log and (width != 1 or minimum < 1):
         raise SearchError(f"integers: with log=True low is at least 1 and step is 1, not {step}")
     return Space(
-        "integers", low=int(least), high=int(most), step=int(width), is_log=log, name=bounds.name
+        "integers",
+        low=int(minimum),
+        high=int(maximum),
+        step=int(width),
+        is_log=log,
+        name=bounds.name,
     )
 
 
 def _bounded(kind: str, low: Any, high: Any, name: Any) -> Space:
-    least, most = _number(kind, low), _number(kind, high)
-    if not least < most:
+    minimum, maximum = _number(kind, low), _number(kind, high)
+    if not minimum < maximum:
         raise SearchError(f"{kind}: {low!r:.40} to {high!r:.40} is not a range; give low < high")
-    return Space(kind, low=least, high=most, name=_name(name))
+    return Space(kind, low=minimum, high=maximum, name=_name(name))
 
 
 def _number(kind: str, value: Any) -> Any:
@@ -200,9 +203,11 @@ def _number(kind: str, value: Any) -> Any:
 def _name(name: Any) -> str | None:
     if name is None:
         return None
-    if isinstance(name, str) and 1 <= len(name) <= MOST_NAME and name.isprintable():
+    if isinstance(name, str) and 1 <= len(name) <= MAX_NAME_LENGTH and name.isprintable():
         return name
-    raise SearchError(f"name: {name!r:.60} is not a name of 1 to {MOST_NAME} printable characters")
+    raise SearchError(
+        f"name: {name!r:.60} is not a name of 1 to {MAX_NAME_LENGTH} printable characters"
+    )
 
 
 def from_space(document: Any) -> Space | None:

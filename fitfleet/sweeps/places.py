@@ -18,9 +18,9 @@ from fitfleet.sweeps.parameters import MARK, REPEAT, Repeat, Space, from_space
 
 # Levels of a document that say nothing about a parameter.
 _UNSPOKEN = ("config", "arguments", "layers", "model", "Sequential", REPEAT)
-MOST_PARAMETERS = 200
+MAX_PARAMETERS = 200
 # Deeper ones are no specification, and would be walked for ever where they contain themselves.
-_MOST_LEVELS = 200
+_MAX_LEVELS = 200
 
 Path = tuple[str, ...]
 
@@ -52,11 +52,11 @@ class Place:
 def places(document: Any) -> list[Place]:
     """Every space of a document, in its order, a choice before what stands in its options.
 
-    SearchError for more than MOST_PARAMETERS of them, and for a document nested too deeply.
+    SearchError for more than MAX_PARAMETERS of them, and for a document nested too deeply.
     """
-    found = list(itertools.islice(_walk(document, (), (), None, 0), MOST_PARAMETERS + 1))
-    if len(found) > MOST_PARAMETERS:
-        raise SearchError(f"more than {MOST_PARAMETERS} search spaces; search fewer at a time")
+    found = list(itertools.islice(_walk(document, (), (), None, 0), MAX_PARAMETERS + 1))
+    if len(found) > MAX_PARAMETERS:
+        raise SearchError(f"more than {MAX_PARAMETERS} search spaces; search fewer at a time")
     return found
 
 
@@ -112,8 +112,8 @@ def _free(place: Place, counts: Counter[str], taken: set[str]) -> str:
 def _walk(
     value: Any, path: Path, words: tuple[str, ...], parent: Path | None, option: int
 ) -> Iterator[Place]:
-    if len(path) > _MOST_LEVELS:
-        raise SearchError(f"the document has more than {_MOST_LEVELS} levels inside each other")
+    if len(path) > _MAX_LEVELS:
+        raise SearchError(f"the document has more than {_MAX_LEVELS} levels inside each other")
     space = from_space(value)
     if space is not None:
         marker = value.to_space() if isinstance(value, Space) else value

@@ -145,7 +145,7 @@ def plan(
     SearchError for what is wrong with the sweep as a whole.
     """
     if design.pruner is not None:
-        make_pruner(design.pruner, design.most_epochs)  # complains about a bad option
+        make_pruner(design.pruner, design.max_epochs)  # complains about a bad option
     chosen, is_sample = _points(database, design)
     makers = Points(design, settings, is_own_call=is_own_call)
     rows: list[list[NewJob]] = []

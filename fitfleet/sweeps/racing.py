@@ -10,14 +10,14 @@ from fitfleet.analysis.statistics import Direction, against_best
 def next_repeats(
     results: Mapping[int, Mapping[Hashable, float]],
     repeats: Mapping[int, int],
-    most: int,
+    max_repeats: int,
     direction: Direction,
 ) -> dict[int, int]:
     """Trial's number -> how many repeats it should have now.
 
     `results[number]` maps member to value, `repeats[number]` counts the repeats that were asked
     for and have all ended. The best point and those that the paired tests cannot tell from it get
-    one more each, until one is left or all have `most`.
+    one more each, until one is left or all have `max_repeats`.
     """
     numbers = sorted(results)
     found = against_best([results[number] for number in numbers], direction)
@@ -25,7 +25,7 @@ def next_repeats(
     if len(alive) < 2:
         return {}
     # The one that is behind catches up first: pairs are what the tests live on.
-    least = min(repeats[number] for number in alive)
-    if least >= most:
+    fewest = min(repeats[number] for number in alive)
+    if fewest >= max_repeats:
         return {}
-    return {number: least + 1 for number in alive if repeats[number] == least}
+    return {number: fewest + 1 for number in alive if repeats[number] == fewest}

@@ -25,7 +25,7 @@ Point = dict[str, Any]
 OWN = ("grid", "random")
 OPTUNAS = ("tpe", "gp", "cmaes", "qmc")
 # A discrete space may be nearly used up; then the sampler repeats itself.
-_MOST_REPEATS = 200
+_MAX_DRAWS = 200
 _GP_REPLAYED = 60
 
 
@@ -76,7 +76,7 @@ class Listed:
 
 def _distinct(document: Any, count: int, seed: int) -> list[Point]:
     """`count` different points at random, or as many as a discrete space has."""
-    drawn = space.random(document, count * 4 + _MOST_REPEATS, seed)
+    drawn = space.random(document, count * 4 + _MAX_DRAWS, seed)
     points = {key_of(point): point for point in drawn}
     return list(itertools.islice(points.values(), count))
 
@@ -130,7 +130,7 @@ class OptunaSearch:
     def _ask(self, optuna: Any, by_number: Mapping[int, Trial]) -> tuple[Any, Point] | None:
         if self._is_beyond_replay(len(self._bound)):
             self._study.sampler = _sampler(optuna, "gp", self._seed + len(self._bound))
-        for _ in range(_MOST_REPEATS):
+        for _ in range(_MAX_DRAWS):
             found, point = self._new_trial()
             if key_of(point) not in self._taken:
                 return found, point

@@ -35,7 +35,7 @@ from fitfleet.sweeps.parameters import (
 from fitfleet.sweeps.places import Path, Place, labels, names_of, opened, option_path, places
 
 GRID_LIMIT = 100_000
-_MOST_BYTES = 2**22
+_MAX_BYTES = 2**22
 
 Point = dict[str, Any]
 
@@ -265,8 +265,8 @@ def _copies(part: Any) -> list[Any]:
         return [part]
     layers = part[REPEAT] if isinstance(part[REPEAT], list) else [part[REPEAT]]
     count = repeat(layers, part["count"]).count
-    if count * len(json.dumps(layers, default=str)) > _MOST_BYTES:
-        raise SearchError(f"repeat: {count} copies are more than {_MOST_BYTES:,} bytes of JSON")
+    if count * len(json.dumps(layers, default=str)) > _MAX_BYTES:
+        raise SearchError(f"repeat: {count} copies are more than {_MAX_BYTES:,} bytes of JSON")
     return [copy.deepcopy(layer) for _ in range(count) for layer in layers]
 
 

@@ -90,9 +90,9 @@ def _range(curves: pd.DataFrame) -> tuple[float, float]:
 
 
 def _explained(curves: pd.DataFrame, has_validation: bool) -> str:
-    most = int(curves["n"].max())
+    max_runs = int(curves["n"].max())
     lines = "solid: validation, dashed: training" if has_validation else "training"
-    band = f"; band: 95 % interval of the mean of {most} runs" if most > 1 else ""
+    band = f"; band: 95 % interval of the mean of {max_runs} runs" if max_runs > 1 else ""
     return lines + band
 
 

@@ -142,10 +142,10 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [low, high]
 
 
-def whole_ticks(values: Sequence[float], most: int = 6) -> list[int]:
+def whole_ticks(values: Sequence[float], max_ticks: int = 6) -> list[int]:
     """At most so many whole numbers, evenly from the least to about the largest."""
     low, high = int(min(values)), int(max(values))
-    return list(range(low, high + 1, max(1, -(-(high - low) // (most - 1)))))
+    return list(range(low, high + 1, max(1, -(-(high - low) // (max_ticks - 1)))))
 
 
 def is_missing(value: Any) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TICKS = 5
-_LEAST_GAP = 0.045  # between the labels of an axis, as a part of its height
+_MIN_GAP = 0.045  # between the labels of an axis, as a part of its height
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _apart(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
     """Without those whose labels would overlap; the ends stay."""
     kept = ticks[:1]
     for tick in ticks[1:]:
-        if tick[0] - kept[-1][0] >= _LEAST_GAP:
+        if tick[0] - kept[-1][0] >= _MIN_GAP:
             kept.append(tick)
     if len(kept) > 1 and kept[-1] != ticks[-1]:
         kept[-1] = ticks[-1]

@@ -57,8 +57,8 @@ def _still(attempts: pd.DataFrame, title: str) -> Any:
 
     lanes = _lanes(attempts)
     packed = _packed(attempts)
-    most = max(rows for _, _, rows in packed)
-    made = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * most, 2.2), title)
+    max_rows = max(rows for _, _, rows in packed)
+    made = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * max_rows, 2.2), title)
     panel = made.subplots()
     span = max(float(attempts["end"].max()), 1e-9)
     for row, place, rows in packed:

@@ -16,7 +16,7 @@ from fitfleet.dashboard.view import numbers_in
 from fitfleet.db import lookup
 from fitfleet.errors import FitfleetError, NotFoundError
 
-LEAST, MOST = 2, 10
+MIN_JOBS, MAX_JOBS = 2, 10
 _PLAIN = ("experiment", "status", "seed", "fold", "epochs", "epoch", "seconds", "engine",
           "parameters", "queue")  # fmt: skip
 
@@ -25,9 +25,10 @@ def page(request: Request) -> Response:
     """The whole page."""
     board = board_of(request)
     ids = numbers_in(request.query_params.get("jobs", ""))
-    if not LEAST <= len(ids) <= MOST:
+    if not MIN_JOBS <= len(ids) <= MAX_JOBS:
         raise FitfleetError(
-            f"{len(ids)} jobs were chosen; select {LEAST} to {MOST} in the table of an experiment"
+            f"{len(ids)} jobs were chosen; select {MIN_JOBS} to {MAX_JOBS} in the table"
+            " of an experiment"
         )
     return board.page(request, "compare.html", **_context(board, ids))
 

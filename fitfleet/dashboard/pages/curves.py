@@ -12,8 +12,8 @@ from fitfleet.dashboard.board import board_of
 from fitfleet.db.pages import curves
 from fitfleet.db.pages.curves import News
 
-_MOST_JOBS = 1000
-_MOST_VALUES = 12_000  # in one answer
+_MAX_JOBS = 1000
+_MAX_VALUES = 12_000  # in one answer
 
 
 def since(request: Request) -> Response:
@@ -27,14 +27,14 @@ def since(request: Request) -> Response:
     text = request.query_params.get("stride", "1")
     stride = max(1, int(text)) if text.isascii() and text.isdigit() else 1
     with board.fleet.database.read() as c:
-        piece = curves.since(c, known, metric, _MOST_VALUES, min(stride, 10_000))
+        piece = curves.since(c, known, metric, _MAX_VALUES, min(stride, 10_000))
     jobs = {str(job_id): _news(news) for job_id, news in piece.jobs.items()}
     return JSONResponse({"jobs": jobs, "has_more": piece.has_more})
 
 
 def _known(text: str) -> dict[int, int]:
     found: dict[int, int] = {}
-    for pair in text.split(",")[:_MOST_JOBS]:
+    for pair in text.split(",")[:_MAX_JOBS]:
         job_id, _, epoch = pair.partition(":")
         if job_id.isascii() and job_id.isdigit() and len(job_id) < 18:
             found[int(job_id)] = int(epoch) if epoch.isascii() and epoch.isdigit() else 0

@@ -13,8 +13,8 @@ from fitfleet.dashboard.pages.experiment import Experiment, title_of
 from fitfleet.dashboard.view import column_of
 from fitfleet.db.pages import table
 
-_MOST = 2_000
-_MOST_AXES = 12
+_MAX_ROWS = 2_000
+_MAX_AXES = 12
 
 
 def points(request: Request) -> Response:
@@ -23,8 +23,8 @@ def points(request: Request) -> Response:
     names = _names(found)
     with found.board.fleet.database.read() as c:
         wanted = replace(found.wanted(), ranges={}, values={})
-        rows = table.points(c, wanted, names, _MOST)
-        count = table.count(c, wanted) if len(rows) == _MOST else len(rows)
+        rows = table.points(c, wanted, names, _MAX_ROWS)
+        count = table.count(c, wanted) if len(rows) == _MAX_ROWS else len(rows)
     return JSONResponse(
         {
             "columns": [{"name": name, "title": title_of(name)} for name in names],
@@ -41,7 +41,7 @@ def _names(found: Experiment) -> list[str]:
     """The parameters that differ and the metric; for a scatter its two axes and the metric."""
     view, facets = found.view, found.facets
     metric = column_of(view.metric, facets)
-    differing = [f"param.{name}" for name in facets.differing][: _MOST_AXES - 1]
+    differing = [f"param.{name}" for name in facets.differing][: _MAX_AXES - 1]
     if view.panel == "scatter":
         across = view.across or next(iter(differing), "seconds")
         return [across, view.up or metric, metric]

@@ -1,6 +1,6 @@
 // Values of curves as this page knows them: what is new is asked for, nothing twice.
 
-const MOST_FULL = 200; // of more curves every so many epochs only
+const MAX_FULL = 200; // of more curves every so many epochs only
 const DRAWN = 100; // epochs of each then
 
 export class Values {
@@ -16,7 +16,7 @@ export class Values {
     if (metric !== this.metric) this.jobs.clear();
     this.metric = metric;
     const turn = ++this.turn;
-    const stride = ids.length > MOST_FULL ? Math.ceil((ids.length * 10) / DRAWN / 10) : 1;
+    const stride = ids.length > MAX_FULL ? Math.ceil((ids.length * 10) / DRAWN / 10) : 1;
     for (let hasMore = true; hasMore; ) {
       const known = ids.map((id) => `${id}:${this.#lastEpoch(id)}`).join(",");
       const query = new URLSearchParams({ metric, stride, jobs: known });

@@ -95,16 +95,16 @@ class CsvSource(ColumnSource):
             raise DatasetError(f"{self._path}: not a readable CSV file: {error}") from None
 
 
-def _unpack(file: DataFile, most_bytes: int) -> bytes:
-    """What a gzip file holds. Raises DatasetError before it is more than `most_bytes`."""
+def _unpack(file: DataFile, max_bytes: int) -> bytes:
+    """What a gzip file holds. Raises DatasetError before it is more than `max_bytes`."""
     try:
         with gzip.GzipFile(fileobj=file.open()) as packed:
-            found = packed.read(most_bytes + 1)
+            found = packed.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{file.path}: cannot be decompressed: {str(error)[:100]}") from None
-    if len(found) > most_bytes:
+    if len(found) > max_bytes:
         raise DatasetError(
-            f"{file.path}: is more than {most_bytes:,} bytes unpacked, which a table is read up to;"
+            f"{file.path}: is more than {max_bytes:,} bytes unpacked, which a table is read up to;"
             " store it as HDF5, which streams"
         )
     check_expansion(str(file.path), len(found), file.size)

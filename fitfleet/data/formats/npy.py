@@ -36,7 +36,7 @@ _BAD_HEADER = (
     IndexError,
     tokenize.TokenError,
 )
-_MOST_ROWS = 2**63
+_MAX_ROWS = 2**63
 
 
 class NpySource(Opened):
@@ -93,7 +93,7 @@ def read_header(
             f"{place}: not a readable .npy array: its header is damaged; save it again with"
             " numpy.save"
         ) from None
-    if any(abs(size) >= _MOST_ROWS for size in shape):
+    if any(abs(size) >= _MAX_ROWS for size in shape):
         raise DatasetError(f"{place}: declares a shape beyond 2**63; the file is damaged")
     if dtype.hasobject:
         raise DatasetError(

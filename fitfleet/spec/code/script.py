@@ -19,7 +19,7 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.code.modules import absolute
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
-_MOST_TEXT = 100_000
+_MAX_TEXT_LENGTH = 100_000
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -167,7 +167,7 @@ def _by_value(name: str, value: Any) -> str | None:
         return f"import {value.__name__} as {name}"
     if _is_plain(value):
         text = repr(value)
-        is_exact = len(text) <= _MOST_TEXT and "inf" not in text and "nan" not in text
+        is_exact = len(text) <= _MAX_TEXT_LENGTH and "inf" not in text and "nan" not in text
         return f"{name} = {text}" if is_exact else None
     module, origin = getattr(value, "__module__", None), getattr(value, "__name__", None)
     home = sys.modules.get(module) if isinstance(module, str) and module != "__main__" else None

@@ -22,8 +22,8 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker.keras_private import RandomInitializer
 from fitfleet.worker.order import mix
 
-_MOST_DRAWS = 1024
-_MOST_BYTES = 64 * 2**20  # larger models are built: drawing the numbers is what takes the time
+_MAX_DRAWS = 1024
+_MAX_BYTES = 64 * 2**20  # larger models are built: drawing the numbers is what takes the time
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class InitialWeights:
         self._seed = spec.seed
         self._model = model
         self._first: list[np.ndarray] | None = None
-        if sum(v.value.shape.num_elements() * 8 for v in model.variables) <= _MOST_BYTES:
+        if sum(v.value.shape.num_elements() * 8 for v in model.variables) <= _MAX_BYTES:
             self._first = [v.numpy() for v in model.variables]
         self._recipes: list[Recipe] | None = None
         self._by_seed: OrderedDict[int, list[Any]] = OrderedDict()
@@ -88,8 +88,8 @@ class InitialWeights:
             draws = draws_of(seed)
             found = [np.asarray(recipe.value(draws)) for recipe in recipes]
         self._by_seed[seed] = found
-        most = max(1, _MOST_BYTES // max(1, sum(value.nbytes for value in found)))
-        while len(self._by_seed) > most:
+        max_seeds = max(1, _MAX_BYTES // max(1, sum(value.nbytes for value in found)))
+        while len(self._by_seed) > max_seeds:
             self._by_seed.popitem(last=False)
         return found
 
@@ -97,7 +97,7 @@ class InitialWeights:
 def draws_of(seed: int) -> list[int]:
     """What Keras draws after `order.seed_everything(seed)`, in turn."""
     generator = random.Random(mix(seed, "init"))
-    return [generator.randint(1, int(1e9)) for _ in range(_MOST_DRAWS)]
+    return [generator.randint(1, int(1e9)) for _ in range(_MAX_DRAWS)]
 
 
 def _recipes(

@@ -15,7 +15,7 @@ import tensorflow as tf
 from fitfleet.worker.engines import stacked_gru
 
 # Steps are written into the graph one after the other; longer ones take a loop.
-_MOST_STEPS = 64
+_MAX_STEPS = 64
 
 
 def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -27,7 +27,7 @@ def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
     cell, steps = operation.cell, args[0].shape[2]
     return (
         steps is not None
-        and steps <= _MOST_STEPS
+        and steps <= _MAX_STEPS
         and getattr(args[0], "_keras_mask", None) is None
         and not (operation.stateful or operation.go_backwards or operation.return_state)
         and not (cell.dropout or cell.recurrent_dropout)

@@ -27,7 +27,7 @@ from fitfleet.worker.state.hdf5 import created
 
 _OF_OPTIMIZER = re.compile(r"/optimizer/vars/(\d+)")
 # Weights and optimizer together; above, a copy in memory costs more than the walk.
-_MOST_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def weights_file(path: Path, model: Any) -> Iterator[Any]:
 
     The file at `path` is whole when the block has ended. OSError when the disk refuses it.
     """
-    if nbytes(model) > _MOST_BYTES:
+    if nbytes(model) > _MAX_BYTES:
         with created(path) as file:
             _write(file, model)
             yield file

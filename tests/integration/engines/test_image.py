@@ -82,7 +82,7 @@ def large() -> Any:
     found = keras.Sequential([keras.Input((4, 3)), wide(1200), wide(1200), wide(2)])
     found.compile("adam", "mse")
     found.fit(X, np.stack([Y] * 4, axis=1), verbose=0)
-    assert template.nbytes(found) > template._MOST_BYTES
+    assert template.nbytes(found) > template._MAX_BYTES
     return found
 
 
