@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from fitfleet.spec import factors
+from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.reference import is_custom
 
@@ -42,7 +42,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     document = _document(spec, fingerprint)
     for name in ("seed", "epochs", "evaluators", "callbacks"):
         del document[name]
-    document["model"]["config"], _ = factors.separated(spec)
+    document["model"]["config"], _ = tunable_scalars.separated(spec)
     config = document["optimizer"].setdefault("config", {})
     if not isinstance(config.get("learning_rate"), dict):  # a schedule is part of the program
         config["learning_rate"] = None

@@ -1,4 +1,4 @@
-"""Search spaces: one value each, to be chosen. A space travels as JSON with the mark "$space"."""
+"""Search spaces: one value each, to be chosen. A space travels as JSON with the key "$space"."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from fitfleet.worker.engines.fused_state import RowModel, StackState
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.stacked_layers import Unfusable
 from fitfleet.worker.engines.trace_cache import batch_symbols, trace_key
-from fitfleet.worker.engines.tunable import Factors, variable_build
+from fitfleet.worker.engines.tunable import TunableScalars, variable_build
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.order import orders, seed_state, seed_variables
 from fitfleet.worker.recording.explanation import explanation
@@ -38,7 +38,7 @@ class Fused:
     model: Any
     program: FusedProgram
     fresh: FreshState
-    factors: Factors
+    scalars: TunableScalars
 
     def row(self, job: PreparedJob) -> list[Any]:
         """Values of the program's variables for a job at its start, or at its checkpoint."""
@@ -50,7 +50,7 @@ class Fused:
             weights = self.fresh.weights(job.spec)
             optimizer = [np.asarray(value) for _, value in self.fresh.optimizer(job.spec)]
         metrics = [np.zeros(v.shape, v.dtype) for v in self.program.metrics]
-        return [*weights, *optimizer, *self.factors.values(job.spec), *metrics]
+        return [*weights, *optimizer, *self.scalars.values(job.spec), *metrics]
 
 
 class FusedFit:
@@ -114,14 +114,14 @@ class FusedFit:
         return fused
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Fused:
-        model, factors = variable_build(spec, self._settings)
-        if not factors.is_complete:
+        model, scalars = variable_build(spec, self._settings)
+        if not scalars.is_complete:
             raise Unfusable("a dropout rate or regularization factor is nowhere in the model")
         model._symbolic_build(data_batch=batch_symbols(training.data))
         fresh = FreshState(model, spec, self._settings)
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
-        program = FusedProgram(model, factors.variables, training, validation, sizes)
-        return Fused(model, program, fresh, factors)
+        program = FusedProgram(model, scalars.variables, training, validation, sizes)
+        return Fused(model, program, fresh, scalars)
 
 
 class FusedSession:
@@ -206,7 +206,7 @@ class FusedSession:
         """The one compiled model of the program, holding this job's values for now."""
         model, handle = self._fused.model, self._handles[job.claim.job_id]
         self._stack.load(handle.row)
-        self._fused.factors.set(job.spec)
+        self._fused.scalars.set(job.spec)
         model.stop_training = handle.stop_training
         return model
 

@@ -31,18 +31,18 @@ class FusedProgram:
     def __init__(
         self,
         model: Any,
-        factors: Sequence[Any],
+        scalars: Sequence[Any],
         training: Feed,
         validation: Feed | None,
         sizes: tuple[int, int],
     ) -> None:
-        """`factors` are variables of the model that Keras does not know."""
+        """`scalars` are variables of the model that Keras does not know."""
         self._model, self._sizes = model, sizes
         self.weights = list(model.variables)
         self.optimizer = optimizer_variables(model.optimizer)
-        self.factors = list(factors)
+        self.scalars = list(scalars)
         self.metrics = list(model.metrics_variables)
-        self.variables = [*self.weights, *self.optimizer, *self.factors, *self.metrics]
+        self.variables = [*self.weights, *self.optimizer, *self.scalars, *self.metrics]
         state = [tf.TensorSpec((None, *v.shape), v.value.dtype) for v in self.variables]
         number = tf.TensorSpec((), tf.int64)
         orders = tf.TensorSpec((None, None), tf.int64)
@@ -130,7 +130,7 @@ class FusedProgram:
             batch = tf.nest.map_structure(
                 lambda tensor: tf.repeat(tensor[None, begin:end], count, 0), data
             )
-            stack = Stack(self.variables, values, self.factors)
+            stack = Stack(self.variables, values, self.scalars)
             self._measure(stack, batch, training=False)
             return (number + 1, *stack.get(self.variables))
 
@@ -148,7 +148,7 @@ class FusedProgram:
         return state
 
     def _train_step(self, values: Sequence[Any], batch: Any) -> State:
-        stack = Stack(self.variables, values, self.factors)
+        stack = Stack(self.variables, values, self.scalars)
         trained = self._model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             sources = stack.get(trained)

@@ -16,7 +16,7 @@ from typing import Any
 
 from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
-from fitfleet.spec import factors
+from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.callbacks import stops_on_nan
@@ -24,7 +24,7 @@ from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.fresh import FreshState
 from fitfleet.worker.engines.program import EpochProgram
-from fitfleet.worker.engines.tunable import Factors, variable_build
+from fitfleet.worker.engines.tunable import TunableScalars, variable_build
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state.rnn import reset_rnn_states
 from fitfleet.worker.state.template import nbytes
@@ -42,7 +42,7 @@ class Traced:
     model: Any
     program: EpochProgram
     fresh: FreshState
-    factors: Factors
+    scalars: TunableScalars
     is_fresh: bool = True
 
     def start(self, spec: JobSpec) -> None:
@@ -54,7 +54,7 @@ class Traced:
             self.is_fresh = False
             return
         self.fresh.assign(spec)
-        self.factors.set(spec)
+        self.scalars.set(spec)
         reset_rnn_states(model)
         model.reset_metrics()
 
@@ -85,7 +85,7 @@ class TraceCache:
         except CannotTrace as refusal:
             self._refusals[key] = str(refusal)
             raise
-        if traced.factors.is_complete:
+        if traced.scalars.is_complete:
             self._kept[key] = traced
         while len(self._kept) > _MAX_MODELS:
             self._kept.popitem(last=False)
@@ -146,7 +146,7 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
     config = document["optimizer"].get("config", {})
     if isinstance(config.get("learning_rate"), int | float):
         config["learning_rate"] = "any"
-    document["model"]["config"], _ = factors.separated(spec)
+    document["model"]["config"], _ = tunable_scalars.separated(spec)
     sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
     feeds = [
         (feed.description, feed.rows % size == 0) if feed else None

@@ -12,7 +12,7 @@ import numpy as np
 from fitfleet.data.arrays import Arrays, split_validation
 from fitfleet.db.leases import Claim
 from fitfleet.settings import Settings
-from fitfleet.spec import factors
+from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
 from fitfleet.worker import fit
@@ -159,8 +159,8 @@ def spec(model: Any, **given: Any) -> JobSpec:
 
 def scaled(spec: JobSpec, by: float) -> JobSpec:
     """The same with other dropout rates and regularization factors."""
-    _, values = factors.separate(spec.model.config)
-    config = factors.fill(spec.model.config, [value * by for value in values])
+    _, values = tunable_scalars.separate(spec.model.config)
+    config = tunable_scalars.fill(spec.model.config, [value * by for value in values])
     return spec.model_copy(update={"model": ModelSpec(config=config)})
 
 

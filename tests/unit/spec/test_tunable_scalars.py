@@ -6,7 +6,7 @@ from typing import Any
 
 import fitfleet as ff
 from fitfleet.settings import Settings
-from fitfleet.spec import factors
+from fitfleet.spec import tunable_scalars
 from fitfleet.spec.model import model_spec
 
 
@@ -25,14 +25,14 @@ def config(rate: float, factor: float, recurrent: float = 0.2) -> Any:
 
 
 def test_rates_and_factors_are_taken_out_and_put_back() -> None:
-    one, found = factors.separate(config(0.3, 0.01))
+    one, found = tunable_scalars.separate(config(0.3, 0.01))
     assert sorted(found) == [0.01, 0.2, 0.3]
-    other, others = factors.separate(config(0.4, 0.02))
+    other, others = tunable_scalars.separate(config(0.4, 0.02))
     assert one == other
-    assert factors.fill(config(0.3, 0.01), others) == config(0.4, 0.02)
+    assert tunable_scalars.fill(config(0.3, 0.01), others) == config(0.4, 0.02)
 
 
 def test_zero_and_one_stay_because_keras_builds_another_graph_for_them() -> None:
-    neutral, found = factors.separate(config(0.0, 0.0, recurrent=1.0))
+    neutral, found = tunable_scalars.separate(config(0.0, 0.0, recurrent=1.0))
     assert found == []
     assert neutral == config(0.0, 0.0, recurrent=1.0)

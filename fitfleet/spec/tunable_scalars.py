@@ -41,17 +41,17 @@ def separated(spec: JobSpec) -> tuple[Any, list[float]]:
 
 
 def separate(config: Any) -> tuple[Any, list[float]]:
-    """The config with None in place of each factor, and the factors in their order."""
-    found: list[float] = []
+    """The config with None in place of each tunable scalar, and the scalars in their order."""
+    scalars: list[float] = []
 
     def take(value: float) -> None:
-        found.append(value)
+        scalars.append(value)
 
-    return _replaced(config, take), found
+    return _replaced(config, take), scalars
 
 
 def fill(config: Any, values: Sequence[float]) -> Any:
-    """The config with other factors, in the order of `separate`."""
+    """The config with other scalars, in the order of `separate`."""
     remaining = iter(values)
     return _replaced(config, lambda _: next(remaining))
 
@@ -70,7 +70,7 @@ def _replaced(node: Any, replace: Callable[[float], Any]) -> Any:
 def _config_replaced(name: str, config: dict[str, Any], replace: Callable[[float], Any]) -> Any:
     rates, factors = _RATES.get(name, ()), _FACTORS.get(name, ())
 
-    def one(key: str) -> Any:
+    def replaced(key: str) -> Any:
         value = config[key]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         is_rate = key in rates and is_number and 0 < value < 1
@@ -78,10 +78,10 @@ def _config_replaced(name: str, config: dict[str, Any], replace: Callable[[float
             return replace(float(value))
         return _replaced(value, replace)
 
-    return _in_order(config, one)
+    return _in_order(config, replaced)
 
 
 def _in_order(node: dict[str, Any], visit: Callable[[str], Any]) -> dict[str, Any]:
     """Visits by name, whatever order the document has, and keeps that order."""
-    found = {key: visit(key) for key in sorted(node)}
-    return {key: found[key] for key in node}
+    visited = {key: visit(key) for key in sorted(node)}
+    return {key: visited[key] for key in node}
