@@ -13,7 +13,7 @@ from fitfleet.analysis.statistics import summary
 from fitfleet.db import lookup
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
-from fitfleet.db.trials import MemberRow
+from fitfleet.db.trials import ReplicateRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,15 +36,15 @@ def trials_frame(results: Results) -> pd.DataFrame:
     columns = trial_columns(results)
     rows = []
     for row, trial in zip(results.rows, results.trials(), strict=True):
-        members = results.members.get(row.number, [])
+        replicates = results.replicates.get(row.number, [])
         rows.append(
             {
                 "trial": row.number,
                 **named(row.point, columns),
                 "state": trial.state,
                 **dict(zip(names, results.means(row.number), strict=True)),
-                "jobs": len(members),
-                "why": row.refused or row.given_up or _divergence(trial, members),
+                "jobs": len(replicates),
+                "why": row.refused or row.pruned or _divergence(trial, replicates),
             }
         )
     own = dict.fromkeys(["state", *names, "jobs", "why"])
@@ -57,9 +57,9 @@ def trial_columns(results: Results) -> dict[str, str]:
     return param_columns(results.parameters(), ["trial", "state", *names, "jobs", "why"])
 
 
-def _divergence(trial: Trial, members: Sequence[MemberRow]) -> str | None:
+def _divergence(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
     """What a failed trial failed of, where its loss says it."""
-    first = next((m for m in members if m.nan_epoch is not None), None)
+    first = next((m for m in replicates if m.nan_epoch is not None), None)
     if first is None or trial.state != "failed":
         return None
     return f"the loss of job {first.job_id} is not finite from epoch {first.nan_epoch} on"
@@ -74,10 +74,10 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
     import pandas as pd
 
     points = {row.number: row.point for row in results.rows}
-    members = [m for found in results.members.values() for m in found]
+    replicates = [m for found in results.replicates.values() for m in found]
     with database.read() as c:
-        scores = lookup.scores_of(c, [m.job_id for m in members])
-        kept = lookup.kept_points(c, [m.job_id for m in members])
+        scores = lookup.scores_of(c, [m.job_id for m in replicates])
+        kept = lookup.kept_points(c, [m.job_id for m in replicates])
     metrics: dict[int, dict[str, float]] = defaultdict(dict)
     for kept_point in kept:
         value = float("nan") if kept_point.value is None else kept_point.value
@@ -87,7 +87,7 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
     found = {name for values in recorded for name in values}
     columns = param_columns(results.parameters(), [*_OF_A_JOB, *names, *found])
     rows = []
-    for m in members:
+    for m in replicates:
         values = results.values.get(m.job_id, (float("nan"),) * len(names))
         rows.append(
             {
@@ -124,7 +124,7 @@ def curves_frame(
     rows: list[dict[str, Any]] = []
     plain = metric.removeprefix("val_")
     for number in numbers:
-        ids = [m.job_id for m in results.members.get(number, [])]
+        ids = [m.job_id for m in results.replicates.get(number, [])]
         for phase in ("train", "val"):
             with database.read() as c:
                 curves = table.curves(c, ids, plain, phase)
@@ -157,7 +157,7 @@ def timeline_frame(database: Database, results: Results) -> pd.DataFrame:
     """
     import pandas as pd
 
-    numbers = {m.job_id: m.number for found in results.members.values() for m in found}
+    numbers = {m.job_id: m.number for found in results.replicates.values() for m in found}
     with database.read() as c:
         rows = table.attempts_of(c, list(numbers))
     if not rows:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fitfleet.analysis.objective import Objective
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
-from fitfleet.db.trials import MemberRow, TrialRow
+from fitfleet.db.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 Values = dict[int, tuple[float, ...]]
@@ -24,7 +24,7 @@ class Trial:
 
     number: int
     point: dict[str, Any]
-    pending: frozenset[int] = frozenset()  # trials that had no value when this was asked
+    pending: frozenset[int] = frozenset()  # trials that had no value when this was suggested
     state: TrialState = "pending"
     values: tuple[float, ...] = ()  # one an objective; complete trials only
     curve: Mapping[int, float] = field(default_factory=dict)  # epoch -> objective so far
@@ -35,7 +35,7 @@ class Curve:
     """The objective of one job, epoch by epoch, as far as it is known."""
 
     number: int  # of the trial
-    member: int
+    replicate: int
     job_id: int
     values: Mapping[int, float]
     is_open: bool  # it may still be pruned
@@ -51,7 +51,7 @@ class Results:
 
     wanted: Sequence[Objective]
     rows: list[TrialRow] = field(default_factory=list)
-    members: dict[int, list[MemberRow]] = field(default_factory=dict)  # by trial
+    replicates: dict[int, list[ReplicateRow]] = field(default_factory=dict)  # by trial
     values: Values = field(default_factory=dict)  # job -> one value an objective
     curves: dict[int, dict[int, float]] = field(default_factory=dict)  # job -> first objective
     _final: set[tuple[int, int]] = field(default_factory=set)  # (job, epochs) read to its end
@@ -63,16 +63,16 @@ class Results:
 
     def _read(self, c: Any, sweep_id: int) -> None:
         self.rows = table.trials_of(c, sweep_id)
-        found = table.members_of(c, sweep_id)
-        self.members = defaultdict(list)
-        for member in found:
-            self.members[member.number].append(member)
+        found = table.replicates_of(c, sweep_id)
+        self.replicates = defaultdict(list)
+        for replicate in found:
+            self.replicates[replicate.number].append(replicate)
         news = [m for m in found if (m.job_id, m.epoch) not in self._final and m.epoch > 0]
         self._read_values(c, news)
         self._final |= {(m.job_id, m.epoch) for m in news if m.status.is_terminal}
 
-    def _read_values(self, c: Any, members: Sequence[MemberRow]) -> None:
-        values, curves = read_values(c, self.wanted, members)
+    def _read_values(self, c: Any, replicates: Sequence[ReplicateRow]) -> None:
+        values, curves = read_values(c, self.wanted, replicates)
         self.values.update(values)
         self.curves.update(curves)
 
@@ -81,14 +81,14 @@ class Results:
         return [self._trial(row) for row in self.rows]
 
     def _trial(self, row: TrialRow) -> Trial:
-        members = self.members.get(row.number, [])
-        state = state_of(row, members)
+        replicates = self.replicates.get(row.number, [])
+        state = state_of(row, replicates)
         if state == "complete":
             means = self.means(row.number)
             if all(math.isfinite(mean) for mean in means):
                 return Trial(row.number, row.point, row.pending, state, means)
             state = "failed"  # it diverged: there is nothing to learn from its value
-        curve = self._mean_curve(members) if state == "pruned" else {}
+        curve = self._mean_curve(replicates) if state == "pruned" else {}
         return Trial(row.number, row.point, row.pending, state, curve=curve)
 
     def parameters(self) -> list[str]:
@@ -99,58 +99,62 @@ class Results:
         """Of a trial's succeeded jobs, one an objective; NaN without any."""
         found = [
             self.values[m.job_id]
-            for m in self.members.get(number, [])
+            for m in self.replicates.get(number, [])
             if m.status is JobStatus.SUCCEEDED and m.job_id in self.values
         ]
         if not found:
             return (math.nan,) * len(self.wanted)
         return tuple(math.fsum(column) / len(found) for column in zip(*found, strict=True))
 
-    def _mean_curve(self, members: Sequence[MemberRow]) -> dict[int, float]:
+    def _mean_curve(self, replicates: Sequence[ReplicateRow]) -> dict[int, float]:
         by_epoch: dict[int, list[float]] = defaultdict(list)
-        for member in members:
-            for epoch, value in self.curves.get(member.job_id, {}).items():
+        for replicate in replicates:
+            for epoch, value in self.curves.get(replicate.job_id, {}).items():
                 if math.isfinite(value):
                     by_epoch[epoch].append(value)
         return {epoch: math.fsum(v) / len(v) for epoch, v in by_epoch.items()}
 
     def for_pruning(self) -> list[Curve]:
         """The curves of all jobs as the pruner sees them."""
-        given_up = {row.number for row in self.rows if row.given_up is not None}
+        pruned = {row.number for row in self.rows if row.pruned is not None}
         return [
             Curve(
                 number,
-                member.member,
-                member.job_id,
-                {e: v for e, v in self.curves.get(member.job_id, {}).items() if math.isfinite(v)},
-                is_open=not member.status.is_terminal,
-                is_complete=member.status is JobStatus.SUCCEEDED,
-                is_spared=number in given_up,
-                epochs=member.epochs,
-                final=self.values.get(member.job_id, (math.nan,))[0],
+                replicate.replicate,
+                replicate.job_id,
+                {
+                    e: v
+                    for e, v in self.curves.get(replicate.job_id, {}).items()
+                    if math.isfinite(v)
+                },
+                is_open=not replicate.status.is_terminal,
+                is_complete=replicate.status is JobStatus.SUCCEEDED,
+                is_spared=number in pruned,
+                epochs=replicate.epochs,
+                final=self.values.get(replicate.job_id, (math.nan,))[0],
             )
-            for number, members in self.members.items()
-            for member in members
+            for number, replicates in self.replicates.items()
+            for replicate in replicates
         ]
 
     def unfinished(self) -> int:
         """Jobs that have not ended."""
-        return sum(not m.status.is_terminal for found in self.members.values() for m in found)
+        return sum(not m.status.is_terminal for found in self.replicates.values() for m in found)
 
 
 def read_values(
-    c: Any, wanted: Sequence[Objective], members: Sequence[MemberRow]
+    c: Any, wanted: Sequence[Objective], replicates: Sequence[ReplicateRow]
 ) -> tuple[Values, dict[int, dict[int, float]]]:
     """(job -> one value an objective, NaN if it has none; job -> curve of the first objective)."""
-    kept = {member.job_id: member.shown_epoch for member in members}
+    kept = {replicate.job_id: replicate.shown_epoch for replicate in replicates}
     ids = list(kept)
     columns: list[dict[int, float]] = []
     first: dict[int, dict[int, float]] = {}
     for objective in wanted:
         if objective.name == "seconds":
-            columns.append({m.job_id: m.seconds for m in members})
+            columns.append({m.job_id: m.seconds for m in replicates})
         elif objective.name == "parameters":
-            columns.append({m.job_id: float(m.parameters or math.nan) for m in members})
+            columns.append({m.job_id: float(m.parameters or math.nan) for m in replicates})
         else:
             curves = table.curves(c, ids, objective.metric, objective.phase)
             first = first or (curves if objective is wanted[0] else {})
@@ -162,15 +166,15 @@ def read_values(
     return {i: tuple(column.get(i, math.nan) for column in columns) for i in ids}, first
 
 
-def state_of(row: TrialRow, members: Sequence[MemberRow]) -> TrialState:
+def state_of(row: TrialRow, replicates: Sequence[ReplicateRow]) -> TrialState:
     """What a trial's jobs make of it."""
     if row.refused is not None:
         return "refused"
-    if any(not m.status.is_terminal for m in members):
+    if any(not m.status.is_terminal for m in replicates):
         return "pending"
-    if all(m.status is JobStatus.SUCCEEDED for m in members):
+    if all(m.status is JobStatus.SUCCEEDED for m in replicates):
         return "complete"
-    is_pruned = row.given_up is not None or any(m.status is JobStatus.PRUNED for m in members)
+    is_pruned = row.pruned is not None or any(m.status is JobStatus.PRUNED for m in replicates)
     return "pruned" if is_pruned else "failed"
 
 

@@ -12,7 +12,7 @@ from fitfleet.analysis.results import Results, read_values
 from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.db.trials import MemberRow
+from fitfleet.db.trials import ReplicateRow
 from fitfleet.states import JobStatus
 
 
@@ -45,12 +45,12 @@ def sweep_runs(results: Results) -> list[Run]:
     nothing = (math.nan,) * len(results.wanted)
     return [
         replace(
-            _run(member, points[number], results.values.get(member.job_id, nothing), number),
+            _run(replicate, points[number], results.values.get(replicate.job_id, nothing), number),
             is_whole=number in whole,
         )
-        for number, members in results.members.items()
-        for member in members
-        if member.status.is_terminal
+        for number, replicates in results.replicates.items()
+        for replicate in replicates
+        if replicate.status.is_terminal
     ]
 
 
@@ -59,17 +59,17 @@ def experiment_runs(database: Database, experiment: str, wanted: Sequence[Object
     ended = [status for status in JobStatus if status.is_terminal]
     with database.read() as c:
         rows = _newest(lookup.find_jobs(c, experiment, ended))
-        members = [
-            MemberRow(
+        replicates = [
+            ReplicateRow(
                 0, 0, r.id, False, r.status, r.seed, r.fold, r.epoch, r.epochs, r.seconds,
                 r.parameters, r.shown_epoch, r.nan_epoch,
             )
             for r in rows
         ]  # fmt: skip
-        values, _ = read_values(c, wanted, members)
+        values, _ = read_values(c, wanted, replicates)
     return [
-        replace(_run(member, row.params, values[row.id], None), group=row.group_hash)
-        for member, row in zip(members, rows, strict=True)
+        replace(_run(replicate, row.params, values[row.id], None), group=row.group_hash)
+        for replicate, row in zip(replicates, rows, strict=True)
     ]
 
 
@@ -82,10 +82,10 @@ def _newest(rows: Sequence[JobRow]) -> list[JobRow]:
 
 
 def _run(
-    member: MemberRow, params: dict[str, Any], values: tuple[float, ...], trial: int | None
+    replicate: ReplicateRow, params: dict[str, Any], values: tuple[float, ...], trial: int | None
 ) -> Run:
-    is_good = member.status is JobStatus.SUCCEEDED
+    is_good = replicate.status is JobStatus.SUCCEEDED
     return Run(
-        params, member.seed, member.fold, values, member.seconds, is_good, trial,
-        epochs=member.epochs, nan_epoch=member.nan_epoch,
+        params, replicate.seed, replicate.fold, values, replicate.seconds, is_good, trial,
+        epochs=replicate.epochs, nan_epoch=replicate.nan_epoch,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Honest comparison of configurations that were run several times.
 
-A configuration's value is the mean over its members (repeats and folds). Two configurations are
-compared on the members they share (same seed, same fold), and the first is called better than
+A configuration's value is the mean over its replicates (repeats and folds). Two configurations are
+compared on the replicates they share (same seed, same fold), and the first is called better than
 another only when a paired test says so after Holm's correction for the number of tests.
 """
 
@@ -37,7 +37,7 @@ class Comparison:
     """One configuration against the best one."""
 
     verdict: Verdict
-    test: str  # "wilcoxon", "t", or "" when fewer than two members are shared
+    test: str  # "wilcoxon", "t", or "" when fewer than two replicates are shared
     pairs: int
     p: float  # after Holm's correction; NaN without a test
 
@@ -104,21 +104,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def against_best(
-    members: Sequence[Mapping[Hashable, float]], direction: Direction
+    replicates: Sequence[Mapping[Hashable, float]], direction: Direction
 ) -> list[Comparison]:
     """Each configuration against the one with the best mean, in the order given.
 
-    `members[i]` maps what pairs two runs (seed, fold) to the value of configuration i.
+    `replicates[i]` maps what pairs two runs (seed, fold) to the value of configuration i.
     """
-    means = [summary(list(m.values()), direction).mean for m in members]
+    means = [summary(list(m.values()), direction).mean for m in replicates]
     first = best_index(means, direction)
     if first is None:
-        return [Comparison("untested", "", 0, math.nan) for _ in members]
-    others = [i for i in range(len(members)) if i != first and not math.isnan(means[i])]
-    found = {i: _differences(members[first], members[i]) for i in others}
+        return [Comparison("untested", "", 0, math.nan) for _ in replicates]
+    others = [i for i in range(len(replicates)) if i != first and not math.isnan(means[i])]
+    found = {i: _differences(replicates[first], replicates[i]) for i in others}
     tested = [paired_p(found[i], len(others)) for i in others]
     adjusted = holm([p for _, p in tested])
-    result = [Comparison("untested", "", 0, math.nan) for _ in members]
+    result = [Comparison("untested", "", 0, math.nan) for _ in replicates]
     result[first] = Comparison("best", "", 0, math.nan)
     for i, (name, _), p in zip(others, tested, adjusted, strict=True):
         result[i] = Comparison(_verdict(p), name, len(found[i]), p)

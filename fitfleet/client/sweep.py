@@ -157,12 +157,12 @@ class Sweep:
         return frames.trials_frame(self._results())
 
     def jobs(self, trial: int | None = None) -> Jobs:
-        """The jobs of the sweep, or of one trial, by trial and member."""
+        """The jobs of the sweep, or of one trial, by trial and replicate."""
         results = self._results()
         ids = [
-            member.job_id
-            for number, members in sorted(results.members.items())
-            for member in members
+            replicate.job_id
+            for number, replicates in sorted(results.replicates.items())
+            for replicate in replicates
             if trial is None or number == trial
         ]
         with self._database.read() as c:
@@ -186,8 +186,8 @@ class Sweep:
         """The job of the best trial with the best value of the first objective."""
         results = self._results()
         sign = 1.0 if results.wanted[0].direction == "minimize" else -1.0
-        members = results.members[best_trial(results)]
-        first = min(members, key=lambda m: sign * results.values[m.job_id][0])
+        replicates = results.replicates[best_trial(results)]
+        first = min(replicates, key=lambda m: sign * results.values[m.job_id][0])
         with self._database.read() as c:
             row = lookup.job(c, first.job_id)
         if row is None:

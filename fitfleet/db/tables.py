@@ -60,8 +60,9 @@ sweeps = Table(
     Column("ended_at", Double),
 )
 
-# A trial is one point of a sweep's space: one configuration, asked once. Its jobs are its repeats
-# and folds. The study of a search is rebuilt from these rows alone, so a driver may die.
+# A trial is one point of a sweep's space: one configuration, suggested once. Its jobs are its
+# replicates, repeats by folds. The study of a search is rebuilt from these rows alone, so a
+# driver may die.
 trials = Table(
     "trials",
     metadata,
@@ -71,8 +72,8 @@ trials = Table(
     Column("point", Text, nullable=False),  # JSON object {parameter: value}
     Column("pending", Text, nullable=False, default="[]"),  # JSON: trials without a value then
     Column("refused", Text),  # why no job was made of it; NULL: it has jobs
-    Column("given_up", Text),  # what the pruner said; NULL: it was not pruned
-    Column("asked_at", Double, nullable=False),
+    Column("pruned", Text),  # what the pruner said; NULL: it was not pruned
+    Column("suggested_at", Double, nullable=False),
     UniqueConstraint("sweep_id", "point_hash"),
 )
 
@@ -81,7 +82,8 @@ trial_jobs = Table(
     metadata,
     Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),  # trials.number
-    Column("member", Integer, primary_key=True),  # repeat * folds + fold; pairs jobs of two trials
+    # repeat * folds + fold; pairs jobs of two trials
+    Column("replicate", Integer, primary_key=True),
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("is_reused", Boolean, nullable=False),  # the job was there before the sweep asked
 )
@@ -102,7 +104,7 @@ jobs = Table(
     Column("params", Text, nullable=False, default="{}"),  # JSON object, what the user varies
     Column("seed", BigId, nullable=False),
     Column("fold", Integer),  # NULL: no cross-validation
-    # placing
+    # dispatch
     Column("queue", String(64), nullable=False),
     Column("priority", Integer, nullable=False, default=0),  # larger goes first
     Column("status", String(16), nullable=False),
@@ -126,7 +128,7 @@ jobs = Table(
     Column("refused_since", Double),  # by the storage, with no checkpoint written since
     Column("timeout_s", Double),
     Column("stall_timeout_s", Double),
-    Column("memory_step", Integer, nullable=False, default=0),  # rung of the ladder after OOM
+    Column("memory_step", Integer, nullable=False, default=0),  # OOM fallback level
     # outcome
     Column("failure_class", String(16)),
     Column("failure_message", Text),

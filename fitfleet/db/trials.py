@@ -35,21 +35,21 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A point that was asked for."""
+    """A point that was suggested."""
 
     number: int
     point: dict[str, Any]
-    pending: frozenset[int]  # trials that had no value when this was asked
+    pending: frozenset[int]  # trials that had no value when this was suggested
     refused: str | None
-    given_up: str | None
+    pruned: str | None
 
 
 @dataclass(frozen=True)
-class MemberRow:
+class ReplicateRow:
     """A job of a trial."""
 
     number: int
-    member: int
+    replicate: int
     job_id: int
     is_reused: bool
     status: JobStatus
@@ -72,7 +72,7 @@ def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
             json.loads(row.point),
             frozenset(json.loads(row.pending)),
             row.refused,
-            row.given_up,
+            row.pruned,
         )
         for row in c.execute(query)
     ]
@@ -80,7 +80,7 @@ def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
 
 @dataclass(frozen=True)
 class NewTrial:
-    """A point to be taken, with the rows of its jobs by member; a refused one has none."""
+    """A point to be taken, with the rows of its jobs by replicate; a refused one has none."""
 
     number: int
     point: Mapping[str, Any]
@@ -102,15 +102,15 @@ def take(c: Connection, sweep_id: int, trial: NewTrial, *, is_adopting: bool = F
         point_hash=trial.point_hash,
         pending=json.dumps(sorted(trial.pending)),
         refused=trial.refused,
-        asked_at=now(c),
+        suggested_at=now(c),
     )
     if c.execute(statement.returning(trials.c.number)).first() is None:
         return False
-    add_members(c, sweep_id, trial.number, trial.rows, is_adopting=is_adopting)
+    add_replicates(c, sweep_id, trial.number, trial.rows, is_adopting=is_adopting)
     return True
 
 
-def add_members(
+def add_replicates(
     c: Connection,
     sweep_id: int,
     number: int,
@@ -118,7 +118,7 @@ def add_members(
     *,
     is_adopting: bool = False,
 ) -> None:
-    """Queue jobs of a trial, by member; one that is there already is taken as it is."""
+    """Queue jobs of a trial, by replicate; one that is there already is taken as it is."""
     inserted = job_table.insert(c, list(rows.values()))
     if is_adopting:
         adopt(c, [job_id for job_id, is_new in inserted if is_new])
@@ -126,23 +126,23 @@ def add_members(
         {
             "sweep_id": sweep_id,
             "number": number,
-            "member": member,
+            "replicate": replicate,
             "job_id": job_id,
             "is_reused": not is_new,
         }
-        for member, (job_id, is_new) in zip(rows, inserted, strict=True)
+        for replicate, (job_id, is_new) in zip(rows, inserted, strict=True)
     ]
     if links:
         c.execute(insert_ignoring(c, trial_jobs), links)
 
 
-def members_of(c: Connection, sweep_id: int) -> list[MemberRow]:
-    """All jobs of the sweep's trials, by trial and member."""
+def replicates_of(c: Connection, sweep_id: int) -> list[ReplicateRow]:
+    """All jobs of the sweep's trials, by trial and replicate."""
     names = ("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters", "nan_epoch")
     query = (
         select(
             trial_jobs.c.number,
-            trial_jobs.c.member,
+            trial_jobs.c.replicate,
             trial_jobs.c.job_id,
             trial_jobs.c.is_reused,
             *(jobs.c[name] for name in names),
@@ -150,24 +150,23 @@ def members_of(c: Connection, sweep_id: int) -> list[MemberRow]:
         )
         .join(jobs, jobs.c.id == trial_jobs.c.job_id)
         .where(trial_jobs.c.sweep_id == sweep_id)
-        .order_by(trial_jobs.c.number, trial_jobs.c.member)
+        .order_by(trial_jobs.c.number, trial_jobs.c.replicate)
     )
     return [
-        MemberRow(**{**row._mapping, "status": JobStatus(row.status)}) for row in c.execute(query)
+        ReplicateRow(**{**row._mapping, "status": JobStatus(row.status)})
+        for row in c.execute(query)
     ]
 
 
-def give_up(c: Connection, sweep_id: int, number: int, why: str) -> bool:
+def prune(c: Connection, sweep_id: int, number: int, why: str) -> bool:
     """Prune a trial: its running jobs keep curve and checkpoint, its waiting ones are cancelled.
 
-    False if it was given up before. Jobs that other trials or users asked for too are left alone.
+    False if it was pruned before. Jobs that other trials or users asked for too are left alone.
     """
     won = c.execute(
         update(trials)
-        .where(
-            trials.c.sweep_id == sweep_id, trials.c.number == number, trials.c.given_up.is_(None)
-        )
-        .values(given_up=why)
+        .where(trials.c.sweep_id == sweep_id, trials.c.number == number, trials.c.pruned.is_(None))
+        .values(pruned=why)
     ).rowcount
     if not won:
         return False

@@ -96,7 +96,7 @@ class Design:
         return int(max(options))
 
     @property
-    def members(self) -> int:
+    def replicates(self) -> int:
         """Jobs that every point gets."""
         return self.repeats * self.fold_count
 
@@ -352,7 +352,7 @@ def _check_pruner(made: Design) -> None:
             " epochs, such as val_loss"
         )
     if name == "wilcoxon":
-        if made.members < 3:
+        if made.replicates < 3:
             raise SearchError(
                 "pruner: wilcoxon compares the repeats or folds of points; it needs at least 3"
             )

@@ -137,7 +137,7 @@ class Driver:
 
     def job_ids(self) -> list[int]:
         """The jobs of the sweep, as of the last look."""
-        return [m.job_id for members in self.results.members.values() for m in members]
+        return [m.job_id for replicates in self.results.replicates.values() for m in replicates]
 
     def step(self) -> Progress:
         """Do what there is to do now, and say where the sweep stands. Any number of times."""
@@ -232,7 +232,7 @@ class Driver:
     def _new_trial(self, number: int, point: Point, pending: Sequence[int]) -> NewTrial:
         refused, rows = None, {}
         try:
-            rows = self._points.rows(point, range(self.design.members), self._row.id)
+            rows = self._points.rows(point, range(self.design.replicates), self._row.id)
         except (SpecError, DatasetError) as error:
             refused = str(error)
         return NewTrial(number, point, point_hash(point), tuple(pending), refused, rows)
@@ -253,28 +253,28 @@ class Driver:
             self._pruning = Pruning(
                 pruner, self.design.name, self.design.wanted[0].direction, self.design.max_epochs
             )
-        is_given_up = False
-        known = {row.number for row in self.results.rows if row.given_up is not None}
+        is_pruned = False
+        known = {row.number for row in self.results.rows if row.pruned is not None}
         for number in self._pruning.hopeless(self.results.for_pruning()) - known:
             if self._is_open(number):
                 with self._database.begin() as c:
                     why = f"{pruner['name']} pruner"
-                    is_given_up |= table.give_up(c, self._row.id, number, why)
-        return is_given_up
+                    is_pruned |= table.prune(c, self._row.id, number, why)
+        return is_pruned
 
     def _is_open(self, number: int) -> bool:
         row = next(row for row in self.results.rows if row.number == number)
-        return state_of(row, self.results.members.get(number, [])) == "pending"
+        return state_of(row, self.results.replicates.get(number, [])) == "pending"
 
     def _race(self) -> bool:
         """Give more repeats to the points that may still win; whether there was one."""
         wanted = self._next_race()
         for number, repeats in wanted.items():
             point = next(row.point for row in self.results.rows if row.number == number)
-            have, folds = len(self.results.members[number]), self.design.fold_count
+            have, folds = len(self.results.replicates[number]), self.design.fold_count
             rows = self._points.rows(point, range(have, repeats * folds), self._row.id)
             with self._database.begin() as c:
-                table.add_members(
+                table.add_replicates(
                     c, self._row.id, number, rows, is_adopting=self.design.is_adopting
                 )
         return bool(wanted)
@@ -285,8 +285,10 @@ class Driver:
         values: dict[int, dict[Hashable, float]] = {}
         for trial in self.results.trials():
             if trial.state == "complete":
-                members = self.results.members[trial.number]
-                values[trial.number] = {m.member: self.results.values[m.job_id][0] for m in members}
+                replicates = self.results.replicates[trial.number]
+                values[trial.number] = {
+                    m.replicate: self.results.values[m.job_id][0] for m in replicates
+                }
         repeats = {number: len(found) // self.design.fold_count for number, found in values.items()}
         return next_repeats(
             values, repeats, self.design.max_repeats, self.design.wanted[0].direction

@@ -12,7 +12,7 @@ from fitfleet.analysis.exports.tensorboard import folder_name, write_tensorboard
 from fitfleet.analysis.results import Results
 from fitfleet.db import lookup
 from fitfleet.db.session import Database
-from fitfleet.db.trials import MemberRow
+from fitfleet.db.trials import ReplicateRow
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design
 
@@ -68,17 +68,17 @@ class Exports:
 
     def _runs(self) -> list[ExportedRun]:
         """The ended jobs that have begun."""
-        members = [
+        replicates = [
             m
-            for found in self._results.members.values()
+            for found in self._results.replicates.values()
             for m in found
             if m.status.is_terminal and m.epoch > 0
         ]
-        parts = [members[i : i + _CHUNK] for i in range(0, len(members), _CHUNK)]
+        parts = [replicates[i : i + _CHUNK] for i in range(0, len(replicates), _CHUNK)]
         return [run for part in parts for run in self._part(part)]
 
-    def _part(self, members: list[MemberRow]) -> list[ExportedRun]:
-        ids = [m.job_id for m in members]
+    def _part(self, replicates: list[ReplicateRow]) -> list[ExportedRun]:
+        ids = [m.job_id for m in replicates]
         with self._database.read() as c:
             rows = {row.id: row for row in lookup.jobs_by_id(c, ids)}
             points = lookup.curves(c, ids)
@@ -89,7 +89,7 @@ class Exports:
             curves.setdefault(point.job_id, {}).setdefault(point.name, {})[point.epoch] = value
         storage = Path(self._settings.storage).absolute()
         found = []
-        for m in members:
+        for m in replicates:
             row = rows[m.job_id]
             fold = "" if m.fold is None else f",fold={m.fold}"
             found.append(

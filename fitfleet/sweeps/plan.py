@@ -152,7 +152,7 @@ def plan(
     refused: list[str | None] = []
     for point in chosen:
         try:
-            rows.append(list(makers.rows(point, range(design.members)).values()))
+            rows.append(list(makers.rows(point, range(design.replicates)).values()))
             refused.append(None)
         except (SpecError, DatasetError) as error:
             rows.append([])

@@ -99,7 +99,7 @@ class Plots:
         for number in numbers:
             values = [
                 results.values[m.job_id][position]
-                for m in results.members.get(number, [])
+                for m in results.replicates.get(number, [])
                 if m.status is JobStatus.SUCCEEDED
             ]
             groups[labels[number]] = [v for v in values if math.isfinite(v)]

@@ -30,9 +30,9 @@ class Points:
         return self._submission.warnings
 
     def rows(
-        self, point: Point, members: Iterable[int], sweep_id: int | None = None
+        self, point: Point, replicates: Iterable[int], sweep_id: int | None = None
     ) -> dict[int, NewJob]:
-        """Member -> its row. SpecError, DatasetError or SearchError says why there can be none."""
+        """Replicate -> its row. SpecError, DatasetError or SearchError says why there is none."""
         design = self._design
         document = design.job_of(point)
         if design.folds is not None:  # so that a fold which cannot be is refused here
@@ -45,11 +45,11 @@ class Points:
             design.folds is not None or spec.validation_split > 0 or bool(spec.dataset.x_val)
         )
         check_known(design.wanted, spec, has_validation=has_validation)
-        return {member: self._row(first, member, sweep_id) for member in members}
+        return {replicate: self._row(first, replicate, sweep_id) for replicate in replicates}
 
-    def _row(self, first: NewJob, member: int, sweep_id: int | None) -> NewJob:
+    def _row(self, first: NewJob, replicate: int, sweep_id: int | None) -> NewJob:
         design = self._design
-        repeat, fold = divmod(member, design.fold_count)
+        repeat, fold = divmod(replicate, design.fold_count)
         seed = first.spec.seed + repeat
         dataset = first.spec.dataset
         if design.folds is not None:

@@ -2,7 +2,7 @@
 
 Like is compared with like: a job is judged among the jobs of other points that have its seed and
 fold, at the same epoch. Each such row of jobs is an Optuna study of its own that follows the
-curves as they come. A point of several jobs is given up when most of those that have started, and
+curves as they come. A point of several jobs is pruned when most of those that have started, and
 at least two, are judged hopeless: one unlucky seed or hard fold condemns nothing.
 """
 
@@ -27,29 +27,29 @@ class Pruning:
         self._epochs = epochs
         make_pruner(pruner, epochs)  # complains at once about a bad option
         self._rows: dict[int, _Row] = {}
-        self._votes: dict[int, set[int]] = defaultdict(set)  # trial's number -> members
+        self._votes: dict[int, set[int]] = defaultdict(set)  # trial's number -> replicates
 
     def hopeless(self, curves: Sequence[Curve]) -> set[int]:
-        """Numbers of the trials to be given up, given all curves of the sweep so far."""
+        """Numbers of the trials to prune, given all curves of the sweep so far."""
         if self._pruner["name"] == "wilcoxon":
             return self._outranked(curves)
-        by_member: dict[int, list[Curve]] = defaultdict(list)
+        by_replicate: dict[int, list[Curve]] = defaultdict(list)
         for curve in curves:
-            by_member[curve.member].append(curve)
-        for member, found in by_member.items():
-            for number in self._row(member).follow(found):
-                self._votes[number].add(member)
+            by_replicate[curve.replicate].append(curve)
+        for replicate, found in by_replicate.items():
+            for number in self._row(replicate).follow(found):
+                self._votes[number].add(replicate)
         return {
             number
             for number, voters in self._votes.items()
             if _is_majority(voters, [c for c in curves if c.number == number])
         }
 
-    def _row(self, member: int) -> _Row:
-        if member not in self._rows:
-            study = self._study(f"{self._name}/{member}")
-            self._rows[member] = _Row(study)
-        return self._rows[member]
+    def _row(self, replicate: int) -> _Row:
+        if replicate not in self._rows:
+            study = self._study(f"{self._name}/{replicate}")
+            self._rows[replicate] = _Row(study)
+        return self._rows[replicate]
 
     def _study(self, name: str) -> Any:
         with quiet_optuna() as optuna:
@@ -61,7 +61,7 @@ class Pruning:
             )
 
     def _outranked(self, curves: Sequence[Curve]) -> set[int]:
-        """By Optuna's Wilcoxon pruner: its steps are our members, its values their results."""
+        """By Optuna's Wilcoxon pruner: its steps are our replicates, its values their results."""
         study = self._study(self._name)
         done = [c for c in curves if c.is_complete and c.values and math.isfinite(c.final)]
         by_number: dict[int, list[Curve]] = defaultdict(list)
@@ -71,8 +71,8 @@ class Pruning:
         result = set()
         for number in sorted(by_number, key=lambda n: (n in open_numbers, n)):
             trial = study.ask()
-            for curve in sorted(by_number[number], key=lambda c: c.member):
-                trial.report(curve.final, curve.member)
+            for curve in sorted(by_number[number], key=lambda c: c.replicate):
+                trial.report(curve.final, curve.replicate)
             if number in open_numbers:
                 if trial.should_prune():
                     result.add(number)

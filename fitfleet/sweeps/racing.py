@@ -15,7 +15,7 @@ def next_repeats(
 ) -> dict[int, int]:
     """Trial's number -> how many repeats it should have now.
 
-    `results[number]` maps member to value, `repeats[number]` counts the repeats that were asked
+    `results[number]` maps replicate to value, `repeats[number]` counts the repeats that were asked
     for and have all ended. The best point and those that the paired tests cannot tell from it get
     one more each, until one is left or all have `max_repeats`.
     """

@@ -50,7 +50,7 @@ def build(
 ) -> Any:
     """The compiled Keras model of a job, with the initial weights of its seed.
 
-    `accumulate` overrides the spec's gradient_accumulation_steps (memory ladder).
+    `accumulate` overrides the spec's gradient_accumulation_steps (OOM fallback).
     Raises SpecError for what Keras refuses.
     """
     model = architecture(spec, settings)

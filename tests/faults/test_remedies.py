@@ -46,7 +46,7 @@ def troubled(
     return Troubled(hung, hung_in_load, large)
 
 
-def test_the_memory_ladder_under_a_real_limit(troubled: Troubled) -> None:
+def test_the_oom_fallback_under_a_real_limit(troubled: Troubled) -> None:
     job = troubled.large.wait(120)
     assert job.status is ff.JobStatus.SUCCEEDED, job.error
     assert outcomes(job) == ["memory", "memory", "succeeded"]

@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 
-from fitfleet.db import lookup, views
+from fitfleet.db import lookup, trials, views
 from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata, t_quantiles
 from fitfleet.states import JobStatus
@@ -134,3 +134,21 @@ def test_an_old_database_keeps_its_rows(revision: str, empty: Database) -> None:
         0.5,
         '{"units": 16}',
     )
+
+
+def test_trials_of_an_old_sweep_keep_what_they_say(empty: Database) -> None:
+    restore(empty, "0008")
+    with empty.begin() as c:
+        for statement in (
+            "INSERT INTO sweeps (id, experiment_id, name, document, created_at)"
+            " SELECT 1, min(id), 's', '{}', 0 FROM experiments",
+            "INSERT INTO trials VALUES (1, 0, 'h', '{\"units\": 4}', '[]', NULL, 'median', 5.0)",
+            "INSERT INTO trial_jobs (sweep_id, number, member, job_id, is_reused)"
+            " VALUES (1, 0, 2, 1, false)",
+        ):
+            c.exec_driver_sql(statement)
+    empty.upgrade()
+    with empty.read() as c:
+        (trial,), (run,) = trials.trials_of(c, 1), trials.replicates_of(c, 1)
+    assert (trial.point, trial.pruned, trial.refused) == ({"units": 4}, "median", None)
+    assert (run.number, run.replicate, run.job_id) == (0, 2, 1)

@@ -114,8 +114,8 @@ def _pruned(results: Results, trials: list[dict[str, Any]]) -> list[dict[str, An
     found = []
     for trial in trials:
         if trial["state"] == "pruned":
-            members = results.members.get(int(trial["trial"]), [])
-            epochs = [(m.epoch, m.epochs, m.job_id) for m in members]
+            replicates = results.replicates.get(int(trial["trial"]), [])
+            epochs = [(m.epoch, m.epochs, m.job_id) for m in replicates]
             found.append({"trial": trial["trial"], "jobs": epochs, "why": trial["why"] or ""})
     return found
 

@@ -54,20 +54,22 @@ def test_a_grid_with_repeats_is_queued_at_once(database: Database, settings: Set
     progress = drive.step()
     assert (progress.trials, progress.jobs_open) == (3, 9)
     assert finish(database, drive).complete == 3
-    members = [m for found in drive.results.members.values() for m in found]
-    assert sorted(m.seed for m in members) == [3] * 3 + [4] * 3 + [5] * 3
-    groups = {column(database, m.job_id, "group_hash") for m in members}
+    replicates = [m for found in drive.results.replicates.values() for m in found]
+    assert sorted(m.seed for m in replicates) == [3] * 3 + [4] * 3 + [5] * 3
+    groups = {column(database, m.job_id, "group_hash") for m in replicates}
     assert len(groups) == 3
-    assert column(database, members[0].job_id, "params") == '{"units": 4}'
+    assert column(database, replicates[0].job_id, "params") == '{"units": 4}'
 
 
 def test_folds_are_jobs_of_one_group(database: Database, settings: Settings) -> None:
     drive = driver(database, settings, **NARROW, repeats=2, folds={"kind": "kfold", "k": 3})
     drive.step()
-    for members in drive.results.members.values():
-        assert [(m.seed, m.fold) for m in members] == [(3 + r, f) for r in (0, 1) for f in range(3)]
-        assert len({column(database, m.job_id, "group_hash") for m in members}) == 1
-        assert len({column(database, m.job_id, "content_hash") for m in members}) == 6
+    for replicates in drive.results.replicates.values():
+        assert [(m.seed, m.fold) for m in replicates] == [
+            (3 + r, f) for r in (0, 1) for f in range(3)
+        ]
+        assert len({column(database, m.job_id, "group_hash") for m in replicates}) == 1
+        assert len({column(database, m.job_id, "content_hash") for m in replicates}) == 6
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_what_was_run_before_is_not_run_again(database: Database, settings: Sett
     wider = {**NARROW, "repeats": 2, "name": "with repeats"}
     drive = driver(database, settings, **wider)
     assert drive.step().jobs_open == 3
-    reused = [m.is_reused for found in drive.results.members.values() for m in found]
+    reused = [m.is_reused for found in drive.results.replicates.values() for m in found]
     assert reused == [True, False] * 3
 
 
@@ -187,12 +189,12 @@ def test_another_experiment_adopts_what_is_finished(database: Database, settings
     drive = driver(database, settings, **NARROW, experiment="new", adopt=True)
     progress = drive.step()
     assert progress.is_done and progress.complete == 3
-    for members in drive.results.members.values():
-        source = column(database, members[0].job_id, "adopted_from")
+    for replicates in drive.results.replicates.values():
+        source = column(database, replicates[0].job_id, "adopted_from")
         assert column(database, source, "experiment_id") != column(
-            database, members[0].job_id, "experiment_id"
+            database, replicates[0].job_id, "experiment_id"
         )
-        assert drive.results.curves[members[0].job_id].keys() == {1, 2, 3, 4}
+        assert drive.results.curves[replicates[0].job_id].keys() == {1, 2, 3, 4}
 
 
 def test_a_failed_or_diverged_trial_is_no_value(database: Database, settings: Settings) -> None:
@@ -217,11 +219,11 @@ def test_the_pruner_ends_the_hopeless_and_they_can_be_taken_up(
     progress = finish(database, drive)
     assert progress.pruned >= 3 and progress.complete + progress.pruned == 16
     pruned = next(t for t in drive.results.trials() if t.state == "pruned")
-    member = drive.results.members[pruned.number][0]
-    assert member.status is JobStatus.PRUNED and 0 < member.epoch < 6
-    assert len(drive.results.curves[member.job_id]) == member.epoch
+    replicate = drive.results.replicates[pruned.number][0]
+    assert replicate.status is JobStatus.PRUNED and 0 < replicate.epoch < 6
+    assert len(drive.results.curves[replicate.job_id]) == replicate.epoch
     with database.begin() as c:
-        assert job_table.retry(c, member.job_id)
+        assert job_table.retry(c, replicate.job_id)
     again = finish(database, drive)
     assert again.complete == progress.complete + 1
 
@@ -232,11 +234,11 @@ def test_pruning_cancels_the_repeats_that_wait(database: Database, settings: Set
     worker = StandIn(database)
     worker.take(1)
     with database.begin() as c:
-        assert trial_table.give_up(c, 1, 0, "test")
-        assert not trial_table.give_up(c, 1, 0, "test")
+        assert trial_table.prune(c, 1, 0, "test")
+        assert not trial_table.prune(c, 1, 0, "test")
     worker.epoch()
     drive.results.read(database, 1)
-    states = [m.status for m in drive.results.members[0]]
+    states = [m.status for m in drive.results.replicates[0]]
     assert states == [JobStatus.PRUNED, JobStatus.CANCELLED, JobStatus.CANCELLED]
     assert drive.results.trials()[0].state == "pruned"
 
@@ -251,7 +253,7 @@ def test_a_race_gives_more_repeats_to_those_that_may_win(
     drive = driver(database, settings, **NARROW, repeats="3..6")
     progress = finish(database, drive, loss=loss)
     assert progress.complete == 3
-    repeats = [len(drive.results.members[number]) for number in range(3)]
+    repeats = [len(drive.results.replicates[number]) for number in range(3)]
     assert repeats[2] == 3 and repeats[0] == repeats[1] == 6
 
 

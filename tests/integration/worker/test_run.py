@@ -253,7 +253,7 @@ def test_storage_that_refuses_is_tried_again(
         assert fleet.row(row.id).status is JobStatus.SUCCEEDED
 
 
-def test_the_memory_ladder_runs_alone_and_then_in_smaller_batches(
+def test_the_oom_fallback_runs_alone_and_then_in_smaller_batches(
     fleet: Fleet, job: dict[str, Any]
 ) -> None:
     def fail(member: PreparedJob) -> None:

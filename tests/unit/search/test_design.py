@@ -40,7 +40,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
 def test_it_survives_json() -> None:
     made = design(arguments(repeats="2..5", folds={"kind": "stratified", "k": 3}, pruner="median"))
     assert Design.from_json(made.to_json()) == made
-    assert (made.repeats, made.max_repeats, made.members) == (2, 5, 6)
+    assert (made.repeats, made.max_repeats, made.replicates) == (2, 5, 6)
 
 
 def test_a_point_fills_the_job_in() -> None:

@@ -16,12 +16,12 @@ from fitfleet.sweeps.racing import next_repeats
 EPOCHS = 9
 
 
-def curve(number: int, level: float, upto: int = EPOCHS, member: int = 0, **more: Any) -> Curve:
+def curve(number: int, level: float, upto: int = EPOCHS, replicate: int = 0, **more: Any) -> Curve:
     values = {epoch: level + 1.0 / epoch for epoch in range(1, upto + 1)}
     is_complete = upto == EPOCHS
     fields = {"is_open": not is_complete, "is_complete": is_complete, **more}
     fields.setdefault("final", values.get(upto, math.nan))
-    return Curve(number, member, 100 * member + number, values, **fields)
+    return Curve(number, replicate, 100 * replicate + number, values, **fields)
 
 
 def pruning(name: str, **options: Any) -> Pruning:
@@ -42,13 +42,13 @@ def test_no_verdict_before_there_is_something_to_compare() -> None:
 @pytest.mark.parametrize("name", ["successive_halving", "hyperband"])
 def test_halving_lets_the_best_through(name: str) -> None:
     judge = pruning(name, reduction_factor=3)
-    given_up: set[int] = set()
+    pruned: set[int] = set()
     for epoch in range(1, EPOCHS):
-        curves = [curve(n, float(n % 9), epoch if n not in given_up else 1) for n in range(27)]
-        given_up |= judge.hopeless(curves)
-    assert 0 not in given_up
-    assert len(given_up) >= 12
-    assert sum(n % 9 for n in given_up) / len(given_up) > 4
+        curves = [curve(n, float(n % 9), epoch if n not in pruned else 1) for n in range(27)]
+        pruned |= judge.hopeless(curves)
+    assert 0 not in pruned
+    assert len(pruned) >= 12
+    assert sum(n % 9 for n in pruned) / len(pruned) > 4
 
 
 def test_a_restarted_judge_goes_on() -> None:
@@ -60,16 +60,16 @@ def test_a_restarted_judge_goes_on() -> None:
 
 
 def test_like_is_compared_with_like() -> None:
-    """Member 1 is a hard fold: its values are worse for every point, which harms none."""
-    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in (0,)]
-    done += [curve(n, 10 + 0.1 * n, member=1) for n in range(6)]
-    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, member=1)]) == set()
-    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, member=0)]) == {6}
+    """Replicate 1 is a hard fold: its values are worse for every point, which harms none."""
+    done = [curve(n, 0.1 * n, replicate=m) for n in range(6) for m in (0,)]
+    done += [curve(n, 10 + 0.1 * n, replicate=1) for n in range(6)]
+    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, replicate=1)]) == set()
+    assert pruning("median").hopeless([*done, curve(6, 9.9, 3, replicate=0)]) == {6}
 
 
 def test_a_point_of_three_members_needs_two_votes() -> None:
-    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in range(3)]
-    good = [curve(6, -1.0, 3, member=1), curve(6, -1.0, 3, member=2)]
+    done = [curve(n, 0.1 * n, replicate=m) for n in range(6) for m in range(3)]
+    good = [curve(6, -1.0, 3, replicate=1), curve(6, -1.0, 3, replicate=2)]
     assert pruning("median").hopeless([*done, curve(6, 5.0, 3), *good]) == set()
     assert pruning("median").hopeless([*done, curve(6, 5.0, 3), curve(6, 5.0, 3, 1), good[1]]) == {
         6
@@ -78,9 +78,9 @@ def test_a_point_of_three_members_needs_two_votes() -> None:
 
 @pytest.mark.parametrize("started", [1, 2, 3])
 def test_one_seed_alone_condemns_no_point_of_several(started: int) -> None:
-    done = [curve(n, 0.1 * n, member=m) for n in range(6) for m in range(3)]
+    done = [curve(n, 0.1 * n, replicate=m) for n in range(6) for m in range(3)]
     bad = curve(6, 5.0, 3)
-    others = [curve(6, -1.0, 3 if m < started else 0, member=m) for m in (1, 2)]
+    others = [curve(6, -1.0, 3 if m < started else 0, replicate=m) for m in (1, 2)]
     assert pruning("median").hopeless([*done, bad, *others]) == set()
 
 
@@ -101,10 +101,10 @@ def test_a_job_taken_up_again_is_left_alone() -> None:
 
 
 def test_wilcoxon_gives_up_a_point_that_loses_pair_by_pair() -> None:
-    best = [curve(0, 0.01 * m, member=m) for m in range(10)]
-    loser = [curve(1, 1.0 + 0.01 * m, member=m) for m in range(8)]
-    even = [curve(2, 0.01 * m + 0.001 * (-1) ** m, member=m) for m in range(8)]
-    waiting = [curve(1, 1.0, 0, member=8), curve(2, 0.0, 0, member=8)]
+    best = [curve(0, 0.01 * m, replicate=m) for m in range(10)]
+    loser = [curve(1, 1.0 + 0.01 * m, replicate=m) for m in range(8)]
+    even = [curve(2, 0.01 * m + 0.001 * (-1) ** m, replicate=m) for m in range(8)]
+    waiting = [curve(1, 1.0, 0, replicate=8), curve(2, 0.0, 0, replicate=8)]
     assert pruning("wilcoxon").hopeless([*best, *loser, *even, *waiting]) == {1}
 
 
