@@ -14,6 +14,7 @@ from fitfleet.db import lookup
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
 from fitfleet.db.trials import ReplicateRow
+from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +28,9 @@ _OF_A_JOB = (
 def trials_frame(results: Results) -> pd.DataFrame:
     """A row a trial: `trial`, the parameters, `state`, the objectives' means, `jobs`, `why`.
 
-    A trial whose jobs came to no finite value of an objective has failed; `why` says when its loss
-    became NaN. A parameter that is named like another column is `params.` and its name.
+    A trial whose jobs came to no finite value of an objective has failed; `why` says what of: the
+    epoch of a NaN, or the error of a job. A parameter that is named like another column is
+    `params.` and its name.
     """
     import pandas as pd
 
@@ -44,7 +46,7 @@ def trials_frame(results: Results) -> pd.DataFrame:
                 "state": trial.state,
                 **dict(zip(names, results.means(row.number), strict=True)),
                 "jobs": len(replicates),
-                "why": row.refused or row.pruned or _divergence(trial, replicates),
+                "why": row.refused or row.pruned or _failure(trial, replicates),
             }
         )
     own = dict.fromkeys(["state", *names, "jobs", "why"])
@@ -57,12 +59,18 @@ def trial_columns(results: Results) -> dict[str, str]:
     return param_columns(results.parameters(), ["trial", "state", *names, "jobs", "why"])
 
 
-def _divergence(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
-    """What a failed trial failed of, where its loss says it."""
-    first = next((m for m in replicates if m.nan_epoch is not None), None)
-    if first is None or trial.state != "failed":
+def _failure(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
+    """What a failed trial failed of: its first job without a value."""
+    if trial.state != "failed":
         return None
-    return f"the loss of job {first.job_id} is not finite from epoch {first.nan_epoch} on"
+    for one in replicates:
+        if one.nan_epoch is not None:
+            return f"the loss of job {one.job_id} is not finite from epoch {one.nan_epoch} on"
+        if one.status is JobStatus.FAILED:
+            return f"job {one.job_id}: {one.failure_message}"
+        if one.status is JobStatus.CANCELLED:
+            return f"job {one.job_id} was cancelled"
+    return None
 
 
 def jobs_frame(database: Database, results: Results) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fitfleet.analysis.direction import direction_of
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import FitfleetError, SearchError
+from fitfleet.spec.directions import named_metrics
 from fitfleet.spec.job import JobSpec
 
 At = Literal["last", "best"]
@@ -80,9 +81,19 @@ def _direction(name: str, given: Any, specs_of: Callable[[str], Specs]) -> Direc
     try:
         return direction_of(name, given, specs_of(name) if given is None else ())
     except FitfleetError as error:
-        near = difflib.get_close_matches(str(given), ("minimize", "maximize"), n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if given is not None and near else ""
+        if given is not None:
+            near = difflib.get_close_matches(str(given), ("minimize", "maximize"), n=1, cutoff=0.4)
+        else:  # the name may be wrong rather than unknown
+            near = difflib.get_close_matches(name, _names(specs_of(name)), n=1, cutoff=0.75)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SearchError(f"{error}{hint}") from None
+
+
+def _names(specs: Specs) -> list[str]:
+    """Names of losses and metrics that jobs so compiled record, with and without val_."""
+    parts = [spec.get(part) for spec in specs for part in ("metrics", "weighted_metrics")]
+    names = ["loss", *(name for part in parts for name, _, _ in named_metrics(part))]
+    return [*names, *(f"val_{name}" for name in names)]
 
 
 def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: bool) -> None:

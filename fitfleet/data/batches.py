@@ -92,7 +92,15 @@ def _parts(batch: Any, place: str) -> dict[str, Any]:
             f"{place}: is a {type(batch).__name__}, not (x, y) or (x, y, sample_weight); of an"
             " autoencoder y is x"
         )
-    return {name: _arrays(part, place) for name, part in zip(_PARTS, batch, strict=False)}
+    parts = {name: _arrays(part, place) for name, part in zip(_PARTS, batch, strict=False)}
+    rows = [(len(array), name) for name, part in parts.items() for array in flatten(part)]
+    if len({count for count, _ in rows}) > 1:
+        given = " and ".join(f"{count} of {name}" for count, name in rows)
+        raise DatasetError(
+            f"{place}: has {given} where a batch has as many rows of each; if it is one row, make"
+            " batches of them (a tf.data.Dataset: .batch(32))"
+        )
+    return parts
 
 
 def _arrays(part: Any, place: str) -> Any:

@@ -10,9 +10,10 @@ import numpy as np
 from fitfleet.data.folds import fold_rows
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
 from fitfleet.data.labels import check_labels, matches, shown
+from fitfleet.data.row_weights import check_sample_weight
 from fitfleet.data.rows import validation_start
 from fitfleet.errors import DatasetError, SpecError
-from fitfleet.spec.check import InputFacts, ModelFacts, OutputFacts
+from fitfleet.spec.check import InputFacts, ModelFacts
 from fitfleet.spec.job import JobSpec
 
 
@@ -34,6 +35,7 @@ def check_fit(
     if memory_bytes is not None:
         _check_batch_bytes(spec, info, memory_bytes)
     _check_weights(spec, facts, info)
+    _check_watched(spec, info)
     if spec.validation_split and (info.x_val is not None or info.dataset.fold):
         why = "a fold" if info.dataset.fold else "validation arrays"
         warnings.append(
@@ -142,7 +144,7 @@ def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> N
 
 
 def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
-    _check_sample_weight(facts, info)
+    check_sample_weight(spec.loss, facts, info)
     if not spec.class_weight:
         return
     if info.sample_weight is not None:
@@ -159,6 +161,21 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
             )
 
 
+def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:
+    """A callback that watches validation where there is none never does a thing."""
+    if spec.validation_split or info.x_val is not None or info.dataset.fold:
+        return
+    for index, callback in enumerate(spec.callbacks):
+        name = callback["class_name"]
+        monitor = str((callback.get("config") or {}).get("monitor", "val_loss"))
+        if name in ("EarlyStopping", "ReduceLROnPlateau") and monitor.startswith("val_"):
+            raise SpecError(
+                f"callbacks[{index}].{name}.monitor",
+                f"{monitor!r} needs validation rows, and there are none; give the dataset x_val"
+                f" and y_val, or validation_split, or watch {monitor.removeprefix('val_')!r}",
+            )
+
+
 def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
     """How many classes there are; None when it is not known."""
     shape: Any = facts.outputs[0].shape if len(facts.outputs) == 1 else None
@@ -168,49 +185,3 @@ def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
     if not labels or labels[0].maximum is None:
         return None
     return max(int(labels[0].maximum) + 1, 2)
-
-
-def _check_sample_weight(facts: ModelFacts, info: DatasetInfo) -> None:
-    for role in ("sample_weight", "sample_weight_val"):
-        weights = getattr(info, role)
-        count = len(flatten(weights))
-        if count not in (0, 1, len(flatten(info.y))):
-            raise DatasetError(
-                f"dataset.{role}: names {count} arrays for {len(flatten(info.y))} outputs; give"
-                " one, or one for each"
-            )
-        for array, output in _weighted(weights, facts):
-            _check_weight_shape(role, array, output)
-        for array in flatten(weights):
-            if array.minimum is not None and array.minimum < 0:
-                raise DatasetError(
-                    f"dataset.{role}: holds the weight {array.minimum:g}; weights are 0 or more"
-                )
-
-
-def _weighted(weights: Any, facts: ModelFacts) -> list[tuple[ArrayInfo, OutputFacts]]:
-    """Each array of weights with each output that it is for."""
-    if isinstance(weights, dict):
-        return [(weights[one.name], one) for one in facts.outputs if one.name in weights]
-    arrays = flatten(weights)
-    if len(arrays) == len(facts.outputs):
-        return list(zip(arrays, facts.outputs, strict=True))
-    return [(array, output) for array in arrays for output in facts.outputs]
-
-
-def _check_weight_shape(role: str, array: ArrayInfo, output: OutputFacts) -> None:
-    """A weight a row, or one for each value of the loss, which has no last dimension."""
-    if output.shape is None:
-        return
-    steps, found = output.shape[:-1], array.shape[1:]
-    if found[-1:] == (1,):
-        found = found[:-1]
-    fits = len(found) <= len(steps) and all(
-        want in (None, size) for want, size in zip(steps, found, strict=False)
-    )
-    if not fits:
-        a_step = f" or {shown(steps)} for each of its steps" if steps else ""
-        raise DatasetError(
-            f"dataset.{role}: has rows of shape {shown(array.shape[1:])}; the output"
-            f" {output.name!r} takes one weight a row, (){a_step}"
-        )

@@ -42,6 +42,8 @@ _ELEMENTWISE = _PROBABILITIES | frozenset(
     ]
 )
 
+_ONE_A_ROW = frozenset({"dice", "tversky"})
+
 
 def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
     """Warnings about the labels. Raises DatasetError or SpecError for what cannot be trained."""
@@ -76,17 +78,30 @@ def _pairs(
     elif isinstance(labels, dict):
         return []  # the names of a dict of outputs are not known without Keras
     return [
-        (output, _loss_of(loss, index, output.name, len(outputs)), array)
+        (output, loss_of(loss, index, output.name, len(outputs)), array)
         for index, (output, array) in enumerate(zip(outputs, arrays, strict=True))
     ]
 
 
-def _loss_of(loss: Any, index: int, name: str, outputs: int) -> Any:
+def loss_of(loss: Any, index: int, name: str, outputs: int) -> Any:
+    """The loss of an output, from one for all or one for each by name or order."""
     if isinstance(loss, list):
         return loss[index] if index < len(loss) and outputs > 1 else (loss or [None])[0]
     if isinstance(loss, dict) and "class_name" not in loss:
         return loss.get(name)
     return loss
+
+
+def has_value_each(loss: Any) -> bool:
+    """Whether a loss is known to have a value for each row and step of an output.
+
+    Of the others some have one a row (CTC, Dice), and a user's own may have any.
+    """
+    name, config = _name_and_config(loss)
+    kind = name.replace("_", "").lower()
+    if kind in _ONE_A_ROW or config.get("axis", -1) != -1:
+        return False
+    return kind == _CLASS_NUMBERS or kind in _ELEMENTWISE
 
 
 def _check_loss(loss: Any, output: Shape, labels: ArrayInfo, place: str) -> list[str]:

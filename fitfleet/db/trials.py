@@ -61,6 +61,7 @@ class ReplicateRow:
     parameters: int | None
     shown_epoch: int = 0  # whose values stand for the job: its weights are kept
     nan_epoch: int | None = None  # the first whose loss was not finite
+    failure_message: str | None = None
 
 
 def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
@@ -138,7 +139,10 @@ def add_replicates(
 
 def replicates_of(c: Connection, sweep_id: int) -> list[ReplicateRow]:
     """All jobs of the sweep's trials, by trial and replicate."""
-    names = ("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters", "nan_epoch")
+    names = (
+        *("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters"),
+        *("nan_epoch", "failure_message"),
+    )
     query = (
         select(
             trial_jobs.c.number,

@@ -12,7 +12,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.canonical import model_kind
 from fitfleet.spec.graph import Graph, ends_of, layer_name
 from fitfleet.spec.operations import operation_outcome
-from fitfleet.spec.ranks import check_rank
+from fitfleet.spec.ranks import check_rank, check_single, check_sizes
 from fitfleet.spec.recurrent import over_time
 from fitfleet.spec.shapes import UNKNOWN, Inputs, Outcome, Shape, layer_outcome
 from fitfleet.spec.walk import Walk
@@ -86,7 +86,7 @@ def model_facts(
 
 def _smallest(model: dict[str, Any], shape: Shape, settings: Settings) -> ModelFacts:
     try:
-        return _facts(model, (shape,), "model", Walk(settings))
+        return _facts(model, (shape,), "model", Walk(settings, is_guess=True))
     except SpecError:  # it is not built for inputs of so many dimensions
         return NOTHING
 
@@ -134,6 +134,8 @@ def _outcome(layer: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> O
     else:
         check_rank(layer, inputs, place)
         outcome = layer_outcome(layer, inputs)
+        if not walk.is_guess:
+            check_sizes(layer, inputs, outcome, place)
     walk.check_outcome(outcome, place)
     return outcome
 
@@ -165,8 +167,12 @@ def _sequential(
     body = layers[start:]
     inputs = [replace(given, codes=_codes(body[:1])) for given in inputs]
     weights, is_exact, calls = 0, True, start
+    is_single = start == 1
     for index, layer in enumerate(body, start):
+        if is_single:
+            check_single(layer, f"{place}.layers[{index}]")
         outcome = _outcome(layer, [shape], f"{place}.layers[{index}]", walk)
+        is_single = len(outcome.shapes) == 1 and outcome.shape is not None
         shape = outcome.shape if len(outcome.shapes) == 1 else None
         weights += outcome.weights or 0
         calls += outcome.calls

@@ -20,7 +20,6 @@ from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.model import model_spec
-from fitfleet.spec.monitors import check_modes
 from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import is_space, to_document
 
@@ -297,7 +296,6 @@ def _layer_name(node: dict[str, Any]) -> Any:
 
 
 def _check_together(spec: JobSpec) -> None:
-    check_modes(spec)
     if spec.validation_split and spec.dataset.x_val:
         raise SpecError("validation_split", "the dataset has x_val already; give one of the two")
     if spec.gradient_accumulation_steps and spec.optimizer["config"].get(

@@ -9,6 +9,7 @@ from fitfleet.spec import catalog
 from fitfleet.spec.directions import named_metrics
 from fitfleet.spec.facts import ModelFacts
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.monitors import check_modes
 from fitfleet.spec.reference import is_custom
 
 _BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -21,14 +22,15 @@ def check_together(spec: JobSpec, facts: ModelFacts) -> None:
     A model that only a worker can build is not checked.
     """
     _check_rates(spec)
-    if spec.model.config is None or not facts.outputs:
-        return
-    names = output_names(spec.model.config, facts)
-    for part in _BY_OUTPUT:
-        _check_keys(part, getattr(spec, part), names)
-    for part in ("metrics", "weighted_metrics"):
-        _check_count(part, getattr(spec, part), names)
-    _check_monitors(spec, names)
+    if spec.model.config is not None and facts.outputs:
+        names = output_names(spec.model.config, facts)
+        for part in _BY_OUTPUT:
+            _check_keys(part, getattr(spec, part), names)
+        for part in ("loss", "metrics", "weighted_metrics"):
+            _check_count(part, getattr(spec, part), names)
+        _check_losses(spec, names)
+        _check_monitors(spec, names)
+    check_modes(spec)
 
 
 def output_names(model: dict[str, Any], facts: ModelFacts) -> list[str]:
@@ -63,12 +65,47 @@ def _check_count(part: str, value: Any, names: list[str]) -> None:
     """A list is one entry for each output, as Keras has it."""
     outputs = len(dict.fromkeys(names))
     if isinstance(value, list) and outputs > 1 and len(value) != outputs:
-        shown = ", ".join(dict.fromkeys(names))
         raise SpecError(
             part,
             f"a list has one entry for each of the {outputs} outputs, this one has {len(value)};"
-            f" name the outputs instead, {{output: metrics}}, from {shown[:120]}",
+            f" name the outputs instead, {{output: {part}}}, from {_shown(names)}",
         )
+
+
+def _check_losses(spec: JobSpec, names: list[str]) -> None:
+    """Keras wants a loss for each of a list of outputs, and a weight for each loss."""
+    loss, weights = spec.loss, spec.loss_weights
+    ends = (spec.model.config or {})["config"].get("output_layers")
+    if _is_by_name(loss) and not isinstance(ends, dict):
+        missing = next((name for name in names if name not in loss), None)
+        if missing is not None:
+            raise SpecError(
+                "loss",
+                f"says nothing of the output {missing!r}; give it a loss, or None if it is to be"
+                " trained without one",
+            )
+    is_same = _count(weights) == _count(loss)
+    if _is_by_name(loss) and isinstance(weights, dict):
+        is_same = set(weights) == set(loss)
+    if weights is not None and not is_same:
+        raise SpecError(
+            "loss_weights",
+            f"{_count(weights)} for {_count(loss)} losses; give each output a loss and a weight,"
+            f" {{output: loss}} and {{output: weight}}, from {_shown(names)}",
+        )
+
+
+def _is_by_name(loss: Any) -> bool:
+    return isinstance(loss, dict) and "class_name" not in loss
+
+
+def _count(value: Any) -> int:
+    """How many losses or weights there are; one may be for all outputs."""
+    return len(value) if isinstance(value, list) or _is_by_name(value) else 1
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))[:120]
 
 
 def _check_monitors(spec: JobSpec, names: list[str]) -> None:

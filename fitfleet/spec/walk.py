@@ -17,9 +17,13 @@ from fitfleet.spec.shapes import Outcome, Shape
 
 @dataclass
 class Walk:
-    """The bounds of one check, what it has done, and the nested models it knows already."""
+    """The bounds of one check, what it has done, and the nested models it knows already.
+
+    `is_guess` says that the shape of the input is made up, so that windows need not fit into it.
+    """
 
     settings: Settings
+    is_guess: bool = False
     calls: int = 0
     known: dict[Any, Any] = field(default_factory=dict)
 

@@ -117,7 +117,7 @@ def _walk(
     space = from_space(value)
     if space is not None:
         marker = value.to_space() if isinstance(value, Space) else value
-        yield Place(path, words or ("value",), space, marker, parent, option)
+        yield Place(path, words or path[:1] or ("value",), space, marker, parent, option)
         yield from _inside(space, path, words)
         return
     value = opened(value)

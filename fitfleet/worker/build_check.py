@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from fitfleet.worker.recording.explanation import explanation
+
 # What an RNN keeps for each time step and unit until the backward pass: gates and states.
 _KEPT_A_STEP = {"LSTM": 6, "GRU": 5, "SimpleRNN": 2, "ConvLSTM2D": 6}
 
@@ -28,7 +30,7 @@ def build(document: dict[str, Any]) -> dict[str, Any]:
             model.build((None, *(document.get("input_shape") or ())))
         outputs = [list(tensor.shape[1:]) for tensor in model.outputs]
     except Exception as error:  # Keras raises many kinds; each means that it can't be built
-        return {"key": document["key"], "error": f"{type(error).__name__}: {_first_line(error)}"}
+        return {"key": document["key"], "error": f"{type(error).__name__}: {explanation(error)}"}
     return {
         "key": document["key"],
         "parameters": int(model.count_params()),
@@ -74,10 +76,6 @@ def _size(shape: Any) -> int:
     for length in shape:
         count *= int(length or 1)
     return count
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 def main() -> None:

@@ -146,9 +146,19 @@ def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:
     while offset < size:
         file.seek(offset)
         if file.read(len(_HDF5_START)) == _HDF5_START:
-            return
+            return _check_no_matlab(path, file, offset)
         offset = offset * 2 or 512
     raise DatasetError(
         f"{path}: not a readable HDF5 file: it does not begin as one; save it again, or give it the"
         " suffix of its format"
     )
+
+
+def _check_no_matlab(path: Path, file: IO[bytes], block_bytes: int) -> None:
+    """MATLAB counts axes the other way round: read as they are, rows would be columns."""
+    file.seek(0)
+    if block_bytes and file.read(6) == b"MATLAB":
+        raise DatasetError(
+            f"{path}: is a MATLAB v7.3 file, whose axes are reversed; read it with h5py in your"
+            " script, transpose the arrays and give them, dataset=(x, y)"
+        )

@@ -99,9 +99,7 @@ def loaded_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def check_header(place: str, header: Header, max_bytes: int) -> Header:
     """Refuse an array that no fit can use or that is too large; return it else."""
     if header.dtype.kind not in "fiub" or header.dtype.itemsize > 8:
-        raise DatasetError(
-            f"{place}: holds {header.dtype}, not numbers; store floats, integers or booleans"
-        )
+        raise DatasetError(f"{place}: holds {_instead_of_numbers(header.dtype)}")
     if not 1 <= len(header.shape) <= MAX_DIMENSIONS:
         raise DatasetError(
             f"{place}: has {len(header.shape)} dimensions; an array has rows first, and 1 to"
@@ -141,3 +139,24 @@ def rows_per_block(header: Header) -> int:
     """How many rows make a block of about BLOCK_BYTES, at least one."""
     row_bytes = max(1, header.nbytes // max(1, header.shape[0]))
     return max(1, BLOCK_BYTES // row_bytes)
+
+
+def _instead_of_numbers(dtype: np.dtype[Any]) -> str:
+    """What an array holds that no fit takes, and what to do about it."""
+    if dtype.names:
+        fields = ", ".join(dtype.names)[:120]
+        return (
+            f"a table of the fields {fields}, not numbers; read it in your script"
+            " (pandas.read_hdf) and give the arrays, dataset=(x, y)"
+        )
+    if dtype.metadata and "vlen" in dtype.metadata and dtype.metadata["vlen"] not in (str, bytes):
+        return (
+            "rows of different lengths, not numbers; pad them (keras.utils.pad_sequences), with a"
+            " mask in the model, and store one array"
+        )
+    if dtype.kind in "OSUT":
+        return (
+            "text or objects, not numbers; store codes, such as those of numpy.unique(labels,"
+            " return_inverse=True), or the rows as a CSV file, whose words are encoded"
+        )
+    return f"{dtype}, not numbers; store floats, integers or booleans"

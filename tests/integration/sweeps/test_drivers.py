@@ -12,6 +12,7 @@ from support.rows import column, register
 from support.stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
+from fitfleet.analysis.frames import trials_frame
 from fitfleet.db import jobs as job_table
 from fitfleet.db import trials as trial_table
 from fitfleet.db.session import Database
@@ -201,8 +202,11 @@ def test_a_failed_or_diverged_trial_is_no_value(database: Database, settings: Se
     def loss(params: dict[str, Any], seed: int, epoch: int) -> float:
         return float("nan") if params["units"] == 8 else loss_of(params, seed, epoch)
 
-    progress = finish(database, driver(database, settings, **NARROW), loss=loss)
+    drive = driver(database, settings, **NARROW)
+    progress = finish(database, drive, loss=loss)
     assert (progress.complete, progress.failed) == (2, 1)
+    failed = trials_frame(drive.results).query("state == 'failed'")
+    assert failed["why"].str.fullmatch(r"job \d+: the loss became NaN").all()
 
 
 def test_the_pruner_ends_the_hopeless_and_they_can_be_taken_up(

@@ -241,16 +241,40 @@ def test_codes_that_an_embedding_does_not_know_are_refused(
         check_fit(_spec(), facts, _info(**{"x": good, role: bad}))
 
 
-@pytest.mark.parametrize("shape", [(64,), (64, 1), (64, 5), (64, 5, 1)])
-def test_weights_are_one_a_row_or_one_a_step(shape: tuple[int, ...]) -> None:
-    facts = _facts(outputs=[OutputFacts("dense", (5, 2), "linear")])
-    info = _info(y=_array(64, 5, 2), sample_weight=_array(*shape))
+@pytest.mark.parametrize(
+    ("output", "shape"),
+    [
+        ((5, 2), (64, 1)),
+        ((5, 2), (64, 5)),
+        ((5, 2), (64, 5, 1)),
+        ((1, 2), (64,)),
+        ((4, 5, 2), (64, 1, 1)),
+        ((4, 5, 2), (64, 4, 1)),
+        ((4, 1, 2), (64, 4)),
+        ((2,), (64,)),
+        ((2,), (64, 1)),
+    ],
+)
+def test_weights_are_one_a_row_or_one_a_step(
+    output: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    facts = _facts(outputs=[OutputFacts("dense", output, "linear")])
+    info = _info(y=_array(64, *output), sample_weight=_array(*shape))
     assert check_fit(_spec(loss="mse"), facts, info) == []
+
+
+@pytest.mark.parametrize("loss", ["ctc", {"class_name": "Dice", "config": {}}])
+def test_a_loss_of_one_value_a_row_takes_one_weight_a_row(loss: Any) -> None:
+    facts = _facts(outputs=[OutputFacts("dense", (5, 2), "linear")])
+    info = _info(y=_array(64, 5, 2), sample_weight=_array(64))
+    assert check_fit(_spec(loss=loss), facts, info) == []
 
 
 @pytest.mark.parametrize(
     ("output", "shape"),
     [
+        ((5, 2), (64,)),  # Keras would weigh steps by rows where a batch has 5 rows
+        ((4, 5, 2), (64, 4)),
         ((5, 2), (64, 7)),
         ((5, 2), (64, 5, 2)),
         ((5,), (64, 5)),
@@ -263,17 +287,17 @@ def test_weights_of_another_shape_are_refused(
 ) -> None:
     facts = _facts(outputs=[OutputFacts("dense", output, "linear")])
     info = _info(y=_array(64, *output), sample_weight=_array(*shape))
-    with pytest.raises(DatasetError, match="the output 'dense' takes one weight a row"):
+    with pytest.raises(DatasetError, match="the output 'dense' takes "):
         check_fit(_spec(loss="mse"), facts, info)
 
 
 def test_weights_an_output_are_held_to_their_own_output() -> None:
     outputs = [OutputFacts("a", (5, 2), "linear"), OutputFacts("b", (3,), "linear")]
     y = [_array(64, 5, 2), _array(64, 3)]
-    for weights in ([_array(64, 5), _array(64)], {"b": _array(64), "a": _array(64, 5)}):
+    for weights in ([_array(64, 5), _array(64)], {"b": _array(64), "a": _array(64, 1)}):
         info = _info(y=y, sample_weight=weights)
         assert check_fit(_spec(loss="mse"), _facts(outputs=outputs), info) == []
-    info = _info(y=y, sample_weight=[_array(64), _array(64, 5)])
+    info = _info(y=y, sample_weight=[_array(64, 1), _array(64, 5)])
     with pytest.raises(DatasetError, match="output 'b' takes"):
         check_fit(_spec(loss="mse"), _facts(outputs=outputs), info)
 
@@ -290,3 +314,19 @@ def test_a_batch_larger_than_the_memory_is_refused() -> None:
     assert check_fit(_spec(), _facts(), info, memory_bytes=32 * 8 * 3 * 4) == []
     with pytest.raises(SpecError, match=r"a batch of 64 rows of dataset\.x is 6,144 bytes"):
         check_fit(_spec(batch_size=1000), _facts(), info, memory_bytes=32 * 8 * 3 * 4)
+
+
+@pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
+def test_a_callback_that_watches_validation_needs_rows_of_it(name: str) -> None:
+    def watching(monitor: str, **more: Any) -> JobSpec:
+        config = {"monitor": monitor}
+        return _spec(callbacks=[{"class_name": name, "config": config}], **more)
+
+    with pytest.raises(SpecError, match=r"'val_loss' needs validation rows.*watch 'loss'"):
+        check_fit(watching("val_loss"), _facts(), _info())
+    with pytest.raises(SpecError, match="'val_loss' needs validation rows"):
+        check_fit(_spec(callbacks=[{"class_name": name, "config": {}}]), _facts(), _info())
+    assert check_fit(watching("loss"), _facts(), _info()) == []
+    assert check_fit(watching("val_loss", validation_split=0.5), _facts(), _info()) == []
+    validation = {"x_val": _array(16, 8, 3), "y_val": _array(16, 5)}
+    assert check_fit(watching("val_loss"), _facts(), _info(**validation)) == []

@@ -95,6 +95,18 @@ def _compound(path: Path) -> None:
         file["x"] = np.zeros(4, [("a", "f4"), ("b", "i4")])
 
 
+def _ragged(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", (4,), h5py.vlen_dtype("f4"))
+
+
+def _matlab(path: Path) -> None:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["x"] = np.zeros((4, 4))
+    with path.open("r+b") as plain:
+        plain.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+
+
 def _complex(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["x"] = np.zeros(4, "complex64")
@@ -133,8 +145,10 @@ def _no_space(path: Path) -> None:
         (_too_large, "max_dataset_bytes"),
         (_large_chunk, "smaller chunks"),
         (_foreign_filter, "uses the filter 6"),
-        (_strings, "not numbers"),
-        (_compound, "not numbers"),
+        (_strings, "text or objects, not numbers; store codes"),
+        (_compound, "a table of the fields a, b, not numbers; read it in your script"),
+        (_ragged, "rows of different lengths, not numbers; pad them"),
+        (_matlab, "MATLAB v7.3 file, whose axes are reversed"),
         (_complex, "not numbers"),
         (_scalar, "has 0 dimensions"),
         (_seven_dimensions, "has 7 dimensions"),

@@ -141,6 +141,7 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         (iter([]), "has given no batch"),
         (iter([X]), "batch 0: is a ndarray, not"),
         (iter([(X, Y), (X[:, :2], Y)]), "batch 1 gives x as rows of"),
+        (iter(zip(X, Y[:, None], strict=True)), r"has . of x and 1 of y .* if it is one row"),
         (iter([(X[0, 0], Y)]), "not an array of numbers with a row for each sample"),
         (object(), "the object is neither a path nor a mapping"),
     ],

@@ -97,6 +97,8 @@ def test_a_sweep_takes_the_direction_from_its_metrics() -> None:
     assert design({**job, "objective": "val_quality"}).wanted[0].direction == "minimize"
     with pytest.raises(SearchError, match="val_goodness: nothing tells"):
         design({**job, "objective": "val_goodness"})
+    with pytest.raises(SearchError, match=r"val_qualtiy: .* did you mean 'val_quality'"):
+        design({**job, "objective": "val_qualtiy"})
 
 
 def test_jobs_are_compared_by_what_they_were_compiled_with(

@@ -182,25 +182,3 @@ def test_the_direction_of_every_metric_is_that_of_keras() -> None:
         given = {k: REQUIRED[k] for k in catalog.signature("metrics", name).required}  # type: ignore[union-attr]
         metric = getattr(keras.metrics, name)(**given)
         assert said.get(getattr(metric, "_direction", None), way) == way, name
-
-
-@pytest.mark.parametrize(
-    ("monitor", "says"),
-    [
-        ("val_accuracy_head_loss", "give mode='min'"),
-        ("val_accuracy_head_accuracy", "give mode='max'"),
-        ("val_hits", "give mode='max'"),
-    ],
-)
-def test_a_mode_that_keras_cannot_tell_is_asked_for(monitor: str, says: str) -> None:
-    given = {
-        "model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]),
-        "dataset": "data.npz",
-        "loss": {"accuracy_head": "mse", "other": "mse"},
-        "metrics": {"accuracy_head": ["accuracy", {"TruePositives": {"name": "hits"}}]},
-    }
-    stop = {"EarlyStopping": {"monitor": monitor}}
-    with pytest.raises(SpecError, match=rf"EarlyStopping.mode: Keras cannot .*{says}"):
-        job_spec(Settings(), **given, callbacks=[stop])
-    stop["EarlyStopping"]["mode"] = "min"
-    assert job_spec(Settings(), **given, callbacks=[stop]).callbacks

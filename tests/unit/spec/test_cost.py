@@ -74,7 +74,7 @@ COSTLY: dict[str, tuple[Any, str]] = {
                 "Conv1DTranspose",
                 {"filters": 8192, "kernel_size": 1, "strides": 2, "output_padding": 1},
             ),
-            layer("Conv1D", {"filters": 8192, "kernel_size": 1024}),
+            layer("Conv1D", {"filters": 8192, "kernel_size": 16}),
             shape=(8, 4),
         ),
         "max_parameters",

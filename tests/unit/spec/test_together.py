@@ -1,5 +1,6 @@
 """What is wrong between the parts of a job is said before it is queued."""
 
+import json
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ def stack(*layers: Any, shape: tuple[Any, ...] = (4,)) -> Any:
     return ff.Sequential([L.Input(shape), *layers])
 
 
-def heads() -> dict[str, Any]:
-    """A model of the outputs `age` and `sex`."""
+def heads(kind: str = "a list") -> dict[str, Any]:
+    """A model of the outputs `age` and `sex`, a list or a dict of them."""
     shape = {"shape": [None, 4], "dtype": "float32", "keras_history": ["a", 0, 0]}
     node = {"args": [{"class_name": "__keras_tensor__", "config": shape}], "kwargs": {}}
     layer = {"module": "keras.layers", "class_name": "Dense", "inbound_nodes": [node]}
@@ -41,6 +42,8 @@ def heads() -> dict[str, Any]:
         "input_layers": [["a", 0, 0]],
         "output_layers": [[name, 0, 0] for name in names],
     }
+    if kind == "a dict":
+        config["output_layers"] = {name: [name, 0, 0] for name in names}
     return {"module": "keras.src.models.functional", "class_name": "Functional", "config": config}
 
 
@@ -73,6 +76,30 @@ RATE = {
             "metrics: a list has one entry for each of the 2 outputs, this one has 1",
         ),
         (
+            {"model": heads(), "loss": {"age": "mse"}},
+            "loss: says nothing of the output 'sex'; give it a loss, or None if it is to be",
+        ),
+        (
+            {"model": heads(), "loss": ["mse", "mse", "mse"]},
+            "loss: a list has one entry for each of the 2 outputs, this one has 3",
+        ),
+        (
+            {"model": heads(), "loss": "mse", "loss_weights": [1, 2]},
+            "loss_weights: 2 for 1 losses; give each output a loss and a weight",
+        ),
+        (
+            {"model": heads(), "loss": ["mse", "mse"], "loss_weights": 2.0},
+            "loss_weights: 1 for 2 losses",
+        ),
+        (
+            {
+                "model": heads(),
+                "loss": {"age": "mse", "sex": "mse"},
+                "loss_weights": {"sex": 2},
+            },
+            "loss_weights: 1 for 2 losses",
+        ),
+        (
             {"optimizer": RATE, "callbacks": ["ReduceLROnPlateau"]},
             "callbacks[0].ReduceLROnPlateau: it sets the learning rate, and the optimizer's is",
         ),
@@ -87,6 +114,11 @@ RATE = {
         (
             {"callbacks": [{"ReduceLROnPlateau": {"monitor": "val_los", "mode": "min"}}]},
             "callbacks[0].ReduceLROnPlateau.monitor: the fit has no metric 'val_los'; did you mean",
+        ),
+        (  # the name first: a mode would not help
+            {"metrics": ["accuracy"], "callbacks": [{"EarlyStopping": {"monitor": "val_acc"}}]},
+            "callbacks[0].EarlyStopping.monitor: the fit has no metric 'val_acc'; did you mean "
+            "val_accuracy",
         ),
         (
             {"metrics": ["F1Score"]},
@@ -103,6 +135,42 @@ RATE = {
         (
             {"model": stack(L.Conv2D(3, 2), shape=(28, 28))},
             "model.layers[1]: Conv2D takes rows of 3 dimensions, channels included, not of ",
+        ),
+        (
+            {"model": stack(L.Conv2D(3, 9), shape=(8, 8, 1))},
+            "model.layers[1]: Conv2D leaves nothing of rows of (8, 8, 1); take a smaller window",
+        ),
+        (
+            {"model": stack(L.TimeDistributed(L.MaxPooling2D(9)), shape=(2, 8, 8, 1))},
+            "model.layers[1]: TimeDistributed leaves nothing of rows of (2, 8, 8, 1); take a",
+        ),
+        (
+            {"model": stack(L.Cropping1D(4), shape=(8, 1))},
+            "model.layers[1]: Cropping1D leaves nothing of rows of (8, 1)",
+        ),
+        (
+            {"model": stack(L.Reshape((3, 2)))},
+            "model.layers[1]: Reshape of rows of (4), 4 values, to (3, 2), 6; both must have as",
+        ),
+        (
+            {"model": stack(L.Dense(4), L.Add())},
+            "model.layers[2]: Add takes several inputs, and a Sequential hands on one; give the",
+        ),
+        (
+            {"model": stack(L.MultiHeadAttention(1, 2), shape=(3, 4))},
+            "model.layers[1]: MultiHeadAttention takes several inputs",
+        ),
+        (
+            {"model": stack(L.Bidirectional(L.Dense(4)), shape=(3, 4))},
+            "model.layers[1].layer: Dense is none of LSTM, GRU, SimpleRNN",
+        ),
+        (
+            {"model": stack(L.RNN(L.Dense(4)), shape=(3, 4))},
+            "model.layers[1].cell: Dense is none of LSTMCell, GRUCell, SimpleRNNCell",
+        ),
+        (
+            {"model": stack(L.TimeDistributed(L.Dense(4)))},
+            "model.layers[1]: TimeDistributed takes rows of several steps, not of (4)",
         ),
     ],
 )
@@ -121,6 +189,10 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
             "metrics": {"sex": ["mae", "mse"]},
         },
         {"model": heads(), "metrics": [["mae"], None]},
+        {"model": heads(), "loss": {"age": "mse", "sex": None}},
+        {"model": heads(), "loss": "mse", "loss_weights": 0.5},
+        {"model": heads(), "loss": ["mse", "mae"], "loss_weights": {"age": 1, "sex": 2}},
+        {"model": heads("a dict"), "loss": {"age": "mse"}},
         {
             "model": heads(),
             "callbacks": [{"EarlyStopping": {"monitor": "val_age_loss", "mode": "min"}}],
@@ -132,10 +204,35 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
         },
         {"metrics": [{"F1Score": {"average": "macro"}}, {"AUC": {"thresholds": [0.1, 0.5]}}]},
         {"model": stack(L.LSTM(3, return_sequences=True), L.LSTM(2), shape=(5, 4))},
+        {"model": ff.Sequential([L.Conv2D(3, 9), L.Flatten(), L.Dense(1)])},
+        {"model": stack(L.Conv2D(3, 9, padding="same"), shape=(8, 8, 1))},
+        {"model": stack(L.Conv2D(3, 8), L.Reshape((-1, 1)), L.GRU(2), shape=(8, 8, 1))},
+        {"model": stack(L.Bidirectional(L.ConvLSTM1D(3, 2)), shape=(5, 8, 1))},
         {"optimizer": RATE, "callbacks": ["EarlyStopping"]},
     ],
 )
 def test_parts_that_agree_pass(given: Any) -> None:
+    assert checked(**given).parameters > 0
+
+
+@pytest.mark.parametrize(
+    ("monitor", "says"),
+    [
+        ("val_accuracy_loss", "give mode='min'"),
+        ("val_accuracy_accuracy", "give mode='max'"),
+        ("val_accuracy_hits", "give mode='max'"),
+    ],
+)
+def test_a_mode_that_keras_cannot_tell_is_asked_for(monitor: str, says: str) -> None:
+    stop = {"EarlyStopping": {"monitor": monitor}}
+    given = {
+        "model": json.loads(json.dumps(heads()).replace('"age"', '"accuracy"')),
+        "metrics": {"accuracy": ["accuracy", {"TruePositives": {"name": "hits"}}]},
+        "callbacks": [stop],
+    }
+    with pytest.raises(SpecError, match=rf"EarlyStopping.mode: Keras cannot .*{says}"):
+        checked(**given)
+    stop["EarlyStopping"]["mode"] = "min"
     assert checked(**given).parameters > 0
 
 
