@@ -56,11 +56,21 @@ class Storage:
 
     def final(self, experiment: str, job_id: int, attempt: int) -> str:
         """Path of an attempt's weights, relative to the root."""
-        return f"{_folder(experiment)}/{job_id}/attempt-{attempt}{SUFFIX}"
+        return f"{self.folder(experiment)}/{job_id}/attempt-{attempt}{SUFFIX}"
 
     def checkpoint(self, experiment: str, job_id: int, attempt: int, epoch: int) -> str:
         """Path of a checkpoint that contains `epoch` epochs, relative to the root."""
-        return f"{_folder(experiment)}/{job_id}/attempt-{attempt}.epoch-{epoch}.checkpoint{SUFFIX}"
+        return (
+            f"{self.folder(experiment)}/{job_id}/attempt-{attempt}.epoch-{epoch}.checkpoint{SUFFIX}"
+        )
+
+    @staticmethod
+    def folder(experiment: str) -> str:
+        """A folder name that cannot leave the root; a hash keeps two names from meeting."""
+        safe = re.sub(r"[^\w.-]", "_", experiment, flags=re.ASCII)[:80].lstrip(".")
+        if safe and safe == experiment:
+            return safe
+        return f"{safe or 'experiment'}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"
 
     def initial(self, digest: str) -> str:
         """Path of the weights that jobs start from, by the sha256 of the file."""
@@ -100,6 +110,21 @@ class Storage:
         with suppress(OSError):
             self.absolute(relative).unlink()
 
+    def files_of(self, experiment: str, job_id: int) -> list[str]:
+        """All files that workers have written for a job, drafts of dead ones included."""
+        folder = self.root / self.folder(experiment) / str(job_id)
+        with suppress(OSError):
+            names = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+            return [path.relative_to(self.root).as_posix() for path in names]
+        return []
+
+    def remove_with_folders(self, relative: str) -> None:
+        """Remove a file, and the folders of its job and experiment if nothing is left in them."""
+        self.remove(relative)
+        with suppress(OSError):
+            for folder in PurePosixPath(relative).parents[:-1]:
+                (self.root / folder).rmdir()
+
     def outdated(
         self, experiment: str, job_id: int, attempt: int, epoch: int | None = None
     ) -> list[str]:
@@ -109,7 +134,7 @@ class Storage:
         of earlier attempts, which died. Never a file of a later attempt: the caller may be a
         zombie by now.
         """
-        folder = self.root / _folder(experiment) / str(job_id)
+        folder = self.root / self.folder(experiment) / str(job_id)
         in_force = (attempt, math.inf if epoch is None else epoch)
         found = []
         with suppress(OSError):
@@ -155,11 +180,3 @@ def _fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _folder(experiment: str) -> str:
-    """A folder name that cannot leave the root; a hash keeps two names from meeting."""
-    safe = re.sub(r"[^\w.-]", "_", experiment, flags=re.ASCII)[:80].lstrip(".")
-    if safe and safe == experiment:
-        return safe
-    return f"{safe or 'experiment'}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"

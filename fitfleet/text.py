@@ -35,3 +35,15 @@ def html_table(header: Sequence[object], rows: Iterable[Sequence[object]], note:
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     below = "".join(f"<p>{html(line)}</p>" for line in note.splitlines())
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>{below}"
+
+
+def size(count: float | None) -> str:
+    """Bytes as people say them: 512 B, 3.4 MiB; empty for None."""
+    if count is None:
+        return ""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"

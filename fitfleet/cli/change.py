@@ -9,21 +9,25 @@ from typing import Annotated
 
 import typer
 
+from fitfleet.cli import complete
+from fitfleet.cli.arguments import ExperimentArgument, JobArgument, JobsArgument, SomeJobs
 from fitfleet.cli.command import Target, check_experiment, command, tell
-from fitfleet.cli.read import JobArgument
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.states import JobStatus
-
-Jobs = Annotated[list[int] | None, typer.Argument(help="Numbers of the jobs.", show_default=False)]
-Experiment = Annotated[str, typer.Argument(help="Name of the experiment.")]
 
 
 @command
 def cancel(
     target: Target,
-    jobs: Jobs = None,
+    jobs: SomeJobs = None,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="All its unfinished jobs.")
+        str | None,
+        typer.Option(
+            "--experiment",
+            "-e",
+            help="All its unfinished jobs.",
+            autocompletion=complete.experiments,
+        ),
     ] = None,
     is_all: Annotated[
         bool, typer.Option("--all", help="All unfinished jobs of the fleet.")
@@ -53,7 +57,7 @@ def cancel(
 
 
 @command
-def retry(target: Target, jobs: Annotated[list[int], typer.Argument(help="Numbers.")]) -> None:
+def retry(target: Target, jobs: JobsArgument) -> None:
     """Queue failed, cancelled or pruned jobs again, from their checkpoints."""
     fleet = target.fleet()
     for job in [fleet.job(number) for number in jobs]:
@@ -74,7 +78,7 @@ def extend(
 
 
 @command
-def pause(target: Target, experiment: Experiment) -> None:
+def pause(target: Target, experiment: ExperimentArgument) -> None:
     """Pause an experiment: start no new jobs."""
     fleet = target.fleet()
     check_experiment(fleet, experiment)
@@ -83,7 +87,7 @@ def pause(target: Target, experiment: Experiment) -> None:
 
 
 @command
-def resume(target: Target, experiment: Experiment) -> None:
+def resume(target: Target, experiment: ExperimentArgument) -> None:
     """Resume a paused experiment."""
     fleet = target.fleet()
     check_experiment(fleet, experiment)

@@ -27,7 +27,7 @@ _PANEL = "Which fleet"
 Directory = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of an embedded fleet, as given to ff.local. [default: .fitfleet]",
+        help="Folder of an embedded fleet, as given to ff.local (default: .fitfleet).",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -56,9 +56,6 @@ Trust = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ExperimentOption = Annotated[
-    str | None, typer.Option("--experiment", "-e", help="Only jobs of this experiment.")
-]
 
 
 class Target:

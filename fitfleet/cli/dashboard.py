@@ -17,7 +17,7 @@ def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port. [default: the first free one from 8787 on]"),
+        typer.Option(min=0, max=65535, help="Port (default: the first free one from 8787 on)."),
     ] = None,
     password_file: Annotated[
         Path | None,

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from fitfleet.cli.arguments import JobArgument, JobsArgument
 from fitfleet.cli.command import Target, command, tell
-from fitfleet.cli.read import JobArgument
 
 
 @command
 def tag(
     target: Target,
     name: Annotated[str, typer.Argument(help="The tag.")],
-    jobs: Annotated[list[int], typer.Argument(help="Numbers of the jobs.")],
+    jobs: JobsArgument,
     remove: Annotated[bool, typer.Option("--remove", help="Take it off.")] = False,
 ) -> None:
     """Put a tag on jobs, to find them again."""

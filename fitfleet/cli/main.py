@@ -9,6 +9,7 @@ import typer
 from fitfleet.cli import (
     change,
     dashboard,
+    disk,
     drill,
     labels,
     read,
@@ -51,6 +52,7 @@ _PANELS = {
         change.pause,
         change.resume,
         change.export,
+        disk.rm,
     ],
     "Sweeps": [
         sweep.plan,
@@ -59,7 +61,6 @@ _PANELS = {
         sweep.rank,
         sweep.plot,
         sweep.export_runs,
-        sweep.gc,
     ],
     "Services": [
         service.worker,
@@ -67,6 +68,8 @@ _PANELS = {
         service.workers,
         service.drain,
         dashboard.dashboard,
+        disk.du,
+        disk.gc,
         service.doctor,
         drill.drill,
         service.settings,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fitfleet.cli import complete
+from fitfleet.cli.arguments import ExperimentOption, JobArgument
 from fitfleet.cli.command import (
-    ExperimentOption,
     JsonOption,
     Target,
     check_experiment,
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
 
-JobArgument = Annotated[int, typer.Argument(help="Number of the job.")]
-
 
 @command
 def ps(
     target: Target,
     experiment: ExperimentOption = None,
     status: Annotated[
-        list[str] | None, typer.Option(help="Only jobs of this status; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Only jobs of this status; may be repeated.", autocompletion=complete.statuses
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Show the newest N jobs (0 = all).")] = 50,
     as_json: JsonOption = False,
@@ -136,10 +138,14 @@ def logs(
 def compare(
     target: Target,
     experiment: Annotated[
-        str | None, typer.Argument(help="Experiment; may be left out if there is one.")
+        str | None,
+        typer.Argument(
+            help="Experiment; may be left out if there is one.",
+            autocompletion=complete.experiments,
+        ),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Metric to sort by. [default: val_loss, else loss]")
+        str | None, typer.Option(help="Metric to sort by (default: val_loss, else loss).")
     ] = None,
     direction: Annotated[
         str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
 
@@ -20,7 +21,7 @@ _ALIVE_S = 20.0
 @command
 def worker(
     target: Target,
-    queue: Annotated[str | None, typer.Option(help="Queue to serve. [default: cpu]")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue to serve (default: cpu).")] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
     threads: Annotated[
         int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
@@ -99,7 +100,14 @@ def _slot_document(row: dict[str, Any]) -> dict[str, Any]:
 
 @command
 def drain(
-    target: Target, worker: Annotated[str, typer.Argument(help="As `fitfleet workers` names it.")]
+    target: Target,
+    worker: Annotated[
+        str,
+        typer.Argument(
+            help="Worker, slot or host, as `fitfleet workers` names it.",
+            autocompletion=complete.workers,
+        ),
+    ],
 ) -> None:
     """End a worker from afar: its fits checkpoint and go back to the queue."""
     from fitfleet.db import workers as worker_table

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fitfleet.cli.arguments import SpecFile
 from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
 from fitfleet.cli.document import read_jobs
 from fitfleet.cli.exits import JOB_FAILED
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
 
-File = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]
 Again = Annotated[
     bool, typer.Option("--again", help="Run it again even if this very job is there already.")
 ]
@@ -27,7 +27,7 @@ Again = Annotated[
 @command
 def run(
     target: Target,
-    file: File,
+    file: SpecFile,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
     trust: Trust = None,
@@ -58,7 +58,7 @@ def run(
 @command
 def submit(
     target: Target,
-    file: File,
+    file: SpecFile,
     trust: Trust = None,
     again: Again = False,
     as_json: JsonOption = False,

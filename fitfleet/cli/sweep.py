@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fitfleet.cli import complete
+from fitfleet.cli.arguments import ExperimentArgument, SpecFile, SweepName
 from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
 
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.sweep import Sweep
+    from fitfleet.sweeps.plan import Plan
 
-SweepFile = Annotated[Path, typer.Argument(help="YAML or JSON file of a sweep.")]
-SweepName = Annotated[str, typer.Argument(help="Name of the sweep; `fitfleet sweeps` lists them.")]
 Top = Annotated[int | None, typer.Option(min=1, help="Only so many, best first.")]
 By = Annotated[
     list[str] | None, typer.Option(help="Compare the values of this parameter; may be repeated.")
@@ -34,18 +35,19 @@ _FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
 @command
 def plan(
     target: Target,
-    file: SweepFile,
+    file: SpecFile,
     top: Top = None,
     trust: Trust = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Say what a sweep would run, reuse and refuse, what it costs; nothing is queued."""
+    """Say what a file would run, reuse and refuse, and what it costs; nothing is queued."""
     from fitfleet.cli.output import console, frame_table, print_json
-    from fitfleet.cli.sweep_file import read_sweep
 
-    arguments = read_sweep(file)
-    found = target.fleet(create=True, trust=trust).untrusted_sweep(arguments).plan()
-    exit_code = BAD_INPUT if all(point.refused for point in found.points) else 0
+    found = _plan_of(target.fleet(create=True, trust=trust), file)
+    refused = [bool(point.refused) for point in found.points]
+    # Of a sweep's points some may be refused; of a file's jobs none is queued then.
+    is_bad = any(refused) if found.noun == "job" else all(refused)
+    exit_code = BAD_INPUT if is_bad else 0
     if as_json:
         print_json(found.to_json())
         return exit_code
@@ -54,6 +56,16 @@ def plan(
     for line in found.summary():
         tell(line)
     return exit_code
+
+
+def _plan_of(fleet: Fleet, file: Path) -> Plan:
+    from fitfleet.cli.document import read_jobs
+    from fitfleet.cli.sweep_file import is_sweep, read_sweep
+    from fitfleet.sweeps.job_plan import plan_jobs
+
+    if is_sweep(file):
+        return fleet.untrusted_sweep(read_sweep(file)).plan()
+    return plan_jobs(fleet.database, fleet.settings, read_jobs(file))
 
 
 def run_sweep(
@@ -120,7 +132,7 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
 @command
 def rank(
     target: Target,
-    experiment: Annotated[str, typer.Argument(help="Name of the experiment.")] = "default",
+    experiment: ExperimentArgument = "default",
     objective: Annotated[
         list[str] | None, typer.Option(help="Metric or score; several give a Pareto set.")
     ] = None,
@@ -154,7 +166,12 @@ def rank(
 def plot(
     target: Target,
     name: SweepName,
-    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(_PICTURES)}.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of {', '.join(_PICTURES)}.", autocompletion=complete.words(_PICTURES)
+        ),
+    ],
     path: Annotated[Path, typer.Argument(help=".png, .svg, .pdf, or .html that works offline.")],
 ) -> None:
     """Draw a picture of a sweep."""
@@ -168,7 +185,12 @@ def plot(
 def export_runs(
     target: Target,
     name: SweepName,
-    form: Annotated[str, typer.Argument(help=f"One of {', '.join(_FORMATS)}.")],
+    form: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of {', '.join(_FORMATS)}.", autocompletion=complete.words(_FORMATS)
+        ),
+    ],
     path: Annotated[str, typer.Argument(help="File, folder, or MLflow's tracking URI.")],
 ) -> None:
     """Write a sweep's runs for other tools."""
@@ -177,38 +199,6 @@ def export_runs(
     export = target.fleet().resume_sweep(name).export
     written = getattr(export, f"to_{form}")(path)
     tell(f"{len(written)} runs in {path}" if form == "mlflow" else written)
-
-
-@command
-def gc(
-    target: Target,
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="Only this.")] = None,
-    best: Annotated[
-        int | None, typer.Option(min=0, help="Weights kept of each experiment. [setting keep_best]")
-    ] = None,
-    checkpoint_days: Annotated[
-        float, typer.Option(min=0, help="How long unfinished jobs keep their checkpoint.")
-    ] = 7.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Take weights and checkpoints that are not worth keeping off the disk; scores stay."""
-    from fitfleet.cli.output import print_json
-    from fitfleet.scheduler.retention import Policy, collect
-
-    fleet = target.fleet()
-    kept = fleet.settings.keep_best if best is None else best
-    policy = Policy(best=kept, checkpoint_days=checkpoint_days)
-    found = collect(fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run)
-    total = sum(one.size_bytes for one in found)
-    if as_json:
-        files = [vars(one) for one in found]
-        print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
-        return
-    for one in found:
-        tell(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
-    verb = "would go" if dry_run else "gone"
-    tell(f"{len(found)} files, {total:,} bytes {verb}")
 
 
 def _conclude(sweep: Sweep, as_json: bool) -> int:

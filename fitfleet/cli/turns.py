@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fitfleet.cli.arguments import ExperimentArgument, JobsArgument
 from fitfleet.cli.command import Target, command, tell
 
 
@@ -13,7 +14,7 @@ from fitfleet.cli.command import Target, command, tell
 def priority(
     target: Target,
     value: Annotated[int, typer.Argument(help="The larger goes first; jobs have 0 by default.")],
-    jobs: Annotated[list[int], typer.Argument(help="Numbers of the jobs.")],
+    jobs: JobsArgument,
 ) -> None:
     """Change the priority of jobs that have not ended."""
     fleet = target.fleet()
@@ -25,7 +26,7 @@ def priority(
 @command
 def limit(
     target: Target,
-    experiment: Annotated[str, typer.Argument(help="Name of the experiment.")],
+    experiment: ExperimentArgument,
     max_running: Annotated[
         int | None, typer.Option("--max-running", min=1, help="Jobs at once; without it: no limit.")
     ] = None,

@@ -16,6 +16,7 @@ from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
 from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
+from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
@@ -35,6 +36,8 @@ from fitfleet.errors import (
     NotFoundError,
     SettingsError,
 )
+from fitfleet.scheduler import removal
+from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings, without_password
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
@@ -374,6 +377,25 @@ class Fleet(AbstractContextManager["Fleet"]):
         """Go on with a paused experiment."""
         with self.database.begin() as c:
             experiment_table.resume(c, experiment)
+
+    def remove(
+        self, jobs: Iterable[Job | int] = (), *, experiment: str | None = None, is_dry: bool = False
+    ) -> Removal:
+        """Remove ended jobs, or an experiment whose jobs have all ended, with all their files.
+
+        What went, or with `is_dry` would go. StateError for a job that has not ended or that a
+        sweep compares; NotFoundError. There is no way back.
+        """
+        if experiment is not None:
+            return removal.remove_experiment(
+                self.database, self.settings, experiment, is_dry=is_dry
+            )
+        numbers = [job.id if isinstance(job, Job) else job for job in jobs]
+        return removal.remove_jobs(self.database, self.settings, numbers, is_dry=is_dry)
+
+    def disk_usage(self) -> DiskUsage:
+        """What the fleet uses of the disk, by experiment."""
+        return disk_usage(self.database, self.settings)
 
 
 def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:

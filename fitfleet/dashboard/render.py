@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from fitfleet.client.display import duration
 from fitfleet.dashboard import ansi
+from fitfleet.text import size
 
 FOLDER = Path(__file__).parent
 
@@ -78,18 +79,6 @@ def ago(at: float | None) -> Markup:
     return Markup('<time datetime="{}" data-at="{:.3f}">{}</time>').format(
         iso, at, iso.replace("T", " ").removesuffix("+00:00")
     )
-
-
-def size(count: float | None) -> str:
-    """Bytes as people say them."""
-    if count is None:
-        return ""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
 
 
 def pretty(document: Any) -> str:

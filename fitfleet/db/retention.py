@@ -48,6 +48,14 @@ def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
     ]
 
 
+def size_bytes(c: Connection) -> int:
+    """Size of the whole database on its disk."""
+    if c.dialect.name == "postgresql":
+        return int(c.scalar(select(func.pg_database_size(func.current_database()))) or 0)
+    pages = c.exec_driver_sql("PRAGMA page_count").scalar_one()
+    return int(pages * c.exec_driver_sql("PRAGMA page_size").scalar_one())
+
+
 def forget(c: Connection, job_id: int, path: str) -> bool:
     """Point to this file no more. False: the job goes on, or points elsewhere by now."""
     is_forgotten = False

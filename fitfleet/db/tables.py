@@ -152,6 +152,13 @@ jobs = Table(
     # What a cohort is made of: the first waiting ones of one program in one experiment.
     Index("ix_jobs_fuse", "fuse_key", "status", "experiment_id", text("priority DESC"), "id"),
     Index("ix_jobs_content", "content_hash"),
+    # Whom the deletion of a job concerns.
+    Index(
+        "ix_jobs_adopted_from",
+        "adopted_from",
+        sqlite_where=text("adopted_from IS NOT NULL"),
+        postgresql_where=text("adopted_from IS NOT NULL"),
+    ),
     # What ended lately.
     Index("ix_jobs_finished", "finished_at"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from fitfleet.data.info import flatten
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db import trials as table
 from fitfleet.db.jobs import NewJob
-from fitfleet.db.session import Database
+from fitfleet.db.session import Connection, Database
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
@@ -52,6 +52,7 @@ class Plan:
     is_sample: bool
     is_built: bool  # by Keras; else only the static check was made
     warnings: list[str]
+    noun: str = "point"  # what a row is called; "job" for the plan of a job file
 
     @property
     def jobs(self) -> int:
@@ -90,20 +91,24 @@ class Plan:
     def summary(self) -> list[str]:
         """The plan in a few sentences."""
         refused = [p for p in self.points if p.refused]
-        reused = sum(p.reused for p in self.points)
-        kind = "a sample of " if self.is_sample else ""
+        known = sum(p.reused for p in self.points)
+        kind = "example " if self.is_sample else ""
+        others = "; the search will choose others" if self.is_sample else ""
+        counts = [f"{_count(self.jobs, 'job')} to run"]
+        counts += [f"{known} already submitted"] if known else []
+        counts += [f"{_count(len(refused), self.noun)} refused"] if refused else []
         lines = [
-            f"{kind}{len(self.points)} points: {self.jobs} jobs to run, {reused} there already,"
-            f" {len(refused)} points refused"
+            f"{_count(len(self.points), f'{kind}{self.noun}')}: {', '.join(counts)}{others}",
+            "checked by building each model in Keras"
+            if self.is_built
+            else "checked without building the models: Keras is not installed here",
         ]
         if any(p.memory_bytes for p in self.points):
-            lines.append("memory_mib: of the fit itself, to which TensorFlow and the data come")
-        how = "built by Keras" if self.is_built else "checked without Keras, which is not installed"
-        lines.append(f"models are {how}")
+            lines.append("memory_mib: estimated memory of the fit, excluding TensorFlow and data")
         if self.seconds is not None and self.jobs:
-            lines.append(f"about {self.seconds:,.0f} s of fits, divided by your workers")
+            lines.append(f"time: about {self.seconds:,.0f} s of fits, divided by your workers")
         elif self.jobs:
-            lines.append("time: unknown until something like it has been run")
+            lines.append("time: no similar finished job to estimate from")
         lines += [f"refused {p.point}: {p.refused}" for p in refused[:5]]
         return lines + [f"warning: {line}" for line in self.warnings]
 
@@ -119,6 +124,10 @@ class Plan:
         shown = self.to_pandas().head(_SHOWN).to_string(index=False, na_rep="")
         more = [f"... and {len(self.points) - _SHOWN} more"] if len(self.points) > _SHOWN else []
         return printable_lines("\n".join([shown, *more, *self.summary()]))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _columns(p: Planned) -> dict[str, Any]:
@@ -157,8 +166,12 @@ def plan(
         except (SpecError, DatasetError) as error:
             rows.append([])
             refused.append(str(error))
-    builds = _builds([found[0].spec for found in rows if found], settings)
-    planned = _planned(database, design, chosen, rows, builds)
+    builds = builds_of([found[0].spec for found in rows if found], settings)
+    with database.read() as c:
+        hashes = [row.content_hash for found in rows for row in found]
+        there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
+        known = experience_with(c, rows)
+    planned = costs(chosen, rows, builds, there, known)
     points = [
         p if reason is None else replace(p, refused=reason)
         for p, reason in zip(planned, refused, strict=True)
@@ -184,7 +197,8 @@ def _points(database: Database, design: Design) -> tuple[list[Point], bool]:
     return points[: design.trials], True
 
 
-def _builds(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_check.Build]:
+def builds_of(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_check.Build]:
+    """What Keras says of each architecture; empty where Keras is not installed."""
     if not build_check.is_available():
         return {}
     models: dict[str, Any] = {}
@@ -201,18 +215,23 @@ def _builds(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_che
     return build_check.build_all(models, shapes)
 
 
-def _planned(
-    database: Database,
-    design: Design,
+def experience_with(c: Connection, rows: Iterable[Sequence[NewJob]]) -> dict[str, table.Experience]:
+    """What finished jobs of the same kind have cost, by fuse key."""
+    keys = {row.fuse_key for found in rows for row in found if row.fuse_key is not None}
+    return table.experience(c, list(keys))
+
+
+def costs(
     points: Sequence[Point],
     rows: Sequence[Sequence[NewJob]],
     builds: dict[str, build_check.Build],
+    there: Collection[str],
+    known: dict[str, table.Experience],
 ) -> Iterator[Planned]:
-    hashes = [row.content_hash for found in rows for row in found]
-    keys = list({row.fuse_key for found in rows for row in found if row.fuse_key is not None})
-    with database.read() as c:
-        there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
-        known = table.experience(c, keys)
+    """A row of the plan for each point, whose jobs are `rows`; none for a refused one.
+
+    `there` are the content hashes that need not be run.
+    """
     for point, found in zip(points, rows, strict=True):
         if not found:
             yield Planned(point, 0, 0, None, None, None, None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import update
 from support.rows import commit
 
 import fitfleet as ff
@@ -19,6 +20,7 @@ from fitfleet.db import dispatch, ends, leases
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics, record
 from fitfleet.db.session import Database
+from fitfleet.db.tables import jobs
 from fitfleet.settings import Settings
 from fitfleet.states import FailureClass, JobStatus, Request
 
@@ -112,3 +114,22 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "seed": 3,
     }
     return {**base, **changes}
+
+
+def write_files(fleet: ff.Fleet, of: list[ff.Job]) -> None:
+    """Real files where the rows point, of 1000 bytes a weights file and 100 a checkpoint."""
+    with fleet.database.begin() as c:
+        for job in of:
+            folder = f"net/{job.id}"
+            has_succeeded = job.status is JobStatus.SUCCEEDED
+            name = (
+                "attempt-1.weights.h5"
+                if has_succeeded
+                else "attempt-1.epoch-2.checkpoint.weights.h5"
+            )
+            path = Path(fleet.settings.storage) / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * (1000 if has_succeeded else 100))
+            column = "artifact_path" if has_succeeded else "checkpoint_path"
+            row = update(jobs).where(jobs.c.id == job.id)
+            c.execute(row.values({column: f"{folder}/{name}"}))

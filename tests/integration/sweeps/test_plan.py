@@ -51,7 +51,7 @@ def test_it_counts_weights_and_memory_and_writes_nothing(
     expected = [4 * w * 4 + 2 * 4 * 32 * (u + 1) for w, u in zip(weights, (4, 8, 16), strict=True)]
     assert [p.memory_bytes for p in found.points] == expected
     assert found.seconds is None
-    assert "9 jobs to run, 0 there already" in str(found)
+    assert "3 points: 9 jobs to run" in str(found)
     with database.read() as c:
         assert c.execute(select(func.count()).select_from(jobs)).scalar() == 0
 
@@ -121,7 +121,7 @@ def test_equal_architectures_are_built_once(database: Database, settings: Settin
 def test_a_search_that_learns_shows_a_sample(database: Database, settings: Settings) -> None:
     found = made(database, settings)
     assert found.is_sample and len(found.points) == 12
-    assert "a sample of 12 points" in str(found)
+    assert "12 example points: " in str(found)
 
 
 def test_a_grid_without_end_is_refused_at_once(database: Database, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from support.stand_in import StandIn, arguments, write_data
+from support.stand_in import StandIn, arguments, write_data, write_files
 
 import fitfleet as ff
 from fitfleet.db import sweeps as sweep_table
@@ -40,25 +40,6 @@ def settings(tmp_path: Path, database: Database) -> Settings:
 @pytest.fixture
 def fleet(settings: Settings, database: Database) -> ff.Fleet:
     return ff.Fleet(settings, database)
-
-
-def write_files(fleet: ff.Fleet, jobs_of: list[ff.Job]) -> None:
-    """Real files where the rows point, of 1000 bytes a weights file and 100 a checkpoint."""
-    with fleet.database.begin() as c:
-        for job in jobs_of:
-            folder = f"net/{job.id}"
-            has_succeeded = job.status is JobStatus.SUCCEEDED
-            name = (
-                "attempt-1.weights.h5"
-                if has_succeeded
-                else "attempt-1.epoch-2.checkpoint.weights.h5"
-            )
-            path = Path(fleet.settings.storage) / folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"x" * (1000 if has_succeeded else 100))
-            column = "artifact_path" if has_succeeded else "checkpoint_path"
-            row = update(jobs).where(jobs.c.id == job.id)
-            c.execute(row.values({column: f"{folder}/{name}"}))
 
 
 def test_a_submitted_search_goes_on_without_its_script(

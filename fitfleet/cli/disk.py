@@ -1,0 +1,130 @@
+"""`du`, `rm` and `gc`: what is on the disk, and taking it off."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fitfleet.cli import complete
+from fitfleet.cli.arguments import SomeJobs
+from fitfleet.cli.command import JsonOption, Target, check_experiment, command, tell
+from fitfleet.errors import SpecError, StateError
+from fitfleet.text import printable, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fitfleet.client.disk import DiskUsage
+
+
+@command
+def du(target: Target, as_json: JsonOption = False) -> None:
+    """Say what uses the disk: weights, checkpoints and logs by experiment."""
+    from dataclasses import asdict
+
+    from fitfleet.cli.output import console, print_json
+
+    found = target.fleet().disk_usage()
+    if as_json:
+        print_json({**asdict(found), "total_bytes": found.total_bytes})
+        return
+    console().print(_usage_table(found))
+    if any(one.unused_bytes for one in found.experiments):
+        tell("unused: files that no job points to; `fitfleet gc` removes those older than an hour")
+
+
+def _usage_table(found: DiskUsage) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("experiment")
+    for name in ("jobs", "weights", "checkpoints", "logs", "unused", "total"):
+        table.add_column(name, justify="right")
+    for one in found.experiments:
+        parts = (one.weights_bytes, one.checkpoint_bytes, one.log_bytes, one.unused_bytes)
+        cells = [size(part) if part else "" for part in parts]
+        table.add_row(printable(one.experiment), str(one.jobs), *cells, size(one.total_bytes))
+    for name, count in found.shared.items():
+        table.add_row(f"({name})", *[""] * 5, size(count))
+    table.add_row("total", *[""] * 5, size(found.total_bytes), style="bold")
+    return table
+
+
+@command
+def rm(
+    target: Target,
+    jobs: SomeJobs = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            "--experiment",
+            "-e",
+            help="The whole experiment, with its sweeps.",
+            autocompletion=complete.experiments,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove ended jobs or an experiment: rows, metrics, weights, logs. There is no way back."""
+    if bool(jobs) == (experiment is not None):
+        raise SpecError("rm", "say either which jobs, by number, or which --experiment")
+    fleet = target.fleet()
+    if experiment is not None:
+        check_experiment(fleet, experiment)
+    going = fleet.remove(jobs or (), experiment=experiment, is_dry=True)
+    count = f"{going.jobs} job{'s' if going.jobs != 1 else ''}"
+    what = f"experiment {experiment} with {count}" if experiment is not None else count
+    told = f"{what}, {size(going.size_bytes)} of weights, checkpoints and logs"
+    if dry_run:
+        tell(f"would remove {told}")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise StateError(f"not removed: {told}; there is nobody to ask, so give --yes")
+        if not typer.confirm(f"Remove {printable(told)}? There is no way back."):
+            tell("nothing removed")
+            return
+    fleet.remove(jobs or (), experiment=experiment)
+    tell(f"removed {told}")
+
+
+@command
+def gc(
+    target: Target,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", "-e", help="Only this.", autocompletion=complete.experiments),
+    ] = None,
+    best: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Jobs of each experiment whose weights are kept (default: the setting keep_best).",
+        ),
+    ] = None,
+    checkpoint_days: Annotated[
+        float, typer.Option(min=0, help="How long unfinished jobs keep their checkpoint.")
+    ] = 7.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take weights and checkpoints that are not worth keeping off the disk; scores stay."""
+    from fitfleet.cli.output import print_json
+    from fitfleet.scheduler.retention import Policy, collect
+
+    fleet = target.fleet()
+    kept = fleet.settings.keep_best if best is None else best
+    policy = Policy(best=kept, checkpoint_days=checkpoint_days)
+    found = collect(fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run)
+    total = sum(one.size_bytes for one in found)
+    if as_json:
+        files = [vars(one) for one in found]
+        print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
+        return
+    for one in found:
+        tell(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
+    verb = "would go" if dry_run else "gone"
+    tell(f"{len(found)} files, {total:,} bytes {verb}")

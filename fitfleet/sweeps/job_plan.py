@@ -1,0 +1,82 @@
+"""The plan of a job file before anything is queued: what would run, what is there, what is not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fitfleet.db import trials as table
+from fitfleet.db.jobs import NewJob
+from fitfleet.db.session import Database
+from fitfleet.errors import DatasetError, SpecError
+from fitfleet.settings import Settings
+from fitfleet.submit import Submission
+from fitfleet.sweeps import build_check
+from fitfleet.sweeps.plan import Plan, builds_of, costs, experience_with
+from fitfleet.sweeps.search import Point
+
+
+def plan_jobs(
+    database: Database, settings: Settings, documents: Sequence[Mapping[str, Any]]
+) -> Plan:
+    """Check every job as submitting would, build its model, look it up. Nothing is written.
+
+    `documents` come from a file: only builders of trusted modules are called.
+    """
+    submission = Submission(settings)
+    rows: list[list[NewJob]] = []
+    refused: list[str | None] = []
+    for document in documents:
+        try:
+            rows.append([submission.row(document)])
+            refused.append(None)
+        except (SpecError, DatasetError) as error:
+            rows.append([])
+            refused.append(str(error))
+    builds = builds_of([found[0].spec for found in rows if found], settings)
+    there = _there(database, rows)
+    with database.read() as c:
+        known = experience_with(c, rows)
+    points = [_point(i, document, documents) for i, document in enumerate(documents)]
+    planned = [
+        next(costs([point], [found], builds, hashes, known))
+        for point, found, hashes in zip(points, rows, there, strict=True)
+    ]
+    told = [
+        p if why is None else replace(p, refused=why)
+        for p, why in zip(planned, refused, strict=True)
+    ]
+    return Plan(told, False, build_check.is_available(), submission.warnings, noun="job")
+
+
+def _there(database: Database, rows: Sequence[Sequence[NewJob]]) -> list[set[str]]:
+    """Of each job its content hash, if it is in its experiment or earlier in the file."""
+    by_experiment: dict[str, list[str]] = defaultdict(list)
+    for row in (row for found in rows for row in found):
+        by_experiment[row.experiment].append(row.content_hash)
+    with database.read() as c:
+        known = {name: table.existing(c, name, found) for name, found in by_experiment.items()}
+    answers: list[set[str]] = []
+    for found in rows:
+        answers.append({row.content_hash for row in found} & known.get(_of(found), set()))
+        for row in found:
+            known[row.experiment].add(row.content_hash)
+    return answers
+
+
+def _of(found: Sequence[NewJob]) -> str:
+    return found[0].experiment if found else ""
+
+
+def _point(
+    index: int, document: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
+) -> Point:
+    """What tells the job apart: its place in the file, its params, its seed where those differ."""
+    params = document.get("params")
+    told: Point = {"job": index, **(dict(params) if isinstance(params, Mapping) else {})}
+    for name in ("experiment", "seed"):
+        if len({repr(other.get(name)) for other in documents}) > 1:
+            told.setdefault(name, document.get(name))
+    return told

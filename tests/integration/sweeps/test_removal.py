@@ -1,0 +1,276 @@
+"""`du` and `rm`: what is on the disk, and that what goes is all of a job and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from support.stand_in import StandIn, arguments, write_data, write_files
+from typer.testing import CliRunner
+
+import fitfleet as ff
+from fitfleet.cli.main import app
+from fitfleet.db.session import Database
+from fitfleet.db.tables import metadata
+from fitfleet.errors import NotFoundError, StateError
+from fitfleet.settings import directory_settings
+from fitfleet.states import JobStatus
+
+GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}
+SMALL = {
+    "model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]),
+    "dataset": "data.npz",
+    "loss": "mse",
+    "epochs": 2,
+}
+pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, database: Database) -> ff.Fleet:
+    settings = write_data(tmp_path).replace(
+        database_url=database.url.render_as_string(hide_password=False),
+        storage=str(tmp_path / "storage"),
+        logs=str(tmp_path / "logs"),
+    )
+    return ff.Fleet(settings, database)
+
+
+def finished(fleet: ff.Fleet, experiment: str, count: int) -> list[ff.Job]:
+    """Succeeded jobs with files and a log of 10 bytes each."""
+    found = [fleet.submit(**SMALL, experiment=experiment, seed=seed) for seed in range(count)]
+    StandIn(fleet.database).work()
+    for job in found:
+        job.refresh()
+        log = Path(fleet.settings.logs) / str(job.id) / "attempt-1.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("x" * 10)
+    write_files(fleet, found)
+    return [job.refresh() for job in found]
+
+
+def rows_of(database: Database, job_id: int) -> dict[str, int]:
+    """How many rows of each table name the job."""
+    with database.read() as c:
+        return {
+            table.name: c.execute(
+                select(func.count()).select_from(table).where(table.c.job_id == job_id)
+            ).scalar_one()
+            for table in metadata.sorted_tables
+            if "job_id" in table.c
+        }
+
+
+def test_a_removed_job_leaves_no_row_and_no_file(fleet: ff.Fleet, database: Database) -> None:
+    gone, kept = finished(fleet, "net", 2)
+    assert sum(rows_of(database, gone.id).values()) > 3
+    before = rows_of(database, kept.id)
+    found = fleet.remove([gone], is_dry=True)
+    assert (found.jobs, found.size_bytes) == (1, 1010) and fleet.job(gone.id)
+    assert fleet.remove([gone]) == found
+    assert set(rows_of(database, gone.id).values()) == {0}
+    assert rows_of(database, kept.id) == before
+    files = [p.name for p in Path(fleet.settings.storage).rglob("*.h5")]
+    assert len(files) == 1 and kept.weights_path.exists()
+    assert [p.name for p in Path(fleet.settings.logs).iterdir()] == [str(kept.id)]
+    with pytest.raises(NotFoundError, match="was removed"):
+        gone.refresh()
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "DISPATCHED", "RUNNING"])
+def test_a_job_that_has_not_ended_is_never_removed(fleet: ff.Fleet, status: str) -> None:
+    (ended,) = finished(fleet, "net", 1)
+    other = fleet.submit(**SMALL, experiment="net", seed=7)
+    worker = StandIn(fleet.database)
+    if status == "RUNNING":
+        worker.take(1)
+    elif status == "DISPATCHED":
+        from fitfleet.db import dispatch
+
+        with fleet.database.begin() as c:
+            assert dispatch.dispatch(c, "cpu", 1)
+    assert other.status == status
+    with pytest.raises(StateError, match=rf"1 of 2 jobs .* cancel {other.id}$"):
+        fleet.remove([ended, other])
+    with pytest.raises(StateError, match="fitfleet cancel -e net"):
+        fleet.remove(experiment="net")
+    assert fleet.job(ended.id).weights_path.exists(), "all of them or none"
+
+
+def test_a_job_that_runs_again_meanwhile_stays(fleet: ff.Fleet, database: Database) -> None:
+    from fitfleet.db import removal
+
+    first, second = finished(fleet, "net", 2)
+    second.extend(epochs=5)
+    with pytest.raises(StateError), database.begin() as c:
+        removal.remove_jobs(c, [first.id, second.id])
+    with pytest.raises(StateError), database.begin() as c:
+        removal.remove_experiment(c, "net")
+    assert [job.status for job in fleet.jobs("net")] == [JobStatus.SUCCEEDED, JobStatus.QUEUED]
+
+
+def test_an_experiment_goes_with_its_sweeps(fleet: ff.Fleet, database: Database) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    sweep.run()
+    write_files(fleet, sweep.jobs())
+    with pytest.raises(StateError, match=r"sweep net compares .* rm -e net$"):
+        fleet.remove(sweep.jobs()[:1])
+    other = finished(fleet, "other", 1)[0]
+    assert fleet.remove(experiment="net").jobs == 3
+    with pytest.raises(NotFoundError, match="no such sweep"):
+        fleet.resume_sweep("net")
+    assert [job.id for job in fleet.jobs()] == [other.id]
+    assert [p.name for p in Path(fleet.settings.storage).iterdir()] == ["net"]  # of `other`
+    # The name is free, and what was removed is run anew.
+    assert fleet.sweep(**arguments(**GRID)).submit().progress.jobs_open == 3
+
+
+def test_adopted_results_outlive_those_they_came_from(fleet: ff.Fleet, database: Database) -> None:
+    first = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    first.run()
+    write_files(fleet, first.jobs())
+    adopter = fleet.sweep(**arguments(**GRID, experiment="new", adopt=True)).submit()
+    usage = fleet.disk_usage()
+    assert [(u.experiment, u.weights_bytes) for u in usage.experiments] == [
+        ("net", 3000),
+        ("new", 0),
+    ]
+    fleet.remove(experiment="net")
+    assert all(job.weights_path.exists() for job in adopter.jobs())
+    assert fleet.disk_usage().experiments[0].weights_bytes == 3000
+    assert fleet.remove(experiment="new").size_bytes == 3000
+    assert list(Path(fleet.settings.storage).iterdir()) == []
+
+
+def test_du_finds_every_byte(fleet: ff.Fleet) -> None:
+    finished(fleet, "small", 1)
+    finished(fleet, "large", 3)
+    root = Path(fleet.settings.storage)
+    strays = {"net/99/attempt-1.weights.h5": 7, "datasets/a.h5": 5, ".initial/b.weights.h5": 3}
+    for name, count in strays.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x" * count)
+    found = fleet.disk_usage()
+    assert [(u.experiment, u.jobs, u.total_bytes) for u in found.experiments] == [
+        ("large", 3, 3030),
+        ("small", 1, 1010),
+    ]
+    shared = dict(found.shared)
+    assert shared.pop("database") > 0
+    shared.pop("dataset cache of this machine", None)
+    assert shared == {
+        "other files of the storage": 7,
+        "datasets given as arrays": 5,
+        "initial weights": 3,
+    }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> list[str]:
+    """The options of a fleet on SQLite, with two finished jobs in `[net]` and one in `other`."""
+    folder = tmp_path / "fleet"
+    settings = write_data(tmp_path).replace(**directory_settings(folder))
+    folder.mkdir()
+    database = Database(settings.database_url)
+    database.upgrade()
+    with ff.Fleet(settings, database) as fleet:
+        finished(fleet, "[net]", 2)
+        finished(fleet, "other", 1)
+    return ["--directory", str(folder), "--data-root", str(tmp_path)]
+
+
+def ran(*arguments: str, answer: str | None = None) -> tuple[int, str]:
+    found = CliRunner().invoke(app, list(arguments), input=answer)
+    return found.exit_code, found.stdout + found.stderr
+
+
+def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
+    code, said = ran("du", *place)
+    lines = [line.split() for line in said.splitlines()]
+    assert code == 0 and lines[0][:2] == ["experiment", "jobs"]
+    assert ["[net]", "2", "2.0", "KiB", "20", "B", "2.0", "KiB"] in lines
+    assert json.loads(ran("du", "--json", *place)[1])["experiments"][0]["weights_bytes"] == 2000
+    assert ran("rm", *place)[0] == 2 and ran("rm", "1", "-e", "other", *place)[0] == 2
+    assert ran("rm", "-e", "nothere", *place)[0] == 2
+    code, said = ran("rm", "-e", "[net]", *place, answer="y\n")
+    assert code == 2 and "give --yes" in said, "nobody is asked in a pipe"
+    code, said = ran("rm", "-e", "[net]", "--dry-run", *place)
+    assert (
+        said
+        == "would remove experiment [net] with 2 jobs, 2.0 KiB of weights, checkpoints and logs\n"
+    )
+    assert len(json.loads(ran("ps", "--json", *place)[1])) == 3
+    assert ran("rm", "-e", "[net]", "--yes", *place)[1].startswith(
+        "removed experiment [net] with 2"
+    )
+    assert ran("rm", "3", "-y", *place) == (
+        0,
+        "removed 1 job, 1010 B of weights, checkpoints and logs\n",
+    )
+    with sqlite3.connect(tmp_path / "fleet" / "fleet.db") as c:
+        assert c.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def completed(*words: str) -> list[str]:
+    """What bash is offered after these words."""
+    found = CliRunner().invoke(
+        app,
+        [],
+        prog_name="fitfleet",
+        env={
+            "_FITFLEET_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(["fitfleet", *words]),
+            "COMP_CWORD": str(len(words)),
+        },
+    )
+    return found.stdout.split()
+
+
+def test_the_shell_completes_what_there_is(
+    place: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITFLEET_DATABASE_URL", f"sqlite:///{tmp_path / 'fleet' / 'fleet.db'}")
+    assert completed("compare", "o") == ["other"]
+    assert completed("cancel", "-e", "o") == ["other"]
+    assert completed("show", "") == ["3", "2", "1"]
+    assert completed("ps", "--status", "s") == ["succeeded"]
+    assert completed("ps", "--status", "C") == ["CANCELLED"]
+    assert completed("plot", "x", "p") == ["parallel_coordinates"]
+    assert completed("export-runs", "x", "ten") == ["tensorboard"]
+    monkeypatch.setenv("FITFLEET_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    assert completed("show", "") == [] and not (tmp_path / "none.db").exists()
+
+
+def test_a_job_file_is_planned(place: list[str], tmp_path: Path) -> None:
+    job = """
+experiment: other
+dataset: data.npz
+loss: mse
+epochs: 2
+optimizer: rmsprop
+model: {Sequential: [{Input: [[4]]}, {Dense: 1}]}
+jobs:
+- {params: {a: 1}, seed: 1}
+- {params: {a: 2}, seed: 2}
+- {params: {a: 2}, seed: 2}
+"""
+    file = tmp_path / "jobs.yaml"
+    file.write_text(job)
+    code, said = ran("plan", str(file), *place)
+    assert code == 0, said
+    assert "3 jobs: 2 jobs to run, 1 already submitted" in said
+    found = json.loads(ran("plan", str(file), "--json", *place)[1])
+    assert [(p["new"], p["reused"], p["parameters"]) for p in found["points"]] == [
+        (1, 0, 5),
+        (1, 0, 5),
+        (0, 1, 5),
+    ]
+    file.write_text(job + "- {params: {a: 3}, epochs: -1}\n")
+    code, said = ran("plan", str(file), *place)
+    assert code == 2 and "1 job refused" in said and "epochs" in said
+    assert len(json.loads(ran("ps", "--json", *place)[1])) == 3, "nothing is queued"
