@@ -45,14 +45,14 @@ lint: $(VENV)/dev.stamp ## ruff, mypy and the import contracts
 	"$(PY)" -m mypy
 	"$(VENV)/bin/lint-imports"
 
-format: $(VENV)/dev.stamp ## Mend what ruff can mend
+format: $(VENV)/dev.stamp ## Fix what ruff can fix
 	"$(PY)" -m ruff check --fix .
 	"$(PY)" -m ruff format .
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks and print their tables
 	"$(PY)" -m benchmarks $(BENCH)
 
-docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ anew
+docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ again
 	"$(PY)" docs/generate.py
 
 dist: $(VENV)/dev.stamp ## Build a wheel into dist/

@@ -81,7 +81,7 @@ def backlog(database: Database, count: int) -> dict[str, float]:
 
 def broker_memory(database: Database, broker: Valkey) -> dict[str, float]:
     """What the broker holds of a backlog once the scheduler has placed what it will."""
-    register(database, 4)  # anew: filling the database may have taken longer than a lease
+    register(database, 4)  # again: filling the database may have taken longer than a lease
     url = database.url.render_as_string(hide_password=False)
     settings = Settings(database_url=url, broker_url=broker.url)
     client = broker.client()

@@ -5,7 +5,7 @@ usage: python benchmarks/sweep.py [--model lstm|mlp|embedding|conv2d|all] [--pee
 
 Each peer is a script of benchmarks/peers, run as a command of its own, one after the other: 16
 learning rates times 4 seeds, 5 epochs each, two processes where the tool has processes. The time
-is from the start of the command to its last result. fitfleet goes on with 64 other points, warm.
+is from the start of the command to its last result. fitfleet continues with 64 other points, warm.
 All use the same TensorFlow; `--peer-python` is the interpreter that has the peers installed (the
 extra `benchmarks`). Prints a table and one JSON line for each model.
 """
@@ -104,7 +104,7 @@ def machine(found: dict[str, Any], missing: list[str]) -> dict[str, Any]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        # Above the number of cores other work was under way, and the seconds are too many.
+        # Above the number of cores other work ran, and the seconds are too many.
         "load_average": round(os.getloadavg()[0], 2),
         "results": found,
         "not_installed": missing,

@@ -30,7 +30,7 @@ def settings() -> str:
         "Given as arguments of `ff.local` and `ff.connect`, as environment variables"
         " `FITFLEET_<NAME>` in capitals, or in `fitfleet.toml` in the working directory"
         " (or where `FITFLEET_CONFIG` points); the first that is there wins. `fitfleet settings`"
-        " shows what is in force. Names ending in `_s` are seconds, in `_bytes` bytes.\n",
+        " shows what is in effect. Names ending in `_s` are seconds, in `_bytes` bytes.\n",
         "| setting | default | meaning |",
         "| --- | --- | --- |",
     ]

@@ -80,7 +80,7 @@ class JobFailedError(FitfleetError):
 
 
 class WaitTimeoutError(FitfleetError):
-    """The jobs did not end within the time given; they go on running."""
+    """The jobs did not end within the time given; they continue running."""
 
 
 class MissingExtraError(FitfleetError):

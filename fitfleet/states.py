@@ -40,7 +40,7 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.SUCCEEDED: frozenset({JobStatus.QUEUED}),  # extend
     JobStatus.FAILED: frozenset({JobStatus.QUEUED}),  # retry
     JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),  # retry
-    JobStatus.PRUNED: frozenset({JobStatus.QUEUED}),  # taken up again
+    JobStatus.PRUNED: frozenset({JobStatus.QUEUED}),  # resumed
 }
 
 

@@ -128,7 +128,7 @@ class Storage:
     def outdated(
         self, experiment: str, job_id: int, attempt: int, epoch: int | None = None
     ) -> list[str]:
-        """What this attempt may remove, now that its checkpoint of `epoch` is in force.
+        """What this attempt may remove, now that its checkpoint of `epoch` is in effect.
 
         Checkpoints of earlier attempts and of its own earlier epochs (None: of all), and drafts
         of earlier attempts, which died. Never a file of a later attempt: the caller may be a

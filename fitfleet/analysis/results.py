@@ -40,7 +40,7 @@ class Curve:
     values: Mapping[int, float]
     is_open: bool  # it may still be pruned
     is_complete: bool  # it ran to its end
-    is_spared: bool = False  # a user took it up again: it is judged no more
+    is_spared: bool = False  # a user retried it: it is judged no more
     epochs: int | None = None  # asked for; nothing is saved by ending a job that has them all
     final: float = math.nan  # what a complete job came to: the objective of the weights it keeps
 

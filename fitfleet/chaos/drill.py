@@ -57,7 +57,7 @@ class Verdict:
     different: int  # history, scores or weights differ from the undisturbed run
     faults: dict[str, int]  # carried out, by name
     attempts: int
-    resumed: int  # attempts that went on in the middle of a fit
+    resumed: int  # attempts that resumed in the middle of a fit
     calm_s: float  # the undisturbed run of all jobs
     seconds: float  # the run under fire
 

@@ -120,7 +120,7 @@ def check_experiment(fleet: Fleet, name: str) -> None:
 
 
 def hide_passwords(target: Target) -> None:
-    """Start this service anew with its settings in the environment if its options hold a password.
+    """Restart this service with its settings in the environment if its options hold a password.
 
     Options can be read by every user of the machine for as long as the process lives.
     """

@@ -139,9 +139,9 @@ def _live(console: Console) -> Live | Cell:
 
 
 def _hints(snapshot: Snapshot) -> list[str]:
-    """Why nothing may be going on."""
+    """Why nothing may be running."""
     lines = [
-        f"experiment {name} is paused: go on with fitfleet resume {name}"
+        f"experiment {name} is paused; resume it with: fitfleet resume {name}"
         for name in snapshot.paused
     ]
     lines += snapshot.obstacles

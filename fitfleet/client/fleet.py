@@ -94,7 +94,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the database's connections, and end the dashboard. Jobs go on."""
+        """Let go of the database's connections, and end the dashboard. Jobs continue."""
         self._close_page()
         self.database.dispose()
 
@@ -330,7 +330,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         return Sweep(self.database, self.settings, made, on_look=self._on_look)
 
     def resume_sweep(self, name: str) -> Sweep:
-        """The sweep of that name, from any machine: `.run()` goes on with it. NotFoundError.
+        """The sweep of that name, from any machine: `.run()` resumes it. NotFoundError.
 
         Its design comes from the database: a builder's module must be trusted here.
         """

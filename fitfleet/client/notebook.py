@@ -17,7 +17,7 @@ _PRE = "<pre style='font-family:monospace;line-height:1.2;white-space:pre'>{code
 
 
 class Cell:
-    """One output of a notebook cell that is drawn anew; it is emptied at the end."""
+    """One output of a notebook cell that is redrawn; it is emptied at the end."""
 
     def __init__(self) -> None:
         shown: Any = importlib.import_module("IPython.display")  # every kernel has it

@@ -97,7 +97,7 @@ class Sweep:
     def submit(self) -> Sweep:
         """Write the sweep down and queue what can be asked for now; return at once.
 
-        A grid or random search is queued whole. A search that learns goes on while somebody runs
+        A grid or random search is queued whole. A search that learns continues while somebody runs
         it: this script (`run`), another one (`Fleet.resume_sweep`), or `fitfleet scheduler`.
         SearchError if the name belongs to another design, or if every point is refused.
         """
@@ -112,7 +112,7 @@ class Sweep:
         """Drive the sweep to its end; a live display on a terminal, a line now and then in a pipe.
 
         It may be stopped at any time and resumed from anywhere. WaitTimeoutError after
-        `timeout_s`; the jobs that are queued go on then.
+        `timeout_s`; the jobs that are queued continue then.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         driver = self._drive()
@@ -137,8 +137,8 @@ class Sweep:
                     break
                 if deadline is not None and time.monotonic() > deadline:
                     raise WaitTimeoutError(
-                        f"sweep {self.name!r} has {progress.jobs_open} jobs under way after"
-                        f" {timeout_s:g} s; go on with fleet.resume_sweep({self.name!r}).run()"
+                        f"sweep {self.name!r} has {progress.jobs_open} unfinished jobs after"
+                        f" {timeout_s:g} s; resume it with fleet.resume_sweep({self.name!r}).run()"
                     )
                 time.sleep(_LOOK_S)
         with self._database.read() as c:

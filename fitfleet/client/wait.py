@@ -49,7 +49,7 @@ def wait_for(
         if pending and deadline is not None and now >= deadline:
             raise WaitTimeoutError(
                 f"{len(pending)} of {len(job_ids)} jobs have not ended after {timeout_s:g} s;"
-                " they go on running"
+                " they continue running"
             )
         if pending:
             time.sleep(_LOOK_S)

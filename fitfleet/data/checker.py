@@ -41,7 +41,7 @@ _PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "fitfleet")
 _ENVIRONMENT = {
     "HDF5_USE_FILE_LOCKING": "FALSE",
     "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-in
-    # The allocator of glibc ends the process where a heap was damaged, instead of going on.
+    # The allocator of glibc ends the process where a heap was damaged, instead of continuing.
     "GLIBC_TUNABLES": "glibc.malloc.check=3",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

@@ -100,7 +100,7 @@ def _check_input(role: str, one: InputFacts, array: ArrayInfo) -> None:
         if code is not None and not 0 <= code < one.codes:
             raise DatasetError(
                 f"dataset.{role}: holds the code {code:g}, the Embedding knows 0 to"
-                f" {one.codes - 1}; raise its input_dim or mend the data"
+                f" {one.codes - 1}; raise its input_dim or correct the data"
             )
 
 

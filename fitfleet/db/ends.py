@@ -20,7 +20,7 @@ from fitfleet.states import RETRIED, FailureClass, JobStatus, Request
 _MAX_BACKOFF_S = 300.0
 _MAX_MESSAGE = 4_000
 _MAX_TEXT = 60_000
-# What a job becomes that is not to go on when its attempt ends.
+# What a job becomes that is not to continue when its attempt ends.
 _BY_REQUEST = {Request.CANCEL: JobStatus.CANCELLED, Request.PRUNE: JobStatus.PRUNED}
 
 

@@ -37,8 +37,8 @@ def pause(c: Connection, name: str) -> None:
     """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
     experiment_id = _set_paused(c, name, True)
     mine = jobs.c.experiment_id == experiment_id
-    under_way = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
-    lock(c, c.scalars(select(jobs.c.id).where(mine, under_way)).all())
+    in_flight = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
+    lock(c, c.scalars(select(jobs.c.id).where(mine, in_flight)).all())
     c.execute(
         update(jobs)
         .where(mine, jobs.c.status == JobStatus.DISPATCHED)

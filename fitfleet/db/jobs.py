@@ -230,7 +230,7 @@ def retry(c: Connection, job_id: int) -> bool:
 
 
 def extend(c: Connection, job_id: int, epochs: int) -> bool:
-    """Give a succeeded job more epochs: it goes on from its end, as if asked for at first.
+    """Give a succeeded job more epochs: it resumes from its end, as if asked for at first.
 
     Its content becomes that of the longer fit. False if the job has not succeeded or is as long
     already; StateError if the experiment has another job of that content.

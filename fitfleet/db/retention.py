@@ -57,7 +57,7 @@ def size_bytes(c: Connection) -> int:
 
 
 def forget(c: Connection, job_id: int, path: str) -> bool:
-    """Point to this file no more. False: the job goes on, or points elsewhere by now."""
+    """Point to this file no more. False: the job continues, or points elsewhere by now."""
     is_forgotten = False
     for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
         values = {column.name: None}

@@ -12,7 +12,7 @@ from fitfleet.db.session import read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, workers
 from fitfleet.states import JobStatus
 
-_UNDER_WAY = (JobStatus.DISPATCHED, JobStatus.RUNNING)
+_IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
 # So many jobs of an experiment tell how long one takes.
 _SAMPLE = 50
 
@@ -26,7 +26,7 @@ class Standing:
     experiment: str
     is_paused: bool
     max_running: int | None
-    under_way: int  # dispatched and running jobs of the experiment
+    in_flight: int  # dispatched and running jobs of the experiment
     queue: str
     backoff_s: float  # until it may start; 0 or less: it may
     failures: int
@@ -86,7 +86,7 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         return None
     at = read_clock(c)
     count = select(func.count()).where(
-        jobs.c.experiment_id == row.experiment_id, jobs.c.status.in_(_UNDER_WAY)
+        jobs.c.experiment_id == row.experiment_id, jobs.c.status.in_(_IN_FLIGHT)
     )
 
     def since(moment: float | None) -> float | None:
@@ -98,7 +98,7 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         experiment=row.name,
         is_paused=bool(row.is_paused),
         max_running=row.max_running,
-        under_way=int(c.execute(count).scalar_one()),
+        in_flight=int(c.execute(count).scalar_one()),
         queue=row.queue,
         backoff_s=row.not_before - at,
         failures=row.failures,

@@ -29,7 +29,7 @@ class Success:
     log_tail: str = ""
     memory_peak_bytes: int | None = None
     parameters: int | None = None
-    checkpoint_path: str | None = None  # what `extend` goes on from; None: as the row says
+    checkpoint_path: str | None = None  # what `extend` resumes from; None: as the row says
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
     kept_epoch: int | None = None  # whose weights the artifact holds; None: the last one's
     nan_epoch: int | None = None  # the first whose loss was not finite

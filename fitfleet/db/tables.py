@@ -205,7 +205,7 @@ attempts = Table(
     Column("worker", String(128), nullable=False),
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
-    Column("first_epoch", Integer),  # where it took up the fit
+    Column("first_epoch", Integer),  # where it resumed the fit
     # succeeded, failed, cancelled, pruned, released, or a states.FailureClass when retried
     Column("outcome", String(16)),
     Column("message", Text),

@@ -61,7 +61,7 @@ class LocalFleet(Fleet):
         """Drain the workers, then stop the scheduler and let go of the broker.
 
         A running fit writes a checkpoint and goes back to the queue; the next fleet in this
-        directory goes on with it. A second Ctrl-C ends the workers at once.
+        directory resumes it. A second Ctrl-C ends the workers at once.
         """
         if not self._is_open:
             return

@@ -31,7 +31,7 @@ def local(
     """Start a whole fleet on this machine, for a `with` block.
 
     `workers` processes fit one job each. Database (`fleet.db`), storage, logs, dataset cache and
-    the broker's socket lie in `directory`; jobs left there are taken up again. Several scripts
+    the broker's socket lie in `directory`; jobs left there are resumed. Several scripts
     may use one directory at once: they share the broker, and any worker may take any job.
     Relative dataset paths start at the working directory (setting `data_root`).
 

@@ -1,6 +1,6 @@
 """Why a job waits, and when it should start: what the dispatcher asks, in the order it asks it.
 
-The dispatcher goes on with a queue only if a live worker serves it, one of its slots is free, and
+The dispatcher serves a queue only if a live worker serves it, one of its slots is free, and
 the broker answers; it leaves out paused experiments, jobs in backoff and experiments at their
 max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`.
 """
@@ -180,8 +180,8 @@ def _left_out(found: _Situation) -> Iterator[Reason]:
     else:
         yield Reason(
             "max_running",
-            f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs under way"
-            f" and has {job.under_way} (max_running); others of it go first",
+            f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs in flight"
+            f" and has {job.in_flight} (max_running); others of it go first",
         )
 
 

@@ -35,7 +35,7 @@ class Policy:
     """What is kept of an experiment's ended jobs."""
 
     best: int = 10  # weights of so many succeeded jobs, by the sweep's objective or val_loss
-    # Checkpoints of jobs that did not succeed, so that they can be taken up again for a while.
+    # Checkpoints of jobs that did not succeed, so that they can be resumed for a while.
     checkpoint_days: float = 7.0
     only_sweeps: bool = False  # leave jobs alone that were submitted one by one
 

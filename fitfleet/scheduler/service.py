@@ -24,7 +24,7 @@ _BRISK_SHARE = 0.2  # of poll_s
 
 
 class _Clock:
-    """Tells when the database's clock, by which leases end, went on without the workers.
+    """Tells when the database's clock, by which leases end, advanced while the workers stood still.
 
     It may be set forward, or the machine may have slept with its workers: Python's monotonic
     clock does neither.
@@ -83,7 +83,7 @@ class Scheduler:
                 pause_s = _OUTAGE_LOOK_S
             except Exception:
                 # A scheduler that ends without a word would leave every job waiting for ever.
-                _log.exception("the scheduler goes on after a defect of fitfleet")
+                _log.exception("the scheduler continues after a defect of fitfleet")
                 pause_s = _OUTAGE_LOOK_S
             self._wake.wait(pause_s)
             self._wake.clear()
@@ -122,12 +122,12 @@ class Scheduler:
         except DatabaseError:
             raise
         except Exception:
-            _log.exception("a step of the scheduler failed; the others go on")
+            _log.exception("a step of the scheduler failed; the others continue")
 
     def _say(self, problem: str) -> None:
         """Log a problem once, and once that it is over."""
         if problem and problem != self._problem:
             _log.error("%s", problem)
         if self._problem and not problem:
-            _log.warning("the scheduler goes on: broker and database answer again")
+            _log.warning("the scheduler continues: broker and database answer again")
         self._problem = problem

@@ -37,7 +37,7 @@ class SweepKeeper:
         self._drivers: dict[int, Driver | None] = {}
 
     def __call__(self, database: Database) -> None:
-        """One step of each open sweep. A sweep that cannot go on is logged once."""
+        """One step of each open sweep. A sweep that cannot continue is logged once."""
         with database.read() as c:
             rows = sweep_table.listed(c, only_open=True)
         self._drivers = {row.id: self._drivers[row.id] for row in rows if row.id in self._drivers}

@@ -57,7 +57,7 @@ _CALLBACKS = {
         "EarlyStopping(restore_best_weights=True)"
     ),
     "BackupAndRestore": (
-        "fitfleet does this: a job that is interrupted goes on from its last checkpoint (settings "
+        "fitfleet does this: a job that is interrupted resumes from its last checkpoint (settings "
         "checkpoint_s and checkpoint_epochs)"
     ),
     "OrbaxCheckpoint": "fitfleet does this: every job's weights are in the storage (job.weights())",

@@ -1,7 +1,7 @@
 """Names of layers as Keras gives them in a fresh process: lstm, lstm_1, dense.
 
 A model built after others in one script has lstm_7 where a fresh process has lstm. Names that
-Keras made up are counted anew, so that equal models have equal configs; names that the user
+Keras made up are renumbered, so that equal models have equal configs; names that the user
 chose stay, and so do those by which several inputs or outputs are told apart.
 """
 

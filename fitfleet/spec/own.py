@@ -14,7 +14,7 @@ from fitfleet.errors import SpecError
 def check_reachable(value: Any, place: str) -> None:
     """SpecError for a function or class that its module does not have by its own name.
 
-    A worker imports it anew from its source, so a lambda or what a function made has no way there.
+    A worker imports it from its source, so a lambda or what a function made has no way there.
     """
     name = value.__qualname__
     if value.__name__ == "<lambda>":

@@ -1,7 +1,7 @@
 """Which layers of a Keras object follow the dtype policy that it was made under.
 
 Keras writes a policy into every layer's config, so a config alone cannot tell the two apart. An
-object can: layers without a policy of their own share the one that was in force.
+object can: layers without a policy of their own share the one that was in effect.
 """
 
 from __future__ import annotations

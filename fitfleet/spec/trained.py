@@ -13,7 +13,7 @@ from typing import Any
 # Keras drops the initialisers of these, so nothing tells what they began with. They are trained
 # together with others, which do tell.
 _UNKNOWN = {("AdditiveAttention", "scale"), ("SpectralNormalization", "vector_u")}
-# What is computed anew from an argument, or reset at the start of a fit.
+# What is recomputed from an argument, or reset at the start of a fit.
 _DERIVED = {("STFTSpectrogram", "real_kernel"), ("STFTSpectrogram", "imag_kernel")}
 _STATES = ("rnn_state", "seed_generator_state")
 

@@ -1,6 +1,6 @@
 """The design of a sweep: what is searched, how often each point is run, and what is wanted.
 
-It is a JSON document in the table `sweeps`; any machine that reads it goes on with the sweep.
+It is a JSON document in the table `sweeps`; any machine that reads it resumes the sweep.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def point_hash(point: Point) -> str:
 def _opened(value: Any, place: str) -> Any:
     """A model file, a builder or a dataset as the mapping that it stands for."""
     if place == "model" and isinstance(value, str) and value.endswith((".json", ".yaml", ".yml")):
-        # The file may not be there where the sweep goes on.
+        # The file may not be there where the sweep continues.
         return model_spec(value, Settings())[0].config
     if place == "model" and isinstance(value, dict) and "builder" in value:
         value = builder_of(value)

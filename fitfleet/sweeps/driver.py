@@ -1,7 +1,7 @@
 """Driving a sweep: ask for points, write their jobs, prune, race, and see that it ends.
 
 A driver holds nothing that the database does not. It may die at any time; another one, on any
-machine, goes on. Several may drive one sweep: a trial's number and point are taken once.
+machine, continues. Several may drive one sweep: a trial's number and point are taken once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def open_sweep(database: Database, design: Design) -> SweepRow:
         if not is_new and Design.from_json(row.document) != design:
             raise SearchError(
                 f"sweep {design.name!r} exists with another design; give this one another name=,"
-                f" or go on with the old one by fleet.resume_sweep({design.name!r})"
+                f" or resume the old one by fleet.resume_sweep({design.name!r})"
             )
         if design.max_running is not None and row.ended_at is None:
             experiment_table.limit_running(c, design.experiment, design.max_running)

@@ -53,7 +53,7 @@ class Points:
         seed = first.spec.seed + repeat
         dataset = first.spec.dataset
         if design.folds is not None:
-            # Every repeat draws its folds anew, or its spread would hide that of the rows.
+            # Every repeat draws its folds again, or its spread would hide that of the rows.
             drawn = {**design.folds, "index": fold, "seed": seed}
             dataset = dataset.model_copy(update={"fold": drawn})
         spec = first.spec.model_copy(update={"seed": seed, "dataset": dataset})

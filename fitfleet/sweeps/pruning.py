@@ -1,4 +1,4 @@
-"""Which jobs of a sweep are not worth going on with, by Optuna's pruners.
+"""Which jobs of a sweep are not worth continuing, by Optuna's pruners.
 
 Like is compared with like: a job is judged among the jobs of other points that have its seed and
 fold, at the same epoch. Each such row of jobs is an Optuna study of its own that follows the

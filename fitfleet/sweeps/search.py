@@ -2,7 +2,7 @@
 
 A search holds no truth. Given the trials that are in the database it rebuilds the study, replays
 what the sampler was asked (so that its random numbers stand where they stood), and asks for the
-next point. A search that lives on and one that is made anew from the same rows ask for the same.
+next point. A search that lives on and one that is rebuilt from the same rows ask for the same.
 """
 
 from __future__ import annotations

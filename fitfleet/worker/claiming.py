@@ -25,7 +25,7 @@ def claim_message(
 ) -> Claim | None:
     """Claim the job of a message `(job_id, dispatch_seq)`; None: a duplicate, or out of date.
 
-    While the database is away the child stays with its message. If it went on to the next one,
+    While the database is away the child stays with its message. If it moved on to the next one,
     a worker that reaches the broker alone would take one message after another from those that
     could run them. The scheduler meanwhile publishes the job again, and this message is then out
     of date.

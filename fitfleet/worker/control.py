@@ -92,7 +92,7 @@ class JobControl:
 
     @property
     def is_committing(self) -> bool:
-        """Whether it is fitted and its commit is under way."""
+        """Whether it is fitted and its commit is in progress."""
         return self._is_committing
 
     @property

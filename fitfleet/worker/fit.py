@@ -236,7 +236,7 @@ class _Cohort:
                     self._end_epoch(session, fit, fit.end_epoch(logs, others))
 
     def _on_progress(self) -> None:
-        """Between calls into the program: a job that is told to stop does so, the others go on."""
+        """Between calls into the program: a job told to stop does so, the others continue."""
         for fit in self._open:
             with self._journal.guard(fit.control):
                 fit.control.check()

@@ -73,7 +73,7 @@ class Loader:
         batch_size, _ = micro_batch(spec, options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
             # After another OOM: its optimizer has other variables.
-            print(f"starts anew: the checkpoint is of batches of {snapshot.batch_size} rows")
+            print(f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows")
             return None
         # The attempt before may have died before the last of these reached the database.
         self._recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in snapshot.history))

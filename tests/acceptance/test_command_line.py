@@ -184,7 +184,7 @@ def test_with_the_broker_away_a_job_is_kept_and_says_so(project: Path) -> None:
     assert cancelled.stdout.count("cancelled") == 2
 
 
-def test_doctor_names_what_is_wrong_and_how_to_mend_it(project: Path) -> None:
+def test_doctor_names_what_is_wrong_and_how_to_fix_it(project: Path) -> None:
     found = fitfleet(project, "doctor", "--broker-url", "redis://127.0.0.1:1/0", "--json")
     assert found.returncode == 3
     findings = {finding["name"]: finding for finding in json.loads(found.stdout)}

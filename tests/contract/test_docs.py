@@ -31,7 +31,7 @@ def read(page: str) -> str:
 
 @pytest.mark.parametrize("name", generate.PAGES)
 def test_a_generated_page_is_fresh(name: str) -> None:
-    assert read(f"reference/{name}") == generate.PAGES[name](), "write it anew with: make docs"
+    assert read(f"reference/{name}") == generate.PAGES[name](), "write it again with: make docs"
 
 
 def test_every_setting_is_documented() -> None:

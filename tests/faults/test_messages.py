@@ -54,7 +54,7 @@ def test_a_message_that_comes_three_times(
     publish(app, fleet.settings.queue, [(job.id, number)] * 2)  # the other worker takes these
     job.wait(60)
     publish(app, fleet.settings.queue, [(job.id, number), (job.id, number - 1)])
-    # One worker after the other takes them up before these jobs.
+    # One worker after the other takes them before these jobs.
     fleet.wait(
         fleet.submit_many(
             small_job(series, seed=seed, epochs=1, experiment="behind") for seed in range(4)

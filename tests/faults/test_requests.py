@@ -1,4 +1,4 @@
-"""What users ask of a fit under way: cancel, extend, a limit of time."""
+"""What users ask of a running fit: cancel, extend, a limit of time."""
 
 from __future__ import annotations
 

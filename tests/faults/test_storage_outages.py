@@ -1,4 +1,4 @@
-"""Storage that is gone, full, read-only or slow: the fit goes on from its last checkpoint."""
+"""Storage that is gone, full, read-only or slow: the fit resumes from its last checkpoint."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def write_tensorboard(runs: Sequence[ExportedRun], folder: str | Path, metric: s
 
     Scalars are named as Keras's callback names them: `epoch_loss` under `<run>/train` and
     `<run>/validation`. The HParams tab lists the parameters, `metric` and every score. What is
-    there under a run's name is written anew. MissingExtraError without tensorboard.
+    there under a run's name is rewritten. MissingExtraError without tensorboard.
     """
     proto = _Proto()
     target = Path(folder)
@@ -66,7 +66,7 @@ def _moment(run: ExportedRun, epoch: int) -> float:
 
 
 class _EventFile:
-    """One event file, written anew."""
+    """One event file, rewritten."""
 
     def __init__(self, proto: _Proto, path: Path) -> None:
         self._proto = proto

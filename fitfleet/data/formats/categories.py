@@ -41,7 +41,7 @@ def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:
         raise DatasetError(
             f"{path}: column {name!r} holds {what} in row {row + 1:,}, which is none of its"
             f" {len(words):,} categories; add it to categories={{{name!r}: [...]}} ('' for a"
-            " missing value), or mend the data"
+            " missing value), or correct the data"
         )
     return np.asarray(codes)
 

@@ -195,7 +195,7 @@ class _LineChecker:
         names = "1 column" if self._wanted == 1 else f"{self._wanted} columns"
         raise DatasetError(
             f"{self._place}: line {line}: has {fields} field{'s' * (fields != 1)}, but the header"
-            f" names {names}; mend the line, or put fields that hold a delimiter in quotes"
+            f" names {names}; correct the line, or put fields that hold a delimiter in quotes"
         )
 
 

@@ -10,7 +10,7 @@ from fitfleet.db.session import read_clock
 from fitfleet.db.tables import events, jobs, workers
 from fitfleet.states import JobStatus
 
-_UNDER_WAY = (JobStatus.DISPATCHED, JobStatus.RUNNING)
+_IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
 # A transaction that ends later may carry an earlier time; those seen already are known.
 _OVERLAP_S = 5.0
 _SILENT_S = 15.0
@@ -61,7 +61,7 @@ class Watch:
             jobs.c.epoch,
             jobs.c.attempt,
             jobs.c.request,
-        ).where(jobs.c.status.in_(_UNDER_WAY))
+        ).where(jobs.c.status.in_(_IN_FLIGHT))
         seen = {row.id: tuple(row)[1:] for row in c.execute(query)}
         before, self._under_way = self._under_way, seen
         changed = {i for i, row in seen.items() if before.get(i) != row} | (set(before) - set(seen))

@@ -41,7 +41,7 @@ def fallback_level(spec: JobSpec, options: JobOptions, memory_step: int) -> str:
 
 
 def reset_peak() -> None:
-    """Begin to measure anew; where the system cannot, the peak is the process's."""
+    """Reset the measured peak; where the system cannot, the peak is the process's."""
     with suppress(OSError):
         _CLEAR.write_text("5")
 

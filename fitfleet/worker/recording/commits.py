@@ -169,7 +169,7 @@ class CommitQueue:
         return won
 
     def _patient(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
-        """Those that may go on waiting for the database, a while later."""
+        """Those that may continue waiting for the database, a while later."""
         stopped: Errors = {}
         for commit in batch:
             commit.control.show_progress()

@@ -36,7 +36,7 @@ class _Patient:
         self.refusal: OSError | None = None
         self._disk = disk
         self._place = 0
-        self._kept: list[tuple[int, bytes]] = []  # (offset, bytes), a later one in force
+        self._kept: list[tuple[int, bytes]] = []  # (offset, bytes), a later one in effect
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """HDF5 goes to an offset, or asks for the end."""

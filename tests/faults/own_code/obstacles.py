@@ -58,7 +58,7 @@ class Hungry(keras.layers.Layer):  # type: ignore[misc]
 
 
 def freed(y_true: Any, y_pred: Any, context: dict[str, Any]) -> dict[str, float]:
-    """An evaluator that takes the limit away: the process goes on to other jobs."""
+    """An evaluator that takes the limit away: the process continues to other jobs."""
     _limit(resource.getrlimit(resource.RLIMIT_DATA)[1])
     return {}
 

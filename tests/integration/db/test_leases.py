@@ -273,7 +273,7 @@ def test_a_wish_outlives_its_worker(database: Database, wish: Request, becomes: 
     assert status(database, lost.job_id) is becomes
     assert status(database, released.job_id) is becomes
     with database.begin() as c:
-        assert job_table.retry(c, lost.job_id)  # taken up again
+        assert job_table.retry(c, lost.job_id)  # resumed
 
 
 def test_a_cancel_is_not_overwritten(database: Database) -> None:

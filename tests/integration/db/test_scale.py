@@ -37,7 +37,7 @@ class Counter:
 
     def _count(self) -> int:
         self._steps += 1
-        return 0  # go on
+        return 0  # continue
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:

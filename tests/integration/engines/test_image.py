@@ -65,7 +65,7 @@ def test_every_file_of_a_model_is_as_keras_writes_it(optimizer: str, tmp_path: P
         assert written(fitted, tmp_path / "ours.h5") == contents(path)
 
 
-def test_a_compiled_anew_model_has_a_new_file(tmp_path: Path) -> None:
+def test_a_recompiled_model_has_a_new_file(tmp_path: Path) -> None:
     fitted = model("sgd")
     fitted.fit(X, Y, verbose=0)
     before = written(fitted, tmp_path / "sgd.h5")

@@ -1,4 +1,4 @@
-"""A fit that is taken from its worker and goes on elsewhere ends as the straight one does."""
+"""A fit that is taken from its worker and resumes elsewhere ends as the straight one does."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fitfleet.db.tables import metadata
 from fitfleet.db.views import COLUMNS, definitions
 
 
-def test_text_that_no_database_holds_is_mended() -> None:
+def test_text_that_no_database_holds_is_replaced() -> None:
     assert storable_text("a\x00b\ud800c ä\n") == "ab?c ä\n"
 
 

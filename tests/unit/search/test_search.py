@@ -193,7 +193,7 @@ def test_optuna_knows_nothing_of_what_an_option_leaves_out(name: str) -> None:
     for number in range(12):
         point = live.next(trials)
         assert point is not None
-        # One that is made anew from the rows asks for the same.
+        # One that is rebuilt from the rows asks for the same.
         assert number % 4 or searcher(name, CONDITIONAL, 12).next(trials) == point
         trials.append(Trial(number, point, state="complete", values=(value(point),)))
         assert ("optimizer.SGD.momentum" in point) == (point["optimizer"] == "SGD")

@@ -8,7 +8,7 @@ from fitfleet.worker.order import mix, order, orders, seed_state
 
 
 def test_seeds_never_change_between_versions() -> None:
-    # Written down once: a checkpoint of an older fitfleet goes on with these.
+    # Written down once: a checkpoint of an older fitfleet resumes with these.
     assert mix(0, "init") == 182554928
     assert seed_state(7, 1, 3) == [mix(7, 1), 3 << 24]
 
