@@ -3,7 +3,7 @@
     python benchmarks/control_plane.py [--jobs 100 10000 100000] [--workers 200] [--run 3000]
 
 First, what an idle scheduler uses of a core. Then, by the length of the backlog: jobs submitted a
-second, one look of the scheduler that places 20 jobs, one claim, and the messages and memory of
+second, one poll of the scheduler that dispatches 20 jobs, one claim, and the messages and memory of
 the broker when a scheduler has placed all that it will for four slots. Then one scheduler against
 so many simulated workers on PostgreSQL: jobs a second, and how much of a core the scheduler, the
 database and the broker used.
@@ -38,8 +38,8 @@ from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
-_LOOKS = 15
-_PER_LOOK = 20
+_POLLS = 15
+_PER_POLL = 20
 _IDLE_S = 5.0
 _PLACING_S = 3.0
 
@@ -55,16 +55,16 @@ def backlog(database: Database, count: int) -> dict[str, float]:
     rows = [new_job(f"{count}-{i}", experiment=f"e{i % 10}") for i in range(count)]
     submit_s, _ = _timed(lambda: insert(database, *rows))
 
-    def look() -> list[tuple[int, int]]:
+    def poll() -> list[tuple[int, int]]:
         with database.read() as c:
             capacity.loads(c, 60.0, only_waiting=True)
         with database.begin() as c:
-            return dispatch.dispatch(c, "cpu", _PER_LOOK)
+            return dispatch.dispatch(c, "cpu", _PER_POLL)
 
-    looks, claims = [], []
-    for _ in range(min(_LOOKS, count // _PER_LOOK)):
-        spent, messages = _timed(look)
-        looks.append(spent)
+    polls, claims = [], []
+    for _ in range(min(_POLLS, count // _PER_POLL)):
+        spent, messages = _timed(poll)
+        polls.append(spent)
         for message in messages:
             spent, claim = _timed(lambda message=message: _claim(database, message))
             claims.append(spent)
@@ -73,8 +73,8 @@ def backlog(database: Database, count: int) -> dict[str, float]:
     return {
         "jobs": count,
         "submits_per_s": round(count / submit_s),
-        "look_ms": round(statistics.median(looks) * 1e3, 2),
-        "dispatches_per_s": round(_PER_LOOK / statistics.median(looks)),
+        "look_ms": round(statistics.median(polls) * 1e3, 2),
+        "dispatches_per_s": round(_PER_POLL / statistics.median(polls)),
         "claim_ms": round(statistics.median(claims) * 1e3, 2),
     }
 

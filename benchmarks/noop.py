@@ -4,7 +4,7 @@
 
 Both sides run real Celery worker services with one process each, which are up before the clock
 starts, and take turns. Celery's clock runs from the first `delay` to the end of the last task.
-fitfleet's runs from the scheduler's first look at the queued jobs until the last one is SUCCEEDED
+fitfleet's runs from the scheduler's first poll until the last one is SUCCEEDED
 in SQL: messages, claims (with peers), leases, the dataset, an epoch's metrics, a score, a file and
 the fenced commit are all in it. What is left out is TensorFlow's part (_noop_worker.py).
 `submits_per_s` is told apart, since jobs may be put into SQL at any time before. A file is synced

@@ -78,7 +78,7 @@ class Settings:
         3600.0, "A storage that has refused for less than this costs no failure."
     )
     backoff_s: float = _setting(5.0, "Delay before a failed job is tried again; doubles each time.")
-    poll_s: float = _setting(0.05, "Time between two looks of the scheduler at the queue.")
+    poll_s: float = _setting(0.05, "Time between two polls of the queue by the scheduler.")
     recover_s: float = _setting(5.0, "Time between two searches for lost jobs.")
     redispatch_s: float = _setting(
         5.0, "A published job whose message is gone from the broker so long is published again."

@@ -70,13 +70,16 @@ def compare(
     chosen = metric or ("val_loss" if "val_loss" in metrics else "loss")
     if chosen not in [*metrics, *score_names]:
         raise FitfleetError(_unknown_metric(chosen, experiment, [*metrics, *score_names]))
-    way = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
+    better_when = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
     table = table.sort_values(
-        [chosen, "job"], ascending=[way == "minimize", True], na_position="last", kind="stable"
+        [chosen, "job"],
+        ascending=[better_when == "minimize", True],
+        na_position="last",
+        kind="stable",
     ).reset_index(drop=True)
     # Where a narrow screen shows it.
     table = table[list(dict.fromkeys(["job", *params, chosen, *table.columns]))]
-    table.attrs.update({"metric": chosen, "direction": way, "at": at})
+    table.attrs.update({"metric": chosen, "direction": better_when, "at": at})
     return table if top is None else table.head(top)
 
 
@@ -122,10 +125,12 @@ def metric_values(
         if at == "best":
             specs = compiled.compiled_parts(c, experiment)
             extremes = lookup.extremes(c, ids)
-            ways = {name: given.get(name) or agreed(name, specs) for _, name, _, _ in extremes}
+            directions = {
+                name: given.get(name) or agreed(name, specs) for _, name, _, _ in extremes
+            }
             for job_id, name, low, high in extremes:
-                if ways[name] is not None:
-                    best = low if ways[name] == "minimize" else high
+                if directions[name] is not None:
+                    best = low if directions[name] == "minimize" else high
                     found.setdefault(job_id, {})[name] = best
     return found
 

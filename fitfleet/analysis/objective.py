@@ -65,13 +65,13 @@ def objectives(
             f"objective: {names!r:.60} is not the name of a metric such as 'val_loss'"
         )
     are_several = isinstance(directions, list | tuple)
-    ways = list(directions) if are_several else [directions] * len(given)
-    if len(ways) != len(given):
-        raise SearchError(f"direction: {len(ways)} directions for {len(given)} objectives")
+    each = list(directions) if are_several else [directions] * len(given)
+    if len(each) != len(given):
+        raise SearchError(f"direction: {len(each)} directions for {len(given)} objectives")
     if at not in ("last", "best"):
         raise SearchError(f"at: {at!r:.40} is neither 'last' nor 'best'")
     return tuple(
-        Objective(n, _direction(n, w, specs_of), at) for n, w in zip(given, ways, strict=True)
+        Objective(n, _direction(n, w, specs_of), at) for n, w in zip(given, each, strict=True)
     )
 
 

@@ -35,7 +35,7 @@ _SETTINGS: dict[str, Any] = {
     "backoff_s": 0.1,
 }
 _EPOCHS = 40
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _TRIALS = 20  # of a fault that finds nothing to strike, such as a fit or a message
 _PAUSE_S = (1.0, 3.0)  # between two faults, at random
 # A drill shows that nothing is lost, not that a poison job ends.
@@ -187,7 +187,7 @@ def _fire(
             if has_struck or trials == _TRIALS:
                 trials, fault = 0, rng.choice(sorted(faults))
                 next_at = time.monotonic() + rng.uniform(*pause_s)
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return carried_out
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from fitfleet.dashboard.notebook import FleetView
 
 # How often a script that submits one job after another looks whether the broker is there.
-_BROKER_LOOK_S = 5.0
+_BROKER_POLL_S = 5.0
 
 
 class Fleet(AbstractContextManager["Fleet"]):
@@ -68,7 +68,7 @@ class Fleet(AbstractContextManager["Fleet"]):
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self._broker_looked_at = -_BROKER_LOOK_S
+        self._broker_polled_at = -_BROKER_POLL_S
         self._page: Any = None  # the dashboard, once it is served
 
     def __repr__(self) -> str:
@@ -181,9 +181,9 @@ class Fleet(AbstractContextManager["Fleet"]):
         )
 
     def _look_at_broker(self) -> None:
-        if time.monotonic() - self._broker_looked_at < _BROKER_LOOK_S:
+        if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:
             return
-        self._broker_looked_at = time.monotonic()
+        self._broker_polled_at = time.monotonic()
         from fitfleet.queue import celery_app, ping
 
         try:
@@ -215,7 +215,7 @@ class Fleet(AbstractContextManager["Fleet"]):
                 self.database,
                 [job.id for job in handles],
                 timeout_s=timeout_s,
-                on_look=self._on_look,
+                on_poll=self._on_look,
                 on_snapshot=display.draw,
                 snapshot_s=display.every_s,
             )
@@ -321,13 +321,13 @@ class Fleet(AbstractContextManager["Fleet"]):
         """
         given = DataStore(self.settings).replaced(arguments)
         made = design(Starting(self.settings, is_own_call=True).of_sweep(given))
-        return Sweep(self.database, self.settings, made, is_own_call=True, on_look=self._on_look)
+        return Sweep(self.database, self.settings, made, is_own_call=True, on_poll=self._on_look)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called."""
         given = DataStore(self.settings).replaced(arguments)
         made = design(Starting(self.settings).of_sweep(given))
-        return Sweep(self.database, self.settings, made, on_look=self._on_look)
+        return Sweep(self.database, self.settings, made, on_poll=self._on_look)
 
     def resume_sweep(self, name: str) -> Sweep:
         """The sweep of that name, from any machine: `.run()` resumes it. NotFoundError.
@@ -335,7 +335,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         Its design comes from the database: a builder's module must be trusted here.
         """
         found = Design.from_json(find_sweep(self.database, name).document)
-        return Sweep(self.database, self.settings, found, on_look=self._on_look)
+        return Sweep(self.database, self.settings, found, on_poll=self._on_look)
 
     def rank(
         self,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.exports import Exports
     from fitfleet.sweeps.plots import Plots
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _TOP = 5
 # A driver outlives a restart of the database.
 _OUTAGE_S = 120.0
@@ -58,11 +58,11 @@ class Sweep:
         design: Design,
         *,
         is_own_call: bool = False,
-        on_look: Callable[[], None] = lambda: None,
+        on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.design = design
         self._is_own_call = is_own_call
-        self._database, self._settings, self._on_look = database, settings, on_look
+        self._database, self._settings, self._on_look = database, settings, on_poll
         self._driver: Driver | None = None
 
     def __repr__(self) -> str:
@@ -140,7 +140,7 @@ class Sweep:
                         f"sweep {self.name!r} has {progress.jobs_open} unfinished jobs after"
                         f" {timeout_s:g} s; resume it with fleet.resume_sweep({self.name!r}).run()"
                     )
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
         with self._database.read() as c:
             display.conclude(lookup.jobs_by_id(c, driver.job_ids()))
         return self

@@ -1,4 +1,4 @@
-"""Waiting for jobs: look at the database until all have ended, and say meanwhile how it goes."""
+"""Waiting for jobs: poll the database until all have ended, and say meanwhile how it goes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fitfleet.db import lookup
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError, WaitTimeoutError
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 # A waiting script outlives a restart of the database.
 _OUTAGE_S = 120.0
 
@@ -20,13 +20,13 @@ def wait_for(
     job_ids: Sequence[int],
     *,
     timeout_s: float | None = None,
-    on_look: Callable[[], None] | None = None,
+    on_poll: Callable[[], None] | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
     snapshot_s: float = 0.25,
 ) -> None:
     """Return when every job has ended.
 
-    `on_look` is called at each look and may raise; `on_snapshot` gets the state of the jobs every
+    `on_poll` is called at each poll and may raise; `on_snapshot` gets the state of the jobs every
     `snapshot_s` seconds and once at the end. WaitTimeoutError after `timeout_s`; DatabaseError
     when the database has been away for two minutes.
     """
@@ -35,8 +35,8 @@ def wait_for(
     drawn_at, answered_at = 0.0, time.monotonic()
     while pending:
         now = time.monotonic()
-        if on_look is not None:
-            on_look()
+        if on_poll is not None:
+            on_poll()
         try:
             pending = _pending(database, pending)
             if on_snapshot is not None and (now - drawn_at >= snapshot_s or not pending):
@@ -52,7 +52,7 @@ def wait_for(
                 " they continue running"
             )
         if pending:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
 
 def _pending(database: Database, job_ids: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""What changed, told to every open page: one look at the database serves all of them.
+"""What changed, told to every open page: one poll of the database serves all of them.
 
 A page hears the names of what changed and a cursor, never the data: it asks for what is new. While
 no page listens, nothing is asked.
@@ -18,8 +18,8 @@ from fitfleet.db.pages.changes import Changes, Watch
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
-_LOOK_S = 0.4
-_AWAY_LOOK_S = 1.0
+_POLL_S = 0.4
+_OUTAGE_POLL_S = 1.0
 # So that proxies and browsers keep a stream that has nothing to say.
 _COMMENT_S = 15.0
 _QUEUE = 100
@@ -27,7 +27,7 @@ _NAMED = 500
 
 
 class Live:
-    """The looks and the streams of one server."""
+    """The polls and the streams of one server."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -75,7 +75,7 @@ class Live:
     async def _run(self) -> None:
         watch = Watch()
         while self._listeners and not self.is_closed:
-            pause_s = _LOOK_S
+            pause_s = _POLL_S
             try:
                 changes = await to_thread.run_sync(self._look, watch)
                 self._say_back()
@@ -83,13 +83,13 @@ class Live:
                 self._tell(changes)
             except DatabaseError:
                 self._say_away()
-                pause_s = _AWAY_LOOK_S
+                pause_s = _OUTAGE_POLL_S
             await asyncio.sleep(pause_s)
         # What happens from now on is seen by nobody.
         self._has_looked = False
 
     def _begin(self) -> None:
-        """After the first look: what a page reads from now on is either new, or will be told."""
+        """After the first poll: what a page reads from now on is either new, or will be told."""
         if not self._has_looked:
             self._has_looked = True
             self.cursor += 1
@@ -97,7 +97,7 @@ class Live:
 
     def _look(self, watch: Watch) -> Changes:
         with self._database.read() as c:
-            return watch.look(c)
+            return watch.poll(c)
 
     def _tell(self, changes: Changes) -> None:
         if not changes:

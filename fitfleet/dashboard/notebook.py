@@ -14,7 +14,7 @@ from fitfleet.errors import DatabaseError
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _SHOWN = 8
 _WIDTH, _HEIGHT = 640, 200
 _VALUES = 8 * 500
@@ -74,7 +74,7 @@ class FleetView:
         from IPython.display import HTML
 
         is_open = True
-        while is_open and not self.page.is_stopped.wait(_LOOK_S):
+        while is_open and not self.page.is_stopped.wait(_POLL_S):
             try:
                 is_open = any(
                     self._context()["counts"].get(s) for s in ("QUEUED", "DISPATCHED", "RUNNING")

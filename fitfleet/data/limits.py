@@ -46,9 +46,11 @@ class Limits:
         if kind in TABLES and self.table_bytes < limit:
             limit, name = self.table_bytes, "memory_bytes"
         if found.st_size > limit:
-            way = "store it as HDF5, which streams, or raise it" if kind in TABLES else "raise it"
+            remedy = (
+                "store it as HDF5, which streams, or raise it" if kind in TABLES else "raise it"
+            )
             raise DatasetError(
-                f"{path}: is {found.st_size:,} bytes, above the setting {name}={limit:,}; {way}"
+                f"{path}: is {found.st_size:,} bytes, above the setting {name}={limit:,}; {remedy}"
             )
         stored = getattr(found, "st_blocks", found.st_size) * 512
         if found.st_size > _FREE_BYTES and found.st_size > _MAX_HOLES * stored:

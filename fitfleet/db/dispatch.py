@@ -67,7 +67,7 @@ class _Backlog:
     candidates: deque[tuple[int, int]]
     in_flight: int  # dispatched or running
     max_running: int | None
-    served: tuple[float, int]  # when it was last served, and the how-manieth in this look
+    served: tuple[float, int]  # when it was last served, and its rank in this poll
 
     @property
     def is_open(self) -> bool:

@@ -200,7 +200,7 @@ def set_priority(c: Connection, job_id: int, priority: int) -> bool:
     return False
 
 
-def request(c: Connection, job_id: int, wish: Request) -> bool:
+def request(c: Connection, job_id: int, request: Request) -> bool:
     """Ask the worker of a running job for something; it acts at its next heartbeat.
 
     False if the job does not run, or is to be cancelled already.
@@ -209,7 +209,7 @@ def request(c: Connection, job_id: int, wish: Request) -> bool:
     won = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING, weaker)
-        .values(request=wish)
+        .values(request=request)
     ).rowcount
     return bool(won)
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 def watch_parent(parent: int, end_s: float) -> None:
@@ -28,7 +28,7 @@ def broker_url() -> str:
 
 def _watch(parent: int, end_s: float) -> None:
     while os.getppid() == parent:
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(end_s)
     # The service leads its own process group, so its children go with it.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # its import takes longer than the start of the services
     from fitfleet.db.session import Database
 
 _log = logging.getLogger(__name__)
-_LOOK_S = 0.3
+_POLL_S = 0.3
 # A service that ends sooner than this after its start did not get going.
 _START_S = 60.0
 _START_FAILURES = 3
@@ -103,7 +103,7 @@ class Services:
                 _kill_group(service)
 
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_S):
+        while not self._stop.wait(_POLL_S):
             self._revive_broker()
             for service in self._services:
                 if service.process.poll() is not None:

@@ -11,12 +11,12 @@ from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings
 
 # Jobs may wait although slots are free: paused, at their max_running, or backing off. What frees
-# them mostly shows as another load; the rest is looked for so often.
+# them mostly shows as another load; the rest is polled so often.
 _FRUITLESS_S = 0.5
 
 
 class Dispatcher:
-    """Moves jobs from the database to the broker. An idle look costs one statement."""
+    """Moves jobs from the database to the broker. An idle poll costs one statement."""
 
     def __init__(self, database: Database, app: Celery, settings: Settings) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class Dispatcher:
         self._settings = settings
         self._fruitless: dict[str, tuple[QueueLoad, float]] = {}  # by queue, and when
 
-    def look(self) -> int:
+    def poll(self) -> int:
         """Publish what the free slots may take; the number of messages.
 
         The rows are committed as DISPATCHED before the messages go out: a message that is lost

@@ -66,7 +66,7 @@ class Explanation:
 
     @property
     def is_held(self) -> bool:
-        """Whether something keeps it from being dispatched at the next look."""
+        """Whether something keeps it from being dispatched at the next poll."""
         return any(reason.is_holding for reason in self.reasons)
 
 
@@ -128,7 +128,7 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
 
 
 def _reasons(found: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
-    """As `scheduler.dispatch.Dispatcher.look` and `db.dispatch.dispatch` ask."""
+    """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
     load = found.load
     room = 0 if load is None else settings.window * load.free - load.dispatched
     held = [*_held_queue(found, settings, room), *_broker(ping), *_left_out(found)]
@@ -138,7 +138,7 @@ def _reasons(found: _Situation, settings: Settings, ping: Callable[[], None]) ->
     elif not held:
         yield Reason(
             "next",
-            "is dispatched at the scheduler's next look; if it stays so, no scheduler runs:"
+            "is dispatched at the scheduler's next poll; if it stays so, no scheduler runs:"
             " fitfleet scheduler",
         )
     yield from _notes(found, settings.lease_s)
@@ -207,18 +207,18 @@ def _notes(found: _Situation, alive_s: float) -> Iterator[Reason]:
 def _no_worker(found: _Situation, alive_s: float) -> str:
     queue = found.job.queue
     mine = [slot for slot in found.slots if slot.queue == queue]
-    way = f"start one with: fitfleet worker --queue {queue}"
+    remedy = f"start one with: fitfleet worker --queue {queue}"
     if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
-        return f"waits for a worker: those of queue {queue!r} drain; {way}"
+        return f"waits for a worker: those of queue {queue!r} drain; {remedy}"
     if mine:
         silent = min(slot.silent_s for slot in mine)
         return (
             f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
-            f" {_length(silent)}; {way}"
+            f" {_length(silent)}; {remedy}"
         )
     others = sorted({slot.queue for slot in found.slots if slot.silent_s < alive_s})
     there = f" (there are workers of {', '.join(others)})" if others else ""
-    return f"waits for a worker: none serves queue {queue!r}{there}; {way}"
+    return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
 
 
 def _busy(load: QueueLoad) -> str:

@@ -15,10 +15,10 @@ from fitfleet.scheduler.recover import redispatch, requeue_expired
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
-_OUTAGE_LOOK_S = 1.0
+_OUTAGE_POLL_S = 1.0
 _ANSWER_S = 2.0  # a database may take so long to say its time
 # For so long after a message has gone out the slots may be free again any moment: where fits are
-# short it is looked for more often, so that they do not wait for the poll.
+# short it is polled more often, so that they do not wait for the poll.
 _BRISK_S = 0.5
 _BRISK_SHARE = 0.2  # of poll_s
 
@@ -60,7 +60,7 @@ class Scheduler:
         self.steps: list[Callable[[Database], None]] = []
 
     def wake(self) -> None:
-        """Look at once instead of at the next poll."""
+        """Poll at once instead of after `poll_s`."""
         self._dispatcher.forget()
         self._wake.set()
 
@@ -76,25 +76,25 @@ class Scheduler:
                 self._say("")
             except BrokerError as error:
                 self._say(str(error))
-                pause_s = _OUTAGE_LOOK_S
+                pause_s = _OUTAGE_POLL_S
             except DatabaseError as error:
                 self._say(str(error))
                 self._wait_a_lease()
-                pause_s = _OUTAGE_LOOK_S
+                pause_s = _OUTAGE_POLL_S
             except Exception:
                 # A scheduler that ends without a word would leave every job waiting for ever.
                 _log.exception("the scheduler continues after a defect of fitfleet")
-                pause_s = _OUTAGE_LOOK_S
+                pause_s = _OUTAGE_POLL_S
             self._wake.wait(pause_s)
             self._wake.clear()
 
     def tick(self) -> int:
-        """One look: recover when it is time, then dispatch. The number of messages sent."""
+        """One poll: recover when it is time, then dispatch. The number of messages sent."""
         now = time.monotonic()
         if now - self._recovered_at >= self._settings.recover_s:
             self._recovered_at = now
             self._recover(now)
-        return self._dispatcher.look()
+        return self._dispatcher.poll()
 
     def _wait_a_lease(self) -> None:
         """Leases could not be extended while the database was away: let workers do it first."""

@@ -43,14 +43,14 @@ reduction improvement std var variance spread ratio max min target budget
 """
 
 
-def _ways_of(higher: str, lower: str) -> dict[str, Direction]:
-    ways: dict[str, Direction] = dict.fromkeys(higher.split(), "maximize")
-    return {**ways, **dict.fromkeys(lower.split(), "minimize")}
+def _directions_of(higher: str, lower: str) -> dict[str, Direction]:
+    directions: dict[str, Direction] = dict.fromkeys(higher.split(), "maximize")
+    return {**directions, **dict.fromkeys(lower.split(), "minimize")}
 
 
 # Of Keras's metric classes; a test compares it with what Keras itself says of them.
-CLASSES = _ways_of(_HIGHER, _LOWER)
-_BY_SHAPE = _ways_of("accuracy acc", "crossentropy ce")
+CLASSES = _directions_of(_HIGHER, _LOWER)
+_BY_SHAPE = _directions_of("accuracy acc", "crossentropy ce")
 
 
 def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
@@ -58,21 +58,23 @@ def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
 
     Each has `loss`, `metrics` and `weighted_metrics`, as a JobSpec has. None also where two differ.
     """
-    ways: set[Direction | None] = set()
+    directions: set[Direction | None] = set()
     for parts in specs:
-        ways |= _ways(plain_name(name), parts)
-    ways = {by_name(name) if way is None else way for way in ways or {None}}
-    return ways.pop() if len(ways) == 1 else None
+        directions |= _directions(plain_name(name), parts)
+    directions = {
+        by_name(name) if direction is None else direction for direction in directions or {None}
+    }
+    return directions.pop() if len(directions) == 1 else None
 
 
-def _ways(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
+def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
     """The directions of what has this name in one specification; empty: it has no such name."""
     if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
         return {"minimize"}
     named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
-    behind = [(own, way) for own, _, way in named if _is_named_after(plain, own)]
+    behind = [(own, direction) for own, _, direction in named if _is_named_after(plain, own)]
     longest = max((len(own) for own, _ in behind), default=0)
-    return {way for own, way in behind if len(own) == longest}
+    return {direction for own, direction in behind if len(own) == longest}
 
 
 def by_name(name: str) -> Direction | None:
@@ -88,7 +90,7 @@ def by_name(name: str) -> Direction | None:
         return None
     end = max(ends, key=len)
     before = plain.removesuffix(f"_{end}").split("_")
-    against = {word for word, way in known.items() if way != known[end]}
+    against = {word for word, direction in known.items() if direction != known[end]}
     against |= {*_TURNING.split(), "loss"}
     return None if against & set(before) else known[end]
 
@@ -101,13 +103,13 @@ def plain_name(name: str) -> str:
 @functools.cache
 def names_told() -> dict[str, Direction]:
     """Names that tell the direction: those of Keras's metrics, and a few in common use."""
-    names = _ways_of(_COMMONLY_HIGHER, _COMMONLY_LOWER)
-    for class_name, way in CLASSES.items():
-        names[snake_case(class_name)] = way
+    names = _directions_of(_COMMONLY_HIGHER, _COMMONLY_LOWER)
+    for class_name, direction in CLASSES.items():
+        names[snake_case(class_name)] = direction
         signature = catalog.signature("metrics", class_name)
         default = None if signature is None else signature.defaults.get("name")
         if isinstance(default, str):
-            names[default] = way
+            names[default] = direction
     return names
 
 
@@ -135,8 +137,8 @@ def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
     elif isinstance(metrics, dict):
         config, class_name = metrics.get("config"), str(metrics["class_name"])
         given = config.get("name") if isinstance(config, dict) else config
-        way = None if is_custom(metrics) else CLASSES.get(class_name)
-        yield str(given or _default_name(class_name)), class_name, way
+        direction = None if is_custom(metrics) else CLASSES.get(class_name)
+        yield str(given or _default_name(class_name)), class_name, direction
 
 
 def _of_identifier(identifier: str) -> tuple[str, Direction | None]:

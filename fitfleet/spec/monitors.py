@@ -46,7 +46,7 @@ def _hint(monitor: str, spec: JobSpec) -> str:
     parts: dict[str, Any] = {
         name: getattr(spec, name) for name in ("loss", "metrics", "weighted_metrics")
     }
-    way = agreed(plain_name(monitor), [parts])
-    if way is None:
+    direction = agreed(plain_name(monitor), [parts])
+    if direction is None:
         return "give mode='min' or mode='max'"
-    return f"give mode={way[:3]!r}"
+    return f"give mode={direction[:3]!r}"

@@ -37,11 +37,11 @@ def check_rank(layer: dict[str, Any], inputs: Inputs, place: str) -> None:
     if name == "Bidirectional" and isinstance(inner, dict):
         name = str(inner.get("class_name"))
     if name in _RECURRENT and len(shape) != 2:
-        way = (
+        hint = (
             "; the recurrent layer before it needs return_sequences=True" if len(shape) < 2 else ""
         )
         raise SpecError(
-            place, f"{name} takes rows of (steps, features), not of {_shown(shape)}{way}"
+            place, f"{name} takes rows of (steps, features), not of {_shown(shape)}{hint}"
         )
     if name == "TimeDistributed" and len(shape) < 2:
         raise SpecError(place, f"{name} takes rows of several steps, not of {_shown(shape)}")

@@ -114,9 +114,9 @@ def _conv_lstm(name: str, config: Config, inputs: Inputs) -> Outcome:
     weights = None
     if channels is not None:
         weights = 4 * filters * (prod(window) * (channels + filters) + has_bias(config))
-    image = joined(new, filters, config)
-    out = (shape[0], *image) if config.get("return_sequences") else image
-    states = (image, image) if config.get("return_state") else ()
+    frame = joined(new, filters, config)
+    out = (shape[0], *frame) if config.get("return_sequences") else frame
+    states = (frame, frame) if config.get("return_state") else ()
     return Outcome((out, *states), weights, _unrolled(config, shape[0], 1))
 
 

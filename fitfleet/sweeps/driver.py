@@ -136,7 +136,7 @@ class Driver:
         return self._is_asked(progress.trials)
 
     def job_ids(self) -> list[int]:
-        """The jobs of the sweep, as of the last look."""
+        """The jobs of the sweep, as of the last poll."""
         return [m.job_id for replicates in self.results.replicates.values() for m in replicates]
 
     def step(self) -> Progress:
@@ -153,7 +153,7 @@ class Driver:
         return progress
 
     def progress(self) -> Progress:
-        """Where the sweep stands, as of the last look."""
+        """Where the sweep stands, as of the last poll."""
         states = [trial.state for trial in self.results.trials()]
         return Progress(
             trials=len(states),

@@ -91,7 +91,7 @@ class _Row:
         self._trials: list[Any] = []
         self._reported: dict[int, int] = {}  # trial's number -> its last epoch reported
         self._ended: set[int] = set()
-        self._is_rebuilt = True  # the first look takes in what is past
+        self._is_rebuilt = True  # the first poll takes in what is past
 
     def follow(self, curves: Iterable[Curve]) -> set[int]:
         """Take in new epochs in the order they would have come; numbers judged hopeless."""

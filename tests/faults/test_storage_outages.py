@@ -59,25 +59,25 @@ def read_only(disk: SmallDisk) -> Iterator[None]:
     disk.unlock()
 
 
-WAYS: list[Callable[..., AbstractContextManager[None]]] = [unmounted, limited]
+OUTAGES: list[Callable[..., AbstractContextManager[None]]] = [unmounted, limited]
 if can_mount():  # an ordinary user may be kept from it; the others need nothing
-    WAYS += [full, read_only]
+    OUTAGES += [full, read_only]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_storage_that_refuses(
-    way: Callable[..., AbstractContextManager[None]],
+    outage: Callable[..., AbstractContextManager[None]],
     request: pytest.FixtureRequest,
     whole: WholeFleet,
     series: Path,
     straight_paused: ff.Job,
 ) -> None:
-    place = request.getfixturevalue("small_disk") if way in (full, read_only) else whole
+    place = request.getfixturevalue("small_disk") if outage in (full, read_only) else whole
     client = place.client
     whole.pace(0.05)
-    job = client.submit(**paused_job(series), experiment=way.__name__, max_failures=1)
+    job = client.submit(**paused_job(series), experiment=outage.__name__, max_failures=1)
     until_checkpoint(job)
-    with way(place):
+    with outage(place):
         until(lambda: outcomes(job)[:2] == ["storage", "storage"])
         checkpoint, path = job.refresh().row.checkpoint_epoch, job.row.checkpoint_path
         assert checkpoint is not None and path is not None

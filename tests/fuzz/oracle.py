@@ -1,8 +1,9 @@
 """What untrusted input may do: raise a FitfleetError, and nothing else that Python can see.
 
 `Watch` is an audit hook (sys.addaudithook), so it sees what any library does in this process: an
-import, exec, a subprocess, a socket, a file outside the roots. It cannot be taken away again, and
-is deaf while it is not `watching`. `run` gives one input to a function and says what was wrong.
+import, exec, a subprocess, a socket, a file outside the roots. It cannot be removed, and
+ignores events while it is not `watching`. `run` gives one input to a function and says what was
+wrong.
 """
 
 from __future__ import annotations

@@ -133,22 +133,22 @@ def damaged(seed: dict[str, Any], draw: random.Random) -> dict[str, Any]:
 
 
 def _change(holder: Any, key: Any, draw: random.Random, places: list[Any]) -> None:
-    way = draw.randrange(6)
-    if way == 0:
+    kind = draw.randrange(6)
+    if kind == 0:
         holder[key] = copy.deepcopy(draw.choice(_ODD))
-    elif way == 1:
+    elif kind == 1:
         other, name = draw.choice(places)
         try:
             holder[key] = copy.deepcopy(other[name])
         except (KeyError, IndexError):
             holder[key] = None
-    elif way == 2 and isinstance(holder, dict):
+    elif kind == 2 and isinstance(holder, dict):
         holder[draw.choice(["name", "config", "module", "class_name", "unroll", "axis"])] = holder[
             key
         ]
-    elif way == 3:
+    elif kind == 3:
         del holder[key]
-    elif way == 4 and isinstance(holder[key], int | float):
+    elif kind == 4 and isinstance(holder[key], int | float):
         holder[key] = holder[key] * draw.choice([-1, 0, 2, 1000, 10**6])
     else:
         holder[key] = [holder[key]]

@@ -60,9 +60,9 @@ class StandIn:
         left = []
         for claim, params, done in self._running:
             with self._database.begin() as c:
-                wish = leases.heartbeat(c, [claim], 60.0)[claim.job_id, claim.attempt]
-                if wish in (Request.PRUNE, Request.CANCEL):
-                    ended = JobStatus.PRUNED if wish is Request.PRUNE else JobStatus.CANCELLED
+                request = leases.heartbeat(c, [claim], 60.0)[claim.job_id, claim.attempt]
+                if request in (Request.PRUNE, Request.CANCEL):
+                    ended = JobStatus.PRUNED if request is Request.PRUNE else JobStatus.CANCELLED
                     ends.stop(c, claim, ended, seconds=0.1)
                     continue
                 spec = json.loads(claim.spec)

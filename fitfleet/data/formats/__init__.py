@@ -34,7 +34,7 @@ _STARTS = {
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 # What a script can do with other files, as it may give what it has read: dataset=(x, y).
 _LOADED = "in your script and give the arrays, dataset=(x, y)"
-_WAYS = {
+_HINTS = {
     ".pkl": f"a pickle can run code and is never opened here: load it {_LOADED}",
     ".pickle": f"a pickle can run code and is never opened here: load it {_LOADED}",
     ".xlsx": f"read it with pandas.read_excel {_LOADED}",
@@ -110,10 +110,10 @@ def format_of(path: Path) -> str:
     for suffix, kind in FORMATS.items():
         if name.endswith(suffix):
             return kind
-    way = f"; {_WAYS[path.suffix.lower()]}" if path.suffix.lower() in _WAYS else ""
+    hint = f"; {_HINTS[path.suffix.lower()]}" if path.suffix.lower() in _HINTS else ""
     raise DatasetError(
         f"{path}: unknown format {path.suffix or 'without a suffix'!r}; known are"
-        f" {', '.join(FORMATS)}, .npy{way}"
+        f" {', '.join(FORMATS)}, .npy{hint}"
     )
 
 

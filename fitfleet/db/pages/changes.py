@@ -1,4 +1,4 @@
-"""What changed since the last look, for a page that is kept up to date: a few small queries."""
+"""What changed since the last poll, for a page that is kept up to date: a few small queries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Changes:
 
 @dataclass
 class Watch:
-    """Looks at the database, and says what is new since its last look."""
+    """Polls the database, and says what is new since its last poll."""
 
     _under_way: dict[int, tuple[int, str, int, int, str | None]] = field(default_factory=dict)
     _finished: dict[int, float] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Watch:
     _last_event: int = 0
     _is_first: bool = True
 
-    def look(self, c: Connection) -> Changes:
+    def poll(self, c: Connection) -> Changes:
         """What happened since the last call; nothing at the first."""
         at = read_clock(c)
         found = [self._news_under_way(c), self._news_ended(c, at), self._news_inserted(c)]

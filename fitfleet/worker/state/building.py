@@ -32,10 +32,10 @@ def build_from(model: Any, inputs: dict[str, Any] | None) -> None:
     has_own_step = type(model).train_step is not keras.Model.train_step
     is_built = all(layer.built for layer in model._flatten_layers())
     if inputs and (has_own_step or not is_built):
-        ways = (_trace, _call) if has_own_step else (_call, _trace)
-        for way in ways:
+        attempts = (_trace, _call) if has_own_step else (_call, _trace)
+        for run_once in attempts:
             try:
-                way(model, _batch(inputs))
+                run_once(model, _batch(inputs))
                 break
             except Exception:  # the user's own code may raise anything
                 continue

@@ -31,7 +31,7 @@ _MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class _Image:
+class _Template:
     """A file with the place of every variable in it."""
 
     content: bytes
@@ -47,7 +47,7 @@ class _Image:
         return content
 
 
-_images: WeakKeyDictionary[Any, _Image] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[Any, _Template] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -74,16 +74,16 @@ def nbytes(model: Any) -> int:
 
 
 def _in_memory(model: Any) -> io.BytesIO:
-    image = _images.get(model)
-    if image is not None and image.variables == _variables(model):
-        return io.BytesIO(image.filled())
+    template = _templates.get(model)
+    if template is not None and template.variables == _variables(model):
+        return io.BytesIO(template.filled())
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         entries = _write(file, model)
-    _images.pop(model, None)
+    _templates.pop(model, None)
     places = _places(content, entries, model)
     if places is not None:
-        _images[model] = _Image(content.getvalue(), places, _variables(model))
+        _templates[model] = _Template(content.getvalue(), places, _variables(model))
     return content
 
 

@@ -257,15 +257,17 @@ def test_release_is_no_failure(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "becomes"),
+    ("requested", "becomes"),
     [(Request.CANCEL, JobStatus.CANCELLED), (Request.PRUNE, JobStatus.PRUNED)],
 )
-def test_a_wish_outlives_its_worker(database: Database, wish: Request, becomes: JobStatus) -> None:
+def test_a_request_outlives_its_worker(
+    database: Database, requested: Request, becomes: JobStatus
+) -> None:
     insert_many(database, 2)
     lost, released = take(database, 2)
     with database.begin() as c:
         for claim in (lost, released):
-            assert job_table.request(c, claim.job_id, wish)
+            assert job_table.request(c, claim.job_id, requested)
     with database.begin() as c:
         let_expire(c, [lost.job_id])
         assert recovery.requeue_expired(c, 0.0) == [lost.job_id]

@@ -75,9 +75,9 @@ class _Job:
         self.failures += 1
         self.memory_step += kind is FailureClass.MEMORY
         is_retried = kind in RETRIED and self.failures < _MAX_FAILURES
-        self.end(self.wish(_S.QUEUED) if is_retried else _S.FAILED, kind)
+        self.end(self.requested(_S.QUEUED) if is_retried else _S.FAILED, kind)
 
-    def wish(self, otherwise: JobStatus) -> JobStatus:
+    def requested(self, otherwise: JobStatus) -> JobStatus:
         return {"cancel": _S.CANCELLED, "prune": _S.PRUNED}.get(self.request or "", otherwise)
 
 
@@ -138,15 +138,15 @@ class Machine(RuleBasedStateMachine):
             job.request = Request.CANCEL
         assert found is job.status
 
-    @rule(data=st.data(), wish=st.sampled_from([Request.PRUNE, Request.RELEASE]))
-    def ask(self, data: Any, wish: Request) -> None:
+    @rule(data=st.data(), request=st.sampled_from([Request.PRUNE, Request.RELEASE]))
+    def ask(self, data: Any, request: Request) -> None:
         job_id = self._any(data)
         job = self.jobs[job_id]
         with self.database.begin() as c:
-            found = job_table.request(c, job_id, wish)
+            found = job_table.request(c, job_id, request)
         assert found is (job.status is _S.RUNNING and job.request != Request.CANCEL)
         if found:
-            job.request = wish
+            job.request = request
 
     @rule(data=st.data())
     def retry(self, data: Any) -> None:
@@ -317,7 +317,7 @@ class Machine(RuleBasedStateMachine):
             won = ends.release(c, claim, seconds=1.0)
         assert won is job.holds(claim)
         if won:
-            becomes = job.wish(_S.QUEUED)
+            becomes = job.requested(_S.QUEUED)
             job.end(becomes, "released" if becomes is _S.QUEUED else becomes.lower())
 
     @rule(claim=claims, status=st.sampled_from([_S.CANCELLED, _S.PRUNED]))

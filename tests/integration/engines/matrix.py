@@ -170,8 +170,8 @@ def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> 
         raise ValueError(reason)
     if reason:
         return [Pair(group, several[0].name, engine, None, reason)]
-    way = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
-    tried = ledger.train(way, members)
+    chosen = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
+    tried = ledger.train(chosen, members)
     last = len(members) - 1
     alone = ledger.train(KerasFit(ledger.SETTINGS), [_members(net, policy, last + 1)[last]])
     for error in (*alone.errors.values(), *tried.errors.values()):

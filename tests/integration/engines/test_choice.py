@@ -45,31 +45,31 @@ def reasons(found: ledger.Ledger) -> list[str]:
 
 
 def test_a_single_job_is_looped(settings: Settings) -> None:
-    ways, found = run(Engines(settings), cohort(nets.stacked_lstm(), 1))
-    assert ways == [("loop", 1)]
+    cohorts, found = run(Engines(settings), cohort(nets.stacked_lstm(), 1))
+    assert cohorts == [("loop", 1)]
     assert "fewer" in reasons(found)[0]
 
 
 def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> None:
     """So is a rest of few, once the stack is traced."""
     engines = Engines(settings)
-    ways, found = run(engines, cohort(nets.stacked_lstm(), 8))
-    assert ways == [("fused", 8)]
+    cohorts, found = run(engines, cohort(nets.stacked_lstm(), 8))
+    assert cohorts == [("fused", 8)]
     assert "not measured yet" in reasons(found)[0]
     assert (Path(settings.cache) / "speeds.json").exists()
     assert run(engines, cohort(nets.stacked_lstm(), 2))[0] == [("fused", 2)]
 
 
 def test_fuse_false_is_looped(settings: Settings) -> None:
-    ways, found = run(Engines(settings), cohort(nets.stacked_lstm(), 8, fuse=False))
-    assert {name for name, _ in ways} == {"loop"}
+    cohorts, found = run(Engines(settings), cohort(nets.stacked_lstm(), 8, fuse=False))
+    assert {name for name, _ in cohorts} == {"loop"}
     assert reasons(found)[0] == "not fused: fuse=False"
 
 
 def test_short_work_is_looped_after_one_was_measured(settings: Settings) -> None:
     """Two epochs of a small net take less than a trace of the stack."""
-    ways, found = run(Engines(settings), cohort(nets.mlp(), 8))
-    assert ways == [("loop", 1), ("loop", 7)]
+    cohorts, found = run(Engines(settings), cohort(nets.mlp(), 8))
+    assert cohorts == [("loop", 1), ("loop", 7)]
     assert "s an epoch looped" in reasons(found)[-1]
 
 

@@ -176,12 +176,12 @@ def test_members_leave_one_by_one_and_go_on_elsewhere(tmp_path: Path) -> None:
     whole = ledger.train(LoopFit(ledger.SETTINGS), members(net))
     broken = ledger.Ledger(tmp_path, {0: 1, 1: 2, 2: 1})
     ledger.train(FusedFit(ledger.SETTINGS), members(net), broken)
-    for way in (FusedFit, LoopFit, KerasFit):
+    for engine in (FusedFit, LoopFit, KerasFit):
         again = [
             ledger.resumed(one.spec, net.arrays, number, broken.snapshots[number])
             for number, one in enumerate(members(net))
         ]
-        rest = ledger.train(way(ledger.SETTINGS), again)
+        rest = ledger.train(engine(ledger.SETTINGS), again)
         for number in rest.logs:
             rest.logs[number] = broken.logs[number] + rest.logs[number]
         ledger.assert_close(rest, whole, TOLERANCE)

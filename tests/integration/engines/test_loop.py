@@ -138,8 +138,8 @@ def test_a_checkpoint_of_one_way_goes_on_by_the_other(name: str, tmp_path: Path)
     net = nets.ALL[name]()
     found = specs(net)[:2]
     whole = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
-    ways = [KerasFit(ledger.SETTINGS), LoopFit(ledger.SETTINGS)]
-    for first, second in (ways, ways[::-1]):
+    engines = [KerasFit(ledger.SETTINGS), LoopFit(ledger.SETTINGS)]
+    for first, second in (engines, engines[::-1]):
         folder = tmp_path / first.name
         folder.mkdir()
         broken = ledger.Ledger(folder, {0: 1, 1: 2})

@@ -192,15 +192,15 @@ def test_data_that_has_changed_since_the_submit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("wish", "status"),
+    ("requested", "status"),
     [(Request.CANCEL, JobStatus.CANCELLED), (Request.PRUNE, JobStatus.PRUNED)],
 )
 def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
-    wish: Request, status: JobStatus, fleet: Fleet, job: dict[str, Any]
+    requested: Request, status: JobStatus, fleet: Fleet, job: dict[str, Any]
 ) -> None:
     def ask(member: PreparedJob) -> None:
         with fleet.database.begin() as c:
-            assert jobs.request(c, member.claim.job_id, wish)
+            assert jobs.request(c, member.claim.job_id, requested)
 
     AtEpoch(fleet, 5, ask)
     job_id = fleet.submit(**{**job, "epochs": 100_000})

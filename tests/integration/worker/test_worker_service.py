@@ -72,16 +72,18 @@ def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str
 def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
     local: ff.Fleet, job: dict[str, Any]
 ) -> None:
-    deaf = local.submit(**job, evaluators=["scoring:endless"], experiment="drained")
-    until(lambda: deaf.refresh().status is ff.JobStatus.RUNNING and deaf.history.size)
-    service = _service(local, deaf)
+    unresponsive = local.submit(**job, evaluators=["scoring:endless"], experiment="drained")
+    until(
+        lambda: unresponsive.refresh().status is ff.JobStatus.RUNNING and unresponsive.history.size
+    )
+    service = _service(local, unresponsive)
     service.terminate()
     psutil.wait_procs([service], timeout=30)
     assert not service.is_running()
-    until(lambda: deaf.refresh().attempts[0]["outcome"] == "released")
-    assert deaf.refresh().row.failures == 0
-    deaf.cancel()
-    deaf.wait(60)
+    until(lambda: unresponsive.refresh().attempts[0]["outcome"] == "released")
+    assert unresponsive.refresh().row.failures == 0
+    unresponsive.cancel()
+    unresponsive.wait(60)
 
 
 def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -> None:

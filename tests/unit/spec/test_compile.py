@@ -178,7 +178,7 @@ def test_a_function_inside_another_is_refused_with_the_remedy() -> None:
 def test_the_direction_of_every_metric_is_that_of_keras() -> None:
     assert set(CLASSES) == set(catalog.class_names("metrics"))
     said = {"up": "maximize", "down": "minimize"}
-    for name, way in CLASSES.items():
+    for name, direction in CLASSES.items():
         given = {k: REQUIRED[k] for k in catalog.signature("metrics", name).required}  # type: ignore[union-attr]
         metric = getattr(keras.metrics, name)(**given)
-        assert said.get(getattr(metric, "_direction", None), way) == way, name
+        assert said.get(getattr(metric, "_direction", None), direction) == direction, name

@@ -1,4 +1,4 @@
-"""YAML is read as plain data; what is more, or more than it looks, is refused in a sentence."""
+"""YAML is read as plain data; what is more, or more than it polls, is refused in a sentence."""
 
 import time
 from typing import Any
