@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fitfleet.errors import FitfleetError as FitfleetError
     from fitfleet.spec import layers as layers
     from fitfleet.spec.dataset import Dataset as Dataset
+    from fitfleet.spec.folders import AudioFolder as AudioFolder
+    from fitfleet.spec.folders import ImageFolder as ImageFolder
+    from fitfleet.spec.folders import TextFolder as TextFolder
     from fitfleet.spec.layers import Sequential as Sequential
     from fitfleet.spec.layers import builder as builder
     from fitfleet.states import JobStatus as JobStatus
@@ -31,13 +34,16 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in; a name that ends in a module is that module.
 _HOMES = {
+    "AudioFolder": "fitfleet.spec.folders",
     "Dataset": "fitfleet.spec.dataset",
     "FitfleetError": "fitfleet.errors",
     "Fleet": "fitfleet.client.fleet",
+    "ImageFolder": "fitfleet.spec.folders",
     "Job": "fitfleet.client.job",
     "JobStatus": "fitfleet.states",
     "Sequential": "fitfleet.spec.layers",
     "Sweep": "fitfleet.client.sweep",
+    "TextFolder": "fitfleet.spec.folders",
     "builder": "fitfleet.spec.layers",
     "choice": "fitfleet.sweeps.space",
     "connect": "fitfleet.client.fleet",
@@ -50,13 +56,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "AudioFolder",
     "Dataset",
     "FitfleetError",
     "Fleet",
+    "ImageFolder",
     "Job",
     "JobStatus",
     "Sequential",
     "Sweep",
+    "TextFolder",
     "builder",
     "choice",
     "connect",

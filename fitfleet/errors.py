@@ -87,6 +87,7 @@ class MissingExtraError(FitfleetError):
     """An optional part is not installed. The message gives the `pip install` line."""
 
     def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(
             f"{package} is not installed; it comes with: pip install 'fitfleet[{extra}]'"
         )

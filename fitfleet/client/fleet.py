@@ -20,6 +20,7 @@ from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
+from fitfleet.client.reading import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.client.wait import wait_for
 from fitfleet.client.waiting import unserved
@@ -155,7 +156,7 @@ class Fleet(AbstractContextManager["Fleet"]):
         submission = Submission(self.settings, is_own_call=not are_untrusted)
         rows = []
         documents = list(jobs)
-        data = DataStore(self.settings)
+        data = DataStore(self.settings, Reading())
         for index, document in enumerate(documents):
             try:
                 rows.append(submission.row(data.replaced(document), again=again))
@@ -319,13 +320,13 @@ class Fleet(AbstractContextManager["Fleet"]):
         Nothing is written before `run` or `submit` of the handle. SearchError or SpecError says
         what is wrong.
         """
-        given = DataStore(self.settings).replaced(arguments)
+        given = DataStore(self.settings, Reading()).replaced(arguments)
         made = design(Starting(self.settings, is_own_call=True).of_sweep(given))
         return Sweep(self.database, self.settings, made, is_own_call=True, on_poll=self._on_look)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called."""
-        given = DataStore(self.settings).replaced(arguments)
+        given = DataStore(self.settings, Reading()).replaced(arguments)
         made = design(Starting(self.settings).of_sweep(given))
         return Sweep(self.database, self.settings, made, on_poll=self._on_look)
 

@@ -6,7 +6,7 @@ Told by what they can do, so that neither TensorFlow nor Keras is imported.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,12 @@ def _is_iterator(value: Any) -> bool:
     return inspect.isgenerator(value) or (hasattr(value, "__next__") and hasattr(value, "__iter__"))
 
 
-def joined(value: Any, place: str, max_bytes: int) -> dict[str, Any]:
+def joined(
+    value: Any,
+    place: str,
+    max_bytes: int,
+    on_progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """{"x": ..., "y": ..., "sample_weight": ...}, the rows of all batches in their order.
 
     Raises DatasetError for batches of another structure than the first, for more than
@@ -62,6 +67,8 @@ def joined(value: Any, place: str, max_bytes: int) -> dict[str, Any]:
                 " without repeat()), raise the setting, or write an HDF5 file, which streams"
             )
         parts.append(part)
+        if on_progress is not None:
+            on_progress(f"{place}: {number + 1:,} batches read, {nbytes:,} bytes")
     if not parts:
         raise DatasetError(f"{place}: has given no batch; a generator that was read is at its end")
     return {name: _joined(name, parts, place) for name in parts[0]}

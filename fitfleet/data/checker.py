@@ -37,7 +37,7 @@ _START = (
     "import json, sys; sys.path += json.loads(sys.argv[2]);"
     " from fitfleet.data.checker_process import main; main(int(sys.argv[1]))"
 )
-_PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "fitfleet")
+_PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "PIL", "fitfleet")
 _ENVIRONMENT = {
     "HDF5_USE_FILE_LOCKING": "FALSE",
     "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-in
@@ -53,6 +53,8 @@ _START_S = 60.0
 T = TypeVar("T")
 # ask("read", leaf="x"): what the process answers.
 Ask = Callable[..., Any]
+# Told how many files of how many are done.
+OnProgress = Callable[[int, int], None]
 
 
 class _Died(Exception):
@@ -76,6 +78,7 @@ class _Process:
         )
         self._rest = b""
         self._is_ready = False
+        self.on_progress: OnProgress | None = None
 
     def ask(self, do: str, request: dict[str, Any]) -> dict[str, Any]:
         """The answer. Raises _Died."""
@@ -119,7 +122,8 @@ class _Process:
         pipe = self._process.stdout.fileno()
         while True:
             *lines, self._rest = self._rest.split(b"\n")
-            answers = [line for line in lines if line]
+            self._tell([line for line in lines if line.startswith(b"#")])
+            answers = [line for line in lines if line and not line.startswith(b"#")]
             if answers:
                 found: dict[str, Any] = json.loads(answers[-1])
                 return found
@@ -129,6 +133,12 @@ class _Process:
             if not data:
                 raise _Died(self._reason())
             self._rest += data
+
+    def _tell(self, lines: list[bytes]) -> None:
+        """Pass the newest line of progress on: `#done count`."""
+        if lines and self.on_progress is not None:
+            done, count = lines[-1][1:].split()
+            self.on_progress(int(done), int(count))
 
     def _reason(self) -> str:
         code = self._process.wait()
@@ -163,7 +173,13 @@ def _drop() -> None:
 atexit.register(_drop)
 
 
-def talk(place: str, limits: Limits, conversation: Callable[[Ask], T]) -> T:
+def talk(
+    place: str,
+    limits: Limits,
+    conversation: Callable[[Ask], T],
+    *,
+    on_progress: OnProgress | None = None,
+) -> T:
     """What `conversation` makes of the answers to the questions it asks about one file.
 
     A process that has read other files may die of what those left in its memory, so that its end
@@ -173,6 +189,7 @@ def talk(place: str, limits: Limits, conversation: Callable[[Ask], T]) -> T:
         while True:
             process = _process(limits)
             was_fresh, process.is_fresh = process.is_fresh, False
+            process.on_progress = on_progress
             try:
                 return conversation(partial(_ask, process, place))
             except _Died as error:
@@ -202,7 +219,7 @@ def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
             " check_memory_bytes; raise it, or store the data as HDF5, which streams"
         )
     if kind == MissingExtraError.__name__:
-        raise MissingExtraError("pyarrow", "parquet")
+        raise MissingExtraError(answer["package"], answer["extra"])
     if kind == DatasetError.__name__:
         raise DatasetError(message)
     raise DatasetError(f"{place}: cannot be read: {message}; the file is damaged, write it again")

@@ -20,7 +20,7 @@ from fitfleet.data.formats import DataFile, Source, TableOptions, open_source
 from fitfleet.data.formats.columns import ColumnSource
 from fitfleet.data.limits import Limits
 from fitfleet.data.writers import check_writers
-from fitfleet.errors import FitfleetError
+from fitfleet.errors import FitfleetError, MissingExtraError
 
 # A process that nobody asks goes; the next file starts another.
 IDLE_S = 60.0
@@ -78,6 +78,9 @@ class _Session:
         """What `request["do"]` gives, or the error that it ends in."""
         try:
             return {"answer": getattr(self, f"do_{request.pop('do')}")(**request)}
+        except MissingExtraError as error:
+            about = {"package": error.package, "extra": error.extra}
+            return {"error": MissingExtraError.__name__, **about}
         except FitfleetError as error:
             return {"error": type(error).__name__, "message": str(error)}
         except MemoryError:
@@ -131,6 +134,18 @@ class _Session:
         from fitfleet.data.formats.hdf5_walk import walk
 
         return walk(Path(path), max_bytes, self._get_on)
+
+    def do_convert(
+        self, parts: list[dict[str, Any]], target: str, max_bytes: int
+    ) -> dict[str, Any]:
+        """Decode the files of folders into one HDF5 file: its hash, and what was left out."""
+        from fitfleet.data.decoding.writing import convert
+
+        return convert(parts, Path(target), max_bytes, self._progress)
+
+    def _progress(self, done: int, count: int) -> None:
+        self._answers.write(f"#{done} {count}\n")
+        self._answers.flush()
 
     def _get_on(self) -> None:
         self._answers.write("\n")

@@ -14,10 +14,10 @@ from fitfleet.data.categories import options_of, with_words
 from fitfleet.data.fingerprint import Content, Stamp, read_content
 from fitfleet.data.folds import check_fold
 from fitfleet.data.formats import Leaf
-from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, map_role
+from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, is_text, map_role
 from fitfleet.data.inspection import Inspection
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import locate
+from fitfleet.data.location import STORAGE, locate
 from fitfleet.data.roles import resolve
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
@@ -95,12 +95,13 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
     if is_table:
         resolved = with_words(resolved, inspection)
         inspection = Inspection(content, cache, limits, options_of(resolved))
-    elif options_of(dataset).key():
+    elif options_of(dataset).key() and not dataset.path.startswith(STORAGE):
         raise DatasetError(
             f"{place}: delimiter, decimal, missing and categories are of tables (CSV, Parquet)"
         )
     infos = inspection.infos(role_leaves(resolved, is_table))
     info = _in_roles(resolved, content.fingerprint, infos, is_table)
+    _check_texts(place, info)
     return replace(
         info,
         rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
@@ -108,6 +109,15 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
         test_rows=_rows(place, info, "x_test", "y_test"),
         warnings=_nan_warnings(place, info) + _range_warnings(place, info),
     )
+
+
+def _check_texts(place: str, info: DatasetInfo) -> None:
+    for role in (*ROLES, "groups"):
+        if role not in INPUTS and any(map(is_text, flatten(getattr(info, role)))):
+            raise DatasetError(
+                f"{place}: {role} holds texts, and only inputs may; encode it as integers, such as"
+                " with pandas.factorize, or in a table name its column in categories"
+            )
 
 
 def _in_roles(

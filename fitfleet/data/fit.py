@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.folds import fold_rows
-from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
+from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten, is_text
 from fitfleet.data.labels import check_labels, matches, shown
 from fitfleet.data.row_weights import check_sample_weight
 from fitfleet.data.rows import validation_start
@@ -92,6 +92,12 @@ def _check_input(role: str, one: InputFacts, array: ArrayInfo) -> None:
         raise DatasetError(
             f"dataset.{role}: has rows of shape {shown(array.shape[1:])}, the model's input"
             f" {one.name!r} takes {shown(one.shape)}; change the Input or the array"
+        )
+    if is_text(array) != (one.dtype == "string"):
+        found = "holds texts" if is_text(array) else f"holds {array.dtype}"
+        raise DatasetError(
+            f"dataset.{role}: {found}, the model's input {one.name!r} takes {one.dtype}; texts go"
+            ' into Input(..., dtype="string") and then TextVectorization or StringLookup'
         )
     if one.codes is None:
         return

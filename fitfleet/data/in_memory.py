@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.batches import is_batches, joined
+from fitfleet.data.folders import DATASETS, OnProgress, decoded
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import Array
 from fitfleet.data.location import STORAGE
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.folders import Folder, as_folder
 from fitfleet.spec.job import DatasetSpec
 
-FOLDER = "datasets"
 _FIELDS = ("x", "y", "sample_weight")
 _BESIDE = ("validation_data", "sample_weight")
 _WAY = "give (x, y), (x, y, sample_weight) or {'x': ..., 'y': ...} of arrays, or the path of a file"
@@ -33,18 +34,25 @@ _WAY = "give (x, y), (x, y, sample_weight) or {'x': ..., 'y': ...} of arrays, or
 class DataStore:
     """Puts the arrays in the arguments of jobs into files; what several jobs share, once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_progress: OnProgress | None = None) -> None:
         self._settings = settings
+        self._on_progress = on_progress
         self._known: dict[tuple[int, ...], DatasetSpec] = {}
 
     def replaced(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments with a dataset that is a file. Raises DatasetError, StorageError."""
         given = dict(job)
         dataset, more = given.get("dataset"), [given.pop(name, None) for name in _BESIDE]
-        if is_in_memory(dataset):
+        folder = as_folder(dataset)
+        if folder is not None or is_in_memory(dataset):
             key = tuple(map(id, (dataset, *more)))  # the caller holds them while this lives
             if key not in self._known:
-                self._known[key] = stored(dataset, self._settings, *more)
+                if folder is not None:
+                    self._known[key] = self._of_folder(folder, *more)
+                else:
+                    self._known[key] = stored(
+                        dataset, self._settings, more[0], more[1], self._on_progress
+                    )
             given["dataset"] = self._known[key]
         elif any(value is not None for value in more):
             name = _BESIDE[0] if more[0] is not None else _BESIDE[1]
@@ -53,6 +61,20 @@ class DataStore:
                 " as Dataset(path, x_val=..., y_val=..., sample_weight=...)"
             )
         return given
+
+    def _of_folder(self, folder: Folder, validation: Any, weights: Any) -> DatasetSpec:
+        if weights is not None:
+            raise DatasetError("sample_weight: goes with arrays, dataset=(x, y), not with a folder")
+        parts = {"": folder}
+        if validation is not None:
+            beside = as_folder(validation)
+            if beside is None or beside.kind != folder.kind:
+                raise DatasetError(
+                    f"validation_data: the {type(validation).__name__} does not go with a"
+                    f" {type(folder).__name__}; give one of those"
+                )
+            parts["_val"] = beside
+        return decoded(parts, self._settings, self._on_progress)
 
 
 def is_in_memory(dataset: Any) -> bool:
@@ -63,24 +85,30 @@ def is_in_memory(dataset: Any) -> bool:
 
 
 def stored(
-    dataset: Any, settings: Settings, validation_data: Any = None, sample_weight: Any = None
+    dataset: Any,
+    settings: Settings,
+    validation_data: Any = None,
+    sample_weight: Any = None,
+    on_progress: OnProgress | None = None,
 ) -> DatasetSpec:
     """The dataset in a file of the storage; written only if no file holds this content yet.
 
     Raises DatasetError for what holds no numbers, has rows of different lengths or does not end
     within `memory_bytes`, and StorageError.
     """
-    fields = _fields(dataset, "dataset", settings)
+    fields = _fields(dataset, "dataset", settings, on_progress)
     if sample_weight is not None:
         fields["sample_weight"] = sample_weight
     if validation_data is not None:
-        for name, value in _fields(validation_data, "validation_data", settings).items():
+        for name, value in _fields(
+            validation_data, "validation_data", settings, on_progress
+        ).items():
             fields[f"{name}_val"] = value
     arrays: dict[str, Array] = {}
     roles = {name: _named(name, value, arrays) for name, value in fields.items()}
     name = f"{_content(arrays)}.h5"
-    _write(Path(settings.storage) / FOLDER / name, arrays)
-    return DatasetSpec(path=f"{STORAGE}{FOLDER}/{name}", **roles)
+    _write(Path(settings.storage) / DATASETS / name, arrays)
+    return DatasetSpec(path=f"{STORAGE}{DATASETS}/{name}", **roles)
 
 
 def _is_data(value: Any) -> bool:
@@ -91,10 +119,12 @@ def _is_data(value: Any) -> bool:
     return hasattr(value, "__array__") or is_batches(value)
 
 
-def _fields(value: Any, place: str, settings: Settings) -> dict[str, Any]:
+def _fields(
+    value: Any, place: str, settings: Settings, on_progress: OnProgress | None
+) -> dict[str, Any]:
     """{"x": ..., "y": ..., "sample_weight": ...} of what was given; the last may be absent."""
     if is_batches(value):
-        value = joined(value, place, settings.memory_bytes)
+        value = joined(value, place, settings.memory_bytes, on_progress)
     if isinstance(value, Mapping):
         unknown = [name for name in value if name not in _FIELDS]
         if unknown:

@@ -45,6 +45,11 @@ class DatasetInfo:
     warnings: list[str] = field(default_factory=list)
 
 
+def is_text(array: ArrayInfo) -> bool:
+    """Whether an array holds texts: byte strings of UTF-8."""
+    return array.dtype.lstrip("|").startswith("S")
+
+
 def map_role(role: Role, is_table: bool, apply: Callable[[Leaf], Any]) -> Structure:
     """The role's structure with `apply(leaf)` at each leaf; None for a role without arrays.
 

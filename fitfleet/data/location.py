@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,7 +64,26 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
     return Location(None, files)
 
 
-def _find(text: str, settings: Settings) -> Path | None:
+def locate_folder(text: str, settings: Settings) -> Path:
+    """A folder of files, by the rules of datasets. DatasetError where it is not visible here."""
+    found = _find(text, settings, is_folder=True)
+    if found is None:
+        raise DatasetError(
+            f"dataset.path: the folder {text!r:.120} is not visible on this machine, and it is"
+            " read where the job is submitted; submit from a machine that has it"
+        )
+    return found
+
+
+def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> None:
+    """Refuse links in a folder of the data root that lead out of it."""
+    if Path(text).is_absolute() and not settings.data_root_only:
+        return
+    for path in files:
+        _check_inside(path, Path(path), settings)
+
+
+def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | None:
     if len(text) > _MAX_CHARACTERS:
         raise DatasetError(
             f"dataset.path: {text[:40]!r}... has {len(text):,} characters; a path has at most"
@@ -76,7 +96,7 @@ def _find(text: str, settings: Settings) -> Path | None:
             f"dataset.path: {text!r:.120} is a URL; download the file to the data root"
             f" {settings.data_root!r} and name it there"
         )
-    if text.startswith(STORAGE):
+    if text.startswith(STORAGE) and not is_folder:
         return _find_stored(text, settings)
     path = Path(text)
     folder = path.parent
@@ -106,12 +126,14 @@ def _find(text: str, settings: Settings) -> Path | None:
         ) from None
     except OSError as error:
         raise DatasetError(f"dataset.path: {text!r} cannot be read: {error.strerror}") from None
-    if stat.S_ISDIR(mode):
+    if is_folder and not stat.S_ISDIR(mode):
+        raise DatasetError(f"dataset.path: {text!r} is a file, not a folder of files")
+    if stat.S_ISDIR(mode) and not is_folder:
         raise DatasetError(
-            f"dataset.path: {text!r} is a folder, not a file; of pictures give"
-            " dataset=keras.utils.image_dataset_from_directory(...), which is read once"
+            f"dataset.path: {text!r} is a folder, not a file; say what it holds:"
+            f" ff.ImageFolder({text!r:.40}), ff.TextFolder(...) or ff.AudioFolder(...)"
         )
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not is_folder:
         raise DatasetError(f"dataset.path: {text!r} is not a file")
     if not Path(text).is_absolute() and _has_link(folder, os.path.normpath(text)):
         _check_inside(text, path, settings)

@@ -44,7 +44,7 @@ def _scan(
     maximum: float | None = None
     for block in blocks:
         on_block()
-        if block.size == 0:
+        if block.size == 0 or block.dtype.kind == "S":
             continue
         # fmin and fmax pass over NaN, and give NaN only where there is nothing else.
         low = float(np.fmin.reduce(block, axis=None))

@@ -7,13 +7,14 @@ from typing import Any
 from fitfleet.spec.canonical import model_kind
 
 _DTYPES = (
-    *("float16", "float32", "bool"),
+    *("float16", "float32", "bool", "string"),
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 )
 
 
 def with_input(config: dict[str, Any], shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     """The canonical config with an Input for rows of this shape; the same if it needs none."""
+    dtype = "string" if dtype.lstrip("|").startswith("S") else dtype
     if model_kind(config) != "Sequential" or dtype not in _DTYPES:
         return config
     layers = config["config"].get("layers")

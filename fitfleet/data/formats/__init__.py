@@ -45,8 +45,12 @@ _HINTS = {
     ".pt": f"load it {_LOADED}",
     ".zarr": f"load it {_LOADED}",
     ".tfrecord": "parse it with tf.data in your script and give dataset=that.batch(...)",
-    ".png": "give the pictures of a folder as keras.utils.image_dataset_from_directory gives them",
-    ".jpg": "give the pictures of a folder as keras.utils.image_dataset_from_directory gives them",
+    **dict.fromkeys(
+        (".png", ".jpg", ".jpeg"),
+        "give its folder, ff.ImageFolder(path), in which each folder is a class",
+    ),
+    ".txt": "give its folder, ff.TextFolder(path), in which each folder is a class",
+    ".wav": "give its folder, ff.AudioFolder(path), in which each folder is a class",
     ".zip": "unpack it, and give the file that holds the arrays",
     ".gz": "only .csv.gz and .tsv.gz are unpacked: unpack it",
 }

@@ -16,6 +16,7 @@ from fitfleet.errors import DatasetError
 Leaf = str | tuple[str, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
 
+MAX_TEXT_BYTES = 2**20
 MAX_DIMENSIONS = 6  # ConvLSTM3D: rows, time, three of space, channels
 MAX_NAMES = 10_000
 BLOCK_BYTES = 8 * 2**20
@@ -93,12 +94,15 @@ def loaded_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """float64 becomes float32, as Keras casts to its floatx; all else stays, in native order."""
     if dtype.kind == "f" and dtype.itemsize == 8:
         return np.dtype(np.float32)
+    if dtype.kind == "S":
+        return np.dtype(f"S{dtype.itemsize}")  # without what h5py notes of its encoding
     return dtype.newbyteorder("=")
 
 
 def check_header(place: str, header: Header, max_bytes: int) -> Header:
     """Refuse an array that no fit can use or that is too large; return it else."""
-    if header.dtype.kind not in "fiub" or header.dtype.itemsize > 8:
+    is_text = header.dtype.kind == "S" and 1 <= header.dtype.itemsize <= MAX_TEXT_BYTES
+    if not is_text and (header.dtype.kind not in "fiub" or header.dtype.itemsize > 8):
         raise DatasetError(f"{place}: holds {_instead_of_numbers(header.dtype)}")
     if not 1 <= len(header.shape) <= MAX_DIMENSIONS:
         raise DatasetError(

@@ -121,7 +121,7 @@ def test_several_named_inputs_and_outputs(folder: Path, settings: Settings) -> N
         ({"path": "a.npz", "x": "odd"}, "none of y_train, .* name it: Dataset\\(path, y="),
         ({"path": "a.npz", "x": "odd", "y": "other"}, "x has 3 rows but y has 4"),
         ({"path": "a.txt"}, "unknown format '.txt'; known are .h5"),
-        ({"path": "d.h5"}, r"is a folder, not a file; of pictures give .*image_dataset_from_dir"),
+        ({"path": "d.h5"}, r"is a folder, not a file; say what it holds: .*ImageFolder"),
         ({"path": "a.pkl"}, "never opened here: load it in your script and give the arrays"),
         ({"path": "a.xlsx"}, r"pandas\.read_excel in your script"),
         ({"path": "a.tfrecord"}, r"tf\.data in your script"),

@@ -1,0 +1,207 @@
+"""A folder of files as a dataset: decoded once to a file of the storage, named by its content."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.checker import talk
+from fitfleet.data.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import STORAGE, check_inside_root, locate_folder
+from fitfleet.errors import DatasetError, StorageError
+from fitfleet.settings import Settings
+from fitfleet.spec.folders import Folder
+from fitfleet.spec.job import DatasetSpec
+
+DATASETS = "datasets"
+MAX_FILES = 200_000
+_MAX_CLASSES = 10_000
+# In the key of what is remembered: another number when files are decoded in another way.
+_VERSION = 1
+_LABELS = {"int": "int32", "categorical": "float32", "binary": "float32"}
+
+OnProgress = Callable[[str], None]
+
+
+def decoded(
+    parts: Mapping[str, Folder], settings: Settings, on_progress: OnProgress | None = None
+) -> DatasetSpec:
+    """The dataset of folders, by the suffix of their roles: {"": training, "_val": validation}.
+
+    Files are decoded by the process that may die of them; what it wrote is remembered by the
+    files' names and stamps, so that a second call reads no file. Raises DatasetError for a folder
+    that is not there or holds nothing, for classes that differ between the two, and for a file
+    that cannot be decoded; StorageError.
+    """
+    found = {suffix: _Found(folder, settings) for suffix, folder in parts.items()}
+    first = found[""]
+    for one in found.values():
+        if one.classes != first.classes:
+            raise DatasetError(
+                f"{one.root}: has the classes {', '.join(one.classes)[:80]}, not those of"
+                f" {first.root}, {', '.join(first.classes)[:80]}; name them in class_names"
+            )
+    key = _key(found)
+    entry = Path(settings.cache) / "decoded" / f"{key}.json"
+    known = read_json(entry)
+    if known is None or not _path(settings, str(known.get("digest"))).is_file():
+        known = _convert(found, settings, on_progress)
+        now = time.time_ns()
+        if all(stamp.is_settled(now) for one in found.values() for stamp in one.stamps):
+            write_json(entry, known)
+    if known["left_out"]:
+        more = known["left_out"]
+        warnings.warn(f"{more:,} files are left out: {known['skipped'][0]}", stacklevel=2)
+    return _spec(found, str(known["digest"]))
+
+
+class _Found:
+    """The files of a folder in the order of the rows, and their labels."""
+
+    def __init__(self, folder: Folder, settings: Settings) -> None:
+        self.folder = folder
+        self.root = locate_folder(folder.path, settings)
+        self.classes: list[str] = [] if folder.label_mode is None else self._class_names()
+        files: list[str] = []
+        numbers: list[int] = []
+        for number, name in enumerate(self.classes or [""]):
+            inside = self._files(self.root / name)
+            files += inside
+            numbers += [number] * len(inside)
+        if not files:
+            raise DatasetError(
+                f"{self.root}: holds no {folder.words} ({', '.join(folder.suffixes)})"
+                f"{' in its folders of classes' if self.classes else ''}; give the folder that does"
+            )
+        check_inside_root(folder.path, files, settings)
+        order = np.arange(len(files))
+        if folder.shuffle:  # as Keras shuffles the paths
+            np.random.RandomState(folder.seed).shuffle(order)
+        self.files = [files[index] for index in order]
+        self.labels = self._labels(np.asarray(numbers)[order])
+        self.stamps = [Stamp.of(Path(path)) for path in self.files]
+
+    def request(self, suffix: str) -> dict[str, Any]:
+        """What the decoding process is told."""
+        options = self.folder.model_dump(mode="json", exclude={"path", "class_names"})
+        return {
+            "kind": self.folder.kind,
+            "suffix": suffix,
+            "files": [os.path.abspath(path) for path in self.files],
+            "labels": self.labels,
+            "label_dtype": _LABELS.get(str(self.folder.label_mode)),
+            "options": options,
+        }
+
+    def _class_names(self) -> list[str]:
+        with os.scandir(self.root) as entries:
+            there = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        wanted = self.folder.class_names
+        if wanted is not None and (len(set(wanted)) != len(wanted) or set(wanted) != set(there)):
+            raise DatasetError(
+                f"{self.root}: class_names={wanted!r:.80} are not its folders,"
+                f" {', '.join(there)[:80] or 'it has none'}"
+            )
+        if not 1 <= len(there) <= _MAX_CLASSES:
+            raise DatasetError(
+                f"{self.root}: has {len(there):,} folders, and each is a class (at most"
+                f" {_MAX_CLASSES:,}); label_mode=None reads files without labels, y is x then"
+            )
+        if self.folder.label_mode == "binary" and len(there) != 2:
+            raise DatasetError(
+                f"{self.root}: has {len(there)} folders; label_mode='binary' is for two classes"
+            )
+        return there if wanted is None else wanted
+
+    def _files(self, folder: Path) -> list[str]:
+        found: list[str] = []
+        for root, _, names in sorted(os.walk(folder)):
+            for name in sorted(names):
+                if name.lower().endswith(self.folder.suffixes) and not name.startswith("."):
+                    found.append(os.path.join(root, name))
+            if len(found) > MAX_FILES:
+                raise DatasetError(
+                    f"{folder}: holds more than {MAX_FILES:,} files; write them into one HDF5 file"
+                )
+        return found
+
+    def _labels(self, numbers: Any) -> list[Any] | None:
+        mode = self.folder.label_mode
+        if mode is None:
+            return None
+        if mode == "categorical":
+            return np.eye(len(self.classes), dtype="f4")[numbers].tolist()  # type: ignore[no-any-return]
+        return numbers.reshape(-1, 1).tolist() if mode == "binary" else numbers.tolist()  # type: ignore[no-any-return]
+
+
+def _key(found: Mapping[str, _Found]) -> str:
+    parts: list[Any] = [_VERSION]
+    for suffix, one in found.items():
+        stamps = [asdict(stamp) for stamp in one.stamps]
+        request = {**one.request(suffix), "labels": None}
+        parts.append([request, one.labels and one.classes, stamps])
+    return str(hasher(json.dumps(parts).encode()).hexdigest())
+
+
+def _convert(
+    found: Mapping[str, _Found], settings: Settings, on_progress: OnProgress | None
+) -> dict[str, Any]:
+    limits = Limits.of(settings)
+    folder = Path(os.path.abspath(settings.storage)) / DATASETS
+    partial = folder / f".{uuid.uuid4().hex}.tmp"
+    place = str(found[""].root)
+    requests = [one.request(suffix) for suffix, one in found.items()]
+
+    def told(done: int, count: int) -> None:
+        if on_progress is not None:
+            on_progress(f"{place}: {done:,} of {count:,} files decoded")
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        answer: dict[str, Any] = talk(
+            place,
+            limits,
+            lambda ask: ask(
+                "convert", parts=requests, target=str(partial), max_bytes=limits.array_bytes
+            ),
+            on_progress=told,
+        )
+        final = folder / f"{answer['digest']}.h5"
+        if not final.exists():  # one that is there has this content, and may be in use
+            os.replace(partial, final)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: the data cannot be written there: {str(error)[:160]}; set storage to a"
+            " folder that this machine may write to"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return answer
+
+
+def _path(settings: Settings, digest: str) -> Path:
+    return Path(settings.storage) / DATASETS / f"{digest}.h5"
+
+
+def _spec(found: Mapping[str, _Found], digest: str) -> DatasetSpec:
+    roles: dict[str, Any] = {}
+    for suffix, one in found.items():
+        roles[f"x{suffix}"] = f"x{suffix}"
+        roles[f"y{suffix}"] = f"{'x' if one.labels is None else 'y'}{suffix}"
+    classes = found[""].classes
+    if classes:
+        roles["categories"] = {"y": classes}
+    return DatasetSpec(path=f"{STORAGE}{DATASETS}/{digest}.h5", **roles)
