@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fitfleet.data.in_memory import FOLDER as DATASETS
+from fitfleet.data.location import DATASETS
 from fitfleet.db import retention
 from fitfleet.db.retention import Kept
 from fitfleet.db.session import Database

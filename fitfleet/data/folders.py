@@ -19,13 +19,12 @@ from fitfleet.data.checker import talk
 from fitfleet.data.fingerprint import Stamp, read_json, write_json
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import STORAGE, check_inside_root, locate_folder
+from fitfleet.data.location import DATASETS, STORAGE, check_inside_root, locate_folder
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.folders import Folder
 from fitfleet.spec.job import DatasetSpec
 
-DATASETS = "datasets"
 MAX_FILES = 200_000
 _MAX_CLASSES = 10_000
 # In the key of what is remembered: another number when files are decoded in another way.
@@ -56,7 +55,7 @@ def decoded(
     key = _key(found)
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not _path(settings, str(known.get("digest"))).is_file():
+    if known is None or not _is_there(_path(settings, str(known.get("digest")))):
         known = _convert(found, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for one in found.values() for stamp in one.stamps):
@@ -179,7 +178,9 @@ def _convert(
             on_progress=told,
         )
         final = folder / f"{answer['digest']}.h5"
-        if not final.exists():  # one that is there has this content, and may be in use
+        if final.exists():  # it has this content, and may be in use; `gc` sees that it is wanted
+            os.utime(final)
+        else:
             os.replace(partial, final)
     except OSError as error:
         raise StorageError(
@@ -194,6 +195,15 @@ def _convert(
 
 def _path(settings: Settings, digest: str) -> Path:
     return Path(settings.storage) / DATASETS / f"{digest}.h5"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the file is there; `gc` sees by its time that it is wanted."""
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def _spec(found: Mapping[str, _Found], digest: str) -> DatasetSpec:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.batches import is_batches, joined
-from fitfleet.data.folders import DATASETS, OnProgress, decoded
+from fitfleet.data.folders import OnProgress, decoded
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import Array
-from fitfleet.data.location import STORAGE
+from fitfleet.data.location import DATASETS, STORAGE
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.folders import Folder, as_folder
@@ -219,7 +219,8 @@ def _write(path: Path, arrays: dict[str, Array]) -> None:
     """The file, whole or not at all. Raises StorageError."""
     import h5py
 
-    if path.exists():
+    with contextlib.suppress(OSError):
+        os.utime(path)  # it is there; `gc` sees that it is wanted
         return
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

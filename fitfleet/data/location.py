@@ -17,7 +17,8 @@ from fitfleet.spec.job import DatasetSpec
 _MAX_CHARACTERS = 4096
 # A file that fitfleet has written to the storage, which every machine finds by its own setting.
 STORAGE = "storage:"
-STORED = r"storage:datasets/[0-9a-f]{64}\.h5"
+DATASETS = "datasets"
+STORED = rf"storage:{DATASETS}/[0-9a-f]{{64}}\.h5"
 
 
 @dataclass(frozen=True)

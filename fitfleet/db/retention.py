@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db import events
 from fitfleet.db.session import now
-from fitfleet.db.tables import experiments, jobs
+from fitfleet.db.tables import experiments, job_specs, jobs, sweeps
 from fitfleet.states import TERMINAL, JobStatus
 
 
@@ -54,6 +55,16 @@ def size_bytes(c: Connection) -> int:
         return int(c.scalar(select(func.pg_database_size(func.current_database()))) or 0)
     pages = c.exec_driver_sql("PRAGMA page_count").scalar_one()
     return int(pages * c.exec_driver_sql("PRAGMA page_size").scalar_one())
+
+
+def names_in_specs(c: Connection, texts: Collection[str]) -> set[str]:
+    """Those of the texts that stand in the spec of a job or the design of a sweep."""
+    left = set(texts)
+    for column in (job_specs.c.spec, sweeps.c.document):
+        if left:
+            for (document,) in c.execute(select(column).execution_options(yield_per=500)):
+                left -= {text for text in left if text in document}
+    return set(texts) - left
 
 
 def forget(c: Connection, job_id: int, path: str) -> bool:

@@ -6,14 +6,18 @@ Curves, scores and specifications always stay: a job that was collected can be r
 from __future__ import annotations
 
 import math
+import os
+import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fitfleet.analysis.compare import metric_values
 from fitfleet.analysis.objective import Objective, objectives
+from fitfleet.data.location import DATASETS
 from fitfleet.db import lookup
 from fitfleet.db import retention as table
 from fitfleet.db import sweeps as sweep_table
@@ -90,6 +94,8 @@ def collect(
         found.append(Collected(job.job_id, job.experiment, path, size, why))
     if experiment is None:
         found += _orphans(root, everything, is_dry)
+        if not policy.only_sweeps:
+            found += _datasets(database, root, is_dry)
     return found
 
 
@@ -182,6 +188,25 @@ def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected
             Collected(None, path.parts[-3], relative, about.st_size, "no job points to it")
         )
     return found
+
+
+def _datasets(database: Database, root: Path, is_dry: bool) -> list[Collected]:
+    """Data of scripts that no job and no sweep names, and halves of such files."""
+    old: dict[str, os.stat_result] = {}
+    for path in sorted((root / DATASETS).glob("*")) + sorted((root / DATASETS).glob(".*.tmp")):
+        with suppress(OSError):
+            about = path.lstat()
+            if stat.S_ISREG(about.st_mode) and about.st_mtime < time.time() - _YOUNG_S:
+                old[f"{DATASETS}/{path.name}"] = about
+    with database.read() as c:
+        named = table.names_in_specs(c, old)
+    found = []
+    for relative in old.keys() - named:
+        if not is_dry:
+            _remove(root / relative)
+        size = old[relative].st_size
+        found.append(Collected(None, DATASETS, relative, size, "no job names this data"))
+    return sorted(found, key=lambda one: one.path)
 
 
 def _inside(root: Path, path: str) -> Path | None:

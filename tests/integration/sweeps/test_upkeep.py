@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 from support.stand_in import StandIn, arguments, write_data, write_files
@@ -201,6 +202,26 @@ def test_files_that_nobody_knows_go_when_they_are_old(fleet: ff.Fleet, database:
     os.utime(stray, (0, 0))
     (found,) = collect(database, fleet.settings, Policy())
     assert found.why == "no job points to it" and not stray.exists()
+
+
+def test_data_that_no_job_names_goes_when_it_is_old(fleet: ff.Fleet, database: Database) -> None:
+    x = np.zeros((8, 3), "f4")
+    given = {"model": ff.Sequential([ff.layers.Dense(1)]), "loss": "mse", "optimizer": "sgd"}
+    with pytest.warns(UserWarning, match="broker"):
+        job = fleet.submit(dataset=(x, x[:, :1]), **given)
+    named = Path(fleet.settings.storage) / job.spec.dataset.path.removeprefix("storage:")
+    strays = [named.with_name(f"{'0' * 64}.h5"), named.with_name(".half.tmp")]
+    for stray in strays:
+        stray.write_bytes(b"x" * 10)
+    assert collect(database, fleet.settings, Policy()) == []
+    for path in (named, *strays):
+        os.utime(path, (0, 0))
+    assert collect(database, fleet.settings, Policy(only_sweeps=True)) == []
+    assert len(collect(database, fleet.settings, Policy(), is_dry=True)) == 2
+    found = collect(database, fleet.settings, Policy())
+    assert [one.why for one in found] == ["no job names this data"] * 2
+    assert named.exists() and not any(stray.exists() for stray in strays)
+    assert fleet.submit(dataset=(x, x[:, :1]), **given) == job and named.stat().st_mtime > 1
 
 
 def test_a_storage_that_is_not_there(database: Database, settings: Settings) -> None:
