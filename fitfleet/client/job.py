@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from rich.console import Console
@@ -14,27 +12,19 @@ from rich.console import Console
 from fitfleet.analysis.curves import frame
 from fitfleet.client import logs as log_files
 from fitfleet.client.display import Display
-from fitfleet.client.labels import shown
+from fitfleet.client.fitted_job import FittedJob
 from fitfleet.client.wait import wait_for
-from fitfleet.db import code as code_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db import labels as label_table
 from fitfleet.db import lookup
 from fitfleet.db.labels import Labels
-from fitfleet.db.lookup import JobRow
-from fitfleet.db.session import Database
-from fitfleet.errors import JobFailedError, MissingExtraError, NotFoundError, StateError
+from fitfleet.errors import JobFailedError, StateError
 from fitfleet.scheduler import explain as explaining
 from fitfleet.scheduler.explain import Explanation
-from fitfleet.settings import Settings
-from fitfleet.spec.code.snapshot import Snapshot
-from fitfleet.spec.job import JobSpec
 from fitfleet.states import JobStatus
-from fitfleet.storage import Storage
-from fitfleet.text import html_table, printable, printable_lines
+from fitfleet.text import printable_lines
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -50,118 +40,13 @@ class JobError:
         return printable_lines(f"{self.kind}: {self.message}")
 
 
-class Job:
+class Job(FittedJob):
     """A job of a fleet.
 
     Plain fields (`params`, `epoch`, `attempt`, ...) are as of the last `refresh()`; `status`
     reads again until the job has ended; `history`, `scores`, `attempts` and `events` read each
     time. All may raise DatabaseError.
     """
-
-    def __init__(
-        self, database: Database, settings: Settings, row: JobRow, *, is_reused: bool = False
-    ) -> None:
-        self._database = database
-        self._settings = settings
-        self._row = row
-        self.is_reused = is_reused
-        """Whether submit found this very content in the experiment and queued nothing."""
-
-    def __repr__(self) -> str:
-        row = self._row
-        params = "".join(f", {name}={value!r}" for name, value in row.params.items())
-        failure = f", failure={row.failure_class!r}" if row.failure_class else ""
-        return printable(
-            f"<Job {row.id} {row.experiment!r} {row.status}"
-            f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{failure}>"
-        )
-
-    def _repr_html_(self) -> str:
-        row = self._row
-        facts = {
-            "job": f"{row.id} in {row.experiment}",
-            "status": row.status.value,
-            "params": " ".join(f"{name}={shown(value)}" for name, value in row.params.items()),
-            "seed": row.seed,
-            "epochs": f"{row.epoch} of {row.epochs}",
-            "loss": "" if row.nan_epoch is None else f"not finite from epoch {row.nan_epoch} on",
-            "weights of": "" if row.shown_epoch == row.epoch else f"epoch {row.shown_epoch}",
-            "failure": f"{row.failure_class}: {row.failure_message}" if row.failure_class else "",
-        }
-        return html_table([], [pair for pair in facts.items() if pair[1] != ""])
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Job)
-            and other.id == self.id
-            and other._settings.database_url == self._settings.database_url
-        )
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    @property
-    def id(self) -> int:
-        """The number of the job in its database."""
-        return self._row.id
-
-    @property
-    def experiment(self) -> str:
-        return self._row.experiment
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What the user said he varies; shown and compared, never computed with."""
-        return dict(self._row.params)
-
-    @property
-    def seed(self) -> int:
-        return self._row.seed
-
-    @property
-    def epochs(self) -> int:
-        """Epochs asked for."""
-        return self._row.epochs
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return self._row.epoch
-
-    @property
-    def attempt(self) -> int:
-        """Number of the latest attempt; 0 before the first."""
-        return self._row.attempt
-
-    @property
-    def seconds(self) -> float:
-        """Time spent in attempts that were not lost."""
-        return self._row.seconds
-
-    @property
-    def row(self) -> JobRow:
-        """All columns as of the last refresh."""
-        return self._row
-
-    @property
-    def status(self) -> JobStatus:
-        """Where the job stands now. A status that has ended is remembered until `refresh()`."""
-        if not self._row.status.is_terminal:
-            self.refresh()
-        return self._row.status
-
-    def refresh(self) -> Job:
-        """Read the job's row again."""
-        with self._database.read() as c:
-            row = lookup.job(c, self.id)
-        if row is None:
-            raise NotFoundError(f"job {self.id} does not exist any more; it was removed")
-        self._row = row
-        return self
-
-    def update(self, row: JobRow) -> None:
-        """Take over a row that was read with others."""
-        self._row = row
 
     def wait(self, timeout_s: float | None = None, *, raise_on_failure: bool = False) -> Job:
         """Block until the job has ended, and show meanwhile how it goes; the handle is fresh then.
@@ -224,15 +109,6 @@ class Job:
         with self._database.read() as c:
             return lookup.events_of(c, self.id)
 
-    @property
-    def spec(self) -> JobSpec:
-        """All that decides the numbers of the fit."""
-        with self._database.read() as c:
-            found = lookup.documents(c, self.id)
-        if found is None:
-            raise NotFoundError(f"the specification of job {self.id} was removed")
-        return JobSpec.from_canonical(found[0])
-
     @overload
     def logs(self, *, follow: Literal[False] = False) -> str: ...
 
@@ -259,92 +135,6 @@ class Job:
                     yield log_files.text(self._settings, row, self.attempts)
                 return
             time.sleep(0.2)
-
-    def weights(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The fitted weights by path, as NumPy arrays; no TensorFlow is loaded.
-
-        StateError before the job has succeeded, StorageError if the file cannot be read.
-        """
-        from fitfleet.weights.files import read_weights
-
-        return read_weights(self.weights_path, self._settings, self._row.artifact_sha256)
-
-    def load_model(self) -> Any:
-        """The fitted model as a compiled Keras object; needs the extra `worker`.
-
-        The file and the specification in it are checked as at submit: SpecError, StorageError.
-        """
-        from fitfleet.worker.state.weights import load_model
-
-        with self._with_code() as settings:
-            return load_model(self.weights_path, settings, self._row.artifact_sha256)
-
-    def predict(self, x: Any, *, batch_size: int = 32) -> Any:
-        """Keras's `predict` of the fitted model, in this process; needs the extra `worker`.
-
-        `x` is an array, or arrays as the model's inputs are. DatasetError if they do not fit.
-        """
-        from fitfleet.worker.predict import predict
-
-        return predict(self.load_model(), x, self.spec, batch_size)
-
-    def evaluate(self, dataset: Any, *, batch_size: int = 32) -> dict[str, float]:
-        """Loss and metrics of the fitted model on other data, in this process.
-
-        `dataset` is `(x, y)` or `(x, y, sample_weight)`, or a dataset by its path, whose x and y
-        are taken. DatasetError if they do not fit.
-        """
-        from fitfleet.worker.predict import evaluate
-
-        return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
-
-    def export(self, path: str | Path) -> Path:
-        """Write the model as `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`,
-        `.json`, or as TensorFlow's SavedModel into a folder, a path without a suffix.
-
-        The file is read again before it gets its name. SpecError for another suffix and for a
-        model that the format cannot hold, StorageError if it cannot be written.
-        """
-        try:
-            from fitfleet.worker.state.export import export
-        except ModuleNotFoundError:
-            raise MissingExtraError("keras", "worker") from None
-        with self._with_code() as settings:
-            return export(self.weights_path, Path(path), settings, self._row.artifact_sha256)
-
-    @property
-    def code(self) -> dict[str, str]:
-        """The source of the user's code that the job runs: path -> text; empty if it runs none."""
-        sha256 = self.spec.code
-        if sha256 is None:
-            return {}
-        with self._database.read() as c:
-            stored = code_table.read(c, sha256)
-        if stored is None:
-            raise NotFoundError(f"the code of job {self.id} was removed")
-        files = Snapshot.from_archive(stored.archive).files
-        return {path: text.decode(errors="replace") for path, text in sorted(files.items())}
-
-    def _with_code(self) -> AbstractContextManager[Settings]:
-        spec = self.spec
-        if spec.code is None:
-            return nullcontext(self._settings)
-        from fitfleet.worker.code import borrowed
-
-        return borrowed(spec, self._database, self._settings)
-
-    @property
-    def weights_path(self) -> Path:
-        """The HDF5 file with weights, optimizer, specification and history."""
-        return Storage(Path(self._settings.storage).absolute()).absolute(self._artifact())
-
-    def _artifact(self) -> str:
-        row = self._row if self._row.artifact_path else self.refresh()._row
-        if row.artifact_path is None:
-            raise StateError(
-                f"job {row.id} has no weights: it is {row.status}; wait for it, or see its error"
-            )
-        return row.artifact_path
 
     def cancel(self) -> JobStatus:
         """Cancel the job: at once if it waits, at its next heartbeat if it runs.

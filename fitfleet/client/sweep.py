@@ -62,7 +62,7 @@ class Sweep:
     ) -> None:
         self.design = design
         self._is_own_call = is_own_call
-        self._database, self._settings, self._on_look = database, settings, on_poll
+        self._database, self._settings, self._on_poll = database, settings, on_poll
         self._driver: Driver | None = None
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class Sweep:
         answered_at = drawn_at = time.monotonic()
         with display.shown():
             while True:
-                self._on_look()
+                self._on_poll()
                 try:
                     progress = driver.step()
                     self._warn(driver)

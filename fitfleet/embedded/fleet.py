@@ -42,7 +42,7 @@ class LocalFleet(Fleet):
         """Process ids of the worker services that are up."""
         return self.services.pids
 
-    def _on_look(self) -> None:
+    def _on_poll(self) -> None:
         self.services.check()
 
     def __exit__(

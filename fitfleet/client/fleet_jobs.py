@@ -1,0 +1,219 @@
+"""Submitting jobs, finding them again and waiting for them: what all of a Fleet builds on."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from fitfleet.client.display import Display
+from fitfleet.client.job import Job
+from fitfleet.client.jobs import Jobs
+from fitfleet.client.reading import Reading
+from fitfleet.client.wait import wait_for
+from fitfleet.client.waiting import unserved
+from fitfleet.data.in_memory import DataStore
+from fitfleet.db import jobs as job_table
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.errors import (
+    BrokerError,
+    FitfleetError,
+    JobFailedError,
+    NotFoundError,
+)
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+from fitfleet.submit import Submission
+
+if TYPE_CHECKING:
+    pass
+
+# How often a script that submits one job after another asks whether the broker is there.
+_BROKER_POLL_S = 5.0
+
+
+class FleetJobs:
+    """Jobs of a database, whoever runs them. Every method may raise DatabaseError."""
+
+    # Of workers that this process has started, which may not be up yet.
+    _starting_queue: str | None = None
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._broker_polled_at = -_BROKER_POLL_S
+
+    def submit(self, *, again: bool = False, **job: Any) -> Job:
+        """Queue one fit and return its handle.
+
+        `model` and `dataset` are needed; all else has Keras's names: `optimizer`, `loss`,
+        `metrics`, `batch_size`, `epochs`, `validation_split`, `callbacks`, `seed`, ... and, for
+        what is not computed, `experiment`, `params`, `priority`, `queue`, `timeout_s`, ...
+        (the fields of JobSpec and JobOptions).
+
+        `dataset` is a path, `ff.Dataset(...)`, or what Keras's `fit` takes: `(x, y)` of arrays,
+        lists or dicts of arrays, DataFrames, or a tf.data.Dataset, PyDataset or generator, with
+        `validation_data` and `sample_weight` beside it. Data from memory is written once to a
+        file of the storage.
+
+        The same content in the same experiment is the same job: it is returned with
+        `is_reused`, whatever its state, unless `again`. Nothing is queued when SpecError or
+        DatasetError is raised. With the broker away the job is kept, and a warning says so.
+        """
+        return self.submit_many([job], again=again)[0]
+
+    def submit_many(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        *,
+        again: bool = False,
+        are_untrusted: bool = False,
+    ) -> Jobs:
+        """Queue many fits in one transaction: all of them or, if one is refused, none.
+
+        Each is a mapping of the arguments of `submit`. SpecError names the job by its index.
+        With `are_untrusted`, as for a job file, only builders of trusted modules are called here.
+        """
+        submission = Submission(self.settings, is_own_call=not are_untrusted)
+        rows = []
+        documents = list(jobs)
+        data = DataStore(self.settings, Reading())
+        for index, document in enumerate(documents):
+            try:
+                rows.append(submission.row(data.replaced(document), again=again))
+            except FitfleetError as error:
+                if len(documents) > 1:
+                    error.args = (f"jobs[{index}]: {error}",)
+                raise
+        return self._insert(submission, rows)
+
+    def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> Jobs:
+        named = {row.queue for row in rows} - {self.settings.queue}
+        with self.database.begin() as c:
+            inserted = job_table.insert(c, list(rows))
+            found = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
+            alone = unserved(c, named, starting=self._starting_queue) if named else []
+        for line in [*submission.warnings, *_failed_before(found, inserted), *alone]:
+            warnings.warn(line, stacklevel=4)
+        if any(is_new for _, is_new in inserted):
+            self._ping_broker()
+        return Jobs(
+            Job(self.database, self.settings, row, is_reused=not is_new)
+            for row, (_, is_new) in zip(found, inserted, strict=True)
+        )
+
+    def _ping_broker(self) -> None:
+        if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:
+            return
+        self._broker_polled_at = time.monotonic()
+        from fitfleet.queue import celery_app, ping
+
+        try:
+            ping(celery_app(self.settings))
+        except BrokerError as error:
+            warnings.warn(
+                f"{error}; the job is kept in the database and starts when the broker is back",
+                stacklevel=5,
+            )
+
+    def wait(
+        self,
+        jobs: Iterable[Job | int] | Job | int | None = None,
+        *,
+        timeout_s: float | None = None,
+        raise_on_failure: bool = False,
+    ) -> Jobs:
+        """Block until the jobs have ended, by default all that have not; return them, refreshed.
+
+        On a terminal and in a notebook a live display shows how they go; in a pipe there is a line
+        every half minute. A job that failed raises only if `raise_on_failure` (JobFailedError, when
+        all have ended). WaitTimeoutError after `timeout_s`.
+        """
+        handles = self._handles(jobs)
+        console = Console(stderr=True)
+        display = Display(console, self._heading())
+        with display.shown():
+            wait_for(
+                self.database,
+                [job.id for job in handles],
+                timeout_s=timeout_s,
+                on_poll=self._on_poll,
+                on_snapshot=display.draw,
+                snapshot_s=display.every_s,
+            )
+        self._refresh(handles)
+        display.conclude([job.row for job in handles])
+        failed = [job for job in handles if job.status is JobStatus.FAILED]
+        if failed and raise_on_failure:
+            more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
+            raise JobFailedError(f"job {failed[0].id} failed: {failed[0].error}{more}")
+        return handles
+
+    def _on_poll(self) -> None:
+        """Called while waiting; an embedded fleet looks after its workers here."""
+
+    def _handles(self, jobs: Iterable[Job | int] | Job | int | None) -> Jobs:
+        if jobs is None:
+            unfinished = [status for status in JobStatus if not status.is_terminal]
+            with self.database.read() as c:
+                rows = lookup.find_jobs(c, statuses=unfinished)
+            return Jobs(Job(self.database, self.settings, row) for row in rows)
+        if isinstance(jobs, Job | int):
+            jobs = [jobs]
+        return Jobs(job if isinstance(job, Job) else self.job(job) for job in jobs)
+
+    def _refresh(self, handles: Sequence[Job]) -> None:
+        with self.database.read() as c:
+            rows = {row.id: row for row in lookup.jobs_by_id(c, [job.id for job in handles])}
+        for job in handles:
+            job.update(rows.get(job.id, job.row))
+
+    def job(self, job_id: int) -> Job:
+        """The job of that number. NotFoundError if there is none."""
+        with self.database.read() as c:
+            row = lookup.job(c, job_id)
+        if row is None:
+            raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
+        return Job(self.database, self.settings, row)
+
+    def jobs(
+        self,
+        experiment: str | None = None,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        *,
+        limit: int | None = None,
+    ) -> Jobs:
+        """Jobs by experiment and status, oldest first; with `limit` the newest so many."""
+        given = [status] if isinstance(status, str) else list(status or [])
+        with self.database.read() as c:
+            rows = lookup.find_jobs(c, experiment, [job_status(s) for s in given], limit)
+        return Jobs(Job(self.database, self.settings, row) for row in rows)
+
+    def _heading(self) -> str:
+        """The first line of a progress display."""
+        return ""
+
+
+def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:
+    """What is there already and has failed would stay so, however often it is submitted."""
+    for row, (_, is_new) in zip(rows, inserted, strict=True):
+        if row.status is JobStatus.FAILED and not is_new:
+            yield (
+                f"job {row.id} is there already and has failed ({row.failure_class}:"
+                f" {row.failure_message}); run it again with job.retry() or"
+                f" `fitfleet retry {row.id}`"
+            )
+
+
+def job_status(value: JobStatus | str) -> JobStatus:
+    """The status of that name, in any case. FitfleetError if there is none."""
+    try:
+        return JobStatus(value.upper())
+    except ValueError:
+        known = ", ".join(status.value for status in JobStatus)
+        raise FitfleetError(f"status: {value!r} is none of {known}") from None

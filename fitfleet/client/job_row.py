@@ -1,0 +1,123 @@
+"""The row of a job in the database, as of the last reading."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from fitfleet.client.labels import shown
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.errors import NotFoundError
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+from fitfleet.text import html_table, printable
+
+
+class JobHandle:
+    """What the row of a job says; `refresh()` reads it again."""
+
+    def __init__(
+        self, database: Database, settings: Settings, row: JobRow, *, is_reused: bool = False
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._row = row
+        self.is_reused = is_reused
+        """Whether submit found this very content in the experiment and queued nothing."""
+
+    def __repr__(self) -> str:
+        row = self._row
+        params = "".join(f", {name}={value!r}" for name, value in row.params.items())
+        failure = f", failure={row.failure_class!r}" if row.failure_class else ""
+        return printable(
+            f"<Job {row.id} {row.experiment!r} {row.status}"
+            f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{failure}>"
+        )
+
+    def _repr_html_(self) -> str:
+        row = self._row
+        facts = {
+            "job": f"{row.id} in {row.experiment}",
+            "status": row.status.value,
+            "params": " ".join(f"{name}={shown(value)}" for name, value in row.params.items()),
+            "seed": row.seed,
+            "epochs": f"{row.epoch} of {row.epochs}",
+            "loss": "" if row.nan_epoch is None else f"not finite from epoch {row.nan_epoch} on",
+            "weights of": "" if row.shown_epoch == row.epoch else f"epoch {row.shown_epoch}",
+            "failure": f"{row.failure_class}: {row.failure_message}" if row.failure_class else "",
+        }
+        return html_table([], [pair for pair in facts.items() if pair[1] != ""])
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, JobHandle)
+            and other.id == self.id
+            and other._settings.database_url == self._settings.database_url
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> int:
+        """The number of the job in its database."""
+        return self._row.id
+
+    @property
+    def experiment(self) -> str:
+        return self._row.experiment
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the user said he varies; shown and compared, never computed with."""
+        return dict(self._row.params)
+
+    @property
+    def seed(self) -> int:
+        return self._row.seed
+
+    @property
+    def epochs(self) -> int:
+        """Epochs asked for."""
+        return self._row.epochs
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._row.epoch
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt; 0 before the first."""
+        return self._row.attempt
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in attempts that were not lost."""
+        return self._row.seconds
+
+    @property
+    def row(self) -> JobRow:
+        """All columns as of the last refresh."""
+        return self._row
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job stands now. A status that has ended is remembered until `refresh()`."""
+        if not self._row.status.is_terminal:
+            self.refresh()
+        return self._row.status
+
+    def refresh(self) -> Self:
+        """Read the job's row again."""
+        with self._database.read() as c:
+            row = lookup.job(c, self.id)
+        if row is None:
+            raise NotFoundError(f"job {self.id} does not exist any more; it was removed")
+        self._row = row
+        return self
+
+    def update(self, row: JobRow) -> None:
+        """Take over a row that was read with others."""
+        self._row = row
