@@ -13,6 +13,24 @@ from fitfleet.spec.reference import is_custom, is_space, reference, snake_case, 
 # Keras resolves these by the shapes of model and labels, so they must stay strings.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
+# Arguments of optimizers, the least value of a count beside it. All others are numbers.
+_TEXTS = ("name", "exclude_layers")
+_COUNTS = {
+    "gradient_accumulation_steps": 1,
+    "ema_overwrite_frequency": 1,
+    "ns_steps": 1,
+    "warmup_steps": 0,
+}
+_FRACTIONS = ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "momentum", "ema_momentum", "rho")
+_POSITIVE = (
+    "learning_rate",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "clip_threshold",
+    "loss_scale_factor",
+)
+
 
 def optimizer(value: Any) -> dict[str, Any]:
     """`{"module", "class_name", "config"}`; the learning rate is always there. Raises SpecError.
@@ -30,20 +48,30 @@ def optimizer(value: Any) -> dict[str, Any]:
     if signature is not None and "learning_rate" in signature.defaults:
         config.setdefault("learning_rate", signature.defaults["learning_rate"])
     for argument, given in config.items():
-        if not isinstance(given, dict):
-            _check_number(argument, given)
+        is_schedule = argument == "learning_rate" and isinstance(given, dict)
+        if not is_schedule and not is_space(given) and signature is not None:
+            _check_argument(argument, given, signature.defaults.get(argument))
     return found
 
 
-def _check_number(argument: str, value: Any) -> None:
-    place = f"optimizer.{argument}"
+def _check_argument(argument: str, value: Any, default: Any) -> None:
+    """Raises SpecError for a value that Keras would take and fail of in the middle of a fit."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if argument == "learning_rate" and not (is_number and value > 0):
-        raise SpecError(place, f"{value!r:.40} is not a positive number")
-    if argument.startswith(("clip", "global_clip")) and not (is_number and value > 0):
-        raise SpecError(place, f"{value!r:.40} is not a positive number")
-    if argument.startswith(("beta", "momentum", "rho")) and not (is_number and 0 <= value <= 1):
-        raise SpecError(place, f"{value!r:.40} is not a number from 0 to 1")
+    is_count = type(value) is int and 0 <= value < 2**31
+    if argument in _TEXTS or (value is None and default is None):
+        return
+    if isinstance(default, bool):
+        fits, words = isinstance(value, bool), "neither true nor false"
+    elif argument in _COUNTS:
+        fits, words = is_count and value >= _COUNTS[argument], "not a positive integer"
+    elif argument in _FRACTIONS:
+        fits, words = is_number and 0 <= value <= 1, "not a number from 0 to 1"
+    elif argument in _POSITIVE:
+        fits, words = is_number and value > 0, "not a positive number"
+    else:
+        fits, words = is_number, "not a number"
+    if not fits:
+        raise SpecError(f"optimizer.{argument}", f"{value!r:.40} is {words}")
 
 
 def losses(value: Any) -> Any:

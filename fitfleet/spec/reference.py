@@ -14,6 +14,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
+from fitfleet.spec.argument_kinds import check_kind, check_pieces
 from fitfleet.spec.floats import one_number, shortest
 from fitfleet.spec.own import check_reachable, located, names_recorded, qualified
 
@@ -23,6 +24,11 @@ UNREGISTERED = (
 )
 # Kinds whose numbers Keras keeps as float32.
 _FLOAT32_KINDS = ("regularizers", "optimizers", "callbacks")
+# Kinds whose arguments are checked here; those of optimizers and callbacks have rules of their own.
+_CHECKED = (
+    *("losses", "metrics", "initializers", "regularizers", "constraints", "schedules"),
+    "layers",
+)
 # get_config leaves these out; an object's own attribute has them.
 _LOST_BY_KERAS = ("delta", "axis")
 
@@ -153,12 +159,17 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     check_names(signature, config, place)
     canonical = {}
     for argument, value in config.items():
-        value = argument_value(kind, argument, value, f"{place}.{argument}")
-        value = one_number(value, signature.defaults.get(argument), argument)
+        at, default = f"{place}.{argument}", signature.defaults.get(argument)
+        value = argument_value(kind, argument, value, at)
+        if kind in _CHECKED and not is_space(value):
+            check_kind(kind, argument, value, default, at)
+        value = one_number(value, default, argument)
         if argument in signature.needed or not _is_default(signature, argument, value):
             canonical[argument] = value
     for argument in signature.needed:
         canonical.setdefault(argument, _default(kind, name, argument))
+    if name == "PiecewiseConstantDecay" and not any(map(is_space, canonical.values())):
+        check_pieces(canonical, place)
     _drop_own_names(kind, name, canonical)
     return {"module": signature.module, "class_name": name, "config": canonical}
 

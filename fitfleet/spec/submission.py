@@ -112,7 +112,7 @@ def _integer(minimum: int, maximum: int, words: str) -> _Check:
 
 
 def _positive(value: Any) -> str:
-    return "" if _is_integer(value) and value >= 1 else "a positive integer"
+    return "" if _is_integer(value) and 1 <= value < 2**31 else "a positive integer below 2**31"
 
 
 def _flag(value: Any) -> str:

@@ -182,3 +182,70 @@ def test_the_direction_of_every_metric_is_that_of_keras() -> None:
         given = {k: REQUIRED[k] for k in catalog.signature("metrics", name).required}  # type: ignore[union-attr]
         metric = getattr(keras.metrics, name)(**given)
         assert said.get(getattr(metric, "_direction", None), direction) == direction, name
+
+
+DECAY = {"initial_learning_rate": 0.1, "decay_rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (losses, {"Huber": {"delta": "a"}}, "loss.delta: 'a' is not a number"),
+        (losses, {"MeanSquaredError": {"reduction": "su"}}, "loss.reduction: 'su' is none of "),
+        (
+            losses,
+            {"BinaryCrossentropy": {"label_smoothing": 2}},
+            "loss.label_smoothing: 2 is not a number from 0 to 1",
+        ),
+        (
+            losses,
+            {"BinaryCrossentropy": {"from_logits": "yes"}},
+            "loss.from_logits: 'yes' is neither true nor false",
+        ),
+        (metrics, [{"TopKCategoricalAccuracy": {"k": 0}}], "metrics[0].k: 0 is not a positive"),
+        (metrics, [{"AUC": {"curve": "ROK"}}], "metrics[0].curve: 'ROK' is none of ROC, PR"),
+        (optimizer, {"SGD": {"nesterov": ["x"]}}, "optimizer.nesterov: ['x'] is neither true nor"),
+        (optimizer, {"SGD": {"weight_decay": {"a": [1]}}}, "optimizer.weight_decay: {'a': [1]} is"),
+        (optimizer, {"SGD": {"loss_scale_factor": -5}}, "optimizer.loss_scale_factor: -5.0 is not"),
+        (
+            optimizer,
+            {"SGD": {"ema_overwrite_frequency": "y"}},
+            "optimizer.ema_overwrite_frequency: 'y' is not a positive integer",
+        ),
+        (
+            optimizer,
+            {"SGD": {"learning_rate": {"ExponentialDecay": {**DECAY, "decay_steps": 0}}}},
+            "optimizer.learning_rate.decay_steps: 0 is not a positive number",
+        ),
+        (
+            optimizer,
+            {
+                "SGD": {
+                    "learning_rate": {"PiecewiseConstantDecay": dict(boundaries=[1], values=[2])}
+                }
+            },
+            "optimizer.learning_rate.values: there is one more of them than of boundaries",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(make: Any, given: Any, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        make(given)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Adafactor": {"beta_2_decay": -0.7}},
+        {"Ftrl": {"beta": 3.0}},
+        {"Muon": {"exclude_layers": ["head"]}},
+        {"AdamW": {"weight_decay": ff.choice([0.1, 0.2]).to_space()}},
+    ],
+)
+def test_what_an_optimizer_of_keras_takes_passes(given: dict[str, Any]) -> None:
+    ((name, config),) = given.items()
+    assert (
+        optimizer(given)["class_name"] == name
+        and config.items() <= optimizer(given)["config"].items()
+    )
