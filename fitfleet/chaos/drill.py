@@ -20,7 +20,7 @@ from typing import Any
 from fitfleet.client.job import Job
 from fitfleet.db import lookup
 from fitfleet.embedded.fleet import LocalFleet
-from fitfleet.embedded.launch import local
+from fitfleet.embedded.launch import chosen_settings, started
 from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.queue import celery_app, publish
 from fitfleet.states import JobStatus
@@ -138,7 +138,9 @@ def drill(
     series = _write_series(directory.absolute() / "drill.h5")
     make = document or _document
     documents = [{"max_failures": _MAX_FAILURES, **make(series, name, n)} for n in range(jobs)]
-    with local(workers, directory, queue=name, **{**_SETTINGS, **(settings or {})}) as fleet:
+    given = {"queue": name, **_SETTINGS, **(settings or {})}
+    chosen = chosen_settings(workers, Path(directory), (), given)
+    with started(chosen, workers, Path(directory)) as fleet:
         _warm_up(fleet, series, name, workers)
         began = time.monotonic()
         calm = fleet.submit_many(documents)

@@ -3,7 +3,8 @@
 0    all is well
 1    a job failed, or had not ended within the time given
 2    bad input: options, files, specifications, numbers of jobs that do not exist
-3    the database or the broker cannot be reached, or `doctor` found something to fix
+3    the database or the broker cannot be reached, `doctor` found something to fix, or
+     `status` no fleet that stays
 130  interrupted with Ctrl-C
 """
 

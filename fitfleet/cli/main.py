@@ -14,6 +14,7 @@ from fitfleet.cli import (
     labels,
     read,
     service,
+    stay,
     submit,
     sweep,
     turns,
@@ -63,6 +64,9 @@ _PANELS = {
         sweep.export_runs,
     ],
     "Services": [
+        stay.up,
+        stay.down,
+        stay.status,
         service.worker,
         service.scheduler,
         service.workers,

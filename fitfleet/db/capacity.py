@@ -29,6 +29,15 @@ class QueueLoad:
         return max(0, self.slots - self.running)
 
 
+def is_busy(c: Connection) -> bool:
+    """Whether a job runs, or is on its way to a worker."""
+    under_way = (JobStatus.RUNNING, JobStatus.DISPATCHED)
+    return (
+        c.execute(select(jobs.c.id).where(jobs.c.status.in_(under_way)).limit(1)).first()
+        is not None
+    )
+
+
 def loads(c: Connection, alive_s: float, *, only_waiting: bool = False) -> list[QueueLoad]:
     """Every queue that has a live worker, one seen within `alive_s` seconds.
 

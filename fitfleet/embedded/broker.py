@@ -70,6 +70,18 @@ class Broker:
             ) from None
         return self.url
 
+    def join(self) -> str:
+        """Share the server that another user keeps up; its URL."""
+        with self._locked():
+            self._user.touch()
+        return self.url
+
+    def users(self) -> list[int]:
+        """Process ids of all that use the server and live, once for each use."""
+        with suppress(FileNotFoundError, NotADirectoryError), self._locked():
+            return self._live_users()
+        return []
+
     @property
     def folder(self) -> Path:
         """Where its data lies."""
@@ -90,7 +102,7 @@ class Broker:
 
     def release(self) -> None:
         """Leave the server; the last user stops it."""
-        with suppress(FileNotFoundError), self._locked():
+        with suppress(FileNotFoundError, NotADirectoryError), self._locked():
             self._user.unlink(missing_ok=True)
             if not self._live_users():
                 self._stop()

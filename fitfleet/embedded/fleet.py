@@ -23,7 +23,7 @@ class LocalFleet(Fleet):
     ) -> None:
         super().__init__(settings, database)
         self._starting_queue = settings.queue
-        self._broker = broker
+        self.broker = broker
         self.services = services
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
@@ -71,6 +71,6 @@ class LocalFleet(Fleet):
         finally:
             self._stop.set()
             self._thread.join(timeout=10)
-            self._broker.release()
+            self.broker.release()
             self._close_page()
             self.database.dispose()
