@@ -24,9 +24,12 @@ def logs(job: int, epoch: int) -> dict[str, float]:
 
 def train(database: Database, claim: Claim, first: int, last: int) -> None:
     """Record these epochs of a running job."""
+    epochs = [
+        EpochMetrics(claim, epoch, logs(claim.job_id, epoch)) for epoch in range(first, last + 1)
+    ]
     with database.begin() as c:
-        for epoch in range(first, last + 1):
-            metrics.record(c, [EpochMetrics(claim, epoch, logs(claim.job_id, epoch))])
+        for start in range(0, len(epochs), 1000):
+            metrics.record(c, epochs[start : start + 1000])
 
 
 def fill(database: Database, experiment: str = "digits", count: int = 24) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Visitor:
         return self.get(f"{parts.path}?{parts.query}")
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=60)
         sent = {"Host": self.host, **self.headers, **headers}
         if self.cookie:
             sent["Cookie"] = self.cookie

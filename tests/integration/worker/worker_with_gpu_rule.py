@@ -1,0 +1,15 @@
+"""`fitfleet worker` that replaces its children by the rule for GPUs, on a machine that has none."""
+
+from __future__ import annotations
+
+import sys
+
+from fitfleet.cli.main import main
+from fitfleet.worker.process import service
+from fitfleet.worker.process.replacement import task_pool
+
+service.task_pool = lambda has_gpus: task_pool(has_gpus=True)
+
+if __name__ == "__main__":
+    sys.argv = ["fitfleet", "worker", "--slots", "1"]
+    main()
