@@ -18,14 +18,12 @@ def _model(*more: Any) -> Any:
     return layers.Sequential([layers.Input((8, 3)), *more, layers.Dense(1)])
 
 
+def _stateful() -> Any:
+    lstm = layers.LSTM(5, stateful=True, dropout=0.1)
+    return layers.Sequential([layers.Input(batch_shape=(8, 8, 3)), lstm, layers.Dense(1)])
+
+
 def _kinds() -> list[dict[str, Any]]:
-    stateful = layers.Sequential(
-        [
-            layers.Input(batch_shape=(8, 8, 3)),
-            layers.LSTM(5, stateful=True, dropout=0.1),
-            layers.Dense(1),
-        ]
-    )
     return [
         # Long enough that most of its attempts end in the middle.
         {
@@ -44,7 +42,7 @@ def _kinds() -> list[dict[str, Any]]:
             "callbacks": [{"EarlyStopping": _STOPPING}],
             "epochs": 40,
         },
-        {"model": stateful, "shuffle": False, "reset_states": "never", "epochs": 30},
+        {"model": _stateful(), "shuffle": False, "reset_states": "never", "epochs": 30},
         # By Keras's own fit, not by the loop.
         {
             "model": _model(layers.GRU(6), layers.GaussianNoise(0.1)),

@@ -172,6 +172,19 @@ def _cpu_s(pid: int) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
+def _start_workers(database_url: str, broker_url: str, count: int, stop: Any) -> list[Any]:
+    """Four processes that simulate so many workers until `stop` is set."""
+    context = multiprocessing.get_context("spawn")
+    names = [f"host:1:{i}" for i in range(count)]
+    processes = [
+        context.Process(target=simulate, args=(database_url, broker_url, names[i::4], stop))
+        for i in range(4)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
 def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> dict[str, float]:
     """Jobs a second of one scheduler and so many simulated workers."""
     name = server.create_database()
@@ -180,15 +193,8 @@ def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> di
     register(database, workers)
     settings = Settings(database_url=server.url(name), broker_url=broker.url)
     insert(database, *(new_job(str(i), experiment=f"e{i % 10}") for i in range(count)))
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    names = [f"host:1:{i}" for i in range(workers)]
-    processes = [
-        context.Process(target=simulate, args=(server.url(name), broker.url, names[i::4], stop))
-        for i in range(4)
-    ]
-    for process in processes:
-        process.start()
+    stop = multiprocessing.get_context("spawn").Event()
+    processes = _start_workers(server.url(name), broker.url, workers, stop)
     time.sleep(3.0)  # their start is not measured
     assert server.process is not None and broker.process is not None
     pids = [server.process.pid, broker.process.pid, *(one.pid for one in processes)]

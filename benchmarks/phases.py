@@ -39,9 +39,8 @@ PHASES = {
 }
 
 
-def _watch(clock: Stopwatch) -> None:
-    """Tell the phases apart in the code that every worker runs."""
-
+def _watched() -> list[tuple[Any, str, str]]:
+    """(owner, function, phase) in the code that every worker runs."""
     from fitfleet.worker import cohort, fit, run
     from fitfleet.worker.engines import fused, fused_program, keras_epoch, program
     from fitfleet.worker.engines.feed import Feeds
@@ -49,7 +48,7 @@ def _watch(clock: Stopwatch) -> None:
     from fitfleet.worker.load import Loader
     from fitfleet.worker.recording.journal import DatabaseJournal
 
-    for owner, name, phase in (
+    return [
         (run, "claim_message", "claim"),
         (cohort, "peers", "claim"),
         (Loader, "load", "data"),
@@ -67,7 +66,14 @@ def _watch(clock: Stopwatch) -> None:
         (fit.Fit, "end", "save"),
         (run.evaluate, "scores", "save"),
         (DatabaseJournal, "save", "save"),
-    ):
+    ]
+
+
+def _watch(clock: Stopwatch) -> None:
+    """Tell the phases apart."""
+    from fitfleet.worker.engines import keras_epoch, program
+
+    for owner, name, phase in _watched():
         clock.watch(owner, name, phase)
     train, paced_run = keras_epoch.EpochOfFit.train, program.Pace.run
 

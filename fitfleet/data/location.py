@@ -85,6 +85,22 @@ def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> No
 
 
 def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | None:
+    _check_name(text, settings)
+    if text.startswith(STORAGE) and not is_folder:
+        return _find_stored(text, settings)
+    folder, path = _place(text, settings)
+    mode = _mode(text, folder, path, settings)
+    if mode is None:
+        return None
+    _check_kind(text, mode, is_folder)
+    if not Path(text).is_absolute() and _has_link(folder, os.path.normpath(text)):
+        _check_inside(text, path, settings)
+    if not os.access(path, os.R_OK):
+        raise DatasetError(f"dataset.path: {text!r} may not be read by this user")
+    return path
+
+
+def _check_name(text: str, settings: Settings) -> None:
     if len(text) > _MAX_CHARACTERS:
         raise DatasetError(
             f"dataset.path: {text[:40]!r}... has {len(text):,} characters; a path has at most"
@@ -97,10 +113,11 @@ def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | N
             f"dataset.path: {text!r:.120} is a URL; download the file to the data root"
             f" {settings.data_root!r} and name it there"
         )
-    if text.startswith(STORAGE) and not is_folder:
-        return _find_stored(text, settings)
+
+
+def _place(text: str, settings: Settings) -> tuple[Path, Path]:
+    """(folder that has to be visible here, path) of a name that a user gave."""
     path = Path(text)
-    folder = path.parent
     if not path.is_absolute():
         inside = os.path.normpath(text)
         if inside.split(os.sep)[0] == os.pardir:
@@ -108,15 +125,19 @@ def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | N
                 f"dataset.path: {text!r} leaves the data root {settings.data_root!r}; use a path"
                 " below it, or an absolute one"
             )
-        folder = Path(settings.data_root)
-        path = folder / inside
-    elif settings.data_root_only:
+        return Path(settings.data_root), Path(settings.data_root) / inside
+    if settings.data_root_only:
         raise DatasetError(
             f"dataset.path: {text!r} is absolute, and this machine reads below its data root only"
             " (setting data_root_only); use a path that begins there"
         )
+    return path.parent, path
+
+
+def _mode(text: str, folder: Path, path: Path, settings: Settings) -> int | None:
+    """The mode of what is there; None when its folder is not visible on this machine."""
     try:
-        mode = path.stat().st_mode
+        return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if not folder.is_dir():
             return None
@@ -127,6 +148,9 @@ def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | N
         ) from None
     except OSError as error:
         raise DatasetError(f"dataset.path: {text!r} cannot be read: {error.strerror}") from None
+
+
+def _check_kind(text: str, mode: int, is_folder: bool) -> None:
     if is_folder and not stat.S_ISDIR(mode):
         raise DatasetError(f"dataset.path: {text!r} is a file, not a folder of files")
     if stat.S_ISDIR(mode) and not is_folder:
@@ -136,11 +160,6 @@ def _find(text: str, settings: Settings, *, is_folder: bool = False) -> Path | N
         )
     if not stat.S_ISREG(mode) and not is_folder:
         raise DatasetError(f"dataset.path: {text!r} is not a file")
-    if not Path(text).is_absolute() and _has_link(folder, os.path.normpath(text)):
-        _check_inside(text, path, settings)
-    if not os.access(path, os.R_OK):
-        raise DatasetError(f"dataset.path: {text!r} may not be read by this user")
-    return path
 
 
 def _find_stored(text: str, settings: Settings) -> Path | None:

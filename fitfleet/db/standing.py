@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from fitfleet.db.session import read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, workers
@@ -15,6 +15,29 @@ from fitfleet.states import JobStatus
 _IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
 # So many jobs of an experiment tell how long one takes.
 _SAMPLE = 50
+
+
+_LATEST_OUTCOME = (
+    select(attempts.c.outcome)
+    .where(attempts.c.job_id == jobs.c.id, attempts.c.attempt == jobs.c.attempt)
+    .scalar_subquery()
+)
+_STANDING = (
+    select(
+        jobs,
+        experiments.c.name,
+        experiments.c.is_paused,
+        experiments.c.max_running,
+        workers.c.heartbeat_at,
+        _LATEST_OUTCOME.label("outcome"),
+    )
+    .join(experiments, experiments.c.id == jobs.c.experiment_id)
+    .outerjoin(workers, workers.c.id == jobs.c.owner)
+    .where(jobs.c.id == bindparam("job_id"))
+)
+_JOBS_IN_FLIGHT = select(func.count()).where(
+    jobs.c.experiment_id == bindparam("experiment_id"), jobs.c.status.in_(_IN_FLIGHT)
+)
 
 
 @dataclass(frozen=True)
@@ -65,29 +88,11 @@ class Running:
 
 def standing(c: Connection, job_id: int) -> Standing | None:
     """How the job stands; None if there is none."""
-    latest = select(attempts.c.outcome).where(
-        attempts.c.job_id == jobs.c.id, attempts.c.attempt == jobs.c.attempt
-    )
-    query = (
-        select(
-            jobs,
-            experiments.c.name,
-            experiments.c.is_paused,
-            experiments.c.max_running,
-            workers.c.heartbeat_at,
-            latest.scalar_subquery().label("outcome"),
-        )
-        .join(experiments, experiments.c.id == jobs.c.experiment_id)
-        .outerjoin(workers, workers.c.id == jobs.c.owner)
-        .where(jobs.c.id == job_id)
-    )
-    row = c.execute(query).first()
+    row = c.execute(_STANDING, {"job_id": job_id}).first()
     if row is None:
         return None
+    in_flight = c.execute(_JOBS_IN_FLIGHT, {"experiment_id": row.experiment_id}).scalar_one()
     at = read_clock(c)
-    count = select(func.count()).where(
-        jobs.c.experiment_id == row.experiment_id, jobs.c.status.in_(_IN_FLIGHT)
-    )
 
     def since(moment: float | None) -> float | None:
         return None if moment is None else at - moment
@@ -98,7 +103,7 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         experiment=row.name,
         is_paused=bool(row.is_paused),
         max_running=row.max_running,
-        in_flight=int(c.execute(count).scalar_one()),
+        in_flight=int(in_flight),
         queue=row.queue,
         backoff_s=row.not_before - at,
         failures=row.failures,

@@ -67,8 +67,27 @@ def record(
 def _statements(at: str) -> tuple[Any, Any, Any]:
     """Kept, since putting them together costs more than asking them."""
     clock: sa.ColumnElement[float] = sa.literal_column(at, Double())
+    reached = select(jobs.c.epoch).where(jobs.c.id == metrics.c.job_id).scalar_subquery()
+    of_metrics = metrics.delete().where(
+        metrics.c.job_id.in_(bindparam("ids", expanding=True)), metrics.c.epoch > reached
+    )
+    of_attempts = (
+        update(attempts)
+        .where(attempts.c.job_id == bindparam("of"), attempts.c.attempt == bindparam("number"))
+        .values(
+            outcome="succeeded",
+            ended_at=clock,
+            seconds=bindparam("spent"),
+            log_tail=bindparam("tail"),
+            memory_peak_bytes=bindparam("peak"),
+        )
+    )
+    return _of_jobs(clock), of_metrics, of_attempts
+
+
+def _of_jobs(clock: sa.ColumnElement[float]) -> Any:
     checkpoint = bindparam("checkpoint", type_=Text())
-    of_jobs = (
+    return (
         update(jobs)
         .where(jobs.c.id == bindparam("of"), jobs.c.attempt == bindparam("number"))
         .values(
@@ -98,22 +117,6 @@ def _statements(at: str) -> tuple[Any, Any, Any]:
             failure_traceback=None,
         )
     )
-    reached = select(jobs.c.epoch).where(jobs.c.id == metrics.c.job_id).scalar_subquery()
-    of_metrics = metrics.delete().where(
-        metrics.c.job_id.in_(bindparam("ids", expanding=True)), metrics.c.epoch > reached
-    )
-    of_attempts = (
-        update(attempts)
-        .where(attempts.c.job_id == bindparam("of"), attempts.c.attempt == bindparam("number"))
-        .values(
-            outcome="succeeded",
-            ended_at=clock,
-            seconds=bindparam("spent"),
-            log_tail=bindparam("tail"),
-            memory_peak_bytes=bindparam("peak"),
-        )
-    )
-    return of_jobs, of_metrics, of_attempts
 
 
 def _values(row: Success) -> dict[str, Any]:

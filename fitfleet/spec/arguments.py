@@ -75,12 +75,9 @@ def _check_argument(name: str, argument: str, value: Any, place: str, settings: 
     elif argument in _RATES:
         _check_rate(value, place)
     elif argument in _FLAGS:
-        if not isinstance(value, bool) and not (name == "Rescaling" and argument == "scale"):
-            raise SpecError(place, f"{value!r:.40} is neither true nor false")
+        _check_flag(name, argument, value, place)
     elif argument in _CHOICES and not name.startswith("ZeroPadding"):
-        if value not in _CHOICES[argument]:
-            known = ", ".join(str(part) for part in _CHOICES[argument])
-            raise SpecError(place, f"{value!r:.40} is none of {known}")
+        _check_choice(argument, value, place)
     elif argument == "power_iterations":
         check_iterations(value, place, settings)
     elif argument in _MORE:
@@ -89,6 +86,17 @@ def _check_argument(name: str, argument: str, value: Any, place: str, settings: 
         _each(value, place, _check_bounded)
     else:
         _check_bounded(value, place)
+
+
+def _check_flag(name: str, argument: str, value: Any, place: str) -> None:
+    if not isinstance(value, bool) and not (name == "Rescaling" and argument == "scale"):
+        raise SpecError(place, f"{value!r:.40} is neither true nor false")
+
+
+def _check_choice(argument: str, value: Any, place: str) -> None:
+    if value not in _CHOICES[argument]:
+        known = ", ".join(str(part) for part in _CHOICES[argument])
+        raise SpecError(place, f"{value!r:.40} is none of {known}")
 
 
 def _check_input(argument: str, value: Any, place: str) -> None:

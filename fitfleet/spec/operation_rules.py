@@ -8,82 +8,50 @@ Keras can tell.
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
-BATCH = -1  # the size of the batch axis: no other axis has it
-Whole = tuple[int | None, ...]
+from fitfleet.spec.whole_shapes import (
+    BATCH,
+    Whole,
+    axes_of,
+    axis_of,
+    broadcast,
+    sliced,
+    times,
+    values_per_row,
+    whole,
+    wholes,
+)
+
 _Config = dict[str, Any]
 Rule = Callable[[_Config, list[Any]], Any]
 
 
-def _whole(value: Any) -> Whole:
-    """The shape of an argument that is a tensor, an array or a number. Raises ValueError."""
-    if isinstance(value, tuple):
-        return value
-    if isinstance(value, bool | int | float):
-        return ()
-    if isinstance(value, list) and all(isinstance(part, bool | int | float) for part in value):
-        return (len(value),)
-    raise ValueError(value)
-
-
-def _wholes(given: list[Any]) -> list[Whole]:
-    parts = given[0] if given and isinstance(given[0], list) else given
-    return [_whole(part) for part in parts]
-
-
-def _broadcast(shapes: Sequence[Whole]) -> Whole | None:
-    rank = max(map(len, shapes))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    out: list[int | None] = []
-    for sizes in zip(*padded, strict=True):
-        others = {size for size in sizes if size != 1}
-        if len(others) > 1:
-            others.discard(None)
-        if len(others) > 1:
-            return None
-        out.append(others.pop() if others else 1)
-    return tuple(out)
-
-
-def _axis(axis: Any, rank: int) -> int:
-    """An axis counted from the front. Raises IndexError if there is none."""
-    if type(axis) is not int or not -rank <= axis < rank:
-        raise IndexError(axis)
-    return axis % rank
-
-
-def _axes(axis: Any, rank: int) -> set[int]:
-    if axis is None:
-        return set(range(rank))
-    return {_axis(one, rank) for one in (axis if isinstance(axis, list) else [axis])}
-
-
 def _same(_: _Config, given: list[Any]) -> Whole:
-    return _whole(given[0])
+    return whole(given[0])
 
 
 def _elementwise(_: _Config, given: list[Any]) -> Whole | None:
-    return _broadcast([_whole(value) for value in given if value is not None])
+    return broadcast([whole(value) for value in given if value is not None])
 
 
 def _reduce(config: _Config, given: list[Any]) -> Whole:
-    shape = _whole(given[0])
-    axes = _axes(config.get("axis"), len(shape))
+    shape = whole(given[0])
+    axes = axes_of(config.get("axis"), len(shape))
     if config.get("keepdims"):
         return tuple(1 if i in axes else size for i, size in enumerate(shape))
     return tuple(size for i, size in enumerate(shape) if i not in axes)
 
 
 def _cumulated(config: _Config, given: list[Any]) -> Whole | None:
-    return None if config.get("axis") is None else _whole(given[0])
+    return None if config.get("axis") is None else whole(given[0])
 
 
 def _concatenate(config: _Config, given: list[Any]) -> Whole | None:
-    shapes = _wholes(given)
-    axis = _axis(config.get("axis", 0), len(shapes[0]))
+    shapes = wholes(given)
+    axis = axis_of(config.get("axis", 0), len(shapes[0]))
     sizes = [shape[axis] for shape in shapes]
     out = list(shapes[0])
     known = [size for size in sizes if size is not None]
@@ -92,20 +60,14 @@ def _concatenate(config: _Config, given: list[Any]) -> Whole | None:
 
 
 def _stack(config: _Config, given: list[Any]) -> Whole:
-    shapes = _wholes(given)
-    axis = _axis(config.get("axis", 0), len(shapes[0]) + 1)
+    shapes = wholes(given)
+    axis = axis_of(config.get("axis", 0), len(shapes[0]) + 1)
     return (*shapes[0][:axis], len(shapes), *shapes[0][axis:])
 
 
-def _count(shape: Sequence[int | None]) -> int | None:
-    """How many values one row has, for a shape that begins with the batch."""
-    rest = shape[1:]
-    return None if not shape or shape[0] != BATCH or None in rest else prod(s or 0 for s in rest)
-
-
 def _reshape(config: _Config, given: list[Any]) -> Whole | None:
-    shape, target = _whole(given[0]), list(config["newshape"])
-    values, free = _count(shape), [i for i, size in enumerate(target) if size in (None, -1)]
+    shape, target = whole(given[0]), list(config["newshape"])
+    values, free = values_per_row(shape), [i for i, size in enumerate(target) if size in (None, -1)]
     rest = prod(size for size in target if size not in (None, -1))
     if values is None or not rest or free[:1] != [0] or (len(free) == 1 and rest != values):
         return None
@@ -114,45 +76,45 @@ def _reshape(config: _Config, given: list[Any]) -> Whole | None:
 
 
 def _transpose(config: _Config, given: list[Any]) -> Whole:
-    shape = _whole(given[0])
+    shape = whole(given[0])
     axes = config.get("axes")
-    order = range(len(shape))[::-1] if axes is None else [_axis(a, len(shape)) for a in axes]
+    order = range(len(shape))[::-1] if axes is None else [axis_of(a, len(shape)) for a in axes]
     return tuple(shape[i] for i in order)
 
 
 def _swapped(config: _Config, given: list[Any]) -> Whole:
-    shape = list(_whole(given[0]))
-    one, two = (_axis(config[name], len(shape)) for name in ("axis1", "axis2"))
+    shape = list(whole(given[0]))
+    one, two = (axis_of(config[name], len(shape)) for name in ("axis1", "axis2"))
     shape[one], shape[two] = shape[two], shape[one]
     return tuple(shape)
 
 
 def _expanded(config: _Config, given: list[Any]) -> Whole:
-    shape = _whole(given[0])
+    shape = whole(given[0])
     axes = config["axis"] if isinstance(config["axis"], list) else [config["axis"]]
-    places = {_axis(axis, len(shape) + len(axes)) for axis in axes}
+    places = {axis_of(axis, len(shape) + len(axes)) for axis in axes}
     rest = iter(shape)
     return tuple(1 if i in places else next(rest) for i in range(len(shape) + len(places)))
 
 
 def _squeezed(config: _Config, given: list[Any]) -> Whole:
-    shape, axis = _whole(given[0]), config.get("axis")
+    shape, axis = whole(given[0]), config.get("axis")
     if axis is None:
         return tuple(size for size in shape if size != 1)
-    axes = _axes(axis, len(shape))
+    axes = axes_of(axis, len(shape))
     return tuple(size for i, size in enumerate(shape) if i not in axes)
 
 
 def _matmul(_: _Config, given: list[Any]) -> Whole | None:
-    left, right = _whole(given[0]), _whole(given[1])
+    left, right = whole(given[0]), whole(given[1])
     if len(left) < 2 or len(right) < 2:
         return None
-    outer = _broadcast([left[:-2], right[:-2]]) if left[:-2] or right[:-2] else ()
+    outer = broadcast([left[:-2], right[:-2]]) if left[:-2] or right[:-2] else ()
     return None if outer is None else (*outer, left[-2], right[-1])
 
 
 def _dot(_: _Config, given: list[Any]) -> Whole:
-    left, right = _whole(given[0]), _whole(given[1])
+    left, right = whole(given[0]), whole(given[1])
     if not right:
         return left
     return (*left[:-1], *(right[:-2] + right[-1:] if len(right) > 1 else ()))
@@ -161,7 +123,7 @@ def _dot(_: _Config, given: list[Any]) -> Whole:
 def _einsum(config: _Config, given: list[Any]) -> Whole | None:
     text = str(config["subscripts"]).replace(" ", "")
     left, arrow, out = text.partition("->")
-    terms, shapes = left.split(","), _wholes(given)
+    terms, shapes = left.split(","), wholes(given)
     if not arrow or set(text) - set(string.ascii_letters + ",->") or len(terms) != len(shapes):
         return None
     sizes = {
@@ -173,7 +135,7 @@ def _einsum(config: _Config, given: list[Any]) -> Whole | None:
 
 
 def _item(_: _Config, given: list[Any]) -> Whole | None:
-    shape, keys = list(_whole(given[0])), given[1]
+    shape, keys = list(whole(given[0])), given[1]
     keys = list(keys) if isinstance(keys, list) else [keys]
     dots = [i for i, key in enumerate(keys) if _class(key) == "__ellipsis__"]
     if dots:
@@ -187,7 +149,7 @@ def _item(_: _Config, given: list[Any]) -> Whole | None:
             continue
         size = shape.pop(0)
         if _class(key) == "__slice__":
-            out.append(_sliced(size, key["config"]))
+            out.append(sliced(size, key["config"]))
         elif type(key) is not int:
             return None
     return (*out, *shape)
@@ -197,29 +159,14 @@ def _class(value: Any) -> Any:
     return value.get("class_name") if isinstance(value, dict) else None
 
 
-def _sliced(size: int | None, part: dict[str, Any]) -> int | None:
-    ends = (part.get("start"), part.get("stop"), part.get("step"))
-    if ends == (None, None, None):
-        return size
-    if size is None or size == BATCH:
-        return None
-    return len(range(*slice(*ends).indices(size)))
-
-
 def _one_hot(config: _Config, given: list[Any]) -> Whole:
-    shape, classes = _whole(given[0]), int(config["num_classes"])
-    axis = _axis(config.get("axis", -1), len(shape) + 1)
+    shape, classes = whole(given[0]), int(config["num_classes"])
+    axis = axis_of(config.get("axis", -1), len(shape) + 1)
     return (*shape[:axis], classes, *shape[axis:])
 
 
-def _times(size: int | None, factor: int) -> int | None:
-    if size is None or factor == 1:
-        return size
-    return None if size == BATCH else size * factor
-
-
 def _padded(config: _Config, given: list[Any]) -> Whole:
-    shape, width = _whole(given[0]), config["pad_width"]
+    shape, width = whole(given[0]), config["pad_width"]
     if isinstance(width, int):
         width = [width, width]
     rows = width if isinstance(width[0], list) else [width]
@@ -233,24 +180,24 @@ def _padded(config: _Config, given: list[Any]) -> Whole:
 def _repeated(config: _Config, given: list[Any]) -> Whole | None:
     if config.get("axis") is None or type(config["repeats"]) is not int:
         return None
-    shape = list(_whole(given[0]))
-    axis = _axis(config["axis"], len(shape))
-    shape[axis] = _times(shape[axis], config["repeats"])
+    shape = list(whole(given[0]))
+    axis = axis_of(config["axis"], len(shape))
+    shape[axis] = times(shape[axis], config["repeats"])
     return tuple(shape)
 
 
 def _tiled(config: _Config, given: list[Any]) -> Whole:
-    shape, repeats = _whole(given[0]), config["repeats"]
+    shape, repeats = whole(given[0]), config["repeats"]
     repeats = list(repeats) if isinstance(repeats, list) else [repeats]
     rank = max(len(shape), len(repeats))
     shape = (1,) * (rank - len(shape)) + shape
     repeats = [1] * (rank - len(repeats)) + repeats
-    return tuple(_times(size, n) for size, n in zip(shape, repeats, strict=True))
+    return tuple(times(size, n) for size, n in zip(shape, repeats, strict=True))
 
 
 def _split(config: _Config, given: list[Any]) -> list[Whole] | None:
-    shape, parts = list(_whole(given[0])), config["indices_or_sections"]
-    axis = _axis(config.get("axis", 0), len(shape))
+    shape, parts = list(whole(given[0])), config["indices_or_sections"]
+    axis = axis_of(config.get("axis", 0), len(shape))
     size = shape[axis]
     if size is None or size == BATCH:
         return None
@@ -264,8 +211,8 @@ def _split(config: _Config, given: list[Any]) -> list[Whole] | None:
 
 
 def _unstacked(config: _Config, given: list[Any]) -> list[Whole] | None:
-    shape = _whole(given[0])
-    axis = _axis(config.get("axis", 0), len(shape))
+    shape = whole(given[0])
+    axis = axis_of(config.get("axis", 0), len(shape))
     size = shape[axis]
     if size is None or size == BATCH:
         return None
@@ -273,20 +220,20 @@ def _unstacked(config: _Config, given: list[Any]) -> list[Whole] | None:
 
 
 def _top_k(config: _Config, given: list[Any]) -> list[Whole]:
-    shape = (*_whole(given[0])[:-1], int(config["k"]))
+    shape = (*whole(given[0])[:-1], int(config["k"]))
     return [shape, shape]
 
 
 def _taken(config: _Config, given: list[Any]) -> Whole | None:
-    shape, taken = _whole(given[0]), _whole(given[1])
+    shape, taken = whole(given[0]), whole(given[1])
     if config.get("axis") is None:
         return None
-    axis = _axis(config["axis"], len(shape))
+    axis = axis_of(config["axis"], len(shape))
     return (*shape[:axis], *taken, *shape[axis + 1 :])
 
 
 def _first(_: _Config, given: list[Any]) -> Whole:
-    return _whole(given[0])
+    return whole(given[0])
 
 
 BY_KIND: dict[str, Rule] = {"same": _same, "broadcast": _elementwise, "reduce": _reduce}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fitfleet.spec import catalog
-from fitfleet.spec.operation_rules import BATCH, BY_KIND, RULES, Whole
+from fitfleet.spec.operation_rules import BY_KIND, RULES
 from fitfleet.spec.shapes import Outcome, Shape, one
+from fitfleet.spec.whole_shapes import BATCH, Whole
 
 _ARRAYS = ("__numpy__", "__tensor__")
 

@@ -39,13 +39,18 @@ def _short_layer(row: Any, place: str) -> Any:
         raise SpecError(place, f"{repr(name)[:40]} is not the name of a layer")
     if arguments is not None and not isinstance(arguments, dict):
         return layer(name, *(arguments if isinstance(arguments, list) else [arguments])).to_layer()
-    arguments = dict(arguments or {})
-    for argument in arguments:
+    return layer(name, **_short_arguments(arguments or {}, place)).to_layer()
+
+
+def _short_arguments(given: dict[Any, Any], place: str) -> dict[str, Any]:
+    """The arguments of a layer, layers among them in their canonical form."""
+    for argument in given:
         if not isinstance(argument, str):
             raise SpecError(place, f"{repr(argument)[:40]} is not the name of an argument")
+    arguments = dict(given)
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(arguments.get(key), dict):
             arguments[key] = _short_layer(arguments[key], f"{place}.{key}")
         elif isinstance(arguments.get(key), list):
             arguments[key] = [_short_layer(part, place) for part in arguments[key]]
-    return layer(name, **arguments).to_layer()
+    return arguments

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import FunctionType
 from typing import Any, TypeVar
@@ -19,16 +18,14 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
+from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
-_MAX_STEPS_PER_EXECUTION = 1000
 _MAX_PATTERNS = 64
 _MAX_PATTERN = 256
-_MAX_EPOCHS = 10_000_000
-_DTYPE_POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16")
 
 SPEC_NAMES = frozenset(JobSpec.model_fields)
 OPTION_NAMES = frozenset(JobOptions.model_fields)
@@ -60,7 +57,7 @@ def job_spec(
         values["class_weight"] = _class_weight(values["class_weight"])
     if "loss_weights" in values:
         values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
-    for name in values.keys() & _CHECKS.keys():
+    for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
     spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
     _check_together(spec)
@@ -83,8 +80,8 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
         if name not in OPTION_NAMES:
             raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
     values = {k: v for k, v in given.items() if v is not None}
-    for name in values.keys() & _OPTION_CHECKS.keys():
-        place = _OPTION_CHECKS[name](values[name])
+    for name in values.keys() & OPTION_CHECKS.keys():
+        place = OPTION_CHECKS[name](values[name])
         if place:
             raise SpecError(name, f"{values[name]!r:.60} is not {place}")
     values["params"] = _params(values.get("params") or {})
@@ -95,83 +92,11 @@ def _all_names() -> list[str]:
     return [*JobSpec.model_fields, *JobOptions.model_fields]
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-# Each says what the value should be; an empty text: it is that.
-_Check = Callable[[Any], str]
-
-
-def _integer(minimum: int, maximum: int, words: str) -> _Check:
-    return lambda value: "" if _is_integer(value) and minimum <= value <= maximum else words
-
-
-def _positive(value: Any) -> str:
-    return "" if _is_integer(value) and 1 <= value < 2**31 else "a positive integer below 2**31"
-
-
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else "true or false"
-
-
-def _fraction(value: Any) -> str:
-    is_fraction = _is_number(value) and 0 <= value < 1
-    return "" if is_fraction else "a fraction from 0 to below 1"
-
-
-def _seconds(value: Any) -> str:
-    return "" if _is_number(value) and value > 0 else "a positive number of seconds"
-
-
-def _one_of(*known: Any) -> _Check:
-    words = f"one of {', '.join(map(str, known))}"
-    return lambda value: "" if any(value is one or value == one for one in known) else words
-
-
-def _text(value: Any) -> str:
-    is_name = isinstance(value, str) and 1 <= len(value) <= 128 and value.isprintable()
-    return "" if is_name else "a name of 1 to 128 characters"
-
-
-_CHECKS: dict[str, _Check] = {
-    "batch_size": _positive,
-    "epochs": _integer(1, _MAX_EPOCHS, "a positive integer"),
-    "validation_batch_size": _positive,
-    "gradient_accumulation_steps": _positive,
-    "steps_per_execution": _integer(
-        1, _MAX_STEPS_PER_EXECUTION, f"an integer from 1 to {_MAX_STEPS_PER_EXECUTION}"
-    ),
-    "validation_split": _fraction,
-    "shuffle": _flag,
-    "jit_compile": _one_of(True, False, "auto"),
-    "dtype_policy": _one_of(*_DTYPE_POLICIES),
-    "reset_states": _one_of("epoch", "never"),
-    "seed": _integer(0, 2**63 - 1, "an integer from 0 to 2**63 - 1"),
-}
-_OPTION_CHECKS: dict[str, _Check] = {
-    "experiment": _text,
-    "queue": _text,
-    "priority": _integer(-(2**31), 2**31 - 1, "an integer"),
-    "max_failures": _integer(0, 2**31 - 1, "an integer of 0 or more"),
-    "timeout_s": _seconds,
-    "stall_timeout_s": _seconds,
-    "checkpoint_epochs": _integer(0, _MAX_EPOCHS, "an integer of 0 or more"),
-    "checkpoint_s": lambda value: "" if _is_number(value) and value >= 0 else "a number of seconds",
-    "fuse": _one_of(True, False, "auto"),
-    "shrink_on_oom": _flag,
-}
-
-
 def _checked(name: str, value: Any) -> Any:
     value = to_document(value, name)
     if is_space(value):
         raise SpecError(name, "a search space belongs in a sweep (fleet.sweep), not in a job")
-    words = _CHECKS[name](value)
+    words = CHECKS[name](value)
     if words:
         raise SpecError(name, f"{value!r:.60} is not {words}")
     return value
@@ -189,7 +114,7 @@ def _class_weight(value: Any) -> dict[str, float]:
         if str(int(index)) in found:
             raise SpecError(place, f"class {int(index)} is given twice")
         weight = to_document(weight, place)
-        if not _is_number(weight) or weight < 0:
+        if not is_number(weight) or weight < 0:
             raise SpecError(place, f"{weight!r:.40} is not a number of 0 or more")
         found[str(int(index))] = float(weight)
     return found
@@ -201,7 +126,7 @@ def _loss_weights(value: Any) -> Any:
         return [_loss_weights(part) for part in value]
     if isinstance(value, dict) and not is_space(value):
         return {key: _loss_weights(part) for key, part in value.items()}
-    if value is not None and not is_space(value) and not _is_number(value):
+    if value is not None and not is_space(value) and not is_number(value):
         raise SpecError("loss_weights", f"{repr(value)[:40]} is not a number")
     return value if value is None or is_space(value) else float(value) + 0.0
 
@@ -209,7 +134,7 @@ def _loss_weights(value: Any) -> Any:
 def _is_class(index: Any) -> bool:
     if isinstance(index, str):
         return index.isascii() and index.isdecimal() and len(index) <= 18
-    return _is_integer(index) and 0 <= index < 10**18
+    return is_integer(index) and 0 <= index < 10**18
 
 
 def _evaluators(value: Any) -> list[Evaluator]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -26,15 +25,18 @@ from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space
+from fitfleet.sweeps.design_bounds import (
+    check_positive,
+    check_seed,
+    folds_of,
+    name_of,
+    pruner_of,
+    repeats_of,
+)
 from fitfleet.sweeps.hints import hint
 from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
-PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
-FOLD_KINDS = ("kfold", "stratified", "group", "timeseries")
-MAX_POINTS = 100_000
-MAX_REPEATS = 1_000
 MAX_REPLICATES = 1_000  # jobs of one point
-_TEXT_OPTIONS = ("name", "min_resource", "max_resource")  # of a pruner, that may be "auto"
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
 
 
@@ -132,11 +134,11 @@ def design(arguments: Mapping[str, Any]) -> Design:
 
 def _design(arguments: Mapping[str, Any]) -> Design:
     given = dict(arguments)
-    experiment = _text("experiment", given.pop("experiment", "default"))
+    experiment = name_of("experiment", given.pop("experiment", "default"))
     at: At = given.pop("at", "last")
     objective, direction = given.pop("objective", "val_loss"), given.pop("direction", None)
     own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
-    name, pruner = _text("name", given.pop("name", None) or experiment), given.pop("pruner", None)
+    name, pruner = name_of("name", given.pop("name", None) or experiment), given.pop("pruner", None)
     is_adopting = given.pop("adopt", False)
     if not isinstance(is_adopting, bool):
         raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
@@ -151,13 +153,13 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
-    min_repeats, highest = _repeats(own["repeats"])
-    _check_seed(seed, spaces, highest)
-    search = _text("search", own["search"] or "random")
+    min_repeats, max_repeats = repeats_of(own["repeats"])
+    check_seed(seed, spaces, max_repeats)
+    search = name_of("search", own["search"] or "random")
     if own["trials"] is not None:
-        _positive("trials", own["trials"])
+        check_positive("trials", own["trials"])
     if max_running is not None:
-        _positive("max_running", max_running)
+        check_positive("max_running", max_running)
     made = Design(
         name=name,
         experiment=experiment,
@@ -167,10 +169,10 @@ def _design(arguments: Mapping[str, Any]) -> Design:
         trials=own["trials"],
         seed=seed if isinstance(seed, int) else 0,
         repeats=min_repeats,
-        max_repeats=highest,
-        folds=_folds(own["folds"]),
+        max_repeats=max_repeats,
+        folds=folds_of(own["folds"]),
         wanted=wanted,
-        pruner=_pruner(pruner),
+        pruner=pruner_of(pruner),
         max_running=max_running,
         is_adopting=is_adopting,
     )
@@ -241,86 +243,6 @@ def _names_builder(model: Any) -> bool:
     if found is not None:
         return any(_names_builder(option) for option in found.options or ())
     return bool({"path", "builder"} & set(model)) and "config" not in model
-
-
-def _repeats(value: Any) -> tuple[int, int]:
-    """(least, most) from 3 or "3..10"."""
-    if value is None:
-        return 1, 1
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPEATS:
-        return value, value
-    found = re.fullmatch(r"(\d{1,6})\s*\.\.\s*(\d{1,6})", value) if _is_text(value) else None
-    if found and 2 <= int(found[1]) <= int(found[2]) <= MAX_REPEATS:
-        return int(found[1]), int(found[2])
-    raise SearchError(
-        f"repeats: {value!r:.40} is not a number of repeats from 1 to {MAX_REPEATS:,}, such as 3,"
-        " nor a race such as '3..10' that starts with at least 2"
-    )
-
-
-def _folds(value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    given = value if isinstance(value, Mapping) else {"k": value}
-    folds = {"kind": "kfold", **given}
-    is_k = isinstance(folds.get("k"), int) and not isinstance(folds.get("k"), bool)
-    if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS or not is_k:
-        raise SearchError(
-            f"folds: {value!r:.60} is neither a number nor {{'kind': ..., 'k': ...}} with a kind of"
-            f" {', '.join(FOLD_KINDS)}"
-        )
-    if not 2 <= folds["k"] <= MAX_REPEATS:
-        raise SearchError(
-            f"folds: k={folds['k']!r:.40} is not a number of folds from 2 to {MAX_REPEATS:,}"
-        )
-    return folds
-
-
-def _pruner(value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    pruner = dict(value) if isinstance(value, Mapping) else {"name": value}
-    name = str(pruner.get("name")).replace("-", "_")
-    if name not in PRUNERS:
-        raise SearchError(
-            f"pruner: {value!r:.60} is none of {', '.join(PRUNERS)}; options stand beside it, as in"
-            " {'name': 'median', 'n_startup_trials': 8}"
-        )
-    pruner["name"] = name
-    for option, given in pruner.items():
-        is_number = isinstance(given, int | float) and abs(given) <= MAX_POINTS
-        if not _is_text(option) or not (is_number or given is None or option in _TEXT_OPTIONS):
-            raise SearchError(f"pruner: {option!r:.40} is {given!r:.40}, which is not a number")
-    return pruner
-
-
-def _check_seed(seed: Any, spaces: Mapping[str, Any], max_repeats: int) -> None:
-    if "seed" in spaces and max_repeats > 1:
-        raise SearchError(
-            "seed: it is searched, and repeats vary it too; search the seed with repeats=1, or"
-            " give one seed that the repeats count up from"
-        )
-    is_seed = isinstance(seed, int) and not isinstance(seed, bool)
-    if "seed" not in spaces and not (is_seed and 0 <= seed < 2**63 - MAX_REPEATS):
-        raise SearchError(
-            f"seed: {seed!r:.40} is not a whole number from 0 to below 2**63; repeats=n takes the n"
-            " seeds that follow it"
-        )
-
-
-def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_POINTS:
-        raise SearchError(f"{name}: {value!r:.40} is not a number from 1 to {MAX_POINTS:,}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str) and 1 <= len(value) <= 128 and value.isprintable():
-        return value
-    raise SearchError(f"{name}: {value!r:.60} is not a name of 1 to 128 printable characters")
 
 
 def _check(made: Design) -> None:
