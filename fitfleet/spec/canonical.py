@@ -209,27 +209,29 @@ def _simplify_bidirectional(config: dict[str, Any]) -> None:
     forward, backward = config.get("layer"), config.get("backward_layer")
     if isinstance(forward, dict):
         _unprefix(forward, "forward_")
-        forward.get("config", {}).pop("zero_output_for_mask", None)
+        _config(forward).pop("zero_output_for_mask", None)
     if isinstance(backward, dict):
         _unprefix(backward, "backward_")
-        backward.get("config", {}).pop("zero_output_for_mask", None)
+        _config(backward).pop("zero_output_for_mask", None)
         if isinstance(forward, dict) and _is_mirror(forward, backward):
             config["backward_layer"] = None
 
 
 def _unprefix(layer: dict[str, Any], prefix: str) -> None:
-    name = layer.get("config", {}).get("name")
-    if isinstance(name, str):
-        layer["config"]["name"] = name.removeprefix(prefix)
+    config = _config(layer)
+    if isinstance(config.get("name"), str):
+        config["name"] = config["name"].removeprefix(prefix)
+
+
+def _config(layer: dict[str, Any]) -> dict[str, Any]:
+    """A layer's config; a layer of the user's own may have anything there, and keeps it."""
+    return config if isinstance(config := layer.get("config"), dict) else {}
 
 
 def _is_mirror(forward: dict[str, Any], backward: dict[str, Any]) -> bool:
-    left, right = dict(forward.get("config", {})), dict(backward.get("config", {}))
-    left["go_backwards"] = not left.get("go_backwards", False)
-    if not left["go_backwards"]:
-        del left["go_backwards"]
-    left.pop("name", None)
-    right.pop("name", None)
+    left, right = ({**_config(layer), "name": None} for layer in (forward, backward))
+    if not left.pop("go_backwards", False):
+        left["go_backwards"] = True
     return forward.get("class_name") == backward.get("class_name") and left == right
 
 

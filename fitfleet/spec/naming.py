@@ -35,7 +35,7 @@ _MODELS = ("Sequential", "Functional")
 
 def _rename_model(model: dict[str, Any], counts: Counter[str], *, is_top: bool) -> None:
     config = model["config"]
-    layers = [layer for layer in config["layers"] if "class_name" in layer]  # others: spaces
+    layers = [layer for layer in config["layers"] if _has_class(layer)]  # others: spaces
     kept = _kept(config)
     taken = {
         _name(layer)
@@ -66,11 +66,16 @@ def _rename_inside(layer: dict[str, Any], counts: Counter[str]) -> None:
     inner = [config.get(key) for key in ("layer", "backward_layer", "cell")]
     cells = config.get("cells")
     for part in (*inner, *(cells if isinstance(cells, list) else ())):
-        if not isinstance(part, dict) or not isinstance(part.get("config"), dict):
+        # A layer of the user's own may hold anything there.
+        if not _has_class(part) or not isinstance(part.get("config"), dict):
             continue
         _rename_inside(part, counts)
         if is_made_up(part["config"].get("name"), part["class_name"]):
             part["config"]["name"] = _next(part["class_name"], counts, set())
+
+
+def _has_class(layer: Any) -> bool:
+    return isinstance(layer, dict) and isinstance(layer.get("class_name"), str)
 
 
 def _next(class_name: str, counts: Counter[str], taken: set[Any]) -> str:

@@ -180,6 +180,25 @@ def test_a_hostile_part_of_compile_is_refused(part: dict[str, Any]) -> None:
         check(job_spec(SETTINGS, model=sequential(dense()), dataset="x.npz", **given), SETTINGS)
 
 
+NAMELESS: dict[str, Any] = {
+    "a cell without a class": layer("RNN", {"cell": {"config": {}}}, "mine"),
+    "cells whose class is a list": layer(
+        "StackedRNNCells", {"cells": [{"class_name": ["LSTMCell"], "config": {}}]}, "mine"
+    ),
+    "a wrapped layer whose config is a list": layer(
+        "Bidirectional", {"layer": {"class_name": "Own", "module": "mine", "config": []}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_a_layer_of_nobody_may_hold_anything_and_gets_a_sentence(name: str) -> None:
+    """What stands in the config of a class that is not Keras's is counted with care."""
+    model = sequential(NAMELESS[name], shape=(5, 4))
+    with pytest.raises(SpecError, match="trusted_modules"):
+        check(job_spec(SETTINGS, model=model, dataset="x", optimizer="sgd", loss="mse"), SETTINGS)
+
+
 def test_what_is_not_hostile_passes() -> None:
     for model in (sequential(dense()), graph(TENSOR)):
         spec = job_spec(SETTINGS, model=model, dataset="x.npz", optimizer="sgd", loss="mse")
