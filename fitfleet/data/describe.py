@@ -18,7 +18,7 @@ from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, is_te
 from fitfleet.data.inspection import Inspection
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import STORAGE, locate
-from fitfleet.data.roles import resolve
+from fitfleet.data.roles import misfits, resolve
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import check_text
@@ -101,13 +101,18 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
         )
     infos = inspection.infos(role_leaves(resolved, is_table))
     info = _in_roles(resolved, content.fingerprint, infos, is_table)
+    left_out, lines = misfits(dataset, info)
+    if left_out:
+        resolved = resolved.model_copy(update=left_out)
+        infos = {leaf: infos[leaf] for leaf in role_leaves(resolved, is_table)}
+        info = _in_roles(resolved, content.fingerprint, infos, is_table)
     _check_texts(place, info)
     return replace(
         info,
         rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
         val_rows=_rows(place, info, "x_val", "y_val", "sample_weight_val"),
         test_rows=_rows(place, info, "x_test", "y_test"),
-        warnings=_nan_warnings(place, info) + _range_warnings(place, info),
+        warnings=lines + _nan_warnings(place, info) + _range_warnings(place, info),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from fitfleet.data.info import Role, flatten, map_structure
+from fitfleet.data.info import DatasetInfo, Role, Structure, flatten, map_structure
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
@@ -56,6 +56,58 @@ def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, Role]:
         if role_found is not None:
             found[role] = role_found
     return found
+
+
+def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[False]], list[str]]:
+    """Roles to leave out of what `resolve` found, as `False`, and a sentence about each part.
+
+    Whoever names x as an array of another kind than the file's `x_val` did not mean that one: a fit
+    could only fail on it. So validation and test arrays that nobody named, and whose own name alone
+    speaks for them, have to have rows like those of the x and y that were named.
+    """
+    left_out: dict[str, Literal[False]] = {}
+    lines = []
+    for part in ("val", "test"):
+        roles = [role for role in OPTIONAL if role.endswith(f"_{part}")]
+        if any(getattr(named, role) for role in roles):
+            continue
+        for own in ("x", "y"):
+            role = f"{own}_{part}"
+            found = getattr(info.dataset, role)
+            is_named = getattr(named, own) != DatasetSpec.model_fields[own].default
+            if not is_named or found not in OPTIONAL[role] or _are_alike(info, own, role):
+                continue
+            left_out |= dict.fromkeys(roles, False)
+            lines.append(
+                f"dataset.{role}: the file's {found!r} is left out, as its rows are unlike those"
+                f" of {own}={_shown(getattr(named, own))}; name the {_PARTS[part]} arrays, or say"
+                f" x_{part}=False"
+            )
+            break
+    return left_out, lines
+
+
+_PARTS = {"val": "validation", "test": "test"}
+
+
+def _are_alike(info: DatasetInfo, own: str, role: str) -> bool:
+    """As many arrays, of as many dimensions and features; lengths between them may vary."""
+    return _kinds(getattr(info, own)) == _kinds(getattr(info, role))
+
+
+def _kinds(structure: Structure) -> list[tuple[int, tuple[int, ...]]]:
+    """(dimensions, features) of each array's rows; Keras takes (n, 1) for (n,)."""
+    found = []
+    for array in flatten(structure):
+        shape = array.shape[1:]
+        shape = shape[:-1] if shape[-1:] == (1,) else shape
+        found.append((len(shape), shape[-1:]))
+    return found
+
+
+def _shown(role: Role) -> str:
+    text = repr(role)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _beside(dataset: DatasetSpec, role: str, names: list[str], taken: set[str]) -> Role:

@@ -75,3 +75,63 @@ def test_a_fold_gives_the_validation_rows() -> None:
     spec = DatasetSpec(path="a.h5", x=["xa", "xb"], fold={"k": 2, "index": 0})
     found = resolve(spec, NAMES)
     assert found.x_val is None and found.y_val is None and found.sample_weight == "sample_weight"
+
+
+PARTS = ("x_val", "y_val", "sample_weight_val", "x_test", "y_test")
+OF = {
+    "x": (6, 4, 3),
+    "y": (6, 1),
+    "x_val": (2, 5, 3),  # of other lengths, which may be
+    "y_val": (2,),
+    "sample_weight_val": (2,),
+    "x_test": (3, 4, 3),
+    "y_test": (3, 1),
+    "flat": (6, 5),
+    "series": (6, 9, 3),
+    "counts": (6,),
+    "classes": (6, 7),
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "left_out"),
+    [
+        ({}, ()),
+        ({"x": "series"}, ()),
+        ({"x": "series", "y": "counts"}, ()),
+        ({"x": "flat"}, PARTS),
+        ({"x": ["x", "flat"]}, PARTS),
+        ({"y": "classes"}, PARTS),
+        ({"x": "flat", "x_val": "flat", "y_val": "y"}, ("x_test", "y_test")),
+    ],
+)
+def test_validation_unlike_the_named_x_is_left_out_with_a_sentence(
+    folder: Path, settings: Settings, named: dict[str, Any], left_out: tuple[str, ...]
+) -> None:
+    """It could only make the fit fail; what comes out of the database is described as it went."""
+    np.savez(folder / "a.npz", **{name: np.zeros(shape) for name, shape in OF.items()})
+    dataset = DatasetSpec(path="a.npz", **named, nan="allow")
+    if "x_val" in named:
+        dataset = dataset.model_copy(update={"sample_weight_val": False})
+    info = describe(dataset, settings)
+    assert info is not None
+    for role in PARTS:
+        is_there = role not in left_out and getattr(dataset, role) is not False
+        assert (getattr(info, role) is not None) == is_there, role
+    lines = [line for line in info.warnings if "is left out" in line]
+    assert len(lines) == len({role[-3:] for role in left_out})
+    stored = DatasetSpec.model_validate_json(info.dataset.model_dump_json())
+    again = describe(stored, settings)
+    assert again is not None and again.dataset == stored and not again.warnings
+    arrays = load(stored, settings)
+    assert (arrays.x_val is None) == ("x_val" in left_out)
+
+
+def test_the_sentence_names_the_array_and_the_way_out(folder: Path, settings: Settings) -> None:
+    np.savez(folder / "a.npz", **{name: np.zeros(shape) for name, shape in OF.items()})
+    info = describe(DatasetSpec(path="a.npz", x="flat"), settings)
+    assert info is not None
+    assert info.warnings[0] == (
+        "dataset.x_val: the file's 'x_val' is left out, as its rows are unlike those of x='flat';"
+        " name the validation arrays, or say x_val=False"
+    )
