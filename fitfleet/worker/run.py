@@ -52,6 +52,11 @@ class Child:
 
         A message that is a duplicate or out of date does nothing.
         """
+        # Before the claim: an error here costs no job, whose message another child will get.
+        journal = DatabaseJournal(
+            self.database, self.storage, self.settings, self.recorder, self.environment
+        )
+        reach("before_claim")
         # One that drains takes none: the scheduler sees that the message is gone, and sends
         # another.
         leader = claim_message(
@@ -63,17 +68,16 @@ class Child:
             on_outage=self.on_outage,
         )
         if leader is not None:
-            self._run([leader, *cohort.peers(self.database, self.settings, leader)])
+            self._run(leader, journal)
 
-    def _run(self, claims: Sequence[Claim]) -> None:
+    def _run(self, leader: Claim, journal: DatabaseJournal) -> None:
         """Each job ends as its own row says, whatever happens to the others."""
         self.has_trained = True
-        journal = DatabaseJournal(
-            self.database, self.storage, self.settings, self.recorder, self.environment
-        )
-        self.controls = controls = [JobControl(claim) for claim in claims]
+        self.controls = controls = [JobControl(leader)]
         with journal.guard_all(controls):
             reach("after_claim")
+            peers = cohort.peers(self.database, self.settings, leader)
+            controls += [JobControl(claim) for claim in peers]
             if self.is_draining:  # the signal came before they stood in `controls`
                 self.drain()
             with Lease(self.database, self.settings, controls), journal.commits:

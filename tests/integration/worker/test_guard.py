@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from fitfleet.worker import failpoints
 
 WORKER = Path(fitfleet.worker.__file__).parent
 # Every step of a child that a fault can be set for, and what a defect of ours there makes of a job
-# and its cohort peer: None for a step whose failure costs neither.
+# and its cohort peer: None for a step whose failure costs neither. A peer is only taken after the
+# first of them, and a job that nobody has claimed waits for its next message.
 STEPS: dict[str, JobStatus | None] = {
+    "before_claim": JobStatus.DISPATCHED,
     "after_claim": JobStatus.QUEUED,
     "in_cohort": None,
     "in_load": JobStatus.QUEUED,
@@ -55,12 +58,15 @@ def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
     ids = [fleet.submit(**{**job, "seed": seed}) for seed in (1, 2)]
     if step == "in_restore":  # of a job that has a checkpoint, and no peers since it has failed
         attempt("after_checkpoint:defect")
-    if step in ("in_restore", "in_cohort"):
+    if step in ("before_claim", "after_claim", "in_restore", "in_cohort"):
         ids = ids[:1]
-    attempt(f"{step}:defect")
+    is_claimed = step != "before_claim"
+    with nullcontext() if is_claimed else pytest.raises(RuntimeError, match="a defect of fitfleet"):
+        attempt(f"{step}:defect")
     expected = STEPS[step] or JobStatus.SUCCEEDED
     for row in map(fleet.row, ids):
         assert row.status is expected
+        assert bool(row.attempt) == is_claimed
         if expected is JobStatus.QUEUED:
             assert row.failure_class == FailureClass.INTERNAL
             assert row.failure_message == "RuntimeError: a defect of fitfleet"
