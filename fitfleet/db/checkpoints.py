@@ -9,8 +9,12 @@ from fitfleet.db.session import now
 from fitfleet.db.tables import jobs
 
 
-def checkpoint(c: Connection, claim: Claim, path: str, epoch: int) -> bool:
+def checkpoint(
+    c: Connection, claim: Claim, path: str, epoch: int, sha256: str | None = None
+) -> bool:
     """Point the row to a checkpoint that contains `epoch` epochs. False: the claim was lost.
+
+    Whoever resumes from it holds the file to its `sha256`.
 
     The caller renames the file into place inside the same transaction, after this has returned
     True: the row is locked then, so a zombie changes nothing, in SQL or on disk.
@@ -19,7 +23,11 @@ def checkpoint(c: Connection, claim: Claim, path: str, epoch: int) -> bool:
         update(jobs)
         .where(holds(claim))
         .values(
-            checkpoint_path=path, checkpoint_epoch=epoch, progress_at=now(c), refused_since=None
+            checkpoint_path=path,
+            checkpoint_epoch=epoch,
+            checkpoint_sha256=sha256,
+            progress_at=now(c),
+            refused_since=None,
         )
     ).rowcount
     return bool(won)

@@ -33,6 +33,7 @@ class Claim:
     seconds: float  # spent in earlier attempts
     fingerprint: str | None = None  # of the dataset at submit; None: it was not visible there
     failures: int = 0  # of earlier attempts
+    checkpoint_sha256: str | None = None  # None: of an older version, which kept none
 
     @property
     def key(self) -> tuple[int, int]:
@@ -72,6 +73,7 @@ def claim_from(row: Any) -> Claim:
         seconds=row.seconds,
         fingerprint=row.fingerprint,
         failures=row.failures,
+        checkpoint_sha256=row.checkpoint_sha256,
     )
 
 

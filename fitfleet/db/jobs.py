@@ -251,6 +251,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     other = _existing(c, [key]).get(key)
     if other is not None:
         raise StateError(f"job {other} is this job with {epochs} epochs already; use that")
+    is_last = jobs.c.checkpoint_epoch == jobs.c.epoch
     won = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SUCCEEDED)
@@ -261,9 +262,9 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
             group_hash=group_hash(spec, row.fingerprint),
             failures=0,
             # The state at the end of the last epoch; the weights that won may be the best ones.
-            checkpoint_path=sa.case(
-                (jobs.c.checkpoint_epoch == jobs.c.epoch, jobs.c.checkpoint_path),
-                else_=jobs.c.artifact_path,
+            checkpoint_path=sa.case((is_last, jobs.c.checkpoint_path), else_=jobs.c.artifact_path),
+            checkpoint_sha256=sa.case(
+                (is_last, jobs.c.checkpoint_sha256), else_=jobs.c.artifact_sha256
             ),
             checkpoint_epoch=jobs.c.epoch,
         )

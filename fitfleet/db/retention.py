@@ -73,7 +73,7 @@ def forget(c: Connection, job_id: int, path: str) -> bool:
     for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
         values = {column.name: None}
         if column.name == "checkpoint_path":
-            values["checkpoint_epoch"] = None
+            values |= {"checkpoint_epoch": None, "checkpoint_sha256": None}
         won = c.execute(
             update(jobs)
             .where(jobs.c.id == job_id, column == path, jobs.c.status.in_(sorted(TERMINAL)))

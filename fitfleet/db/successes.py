@@ -30,6 +30,7 @@ class Success:
     memory_peak_bytes: int | None = None
     parameters: int | None = None
     checkpoint_path: str | None = None  # what `extend` resumes from; None: as the row says
+    checkpoint_sha256: str | None = None  # of another file than the artifact
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
     kept_epoch: int | None = None  # whose weights the artifact holds; None: the last one's
     nan_epoch: int | None = None  # the first whose loss was not finite
@@ -112,6 +113,10 @@ def _of_jobs(clock: sa.ColumnElement[float]) -> Any:
                 (checkpoint.is_(None), jobs.c.checkpoint_epoch),
                 else_=bindparam("last", type_=Integer()),
             ),
+            checkpoint_sha256=sa.case(
+                (checkpoint.is_(None), jobs.c.checkpoint_sha256),
+                else_=bindparam("checkpoint_sha256", type_=Text()),
+            ),
             failure_class=None,
             failure_message=None,
             failure_traceback=None,
@@ -120,6 +125,7 @@ def _of_jobs(clock: sa.ColumnElement[float]) -> Any:
 
 
 def _values(row: Success) -> dict[str, Any]:
+    is_artifact = row.checkpoint_path == row.artifact.path
     return {
         "of": row.claim.job_id,
         "number": row.claim.attempt,
@@ -132,6 +138,7 @@ def _values(row: Success) -> dict[str, Any]:
         "nan": row.nan_epoch,
         "weights": row.parameters,
         "checkpoint": row.checkpoint_path,
+        "checkpoint_sha256": row.artifact.sha256 if is_artifact else row.checkpoint_sha256,
         "tail": storable_text(row.log_tail) or None,
         "peak": row.memory_peak_bytes,
     }

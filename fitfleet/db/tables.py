@@ -135,6 +135,7 @@ jobs = Table(
     Column("failure_traceback", Text),
     Column("checkpoint_path", Text),  # relative to the storage
     Column("checkpoint_epoch", Integer),
+    Column("checkpoint_sha256", String(64)),  # NULL: it was written before the column was there
     Column("artifact_path", Text),  # relative to the storage
     Column("artifact_sha256", String(64)),
     Column("artifact_bytes", BigId),

@@ -55,6 +55,14 @@ def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:
     return path
 
 
+def has_digest(path: Path, digest: str | None) -> bool:
+    """Whether a file has this sha256; None: nobody knows. StorageError if it is not there."""
+    try:
+        return digest is None or sha256(path) == digest
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def read_weights(
     path: Path, settings: Settings, digest: str | None = None
 ) -> dict[str, np.ndarray[Any, Any]]:

@@ -42,6 +42,7 @@ class Fit:
         self.model: Any = None  # as the callbacks know it
         self.checkpoint_at = time.monotonic()  # of the last one written
         self.checkpoint_epoch = 0  # epochs contained in the last one that was committed
+        self.checkpoint_sha256: str | None = None
 
     @property
     def has_stopped(self) -> bool:

@@ -20,6 +20,7 @@ class PreparedJob:
     options: JobOptions
     arrays: Arrays  # x, y, sample_weight, *_val, *_test; validation split and fold applied
     snapshot: Snapshot | None = None  # checkpoint to resume from; None: from the start
+    restart: str = ""  # why it starts over although it has a checkpoint
 
     @property
     def claim(self) -> Claim:

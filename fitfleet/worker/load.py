@@ -14,6 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.storage import Storage
+from fitfleet.weights.files import has_digest
 from fitfleet.worker import code
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
@@ -52,8 +53,10 @@ class Loader:
         check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
         arrays = self._arrays(control, spec)
-        snapshot = self._restore(control, spec, options)
-        return PreparedJob(control, spec, options, arrays, snapshot)
+        snapshot, restart = self._restore(control, spec, options)
+        if restart:
+            print(restart)
+        return PreparedJob(control, spec, options, arrays, snapshot, restart)
 
     def _arrays(self, control: JobControl, spec: JobSpec) -> Arrays:
         """Those of the job before, where it has the same dataset."""
@@ -64,20 +67,31 @@ class Loader:
             self._last = key, split_validation(arrays, spec.validation_split)
         return self._last[1]
 
-    def _restore(self, control: JobControl, spec: JobSpec, options: JobOptions) -> Snapshot | None:
+    def _restore(
+        self, control: JobControl, spec: JobSpec, options: JobOptions
+    ) -> tuple[Snapshot | None, str]:
+        """The checkpoint to resume from, or None and why the job starts over in spite of one.
+
+        The numbers are the same either way: a checkpoint that is not to be trusted costs time only.
+        """
         claim = control.claim
         if claim.checkpoint_path is None:
-            return None
+            return None, ""
         reach("in_restore")
-        snapshot = checkpoint.read(self._storage.absolute(claim.checkpoint_path), self._settings)
+        path = self._storage.absolute(claim.checkpoint_path)
+        if not has_digest(path, claim.checkpoint_sha256):
+            return None, (
+                f"starts over: {claim.checkpoint_path} is not the checkpoint that was written, its"
+                " sha256 is another than the one in the job's row"
+            )
+        snapshot = checkpoint.read(path, self._settings)
         batch_size, _ = micro_batch(spec, options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
             # After another OOM: its optimizer has other variables.
-            print(f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows")
-            return None
+            return None, f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
         # The attempt before may have died before the last of these reached the database.
         self._recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in snapshot.history))
-        return snapshot
+        return snapshot, ""
 
 
 def _spec(control: JobControl) -> tuple[JobSpec, JobOptions]:

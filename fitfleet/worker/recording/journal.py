@@ -125,6 +125,8 @@ class DatabaseJournal:
     def _remarks(self, job: PreparedJob, level: str) -> Iterator[tuple[str, str]]:
         if level:
             yield "memory", level
+        if job.restart:
+            yield "checkpoint", job.restart
         before = job.snapshot.environment if job.snapshot else {}
         changed = differences(before, self._environment) if before else []
         if changed:

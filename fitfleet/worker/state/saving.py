@@ -13,7 +13,7 @@ from fitfleet.db.metrics import has_nan
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
-from fitfleet.storage import Draft, Storage, fsync
+from fitfleet.storage import Draft, Storage, fsync, sha256
 from fitfleet.worker.control import Interrupted, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
@@ -58,10 +58,11 @@ class Saver:
         with self._storage.draft(name) as draft:
             self._write(draft, fit, model, has_stopped=bool(fit.model.stop_training))
             fsync(draft.path)
+            digest = sha256(draft.path)
             reach("in_checkpoint")
             try:
                 with self._database.begin() as c:
-                    if not checkpoints.checkpoint(c, claim, name, fit.epoch):
+                    if not checkpoints.checkpoint(c, claim, name, fit.epoch, digest):
                         raise Interrupted(StopReason.LOST)
                     reach("in_publish")
                     draft.publish()
@@ -71,13 +72,14 @@ class Saver:
                 return
         reach("after_checkpoint")
         fit.checkpoint_at, fit.checkpoint_epoch = time.monotonic(), fit.epoch
+        fit.checkpoint_sha256 = digest
         self._remove_outdated(claim, fit.epoch, keep=name)
 
     def final(self, fit: Fit, model: Any, scores: Scores) -> None:
         """Save the fitted weights, and leave the job to be committed with them."""
         claim = fit.job.claim
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
-        last_checkpoint = self._last_checkpoint(fit)
+        last_checkpoint, digest = self._last_checkpoint(fit)
         with ExitStack() as kept:
             draft = kept.enter_context(self._storage.draft(name))
             self._write(draft, fit, model, has_stopped=fit.has_stopped, scores=scores)
@@ -88,6 +90,7 @@ class Saver:
                 "memory_peak_bytes": peak_bytes(),
                 "parameters": sum(math.prod(v.shape) for v in model.weights),
                 "checkpoint_path": last_checkpoint or name,
+                "checkpoint_sha256": digest,
                 "scores": scores,
                 "kept_epoch": _kept_epoch(fit),
                 "nan_epoch": next(
@@ -125,16 +128,17 @@ class Saver:
             },
         )
 
-    def _last_checkpoint(self, fit: Fit) -> str | None:
-        """The checkpoint of the last epoch, where the final weights are not those of its end."""
+    def _last_checkpoint(self, fit: Fit) -> tuple[str | None, str | None]:
+        """The checkpoint of the last epoch and its sha256, where the final weights are others."""
         if not changes_weights_at_end(fit):
-            return None
+            return None, None
         claim, epoch, snapshot = fit.job.claim, _last_epoch(fit), fit.job.snapshot
         if fit.checkpoint_epoch == epoch:
-            return self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
+            name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
+            return name, fit.checkpoint_sha256
         if snapshot is not None and snapshot.epoch == epoch:
-            return claim.checkpoint_path
-        return None
+            return claim.checkpoint_path, claim.checkpoint_sha256
+        return None, None
 
     def _remove_outdated(self, claim: Claim, epoch: int | None, keep: str | None) -> None:
         for name in self._storage.outdated(claim.experiment, claim.job_id, claim.attempt, epoch):

@@ -160,9 +160,10 @@ def test_extend_goes_on_from_the_weights_that_won(database: Database) -> None:
     (claim,) = take(database)
     spec = JobSpec.from_canonical(claim.spec)
     assert spec.epochs == 9
-    assert (claim.checkpoint_path, claim.checkpoint_epoch) == (
+    assert (claim.checkpoint_path, claim.checkpoint_epoch, claim.checkpoint_sha256) == (
         f"x/{job_id}/attempt-1.weights.h5",
         5,
+        "0" * 64,
     )
     assert column(database, job_id, "content_hash") == content_hash(spec, None)
 

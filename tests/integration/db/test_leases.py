@@ -239,10 +239,11 @@ def test_an_outage_of_the_storage_costs_no_failure_until_patience_ends(
 def test_a_checkpoint_outlives_a_failure(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
-        assert checkpoints.checkpoint(c, claim, "digits/1/attempt-1.epoch-2.checkpoint.h5", 2)
+        name = "digits/1/attempt-1.epoch-2.checkpoint.h5"
+        assert checkpoints.checkpoint(c, claim, name, 2, "a" * 64)
         assert ends.fail(c, claim, FailureClass.STORAGE, "full", backoff_s=0.0, seconds=4.0)
     (heir,) = take(database)
-    assert heir.checkpoint_path == "digits/1/attempt-1.epoch-2.checkpoint.h5"
+    assert (heir.checkpoint_path, heir.checkpoint_sha256) == (name, "a" * 64)
     assert (heir.checkpoint_epoch, heir.seconds, heir.attempt) == (2, 4.0, 2)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
 from kinds import kinds
 
+from fitfleet.db import jobs
 from fitfleet.states import JobStatus
 
 # Keras's own fit for every kind, and for some the engine that the worker would choose.
@@ -45,8 +47,6 @@ def test_a_fit_drained_twice_equals_the_straight_one(
 def test_an_extended_fit_equals_one_that_was_asked_for_at_first(
     name: str, data: Path, job: dict[str, Any], fleet: Fleet
 ) -> None:
-    from fitfleet.db import jobs
-
     job = {**job, "epochs": 5, **kinds(data)[name]}
     straight = fleet.run(**job, experiment="straight")
     short = fleet.run(**{**job, "epochs": 3}, experiment="short")
@@ -58,4 +58,34 @@ def test_an_extended_fit_equals_one_that_was_asked_for_at_first(
     assert fleet.attempts(short.id)[1]["first_epoch"] == 3
     assert fleet.curve(short.id) == fleet.curve(straight.id)
     assert fleet.scores(short.id) == fleet.scores(straight.id)
+    assert_same_file(fleet.artifact(row), fleet.artifact(straight))
+
+
+@pytest.mark.parametrize("way", ["drained", "extended"])
+def test_a_checkpoint_that_is_another_file_is_not_resumed_from(
+    way: str, data: Path, job: dict[str, Any], fleet: Fleet
+) -> None:
+    """It is a good HDF5 file with other weights; the job starts over, with the same numbers."""
+    job = {**job, "epochs": 4, **kinds(data)["noisy"]}
+    straight = fleet.run(**job, experiment="straight")
+    torn = fleet.submit(**{**job, "epochs": 2 if way == "extended" else 4}, experiment="torn")
+    if way == "drained":
+        fleet.child.engines = DrainAfter(fleet.child.engines, fleet.child, [1])
+    fleet.attempt()
+    fleet.child.is_draining = False
+    if way == "extended":
+        with fleet.database.begin() as c:
+            assert jobs.extend(c, torn, 4)
+    with h5py.File(fleet.checkpoint(fleet.row(torn)), "r+") as file:
+        weights = file["layers"]
+        found: list[h5py.Dataset] = []
+        weights.visititems(lambda _, item: found.append(item) if hasattr(item, "dtype") else None)
+        found[0][...] = 1.0
+    fleet.attempt()
+    row = fleet.row(torn)
+    assert row.status is JobStatus.SUCCEEDED, row.failure_message
+    assert [a["first_epoch"] for a in fleet.attempts(torn)] == [0, 0]
+    (told,) = [event for event in fleet.events(torn) if event["kind"] == "checkpoint"]
+    assert told["detail"].startswith("starts over: ") and "sha256" in told["detail"]
+    assert fleet.curve(torn) == fleet.curve(straight.id)
     assert_same_file(fleet.artifact(row), fleet.artifact(straight))

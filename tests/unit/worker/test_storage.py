@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256, write_document
-from fitfleet.weights.files import read_document, read_weights
+from fitfleet.weights.files import has_digest, read_document, read_weights
 
 
 @given(name=st.text(max_size=200))
@@ -48,6 +49,16 @@ def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
     assert storage.absolute(name).read_bytes() == b"whole"
     assert sha256(storage.absolute(name)).startswith("5d5766cf2d78")
     assert [path.name for path in tmp_path.rglob("*.h5")] == ["attempt-1.weights.h5"]
+
+
+def test_a_pipe_in_place_of_a_file_has_no_digest(tmp_path: Path) -> None:
+    """It would be read for ever."""
+    os.mkfifo(tmp_path / "x.h5")
+    with pytest.raises(OSError, match="no regular file"):
+        sha256(tmp_path / "x.h5")
+    with pytest.raises(StorageError, match="cannot be read: it is no regular file"):
+        has_digest(tmp_path / "x.h5", "a" * 64)
+    assert has_digest(tmp_path / "x.h5", None)
 
 
 def test_a_storage_that_cannot_be_written_says_so(tmp_path: Path) -> None:
