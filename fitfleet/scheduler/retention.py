@@ -83,7 +83,8 @@ def collect(
     }
     found = []
     for job, path, why in goners:
-        file = None if path in needed else _inside(root, path)
+        inside = _inside(root, path)
+        file = None if path in needed else inside
         size = 0 if file is None else _size(file)
         if not is_dry:
             with database.begin() as c:
@@ -91,7 +92,8 @@ def collect(
                     continue
             if file is not None:
                 _remove(file)
-        found.append(Collected(job.job_id, job.experiment, path, size, why))
+        if inside is not None:  # of another path the row lets go, and nothing else happens
+            found.append(Collected(job.job_id, job.experiment, path, size, why))
     if experiment is None:
         found += _orphans(root, everything, is_dry)
         if not policy.only_sweeps:
@@ -174,7 +176,7 @@ def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected
     found = []
     for path in sorted(root.glob("*/*/*.weights.h5")) + sorted(root.glob("*/*/.*.weights.h5")):
         relative = path.relative_to(root).as_posix()
-        if relative in known or path.parent.name in busy:
+        if relative in known or path.parent.name in busy or _inside(root, relative) is None:
             continue
         try:
             about = path.stat()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from support.stand_in import StandIn, arguments, write_data, write_files
 
 import fitfleet as ff
@@ -192,6 +192,34 @@ def test_adopted_weights_stay_while_anyone_needs_them(fleet: ff.Fleet, database:
     assert [one.size_bytes for one in gone] == [0] * 3
     assert all(job.weights_path.exists() for job in adopter.jobs())
     assert sum(one.size_bytes for one in collect(database, fleet.settings, Policy(best=0))) == 3000
+
+
+@pytest.mark.parametrize("column", ["artifact_path", "checkpoint_path"])
+@pytest.mark.parametrize("way", ["up", "absolute", "link"])
+def test_a_path_that_leaves_the_storage_is_neither_removed_nor_listed(
+    way: str, column: str, fleet: ff.Fleet, database: Database, tmp_path: Path
+) -> None:
+    """The row of whoever may write to the database; it lets go of the path."""
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    write_files(fleet, sweep.jobs())
+    storage = Path(fleet.settings.storage)
+    victim = tmp_path / "outside" / "1" / "attempt-1.weights.h5"
+    victim.parent.mkdir(parents=True)
+    victim.write_bytes(b"precious")
+    os.utime(victim, (0, 0))  # old enough for a file that no job points to
+    (storage / "link").symlink_to(tmp_path / "outside")
+    inner = "1/attempt-1.weights.h5"
+    path = {"up": f"../outside/{inner}", "absolute": str(victim), "link": f"link/{inner}"}[way]
+    with database.begin() as c:
+        c.execute(update(jobs).values({column: path}))
+    policy = Policy(best=0, checkpoint_days=0)
+    for is_dry in (True, False):
+        listed = [one.path for one in collect(database, fleet.settings, policy, is_dry=is_dry)]
+        assert not [name for name in listed if "outside" in name or "link" in name]
+    assert victim.read_bytes() == b"precious"
+    with database.read() as c:
+        assert set(c.execute(select(jobs.c[column])).scalars()) == {None}
 
 
 def test_files_that_nobody_knows_go_when_they_are_old(fleet: ff.Fleet, database: Database) -> None:
