@@ -14,9 +14,6 @@ from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
 
-# A worker that has not been heard of for so long is not listed.
-_ALIVE_S = 20.0
-
 
 @command
 def worker(
@@ -79,7 +76,7 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
     rows: list[dict[str, Any]] = []
     if target.has_database():
         with target.fleet().database.read() as c:
-            rows = worker_table.live(c, _ALIVE_S)
+            rows = worker_table.live(c, target.fleet().settings.lease_s)
     if as_json:
         print_json([_slot_document(row) for row in rows])
     elif not rows:

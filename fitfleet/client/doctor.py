@@ -151,9 +151,9 @@ def _database(settings: Settings) -> list[Finding]:
         database.check_schema()
         with database.read() as c:
             ahead_s = read_clock(c) - time.time()
-            slots, counts = lookup.count_live_slots(c), lookup.count_jobs(c)
+            slots, counts = lookup.count_live_slots(c, settings.lease_s), lookup.count_jobs(c)
             lost = _lost_weights(c, settings)
-            alone = unserved(c, standing.waiting_queues(c))
+            alone = unserved(c, standing.waiting_queues(c), settings.lease_s)
     except DatabaseError as error:
         return [Finding("database", False, str(error), _database_fix(str(error)))]
     finally:

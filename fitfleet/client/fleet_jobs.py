@@ -97,7 +97,11 @@ class FleetJobs:
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
             found = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-            alone = unserved(c, named, starting=self._starting_queue) if named else []
+            alone = (
+                unserved(c, named, self.settings.lease_s, starting=self._starting_queue)
+                if named
+                else []
+            )
         for line in [*submission.warnings, *_failed_before(found, inserted), *alone]:
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
@@ -141,6 +145,7 @@ class FleetJobs:
             wait_for(
                 self.database,
                 [job.id for job in handles],
+                self.settings.lease_s,
                 timeout_s=timeout_s,
                 on_poll=self._on_poll,
                 on_snapshot=display.draw,

@@ -58,6 +58,7 @@ class Job(FittedJob):
             wait_for(
                 self._database,
                 [self.id],
+                self._settings.lease_s,
                 timeout_s=timeout_s,
                 on_snapshot=display.draw,
                 snapshot_s=display.every_s,

@@ -50,17 +50,20 @@ class Snapshot:
         return sum(count for status, count in self.counts.items() if status.is_terminal)
 
 
-def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
-    """The state of these jobs, in one read transaction."""
+def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot:
+    """The state of these jobs, in one read transaction.
+
+    Workers silent for more than `alive_s` seconds (lease_s) count as gone.
+    """
     with database.read() as c:
         rows = lookup.jobs_by_id(c, job_ids)
         ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
         starts = lookup.attempt_starts(c, ids)
         points = lookup.kept_points(c, ids)
         now = read_clock(c)
-        slots = lookup.count_live_slots(c)
+        slots = lookup.count_live_slots(c, alive_s)
         paused = lookup.paused_experiments(c)
-        obstacles = () if ids else (*_unserved(c, rows), *going_first(c, rows))
+        obstacles = () if ids else (*_unserved(c, rows, alive_s), *going_first(c, rows))
     last: dict[int, dict[str, float | None]] = {}
     for point in points:
         last.setdefault(point.job_id, {})[point.name] = point.value
@@ -92,8 +95,8 @@ def take(database: Database, job_ids: Sequence[int]) -> Snapshot:
     )
 
 
-def _unserved(c: Connection, rows: Sequence[lookup.JobRow]) -> list[str]:
-    return unserved(c, {row.queue for row in rows if not row.status.is_terminal})
+def _unserved(c: Connection, rows: Sequence[lookup.JobRow], alive_s: float) -> list[str]:
+    return unserved(c, {row.queue for row in rows if not row.status.is_terminal}, alive_s)
 
 
 def _seconds_left(

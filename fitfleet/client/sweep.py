@@ -21,9 +21,10 @@ from fitfleet.client.labels import shown
 from fitfleet.client.snapshot import take
 from fitfleet.db import lookup
 from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
-from fitfleet.errors import DatabaseError, NotFoundError, WaitTimeoutError
+from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver, Progress, find_sweep, open_sweep
@@ -117,21 +118,19 @@ class Sweep:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         driver = self._drive()
         display = Display(Console(stderr=True))
-        answered_at = drawn_at = time.monotonic()
+        drawn_at, outages = time.monotonic(), Tolerance(_OUTAGE_S)
         with display.shown():
             while True:
                 self._on_poll()
-                try:
+                progress = None
+                with outages:
                     progress = driver.step()
                     self._warn(driver)
                     if time.monotonic() - drawn_at > display.every_s:
-                        display.draw(take(self._database, driver.job_ids()))
+                        display.draw(take(self._database, driver.job_ids(), self._settings.lease_s))
                         drawn_at = time.monotonic()
-                    answered_at = time.monotonic()
-                except DatabaseError:
-                    if time.monotonic() - answered_at > _OUTAGE_S:
-                        raise
-                    time.sleep(1.0)
+                if progress is None:
+                    time.sleep(OUTAGE_POLL_S)
                     continue
                 if progress.is_done:
                     break

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from fitfleet.client.snapshot import Snapshot, take
 from fitfleet.db import lookup
+from fitfleet.db.outages import Tolerance
 from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError, WaitTimeoutError
+from fitfleet.errors import WaitTimeoutError
 
 _POLL_S = 0.1
 # A waiting script outlives a restart of the database.
@@ -18,13 +19,14 @@ _OUTAGE_S = 120.0
 def wait_for(
     database: Database,
     job_ids: Sequence[int],
+    alive_s: float,
     *,
     timeout_s: float | None = None,
     on_poll: Callable[[], None] | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
     snapshot_s: float = 0.25,
 ) -> None:
-    """Return when every job has ended.
+    """Return when every job has ended. `alive_s` is as `snapshot.take` has it.
 
     `on_poll` is called at each poll and may raise; `on_snapshot` gets the state of the jobs every
     `snapshot_s` seconds and once at the end. WaitTimeoutError after `timeout_s`; DatabaseError
@@ -32,20 +34,16 @@ def wait_for(
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     pending = list(job_ids)
-    drawn_at, answered_at = 0.0, time.monotonic()
+    drawn_at, outages = 0.0, Tolerance(_OUTAGE_S)
     while pending:
         now = time.monotonic()
         if on_poll is not None:
             on_poll()
-        try:
+        with outages:
             pending = _pending(database, pending)
             if on_snapshot is not None and (now - drawn_at >= snapshot_s or not pending):
-                on_snapshot(take(database, job_ids))
+                on_snapshot(take(database, job_ids, alive_s))
                 drawn_at = now
-            answered_at = now
-        except DatabaseError:
-            if now - answered_at > _OUTAGE_S:
-                raise
         if pending and deadline is not None and now >= deadline:
             raise WaitTimeoutError(
                 f"{len(pending)} of {len(job_ids)} jobs have not ended after {timeout_s:g} s;"

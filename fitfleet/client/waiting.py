@@ -10,19 +10,21 @@ from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Connection
 from fitfleet.states import JobStatus
 
-# A worker that has been silent for longer serves nothing.
-_ALIVE_S = 20.0
 # So many of those that go first are looked at.
 _MAX_AHEAD = 1_000
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 
 
-def unserved(c: Connection, queues: Collection[str], *, starting: str | None = None) -> list[str]:
+def unserved(
+    c: Connection, queues: Collection[str], alive_s: float, *, starting: str | None = None
+) -> list[str]:
     """A sentence for each queue without a worker, while others have some.
+
+    A worker that has been silent for more than `alive_s` seconds serves nothing.
 
     `starting` is the queue of workers that this script has started and that may not be up yet.
     """
-    slots = {load.queue: load.slots for load in capacity.loads(c, _ALIVE_S)}
+    slots = {load.queue: load.slots for load in capacity.loads(c, alive_s)}
     served = {**({starting: 0} if starting else {}), **slots}
     if not served:
         return []  # no worker at all, which may come with any queue

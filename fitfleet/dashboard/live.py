@@ -14,12 +14,12 @@ from typing import Any
 
 from anyio import to_thread
 
+from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.pages.changes import Changes, Watch
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
 _POLL_S = 0.4
-_OUTAGE_POLL_S = 1.0
 # So that proxies and browsers keep a stream that has nothing to say.
 _COMMENT_S = 15.0
 _QUEUE = 100
@@ -83,7 +83,7 @@ class Live:
                 self._tell(changes)
             except DatabaseError:
                 self._say_away()
-                pause_s = _OUTAGE_POLL_S
+                pause_s = OUTAGE_POLL_S
             await asyncio.sleep(pause_s)
         # What happens from now on is seen by nobody.
         self._has_looked = False

@@ -25,8 +25,6 @@ from fitfleet.states import JobStatus
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 _CHUNK = 5_000
-# A slot that has not been heard of for so long is taken for gone.
-_SILENT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -263,9 +261,9 @@ def paused_experiments(c: Connection) -> set[str]:
     return set(c.scalars(select(experiments.c.name).where(experiments.c.is_paused)))
 
 
-def count_live_slots(c: Connection) -> int:
-    """The number of worker slots that are up and take jobs."""
-    alive = workers.c.heartbeat_at > read_clock(c) - _SILENT_S
+def count_live_slots(c: Connection, alive_s: float) -> int:
+    """The number of worker slots heard of within `alive_s` seconds that take jobs."""
+    alive = workers.c.heartbeat_at > read_clock(c) - alive_s
     query = select(func.count()).select_from(workers)
     query = query.where(alive, workers.c.ended_at.is_(None), workers.c.is_draining.is_(False))
     return int(c.execute(query).scalar_one())

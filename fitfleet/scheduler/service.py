@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
@@ -15,7 +16,6 @@ from fitfleet.scheduler.recover import redispatch, requeue_expired
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
-_OUTAGE_POLL_S = 1.0
 _ANSWER_S = 2.0  # a database may take so long to say its time
 # For so long after a message has gone out the slots may be free again any moment: where fits are
 # short it is polled more often, so that they do not wait for the poll.
@@ -76,15 +76,15 @@ class Scheduler:
                 self._say("")
             except BrokerError as error:
                 self._say(str(error))
-                pause_s = _OUTAGE_POLL_S
+                pause_s = OUTAGE_POLL_S
             except DatabaseError as error:
                 self._say(str(error))
                 self._wait_a_lease()
-                pause_s = _OUTAGE_POLL_S
+                pause_s = OUTAGE_POLL_S
             except Exception:
                 # A scheduler that ends without a word would leave every job waiting for ever.
                 _log.exception("the scheduler continues after a defect of fitfleet")
-                pause_s = _OUTAGE_POLL_S
+                pause_s = OUTAGE_POLL_S
             self._wake.wait(pause_s)
             self._wake.clear()
 

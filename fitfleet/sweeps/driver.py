@@ -208,7 +208,7 @@ class Driver:
     def _jobs_at_once(self) -> int:
         """Jobs that keep every worker busy, and few more: later points know more."""
         with self._database.read() as c:
-            slots = lookup.count_live_slots(c)
+            slots = lookup.count_live_slots(c, self._settings.lease_s)
         limit = self.design.max_running
         return max(1, slots + math.ceil(slots / 4)) if limit is None else limit
 

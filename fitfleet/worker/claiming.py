@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from fitfleet.db import leases
 from fitfleet.db.claims import Claim
+from fitfleet.db.outages import outlast
 from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
-
-_RETRY_S = 1.0
 
 
 def claim_message(
@@ -30,11 +27,9 @@ def claim_message(
     could run them. The scheduler meanwhile publishes the job again, and this message is then out
     of date.
     """
-    while not is_draining():
-        try:
-            with database.begin() as c:
-                return leases.claim(c, *message, worker, settings.lease_s)
-        except DatabaseError:
-            on_outage()
-            time.sleep(_RETRY_S)
-    return None
+
+    def claimed() -> Claim | None:
+        with database.begin() as c:
+            return leases.claim(c, *message, worker, settings.lease_s)
+
+    return None if is_draining() else outlast(claimed, until=is_draining, on_outage=on_outage)

@@ -55,7 +55,9 @@ def _context(board: Board) -> dict[str, Any]:
     return {
         "total": [(status, total[status]) for status in _ORDER if total[status]],
         "jobs": sum(total.values()),
-        "running": take(board.fleet.database, [row.id for row in rows]).running,
+        "running": take(
+            board.fleet.database, [row.id for row in rows], board.fleet.settings.lease_s
+        ).running,
         "running_count": total["RUNNING"],
         "waiting": [(one, _why(board, one)) for one in waiting[:_WAITING]],
         "waiting_more": max(0, len(waiting) - _WAITING),

@@ -33,7 +33,7 @@ class Changes:
 class Watch:
     """Polls the database, and says what is new since its last poll."""
 
-    _under_way: dict[int, tuple[int, str, int, int, str | None]] = field(default_factory=dict)
+    _in_flight: dict[int, tuple[int, str, int, int, str | None]] = field(default_factory=dict)
     _finished: dict[int, float] = field(default_factory=dict)
     _workers: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     _last_job: int = 0
@@ -43,7 +43,7 @@ class Watch:
     def poll(self, c: Connection) -> Changes:
         """What happened since the last call; nothing at the first."""
         at = read_clock(c)
-        found = [self._news_under_way(c), self._news_ended(c, at), self._news_inserted(c)]
+        found = [self._news_in_flight(c), self._news_ended(c, at), self._news_inserted(c)]
         found.append(self._news_events(c))
         is_worker = self._are_workers_changed(c, at)
         is_first, self._is_first = self._is_first, False
@@ -53,7 +53,7 @@ class Watch:
         in_experiments = frozenset(e for news in found for e in news.values() if e)
         return Changes(in_experiments, job_ids, is_worker or bool(job_ids or in_experiments))
 
-    def _news_under_way(self, c: Connection) -> dict[int, int]:
+    def _news_in_flight(self, c: Connection) -> dict[int, int]:
         query = select(
             jobs.c.id,
             jobs.c.experiment_id,
@@ -63,7 +63,7 @@ class Watch:
             jobs.c.request,
         ).where(jobs.c.status.in_(_IN_FLIGHT))
         seen = {row.id: tuple(row)[1:] for row in c.execute(query)}
-        before, self._under_way = self._under_way, seen
+        before, self._in_flight = self._in_flight, seen
         changed = {i for i, row in seen.items() if before.get(i) != row} | (set(before) - set(seen))
         return {i: (seen.get(i) or before[i])[0] for i in changed}
 

@@ -14,6 +14,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from fitfleet.db import workers
+from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
@@ -82,8 +83,6 @@ def _with_gpus(settings: Settings) -> Settings:
     return settings.replace(gpus=names, slots=max(settings.slots, len(chosen)))
 
 
-_OUTAGE_POLL_S = 1.0
-
 # Held while the service has the database open, and taken by every fork. A child that is forked
 # while its parent holds a SQLite lock inherits SQLite's memory of that lock, and waits for ever
 # for a transaction that is not its own.
@@ -144,7 +143,7 @@ class _Presence:
     def _beat(self) -> None:
         database = Database(self._settings.database_url)
         beaten_at = time.monotonic()
-        while not self._ended.wait(min(_OUTAGE_POLL_S, self._settings.heartbeat_s)):
+        while not self._ended.wait(min(OUTAGE_POLL_S, self._settings.heartbeat_s)):
             is_due = time.monotonic() - beaten_at >= self._settings.heartbeat_s
             if not (is_due or outage):
                 continue

@@ -17,6 +17,7 @@ from typing import Any
 
 from fitfleet.db import successes
 from fitfleet.db.claims import Artifact
+from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.storage import Draft, fsync, sha256
@@ -24,7 +25,6 @@ from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.recording.metrics import Recorder
 
-_OUTAGE_POLL_S = 1.0
 _GATHER_S = 0.05
 _MAX_JOBS = 32  # jobs in one transaction; meanwhile the next ones are trained
 _SYNCS = 16  # files synced side by side: a journal writes them together
@@ -179,7 +179,7 @@ class CommitQueue:
                 stopped[commit] = Interrupted(stop.reason)
         rest = self._without(stopped, batch)
         if rest:
-            time.sleep(_OUTAGE_POLL_S)
+            time.sleep(OUTAGE_POLL_S)
         return rest
 
     def _each(

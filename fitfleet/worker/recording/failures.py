@@ -10,6 +10,7 @@ from typing import Any
 
 from fitfleet.db import ends, metrics
 from fitfleet.db.claims import Claim
+from fitfleet.db.outages import outlast
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
@@ -20,7 +21,6 @@ from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.recording.origin import is_users
 
-_OUTAGE_POLL_S = 1.0
 _MAX_OUTAGE_S = 3600.0
 
 
@@ -83,17 +83,17 @@ class FailureRecorder:
     ) -> None:
         """The end and the metrics that still wait, in one transaction."""
         deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                with self._database.begin() as c:
-                    metrics.record(c, self._recorder.waiting([control.claim]))
-                    write(c)
-                return
-            except DatabaseError:
-                if time.monotonic() >= deadline:
-                    return
-                control.show_progress()  # it does not hang, it waits
-                time.sleep(_OUTAGE_POLL_S)
+
+        def written() -> None:
+            with self._database.begin() as c:
+                metrics.record(c, self._recorder.waiting([control.claim]))
+                write(c)
+
+        outlast(
+            written,
+            until=lambda: time.monotonic() >= deadline,
+            on_outage=control.show_progress,  # it does not hang, it waits
+        )
 
 
 def log_path(settings: Settings, claim: Claim) -> Path:

@@ -14,10 +14,10 @@ from pathlib import Path
 from fitfleet.db import metrics
 from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
-_OUTAGE_POLL_S = 1.0
 # Least time between two transactions: quick epochs share one, and the training thread keeps the
 # interpreter.
 _GATHER_S = 0.1
@@ -112,7 +112,7 @@ class Recorder:
                     with self._database.begin() as c:
                         metrics.record(c, batch)
             except DatabaseError:
-                time.sleep(_OUTAGE_POLL_S)
+                time.sleep(OUTAGE_POLL_S)
                 continue
             self._forget(spilled, rows)
 

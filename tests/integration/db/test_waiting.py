@@ -11,12 +11,12 @@ from fitfleet.db.session import Database
 
 def test_a_queue_that_no_worker_serves_is_named(database: Database) -> None:
     with database.read() as c:
-        assert unserved(c, ["gppu"]) == []  # no worker at all yet
-        (line,) = unserved(c, ["gppu"], starting="cpu")
+        assert unserved(c, ["gppu"], 60.0) == []  # no worker at all yet
+        (line,) = unserved(c, ["gppu"], 60.0, starting="cpu")
     register(database, 1)
     with database.read() as c:
-        assert unserved(c, ["cpu"]) == []
-        assert unserved(c, ["cpu", "gppu"]) == [line]
+        assert unserved(c, ["cpu"], 60.0) == []
+        assert unserved(c, ["cpu", "gppu"], 60.0) == [line]
     assert "no worker serves the queue 'gppu'; there are workers for cpu" in line
 
 

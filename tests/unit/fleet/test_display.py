@@ -87,11 +87,11 @@ def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_goes_on(
     with fleet.database.begin() as c:
         c.execute(jobs.update().values(status="RUNNING", epoch=137, attempt=2))
         c.execute(attempts.insert(), attempt)
-    (line,) = take(fleet.database, [handle.id]).running
+    (line,) = take(fleet.database, [handle.id], 20.0).running
     assert line.seconds_left is None
     with fleet.database.begin() as c:
         c.execute(attempts.update().values(first_epoch=136))
-    (line,) = take(fleet.database, [handle.id]).running
+    (line,) = take(fleet.database, [handle.id], 20.0).running
     assert line.seconds_left is not None and line.seconds_left > 0
 
 
