@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def load(dataset: DatasetSpec, settings: Settings, expected: str | None = None) 
             f"dataset.path: the content of {_shown(dataset)!r} is not what it was at submit"
             f" ({expected[:12]} then, {info.fingerprint[:12]} now); submit the job again"
         )
-    arrays = _in_roles(info, _Reader(info, settings).read())
+    arrays = _in_roles(info, _Reader(info, settings).read(), settings.memory_bytes)
     return split_fold(arrays, dataset.fold) if dataset.fold else arrays
 
 
@@ -148,14 +147,18 @@ def _changed(place: str) -> DatasetError:
     )
 
 
-def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream]) -> Arrays:
+def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream], memory_bytes: int) -> Arrays:
     """The arrays in their roles, cut into windows when the dataset says so."""
     dataset = info.dataset
     roles: dict[str, Any] = {}
     for role in (*ROLES, "groups"):
         structure = map_role(getattr(dataset, role), info.is_table, arrays.__getitem__)
         if dataset.windows is not None:
-            structure = map_structure(structure, _cutter(dataset.windows, role in INPUTS))
+            ids = None if not dataset.windows.series else arrays[dataset.windows.series]
+            cutter = _Cutter(dataset.windows, ids, memory_bytes)
+            structure = map_structure(
+                structure, cutter.inputs if role in INPUTS else cutter.targets
+            )
         roles[role] = structure
     groups = roles["groups"]
     if isinstance(groups, Stream):  # scikit-learn wants it whole
@@ -163,10 +166,38 @@ def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream]) -> Arrays:
     return Arrays(**roles, fingerprint=info.fingerprint)
 
 
-def _cutter(size: Windows, is_input: bool) -> Callable[[Any], Array | Stream]:
-    def cut(array: Any) -> Array | Stream:
-        if isinstance(array, Stream):
-            return array.windowed(size) if is_input else array.targets(size)
-        return windows.inputs(array, size) if is_input else windows.targets(array, size)
+class _Cutter:
+    """Cuts series into windows, which no border between two of them runs through."""
 
-    return cut
+    def __init__(self, size: Windows, ids: Array | Stream | None, memory_bytes: int) -> None:
+        self._size = size
+        self._memory_bytes = memory_bytes
+        self._lengths: list[int] | None = None
+        if ids is not None:
+            blocks = ids.blocks() if isinstance(ids, Stream) else [ids]
+            self._lengths = windows.run_lengths(blocks)
+
+    def inputs(self, array: Any) -> Array | Stream:
+        """Shape (n, length, ...)."""
+        lengths = self._lengths or [len(array)]
+        if isinstance(array, Stream):
+            return array.windowed(self._size, lengths)
+        if self._lengths is not None:
+            self._check_bytes(array, lengths)
+        return windows.inputs(array, self._size, lengths)
+
+    def targets(self, array: Any) -> Array | Stream:
+        """Shape (n, ...)."""
+        lengths = self._lengths or [len(array)]
+        if isinstance(array, Stream):
+            return array.targets(self._size, lengths)
+        return windows.targets(array, self._size, lengths)
+
+    def _check_bytes(self, array: Array, lengths: list[int]) -> None:
+        row_bytes = array.nbytes // max(1, len(array))
+        nbytes = windows.total(lengths, self._size) * self._size.length * row_bytes
+        if nbytes > self._memory_bytes:
+            raise DatasetError(
+                f"dataset.windows: the windows of many series are {nbytes:,} bytes, above the"
+                f" setting memory_bytes={self._memory_bytes:,}; raise it, or a larger stride"
+            )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.formats.source import Array
+from fitfleet.data.formats.text import is_text_array, text_array
 from fitfleet.data.info import flatten, map_structure
 from fitfleet.errors import DatasetError
 
@@ -119,6 +120,8 @@ def _arrays(part: Any, place: str) -> Any:
         found = np.asarray(part)
     except (TypeError, ValueError):
         found = np.asarray(None)
+    if found.ndim and is_text_array(found):
+        return text_array(place, found.ravel()).reshape(found.shape)
     if found.ndim == 0 or found.dtype.kind not in "fiub":
         raise DatasetError(
             f"{place}: holds a {type(part).__name__} of {found.dtype}, not an array of numbers with"

@@ -24,6 +24,7 @@ def options_of(dataset: DatasetSpec) -> TableOptions:
         decimal=dataset.decimal,
         missing=tuple(dataset.missing),
         categories={name: tuple(words) for name, words in sorted(given.items()) if words},
+        texts=tuple(dataset.texts),
     )
 
 
@@ -39,6 +40,8 @@ def with_words(dataset: DatasetSpec, inspection: _Words) -> DatasetSpec:
     wanted = [name for name, words in found.items() if not words]
     found |= _found(inspection.words(wanted, only_text=False))
     labels = [name for name in _label_columns(dataset) if name not in found]
+    if dataset.windows is not None and dataset.windows.series:
+        labels.append(dataset.windows.series)
     found |= _found(inspection.words(labels, only_text=True))
     for name in _label_columns(dataset):
         if "" in found.get(name, ()):

@@ -20,10 +20,11 @@ from fitfleet.data.formats import DataFile, Source, TableOptions, open_source
 from fitfleet.data.formats.columns import ColumnSource
 from fitfleet.data.limits import Limits
 from fitfleet.data.writers import check_writers
-from fitfleet.errors import FitfleetError, MissingExtraError
+from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 
 # A process that nobody asks goes; the next file starts another.
 IDLE_S = 60.0
+MAX_SERIES = 100_000
 _FIRST_READ_BYTES = 2**16
 
 
@@ -116,6 +117,19 @@ class _Session:
         """The categories of a column of a table."""
         assert isinstance(self._source, ColumnSource)
         return self._source.words(column, only_text=only_text)
+
+    def do_runs(self, leaf: str) -> list[int]:
+        """How many rows in turn have the same number, of an array that was read through."""
+        from fitfleet.data.windows import run_lengths
+
+        assert self._source is not None
+        found = run_lengths(self._source.blocks(leaf))
+        if len(found) > MAX_SERIES:
+            raise DatasetError(
+                f"{leaf}: changes {len(found):,} times, at most {MAX_SERIES:,} series are read;"
+                " sort the rows by it"
+            )
+        return found
 
     def do_bytes(self, leaves: list[Any]) -> int:
         """Bytes of the arrays, as their headers have them after all checks."""

@@ -82,6 +82,8 @@ def role_leaves(dataset: DatasetSpec, is_table: bool) -> list[Leaf]:
 
     for role in (*ROLES, "groups"):
         map_role(getattr(dataset, role), is_table, keep)
+    if dataset.windows is not None and dataset.windows.series:
+        keep(dataset.windows.series)
     return list(dict.fromkeys(found))
 
 
@@ -97,15 +99,17 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
         inspection = Inspection(content, cache, limits, options_of(resolved))
     elif options_of(dataset).key() and not dataset.path.startswith(STORAGE):
         raise DatasetError(
-            f"{place}: delimiter, decimal, missing and categories are of tables (CSV, Parquet)"
+            f"{place}: delimiter, decimal, missing, categories and texts are of tables (CSV,"
+            " Parquet)"
         )
     infos = inspection.infos(role_leaves(resolved, is_table))
-    info = _in_roles(resolved, content.fingerprint, infos, is_table)
+    lengths = _series(place, resolved, infos, inspection)
+    info = _in_roles(resolved, content.fingerprint, infos, is_table, lengths)
     left_out, lines = misfits(dataset, info)
     if left_out:
         resolved = resolved.model_copy(update=left_out)
         infos = {leaf: infos[leaf] for leaf in role_leaves(resolved, is_table)}
-        info = _in_roles(resolved, content.fingerprint, infos, is_table)
+        info = _in_roles(resolved, content.fingerprint, infos, is_table, lengths)
     _check_texts(place, info)
     return replace(
         info,
@@ -126,10 +130,16 @@ def _check_texts(place: str, info: DatasetInfo) -> None:
 
 
 def _in_roles(
-    dataset: DatasetSpec, content: str, infos: dict[Leaf, ArrayInfo], is_table: bool
+    dataset: DatasetSpec,
+    content: str,
+    infos: dict[Leaf, ArrayInfo],
+    is_table: bool,
+    lengths: list[int] | None,
 ) -> DatasetInfo:
     roles = {
-        role: map_role(getattr(dataset, role), is_table, _seen(infos, dataset, role in INPUTS))
+        role: map_role(
+            getattr(dataset, role), is_table, _seen(infos, dataset, role in INPUTS, lengths)
+        )
         for role in (*ROLES, "groups")
     }
     return DatasetInfo(
@@ -140,6 +150,29 @@ def _in_roles(
         is_table=is_table,
         **roles,
     )
+
+
+def _series(
+    place: str, dataset: DatasetSpec, infos: dict[Leaf, ArrayInfo], inspection: Inspection
+) -> list[int] | None:
+    """Rows of each series; None where all are one."""
+    name = None if dataset.windows is None else dataset.windows.series
+    if not name:
+        return None
+    found = infos[name].shape
+    if dataset.x_val or dataset.x_test:
+        raise DatasetError(
+            f"{place}: windows.series tells the series of the training rows; leave validation and"
+            " test arrays out (x_val=False, x_test=False), and take validation_split"
+        )
+    leaves = role_leaves(dataset.model_copy(update={"windows": None}), inspection.names()[1])
+    rows = {infos[leaf].shape[0] for leaf in leaves}
+    if rows != {found[0]} or found[1:] not in ((), (1,)):
+        raise DatasetError(
+            f"{place}: windows.series: {name!r} has the shape {found}; it has one number for each"
+            f" of the {max(rows):,} rows"
+        )
+    return inspection.runs(name)
 
 
 def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
@@ -154,7 +187,10 @@ def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
 
 
 def _seen(
-    infos: dict[Leaf, ArrayInfo], dataset: DatasetSpec, is_input: bool
+    infos: dict[Leaf, ArrayInfo],
+    dataset: DatasetSpec,
+    is_input: bool,
+    lengths: list[int] | None,
 ) -> Callable[[Leaf], ArrayInfo]:
     """An array as the model sees it: cut into windows when the dataset says so."""
 
@@ -163,7 +199,7 @@ def _seen(
         if dataset.windows is None:
             return info
         middle = (dataset.windows.length,) if is_input else ()
-        rows = windows.count(info.shape[0], dataset.windows)
+        rows = windows.total(lengths or [info.shape[0]], dataset.windows)
         return replace(info, shape=(rows, *middle, *info.shape[1:]))
 
     return seen

@@ -51,6 +51,20 @@ class Inspection:
             write_json(self._entry, self._known)
         return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
 
+    def runs(self, leaf: str) -> list[int]:
+        """How many rows in turn have the same number. Raises DatasetError for too many."""
+        key = f"runs {leaf}"
+
+        def read(ask: Ask) -> list[int]:
+            self._open(ask)
+            found: list[int] = ask("runs", leaf=leaf)
+            return found
+
+        if key not in self._known:
+            self._known[key] = talk(self._content.place, self._limits, read)
+            write_json(self._entry, self._known)
+        return list(self._known[key])
+
     def words(self, columns: Iterable[str], *, only_text: bool) -> dict[str, list[str] | None]:
         """The categories of columns; with `only_text` None for one that holds a number."""
         keys = {name: f"words {only_text} {name}" for name in columns}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -85,16 +85,14 @@ class Stream:
         numbers = _numbers(self.rows, np.asarray(chosen, dtype=np.int64))
         return replace(self, rows=numbers, _open=None)
 
-    def windowed(self, size: Windows) -> Stream:
-        """The windows of this series, shape (n, length, ...)."""
-        chosen = windows.starts(len(self), size)
-        rows = self.rows[chosen.start : chosen.stop : chosen.step]
-        return replace(self, rows=rows, length=size.length, _open=None)
+    def windowed(self, size: Windows, lengths: Sequence[int]) -> Stream:
+        """The windows of series of these lengths, shape (n, length, ...)."""
+        chosen = _slice(windows.starts(lengths, size))
+        return replace(self.select(chosen), length=size.length)
 
-    def targets(self, size: Windows) -> Stream:
-        """The target of each window of this series, shape (n, ...)."""
-        chosen = windows.target_rows(len(self), size)
-        return self.select(slice(chosen.start, chosen.stop, chosen.step))
+    def targets(self, size: Windows, lengths: Sequence[int]) -> Stream:
+        """The target of each of these windows, shape (n, ...)."""
+        return self.select(_slice(windows.target_rows(lengths, size)))
 
     def blocks(self) -> Iterator[Array]:
         """All rows in order, in blocks of bounded size."""
@@ -140,6 +138,10 @@ class Stream:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None}
+
+
+def _slice(rows: range | Array) -> slice | Array:
+    return slice(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
 
 
 def _numbers(rows: range | Array, indices: Array) -> Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 from fitfleet.data.formats.source import Array
@@ -14,32 +17,76 @@ def count(steps: int, windows: Windows) -> int:
     return max(0, (steps - windows.length - windows.horizon) // windows.stride + 1)
 
 
-def starts(steps: int, windows: Windows) -> range:
-    """The first row of each window."""
-    return range(0, count(steps, windows) * windows.stride, windows.stride)
+def starts(lengths: Sequence[int], windows: Windows) -> range | Array:
+    """The first row of each window, in series of these lengths, one after the other."""
+    if len(lengths) == 1:
+        return range(0, count(lengths[0], windows) * windows.stride, windows.stride)
+    firsts = np.cumsum([0, *lengths[:-1]])
+    parts = [
+        first + np.arange(count(length, windows)) * windows.stride
+        for first, length in zip(firsts, lengths, strict=True)
+    ]
+    return np.concatenate(parts).astype(np.int64)
 
 
-def target_rows(steps: int, windows: Windows) -> range:
+def target_rows(lengths: Sequence[int], windows: Windows) -> range | Array:
     """The row of each window's target, `horizon` steps after the window's last row."""
     offset = windows.length - 1 + windows.horizon
-    return range(offset, offset + count(steps, windows) * windows.stride, windows.stride)
+    found = starts(lengths, windows)
+    if isinstance(found, range):
+        return range(offset, offset + found.stop, windows.stride)
+    return found + offset
 
 
-def inputs(series: Array, windows: Windows) -> Array:
-    """A read-only view, shape (n, length, ...): `series[i*stride : i*stride + length]`."""
+def total(lengths: Sequence[int], windows: Windows) -> int:
+    """How many windows series of these lengths give."""
+    return sum(count(length, windows) for length in lengths)
+
+
+def inputs(series: Array, windows: Windows, lengths: Sequence[int] = ()) -> Array:
+    """Shape (n, length, ...): the rows from each start on. A read-only view of one series; of
+    several a copy.
+    """
     step = series.strides[0]
-    return np.lib.stride_tricks.as_strided(
+    chosen = starts(lengths or [len(series)], windows)
+    stride = windows.stride if isinstance(chosen, range) else 1
+    whole = max(0, len(series) - windows.length + 1)
+    views = np.lib.stride_tricks.as_strided(
         series,
-        shape=(count(len(series), windows), windows.length, *series.shape[1:]),
-        strides=(step * windows.stride, step, *series.strides[1:]),
+        shape=(
+            len(chosen) if isinstance(chosen, range) else whole,
+            windows.length,
+            *series.shape[1:],
+        ),
+        strides=(step * stride, step, *series.strides[1:]),
         writeable=False,
     )
+    return views if isinstance(chosen, range) else views[chosen]
 
 
-def targets(series: Array, windows: Windows) -> Array:
-    """A view, shape (n, ...): `series[i*stride + length - 1 + horizon]`."""
-    rows = target_rows(len(series), windows)
-    return series[rows.start : rows.stop : rows.step]
+def targets(series: Array, windows: Windows, lengths: Sequence[int] = ()) -> Array:
+    """Shape (n, ...): `series[start + length - 1 + horizon]` of each window."""
+    rows = target_rows(lengths or [len(series)], windows)
+    if isinstance(rows, range):
+        return series[rows.start : rows.stop : rows.step]
+    return series[rows]
+
+
+def run_lengths(ids: Iterable[Array]) -> list[int]:
+    """How many rows in turn have the same number, of blocks of an array of one number a row."""
+    found: list[int] = []
+    last: Any = None
+    for block in ids:
+        flat = block.reshape(-1)
+        if not len(flat):
+            continue
+        borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        lengths = np.diff([0, *borders, len(flat)]).tolist()
+        if found and flat[0] == last:
+            found[-1] += lengths.pop(0)
+        found += lengths
+        last = flat[-1]
+    return found
 
 
 def check(windows: Windows) -> None:

@@ -9,19 +9,27 @@ from pydantic import ValidationError
 
 from fitfleet.errors import DatasetError
 from fitfleet.spec import catalog
+from fitfleet.spec.files import Files, as_files
 from fitfleet.spec.job import DatasetSpec, Windows
 
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
-_HDF5 = (".h5", ".hdf5")
+_HDF5 = (".h5", ".hdf5", ".mat")
 _ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
 _FOLD = {"kind": "kfold", "k": None, "index": None, "seed": 0}
 
 
-def Dataset(path: str | os.PathLike[str] = "", **fields: Any) -> DatasetSpec:
+def Dataset(
+    path: str | os.PathLike[str] | list[str] | tuple[str, ...] = "", **fields: Any
+) -> DatasetSpec | Files:
     """A dataset for `fleet.submit(dataset=...)`; fields are those of DatasetSpec.
 
-    DatasetError for an unknown field, with the nearest ones, or a value that does not fit.
+    `path` may be a list, of files whose rows follow each other. DatasetError for an unknown
+    field, with the nearest ones, or a value that does not fit.
     """
+    if isinstance(path, list | tuple):
+        for one in path[:1]:
+            dataset_spec({**fields, "path": one})
+        return as_files({"path": path, **fields}) or dataset_spec({"path": path})
     return dataset_spec({"path": os.fspath(path), **fields})
 
 
@@ -86,8 +94,10 @@ def _canonical(dataset: DatasetSpec) -> DatasetSpec:
             given = getattr(dataset, role)
             if given and given != (found := _inside(given)):
                 changes[role] = found
-    if dataset.missing != sorted(set(dataset.missing)):
-        changes["missing"] = sorted(set(dataset.missing))
+    for name in ("missing", "texts"):
+        given = getattr(dataset, name)
+        if given != sorted(set(given)):
+            changes[name] = sorted(set(given))
     if dataset.fold is not None and len(dataset.fold) < len(_FOLD):
         changes["fold"] = _FOLD | dataset.fold
     return dataset.model_copy(update=changes) if changes else dataset

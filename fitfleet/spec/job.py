@@ -36,6 +36,9 @@ class Windows(_Part):
     length: int
     stride: int = 1
     horizon: int = 1
+    # Array of the series that each row belongs to; where it changes a new one begins, and no
+    # window or target reaches over the border. None: all rows are one series.
+    series: str | None = None
 
 
 # None: looked for in the file; False: there is none, whatever the file holds.
@@ -77,6 +80,7 @@ class DatasetSpec(_Part):
     decimal: Literal[".", ","] = "."
     missing: list[str] = Field(default_factory=list, max_length=100)
     categories: dict[str, list[str]] | list[str] = Field(default_factory=dict)
+    texts: list[str] = Field(default_factory=list, max_length=100)  # columns read as they are
 
 
 class InitialWeights(_Part):

@@ -48,13 +48,14 @@ def evaluation(
 ) -> Any:
     """Arrays for `evaluate` or `predict`: as they are, or a dataset of batches.
 
-    Batches when they are streamed, or larger than `whole_bytes` together: windows are views of
-    their series, which Keras would copy whole.
+    Batches when they are streamed, texts, or larger than `whole_bytes` together: windows are views
+    of their series, which Keras would copy whole.
     """
     parts = _parts(x, y, weight)
     leaves = flatten(list(parts))
-    is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
-    if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
+    # Keras takes no arrays of text outside of a tf.data.Dataset.
+    is_batched = any(isinstance(leaf, Stream) or leaf.dtype.kind == "S" for leaf in leaves)
+    if not is_batched and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
         return parts
     parts = _tuples(parts)
     rows = len(flatten(x)[0])

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fitfleet.data.arrays import load
+from fitfleet.data.formats.text import text_array
+from fitfleet.data.info import flatten
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
@@ -18,9 +22,27 @@ def predict(model: Any, x: Any, spec: JobSpec, batch_size: int) -> Any:
     """Keras's `predict` in the job's dtype policy. DatasetError for arrays that do not fit."""
     with precision(spec.dtype_policy):
         try:
+            x = _texts(x)
+            if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "S" for leaf in flatten(x)):
+                return model.predict(data.evaluation(x, None, None, batch_size), verbose=0)
             return model.predict(x, batch_size=batch_size, verbose=0)
         except (ValueError, TypeError) as error:
             raise DatasetError(f"x: does not fit the model: {explanation(error)}") from error
+
+
+def _texts(part: Any) -> Any:
+    """Arrays and lists of texts as arrays of UTF-8; all else as it is."""
+    if isinstance(part, dict):
+        return {name: _texts(value) for name, value in part.items()}
+    if hasattr(part, "to_numpy"):
+        part = part.to_numpy()
+    if isinstance(part, list | tuple) and part and all(isinstance(one, str) for one in part):
+        part = np.array(part, dtype=object)
+    elif isinstance(part, list | tuple):
+        return [_texts(value) for value in part]
+    if isinstance(part, np.ndarray) and part.dtype.kind in "OU":
+        return text_array("x", part.ravel()).reshape(part.shape)
+    return part
 
 
 def evaluate(
@@ -29,6 +51,7 @@ def evaluate(
     """Loss and metrics on `(x, y)`, or on x and y of a dataset as submit takes it by its path."""
     if isinstance(dataset, tuple):
         x, y, weight = (*dataset, None)[:3]
+        x = _texts(x)
     else:
         arrays = load(dataset_spec(dataset), settings)
         x, y, weight = arrays.x, arrays.y, arrays.sample_weight

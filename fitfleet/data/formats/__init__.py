@@ -15,6 +15,7 @@ from fitfleet.errors import DatasetError
 FORMATS = {
     ".h5": "hdf5",
     ".hdf5": "hdf5",
+    ".mat": "hdf5",
     ".npz": "npz",
     ".csv": "csv",
     ".tsv": "tsv",
@@ -41,7 +42,6 @@ _HINTS = {
     ".xls": f"read it with pandas.read_excel {_LOADED}",
     ".json": f"read it with pandas.read_json {_LOADED}",
     ".feather": f"read it with pandas.read_feather {_LOADED}",
-    ".mat": f"read it with scipy.io.loadmat (v7.3: h5py, whose axes are reversed) {_LOADED}",
     ".pt": f"load it {_LOADED}",
     ".zarr": f"load it {_LOADED}",
     ".tfrecord": "parse it with tf.data in your script and give dataset=that.batch(...)",
@@ -150,19 +150,30 @@ def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:
     while offset < size:
         file.seek(offset)
         if file.read(len(_HDF5_START)) == _HDF5_START:
-            return _check_no_matlab(path, file, offset)
+            return _check_matlab(path, file, offset)
         offset = offset * 2 or 512
+    file.seek(0)
+    if file.read(8) == b"MATLAB 5":
+        raise DatasetError(
+            f"{path}: is of MATLAB's older format, and only v7.3 is read (it is HDF5): save it with"
+            f" '-v7.3', or read it with scipy.io.loadmat {_LOADED}"
+        )
     raise DatasetError(
         f"{path}: not a readable HDF5 file: it does not begin as one; save it again, or give it the"
         " suffix of its format"
     )
 
 
-def _check_no_matlab(path: Path, file: IO[bytes], block_bytes: int) -> None:
-    """MATLAB counts axes the other way round: read as they are, rows would be columns."""
+def _check_matlab(path: Path, file: IO[bytes], block_bytes: int) -> None:
+    """MATLAB counts axes the other way round, so its files are told by their suffix."""
     file.seek(0)
-    if block_bytes and file.read(6) == b"MATLAB":
+    is_of_matlab = block_bytes > 0 and file.read(6) == b"MATLAB"
+    is_named_so = path.suffix.lower() == ".mat"
+    if is_of_matlab and not is_named_so:
         raise DatasetError(
-            f"{path}: is a MATLAB v7.3 file, whose axes are reversed; read it with h5py in your"
-            " script, transpose the arrays and give them, dataset=(x, y)"
+            f"{path}: is a MATLAB v7.3 file, whose axes are reversed; give it the suffix .mat"
+        )
+    if is_named_so and not is_of_matlab:
+        raise DatasetError(
+            f"{path}: was not written by MATLAB, which reverses axes; give it the suffix .h5"
         )

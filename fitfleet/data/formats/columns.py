@@ -13,6 +13,7 @@ from fitfleet.data.formats.categories import codes_of, is_text, words_of
 from fitfleet.data.formats.file import DataFile
 from fitfleet.data.formats.options import TableOptions
 from fitfleet.data.formats.source import Array, Header, Leaf, Opened, check_header, missing
+from fitfleet.data.formats.text import text_array
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
@@ -65,9 +66,19 @@ class ColumnSource(Opened, ABC):
     def header(self, leaf: Leaf) -> Header:
         """Shape and dtype; the columns are read and kept, since a table declares neither."""
         columns = self._get(leaf)
+        if len({column.dtype.kind == "S" for column in columns}) > 1:
+            raise DatasetError(
+                f"{self._path}: {list(leaf)} are texts and numbers side by side; give them as"
+                " inputs of their own, x={'text': ..., 'numbers': [...]}"
+            )
         dtype = np.result_type(*(column.dtype for column in columns))
-        shape: tuple[int, ...] = (len(columns[0]),)
+        shape: tuple[int, ...] = columns[0].shape
         if not isinstance(leaf, str):
+            if any(column.ndim > 1 for column in columns):
+                raise DatasetError(
+                    f"{self._path}: {list(leaf)} are lists side by side; give each as an input of"
+                    " its own, x={'a': ..., 'b': ...}"
+                )
             shape = (*shape, len(columns))
         return check_header(f"{self._path}:{leaf}", Header(shape, dtype), self._max_bytes)
 
@@ -96,7 +107,11 @@ class ColumnSource(Opened, ABC):
         for name in encoded:
             words = self._options.categories[name]
             self._columns[name] = codes_of(self._path, name, self._read_text(name), words)
-        plain = [name for name in absent if name not in encoded]
+        texts = [name for name in absent if name in self._options.texts]
+        for name in texts:
+            place = f"{self._path}: column {name!r}"
+            self._columns[name] = text_array(place, self._read_text(name))
+        plain = [name for name in absent if name not in (*encoded, *texts)]
         if plain:
             self._columns.update(self._read_columns(plain))
         return [self._columns[name] for name in names]
@@ -140,6 +155,6 @@ def _hint(value: str) -> str:
             " the comma is: Dataset(path, delimiter=';', decimal=',')"
         )
     return (
-        "; name columns of text in Dataset(path, categories=[...]), words for missing values in"
-        " missing=[...]"
+        "; name columns of text in Dataset(path, categories=[...]), or in texts=[...] as inputs of"
+        " a TextVectorization, words for missing values in missing=[...]"
     )

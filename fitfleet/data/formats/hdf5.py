@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fitfleet.data.formats.file import DataFile
+from fitfleet.data.formats.hdf5_views import stored_bytes, view
 from fitfleet.data.formats.source import (
     MAX_NAMES,
     Array,
@@ -59,7 +60,7 @@ class Hdf5Source(Opened):
         return Header(tuple(dataset.shape), dataset.dtype)
 
     def dataset(self, leaf: Leaf) -> Any:
-        """The h5py dataset, checked. Raises DatasetError."""
+        """The h5py dataset or a view of it, checked. Raises DatasetError."""
         return open_dataset(self._file, self._path, _one_name(self._path, leaf), self._max_bytes)
 
     def blocks(self, leaf: Leaf) -> Iterator[Array]:
@@ -112,11 +113,11 @@ def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
     """The dataset `name`, after every check of this module. Raises DatasetError."""
     place = f"{path}:{name}"
     try:
-        dataset = _follow(file, path, name)
+        dataset, field = _follow(file, path, name)
         check_storage(place, dataset)
+        dataset = view(place, dataset, field, is_matlab=path.suffix.lower() == ".mat")
         header = check_header(place, Header(tuple(dataset.shape), dataset.dtype), max_bytes)
-        stored_bytes = dataset.id.get_storage_size()
-        check_expansion(place, header.nbytes, min(stored_bytes, file.id.get_filesize()))
+        check_expansion(place, header.nbytes, stored_bytes(dataset, file))
         _check_chunks(place, dataset, header)
     except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise DatasetError(f"{place}: cannot be read: {first_sentence(error)}") from None
@@ -137,11 +138,15 @@ def _check_chunks(place: str, dataset: Any, header: Header) -> None:
         )
 
 
-def _follow(file: Any, path: Path, name: str) -> Any:
+def _follow(file: Any, path: Path, name: str) -> tuple[Any, str]:
+    """The h5py dataset of that name, and the field of it that the rest of the name tells."""
     import h5py
 
     item = file
-    for part in name.split("/"):
+    parts = name.split("/")
+    for depth, part in enumerate(parts):
+        if isinstance(item, h5py.Dataset) and item.dtype.names:
+            return item, "/".join(parts[depth:])
         # get_link_info looks at the link without following it.
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None
         if link is None:
@@ -154,7 +159,7 @@ def _follow(file: Any, path: Path, name: str) -> Any:
         item = item[part]
     if not isinstance(item, h5py.Dataset) or item.shape is None:
         raise DatasetError(f"{path}:{name}: is not an array; name one of the arrays inside it")
-    return item
+    return item, ""
 
 
 def link_words(link: Any) -> str:
@@ -217,7 +222,7 @@ def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[st
         if isinstance(item, h5py.Group):
             _collect(item, f"{name}/", depth + 1, seen, found)
         else:
-            found.append(name)
+            found += [f"{name}/{field}" for field in item.dtype.names or ()] or [name]
 
 
 def _one_name(path: Path, leaf: Leaf) -> str:

@@ -13,18 +13,26 @@ class TableOptions:
     """`delimiter`: "" is that of the suffix. `missing`: words for missing values beside pandas'.
 
     `categories`: of each column of text the words that stand for 0, 1, 2, ...; "" is a missing one.
+    `texts`: columns that are read as they are.
     """
 
     delimiter: str = ""
     decimal: str = "."
     missing: tuple[str, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TableOptions:
         """What `to_json` wrote."""
         categories = {name: tuple(words) for name, words in value["categories"].items()}
-        return cls(value["delimiter"], value["decimal"], tuple(value["missing"]), categories)
+        return cls(
+            value["delimiter"],
+            value["decimal"],
+            tuple(value["missing"]),
+            categories,
+            tuple(value["texts"]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -15,10 +15,11 @@ from fitfleet.errors import DatasetError, MissingExtraError
 
 
 class ParquetSource(ColumnSource):
-    """The flat columns of one Parquet file."""
+    """The columns of one Parquet file; lists are padded with zeros at their ends."""
 
     def __init__(self, file: DataFile, limits: Limits, options: TableOptions) -> None:
         self._table = _open(file)
+        self._has_lists = any(map(_is_list, self._table.schema_arrow.types))
         try:
             super().__init__(file, limits, options)
         except BaseException:
@@ -40,12 +41,28 @@ class ParquetSource(ColumnSource):
         try:
             table = self._table.read(columns=names, use_threads=False)
             self._check_table(place, table, names)
-            return {
-                name: np.asarray(_plain(table.column(name)).to_numpy(zero_copy_only=False))
-                for name in names
-            }
+            return {name: self._array(place, table.column(name)) for name in names}
         except _broken() as error:
             raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
+
+    def _array(self, place: str, column: Any) -> Array:
+        if not _is_list(column.type):
+            return np.asarray(_plain(column).to_numpy(zero_copy_only=False))
+        import pyarrow.compute
+
+        lengths = pyarrow.compute.list_value_length(column).fill_null(0).to_numpy()
+        values = pyarrow.compute.list_flatten(column)
+        longest = max(1, int(lengths.max(initial=0)))
+        nbytes = len(lengths) * longest * 8
+        if nbytes > self._max_bytes:
+            raise DatasetError(
+                f"{place}: its lists are {nbytes:,} bytes, padded to the longest of {longest:,},"
+                f" above the {self._max_bytes:,} that a table is read up to; cut them"
+            )
+        flat = np.asarray(_plain(values).to_numpy())
+        padded = np.zeros((len(lengths), longest), flat.dtype)
+        padded[np.arange(longest) < lengths[:, None]] = flat
+        return padded
 
     def _read_text(self, name: str) -> Any:
         import pyarrow
@@ -74,7 +91,11 @@ class ParquetSource(ColumnSource):
                 f"{place}: declares {found.num_rows:,} rows, its row groups {rows:,}; the file is"
                 " damaged"
             )
-        nbytes = rows * 8 * columns
+        # A column of lists has more values than rows.
+        values = sum(
+            group.column(index).num_values for group in groups for index in range(group.num_columns)
+        )
+        nbytes = max(rows * 8 * columns, 8 * values if self._has_lists else 0)
         if nbytes > self._max_bytes:
             raise DatasetError(
                 f"{place}: {rows:,} rows of {columns} columns are {nbytes:,} bytes, above the"
@@ -96,6 +117,7 @@ class ParquetSource(ColumnSource):
 
         kind = self._check_once(name)
         types = pyarrow.types
+        kind = kind.value_type if _is_list(kind) else kind
         is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
         if not is_number:
             raise DatasetError(
@@ -110,6 +132,13 @@ class ParquetSource(ColumnSource):
                 f"{self._path}: holds two columns {name!r}; give them different names"
             )
         return self._table.schema_arrow.field(name).type
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow
+
+    types = pyarrow.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _plain(column: Any) -> Any:

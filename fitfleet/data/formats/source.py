@@ -150,8 +150,8 @@ def _instead_of_numbers(dtype: np.dtype[Any]) -> str:
     if dtype.names:
         fields = ", ".join(dtype.names)[:120]
         return (
-            f"a table of the fields {fields}, not numbers; read it in your script"
-            " (pandas.read_hdf) and give the arrays, dataset=(x, y)"
+            f"a table of the fields {fields}, not numbers; name one of them, such as"
+            f" x='table/{dtype.names[0]}'"
         )
     if dtype.metadata and "vlen" in dtype.metadata and dtype.metadata["vlen"] not in (str, bytes):
         return (

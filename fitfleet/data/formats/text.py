@@ -20,6 +20,18 @@ def text_array(place: str, texts: Iterable[object]) -> Array:
     return np.array(rows, dtype=f"S{max(1, max(map(len, rows), default=1))}")
 
 
+def is_text_array(found: Array) -> bool:
+    """Whether an array holds nothing but texts and gaps between them."""
+    if found.dtype.kind in "US":
+        return True
+    values = found.ravel()
+    return (
+        found.dtype.kind == "O"
+        and any(isinstance(one, str) for one in values)
+        and all(one is None or isinstance(one, str) or one != one for one in values)
+    )
+
+
 def _bytes(place: str, number: int, value: object) -> bytes:
     if value is None or value != value:  # NaN, pandas' word for a missing text
         return b""

@@ -130,7 +130,6 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ((X,), "the tuple of 1 does not say"),
         ((X, None), "dataset.y: is missing"),
         ({"x": X, "labels": Y}, "dataset.labels: is none of x, y, sample_weight"),
-        (["a.h5", "b.h5"], "names several files"),
         ((X, Y.astype(str)), "y: holds '0', not numbers; encode it first"),
         ((X, pd.Series(["cat", "dog"] * 5)), "y: holds 'cat', not numbers"),
         ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: holds 'u', not numbers"),

@@ -1,0 +1,137 @@
+"""Arrays in their roles, written once to a file of the storage that is named by its content."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitfleet.data.batches import is_batches
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.formats.source import Array
+from fitfleet.data.formats.text import is_text_array, text_array
+from fitfleet.data.location import DATASETS, STORAGE
+from fitfleet.errors import DatasetError, StorageError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec
+
+
+def written(
+    fields: Mapping[str, Any], settings: Settings, beside: Mapping[str, Array] | None = None
+) -> DatasetSpec:
+    """The dataset of {role: array, list or dict of arrays}, in a file of the storage.
+
+    Arrays `beside` them have names, and no role.
+
+    Nothing is written if a file holds this content. Raises DatasetError, StorageError.
+    """
+    arrays: dict[str, Array] = dict(beside or {})
+    roles = {name: _named(name, value, arrays) for name, value in fields.items()}
+    name = f"{_content(arrays)}.h5"
+    _write(Path(settings.storage) / DATASETS / name, arrays)
+    return DatasetSpec(path=f"{STORAGE}{DATASETS}/{name}", **roles)
+
+
+def is_data(value: Any) -> bool:
+    """Whether there is an array, or what gives batches, anywhere in a value."""
+    if isinstance(value, Mapping):
+        return any(map(is_data, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(is_data, value))
+    return hasattr(value, "__array__") or is_batches(value)
+
+
+def _named(role: str, value: Any, arrays: dict[str, Array]) -> Any:
+    """The role as DatasetSpec has it; the arrays are put into `arrays` by their names."""
+    if isinstance(value, Mapping):
+        names = {str(key): f"{role}/{index}" for index, key in enumerate(value)}
+        for (key, part), name in zip(value.items(), names.values(), strict=True):
+            arrays[name] = _array(part, f"{role}[{key!r:.40}]")
+        return names
+    if isinstance(value, list | tuple) and is_data(value):
+        for index, part in enumerate(value):
+            arrays[f"{role}/{index}"] = _array(part, f"{role}[{index}]")
+        return [f"{role}/{index}" for index in range(len(value))]
+    arrays[role] = _array(value, role)
+    return role
+
+
+def _array(value: Any, place: str) -> Array:
+    """One array of numbers, rows first. Raises DatasetError."""
+    value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
+    try:
+        found = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{place}: is no array: {str(error)[:120]}") from None
+    if place[0] == "x" and is_text_array(found):
+        return text_array(place, found.ravel()).reshape(found.shape)
+    if found.dtype.kind in "OUSV":
+        raise DatasetError(f"{place}: {_not_numbers(found)}")
+    if found.ndim == 0:
+        raise DatasetError(f"{place}: is one number; an array has a row for each sample")
+    return found
+
+
+def _frame(value: Any) -> Array:
+    """A DataFrame or Series as one array, missing values as NaN."""
+    kinds = list(value.dtypes) if hasattr(value, "columns") else [value.dtype]
+    if all(getattr(kind, "kind", "O") in "fiub" for kind in kinds):
+        if any(getattr(kind, "na_value", None) is not None for kind in kinds):
+            return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
+        found = value.to_numpy()
+        return found.astype(np.float64) if found.dtype.kind == "O" else np.asarray(found)
+    return np.asarray(value.to_numpy())
+
+
+def _not_numbers(found: Array) -> str:
+    first = next((v for v in found.ravel() if not isinstance(v, int | float)), "")
+    if found.dtype.kind == "O" and not isinstance(first, str | bytes) and hasattr(first, "__len__"):
+        return (
+            "has rows of different lengths; pad them to one, such as with"
+            " keras.utils.pad_sequences, and mask what was added"
+        )
+    return (
+        f"holds {str(first)!r:.40}, not numbers; encode it first, such as with pandas.factorize for"
+        " labels or pandas.get_dummies for categories; texts are inputs, in arrays of"
+        " their own"
+    )
+
+
+def _content(arrays: dict[str, Array]) -> str:
+    """Hex hash of names, dtypes, shapes and values."""
+    digest = hasher()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return str(digest.hexdigest())
+
+
+def _write(path: Path, arrays: dict[str, Array]) -> None:
+    """The file, whole or not at all. Raises StorageError."""
+    import h5py
+
+    with contextlib.suppress(OSError):
+        os.utime(path)  # it is there; `gc` sees that it is wanted
+        return
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(partial, "w") as file:
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent}: the data cannot be written there: {str(error)[:160]}; set storage to a"
+            " folder that this machine may write to"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Declaring several files as one dataset, their rows one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fitfleet.errors import DatasetError
+
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Files:
+    """Paths, and the fields of `Dataset` that all of them share."""
+
+    paths: tuple[str, ...]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def as_files(value: Any) -> Files | None:
+    """Files of a list of paths or of {"path": [paths], ...}; None for anything else.
+
+    Raises DatasetError for a list that holds paths and other things, and for too many.
+    """
+    if isinstance(value, Files):
+        return value
+    fields: dict[str, Any] = {}
+    if isinstance(value, Mapping) and isinstance(value.get("path"), list | tuple):
+        fields = {name: part for name, part in value.items() if name != "path"}
+        value = value["path"]
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    are_paths = [isinstance(one, str | os.PathLike) for one in value]
+    if not all(are_paths):
+        if fields or (any(are_paths) and not any(hasattr(one, "__array__") for one in value)):
+            raise DatasetError(f"dataset.path: {value!r:.80} is no list of paths")
+        return None
+    if len(value) > MAX_FILES:
+        raise DatasetError(f"dataset.path: {len(value):,} files; at most {MAX_FILES:,} are joined")
+    return Files(tuple(map(os.fspath, value)), fields)
