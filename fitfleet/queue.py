@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from fitfleet.errors import BrokerError, SettingsError
-from fitfleet.settings import Settings, without_password
+from fitfleet.settings import Settings
+from fitfleet.urls import without_password
 
 TASK = "fitfleet.run"
 _SCHEMES = ("redis", "rediss", "redis+socket")

@@ -9,29 +9,23 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fitfleet.errors import SettingsError
-
-# scheme, user, password, the rest: up to the last @ that is not among the arguments. A path that
-# follows the scheme directly, as an SQLite file's, has no user.
-_WITH_USER = re.compile(r"([\w.+-]+)://(?!/)([^:/?#@]*)(?::(.*?))?@([^@?]*(?:\?.*)?)", re.DOTALL)
-_SECRET_ARGUMENT = re.compile(r"([?&][^=&#]*(?:pass|secret|token)[^=&#]*=)[^&#]*", re.IGNORECASE)
-_HAS_ONLY_ARGUMENTS = re.compile(r"[\w.+-]+://[^:/?#@]+:\d+(/[^?#@]*)?\?")
-_UNRESERVED = "%!$'()*+,;=~"
+from fitfleet.urls import quoted_password, without_password
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str, **bounds: Any) -> Any:
+    """`low` and `high` bound a number; `options` are all values that a text may have."""
+    return field(default=default, metadata={"help": help, **bounds})
 
 
 _URLS = ("database_url", "broker_url")
+_MAX_NUMBER = 2**62  # what a database still takes, as seconds or bytes
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -48,7 +42,7 @@ class Settings:
     cache: str = _setting(
         ".fitfleet/cache", "Folder of this machine's dataset cache; not shared between machines."
     )
-    cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.")
+    cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.", low=0)
     queue: str = _setting("cpu", "Resource class: the Celery queue jobs go to unless they say.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
@@ -57,78 +51,116 @@ class Settings:
         "modules",
         "Whose code runs: `modules`: only trusted_modules; `scripts`: also what a script submits"
         " that shares the storage (ff.local sets it).",
+        options=("modules", "scripts"),
     )
     module_path: tuple[str, ...] = _setting(
         (), "Folders put on sys.path where trusted modules and evaluators are found."
     )
-    lease_s: float = _setting(60.0, "A running job without a heartbeat for so long is taken back.")
-    heartbeat_s: float = _setting(2.0, "Time between heartbeats; also how fast a cancel acts.")
+    lease_s: float = _setting(
+        60.0, "A running job without a heartbeat for so long is taken back.", low=0.1, high=86_400
+    )
+    heartbeat_s: float = _setting(
+        2.0, "Time between heartbeats; also how fast a cancel acts.", low=0.01, high=3600
+    )
     stall_timeout_s: float = _setting(
-        3600.0, "A fit without progress for so long is ended as stalled."
+        3600.0, "A fit without progress for so long is ended as stalled.", low=0.1
     )
     checkpoint_s: float = _setting(
-        15.0, "Least time between two checkpoints; 0 writes one every epoch."
+        15.0, "Least time between two checkpoints; 0 writes one every epoch.", low=0
     )
     checkpoint_epochs: int = _setting(
-        0, "Write a checkpoint every so many epochs; 0 leaves it to checkpoint_s."
+        0, "Write a checkpoint every so many epochs; 0 leaves it to checkpoint_s.", low=0
     )
-    drain_s: float = _setting(10.0, "Time a drained worker gives its fit to reach an epoch's end.")
-    max_failures: int = _setting(3, "A job lost, out of memory or storage so often has failed.")
+    drain_s: float = _setting(
+        10.0, "Time a drained worker gives its fit to reach an epoch's end.", low=0, high=86_400
+    )
+    max_failures: int = _setting(
+        3, "A job lost, out of memory or storage so often has failed.", low=0, high=1000
+    )
     storage_patience_s: float = _setting(
-        3600.0, "A storage that has refused for less than this costs no failure."
+        3600.0, "A storage that has refused for less than this costs no failure.", low=0
     )
-    backoff_s: float = _setting(5.0, "Delay before a failed job is tried again; doubles each time.")
-    poll_s: float = _setting(0.05, "Time between two polls of the queue by the scheduler.")
-    recover_s: float = _setting(5.0, "Time between two searches for lost jobs.")
+    backoff_s: float = _setting(
+        5.0, "Delay before a failed job is tried again; doubles each time.", low=0, high=86_400
+    )
+    poll_s: float = _setting(
+        0.05, "Time between two polls of the queue by the scheduler.", low=0.001, high=60
+    )
+    recover_s: float = _setting(
+        5.0, "Time between two searches for lost jobs.", low=0.01, high=3600
+    )
     redispatch_s: float = _setting(
-        5.0, "A published job whose message is gone from the broker so long is published again."
+        5.0,
+        "A published job whose message is gone from the broker so long is published again.",
+        low=0,
+        high=86_400,
     )
-    window: int = _setting(2, "Messages published ahead for each free worker slot.")
-    slots: int = _setting(1, "Jobs that one worker service runs at once, each in its own process.")
+    window: int = _setting(
+        2, "Messages published ahead for each free worker slot.", low=1, high=1000
+    )
+    slots: int = _setting(
+        1, "Jobs that one worker service runs at once, each in its own process.", low=1, high=1024
+    )
     threads: int = _setting(
-        0, "Intra-op threads of TensorFlow in each child; 0: one for each core it may use."
+        0,
+        "Intra-op threads of TensorFlow in each child; 0: one for each core it may use.",
+        low=0,
+        high=4096,
     )
     gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
     child_growth_bytes: int = _setting(
-        2 * 2**30, "A worker process that has grown by so much is replaced after its job."
+        2 * 2**30,
+        "A worker process that has grown by so much is replaced after its job.",
+        low=2**20,
     )
-    cohort_max: int = _setting(64, "Most jobs that a worker trains together in one program.")
-    keep_best: int = _setting(10, "Jobs of an experiment whose weights `gc` keeps, best first.")
-    max_parameters: int = _setting(400_000_000, "Largest number of weights a model may have.")
-    max_layers: int = _setting(2000, "Largest number of layers a model may have.")
-    max_units: int = _setting(8192, "Largest number of units or filters of one layer.")
+    cohort_max: int = _setting(
+        64, "Most jobs that a worker trains together in one program.", low=1, high=10_000
+    )
+    keep_best: int = _setting(
+        10, "Jobs of an experiment whose weights `gc` keeps, best first.", low=0
+    )
+    max_parameters: int = _setting(
+        400_000_000, "Largest number of weights a model may have.", low=1
+    )
+    max_layers: int = _setting(2000, "Largest number of layers a model may have.", low=1)
+    max_units: int = _setting(8192, "Largest number of units or filters of one layer.", low=1)
     max_calls: int = _setting(
-        5000, "Most calls of layers in a model, each call of a nested model counted in full."
+        5000, "Most calls of layers in a model, each call of a nested model counted in full.", low=1
     )
     max_row_values: int = _setting(
-        2**27, "Most values that one layer may put out for one row of a batch."
+        2**27, "Most values that one layer may put out for one row of a batch.", low=1
     )
     max_unrolled_cells: int = _setting(
-        256, "Most cells that a recurrent layer with unroll=True may lay out: steps times cells."
+        256,
+        "Most cells that a recurrent layer with unroll=True may lay out: steps times cells.",
+        low=1,
     )
     max_iterations: int = _setting(
-        100, "Largest power_iterations of a layer and ns_steps of an optimizer."
+        100, "Largest power_iterations of a layer and ns_steps of an optimizer.", low=1
     )
     max_metric_values: int = _setting(
-        10_000_000, "Most values that one metric may keep: thresholds, or classes times classes."
+        10_000_000,
+        "Most values that one metric may keep: thresholds, or classes times classes.",
+        low=1,
     )
     max_dataset_bytes: int = _setting(
-        64 * 2**30, "Largest dataset, in bytes after decompression, that is read."
+        64 * 2**30, "Largest dataset, in bytes after decompression, that is read.", low=1
     )
     data_root_only: bool = _setting(
         False, "Read datasets below data_root only, so that absolute paths are refused."
     )
-    max_folds: int = _setting(1000, "Largest number of folds of a cross-validation.")
+    max_folds: int = _setting(1000, "Largest number of folds of a cross-validation.", low=2)
     check_memory_bytes: int = _setting(
         0,
         "Address space of the process that checks a file; 0: 2 GiB and twice memory_bytes, at most"
         " the machine's memory.",
+        low=0,
     )
     check_stall_s: float = _setting(
-        120.0, "A file whose check does not get on for so long is refused."
+        120.0, "A file whose check does not get on for so long is refused.", low=0.1
     )
     memory_bytes: int = _setting(
-        4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once."
+        4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once.", low=1
     )
 
     def __post_init__(self) -> None:
@@ -148,7 +180,8 @@ class Settings:
     def load(cls, overrides: Mapping[str, Any] | None = None) -> Settings:
         """Settings from arguments, environment and file.
 
-        Raises SettingsError for an unknown name or a value of the wrong type.
+        Raises SettingsError for an unknown name, a value of the wrong type or out of bounds, and
+        for values that contradict one another.
         """
         values: dict[str, Any] = {}
         values.update(_from_file(os.environ))
@@ -159,7 +192,19 @@ class Settings:
             if name not in known:
                 raise SettingsError(_unknown(name, list(known)))
             values[name] = _convert(name, value, known[name].default)
-        return cls(**values)
+            _check_bounds(name, values[name], known[name].metadata)
+        settings = cls(**values)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuse values that contradict one another. Raises SettingsError."""
+        if self.heartbeat_s > self.lease_s:
+            raise SettingsError(
+                f"heartbeat_s: {self.heartbeat_s:g} is above lease_s, {self.lease_s:g}: a worker"
+                " would lose its jobs between two heartbeats; set lease_s to three heartbeats or"
+                " more"
+            )
 
     def replace(self, **changes: Any) -> Settings:
         """A copy with some settings changed."""
@@ -187,28 +232,6 @@ def directory_settings(directory: Path) -> dict[str, Any]:
         "logs": str(folder / "logs"),
         "cache": str(folder / "cache"),
     }
-
-
-def without_password(url: str) -> str:
-    """A URL that can be shown: no password in it, wherever it stands and however it is written."""
-    url = _SECRET_ARGUMENT.sub(r"\1***", url)
-    found = _WITH_USER.fullmatch(url)
-    if found is None:
-        return url
-    scheme, user, password, rest = found.groups()
-    if password is None and not scheme.startswith("redis"):
-        return url
-    # What Redis is given before the @ without a colon is a password too.
-    return f"{scheme}://{user if password is not None else ''}:***@{rest}"
-
-
-def quoted_password(url: str) -> str:
-    """The URL with what `#`, `/`, `?` or `@` in its password would break written as `%23`, ..."""
-    found = _WITH_USER.fullmatch(url)
-    if found is None or found[3] is None or _HAS_ONLY_ARGUMENTS.match(url):
-        return url
-    scheme, user, password, rest = found.groups()
-    return f"{scheme}://{user}:{quote(password, safe=_UNRESERVED)}@{rest}"
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -251,6 +274,15 @@ def _convert(name: str, value: Any, default: Any) -> Any:
         raise SettingsError(
             f"{name}: {value!r} is not a {type(default).__name__}; the default is {default!r}"
         ) from None
+
+
+def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    options, low, high = bounds.get("options"), bounds.get("low"), bounds.get("high", _MAX_NUMBER)
+    if options is not None and value not in options:
+        raise SettingsError(f"{name}: {value!r:.60} is none of {', '.join(options)}")
+    if low is not None and not low <= value <= high:
+        wanted = f"from {low:,} to {high:,}" if "high" in bounds else f"to {low:,} or more"
+        raise SettingsError(f"{name}: {value!r:.60} is out of bounds; set it {wanted}")
 
 
 # bool("False") is True.

@@ -16,8 +16,9 @@ import typer
 
 from fitfleet.cli.exits import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError, NotFoundError
-from fitfleet.settings import Settings, directory_settings, without_password
+from fitfleet.settings import Settings, directory_settings
 from fitfleet.text import printable_lines
+from fitfleet.urls import without_password
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet

@@ -26,11 +26,12 @@ from fitfleet.errors import (
 )
 from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
-from fitfleet.settings import Settings, without_password
+from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import find_sweep
 from fitfleet.text import html_table
+from fitfleet.urls import without_password
 from fitfleet.weights.starting import Starting
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from fitfleet import queue
 from fitfleet.cli.main import app
 from fitfleet.client.doctor import examine_services
 from fitfleet.errors import BrokerError
-from fitfleet.settings import Settings, quoted_password, without_password
+from fitfleet.settings import Settings
+from fitfleet.urls import quoted_password, without_password
 
 SECRET = "s3cr3t#of/the?br@ker"
 PARTS = ("s3cr3t", "br@ker", "br%40ker", "s3cr3t%23")

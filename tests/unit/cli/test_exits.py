@@ -11,9 +11,10 @@ from fitfleet import errors
 from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exits import exit_code
 from fitfleet.cli.main import app
-from fitfleet.client.doctor import bounds
+from fitfleet.client.doctor import intervals
 from fitfleet.db.session import newest_version
-from fitfleet.settings import Settings, without_password
+from fitfleet.settings import Settings
+from fitfleet.urls import without_password
 
 
 @pytest.mark.parametrize(
@@ -107,14 +108,11 @@ def test_an_experiment_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
     assert "No unfinished jobs." in CliRunner().invoke(app, ["cancel", "--all", *place]).stdout
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [({"slots": 0}, "slots is 0"), ({"lease_s": 1.0}, "lease_s is 1, heartbeat_s 2")],
-)
-def test_doctor_sees_settings_that_make_no_sense(change: dict[str, float], says: str) -> None:
-    (found,) = bounds(Settings(**change))  # type: ignore[arg-type]
-    assert not found.is_ok and found.detail == says and "FITFLEET_" in found.fix
-    assert bounds(Settings()) == []
+def test_doctor_sees_a_lease_of_fewer_than_three_heartbeats() -> None:
+    (found,) = intervals(Settings(lease_s=5.0))
+    assert not found.is_ok and found.detail == "lease_s is 5, heartbeat_s 2"
+    assert "FITFLEET_LEASE_S" in found.fix
+    assert intervals(Settings()) == []
 
 
 @pytest.mark.parametrize("value", [True, False])

@@ -1,0 +1,35 @@
+"""URLs with passwords: how they are shown, and how what breaks them is quoted."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+# scheme, user, password, the rest: up to the last @ that is not among the arguments. A path that
+# follows the scheme directly, as an SQLite file's, has no user.
+_WITH_USER = re.compile(r"([\w.+-]+)://(?!/)([^:/?#@]*)(?::(.*?))?@([^@?]*(?:\?.*)?)", re.DOTALL)
+_SECRET_ARGUMENT = re.compile(r"([?&][^=&#]*(?:pass|secret|token)[^=&#]*=)[^&#]*", re.IGNORECASE)
+_HAS_ONLY_ARGUMENTS = re.compile(r"[\w.+-]+://[^:/?#@]+:\d+(/[^?#@]*)?\?")
+_UNRESERVED = "%!$'()*+,;=~"
+
+
+def without_password(url: str) -> str:
+    """A URL that can be shown: no password in it, wherever it stands and however it is written."""
+    url = _SECRET_ARGUMENT.sub(r"\1***", url)
+    found = _WITH_USER.fullmatch(url)
+    if found is None:
+        return url
+    scheme, user, password, rest = found.groups()
+    if password is None and not scheme.startswith("redis"):
+        return url
+    # What Redis is given before the @ without a colon is a password too.
+    return f"{scheme}://{user if password is not None else ''}:***@{rest}"
+
+
+def quoted_password(url: str) -> str:
+    """The URL with what `#`, `/`, `?` or `@` in its password would break written as `%23`, ..."""
+    found = _WITH_USER.fullmatch(url)
+    if found is None or found[3] is None or _HAS_ONLY_ARGUMENTS.match(url):
+        return url
+    scheme, user, password, rest = found.groups()
+    return f"{scheme}://{user}:{quote(password, safe=_UNRESERVED)}@{rest}"
