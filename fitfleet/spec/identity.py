@@ -57,9 +57,11 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
     table: dict[str, Any] = {"delimiter": None, "decimal": ".", "missing": [], "categories": {}}
-    for name, default in table.items():
+    for name, default in {**table, "texts": []}.items():
         if document["dataset"][name] == default:
             del document["dataset"][name]
+    if document["dataset"]["windows"] and not document["dataset"]["windows"]["series"]:
+        del document["dataset"]["windows"]["series"]
     if fingerprint is not None:
         document["dataset"]["path"] = fingerprint
         document["dataset"]["files"] = sorted(document["dataset"]["files"])
