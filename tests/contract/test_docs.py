@@ -126,3 +126,11 @@ def test_the_map_names_every_room_of_the_package() -> None:
     text = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
     rooms = {path.name for path in package.iterdir() if not path.name.startswith(("_", "py.typed"))}
     assert {name for name in rooms if f"](../../fitfleet/{name})" not in text} == set()
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    names = sorted(path.name for path in (DOCS / "decisions").glob("[0-9]*.md"))
+    numbers = [int(name[:4]) for name in names]
+    assert len(set(numbers)) == len(numbers) > 5
+    headings = [read(f"decisions/{name}").split(maxsplit=2)[:2] for name in names]
+    assert headings == [["#", f"{number}."] for number in numbers]

@@ -68,7 +68,10 @@ def _full_axis(values: list[Any], is_log: bool) -> _Axis:
     x = [float(v) for v in values]
     if is_log or canvas.is_logarithmic(x):
         marks = canvas.log_ticks(min(x), max(x))
-        return _Axis(x, [(mark, f"{mark:.3g}") for mark in marks], is_log=True)
+        decades = [mark for mark in marks if math.log10(mark).is_integer()]
+        # A narrow panel has no place for more labels beside one another.
+        shown = decades if len(marks) > _FEW and len(decades) > 1 else marks
+        return _Axis(x, [(mark, f"{mark:.3g}") for mark in shown], is_log=True)
     distinct = sorted(set(x))
     gap = min(b - a for a, b in itertools.pairwise(distinct))
     if len(distinct) <= _FEW and gap > 0.1 * (distinct[-1] - distinct[0]):
