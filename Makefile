@@ -13,11 +13,11 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage fuzz matrix test-quick lint format bench docs dist clean
+.PHONY: help demo test coverage fuzz matrix test-quick test-newest-keras lint format bench docs dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
-		while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '  make %-17s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare them
 	@"$(PY)" examples/demo.py
@@ -39,6 +39,19 @@ fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files and 500,000 damaged specs 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
 	"$(PY)" -m pytest tests/unit tests/contract
 
+# Its own venv, where pip is told to pass over the cap of pyproject.toml. KERAS=keras-nightly is the newest of all.
+KERAS ?= keras
+NEWEST := $(VENV)-newest-keras
+
+test-newest-keras: $(NEWEST)/dev.stamp ## Run the engine tests on the newest Keras, above the cap
+	"$(NEWEST)/bin/python" -m pip uninstall -q -y keras keras-nightly
+	"$(NEWEST)/bin/python" -m pip install -q --upgrade --no-deps "$(KERAS)"
+	"$(NEWEST)/bin/python" -c "import keras; print('Keras', keras.__version__)"
+	"$(NEWEST)/bin/python" -m pytest tests/integration/engines tests/integration/worker/test_keras_private.py
+
+$(NEWEST)/dev.stamp: pyproject.toml
+	@$(MAKE) --no-print-directory VENV="$(NEWEST)" "$@"
+
 lint: $(VENV)/dev.stamp ## ruff, mypy and the import contracts
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
@@ -59,7 +72,7 @@ dist: $(VENV)/dev.stamp ## Build a wheel into dist/
 	"$(PY)" -m pip wheel -q --no-deps --no-build-isolation -w dist .
 
 clean: ## Remove the venv, the demo's folder and caches
-	rm -rf "$(VENV)" demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf "$(VENV)" "$(NEWEST)" demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/venv.stamp:
 	@test -n "$(PYTHON)" || { echo "fitfleet needs Python 3.11 or newer, and none was found." >&2; \
