@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,14 @@ def test_the_map_names_every_room_of_the_package() -> None:
     text = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
     rooms = {path.name for path in package.iterdir() if not path.name.startswith(("_", "py.typed"))}
     assert {name for name in rooms if f"](../../fitfleet/{name})" not in text} == set()
+
+
+def test_the_arrows_of_the_map_are_those_that_import_linter_holds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = read("explanation/architecture.md")
+    (arrows,) = re.findall(r"^```\n(cli → .*?)```", text, re.MULTILINE | re.DOTALL)
+    assert " ".join(arrows.split()).split(" → ") == layers
 
 
 def test_each_decision_has_a_number_of_its_own() -> None:
