@@ -37,7 +37,8 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("kept_epoch" AS BIGINT) AS "kept_epoch",
   CAST("last_loss" AS DOUBLE) AS "last_loss",
   CAST("last_val_loss" AS DOUBLE) AS "last_val_loss",
-  CAST("nan_epoch" AS BIGINT) AS "nan_epoch"
+  CAST("nan_epoch" AS BIGINT) AS "nan_epoch",
+  CAST("train_seconds" AS DOUBLE) AS "train_seconds"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT
@@ -92,7 +93,8 @@ CREATE OR REPLACE VIEW workers AS SELECT
   CAST("heartbeat_at" AS VARCHAR) AS "heartbeat_at",
   CAST("ended_at" AS VARCHAR) AS "ended_at",
   CAST("is_draining" AS BIGINT) AS "is_draining",
-  CAST("running" AS BIGINT) AS "running"
+  CAST("running" AS BIGINT) AS "running",
+  CAST("name" AS VARCHAR) AS "name"
 FROM fleet.workers;
 
 CREATE OR REPLACE VIEW events AS SELECT

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fitfleet.analysis.columns import named, param_columns
+from fitfleet.analysis.differences import notes
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.db import compiled, lookup
 from fitfleet.db.lookup import JobRow
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 At = Literal["last", "best"]
 
-_NOT_A_PARAM = ["epoch", "kept_epoch", "nan_epoch", "seconds", "engine", "status"]
+_NOT_A_PARAM = ["epoch", "kept_epoch", "nan_epoch", "seconds", "train_seconds", "engine", "status"]
 
 
 def compare(
@@ -36,11 +37,13 @@ def compare(
     """A row a job of these statuses, best first; jobs without the metric come last.
 
     Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
-    (loss first), the scores, `seconds`, `engine`, `status`; where jobs differ in it `kept_epoch`,
-    and `nan_epoch`, the first whose loss was not finite. A metric's value is that of the epoch
-    whose weights were kept, the last one unless `restore_best_weights` put an earlier one's back,
-    or with `at="best"` the best of all epochs. A param that is named like another column is
-    `params.` and its name.
+    (loss first), the scores, `seconds`, `train_seconds` (of the epochs alone, without tracing,
+    loading and saving), `engine`, `status`; where jobs differ in it `kept_epoch`, and `nan_epoch`,
+    the first whose loss was not finite. A metric's value is that of the epoch whose weights were
+    kept, the last one unless `restore_best_weights` put an earlier one's back, or with `at="best"`
+    the best of all epochs. A param that is named like another column is `params.` and its name.
+    `attrs["notes"]` says what the table does not show: jobs of equal params whose specifications
+    differ, and jobs whose values are not of the same data or loss.
     `metric` is val_loss where the jobs have one, else loss; `direction` follows from what the jobs
     were compiled with (see `direction_of`). `attrs` of the frame say both.
 
@@ -57,7 +60,7 @@ def compare(
     scores = _scores(database, rows)
     metrics = sorted({name for found in values.values() for name in found}, key=_order)
     score_names = list(dict.fromkeys(name for found in scores.values() for name in found))
-    own = ["seed", *_epochs(rows), *metrics, *score_names, "seconds", "engine", "status"]
+    own = ["seed", *_epochs(rows), *metrics, *score_names, *_NOT_A_PARAM[-4:]]
     names = dict.fromkeys(name for row in rows for name in row.params)
     columns = param_columns(names, ["job", *_NOT_A_PARAM, *metrics, *score_names])
     params = list(columns.values())
@@ -80,6 +83,7 @@ def compare(
     # Where a narrow screen shows it.
     table = table[list(dict.fromkeys(["job", *params, chosen, *table.columns]))]
     table.attrs.update({"metric": chosen, "direction": better_when, "at": at})
+    table.attrs["notes"] = notes(database, rows, chosen)
     return table if top is None else table.head(top)
 
 
@@ -167,7 +171,9 @@ def _line(
     line["nan_epoch"] = float("nan") if row.nan_epoch is None else row.nan_epoch
     line.update(values)
     line.update({n: float("nan") if v is None else v for n, v in scores.items()})
-    line.update(seconds=row.seconds, engine=row.engine, status=row.status.value)
+    trained = float("nan") if row.train_seconds is None else row.train_seconds
+    line.update(seconds=row.seconds, train_seconds=trained)
+    line.update(engine=row.engine, status=row.status.value)
     return line
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _OF_A_JOB = (
     *("trial", "job", "status", "epoch", "epochs", "nan_epoch"),
-    *("seconds", "parameters", "is_reused"),
+    *("seconds", "train_seconds", "parameters", "is_reused"),
 )
 
 
@@ -112,6 +112,7 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
                 **{k: v for k, v in scores.get(m.job_id, {}).items() if k not in names},
                 "nan_epoch": float("nan") if m.nan_epoch is None else m.nan_epoch,
                 "seconds": m.seconds,
+                "train_seconds": float("nan") if m.train_seconds is None else m.train_seconds,
                 "parameters": m.parameters,
                 "is_reused": m.is_reused,
             }

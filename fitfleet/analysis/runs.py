@@ -12,7 +12,7 @@ from fitfleet.analysis.results import Results, read_values
 from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow
+from fitfleet.db.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 
@@ -71,6 +71,32 @@ def experiment_runs(database: Database, experiment: str, wanted: Sequence[Object
         replace(_run(replicate, row.params, values[row.id], None), group=row.group_hash)
         for replicate, row in zip(replicates, rows, strict=True)
     ]
+
+
+def experiment_results(database: Database, experiment: str, wanted: Sequence[Objective]) -> Results:
+    """The jobs of an experiment as a sweep's results: a configuration is a trial, seeds and folds
+    are its replicates. Trials are numbered from 0, in the order of their first jobs.
+    """
+    with database.read() as c:
+        rows = _newest(lookup.find_jobs(c, experiment))
+    numbers: dict[str, int] = {}
+    results = Results(wanted)
+    for row in rows:
+        number = numbers.setdefault(row.group_hash, len(numbers))
+        if number == len(results.rows):
+            results.rows.append(TrialRow(number, row.params, frozenset(), None, None))
+        replicates = results.replicates.setdefault(number, [])
+        replicates.append(
+            ReplicateRow(
+                number, len(replicates), row.id, False, row.status, row.seed, row.fold, row.epoch,
+                row.epochs, row.seconds, row.parameters, row.shown_epoch, row.nan_epoch,
+                row.failure_message, row.train_seconds,
+            )
+        )  # fmt: skip
+    with database.read() as c:
+        found = [one for replicates in results.replicates.values() for one in replicates]
+        results.values, results.curves = read_values(c, wanted, found)
+    return results
 
 
 def _newest(rows: Sequence[JobRow]) -> list[JobRow]:

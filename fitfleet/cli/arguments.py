@@ -37,4 +37,10 @@ SweepName = Annotated[
         help="Name of the sweep; `fitfleet sweeps` lists them.", autocompletion=complete.sweeps
     ),
 ]
+SourceName = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a sweep or of an experiment.", autocompletion=complete.sweeps_and_experiments
+    ),
+]
 SpecFile = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]

@@ -69,13 +69,18 @@ def sweeps(ctx: typer.Context, incomplete: str) -> Offer:
     )
 
 
+def sweeps_and_experiments(ctx: typer.Context, incomplete: str) -> Offer:
+    """Both, each name once."""
+    return list(dict([*experiments(ctx, incomplete), *sweeps(ctx, incomplete)]).items())
+
+
 def workers(ctx: typer.Context, incomplete: str) -> Offer:
     """Names of worker services and their hosts."""
     from fitfleet.db import workers as table
 
     def read(c: Connection) -> Offer:
         rows = table.live(c, 60.0)
-        names = {row["service"]: row["queue"] for row in rows}
+        names = {row["name"] or row["service"]: row["queue"] for row in rows}
         return [*names.items(), *{row["host"]: "all of this host" for row in rows}.items()]
 
     return _from_database(ctx, incomplete, read)

@@ -68,8 +68,9 @@ def job_document(row: JobRow, values: dict[str, Any], scores: dict[str, Any]) ->
         "kept_epoch": row.kept_epoch,
         "nan_epoch": row.nan_epoch,
         "attempt": row.attempt,
-        "worker": row.owner,
+        "worker": row.worker_name or row.owner,
         "seconds": row.seconds,
+        "train_seconds": row.train_seconds,
         "submitted_at": iso(row.submitted_at),
         "started_at": iso(row.started_at),
         "finished_at": iso(row.finished_at),
@@ -112,7 +113,7 @@ def _note(row: JobRow) -> str:
         return f"{row.request} asked for"
     if row.nan_epoch is not None:
         return f"loss not finite from epoch {row.nan_epoch} on"
-    return printable(row.owner or "")
+    return printable(row.worker_name or row.owner or "")
 
 
 def frame_table(frame: pd.DataFrame) -> Table:

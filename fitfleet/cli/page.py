@@ -56,13 +56,20 @@ def _head(job: Job) -> Table:
             ("submitted", local_time(row.submitted_at)),
             ("started", local_time(row.started_at)),
             ("finished", local_time(row.finished_at)),
-            ("time", duration(row.seconds) if row.seconds else None),
-            ("worker", row.owner),
+            ("time", _time(row)),
+            ("worker", row.worker_name or row.owner),
             ("engine", engine),
             ("asked for", row.request),
             ("weights", weights),
         ]
     )
+
+
+def _time(row: JobRow) -> str | None:
+    if not row.seconds:
+        return None
+    trained = "" if row.train_seconds is None else f", {row.train_seconds:.3g} s of it in epochs"
+    return duration(row.seconds) + trained
 
 
 def _kept(row: JobRow) -> str | None:
@@ -98,7 +105,7 @@ def _attempts(screen: Console, job: Job) -> None:
             number(attempt["first_epoch"]),
             local_time(attempt["started_at"]),
             attempt["outcome"] or "running",
-            printable(attempt["worker"]),
+            printable(attempt["worker_name"] or attempt["worker"]),
             printable(attempt["message"] or ""),
         )
     screen.print()

@@ -183,6 +183,8 @@ def compare(
         _say_empty(False, f"No job of {name!r} has succeeded yet; see: fitfleet ps -e {name}")
     else:
         console().print(frame_table(table))
+        for line in table.attrs.get("notes", []):
+            tell(f"note: {line}")
 
 
 def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:

@@ -84,8 +84,9 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
     else:
         import pandas as pd
 
-        names = ["service", "id", "queue", "device", "is_draining"]
-        console().print(frame_table(pd.DataFrame(rows)[names]))
+        names = ["name", "queue", "device", "is_draining", "service"]
+        table = pd.DataFrame(rows)[names].rename(columns={"is_draining": "draining"})
+        console().print(frame_table(table))
 
 
 def _slot_document(row: dict[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,8 @@ def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
             by = table.attrs.get("metric", "job")
             screen.print(title(experiment, f", best {by} first"))
             screen.print(frame_table(table))
+            for line in table.attrs.get("notes", []):
+                tell(f"note: {line}")
     for job in jobs:
         if job.error is not None:
             say(f"job {job.id} failed: {job.error}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fitfleet.cli import complete
-from fitfleet.cli.arguments import ExperimentArgument, SpecFile, SweepName
-from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
+from fitfleet.cli.arguments import ExperimentArgument, SourceName, SpecFile, SweepName
+from fitfleet.cli.command import JsonOption, Target, Trust, check_experiment, command, say, tell
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
@@ -27,6 +27,12 @@ By = Annotated[
 ]
 Where = Annotated[str | None, typer.Option(help='Filter over parameters, such as "units > 16".')]
 
+Objective = Annotated[
+    str | None, typer.Option(help="Metric or score to draw (default: the sweep's, or val_loss).")
+]
+Direction = Annotated[
+    str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")
+]
 _PICTURES = ("curves", "parallel_coordinates", "slice", "importance", "box", "timeline")
 _SHOWN = 5  # complaints of one kind
 _FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
@@ -165,7 +171,7 @@ def rank(
 @command
 def plot(
     target: Target,
-    name: SweepName,
+    name: SourceName,
     kind: Annotated[
         str,
         typer.Argument(
@@ -173,18 +179,28 @@ def plot(
         ),
     ],
     path: Annotated[Path, typer.Argument(help=".png, .svg, .pdf, or .html that works offline.")],
+    objective: Objective = None,
+    direction: Direction = None,
 ) -> None:
-    """Draw a picture of a sweep."""
+    """Draw a picture of a sweep or of an experiment."""
     if kind not in _PICTURES:
         raise FitfleetError(f"{kind}: no such picture; there are {', '.join(_PICTURES)}")
-    sweep = target.fleet().resume_sweep(name)
-    tell(getattr(sweep.plot, kind)(path))
+    fleet = target.fleet()
+    if _is_sweep(fleet, name):
+        given = {} if objective is None else {"objective": objective}
+        if kind in ("curves", "timeline"):
+            given = {} if objective is None or kind == "timeline" else {"metric": objective}
+        tell(getattr(fleet.resume_sweep(name).plot, kind)(path, **given))
+        return
+    check_experiment(fleet, name)
+    plots = fleet.plot(name, objective or "val_loss", direction=direction)
+    tell(getattr(plots, kind)(path))
 
 
 @command
 def export_runs(
     target: Target,
-    name: SweepName,
+    name: SourceName,
     form: Annotated[
         str,
         typer.Argument(
@@ -192,13 +208,37 @@ def export_runs(
         ),
     ],
     path: Annotated[str, typer.Argument(help="File, folder, or MLflow's tracking URI.")],
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", "-f", help="TensorBoard: also running jobs, until all have ended."
+        ),
+    ] = False,
 ) -> None:
-    """Write a sweep's runs for other tools."""
+    """Write the jobs of a sweep or of an experiment for other tools."""
     if form not in _FORMATS:
         raise FitfleetError(f"{form}: no such format; there are {', '.join(_FORMATS)}")
-    export = target.fleet().resume_sweep(name).export
+    if follow and form != "tensorboard":
+        raise FitfleetError(f"--follow: goes with tensorboard, not with {form}")
+    fleet = target.fleet()
+    if _is_sweep(fleet, name):
+        export = fleet.resume_sweep(name).export
+    else:
+        check_experiment(fleet, name)
+        export = fleet.export(name)
+    if follow:
+        say(f"writing to {path} until all jobs have ended; look with: tensorboard --logdir {path}")
+        tell(export.to_tensorboard(path, follow=True))
+        return
     written = getattr(export, f"to_{form}")(path)
     tell(f"{len(written)} runs in {path}" if form == "mlflow" else written)
+
+
+def _is_sweep(fleet: Fleet, name: str) -> bool:
+    from fitfleet.db import sweeps as table
+
+    with fleet.database.read() as c:
+        return table.find(c, name) is not None
 
 
 def _conclude(sweep: Sweep, as_json: bool) -> int:

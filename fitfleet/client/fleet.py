@@ -12,6 +12,7 @@ from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
 from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
+from fitfleet.client import experiment as experiment_views
 from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fitfleet.dashboard.notebook import FleetView
+    from fitfleet.sweeps.exports import Exports
+    from fitfleet.sweeps.plots import Plots
 
 
 class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
@@ -191,6 +194,28 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         )
         runs = experiment_runs(self.database, experiment, wanted)
         return rank(runs, wanted, by=by, where=where, top=top)
+
+    def plot(
+        self,
+        experiment: str = "default",
+        objective: str = "val_loss",
+        *,
+        direction: str | None = None,
+    ) -> Plots:
+        """Pictures of an experiment, as `Sweep.plot` of a sweep: `.curves("curves.png")`, ..."""
+        return experiment_views.plots(self.database, experiment, objective, direction)
+
+    def export(
+        self,
+        experiment: str = "default",
+        objective: str = "val_loss",
+        *,
+        direction: str | None = None,
+    ) -> Exports:
+        """An experiment for other tools, as `Sweep.export`: `.to_csv("jobs.csv")`, ..."""
+        return experiment_views.exports(
+            self.database, self.settings, experiment, objective, direction
+        )
 
     def limit(self, experiment: str, max_running: int | None) -> None:
         """Bound how many jobs of the experiment are in flight at once; None: no bound.

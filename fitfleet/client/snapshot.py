@@ -83,7 +83,7 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
                 seed=row.seed,
                 fold=row.fold,
                 last=last.get(row.id, {}),
-                worker=row.owner or "",
+                worker=row.worker_name or row.owner or "",
                 seconds_left=_seconds_left(row, starts.get(row.id), now),
             )
             for row in rows

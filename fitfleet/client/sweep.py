@@ -213,14 +213,14 @@ class Sweep:
         """Pictures: `sweep.plot.curves("curves.png")`, `parallel_coordinates("pc.html")`, ..."""
         from fitfleet.sweeps.plots import Plots
 
-        return Plots(self._database, self._results(), self.design)
+        return Plots(self._database, self._results(), self.name, self.design)
 
     @property
     def export(self) -> Exports:
         """`sweep.export.to_pandas()`, `to_csv`, `to_parquet`, `to_tensorboard`, `to_mlflow`."""
         from fitfleet.sweeps.exports import Exports
 
-        return Exports(self._database, self._settings, self._results(), self.design)
+        return Exports(self._database, self._settings, self._results, self.experiment, self.name)
 
     def _row(self) -> SweepRow:
         return find_sweep(self._database, self.name)

@@ -16,6 +16,7 @@ _RESULTS = (
     "started_at",
     "finished_at",
     "seconds",
+    "train_seconds",
     "epoch",
     "artifact_path",
     "artifact_sha256",

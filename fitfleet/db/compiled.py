@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from fitfleet.db.tables import experiments, job_specs, jobs
 
+_CHUNK = 5_000
 _PARTS = ("loss", "metrics", "weighted_metrics")
 
 
@@ -28,3 +30,23 @@ def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
         parts = {name: spec.get(name) for name in _PARTS}
         found[json.dumps(parts, sort_keys=True)] = parts
     return list(found.values())
+
+
+def specs(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Job -> its specification as JSON."""
+    found = {}
+    for start in range(0, len(job_ids), _CHUNK):
+        query = select(job_specs.c.job_id, job_specs.c.spec)
+        query = query.where(job_specs.c.job_id.in_(job_ids[start : start + _CHUNK]))
+        found.update({row.job_id: json.loads(row.spec) for row in c.execute(query)})
+    return found
+
+
+def fingerprints(c: Connection, job_ids: Sequence[int]) -> dict[int, str]:
+    """Job -> the fingerprint of its data, of those whose data were seen at submit."""
+    found = {}
+    for start in range(0, len(job_ids), _CHUNK):
+        query = select(jobs.c.id, jobs.c.fingerprint).where(jobs.c.fingerprint.is_not(None))
+        query = query.where(jobs.c.id.in_(job_ids[start : start + _CHUNK]))
+        found.update({row.id: row.fingerprint for row in c.execute(query)})
+    return found

@@ -65,6 +65,8 @@ class JobRow:
     engine_reason: str | None
     content_hash: str
     group_hash: str
+    train_seconds: float | None = None  # of the epochs alone, without tracing; None before success
+    worker_name: str | None = None  # of the slot that runs it: host/cpu0
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,13 @@ def _columns() -> Select[Any]:
         for column in jobs.c
         if column.name in JobRow.__dataclass_fields__ and column.name != "experiment"
     ]
-    more = (shown_epoch.label("shown_epoch"), experiments.c.name.label("experiment"))
-    return select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
+    more = (
+        shown_epoch.label("shown_epoch"),
+        experiments.c.name.label("experiment"),
+        workers.c.name.label("worker_name"),
+    )
+    found = select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
+    return found.outerjoin(workers, workers.c.id == jobs.c.owner)
 
 
 def _job(row: Any) -> JobRow:
@@ -206,7 +213,12 @@ def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
 
 def attempts_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
     """The attempts of a job, first first."""
-    query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.attempt)
+    query = (
+        select(attempts, workers.c.name.label("worker_name"))
+        .outerjoin(workers, workers.c.id == attempts.c.worker)
+        .where(attempts.c.job_id == job_id)
+        .order_by(attempts.c.attempt)
+    )
     return [dict(row._mapping) for row in c.execute(query)]
 
 

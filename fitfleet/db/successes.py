@@ -34,6 +34,7 @@ class Success:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
     kept_epoch: int | None = None  # whose weights the artifact holds; None: the last one's
     nan_epoch: int | None = None  # the first whose loss was not finite
+    train_seconds: float | None = None  # of all epochs, without tracing
 
 
 def record(
@@ -99,6 +100,7 @@ def _of_jobs(clock: sa.ColumnElement[float]) -> Any:
             finished_at=clock,
             progress_at=clock,
             seconds=jobs.c.seconds + bindparam("spent"),
+            train_seconds=bindparam("trained", type_=Double()),
             artifact_path=bindparam("path"),
             artifact_sha256=bindparam("sha256"),
             artifact_bytes=bindparam("size"),
@@ -130,6 +132,7 @@ def _values(row: Success) -> dict[str, Any]:
         "of": row.claim.job_id,
         "number": row.claim.attempt,
         "spent": row.seconds,
+        "trained": row.train_seconds,
         "path": row.artifact.path,
         "sha256": row.artifact.sha256,
         "size": row.artifact.size_bytes,

@@ -121,6 +121,8 @@ jobs = Table(
     Column("started_at", Double),  # of the first attempt
     Column("finished_at", Double),
     Column("seconds", Double, nullable=False, default=0.0),  # spent in attempts that were not lost
+    # Epochs times their median time, without tracing, loading and saving; NULL before success
+    Column("train_seconds", Double),
     Column("epochs", Integer, nullable=False),  # asked for
     Column("epoch", Integer, nullable=False, default=0),  # done
     Column("failures", Integer, nullable=False, default=0),
@@ -253,6 +255,7 @@ workers = Table(
     Column("ended_at", Double),
     Column("is_draining", Boolean, nullable=False, default=False),
     Column("versions", Text, nullable=False, default="{}"),
+    Column("name", String(128)),  # host/cpu0, host/gpu1: the same after a restart; NULL: old
     Column("load", Text),  # JSON of the last heartbeat: CPU, memory, GPU
 )
 

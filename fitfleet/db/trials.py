@@ -62,6 +62,7 @@ class ReplicateRow:
     shown_epoch: int = 0  # whose values stand for the job: its weights are kept
     nan_epoch: int | None = None  # the first whose loss was not finite
     failure_message: str | None = None
+    train_seconds: float | None = None  # of the epochs alone
 
 
 def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
@@ -141,7 +142,7 @@ def replicates_of(c: Connection, sweep_id: int) -> list[ReplicateRow]:
     """All jobs of the sweep's trials, by trial and replicate."""
     names = (
         *("status", "seed", "fold", "epoch", "epochs", "seconds", "parameters"),
-        *("nan_epoch", "failure_message"),
+        *("nan_epoch", "failure_message", "train_seconds"),
     )
     query = (
         select(

@@ -49,6 +49,12 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("last_loss", "real", "training loss of the last epoch"),
         ("last_val_loss", "real", "validation loss of the last epoch"),
         ("nan_epoch", "integer", "the first epoch whose loss was NaN or infinite; NULL: none was"),
+        (
+            "train_seconds",
+            "real",
+            "epochs times the median one of the last attempt, its first, which traces, left out;"
+            " NULL before it has succeeded",
+        ),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -104,6 +110,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("ended_at", "time", "end; NULL while it lives, or was killed"),
         ("is_draining", "integer", "1 when asked to end"),
         ("running", "integer", "jobs it holds"),
+        ("name", "text", "host/cpu0 or host/gpu1, the same after a restart"),
     ],
     "events": [
         ("event_id", "integer", "number, in order of time"),
@@ -194,7 +201,7 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   j.artifact_bytes AS artifact_bytes,
   CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) END AS kept_epoch,
   {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
-  j.nan_epoch AS nan_epoch
+  j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
@@ -236,7 +243,8 @@ SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slo
   w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,
   {iso("w.heartbeat_at")} AS heartbeat_at, {iso("w.ended_at")} AS ended_at,
   CAST(w.is_draining AS {number}) AS is_draining,
-  (SELECT COUNT(j.id) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running
+  (SELECT COUNT(j.id) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running,
+  w.name AS name
 FROM worker_slots w""",
         "events": f"""
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,

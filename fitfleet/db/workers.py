@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from fitfleet.db import events
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import workers
 from fitfleet.errors import NotFoundError
+
+# A slot that has been silent for longer does not keep its name.
+_SILENT_S = 60.0
+_NAMES_LOCK = 0x66666E616D65  # of PostgreSQL's advisory locks
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Slot:
     queue: str
     device: str
     versions: dict[str, str] = field(default_factory=dict)
+    label: str = "cpu"  # of its name: a free number follows; `gpu1` is taken as it is if it is free
 
 
 def register(c: Connection, slots: Sequence[Slot]) -> None:
@@ -35,18 +41,39 @@ def register(c: Connection, slots: Sequence[Slot]) -> None:
     for service in sorted({slot.service for slot in slots}):
         end(c, service)
     c.execute(workers.delete().where(workers.c.id.in_([slot.id for slot in slots])))
+    names = _free_names(c, slots)
     c.execute(
         workers.insert(),
         [
             {
-                **slot.__dict__,
+                **{key: value for key, value in vars(slot).items() if key != "label"},
+                "name": name,
                 "versions": json.dumps(slot.versions),
                 "started_at": at,
                 "heartbeat_at": at,
             }
-            for slot in slots
+            for slot, name in zip(slots, names, strict=True)
         ],
     )
+
+
+def _free_names(c: Connection, slots: Sequence[Slot]) -> list[str]:
+    """A name a slot that no live slot has: a service that is started again gets those it had."""
+    if c.dialect.name == "postgresql":  # two services of a host may start at once
+        c.execute(select(func.pg_advisory_xact_lock(_NAMES_LOCK)))
+    query = select(workers.c.name).where(
+        workers.c.ended_at.is_(None), workers.c.heartbeat_at > now(c) - _SILENT_S
+    )
+    taken = set(c.scalars(query))
+    found = []
+    for slot in slots:
+        is_numbered = slot.label[-1:].isdigit()
+        first = [slot.label] if is_numbered else []
+        more = (f"{slot.label}{'.' if is_numbered else ''}{n}" for n in count(2 * is_numbered))
+        free = (f"{slot.host}/{label}" for label in chain(first, more))
+        found.append(next(name for name in free if name not in taken))
+        taken.add(found[-1])
+    return found
 
 
 def heartbeat(c: Connection, service: str, load: Mapping[str, Any] | None = None) -> bool:
@@ -72,8 +99,12 @@ def end(c: Connection, service: str) -> None:
 
 
 def drain(c: Connection, name: str) -> list[str]:
-    """Ask services to drain, by name, by the id of a slot, or all of a host; the services asked."""
-    is_named = or_(workers.c.service == name, workers.c.id == name, workers.c.host == name)
+    """Ask services to drain, by their name, by that or the id of a slot, or all of a host.
+
+    Returns the services asked; a service drains with all of its slots.
+    """
+    columns = (workers.c.service, workers.c.name, workers.c.id, workers.c.host)
+    is_named = or_(*(column == name for column in columns))
     statement = (
         update(workers)
         .where(is_named, workers.c.ended_at.is_(None))

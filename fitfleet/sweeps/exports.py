@@ -1,11 +1,14 @@
-"""What a sweep has recorded, for other tools."""
+"""What a sweep, or any experiment, has recorded, for other tools."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fitfleet.analysis import frames
+from fitfleet.analysis.exports import live
 from fitfleet.analysis.exports.runs import ExportedRun
 from fitfleet.analysis.exports.tables import write_csv, write_parquet
 from fitfleet.analysis.exports.tensorboard import folder_name, write_tensorboard
@@ -14,7 +17,7 @@ from fitfleet.db import lookup
 from fitfleet.db.session import Database
 from fitfleet.db.trials import ReplicateRow
 from fitfleet.settings import Settings
-from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.driver import find_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,13 +26,22 @@ _CHUNK = 200
 
 
 class Exports:
-    """Made by `Sweep.export`. Tables have a row a job; `curves` a row an epoch and metric."""
+    """Made by `Sweep.export` and `Fleet.export`.
+
+    Tables have a row a job; `curves` a row an epoch and metric.
+    """
 
     def __init__(
-        self, database: Database, settings: Settings, results: Results, design: Design
+        self,
+        database: Database,
+        settings: Settings,
+        read: Callable[[], Results],
+        experiment: str,
+        sweep: str | None = None,
     ) -> None:
         self._database, self._settings = database, settings
-        self._results, self._design = results, design
+        self._read, self._experiment, self._sweep = read, experiment, sweep
+        self._results = read()
 
     def to_pandas(self) -> pd.DataFrame:
         """A row a job: trial, parameters, seed, fold, status, objectives, scores, seconds."""
@@ -56,9 +68,14 @@ class Exports:
         """The table of `to_pandas` as Parquet; needs the extra `parquet`."""
         return write_parquet(self.to_pandas(), path)
 
-    def to_tensorboard(self, folder: str | Path) -> Path:
-        """Event files for `tensorboard --logdir FOLDER`; needs the extra `tensorboard`."""
-        return write_tensorboard(self._runs(), folder, self._design.wanted[0].name)
+    def to_tensorboard(self, folder: str | Path, *, follow: bool = False) -> Path:
+        """Event files for `tensorboard --logdir FOLDER`; needs the extra `tensorboard`.
+
+        With `follow` also those of running jobs, which grow until every job has ended.
+        """
+        if follow:
+            return live.follow(folder, self._live_runs)
+        return write_tensorboard(self._runs(), folder, self._results.wanted[0].name)
 
     def to_mlflow(self, tracking_uri: str | None = None) -> list[str]:
         """Runs in an MLflow store; their MLflow ids. Needs the extra `mlflow`."""
@@ -66,13 +83,21 @@ class Exports:
 
         return write_mlflow(self._runs(), tracking_uri)
 
-    def _runs(self) -> list[ExportedRun]:
-        """The ended jobs that have begun."""
+    def _live_runs(self) -> tuple[list[ExportedRun], bool]:
+        """The jobs that have trained an epoch, and whether nothing is left to train."""
+        self._results = self._read()
+        is_over = not self._results.unfinished()
+        if self._sweep is not None:  # it may suggest more
+            is_over = find_sweep(self._database, self._sweep).ended_at is not None
+        return self._runs(only_ended=False), is_over
+
+    def _runs(self, *, only_ended: bool = True) -> list[ExportedRun]:
+        """The jobs that have trained an epoch."""
         replicates = [
             m
             for found in self._results.replicates.values()
             for m in found
-            if m.status.is_terminal and m.epoch > 0
+            if m.epoch > 0 and (m.status.is_terminal or not only_ended)
         ]
         parts = [replicates[i : i + _CHUNK] for i in range(0, len(replicates), _CHUNK)]
         return [run for part in parts for run in self._part(part)]
@@ -95,17 +120,17 @@ class Exports:
             found.append(
                 ExportedRun(
                     job_id=m.job_id,
-                    experiment=self._design.experiment,
+                    experiment=self._experiment,
                     name=folder_name(f"trial={m.number},seed={m.seed}{fold},job={m.job_id}"),
                     params=row.params,
                     curves=curves.get(m.job_id, {}),
                     scores={k: v for k, v in scores.get(m.job_id, {}).items() if v is not None},
                     status=m.status.value,
                     started_at=row.started_at or row.submitted_at,
-                    finished_at=row.finished_at or row.submitted_at,
+                    finished_at=row.finished_at or time.time(),
                     artifact=str(storage / row.artifact_path) if row.artifact_path else None,
                     tags={
-                        "sweep": self._design.name,
+                        **({} if self._sweep is None else {"sweep": self._sweep}),
                         "trial": str(m.number),
                         "seed": str(m.seed),
                         "group": row.group_hash,

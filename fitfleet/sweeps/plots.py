@@ -1,4 +1,7 @@
-"""The pictures of a sweep. The suffix decides: .png, .svg, .pdf, or .html that works offline."""
+"""The pictures of a sweep or an experiment.
+
+The suffix decides: .png, .svg, .pdf, or .html that works offline.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """Pictures of what a sweep has come to so far.
+    """Pictures of what a sweep, or the jobs of an experiment, have come to so far.
 
     Each method writes a file and returns its path; without one it returns a figure of matplotlib.
 
@@ -36,9 +39,11 @@ class Plots:
     without matplotlib or Plotly.
     """
 
-    def __init__(self, database: Database, results: Results, design: Design) -> None:
-        self._database, self._results, self._name = database, results, design.name
-        spaces = space.find(design.job).items()
+    def __init__(
+        self, database: Database, results: Results, name: str, design: Design | None = None
+    ) -> None:
+        self._database, self._results, self._name = database, results, name
+        spaces = space.find(design.job).items() if design is not None else ()
         self._logarithmic = [name for name, one in spaces if one.is_logarithmic]
 
     def curves(self, path: Target = None, *, metric: str | None = None, top: int = 6) -> Any:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from fitfleet.db.claims import Claim
+
+# So many of an attempt's last epochs are looked at for their median time.
+_EPOCHS = 1_000
 
 
 class StopReason(StrEnum):
@@ -64,6 +69,8 @@ class JobControl:
         self._started_at: float | None = None  # before, it waited for its cohort peers
         self._epoch_started_at: float | None = None
         self._epoch_s: float | None = None  # duration of the quickest whole epoch
+        self._epochs_s: deque[float] = deque(maxlen=_EPOCHS)  # of this attempt, the last ones
+        self._epochs_done = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -159,7 +166,18 @@ class JobControl:
             self._progress_at = at = time.monotonic()
             seconds = at - (self._epoch_started_at or at)
             self._epoch_s = min(seconds, self._epoch_s or seconds)
+            self._epochs_s.append(seconds)
+            self._epochs_done += 1
         return seconds
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """Median of this attempt's epochs. The first, which may trace, counts only if alone."""
+        with self._lock:
+            known = list(self._epochs_s)
+            if 1 < self._epochs_done == len(known):
+                known = known[1:]
+        return statistics.median(known) if known else None
 
     def show_progress(self) -> None:
         """It waits or works, and does not hang."""

@@ -90,10 +90,11 @@ def test_show_tells_all_about_a_job(project: Path) -> None:
     shown = answered(project, "show", "1")
     assert [row["epoch"] for row in shown["history"]] == [1, 2]
     assert Path(shown["weights"]).is_file()
+    assert 0 < shown["train_seconds"] < shown["seconds"]
     (attempt,) = shown["attempts"]
     assert attempt["ended_at"].endswith("+00:00") and attempt["environment"]["device"] == "cpu"
     page = fitfleet(project, "show", "1").stdout
-    for word in ("SUCCEEDED", "val_accuracy", "test_accuracy", "weights"):
+    for word in ("SUCCEEDED", "val_accuracy", "test_accuracy", "weights", "s of it in epochs"):
         assert word in page
     spec = json.loads(fitfleet(project, "show", "1", "--spec").stdout)
     assert spec["optimizer"]["config"]["learning_rate"] == 5e-3

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fitfleet.states import JobStatus
+
 
 @dataclass(frozen=True)
 class ExportedRun:
@@ -22,3 +24,7 @@ class ExportedRun:
     finished_at: float
     artifact: str | None  # absolute path of the weights
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        return JobStatus(self.status).is_terminal

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +22,76 @@ def write_tensorboard(runs: Sequence[ExportedRun], folder: str | Path, metric: s
     """Write one folder a run under `folder`; open it with `tensorboard --logdir FOLDER`.
 
     Scalars are named as Keras's callback names them: `epoch_loss` under `<run>/train` and
-    `<run>/validation`. The HParams tab lists the parameters, `metric` and every score. What is
-    there under a run's name is rewritten. MissingExtraError without tensorboard.
+    `<run>/validation`. The HParams tab lists the parameters, `metric`, every score and every
+    metric. What is there under a run's name is rewritten. MissingExtraError without tensorboard.
     """
     proto = _Proto()
     target = Path(folder)
     try:
-        with _EventFile(proto, target / "events.out.tfevents.0.fitfleet") as file:
+        about = target / "events.out.tfevents.0.fitfleet"
+        about.unlink(missing_ok=True)
+        with _EventFile(proto, about) as file:
             file.add(0.0, 0, proto.experiment(runs, metric))
         for run in runs:
-            _write_run(proto, target / run.name, run)
+            BoardWriter(target, run, proto).update(run)
     except OSError as error:
         raise FitfleetError(f"{target}: cannot be written: {error.strerror}") from None
     return target
 
 
-def _write_run(proto: _Proto, folder: Path, run: ExportedRun) -> None:
-    name = f"events.out.tfevents.{int(run.started_at)}.fitfleet"
-    with _EventFile(proto, folder / name) as file:
-        file.add(run.started_at, 0, proto.session_start(run))
+class BoardWriter:
+    """The event files of one run; they are written anew, and grow with each update."""
+
+    def __init__(self, folder: Path, run: ExportedRun, proto: _Proto | None = None) -> None:
+        self._proto = proto or _Proto()
+        self._folder = folder / run.name
+        self._name = f"events.out.tfevents.{int(run.started_at)}.fitfleet"
+        self._written: dict[str, int] = {}  # metric -> its last epoch in the file
+        self._has_ended = False
+        for phase in ("", *_PHASES.values()):
+            (self._folder / phase / self._name).unlink(missing_ok=True)
+        with self._open("") as file:
+            file.add(run.started_at, 0, self._proto.session_start(run))
+
+    def update(self, run: ExportedRun) -> None:
+        """Add the epochs that are new, and once it has ended how; nothing after that."""
+        for is_validation, phase in _PHASES.items():
+            curves = {m: c for m, c in run.curves.items() if m.startswith("val_") == is_validation}
+            fresh = {m: self._fresh(m, c) for m, c in curves.items()}
+            if any(fresh.values()):
+                with self._open(phase) as file:
+                    self._add(file, run, fresh)
+        if run.has_ended and not self._has_ended:
+            self._has_ended = True
+            with self._open("") as file:
+                self._end(file, run)
+
+    def _fresh(self, metric: str, curve: Mapping[int, float]) -> list[tuple[int, float]]:
+        after = self._written.get(metric, 0)
+        fresh = sorted((epoch, value) for epoch, value in curve.items() if epoch > after)
+        if fresh:
+            self._written[metric] = fresh[-1][0]
+        return fresh
+
+    def _add(
+        self, file: _EventFile, run: ExportedRun, fresh: Mapping[str, list[tuple[int, float]]]
+    ) -> None:
+        for metric, points in fresh.items():
+            tag = f"epoch_{metric.removeprefix('val_')}"
+            for epoch, value in points:
+                file.add(_moment(run, epoch), epoch, self._proto.scalar(tag, value))
+
+    def _end(self, file: _EventFile, run: ExportedRun) -> None:
         for score, value in run.scores.items():
-            file.add(run.finished_at, 0, proto.scalar(score, value))
+            file.add(run.finished_at, 0, self._proto.scalar(score, value))
         for metric, curve in run.curves.items():  # the last value, for the HParams tab
             if curve:
                 last = max(curve)
-                file.add(run.finished_at, last, proto.scalar(metric, curve[last]))
-        file.add(run.finished_at, 0, proto.session_end(run))
-    for is_validation, phase in _PHASES.items():
-        curves = {m: c for m, c in run.curves.items() if m.startswith("val_") == is_validation}
-        if not curves:
-            continue
-        with _EventFile(proto, folder / phase / name) as file:
-            for metric, curve in curves.items():
-                tag = f"epoch_{metric.removeprefix('val_')}"
-                for epoch, value in sorted(curve.items()):
-                    file.add(_moment(run, epoch), epoch, proto.scalar(tag, value))
+                file.add(run.finished_at, last, self._proto.scalar(metric, curve[last]))
+        file.add(run.finished_at, 0, self._proto.session_end(run))
+
+    def _open(self, phase: str) -> _EventFile:
+        return _EventFile(self._proto, self._folder / phase / self._name)
 
 
 def _moment(run: ExportedRun, epoch: int) -> float:
@@ -66,14 +101,16 @@ def _moment(run: ExportedRun, epoch: int) -> float:
 
 
 class _EventFile:
-    """One event file, rewritten."""
+    """One event file, which is appended to."""
 
     def __init__(self, proto: _Proto, path: Path) -> None:
         self._proto = proto
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb")
+        is_new = not path.exists()
+        self._file = path.open("ab")
         self._records = proto.writer(self._file)
-        self._write(proto.event(wall_time=0.0, file_version="brain.Event:2"))
+        if is_new:
+            self._write(proto.event(wall_time=0.0, file_version="brain.Event:2"))
 
     def __enter__(self) -> _EventFile:
         return self
@@ -112,7 +149,8 @@ class _Proto:
         """Which parameters and metrics the HParams tab shows."""
         names = list(dict.fromkeys(name for run in runs for name in run.params))
         scores = dict.fromkeys(name for run in runs for name in run.scores)
-        shown = dict.fromkeys([metric, *scores])
+        curves = dict.fromkeys(name for run in runs for name in run.curves)
+        shown = dict.fromkeys([metric, *scores, *curves])
         experiment = self._api.Experiment(
             hparam_infos=[self._parameter(n, [r.params.get(n) for r in runs]) for n in names],
             metric_infos=[

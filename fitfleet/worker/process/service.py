@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from celery import signals
@@ -32,11 +33,11 @@ def run_service(settings: Settings) -> int:
     TensorFlow is imported by the children only. DatabaseError if the database is away or not of
     this version, SettingsError if this host lacks a GPU that `gpus` names.
     """
-    settings = _with_gpus(settings)
+    settings, labels = _with_gpus(settings)
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
-    presence = _Presence(settings, name)
+    presence = _Presence(settings, name, labels)
     drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
@@ -74,13 +75,17 @@ def run_service(settings: Settings) -> int:
     return int(worker.exitcode or tasks.has_failed())
 
 
-def _with_gpus(settings: Settings) -> Settings:
-    """`gpus` as UUIDs, which no reordering changes, and at least a slot for each of them."""
+def _with_gpus(settings: Settings) -> tuple[Settings, list[str]]:
+    """`gpus` as UUIDs, which no reordering changes, and at least a slot for each of them.
+
+    With them what slots are called, in turn: gpu0, gpu1, ..., or cpu.
+    """
     if not settings.gpus.strip():
-        return settings
+        return settings, ["cpu"]
     chosen = gpus.chosen_gpus(settings.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     names = ",".join(gpu.uuid for gpu in chosen)
-    return settings.replace(gpus=names, slots=max(settings.slots, len(chosen)))
+    labels = [f"gpu{gpu.index}" for gpu in chosen]
+    return settings.replace(gpus=names, slots=max(settings.slots, len(chosen))), labels
 
 
 # Held while the service has the database open, and taken by every fork. A child that is forked
@@ -92,9 +97,10 @@ _database_open = threading.Lock()
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
-    def __init__(self, settings: Settings, service: str) -> None:
+    def __init__(self, settings: Settings, service: str, labels: Sequence[str]) -> None:
         self._settings = settings
         self._service = service
+        self._labels = labels
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._meter = LoadMeter(settings.gpus)
@@ -136,6 +142,7 @@ class _Presence:
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
                 versions={"fitfleet": version("fitfleet")},
+                label=self._labels[index % len(self._labels)],
             )
             for index in range(self._settings.slots)
         ]

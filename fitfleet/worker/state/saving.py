@@ -86,6 +86,7 @@ class Saver:
             values = {
                 "epoch": _last_epoch(fit),
                 "seconds": fit.control.seconds,
+                "train_seconds": _train_seconds(fit),
                 "log_tail": log.tail(log_path(self._settings, claim)),
                 "memory_peak_bytes": peak_bytes(),
                 "parameters": sum(math.prod(v.shape) for v in model.weights),
@@ -155,6 +156,12 @@ def changes_weights_at_end(fit: Fit) -> bool:
 
 def _last_epoch(fit: Fit) -> int:
     return fit.history[-1].epoch + 1 if fit.history else 0
+
+
+def _train_seconds(fit: Fit) -> float | None:
+    """What the epochs alone took: their number times the median one of this attempt."""
+    each = fit.control.epoch_seconds
+    return None if each is None else each * _last_epoch(fit)
 
 
 def _kept_epoch(fit: Fit) -> int:

@@ -6,13 +6,19 @@ import json
 import math
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from support.stand_in import StandIn, arguments, write_data
+from support.waiting import until
 
 import fitfleet as ff
+from fitfleet.db.session import Database
+from fitfleet.errors import NotFoundError
 from fitfleet.states import JobStatus
 
 
@@ -84,7 +90,7 @@ def test_tensorboard_shows_scalars_and_the_hparams_tab(finished: ff.Sweep, tmp_p
     ).stdout
     seen: dict[str, Any] = json.loads(output.splitlines()[-1])
     names = set(finished.best_params)
-    assert set(seen["parameters"]) == names and seen["metrics"] == ["val_loss"]
+    assert set(seen["parameters"]) == names and seen["metrics"] == ["val_loss", "loss"]
     assert sum(group["sessions"] for group in seen["groups"]) == _ended(finished)
     best = min(g["metric"] for g in seen["groups"] if not math.isnan(g["metric"]))
     assert best == pytest.approx(float(finished.compare()["mean"][0]), rel=1e-6)
@@ -94,6 +100,80 @@ def test_tensorboard_shows_scalars_and_the_hparams_tab(finished: ff.Sweep, tmp_p
     curve = seen["scalars"][run]["epoch_loss"]
     assert [step for step, _ in curve] == list(job.history["epoch"])
     assert [value for _, value in curve] == pytest.approx(list(job.history["val_loss"]), rel=1e-6)
+
+
+def _scalars(folder: Path) -> dict[str, Any]:
+    output = subprocess.run(
+        [sys.executable, "-c", _READ, str(folder)], capture_output=True, text=True, check=True
+    ).stdout
+    scalars: dict[str, Any] = json.loads(output.splitlines()[-1])["scalars"]
+    return scalars
+
+
+def test_a_board_grows_while_jobs_train(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fitfleet.analysis.exports.live._LOOK_S", 0.05)
+    database = Database(sqlite_url)
+    settings = write_data(tmp_path).replace(database_url=sqlite_url)
+    fleet = ff.Fleet(settings, database)
+    sweep = fleet.sweep(**arguments(search="grid", trials=None, optimizer="sgd")).submit()
+    worker = StandIn(database)
+    worker.take(2)
+    worker.epoch()
+    worker.epoch()
+    board = tmp_path / "board"
+    export = fleet.export("net")
+    thread = threading.Thread(target=export.to_tensorboard, args=(board,), kwargs={"follow": True})
+    thread.start()
+    until(lambda: len(list(board.glob("*/validation/*"))) == 2)
+    early = {p: p.read_bytes() for p in board.glob("*/validation/*")}
+    worker.work()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert len(list(board.glob("*/validation/*"))) == 3
+    for path, content in early.items():
+        assert path.read_bytes().startswith(content) and path.stat().st_size > len(content)
+    seen = _scalars(board)
+    for job in sweep.jobs():
+        run = next(name for name in seen if name.endswith(f"job={job.id}/train"))
+        assert [step for step, _ in seen[run]["epoch_loss"]] == [1, 2, 3, 4]
+    # Started again it writes the same, and a sweep's export needs the sweep to end.
+    sweep.run()
+    sweep.export.to_tensorboard(tmp_path / "again", follow=True)
+    again = _scalars(tmp_path / "again")
+    assert {n: v for n, v in again.items() if "train" in n} == {
+        n: v for n, v in seen.items() if "train" in n
+    }
+    database.dispose()
+
+
+def test_an_experiment_of_single_jobs_is_exported_and_drawn(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    database = Database(sqlite_url)
+    settings = write_data(tmp_path).replace(database_url=sqlite_url)
+    fleet = ff.Fleet(settings, database)
+    job = {key: arguments()[key] for key in ("dataset", "loss", "epochs")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the broker that is not there
+        for units in (4, 8, 16):
+            model = ff.Sequential(
+                [ff.layers.Input((4,)), ff.layers.Dense(units), ff.layers.Dense(1)]
+            )
+            params = {"units": units, "model": f"m{units}"}
+            for seed in (0, 1):
+                fleet.submit(**job, model=model, params=params, seed=seed, experiment="alone")
+    StandIn(database).work()
+    table = fleet.export("alone").to_pandas()
+    assert list(table["trial"]) == [0, 0, 1, 1, 2, 2] and list(table["units"])[::2] == [4, 8, 16]
+    assert {"loss", "val_loss", "train_seconds"} <= set(table)
+    for kind in ("curves", "parallel_coordinates", "slice", "box", "timeline", "importance"):
+        drawn = getattr(fleet.plot("alone"), kind)(tmp_path / f"{kind}.png")
+        assert drawn.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(NotFoundError, match="there are alone"):
+        fleet.plot("nothere")
+    database.dispose()
 
 
 def test_tensorflow_is_not_needed_to_write(tmp_path: Path) -> None:

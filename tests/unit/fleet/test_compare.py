@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import fitfleet as ff
+from fitfleet.cli.main import app
 from fitfleet.db.tables import jobs, metrics, scores
 from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 
@@ -35,7 +40,9 @@ def test_the_last_epoch_counts_and_nan_is_last(fleet: ff.Fleet, done: list[ff.Jo
     assert list(table["job"]) == [done[1].id, done[0].id, done[2].id]
     assert list(table["size"]) == [1, 0, 2]
     assert list(table.columns)[:6] == ["job", "size", "val_loss", "seed", "epoch", "loss"]
-    assert table.attrs == {"metric": "val_loss", "direction": "minimize", "at": "last"}
+    assert table.attrs == {
+        "metric": "val_loss", "direction": "minimize", "at": "last", "notes": [],
+    }  # fmt: skip
     assert fleet.best("line") == done[1]
 
 
@@ -103,6 +110,34 @@ def test_what_cannot_be_compared_is_said(fleet: ff.Fleet, job: dict[str, Any]) -
         fleet.best("line")
     with pytest.raises(NotFoundError, match="lime: no such experiment; there is line"):
         fleet.compare("lime")
+
+
+def test_what_the_table_does_not_show_is_said(
+    fleet: ff.Fleet, job: dict[str, Any], settings: Settings
+) -> None:
+    np.savez(Path(settings.data_root) / "other.npz", x=np.ones((8, 4)), y=np.ones((8, 1)))
+    alike = [
+        fleet.submit(**job, params={"a": 1}),
+        fleet.submit(**{**job, "optimizer": {"SGD": {"learning_rate": 0.5}}}, params={"a": 1}),
+        fleet.submit(**{**job, "epochs": 4, "seed": 7}, params={"a": 2}),
+    ]
+    with fleet.database.begin() as c:
+        for handle in alike:
+            c.execute(metrics.insert().values(
+                job_id=handle.id, epoch=3, metric="loss", phase="train", value=1.0
+            ))  # fmt: skip
+        c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
+    one, other, _ = (handle.id for handle in alike)
+    assert fleet.compare("line").attrs["notes"] == [
+        f"jobs {one} and {other} have equal params and differ in optimizer.learning_rate"
+    ]
+    more = fleet.submit(**{**job, "dataset": "other.npz", "loss": "mae"}, params={"a": 3})
+    with fleet.database.begin() as c:
+        c.execute(jobs.update().where(jobs.c.id == more.id).values(status="SUCCEEDED", epoch=3))
+    first, _ = fleet.compare("line").attrs["notes"]
+    assert first == "the jobs differ in dataset and loss: compare loss with care"
+    found = CliRunner().invoke(app, ["compare", "line", "--database-url", settings.database_url])
+    assert "note: the jobs differ in dataset and loss" in found.stdout
 
 
 def test_an_unknown_metric_lists_those_that_exist(fleet: ff.Fleet, done: list[ff.Job]) -> None:

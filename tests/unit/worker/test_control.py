@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,3 +82,19 @@ def test_an_order_may_come_from_a_handler_while_the_lock_is_held(control: JobCon
     beating.start()
     beating.join(5)
     assert control.stop.reason is StopReason.LOST
+
+
+def test_the_first_epoch_traces_and_does_not_count_among_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([1.0, 1.0, 10.0, 10.0, 12.0, 12.0, 15.0, 15.0, 19.0])
+    stopped = SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr("fitfleet.worker.control.time", stopped)
+    held = JobControl(claim_of(1, 1, "w"))
+    assert held.epoch_seconds is None
+    seen = []
+    for _ in range(4):
+        held.start_epoch()
+        held.end_epoch()
+        seen.append(held.epoch_seconds)
+    assert seen == [9.0, 2.0, 2.5, 3.0]

@@ -1,0 +1,68 @@
+"""What a comparison does not show: jobs that look alike and are not, values of another kind."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fitfleet.db import compiled
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+
+_NAMED = 4  # places of one difference
+_SHOWN = 3  # pairs of jobs
+# Beyond so many configurations nobody reads a table by jobs, and reading them all takes long.
+_MAX_CONFIGURATIONS = 500
+_MISSING = object()
+
+
+def notes(database: Database, rows: Sequence[JobRow], metric: str) -> list[str]:
+    """Sentences about differences between these jobs that their params do not tell."""
+    firsts: dict[str, JobRow] = {}
+    for row in rows:
+        firsts.setdefault(row.group_hash, row)
+    if not 1 < len(firsts) <= _MAX_CONFIGURATIONS:
+        return []
+    jobs = list(firsts.values())
+    with database.read() as c:
+        specs = compiled.specs(c, [row.id for row in jobs])
+        prints = compiled.fingerprints(c, [row.id for row in jobs])
+    parts = ["dataset"] if len(set(prints.values())) > 1 else []
+    if metric.removeprefix("val_").removeprefix("test_") == "loss":
+        losses = {json.dumps(spec.get("loss"), sort_keys=True) for spec in specs.values()}
+        parts += ["loss"] if len(losses) > 1 else []
+    found = [f"the jobs differ in {' and '.join(parts)}: compare {metric} with care"] * bool(parts)
+    return found + list(_alike(jobs, specs))
+
+
+def _alike(jobs: Sequence[JobRow], specs: Mapping[int, dict[str, Any]]) -> Iterator[str]:
+    """A sentence for configurations of equal params that differ in what else was asked for."""
+    by_params: dict[str, list[JobRow]] = defaultdict(list)
+    for row in jobs:
+        by_params[json.dumps(row.params, sort_keys=True, default=str)].append(row)
+    pairs = [(same[0].id, other.id) for same in by_params.values() for other in same[1:]]
+    for one, other in pairs[:_SHOWN]:
+        places = list(differing(specs.get(one, {}), specs.get(other, {})))
+        if places:
+            more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+            told = ", ".join(places[:_NAMED])
+            yield f"jobs {one} and {other} have equal params and differ in {told}{more}"
+    if len(pairs) > _SHOWN:
+        yield f"... and {len(pairs) - _SHOWN} more pairs of equal params"
+
+
+def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Places where two specifications differ: `optimizer.learning_rate`; not the seed."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in dict.fromkeys([*one, *other]):
+            if place or name != "seed":
+                # Keras writes {class_name, config: {...}}; what is in the config is the layer's.
+                inner = place if name == "config" and place else f"{place}.{name}".lstrip(".")
+                yield from differing(one.get(name, _MISSING), other.get(name, _MISSING), inner)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for i, (first, second) in enumerate(zip(one, other, strict=True)):
+            yield from differing(first, second, f"{place}[{i}]")
+    elif one != other:
+        yield place

@@ -1,0 +1,58 @@
+"""Pictures and exports of an experiment, however its jobs were submitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fitfleet.analysis.direction import compiled_parts
+from fitfleet.analysis.objective import Objective, objectives
+from fitfleet.analysis.results import Results
+from fitfleet.analysis.runs import experiment_results
+from fitfleet.db import lookup
+from fitfleet.db.session import Database
+from fitfleet.errors import NotFoundError
+from fitfleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fitfleet.sweeps.exports import Exports
+    from fitfleet.sweeps.plots import Plots
+
+
+def plots(database: Database, experiment: str, objective: str, direction: str | None) -> Plots:
+    """Pictures of the experiment. NotFoundError if it has no job."""
+    from fitfleet.sweeps.plots import Plots
+
+    wanted = _wanted(database, experiment, objective, direction)
+    return Plots(database, _results(database, experiment, wanted), experiment)
+
+
+def exports(
+    database: Database,
+    settings: Settings,
+    experiment: str,
+    objective: str,
+    direction: str | None,
+) -> Exports:
+    """Exports of the experiment. NotFoundError if it has no job."""
+    from fitfleet.sweeps.exports import Exports
+
+    wanted = _wanted(database, experiment, objective, direction)
+    return Exports(database, settings, lambda: _results(database, experiment, wanted), experiment)
+
+
+def _wanted(
+    database: Database, experiment: str, objective: str, direction: str | None
+) -> tuple[Objective, ...]:
+    return objectives(
+        objective, direction, "last", lambda name: compiled_parts(database, name, experiment)
+    )
+
+
+def _results(database: Database, experiment: str, wanted: tuple[Objective, ...]) -> Results:
+    results = experiment_results(database, experiment, wanted)
+    if not results.rows:
+        with database.read() as c:
+            known = [str(one["name"]) for one in lookup.experiment_summary(c) if one["jobs"]]
+        there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
+        raise NotFoundError(f"{experiment}: no experiment with jobs; {there}")
+    return results
