@@ -9,7 +9,8 @@ import numpy as np
 
 from fitfleet.data.folds import fold_rows
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten, is_text
-from fitfleet.data.labels import check_labels, matches, shown
+from fitfleet.data.labels import are_class_numbers, check_labels, matches, pairs, shown
+from fitfleet.data.metric_labels import check_metrics, metrics_of
 from fitfleet.data.row_weights import check_sample_weight
 from fitfleet.data.rows import validation_start
 from fitfleet.errors import DatasetError, SpecError
@@ -29,6 +30,7 @@ def check_fit(
     """
     _check_inputs(facts, info)
     warnings = check_labels(spec, facts, info)
+    _check_metrics(spec, facts, info)
     counts = _rows(spec, info)
     if counts is not None:
         _check_batches(spec, facts, counts)
@@ -85,6 +87,18 @@ def _check_inputs(facts: ModelFacts, info: DatasetInfo) -> None:
         for index, one in enumerate(facts.inputs):
             array = arrays[one.name] if isinstance(arrays, dict) else leaves[index]
             _check_input(role, one, array)
+
+
+def _check_metrics(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
+    count = len(facts.outputs)
+    for role in ("y", "y_val", "y_test"):
+        place = f"dataset.{role}"
+        for output, loss, array in pairs(spec.loss, facts, getattr(info, role), place):
+            index = facts.outputs.index(output)
+            for part in (spec.metrics, spec.weighted_metrics):
+                own = metrics_of(part, index, output.name, count)
+                if output.shape is not None:
+                    check_metrics(own, output.shape, array, place, are_class_numbers(loss))
 
 
 def _check_input(role: str, one: InputFacts, array: ArrayInfo) -> None:

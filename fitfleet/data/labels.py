@@ -54,32 +54,36 @@ def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[st
     warnings: list[str] = []
     for role in ("y", "y_val", "y_test"):
         labels = getattr(info, role)
-        for output, loss, array in _pairs(spec.loss, facts, labels, f"dataset.{role}"):
+        for output, loss, array in pairs(spec.loss, facts, labels, f"dataset.{role}"):
             if output.shape is not None:
                 warnings += _check_loss(loss, output.shape, array, f"dataset.{role}")
     return warnings
 
 
-def _pairs(
+def pairs(
     loss: Any, facts: ModelFacts, labels: Any, place: str
 ) -> list[tuple[OutputFacts, Any, ArrayInfo]]:
     """(output, its loss, its labels) for each output, matched by name or by order."""
-    arrays, outputs = flatten(labels), facts.outputs
+    arrays, outputs = flatten(labels), list(enumerate(facts.outputs))
     if not arrays or not outputs:
         return []
-    names = [one.name for one in outputs]
+    if isinstance(loss, list) and len(loss) == len(outputs) != len(arrays):
+        outputs = [pair for pair in outputs if loss[pair[0]] is not None]
+    names = [one.name for _, one in outputs]
     if len(arrays) != len(outputs):
+        all_names = ", ".join(one.name for one in facts.outputs)
         raise DatasetError(
-            f"{place}: names {len(arrays)} arrays, the model has {len(outputs)} outputs:"
-            f" {', '.join(names)}"
+            f"{place}: names {len(arrays)} arrays, the model has {len(facts.outputs)} outputs:"
+            f" {all_names}; of one that is trained without labels the loss is None, in a list such"
+            " as loss=['mse', None]"
         )
     if isinstance(labels, dict) and set(labels) == set(names):
         arrays = [labels[name] for name in names]
     elif isinstance(labels, dict):
         return []  # the names of a dict of outputs are not known without Keras
     return [
-        (output, loss_of(loss, index, output.name, len(outputs)), array)
-        for index, (output, array) in enumerate(zip(outputs, arrays, strict=True))
+        (output, loss_of(loss, index, output.name, len(facts.outputs)), array)
+        for (index, output), array in zip(outputs, arrays, strict=True)
     ]
 
 
@@ -90,6 +94,11 @@ def loss_of(loss: Any, index: int, name: str, outputs: int) -> Any:
     if isinstance(loss, dict) and "class_name" not in loss:
         return loss.get(name)
     return loss
+
+
+def are_class_numbers(loss: Any) -> bool:
+    """Whether a loss takes labels as the numbers of classes."""
+    return _name_and_config(loss)[0].replace("_", "").lower() == _CLASS_NUMBERS
 
 
 def has_value_each(loss: Any) -> bool:

@@ -23,6 +23,12 @@ def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None
                 f"dataset.{role}: names {count} arrays for {len(flatten(info.y))} outputs; give"
                 " one, or one for each"
             )
+        names = list(info.y) if isinstance(info.y, dict) else [one.name for one in facts.outputs]
+        if isinstance(weights, dict) and len(names) > 1 and set(weights) != set(names):
+            raise DatasetError(
+                f"dataset.{role}: has the names {', '.join(weights)}; the model's outputs are"
+                f" {', '.join(names)}"
+            )
         for array, index in _weighted(weights, facts):
             output = facts.outputs[index]
             own = loss_of(loss, index, output.name, len(facts.outputs))

@@ -45,6 +45,19 @@ class Arrays:
         return any(isinstance(array, Stream) for part in parts for array in part)
 
 
+def with_weights_in_order(arrays: Arrays, outputs: list[str]) -> Arrays:
+    """The same, sample weights by output's name as a list in the order of `outputs`.
+
+    Keras does so with labels, for a model that gives a list of outputs, but not with weights.
+    """
+    changes: dict[str, Structure] = {}
+    for role in ("sample_weight", "sample_weight_val"):
+        weights = getattr(arrays, role)
+        if isinstance(weights, dict) and outputs:
+            changes[role] = [weights[name] for name in outputs]
+    return replace(arrays, **changes) if changes else arrays
+
+
 def rows_of(structure: Structure) -> int:
     """Rows of the first array of a role; 0 when it has none."""
     arrays = flatten(structure)

@@ -19,13 +19,14 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
-from fitfleet.spec.canonical import canonical_model, model_kind
+from fitfleet.spec.canonical import canonical_model
 from fitfleet.spec.code.modules import find, roots
+from fitfleet.spec.foreign import check_config
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
 from fitfleet.spec.precision import tell_policies
-from fitfleet.spec.reference import is_custom, to_document
+from fitfleet.spec.reference import to_document
 from fitfleet.spec.short import from_short
 from fitfleet.spec.trained import changed_weight
 from fitfleet.spec.trust import check_trusted, is_trusted
@@ -183,10 +184,7 @@ def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
     found = _cache.get(text)
     if found is None:
         document = limits.parse(text, "model")
-        if model_kind(document) is None and isinstance(document, dict) and is_custom(document):
-            raise SpecError("model", "a custom Model class cannot be sent; use a builder")
-        if not isinstance(document, dict):
-            raise SpecError("model", "it is not the config of a Keras model")
+        check_config(document)
         compiled = document.pop("compile_config", None)
         policy = document.pop("dtype_policy", None)
         parts = _compile_parts(compiled) if isinstance(compiled, dict) else {}

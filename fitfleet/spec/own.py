@@ -105,3 +105,17 @@ def qualified(document: Any) -> Any:
     elif isinstance(name, str) and ">" not in str(found.get("registered_name") or ""):
         found["registered_name"] = f"{module}>{name}"
     return found
+
+
+def refuse_own_model(model: Any, place: str) -> None:
+    """SpecError for an object of a Model class of the user's own: it is code, not data."""
+    if hasattr(model, "train_step") and type(model).__module__.split(".")[0] != "keras":
+        raise SpecError(place, of_own_model({"class_name": type(model).__name__}))
+
+
+def of_own_model(document: dict[str, Any]) -> str:
+    """Why such an object is refused, and the way that works."""
+    return (
+        f"{document.get('class_name')} is a Model class of your own, and only code makes one;"
+        " give a function that returns it, model=ff.builder(make_model)"
+    )

@@ -16,7 +16,13 @@ from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
 from fitfleet.spec.argument_kinds import check_kind, check_pieces
 from fitfleet.spec.floats import one_number, shortest
-from fitfleet.spec.own import check_reachable, located, names_recorded, qualified
+from fitfleet.spec.own import (
+    check_reachable,
+    located,
+    names_recorded,
+    qualified,
+    refuse_own_model,
+)
 
 UNREGISTERED = (
     "Keras finds a class or function of yours only by its registered name; decorate it with "
@@ -80,11 +86,12 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
+    refuse_own_model(value, place)
     try:
         with names_recorded() as own:
             document = located(keras.saving.serialize_keras_object(value), own)
     except Exception as error:  # Keras raises many kinds; all mean the same here
-        raise SpecError(place, f"Keras cannot serialise it: {_first_line(error)}") from None
+        raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
     lost = getattr(value, "_fn_kwargs", None)
     if isinstance(lost, dict) and isinstance(document, dict):
         for name in _LOST_BY_KERAS:
@@ -286,6 +293,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+def _first_sentence(error: BaseException) -> str:
+    """The first paragraph of what Keras says, on one line."""
+    text = " ".join(str(error).strip().split("\n\n")[0].split())
+    return text[:500] or type(error).__name__

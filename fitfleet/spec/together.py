@@ -40,6 +40,13 @@ def output_names(model: dict[str, Any], facts: ModelFacts) -> list[str]:
     return [*ends, *layers] if isinstance(ends, dict) else layers
 
 
+def list_of_outputs(spec: JobSpec, facts: ModelFacts) -> list[str]:
+    """Names of the outputs of a model that gives a list of them; empty for any other."""
+    config = (spec.model.config or {}).get("config") or {}
+    is_list = isinstance(config.get("output_layers"), list) and len(facts.outputs) > 1
+    return [output.name for output in facts.outputs] if is_list else []
+
+
 def _check_rates(spec: JobSpec) -> None:
     if not isinstance(spec.optimizer.get("config", {}).get("learning_rate"), dict):
         return

@@ -114,7 +114,14 @@ def compile_model(
             steps_per_execution=steps_per_execution,
         )
     except (ValueError, TypeError) as error:
-        raise SpecError("compile", f"Keras refuses it: {explanation(error)}") from error
+        whose = "Keras refuses it"
+        if type(model).compile.__module__.split(".")[0] != "keras":
+            whose = (
+                f"{type(model).__name__} has a compile() of its own, which is called with Keras's"
+                " arguments, optimizer, loss, metrics and more; let it hand them to"
+                " super().compile(), and take what is its own in __init__"
+            )
+        raise SpecError("compile", f"{whose}: {explanation(error)}") from error
 
 
 def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:

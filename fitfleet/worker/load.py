@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
+from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.together import list_of_outputs
 from fitfleet.storage import Storage
 from fitfleet.weights.files import has_digest
 from fitfleet.worker import code
@@ -50,20 +52,21 @@ class Loader:
     def _load(self, control: JobControl) -> PreparedJob:
         spec, options = _spec(control)
         settings = code.use(spec, self._database, self._settings)
-        check(spec, settings)  # what this worker trusts and bears decides
+        facts = check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
-        arrays = self._arrays(control, spec)
+        arrays = self._arrays(control, spec, list_of_outputs(spec, facts))
         snapshot, restart = self._restore(control, spec, options)
         if restart:
             print(restart)
         return PreparedJob(control, spec, options, arrays, snapshot, restart)
 
-    def _arrays(self, control: JobControl, spec: JobSpec) -> Arrays:
+    def _arrays(self, control: JobControl, spec: JobSpec, outputs: list[str]) -> Arrays:
         """Those of the job before, where it has the same dataset."""
-        key = (spec.dataset, control.claim.fingerprint, spec.validation_split)
+        key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs)
         if self._last is None or self._last[0] != key:
             self._last = None  # two datasets at once may not fit in memory
             arrays = load(spec.dataset, self._settings, control.claim.fingerprint)
+            arrays = with_weights_in_order(arrays, outputs)
             self._last = key, split_validation(arrays, spec.validation_split)
         return self._last[1]
 

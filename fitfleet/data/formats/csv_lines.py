@@ -47,6 +47,10 @@ def read_header(place: str, file: IO[bytes], delimiter: str) -> CsvHeader:
             f"{place}: line {lines}: the header does not end; its names should stand on one line,"
             ' with a closing quote (") for each opening one'
         )
+    if "\r" in text.rstrip("\r\n"):
+        raise DatasetError(
+            f"{place}: its lines end with CR alone, as on old Macs; save it with LF or CRLF"
+        )
     names = next(csv.reader([text.strip("\r\n")], delimiter=delimiter, skipinitialspace=True))
     return CsvHeader(_checked_names(place, names, text, delimiter), file.tell(), lines)
 

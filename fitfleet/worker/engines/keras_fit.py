@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -112,7 +113,25 @@ def class_weight(spec: JobSpec) -> dict[int, float] | None:
 
 
 def _floats(logs: dict[str, Any]) -> Logs:
-    return {name: float(value) for name, value in logs.items()}
+    """Logs as Keras's `fit` hands them to callbacks: flat, each a number.
+
+    A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
+    `compile` as a dict inside. SpecError for a value that is no number.
+    """
+    found: Logs = {}
+    for name, value in logs.items():
+        if isinstance(value, dict):
+            found |= _floats(value)
+            continue
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            raise SpecError(
+                "model",
+                f"its step gives {name!r:.60} as a value of shape {tuple(np.shape(value))}; a"
+                " history holds one number for each name, such as its mean",
+            ) from None
+    return found
 
 
 def _check_fit(model: Any) -> None:

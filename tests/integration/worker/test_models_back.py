@@ -100,6 +100,42 @@ def attention() -> Any:
     return keras.Model(start, L.Dense(1)(L.Flatten()(L.Attention()([heads, rows]))))
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_weights_by_outputs_name_are_those_in_their_order(
+    names: tuple[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.random((24, 1), "float32") for name in (*"ab", "for_a", "for_b")}
+    np.savez(tmp_path / "two.npz", x=rng.random((24, 3), "float32"), **arrays)
+    start = keras.Input((3,))
+    model = keras.Model(start, [L.Dense(1, name=name)(start) for name in names])
+    rows = []
+    for weights in ({"a": "for_a", "b": "for_b"}, [f"for_{name}" for name in names]):
+        y = {"a": "a", "b": "b"}
+        dataset = ff.Dataset(str(tmp_path / "two.npz"), x="x", y=y, sample_weight=weights)
+        given = {**FIT, "loss": {"a": "mse", "b": "mae"}, "weighted_metrics": {"a": ["mae"]}}
+        rows.append(fleet.run(model=model, dataset=dataset, **given))
+        assert rows[-1].status is JobStatus.SUCCEEDED, rows[-1].failure_message
+    assert fleet.curve(rows[0].id) == fleet.curve(rows[1].id)
+
+
+def test_a_step_of_its_own_gives_one_number_for_each_name(numbers: Path, fleet: Fleet) -> None:
+    def run(function: str) -> JobRow:
+        model = builder(f"own_models:{function}")
+        return fleet.run(model=model, dataset=str(numbers), metrics=["mae"], **FIT)
+
+    row = run("stepwise")
+    assert {metric for _, _, metric, _ in fleet.curve(row.id)} == {"loss", "mae"}
+    assert handle(fleet, row).history["mae"].gt(0).all()
+    for function, says in (
+        ("listing", "model: its step gives 'each' as a value of shape (3,)"),
+        ("compiled", "compile: Compiled has a compile() of its own, which is called with Keras's"),
+    ):
+        failed = run(function)
+        assert failed.failure_class == "user"
+        assert (failed.failure_message or "").startswith(says)
+
+
 def test_an_export_can_be_loaded_or_is_refused_in_one_sentence(
     numbers: Path, fleet: Fleet, tmp_path: Path
 ) -> None:

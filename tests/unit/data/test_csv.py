@@ -48,6 +48,7 @@ ROWS = "0.5,1\n1.5,2\n"
             "18446744073709551616.*, not a number of 64 bits",
         ),
         ("x,y\n1_000,1\n3,2\n", "holds '1_000'"),
+        ("x,y\r1,2\r3,4\r", "end with CR alone"),
         ("x,y\n", "x has no rows"),
     ],
 )

@@ -153,6 +153,86 @@ def test_labels_that_the_loss_takes(loss: Any, labels: ArrayInfo) -> None:
     assert check_fit(_spec(loss=loss), _facts(), _info(y=labels)) == []
 
 
+def _metric(name: str, **config: Any) -> dict[str, Any]:
+    return {"module": "keras.metrics", "class_name": name, "config": config}
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("categorical_accuracy", "class numbers: take sparse_categorical_accuracy"),
+        ("binary_accuracy", "take sparse_categorical_accuracy"),
+        (_metric("TopKCategoricalAccuracy", k=2), "take SparseTopKCategoricalAccuracy"),
+        ("f1_score", "make them one-hot and take categorical_crossentropy"),
+        ("AUC", "make them one-hot"),
+        (_metric("Precision"), "make them one-hot"),
+        (_metric("MeanIoU", num_classes=5), "give it sparse_y_pred=False"),
+    ],
+)
+def test_metrics_that_cannot_compare_class_numbers_are_refused(metric: Any, hint: str) -> None:
+    info = _info(y=_array(64, low=0, high=4, dtype="int64"))
+    loss = "sparse_categorical_crossentropy"
+    for part in ("metrics", "weighted_metrics"):
+        spec = _spec(loss=loss, **{part: ["accuracy", metric]})
+        with pytest.raises(SpecError, match=rf"metrics: \w+ cannot compare an output.*{hint}"):
+            check_fit(spec, _facts(), info)
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "output", "y"),
+    [
+        ("sparse_categorical_crossentropy", "accuracy", (5,), (64,)),
+        ("sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", (5,), (64, 1)),
+        (
+            "sparse_categorical_crossentropy",
+            _metric("MeanIoU", num_classes=5, sparse_y_pred=False),
+            (8, 8, 5),
+            (64, 8, 8),
+        ),
+        ("categorical_crossentropy", "f1_score", (5,), (64, 5)),
+        ("binary_crossentropy", "AUC", (1,), (64,)),
+        ("binary_crossentropy", _metric("F1Score", average="macro"), (1,), (64, 1)),
+        ("mse", "cosine_similarity", (5,), (64, 5)),
+        ("mse", {"module": "mine", "class_name": "Own", "config": {}}, (5,), (64, 5)),
+    ],
+)
+def test_metrics_that_can_compare_the_labels_pass(
+    loss: str, metric: Any, output: tuple[int, ...], y: tuple[int, ...]
+) -> None:
+    facts = _facts(outputs=[OutputFacts("dense", output, "softmax")])
+    info = _info(y=_array(*y, dtype="int64" if "sparse" in loss else "float32"))
+    assert check_fit(_spec(loss=loss, metrics=[metric]), facts, info) == []
+
+
+def test_an_f1_score_adds_no_last_dimension_to_labels() -> None:
+    facts = _facts(outputs=[OutputFacts("dense", (1,), "sigmoid")])
+    spec = _spec(loss="binary_crossentropy", metrics=["f1_score"])
+    with pytest.raises(SpecError, match="store them with a last dimension of 1"):
+        check_fit(spec, facts, _info(y=_array(64)))
+
+
+def test_metrics_of_several_outputs_are_held_to_their_own() -> None:
+    outputs = [OutputFacts("a", (5,), "softmax"), OutputFacts("b", (2,), "linear")]
+    info = _info(y=[_array(64, low=0, high=4, dtype="int64"), _array(64, 2)])
+    loss = ["sparse_categorical_crossentropy", "mse"]
+    for good in ([["accuracy"], ["mae"]], {"b": ["mae"]}, None):
+        assert check_fit(_spec(loss=loss, metrics=good), _facts(outputs=outputs), info) == []
+    for bad in ([["mae"], ["mae"]], {"a": "mae"}):
+        with pytest.raises(SpecError, match="MeanAbsoluteError cannot compare an output of shape"):
+            check_fit(_spec(loss=loss, metrics=bad), _facts(outputs=outputs), info)
+
+
+def test_an_output_without_a_loss_needs_no_labels() -> None:
+    outputs = [OutputFacts("a", (5,), "softmax"), OutputFacts("b", (2,), "linear")]
+    for loss, y in ((["mse", None], _array(64, 5)), ([None, "mse"], _array(64, 2))):
+        assert check_fit(_spec(loss=loss), _facts(outputs=outputs), _info(y=y)) == []
+    for loss in (["mse", "mse"], "mse", {"a": "mse", "b": None}):
+        with pytest.raises(DatasetError, match=r"names 1 arrays, the model has 2 outputs: a, b"):
+            check_fit(_spec(loss=loss), _facts(outputs=outputs), _info(y=_array(64, 5)))
+    with pytest.raises(SpecError, match="compares outputs of shape"):
+        check_fit(_spec(loss=[None, "mse"]), _facts(outputs=outputs), _info(y=_array(64, 5)))
+
+
 def test_a_regression_may_leave_out_the_last_dimension() -> None:
     facts = _facts(outputs=[OutputFacts("dense", (1,), None)])
     assert check_fit(_spec(loss="mse"), facts, _info(y=_array(64))) == []
@@ -297,6 +377,9 @@ def test_weights_an_output_are_held_to_their_own_output() -> None:
     for weights in ([_array(64, 5), _array(64)], {"b": _array(64), "a": _array(64, 1)}):
         info = _info(y=y, sample_weight=weights)
         assert check_fit(_spec(loss="mse"), _facts(outputs=outputs), info) == []
+    info = _info(y=y, sample_weight={"a": _array(64, 1)})
+    with pytest.raises(DatasetError, match="has the names a; the model's outputs are a, b"):
+        check_fit(_spec(loss="mse"), _facts(outputs=outputs), info)
     info = _info(y=y, sample_weight=[_array(64, 1), _array(64, 5)])
     with pytest.raises(DatasetError, match="output 'b' takes"):
         check_fit(_spec(loss="mse"), _facts(outputs=outputs), info)

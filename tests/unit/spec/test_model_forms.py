@@ -188,11 +188,29 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
         (ff.builder("no_such_module:f"), r"no_such_module.*is not installed here.*trusted_modules"),
         ("{not json", r"model: it is not JSON"),
         ({"Sequential": [{"Denze": 3}]}, r"Denze is not a known layer; did you mean Dense"),
-        ({"class_name": "Custom", "module": "mine", "config": {}}, r"use a builder"),
+        (
+            {"class_name": "Custom", "module": "mine", "config": {}},
+            r"Custom is a Model class of your own.* model=ff.builder\(make_model\)",
+        ),
+        (
+            '{"class_name": "Sequential", "config": {"layers": []}, "keras_version": "2.4.0"}',
+            r"a config of Keras 2\.4\.0, whose layers have other arguments; make the model with",
+        ),
     ],
 )
 def test_a_bad_model_is_refused(model: Any, message: str, folder: Path) -> None:
     with pytest.raises(SpecError, match=message):
+        model_spec(model, SETTINGS, is_own_call=True)
+
+
+@pytest.mark.parametrize("has_arguments", [True, False])
+def test_an_object_of_a_class_of_the_users_own_is_refused(has_arguments: bool) -> None:
+    class Distiller(keras.Model):  # type: ignore[misc]
+        def __init__(self, *parts: Any) -> None:
+            super().__init__()
+
+    model = Distiller(keras.Sequential()) if has_arguments else Distiller()
+    with pytest.raises(SpecError, match=r"^model: Distiller is a Model class .*=ff\.builder"):
         model_spec(model, SETTINGS, is_own_call=True)
 
 

@@ -1,0 +1,25 @@
+"""Configs that Keras 3 does not read as a Sequential or Functional model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.spec.canonical import model_kind
+from fitfleet.spec.own import of_own_model
+from fitfleet.spec.reference import is_custom
+
+
+def check_config(document: Any) -> None:
+    """SpecError for what is no config, one of a class of the user's own, and one of Keras 2."""
+    if not isinstance(document, dict):
+        raise SpecError("model", "it is not the config of a Keras model")
+    version = document.get("keras_version")
+    if isinstance(version, str) and version[:2] in ("1.", "2."):
+        raise SpecError(
+            "model",
+            f"a config of Keras {version[:12]}, whose layers have other arguments; make the model"
+            " with Keras 3 and give the object, or its config",
+        )
+    if model_kind(document) is None and is_custom(document):
+        raise SpecError("model", of_own_model(document))
