@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage fuzz matrix test-quick test-newest-keras lint format bench docs dist clean
+.PHONY: help demo test test-slow test-all coverage fuzz matrix test-quick test-newest-keras lint format bench docs dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -23,8 +23,15 @@ demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare the
 	@"$(PY)" examples/demo.py
 
 # Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
-test: lint $(VENV)/browser.stamp ## Run the linters and every test
-	"$(PY)" -m pytest -n 2 --dist loadfile
+PYTEST = "$(PY)" -m pytest -n 2 --dist loadfile
+
+test: lint $(VENV)/browser.stamp ## Run the linters and the tests of everything, with few variants of each
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run what `make test` leaves out: more models, faults and versions
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## Run every test, as CI does
 
 coverage: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
@@ -37,7 +44,7 @@ fuzz: $(VENV)/dev.stamp ## Feed 200,000 damaged files and 500,000 damaged specs 
 	"$(PY)" tests/fuzz/fuzz_files.py $(FUZZ)
 
 test-quick: $(VENV)/dev.stamp ## Run the tests that start no worker
-	"$(PY)" -m pytest tests/unit tests/contract
+	"$(PY)" -m pytest -m "not slow" tests/unit tests/contract
 
 # Its own venv, where pip is told to pass over the cap of pyproject.toml. KERAS=keras-nightly is the newest of all.
 KERAS ?= keras

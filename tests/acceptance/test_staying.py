@@ -67,6 +67,7 @@ def test_without_one_a_script_has_a_fleet_of_its_own(stay: Stay) -> None:
     assert stay.read() is None
 
 
+@pytest.mark.slow
 def test_one_of_other_settings_versions_or_environment_is_replaced(
     stay: Stay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,12 +94,14 @@ def test_one_that_a_script_uses_is_left_alone(stay: Stay) -> None:
         assert stay.read() == record
 
 
+@pytest.mark.slow
 def test_the_record_of_another_version_is_read(stay: Stay) -> None:
     first = kept(stay)
     stay.write(Record(first.pid))
     assert kept(stay).pid != first.pid
 
 
+@pytest.mark.slow
 def test_one_whose_trusted_module_has_changed_is_replaced(stay: Stay, tmp_path: Path) -> None:
     module = tmp_path / "losses.py"
     module.write_text("A = 1\n")
@@ -109,6 +112,7 @@ def test_one_whose_trusted_module_has_changed_is_replaced(stay: Stay, tmp_path: 
     assert kept(stay, **given).pid != first.pid
 
 
+@pytest.mark.slow
 def test_it_ends_when_nobody_uses_it(stay: Stay) -> None:
     with ff.local(workers=0, directory=stay.directory, keep=0.5):
         time.sleep(2.0)
@@ -118,6 +122,7 @@ def test_it_ends_when_nobody_uses_it(stay: Stay) -> None:
     until(lambda: is_gone(record.pid), 10.0)
 
 
+@pytest.mark.slow
 def test_the_time_that_it_is_kept_can_be_changed(stay: Stay) -> None:
     first = kept(stay, "1h")
     second = kept(stay, "2h")
@@ -126,6 +131,7 @@ def test_the_time_that_it_is_kept_can_be_changed(stay: Stay) -> None:
     until(lambda: not stay.is_up(), 10.0)
 
 
+@pytest.mark.slow
 def test_after_a_kill_another_is_started(stay: Stay) -> None:
     first = kept(stay)
     with ff.local(workers=0, directory=stay.directory, keep="1h") as fleet:
@@ -145,6 +151,7 @@ def test_one_that_cannot_start_says_why(stay: Stay) -> None:
     assert stay.read() is None
 
 
+@pytest.mark.slow
 def test_scripts_that_start_at_once_share_one(stay: Stay) -> None:
     script = (
         "import sys, fitfleet as ff\n"

@@ -89,6 +89,7 @@ def test_the_plan_knows_what_was_run(searched: ff.Sweep) -> None:
     assert len(known) == 5 and all(point.seconds for point in known)
 
 
+@pytest.mark.slow
 def test_the_forecasting_example(fleet: ff.Fleet, folder: Path, examples: None) -> None:
     import forecasting_repeats
 
@@ -100,6 +101,7 @@ def test_the_forecasting_example(fleet: ff.Fleet, folder: Path, examples: None) 
     assert sweep.plot.box(folder / "box.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_folds_are_trained_on_their_own_rows(fleet: ff.Fleet, digits: Path) -> None:
     layers = ff.layers
     sweep = fleet.sweep(

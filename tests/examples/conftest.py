@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import EXAMPLES, NAMES
+from cases import EXAMPLES
 
 import fitfleet as ff
 
@@ -26,13 +27,20 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
         yield fleet
 
 
-@pytest.fixture(scope="session")
-def submitted(
-    fleet: ff.Fleet, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[tuple[dict[str, Any], ff.Job]]]:
+class Submitted(dict[str, list[tuple[dict[str, Any], ff.Job]]]):
     """Of each example: what `jobs` returned, and the handle that submit gave for it."""
-    folder = tmp_path_factory.mktemp("data")
-    return {
-        name: [(job, fleet.submit(**job)) for job in importlib.import_module(name).jobs(folder)]
-        for name in NAMES
-    }
+
+    def __init__(self, fleet: ff.Fleet, folder: Path) -> None:
+        self._fleet, self._folder = fleet, folder
+
+    def __missing__(self, name: str) -> list[tuple[dict[str, Any], ff.Job]]:
+        """Submit the jobs of an example when the first test asks for them."""
+        jobs = importlib.import_module(name).jobs(self._folder)
+        self[name] = [(job, self._fleet.submit(**job)) for job in jobs]
+        return self[name]
+
+
+@pytest.fixture(scope="session")
+def submitted(fleet: ff.Fleet, tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    """The jobs of examples, by name."""
+    return Submitted(fleet, tmp_path_factory.mktemp("data"))

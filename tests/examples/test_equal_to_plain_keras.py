@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from cases import NAMES, compile_arguments
 from plain import Plain, fit
+from support.parts import quick
 
 import fitfleet as ff
 
 Submitted = dict[str, list[tuple[dict[str, Any], ff.Job]]]
+
+# What `saving` shows is what it saves: test_topics.py.
+EQUAL = [name for name in NAMES if name != "saving"]
+QUICK = ("stacked_lstm", "mlp", "stateful_lstm", "encoder_decoder")
 
 
 def decay(epoch: int) -> float:
@@ -34,7 +39,7 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "saving"])
+@pytest.mark.parametrize("name", quick(EQUAL, *QUICK))
 def test_history_weights_and_scores_are_equal(name: str, submitted: Submitted) -> None:
     for job, handle in submitted[name]:
         make = CALLBACKS.get(job.get("params", {}).get("callbacks", ""), list)

@@ -29,12 +29,14 @@ def test_the_classifier_is_evaluated_on_rows_it_has_not_seen(finished: Any) -> N
     assert set(finished("sequence_classifier")[0].scores) == {"test_loss", "test_accuracy"}
 
 
+@pytest.mark.slow
 def test_regression_metrics_are_recorded_for_training_and_validation(finished: Any) -> None:
     names = {"mse", "mae", "mape", "cosine_similarity"}
     columns = set(finished("regression_metrics")[0].history.columns)
     assert names | {f"val_{name}" for name in names} <= columns
 
 
+@pytest.mark.slow
 def test_classification_metrics_are_recorded(finished: Any) -> None:
     columns = [set(job.history.columns) for job in finished("classification_metrics")]
     assert "binary_accuracy" in columns[0]
@@ -42,11 +44,13 @@ def test_classification_metrics_are_recorded(finished: Any) -> None:
     assert {"sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy"} <= columns[2]
 
 
+@pytest.mark.slow
 def test_the_custom_metric_is_in_the_history(finished: Any) -> None:
     history = finished("custom_metric")[0].history
     assert history["val_within"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_the_scale_evaluator_scores_what_the_model_wrote(submitted: Submitted) -> None:
     job, handle = submitted["chorales"][0]
     handle.wait(240, raise_on_failure=True)
@@ -67,6 +71,7 @@ def test_callbacks_stop_and_change_the_learning_rate(finished: Any) -> None:
     assert schedule["learning_rate"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_a_fit_can_be_saved_in_every_form(finished: Any, tmp_path: Path) -> None:
     job = finished("saving")[0]
     weights, whole, legacy, architecture = importlib.import_module("saving").save(job, tmp_path)
@@ -79,12 +84,14 @@ def test_a_fit_can_be_saved_in_every_form(finished: Any, tmp_path: Path) -> None
     np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
 
 
+@pytest.mark.slow
 def test_validation_rows_are_the_last_ones(finished: Any) -> None:
     last = finished("validation_split")[0].history.iloc[-1]
     assert last["accuracy"] == 1.0
     assert last["val_accuracy"] == 0.0
 
 
+@pytest.mark.slow
 def test_states_are_carried_only_by_the_stateful_forecast(finished: Any) -> None:
     jobs = finished("forecasting")
     losses = {(job.params["kind"], job.seed): job.scores["test_loss"] for job in jobs}
@@ -92,6 +99,7 @@ def test_states_are_carried_only_by_the_stateful_forecast(finished: Any) -> None
     assert losses["stateless", 0] != losses["stateless", 1]
 
 
+@pytest.mark.slow
 def test_text_goes_on_from_a_start(finished: Any) -> None:
     generation = importlib.import_module("text_generation")
     start = generation.zen()[: generation.LENGTH]
@@ -100,6 +108,7 @@ def test_text_goes_on_from_a_start(finished: Any) -> None:
     assert len(text) == len(start) + 5
 
 
+@pytest.mark.slow
 def test_every_recurrent_layer_has_run(finished: Any) -> None:
     layers = {job.params["layer"] for job in finished("recurrent_layers")}
     assert layers >= {"SimpleRNN", "GRU", "LSTM", "RNN", "Bidirectional", "TimeDistributed"}

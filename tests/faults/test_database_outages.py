@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 from fits import assert_equal, outcomes, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
@@ -86,6 +87,7 @@ def cuts(whole: WholeFleet) -> Iterator[psycopg.Connection]:
                 connection.execute(f"DROP SEQUENCE {name}")
 
 
+@pytest.mark.slow
 def test_connections_cut_in_every_transaction(
     whole: WholeFleet, series: Path, straight_paused: ff.Job
 ) -> None:

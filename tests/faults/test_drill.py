@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_drill_is_passed_and_touches_nothing_else(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fitfleet", "drill", "--jobs", "3", "--seed", "3", "--json"]
     found = subprocess.run(

@@ -75,10 +75,10 @@ def test_a_child_that_wakes_after_its_lease_changes_nothing(
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        ("in_checkpoint:kill", "lost"),
-        ("after_checkpoint:kill", "lost"),
+        pytest.param("in_checkpoint:kill", "lost", marks=pytest.mark.slow),
+        pytest.param("after_checkpoint:kill", "lost", marks=pytest.mark.slow),
         ("between_save_and_commit:kill", "lost"),
-        ("in_checkpoint:raise", "storage"),
+        pytest.param("in_checkpoint:raise", "storage", marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_while_saving_leaves_the_result_bit_equal(

@@ -65,6 +65,7 @@ def test_a_fit_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff
     assert_equal(job, straight_paused)
 
 
+@pytest.mark.slow
 def test_a_dataset_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff.Job) -> None:
     job = troubled.hung_in_load.wait(60)
     assert outcomes(job) == ["stalled", "succeeded"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from fits import assert_equal, outcomes, small_job, until_checkpoint
 
 import fitfleet as ff
@@ -32,6 +33,7 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_goes_on_from_it(
     assert job.wait(20).status is ff.JobStatus.CANCELLED
 
 
+@pytest.mark.slow
 def test_an_extended_job_is_one_that_was_asked_for_longer(fleet: LocalFleet, series: Path) -> None:
     job = fleet.submit(**small_job(series, epochs=3), experiment="extended").wait(60)
     job.extend(epochs=6)
@@ -45,6 +47,7 @@ def test_an_extended_job_is_one_that_was_asked_for_longer(fleet: LocalFleet, ser
         assert (job.weights()[name] == array).all(), name
 
 
+@pytest.mark.slow
 def test_a_paused_experiment_goes_on_as_if_it_had_not(
     fleet: LocalFleet, series: Path, straight: ff.Job
 ) -> None:

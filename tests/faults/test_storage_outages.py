@@ -64,7 +64,11 @@ if can_mount():  # an ordinary user may be kept from it; the others need nothing
     OUTAGES += [full, read_only]
 
 
-@pytest.mark.parametrize("outage", OUTAGES)
+# The others, for `make test-all`.
+SLOW = [pytest.param(outage, marks=pytest.mark.slow) for outage in OUTAGES[1:]]
+
+
+@pytest.mark.parametrize("outage", [OUTAGES[0], *SLOW])
 def test_storage_that_refuses(
     outage: Callable[..., AbstractContextManager[None]],
     request: pytest.FixtureRequest,
@@ -93,6 +97,7 @@ def test_storage_that_refuses(
     assert_equal(job, straight_paused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_whole", [False, True], ids=["sqlite", "postgresql"])
 def test_storage_that_is_slower_than_a_lease(
     is_whole: bool,

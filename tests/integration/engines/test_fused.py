@@ -10,6 +10,7 @@ import ledger
 import nets
 import numpy as np
 import pytest
+from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.worker.engines.fused import FusedFit
@@ -45,15 +46,30 @@ def compare(net: nets.Net, **given: Any) -> None:
 
 
 # A convolution inside a loop over time has no stacked form; such members are trained otherwise.
-_UNTRACEABLE = ("mixed", "convolutional_recurrent")
+_UNTRACEABLE = {"mixed", "convolutional_recurrent"}
 FUSED = [
-    name
-    for name in nets.ALL
-    if unfusable(members(nets.ALL[name]())[0]) is None and name not in _UNTRACEABLE
+    "mlp",
+    "stacked_lstm",
+    "embedding_lstm",
+    "convolution",
+    "two_inputs_two_outputs",
+    "encoder_decoder",
+    "bidirectional",
+    "weighted",
+    "class_weighted",
+    "callbacks",
+    "double",
+    "split",
+    "unlabelled_validation_free",
 ]
 
 
-@pytest.mark.parametrize("name", FUSED)
+def test_these_models_and_no_others_are_fused() -> None:
+    names = {name for name in nets.ALL if unfusable(members(nets.ALL[name]())[0]) is None}
+    assert names - _UNTRACEABLE == set(FUSED)
+
+
+@pytest.mark.parametrize("name", quick(FUSED, "mlp", "stacked_lstm", "embedding_lstm"))
 def test_a_stack_equals_each_alone(name: str) -> None:
     compare(nets.ALL[name]())
 
@@ -81,7 +97,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", quick(OPTIMIZERS, "SGD nesterov", "RMSprop", "Adam"))
 def test_each_optimizer(name: str) -> None:
     """On sparse and dense gradients."""
     x = np.random.default_rng(0).integers(0, 12, (50, 4))
@@ -96,6 +112,7 @@ def test_each_optimizer(name: str) -> None:
     compare(net)
 
 
+@pytest.mark.slow
 def test_centered_rmsprop_on_dense_gradients() -> None:
     """On sparse ones Keras itself fails."""
     compare(nets.stacked_lstm(), optimizer={"RMSprop": {"centered": True, "learning_rate": 0.01}})
@@ -127,7 +144,7 @@ LAYERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", quick(LAYERS, "GRU", "LSTM dropped", "Masking"))
 def test_each_layer(name: str) -> None:
     """Between two others, so that gradients pass through it."""
     x = np.random.default_rng(1).normal(size=(50, 5, 4))
@@ -170,6 +187,7 @@ def test_a_member_with_nan_does_not_touch_the_others() -> None:
     ledger.assert_close(one, other, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_members_leave_one_by_one_and_go_on_elsewhere(tmp_path: Path) -> None:
     """Released after an epoch of their own, resumed in a stack, alone by loop, alone by fit."""
     net = nets.callbacks()
@@ -187,6 +205,7 @@ def test_members_leave_one_by_one_and_go_on_elsewhere(tmp_path: Path) -> None:
         ledger.assert_close(rest, whole, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_float32_is_no_further_from_alone_than_alone_is_from_itself(tmp_path: Path) -> None:
     """Alone against alone with initial weights moved by 1e-7: that distance is the measure."""
     net = nets.stacked_lstm()

@@ -10,6 +10,7 @@ import ledger
 import nets
 import numpy as np
 import pytest
+from support.parts import quick
 
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
@@ -64,7 +65,7 @@ class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             state.assign(value)
 
 
-@pytest.mark.parametrize("name", nets.ALL)
+@pytest.mark.parametrize("name", quick(nets.ALL, "mlp", "stacked_lstm"))
 def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     """History, weights and optimizer of `model.fit` itself, all epochs in one call."""
     net = nets.ALL[name]()
@@ -104,7 +105,9 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
             np.testing.assert_array_equal(value, variable.numpy())
 
 
-@pytest.mark.parametrize("name", nets.ALL)
+@pytest.mark.parametrize(
+    "name", quick(nets.ALL, "mlp", "stacked_lstm", "stateful_kept", "weighted", "callbacks")
+)
 def test_loop_equals_fit(name: str) -> None:
     """History, weights, optimizer and RNN states of two jobs; the model is traced once."""
     net = nets.ALL[name]()
@@ -133,7 +136,7 @@ def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
     ledger.assert_same(alone, looped)
 
 
-@pytest.mark.parametrize("name", ["mlp", "stateful_kept", "callbacks"])
+@pytest.mark.parametrize("name", quick(["mlp", "stateful_kept", "callbacks"], "mlp"))
 def test_a_checkpoint_of_one_way_goes_on_by_the_other(name: str, tmp_path: Path) -> None:
     net = nets.ALL[name]()
     found = specs(net)[:2]

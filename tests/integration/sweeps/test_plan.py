@@ -56,6 +56,7 @@ def test_it_counts_weights_and_memory_and_writes_nothing(
         assert c.execute(select(func.count()).select_from(jobs)).scalar() == 0
 
 
+@pytest.mark.slow
 def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> None:
     drive = Driver(database, settings, open_sweep(database, design(arguments(**GRID))))
     while not drive.step().is_done:
@@ -135,6 +136,7 @@ def test_a_bad_pruner_is_refused(database: Database, settings: Settings) -> None
         made(database, settings, pruner={"name": "hyperband", "reduction_factor": 1})
 
 
+@pytest.mark.slow
 def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     np.savez(

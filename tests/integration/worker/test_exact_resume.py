@@ -9,13 +9,19 @@ import h5py
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
 from kinds import kinds
+from support.parts import quick
 
 from fitfleet.db import jobs
 from fitfleet.states import JobStatus
 
 # Keras's own fit for every kind, and for some the engine that the worker would choose.
-CASES = [(name, "fit") for name in kinds(Path())]
-CASES += [("stopping", ""), ("stateful for ever", ""), ("lists", "")]
+SLOW = [(name, "fit") for name in kinds(Path()) if name != "stopping"]
+SLOW += [("stateful for ever", ""), ("lists", "")]
+CASES = [
+    ("stopping", "fit"),
+    ("stopping", ""),
+    *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOW),
+]
 
 
 @pytest.mark.parametrize(("name", "engine"), CASES)
@@ -43,7 +49,9 @@ def test_a_fit_drained_twice_equals_the_straight_one(
         assert_same_file(fleet.artifact(row), fleet.artifact(straight))
 
 
-@pytest.mark.parametrize("name", ["noisy", "stopping", "stateful for ever", "averaged"])
+@pytest.mark.parametrize(
+    "name", quick(["noisy", "stopping", "stateful for ever", "averaged"], "stopping")
+)
 def test_an_extended_fit_equals_one_that_was_asked_for_at_first(
     name: str, data: Path, job: dict[str, Any], fleet: Fleet
 ) -> None:

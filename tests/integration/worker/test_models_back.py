@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
+from support.parts import quick
 
 import fitfleet as ff
 from fitfleet.client.job import Job
@@ -44,7 +45,7 @@ def handle(fleet: Fleet, row: JobRow) -> Job:
     return Job(fleet.database, fleet.settings, row)
 
 
-@pytest.mark.parametrize("function", ["mlp", "coder"])
+@pytest.mark.parametrize("function", quick(["mlp", "coder"], "mlp"))
 def test_a_model_that_is_built_by_its_first_batch_is_loaded_extended_and_resumed(
     function: str, numbers: Path, fleet: Fleet
 ) -> None:
@@ -71,7 +72,9 @@ def test_a_model_that_is_built_by_its_first_batch_is_loaded_extended_and_resumed
     assert fleet.row(straight.id).parameters == sum(w.size for w in model.get_weights())
 
 
-@pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy", quick(["float64", "mixed_float16", "mixed_bfloat16", "bfloat16"], "mixed_float16")
+)
 def test_a_dtype_policy_comes_back_with_the_optimizers_state(
     policy: str, numbers: Path, fleet: Fleet, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -25,7 +25,7 @@ GROWTH = 2**30
 HOARD = int(0.75 * GROWTH)  # enough for a replacement, too little to leave by itself
 
 
-@pytest.fixture(scope="module", params=["cpu", "gpu"])
+@pytest.fixture(scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
 def local(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalFleet]:
@@ -137,6 +137,7 @@ def test_a_replacement_takes_over_from_a_killed_child(swap: Swap) -> None:
     assert [a["outcome"] for a in swap.held.attempts] == ["lost", "succeeded"]
 
 
+@pytest.mark.slow
 def test_a_killed_replacement_is_followed_by_another(
     local: LocalFleet, job: dict[str, Any], swap: Swap
 ) -> None:

@@ -44,6 +44,7 @@ def test_of_many_jobs_all_are_queued_or_none(fleet: ff.Fleet, job: dict[str, Any
     assert made[0] == made[1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
 def test_ten_thousand_jobs_are_submitted_at_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     jobs = [{**job, "seed": seed, "params": {"seed": seed}} for seed in range(10_000)]
