@@ -35,7 +35,7 @@ def adopt(c: Connection, job_ids: Sequence[int]) -> dict[int, int]:
     Call it in the transaction that inserts the jobs, before any dispatcher sees them. Weights are
     shared, not copied; curves and scores are the job's own rows.
     """
-    found: dict[int, int] = {}
+    sources: dict[int, int] = {}
     for job_id in job_ids:
         source = _source(c, job_id)
         if source is None:
@@ -53,8 +53,8 @@ def adopt(c: Connection, job_ids: Sequence[int]) -> dict[int, int]:
                 rows = rows.where(table.c.job_id == source.id)
                 c.execute(insert(table).from_select(["job_id", *names], rows))
             events.add(c, "adopted", job_id, detail=f"from job {source.id}")
-            found[job_id] = source.id
-    return found
+            sources[job_id] = source.id
+    return sources
 
 
 def _source(c: Connection, job_id: int) -> Any:

@@ -89,8 +89,8 @@ def holds(claim: Claim) -> sa.ColumnElement[bool]:
 
 def held(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
     """The (job id, attempt) of those that hold their jobs, and will until this transaction ends."""
-    owners = {(one.job_id, one.attempt, one.worker) for one in claims}
-    ids = sorted({one.job_id for one in claims})
+    owners = {(claim.job_id, claim.attempt, claim.worker) for claim in claims}
+    ids = sorted({claim.job_id for claim in claims})
     rows = c.execute(_holders(c.dialect.name), {"ids": ids})
     return {
         (row.id, row.attempt)

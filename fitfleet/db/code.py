@@ -21,9 +21,9 @@ class StoredCode:
     signature: str | None
 
 
-def store(c: Connection, found: Iterable[tuple[Snapshot, str | None]]) -> None:
+def store(c: Connection, snapshots: Iterable[tuple[Snapshot, str | None]]) -> None:
     """Keep snapshots with their signatures. One that is there stays, and takes a new signature."""
-    rows = {snapshot.sha256: (snapshot, signature) for snapshot, signature in found}
+    rows = {snapshot.sha256: (snapshot, signature) for snapshot, signature in snapshots}
     for sha256, (snapshot, signature) in rows.items():
         is_known = c.execute(
             select(code_snapshots.c.signature).where(code_snapshots.c.sha256 == sha256)

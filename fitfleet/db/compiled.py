@@ -24,29 +24,29 @@ def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
         .group_by(jobs.c.group_hash)
     )
     query = select(job_specs.c.spec).where(job_specs.c.job_id.in_(one_each))
-    found = {}
+    distinct = {}
     for text in c.scalars(query):
         spec = json.loads(text)
         parts = {name: spec.get(name) for name in _PARTS}
-        found[json.dumps(parts, sort_keys=True)] = parts
-    return list(found.values())
+        distinct[json.dumps(parts, sort_keys=True)] = parts
+    return list(distinct.values())
 
 
 def specs(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Job -> its specification as JSON."""
-    found = {}
+    documents = {}
     for start in range(0, len(job_ids), _CHUNK):
         query = select(job_specs.c.job_id, job_specs.c.spec)
         query = query.where(job_specs.c.job_id.in_(job_ids[start : start + _CHUNK]))
-        found.update({row.job_id: json.loads(row.spec) for row in c.execute(query)})
-    return found
+        documents.update({row.job_id: json.loads(row.spec) for row in c.execute(query)})
+    return documents
 
 
 def fingerprints(c: Connection, job_ids: Sequence[int]) -> dict[int, str]:
     """Job -> the fingerprint of its data, of those whose data were seen at submit."""
-    found = {}
+    by_job = {}
     for start in range(0, len(job_ids), _CHUNK):
         query = select(jobs.c.id, jobs.c.fingerprint).where(jobs.c.fingerprint.is_not(None))
         query = query.where(jobs.c.id.in_(job_ids[start : start + _CHUNK]))
-        found.update({row.id: row.fingerprint for row in c.execute(query)})
-    return found
+        by_job.update({row.id: row.fingerprint for row in c.execute(query)})
+    return by_job

@@ -18,14 +18,14 @@ from fitfleet.states import JobStatus, Request
 def experiment_ids(c: Connection, names: Iterable[str]) -> dict[str, int]:
     """The number of each experiment; those that do not exist yet are made."""
     wanted = sorted(set(names))
-    found = _find(c, wanted)
-    missing = [name for name in wanted if name not in found]
+    ids = _find(c, wanted)
+    missing = [name for name in wanted if name not in ids]
     if missing:
         at = read_clock(c)
         rows = [{"name": name, "created_at": at} for name in missing]
         c.execute(insert_ignoring(c, experiments), rows)
-        found |= _find(c, missing)
-    return found
+        ids |= _find(c, missing)
+    return ids
 
 
 def _find(c: Connection, names: list[str]) -> dict[str, int]:
@@ -67,10 +67,8 @@ def limit_running(c: Connection, name: str, max_running: int | None) -> None:
 
 
 def _set_paused(c: Connection, name: str, is_paused: bool) -> int:
-    found = _find(c, [name])
-    if name not in found:
+    ids = _find(c, [name])
+    if name not in ids:
         raise NotFoundError(f"there is no experiment {name!r}; `fitfleet ps` lists those there")
-    c.execute(
-        update(experiments).where(experiments.c.id == found[name]).values(is_paused=is_paused)
-    )
-    return found[name]
+    c.execute(update(experiments).where(experiments.c.id == ids[name]).values(is_paused=is_paused))
+    return ids[name]

@@ -69,8 +69,8 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     )
     wanted = list(firsts.items())
     for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
-        found = c.execute(statement, [_values(row, key, at) for key, row in chunk])
-        fresh.update({(r.experiment_id, r.content_hash, r.rerun): r.id for r in found})
+        inserted = c.execute(statement, [_values(row, key, at) for key, row in chunk])
+        fresh.update({(r.experiment_id, r.content_hash, r.rerun): r.id for r in inserted})
     specs = [_documents(fresh[key], row) for key, row in wanted if key in fresh]
     if specs:
         c.execute(job_specs.insert(), specs)
@@ -100,13 +100,13 @@ def _identities(
     keys = [(ids[row.experiment], row.content_hash) for row in rows]
     wanted = {key for key, row in zip(keys, rows, strict=True) if row.again}
     newest = {key: _newest_rerun(c, *key) for key in wanted}
-    found = []
+    identities = []
     for key, row in zip(keys, rows, strict=True):
         rerun = newest[key] + 1 if row.again else 0
         if key in newest:
             newest[key] = max(newest[key], rerun)
-        found.append((*key, rerun))
-    return found
+        identities.append((*key, rerun))
+    return identities
 
 
 def _newest_rerun(c: Connection, experiment_id: int, content: str) -> int:
@@ -151,15 +151,15 @@ def _documents(job_id: int, row: NewJob) -> dict[str, Any]:
 def _existing(
     c: Connection, keys: Sequence[tuple[int, str, int]]
 ) -> dict[tuple[int, str, int], int]:
-    found = {}
+    existing = {}
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         query = select(jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun).where(
             jobs.c.content_hash.in_({key[1] for key in chunk})
         )
         for row in c.execute(query):
-            found[(row.experiment_id, row.content_hash, row.rerun)] = row.id
-    return found
+            existing[(row.experiment_id, row.content_hash, row.rerun)] = row.id
+    return existing
 
 
 def cancel(c: Connection, job_id: int) -> JobStatus:
@@ -291,7 +291,7 @@ def _requeued() -> dict[str, Any]:
 
 
 def _status(c: Connection, job_id: int) -> JobStatus:
-    found = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
-    if found is None:
+    status = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
+    if status is None:
         raise NotFoundError(f"there is no job {job_id}")
-    return JobStatus(found)
+    return JobStatus(status)

@@ -44,13 +44,13 @@ def tag(
             raise FitfleetError(
                 f"tag: {name[:80]!r} is not a word of 1 to {MAX_TAG_LENGTH} printable characters"
             )
-    found = _found(c, job_id)
-    tags = sorted(({*found.tags} | {name.strip() for name in add}) - set(remove))
+    labels = _found(c, job_id)
+    tags = sorted(({*labels.tags} | {name.strip() for name in add}) - set(remove))
     if len(tags) > MAX_TAGS:
         raise FitfleetError(
             f"tag: job {job_id} would have {len(tags)} tags; {MAX_TAGS} is the limit"
         )
-    _write(c, job_id, Labels(tuple(tags), found.note))
+    _write(c, job_id, Labels(tuple(tags), labels.note))
     return tuple(tags)
 
 
@@ -70,6 +70,6 @@ def _found(c: Connection, job_id: int) -> Labels:
     return labels_of(c, [job_id]).get(job_id, Labels())
 
 
-def _write(c: Connection, job_id: int, found: Labels) -> None:
-    row = {"job_id": job_id, "tags": json.dumps(found.tags), "note": found.note}
+def _write(c: Connection, job_id: int, labels: Labels) -> None:
+    row = {"job_id": job_id, "tags": json.dumps(labels.tags), "note": labels.note}
     c.execute(upsert(c, job_labels, ["tags", "note"]), [row])

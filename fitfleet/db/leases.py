@@ -145,22 +145,24 @@ def heartbeat(
     if not mine:
         return {}
     at = now(c)
-    lock(c, (one.job_id for one in mine))
-    which = or_(*(holds(one) for one in mine))
+    lock(c, (claim.job_id for claim in mine))
+    which = or_(*(holds(claim) for claim in mine))
     statement = (
         update(jobs)
         .where(which)
         .values(lease_until=at + lease_s)
         .returning(jobs.c.id, jobs.c.attempt, jobs.c.request)
     )
-    found = {
+    requests = {
         (row.id, row.attempt): Request(row.request) if row.request else None
         for row in c.execute(statement)
     }
-    moved = [one for one in mine if one.key in set(progressed)]
+    moved = [claim for claim in mine if claim.key in set(progressed)]
     if moved:
-        c.execute(update(jobs).where(or_(*(holds(one) for one in moved))).values(progress_at=at))
-    return found
+        c.execute(
+            update(jobs).where(or_(*(holds(claim) for claim in moved))).values(progress_at=at)
+        )
+    return requests
 
 
 def describe_attempts(
@@ -175,11 +177,11 @@ def describe_attempts(
     for claim, values in rows:
         if claim.key in won:
             alike.setdefault((claim.attempt, tuple(values.items())), []).append(claim.job_id)
-    for (attempt, found), ids in alike.items():
+    for (attempt, columns), ids in alike.items():
         # Not as pairs, for which SQLite would read every attempt there is.
-        own = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
-        c.execute(update(attempts).where(own).values(dict(found)))
-        of_job = {name: value for name, value in found if name in ("engine", "engine_reason")}
+        which = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
+        c.execute(update(attempts).where(which).values(dict(columns)))
+        of_job = {name: value for name, value in columns if name in ("engine", "engine_reason")}
         if of_job:
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
     return won

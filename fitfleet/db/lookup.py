@@ -115,11 +115,11 @@ def job(c: Connection, job_id: int) -> JobRow | None:
 
 def jobs_by_id(c: Connection, job_ids: Sequence[int]) -> list[JobRow]:
     """The jobs of those numbers, in their order; numbers that do not exist are left out."""
-    found: dict[int, JobRow] = {}
+    rows: dict[int, JobRow] = {}
     for chunk in _chunks(job_ids):
         for row in c.execute(_columns().where(jobs.c.id.in_(chunk))):
-            found[row.id] = _job(row)
-    return [found[job_id] for job_id in job_ids if job_id in found]
+            rows[row.id] = _job(row)
+    return [rows[job_id] for job_id in job_ids if job_id in rows]
 
 
 def find_jobs(
@@ -142,11 +142,11 @@ def find_jobs(
 
 def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
     """Where each job stands."""
-    found: dict[int, JobStatus] = {}
+    statuses_by_id: dict[int, JobStatus] = {}
     for chunk in _chunks(job_ids):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.id.in_(chunk))
-        found.update({row.id: JobStatus(row.status) for row in c.execute(query)})
-    return found
+        statuses_by_id.update({row.id: JobStatus(row.status) for row in c.execute(query)})
+    return statuses_by_id
 
 
 def curve(c: Connection, job_id: int) -> list[Point]:
@@ -157,29 +157,29 @@ def curve(c: Connection, job_id: int) -> list[Point]:
 
 def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     """All values of several jobs."""
-    found: list[Point] = []
+    points: list[Point] = []
     for chunk in _chunks(job_ids):
         query = select(metrics).where(metrics.c.job_id.in_(chunk))
-        found += [Point(**row._mapping) for row in c.execute(query)]
-    return found
+        points += [Point(**row._mapping) for row in c.execute(query)]
+    return points
 
 
 def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     """The values that stand for each job: of the epoch whose weights it keeps, else of its last."""
-    found: list[Point] = []
+    points: list[Point] = []
     for chunk in _chunks(job_ids):
         query = (
             select(metrics)
             .join(jobs, (jobs.c.id == metrics.c.job_id) & (shown_epoch == metrics.c.epoch))
             .where(jobs.c.id.in_(chunk))
         )
-        found += [Point(**row._mapping) for row in c.execute(query)]
-    return found
+        points += [Point(**row._mapping) for row in c.execute(query)]
+    return points
 
 
 def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, float, float]]:
     """(job, Keras's name, smallest, largest value over all epochs)."""
-    found: list[tuple[int, str, float, float]] = []
+    lowest_and_highest: list[tuple[int, str, float, float]] = []
     low, high = func.min(metrics.c.value), func.max(metrics.c.value)
     for chunk in _chunks(job_ids):
         query = (
@@ -189,19 +189,19 @@ def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, floa
         )
         for job_id, metric, phase, smallest, largest in c.execute(query):
             name = f"val_{metric}" if phase == "val" else metric
-            found.append((job_id, name, smallest, largest))
-    return found
+            lowest_and_highest.append((job_id, name, smallest, largest))
+    return lowest_and_highest
 
 
 def scores_of(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, float | None]]:
     """The scores of each job that has some."""
-    found: dict[int, dict[str, float | None]] = {}
+    scores_by_job: dict[int, dict[str, float | None]] = {}
     for chunk in _chunks(job_ids):
         query = select(scores.c.job_id, scores.c.name, scores.c.value)
         query = query.where(scores.c.job_id.in_(chunk)).order_by(scores.c.job_id, scores.c.name)
         for job_id, name, value in c.execute(query):
-            found.setdefault(job_id, {})[name] = value
-    return found
+            scores_by_job.setdefault(job_id, {})[name] = value
+    return scores_by_job
 
 
 def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
@@ -224,7 +224,7 @@ def attempts_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
 
 def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[float, int | None]]:
     """(start, first epoch) of the attempt each job is in; None before its fit has begun."""
-    found: dict[int, tuple[float, int | None]] = {}
+    starts: dict[int, tuple[float, int | None]] = {}
     for chunk in _chunks(job_ids):
         query = (
             select(attempts.c.job_id, attempts.c.started_at, attempts.c.first_epoch)
@@ -232,8 +232,8 @@ def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[flo
             .where(jobs.c.id.in_(chunk))
         )
         for job_id, started_at, first_epoch in c.execute(query):
-            found[job_id] = (started_at, first_epoch)
-    return found
+            starts[job_id] = (started_at, first_epoch)
+    return starts
 
 
 def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
@@ -244,9 +244,9 @@ def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
 
 def experiment_summary(c: Connection) -> list[dict[str, Any]]:
     """One row an experiment: name, is_paused, max_running and the number of jobs by status."""
-    found: dict[str, dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
     for row in c.execute(select(experiments).order_by(experiments.c.id)):
-        found[row.name] = {
+        summaries[row.name] = {
             "name": row.name,
             "is_paused": bool(row.is_paused),
             "max_running": row.max_running,
@@ -258,8 +258,8 @@ def experiment_summary(c: Connection) -> list[dict[str, Any]]:
         .group_by(experiments.c.name, jobs.c.status)
     )
     for name, status, count in c.execute(query):
-        found[name]["jobs"][status] = count
-    return list(found.values())
+        summaries[name]["jobs"][status] = count
+    return list(summaries.values())
 
 
 def count_jobs(c: Connection) -> dict[JobStatus, int]:

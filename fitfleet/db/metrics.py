@@ -112,7 +112,7 @@ def _values(row: EpochMetrics) -> list[dict[str, Any]]:
     ]
 
 
-def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[dict[str, Any]]:
+def score_rows(claim: Claim, values: Mapping[str, float], source: str) -> list[dict[str, Any]]:
     """Scores of one source as rows of the table."""
     return [
         {
@@ -121,7 +121,7 @@ def score_rows(claim: Claim, found: Mapping[str, float], source: str) -> list[di
             "value": _storable(value),
             "source": source,
         }
-        for name, value in found.items()
+        for name, value in values.items()
     ]
 
 

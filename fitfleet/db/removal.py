@@ -16,15 +16,15 @@ _CHUNK = 1_000
 
 def sweeps_of(c: Connection, job_ids: Sequence[int]) -> list[str]:
     """Names of the sweeps that have one of these jobs."""
-    found: set[str] = set()
+    names: set[str] = set()
     for chunk in _chunks(job_ids):
         query = (
             select(sweeps.c.name)
             .join(trial_jobs, trial_jobs.c.sweep_id == sweeps.c.id)
             .where(trial_jobs.c.job_id.in_(chunk))
         )
-        found.update(c.scalars(query.distinct()))
-    return sorted(found)
+        names.update(c.scalars(query.distinct()))
+    return sorted(names)
 
 
 def remove_jobs(c: Connection, job_ids: Sequence[int]) -> None:

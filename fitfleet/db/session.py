@@ -136,10 +136,10 @@ class Database:
         """
         for attempt in range(50):
             try:
-                found = self.schema_version()
-                if found is not None and found > newest_version():
-                    raise DatabaseError(self._mismatch(found))
-                if found != newest_version():
+                version = self.schema_version()
+                if version is not None and version > newest_version():
+                    raise DatabaseError(self._mismatch(version))
+                if version != newest_version():
                     self._upgrade()
                 return
             except DatabaseError as error:
@@ -163,19 +163,19 @@ class Database:
 
     def check_schema(self) -> None:
         """Raises DatabaseError unless the tables are those of this version of fitfleet."""
-        found, wanted = self.schema_version(), newest_version()
-        if found != wanted:
-            raise DatabaseError(self._mismatch(found))
+        version, wanted = self.schema_version(), newest_version()
+        if version != wanted:
+            raise DatabaseError(self._mismatch(version))
 
-    def _mismatch(self, found: str | None) -> str:
+    def _mismatch(self, version: str | None) -> str:
         """What is wrong with tables of another version, and the command that helps."""
         wanted = newest_version()
-        if found is not None and found > wanted:
+        if version is not None and version > wanted:
             return (
-                f"the database {self.place} is at schema {found}, this fitfleet knows {wanted}:"
+                f"the database {self.place} is at schema {version}, this fitfleet knows {wanted}:"
                 " a newer version has upgraded it; upgrade fitfleet here"
             )
-        state = f"is at schema {found}" if found else "has no tables of fitfleet"
+        state = f"is at schema {version}" if version else "has no tables of fitfleet"
         return (
             f"the database {self.place} {state}, this fitfleet needs {wanted};"
             f" run: fitfleet db upgrade {self._option()}"
@@ -209,8 +209,8 @@ class Database:
         with self.read() as c:
             if not sa.inspect(c).has_table(_REVISIONS.name):
                 return None
-            found = c.execute(sa.select(_REVISIONS.c.version_num)).scalar()
-            return None if found is None else str(found)
+            version = c.execute(sa.select(_REVISIONS.c.version_num)).scalar()
+            return None if version is None else str(version)
 
     def dispose(self) -> None:
         """Let go of all connections."""
@@ -255,12 +255,12 @@ def _alembic(c: Connection | None = None) -> Any:
     return config
 
 
-def changes_since(found: str | None) -> list[tuple[str, str]]:
+def changes_since(version: str | None) -> list[tuple[str, str]]:
     """(revision, what it does) of every migration that a database at `found` has not had."""
     rows = []
-    for path in sorted((_MIGRATIONS / "versions").iterdir(), key=lambda one: one.name):
+    for path in sorted((_MIGRATIONS / "versions").iterdir(), key=lambda file: file.name):
         revision = path.name[1:5]
-        if re.match(r"v\d{4}_", path.name) and revision > (found or ""):
+        if re.match(r"v\d{4}_", path.name) and revision > (version or ""):
             text = path.read_text(encoding="utf-8")
             rows.append((revision, text.partition('"""')[2].partition('"""')[0].strip()))
     return rows

@@ -176,13 +176,13 @@ def seconds_left(
 def experiments_of(c: Connection, job_ids: Sequence[int]) -> list[int]:
     """The experiment's number of each job, in their order."""
     query = select(jobs.c.id, jobs.c.experiment_id).where(jobs.c.id.in_(job_ids))
-    found = {row.id: row.experiment_id for row in c.execute(query)}
-    return [found[job_id] for job_id in job_ids if job_id in found]
+    experiment_ids = {row.id: row.experiment_id for row in c.execute(query)}
+    return [experiment_ids[job_id] for job_id in job_ids if job_id in experiment_ids]
 
 
 def mean_seconds(c: Connection, queue: str, experiment_ids: Collection[int]) -> dict[int, float]:
     """Experiment -> mean time of some of its succeeded jobs; those without one are left out."""
-    found: dict[int, float] = {}
+    means: dict[int, float] = {}
     for experiment_id in experiment_ids:
         sample = (
             select(jobs.c.seconds)
@@ -198,5 +198,5 @@ def mean_seconds(c: Connection, queue: str, experiment_ids: Collection[int]) -> 
         )
         mean = c.execute(select(func.avg(sample.c.seconds))).scalar()
         if mean is not None:
-            found[experiment_id] = float(mean)
-    return found
+            means[experiment_id] = float(mean)
+    return means

@@ -57,9 +57,9 @@ def record(
         # An earlier attempt may have come further, where a fit is not repeatable to the bit.
         c.execute(of_metrics, {"ids": [row.claim.job_id for row in mine]})
         c.execute(of_attempts, values)
-        found = [(row.claim, *one) for row in mine for one in row.scores.items()]
+        scored = [(row.claim, *scores) for row in mine for scores in row.scores.items()]
         write_scores(
-            c, [line for claim, source, of in found for line in score_rows(claim, of, source)]
+            c, [line for claim, source, of in scored for line in score_rows(claim, of, source)]
         )
     lost = [row for row in rows if row.claim.key not in won]
     return won | {row.claim.key for row in lost if _has_committed(c, row)}

@@ -40,9 +40,9 @@ def create(c: Connection, name: str, experiment: str, document: str) -> tuple[Sw
         experiment_id=experiment_id, name=name, document=document, created_at=now(c)
     )
     is_new = c.execute(statement.returning(sweeps.c.id)).first() is not None
-    found = find(c, name)
-    assert found is not None
-    return found, is_new
+    row = find(c, name)
+    assert row is not None
+    return row, is_new
 
 
 def find(c: Connection, name: str) -> SweepRow | None:

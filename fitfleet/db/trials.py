@@ -175,12 +175,12 @@ def prune(c: Connection, sweep_id: int, number: int, why: str) -> bool:
     ).rowcount
     if not won:
         return False
-    own = select(trial_jobs.c.job_id).where(
+    job_ids = select(trial_jobs.c.job_id).where(
         trial_jobs.c.sweep_id == sweep_id,
         trial_jobs.c.number == number,
         trial_jobs.c.is_reused.is_(False),
     )
-    ask(c, list(c.scalars(own)))
+    ask(c, list(c.scalars(job_ids)))
     return True
 
 
@@ -195,7 +195,7 @@ def curves(
     c: Connection, job_ids: Sequence[int], metric: str, phase: str
 ) -> dict[int, dict[int, float]]:
     """Job -> {epoch: value} of one metric; a NaN stays one."""
-    found: dict[int, dict[int, float]] = {}
+    curves_by_job: dict[int, dict[int, float]] = {}
     for start in range(0, len(job_ids), _CHUNK):
         which = and_(
             metrics.c.job_id.in_(job_ids[start : start + _CHUNK]),
@@ -204,18 +204,18 @@ def curves(
         )
         query = select(metrics.c.job_id, metrics.c.epoch, metrics.c.value).where(which)
         for job_id, epoch, value in c.execute(query):
-            found.setdefault(job_id, {})[epoch] = float("nan") if value is None else value
-    return found
+            curves_by_job.setdefault(job_id, {})[epoch] = float("nan") if value is None else value
+    return curves_by_job
 
 
 def scores_named(c: Connection, job_ids: Sequence[int], name: str) -> dict[int, float]:
     """Job -> its score of that name; a NaN stays one."""
-    found: dict[int, float] = {}
+    scores_by_job: dict[int, float] = {}
     for start in range(0, len(job_ids), _CHUNK):
         which = and_(scores.c.job_id.in_(job_ids[start : start + _CHUNK]), scores.c.name == name)
         for job_id, value in c.execute(select(scores.c.job_id, scores.c.value).where(which)):
-            found[job_id] = float("nan") if value is None else value
-    return found
+            scores_by_job[job_id] = float("nan") if value is None else value
+    return scores_by_job
 
 
 def existing(
@@ -225,7 +225,7 @@ def existing(
 
     With `anywhere`, also those of which another experiment has a succeeded job.
     """
-    found: set[str] = set()
+    hashes_there: set[str] = set()
     for start in range(0, len(hashes), _CHUNK):
         which = jobs.c.content_hash.in_(hashes[start : start + _CHUNK])
         place = experiments.c.name == experiment
@@ -236,8 +236,8 @@ def existing(
             .join(experiments, experiments.c.id == jobs.c.experiment_id)
             .where(which, place)
         )
-        found.update(c.scalars(query))
-    return found
+        hashes_there.update(c.scalars(query))
+    return hashes_there
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class Experience:
 
 def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]:
     """Fuse key -> what its jobs have cost, for those that have been run."""
-    found: dict[str, Experience] = {}
+    by_key: dict[str, Experience] = {}
     for start in range(0, len(fuse_keys), _CHUNK):
         query = (
             select(
@@ -271,8 +271,8 @@ def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]
             .group_by(jobs.c.fuse_key)
         )
         for key, seconds, epochs, peak in c.execute(query):
-            found[key] = Experience(float(seconds) / int(epochs), peak)
-    return found
+            by_key[key] = Experience(float(seconds) / int(epochs), peak)
+    return by_key
 
 
 def attempts_of(c: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -280,7 +280,7 @@ def attempts_of(c: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
 
     An attempt that has not ended ends at the database's present time.
     """
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for start in range(0, len(job_ids), _CHUNK):
         query = select(
             attempts.c.worker,
@@ -289,5 +289,5 @@ def attempts_of(c: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
             func.coalesce(attempts.c.ended_at, now(c)).label("end"),
             func.coalesce(attempts.c.outcome, "running").label("outcome"),
         ).where(attempts.c.job_id.in_(job_ids[start : start + _CHUNK]))
-        found += [dict(row._mapping) for row in c.execute(query)]
-    return sorted(found, key=lambda row: (row["start"], row["job"]))
+        rows += [dict(row._mapping) for row in c.execute(query)]
+    return sorted(rows, key=lambda row: (row["start"], row["job"]))

@@ -111,12 +111,12 @@ def drain(c: Connection, name: str) -> list[str]:
         .values(is_draining=True)
         .returning(workers.c.service)
     )
-    found = sorted(set(c.scalars(statement)))
-    if not found:
+    services = sorted(set(c.scalars(statement)))
+    if not services:
         raise NotFoundError(f"there is no live worker {name!r}; `fitfleet workers` lists them")
-    for service in found:
+    for service in services:
         events.add(c, "draining", worker=service)
-    return found
+    return services
 
 
 def live(c: Connection, alive_s: float) -> list[dict[str, Any]]:

@@ -184,8 +184,8 @@ def _with_policy(config: dict[str, Any], policy: str) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     layers = list(layer_configs(config))
-    own = Counter(policy_name(layer.get("dtype")) for layer in layers)
-    common = None if None in own or not own else own.most_common(1)[0][0]
+    policies = Counter(policy_name(layer.get("dtype")) for layer in layers)
+    common = None if None in policies or not policies else policies.most_common(1)[0][0]
     for layer in layers:
         if policy_name(layer.get("dtype")) == common:
             layer["dtype"] = policy

@@ -63,7 +63,7 @@ def use(spec: JobSpec, database: Database, settings: Settings) -> Settings:
     if _loaded.snapshot is None or _loaded.snapshot.sha256 != snapshot.sha256:
         _forget()
         _load(snapshot, settings)
-    modules = {one.module for one in names if snapshot.holds(one.module)}
+    modules = {reference.module for reference in names if snapshot.holds(reference.module)}
     return settings.replace(trusted_modules=(*settings.trusted_modules, *sorted(modules)))
 
 
@@ -75,14 +75,14 @@ def holds(module: str) -> bool:
 def _snapshot(
     spec: JobSpec, names: Sequence[Named], database: Database, settings: Settings
 ) -> Snapshot | None:
-    is_trusting = all(is_trusted(one.module, settings) for one in names)
+    is_trusting = all(is_trusted(reference.module, settings) for reference in names)
     if not is_trusting and settings.code_trust != "scripts":
         return None  # the check of the specification says so
-    own = _own(names, settings) if is_trusting else None
+    local = _own(names, settings) if is_trusting else None
     if spec.code is None:
-        return own
-    if own is not None and own.sha256 == spec.code:
-        return own
+        return local
+    if local is not None and local.sha256 == spec.code:
+        return local
     with database.read() as c:
         stored = code_table.read(c, spec.code)
     if stored is None:
@@ -94,7 +94,8 @@ def _snapshot(
         raise SpecError(
             "code",
             "it is not signed with the key of this worker's storage, and the worker's own copy of"
-            f" {', '.join(sorted({one.module for one in names}))} is another; submit it where the"
+            f" {', '.join(sorted({reference.module for reference in names}))} is another;"
+            " submit it where the"
             " storage is shared, or bring the copies into agreement",
         )
     return snapshot
@@ -170,27 +171,27 @@ def module(name: str) -> ModuleType:
     """A module of the loaded code, imported. Raises whatever it raises."""
     if name != SCRIPT:
         return importlib.import_module(name)
-    found = sys.modules.get(_SCRIPT_MODULE)
-    if found is not None:
-        return found
+    loaded = sys.modules.get(_SCRIPT_MODULE)
+    if loaded is not None:
+        return loaded
     path = Path(_loaded.folder) / f"{SCRIPT}.py"
     location = importlib.util.spec_from_file_location(_SCRIPT_MODULE, path)
     assert location is not None and location.loader is not None
-    made = importlib.util.module_from_spec(location)
-    sys.modules[_SCRIPT_MODULE] = made
+    script = importlib.util.module_from_spec(location)
+    sys.modules[_SCRIPT_MODULE] = script
     try:
-        location.loader.exec_module(made)
+        location.loader.exec_module(script)
     except BaseException:
         del sys.modules[_SCRIPT_MODULE]
         raise
-    return made
+    return script
 
 
 @contextmanager
 def borrowed(spec: JobSpec, database: Database, settings: Settings) -> Iterator[Settings]:
     """The same for a script that loads a model: afterwards it has its own modules again."""
     before = dict(sys.modules)
-    names = {one.module.partition(".")[0] for one in named(spec)}
+    names = {reference.module.partition(".")[0] for reference in named(spec)}
     for name in list(sys.modules):
         if name.partition(".")[0] in names - {SCRIPT}:
             del sys.modules[name]

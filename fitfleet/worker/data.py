@@ -92,9 +92,9 @@ def _taker(parts: tuple[Any, ...], whole_bytes: int) -> Any:
         ]
 
     def take(numbers: Any) -> Any:
-        found = tf.py_function(read, [numbers], [tf.as_dtype(leaf.dtype) for leaf in leaves])
-        for tensor, leaf in zip(found, leaves, strict=True):
+        tensors = tf.py_function(read, [numbers], [tf.as_dtype(leaf.dtype) for leaf in leaves])
+        for tensor, leaf in zip(tensors, leaves, strict=True):
             tensor.set_shape((None, *leaf.shape[1:]))
-        return tf.nest.pack_sequence_as(parts, found)
+        return tf.nest.pack_sequence_as(parts, tensors)
 
     return take

@@ -27,8 +27,8 @@ def scores(
     `on_progress` is called after each batch, and may raise.
     """
     with rnn_states_kept(model):
-        found = {"keras": evaluate(model, job, on_progress)}
-        return found | run_evaluators(model, job, settings, on_progress)
+        by_source = {"keras": evaluate(model, job, on_progress)}
+        return by_source | run_evaluators(model, job, settings, on_progress)
 
 
 def evaluate(model: Any, job: PreparedJob, on_progress: OnProgress) -> Scores:
@@ -43,12 +43,12 @@ def evaluate(model: Any, job: PreparedJob, on_progress: OnProgress) -> Scores:
         "verbose": 0,
         "callbacks": [OnBatch(on_progress)],
     }
-    found = (
+    results = (
         model.evaluate(*fed, batch_size=batch_size, **options)
         if isinstance(fed, tuple)
         else model.evaluate(fed, **options)
     )
-    return {f"test_{name}": float(value) for name, value in found.items()}
+    return {f"test_{name}": float(value) for name, value in results.items()}
 
 
 def run_evaluators(
@@ -84,8 +84,10 @@ def run_evaluators(
         "seed": job.spec.seed,
     }
     return {
-        one.path: _run(one, settings, y, predicted, {**context, "arguments": one.arguments})
-        for one in job.spec.evaluators
+        evaluator.path: _run(
+            evaluator, settings, y, predicted, {**context, "arguments": evaluator.arguments}
+        )
+        for evaluator in job.spec.evaluators
     }
 
 
@@ -94,18 +96,18 @@ def _run(
 ) -> Scores:
     function = trusted.function(evaluator.path, settings, "evaluators")
     try:
-        found = function(y, predicted, context)
+        returned = function(y, predicted, context)
     except Exception as error:  # the user's own code may raise anything
         name = type(error).__name__
         raise SpecError(
             "evaluators", f"{evaluator.path} raised {name}: {explanation(error)}"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(returned, dict):
         raise SpecError(
-            "evaluators", f"{evaluator.path} returned a {type(found).__name__}, not a dict"
+            "evaluators", f"{evaluator.path} returned a {type(returned).__name__}, not a dict"
         )
     scores = {}
-    for name, value in found.items():
+    for name, value in returned.items():
         if not isinstance(name, str) or not isinstance(value, int | float | np.number):
             raise SpecError(
                 "evaluators", f"{evaluator.path} returned {name!r}: {value!r}, not a number"

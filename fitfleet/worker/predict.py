@@ -36,7 +36,7 @@ def _texts(part: Any) -> Any:
         return {name: _texts(value) for name, value in part.items()}
     if hasattr(part, "to_numpy"):
         part = part.to_numpy()
-    if isinstance(part, list | tuple) and part and all(isinstance(one, str) for one in part):
+    if isinstance(part, list | tuple) and part and all(isinstance(text, str) for text in part):
         part = np.array(part, dtype=object)
     elif isinstance(part, list | tuple):
         return [_texts(value) for value in part]
@@ -59,11 +59,11 @@ def evaluate(
     how: dict[str, Any] = {"return_dict": True, "verbose": 0}
     with precision(spec.dtype_policy):
         try:
-            found = (
+            results = (
                 model.evaluate(*fed, batch_size=batch_size, **how)
                 if isinstance(fed, tuple)
                 else model.evaluate(fed, **how)
             )
         except (ValueError, TypeError) as error:
             raise DatasetError(f"dataset: does not fit the model: {explanation(error)}") from error
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in results.items()}

@@ -23,12 +23,14 @@ def import_named(spec: JobSpec, settings: Settings) -> None:
     import keras
 
     registered = keras.saving.get_custom_objects()
-    for one in named(spec):
-        if one.registered:
-            _check(one.module, f"{one.module}:{one.name}", settings, "code")
-            module = _imported(one.module, settings, "code")
-            if one.registered == f"{one.module}>{one.name}" and hasattr(module, one.name):
-                registered[one.registered] = getattr(module, one.name)
+    for reference in named(spec):
+        if reference.registered:
+            _check(reference.module, f"{reference.module}:{reference.name}", settings, "code")
+            module = _imported(reference.module, settings, "code")
+            if reference.registered == f"{reference.module}>{reference.name}" and hasattr(
+                module, reference.name
+            ):
+                registered[reference.registered] = getattr(module, reference.name)
 
 
 def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
@@ -36,14 +38,14 @@ def function(path: str, settings: Settings, place: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
     _check(module_name, path, settings, place)
     module = _imported(module_name, settings, place)
-    found = getattr(module, name, None)
-    if not callable(found):
+    target = getattr(module, name, None)
+    if not callable(target):
         raise SpecError(place, f"{path!r}: {module_name} has no function {name!r}")
-    if isinstance(found, FunctionType | BuiltinFunctionType | type):
-        origin = found.__module__
+    if isinstance(target, FunctionType | BuiltinFunctionType | type):
+        origin = target.__module__
         if origin not in (module_name, module.__name__):  # such as os.system, imported there
             _check(origin, f"{path} of {origin}", settings, place)
-    return found  # type: ignore[no-any-return]
+    return target  # type: ignore[no-any-return]
 
 
 def _check(module: str, shown: str, settings: Settings, place: str) -> None:

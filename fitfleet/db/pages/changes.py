@@ -43,14 +43,14 @@ class Watch:
     def poll(self, c: Connection) -> Changes:
         """What happened since the last call; nothing at the first."""
         at = read_clock(c)
-        found = [self._news_in_flight(c), self._news_ended(c, at), self._news_inserted(c)]
-        found.append(self._news_events(c))
+        news_of = [self._news_in_flight(c), self._news_ended(c, at), self._news_inserted(c)]
+        news_of.append(self._news_events(c))
         is_worker = self._are_workers_changed(c, at)
         is_first, self._is_first = self._is_first, False
         if is_first:
             return Changes()
-        job_ids = frozenset(job_id for news in found for job_id in news)
-        in_experiments = frozenset(e for news in found for e in news.values() if e)
+        job_ids = frozenset(job_id for news in news_of for job_id in news)
+        in_experiments = frozenset(e for news in news_of for e in news.values() if e)
         return Changes(in_experiments, job_ids, is_worker or bool(job_ids or in_experiments))
 
     def _news_in_flight(self, c: Connection) -> dict[int, int]:

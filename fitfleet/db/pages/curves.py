@@ -39,13 +39,13 @@ def since(c: Connection, known: Mapping[int, int], name: str, limit: int, stride
     With a stride every so many epochs, and the last one.
     """
     metric, phase = name.removeprefix("val_"), "val" if name.startswith("val_") else "train"
-    found = _heads(c, list(known))
+    curves = _heads(c, list(known))
     left = limit
     for job_id, after in known.items():
-        if job_id not in found or found[job_id].epoch <= after:
+        if job_id not in curves or curves[job_id].epoch <= after:
             continue
         if left <= 0:
-            return Piece(found, True)
+            return Piece(curves, True)
         query = select(metrics.c.epoch, metrics.c.value).where(
             metrics.c.job_id == job_id,
             metrics.c.epoch > after,
@@ -53,13 +53,13 @@ def since(c: Connection, known: Mapping[int, int], name: str, limit: int, stride
             metrics.c.phase == phase,
         )
         if stride > 1:
-            is_last = metrics.c.epoch == found[job_id].epoch
+            is_last = metrics.c.epoch == curves[job_id].epoch
             query = query.where((metrics.c.epoch % stride == 0) | is_last)
         rows = c.execute(query.order_by(metrics.c.epoch).limit(left)).all()
-        found[job_id].epochs = [row.epoch for row in rows]
-        found[job_id].values = [row.value for row in rows]
+        curves[job_id].epochs = [row.epoch for row in rows]
+        curves[job_id].values = [row.value for row in rows]
         left -= len(rows)
-    return Piece(found, left <= 0)
+    return Piece(curves, left <= 0)
 
 
 def _heads(c: Connection, job_ids: Sequence[int]) -> dict[int, News]:

@@ -42,13 +42,13 @@ class Throughput:
 def counts(c: Connection) -> dict[str, dict[str, int]]:
     """Experiment -> status -> number of jobs; experiments without jobs are there too."""
     names = {row.id: row.name for row in c.execute(select(experiments.c.id, experiments.c.name))}
-    found: dict[str, dict[str, int]] = {name: {} for name in names.values()}
+    by_experiment: dict[str, dict[str, int]] = {name: {} for name in names.values()}
     query = select(jobs.c.experiment_id, jobs.c.status, func.count())
     for experiment_id, status, count in c.execute(
         query.group_by(jobs.c.experiment_id, jobs.c.status)
     ):
-        found[names[experiment_id]][status] = count
-    return found
+        by_experiment[names[experiment_id]][status] = count
+    return by_experiment
 
 
 def settings_of(c: Connection) -> dict[str, dict[str, Any]]:
@@ -68,7 +68,7 @@ def waiting(c: Connection) -> list[Waiting]:
         .group_by(jobs.c.experiment_id, experiments.c.name, jobs.c.queue)
         .order_by(jobs.c.experiment_id, jobs.c.queue)
     )
-    found = []
+    queues = []
     for experiment_id, name, queue, count in c.execute(query).all():
         first = (
             select(jobs.c.id)
@@ -80,8 +80,8 @@ def waiting(c: Connection) -> list[Waiting]:
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(1)
         )
-        found.append(Waiting(name, queue, count, int(c.execute(first).scalar_one())))
-    return found
+        queues.append(Waiting(name, queue, count, int(c.execute(first).scalar_one())))
+    return queues
 
 
 def throughput(c: Connection) -> Throughput:

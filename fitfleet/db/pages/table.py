@@ -92,18 +92,18 @@ def points(
 
 
 def _conditions(columns: Columns, wanted: Wanted) -> list[Any]:
-    found: list[Any] = [jobs.c.experiment_id == wanted.experiment_id]
+    conditions: list[Any] = [jobs.c.experiment_id == wanted.experiment_id]
     if wanted.statuses:
-        found.append(jobs.c.status.in_(wanted.statuses))
+        conditions.append(jobs.c.status.in_(wanted.statuses))
     if wanted.ids:
-        found.append(jobs.c.id.in_(wanted.ids))
+        conditions.append(jobs.c.id.in_(wanted.ids))
     for word in wanted.search.split():
-        found.append(_tagged(columns, word[1:]) if word.startswith("#") else _search(word))
+        conditions.append(_tagged(columns, word[1:]) if word.startswith("#") else _search(word))
     for name, (low, high) in wanted.ranges.items():
-        found.append(columns.number(name).between(low, high))
+        conditions.append(columns.number(name).between(low, high))
     for name, values in wanted.values.items():
-        found.append(columns.text(name).in_(values))
-    return found
+        conditions.append(columns.text(name).in_(values))
+    return conditions
 
 
 def _tagged(columns: Columns, tag: str) -> Any:
@@ -150,11 +150,11 @@ def facets(c: Connection, experiment_id: int) -> Facets:
 def _params(texts: Sequence[str]) -> dict[str, list[Any]]:
     documents = [json.loads(text) for text in texts]
     names = dict.fromkeys(name for document in documents for name in document)
-    found: dict[str, list[Any]] = {}
+    options: dict[str, list[Any]] = {}
     for name in names:
         values = {json.dumps(d.get(name), sort_keys=True): d.get(name) for d in documents}
-        found[name] = sorted(values.values(), key=_by_kind)[:_DISTINCT]
-    return found
+        options[name] = sorted(values.values(), key=_by_kind)[:_DISTINCT]
+    return options
 
 
 def _by_kind(value: Any) -> tuple[bool, float, str]:
@@ -176,8 +176,8 @@ def metric_values(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, 
         .join(jobs, (jobs.c.id == metrics.c.job_id) & (metrics.c.epoch == kept))
         .where(jobs.c.id.in_(job_ids))
     )
-    found: dict[int, dict[str, float | None]] = {}
+    values: dict[int, dict[str, float | None]] = {}
     for row in c.execute(query):
         name = f"val_{row.metric}" if row.phase == "val" else row.metric
-        found.setdefault(row.job_id, {})[name] = row.value
-    return found
+        values.setdefault(row.job_id, {})[name] = row.value
+    return values

@@ -128,10 +128,10 @@ def _map_under(array: Any) -> mmap.mmap | None:
     return array
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(left: Any, right: Any) -> bool:
     """Whether two loads of one dataset description gave the same arrays."""
     parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
-    pairs = [(getattr(one, p), getattr(other, p)) for p in parts]
+    pairs = [(getattr(left, p), getattr(right, p)) for p in parts]
     if any((a is None) != (b is None) for a, b in pairs):
         return False
     leaves = [(a, b) for a, b in pairs if a is not None]

@@ -28,7 +28,9 @@ class FreshState:
         # zeros, of which a large model's optimizer has hundreds of megabytes.
         values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
         self._optimizer = [(v, value if value.any() else None) for v, value in values]
-        self._initial = InitialWeights(lambda one: architecture(one, settings), spec, model)
+        self._initial = InitialWeights(
+            lambda other_spec: architecture(other_spec, settings), spec, model
+        )
 
     def weights(self, spec: JobSpec) -> list[Any]:
         """Those of the job's seed, in the order of the model's variables."""
@@ -61,14 +63,14 @@ def _rate_variable(optimizer: Any) -> Any:
 
 def optimizer_variables(optimizer: Any) -> list[Any]:
     """All variables that an optimizer owns, with those that `variables` leaves out (Nadam's)."""
-    own = list(optimizer.variables)
+    variables = list(optimizer.variables)
     trained = {id(v) for v in getattr(optimizer, "_trainable_variables", [])}
-    seen = {id(v) for v in own} | trained
+    seen = {id(v) for v in variables} | trained
     for value in vars(optimizer).values():
         if isinstance(value, keras.Variable) and id(value) not in seen:
             seen.add(id(value))
-            own.append(value)
+            variables.append(value)
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None:
-        own += [v for v in optimizer_variables(inner) if id(v) not in seen]
-    return own
+        variables += [v for v in optimizer_variables(inner) if id(v) not in seen]
+    return variables

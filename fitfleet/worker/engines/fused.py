@@ -176,7 +176,7 @@ class FusedSession:
         stack.tensors, logs = program.train(stack.tensors, self._training, orders_, on_progress)
         self._timer.add((time.perf_counter() - began) / len(self._jobs))
         last = -(-self._training.rows // self._spec.batch_size) - 1
-        return [Trained(own, last, own["loss"]) for own in self._each(logs)]
+        return [Trained(logs_of_job, last, logs_of_job["loss"]) for logs_of_job in self._each(logs)]
 
     def validate(self, on_progress: OnProgress) -> Sequence[Logs] | None:
         """The validation of all."""

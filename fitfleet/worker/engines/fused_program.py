@@ -156,7 +156,9 @@ class FusedProgram:
             stack.watch = tape.watch
             with tracing():
                 loss = self._measure(stack, batch, training=True)
-        sparse = {id(variable): (rows, found) for variable, rows, found in stack.gathered}
+        sparse = {
+            id(variable): (rows, gathered_rows) for variable, rows, gathered_rows in stack.gathered
+        }
         sources = [
             sparse[id(v)][1] if id(v) in sparse else source
             for v, source in zip(trained, sources, strict=True)

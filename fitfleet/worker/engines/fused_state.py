@@ -77,8 +77,8 @@ class RowModel:
     @property
     def metrics(self) -> list[Any]:
         """Keras's metric objects, by whose names callbacks find out what is better."""
-        found: list[Any] = self._model.metrics
-        return found
+        metrics: list[Any] = self._model.metrics
+        return metrics
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies, in Keras's order."""

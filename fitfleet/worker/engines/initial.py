@@ -43,9 +43,9 @@ class Recipe:
         assert self.draw is not None
         if self.initializer is None:
             return np.array([draws[self.draw], 0], self.dtype)
-        own = copy.copy(self.initializer)
-        own.seed = draws[self.draw]
-        return own(self.shape, self.dtype)
+        initializer = copy.copy(self.initializer)
+        initializer.seed = draws[self.draw]
+        return initializer(self.shape, self.dtype)
 
 
 class InitialWeights:
@@ -73,25 +73,25 @@ class InitialWeights:
             return self._recalled(self._recipes, spec.seed)
         if self._first is not None and spec.seed == self._seed:
             return list(self._first)
-        found = [v.numpy() for v in self._build(spec).variables]
+        weights = [v.numpy() for v in self._build(spec).variables]
         if self._first is not None and spec.seed != self._seed:
-            recipes = _recipes(self._model, self._first, draws_of(self._seed), found)
+            recipes = _recipes(self._model, self._first, draws_of(self._seed), weights)
             self._first = None
-            if recipes is not None and _confirm(recipes, draws_of(spec.seed), found):
+            if recipes is not None and _confirm(recipes, draws_of(spec.seed), weights):
                 self._recipes = recipes
-        return found
+        return weights
 
     def _recalled(self, recipes: Sequence[Recipe], seed: int) -> list[Any]:
         """The jobs of a sweep have few seeds, and many of them the same ones."""
-        found = self._by_seed.pop(seed, None)
-        if found is None:
+        weights = self._by_seed.pop(seed, None)
+        if weights is None:
             draws = draws_of(seed)
-            found = [np.asarray(recipe.value(draws)) for recipe in recipes]
-        self._by_seed[seed] = found
-        max_seeds = max(1, _MAX_BYTES // max(1, sum(value.nbytes for value in found)))
+            weights = [np.asarray(recipe.value(draws)) for recipe in recipes]
+        self._by_seed[seed] = weights
+        max_seeds = max(1, _MAX_BYTES // max(1, sum(value.nbytes for value in weights)))
         while len(self._by_seed) > max_seeds:
             self._by_seed.popitem(last=False)
-        return found
+        return weights
 
 
 def draws_of(seed: int) -> list[int]:
@@ -106,13 +106,13 @@ def _recipes(
     """A recipe for every variable, or None if some variable has none."""
     index = {number: place for place, number in reversed(list(enumerate(draws)))}
     owners = {id(v): layer for layer in model._flatten_layers() for v in _own_variables(layer)}
-    found = []
+    recipes = []
     for variable, value, other in zip(model.variables, first, second, strict=True):
         recipe = _recipe(variable, value, other, owners.get(id(variable)), index)
         if recipe is None:
             return None
-        found.append(recipe)
-    return found
+        recipes.append(recipe)
+    return recipes
 
 
 def _recipe(
@@ -146,5 +146,5 @@ def _own_variables(layer: Any) -> list[Any]:
 
 
 def _initializers(layer: Any) -> list[Any]:
-    found = vars(layer).values() if layer is not None else ()
-    return [v for v in found if isinstance(v, RandomInitializer) and isinstance(v.seed, int)]
+    attributes = vars(layer).values() if layer is not None else ()
+    return [v for v in attributes if isinstance(v, RandomInitializer) and isinstance(v.seed, int)]

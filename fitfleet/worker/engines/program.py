@@ -89,8 +89,8 @@ class EpochProgram:
 
         def run(first: int, last: int) -> int:
             nonlocal loss, logs
-            done, found, logs = self._advance(order, first, last, feed.data)
-            loss = float(found)
+            done, mean_loss, logs = self._advance(order, first, last, feed.data)
+            loss = float(mean_loss)
             return int(done)
 
         done = self._train_pace.run(run, steps, between)
@@ -114,12 +114,12 @@ class EpochProgram:
 
     def _advance(self, order: Any, first: int, last: int, data: Any) -> tuple[Any, Any, Any]:
         """Steps up to `last`: the steps done, the last running loss, and the metrics."""
-        found: tuple[Any, Any, Any] = (first, 0.0, {})
+        result: tuple[Any, Any, Any] = (first, 0.0, {})
         for start, end in self._calls(first, last):
-            found = self._train(order, start, end, data)
-            if self._stops_on_nan and not math.isfinite(found[1]):
+            result = self._train(order, start, end, data)
+            if self._stops_on_nan and not math.isfinite(result[1]):
                 break
-        return found
+        return result
 
     def _calls(self, first: int, last: int) -> list[tuple[int, int]]:
         """The steps that each call takes."""
@@ -127,8 +127,8 @@ class EpochProgram:
             return [(first, last)]
         return [(step, step + 1) for step in range(first, last)]
 
-    def _logs(self, found: dict[str, Any]) -> Logs:
-        results = found if self._counts else self._model.get_metrics_result()
+    def _logs(self, sums: dict[str, Any]) -> Logs:
+        results = sums if self._counts else self._model.get_metrics_result()
         return {name: float(value) for name, value in results.items()}
 
     def _start(self, first: Any) -> None:
@@ -194,9 +194,9 @@ def _are_means(model: Any) -> bool:
     """
     mean = keras.metrics.Mean
     return all(
-        type(metric).result is mean.result and type(metric).reset_state is mean.reset_state
-        for one in model.metrics
-        for metric in (one.metrics if isinstance(one, CompileMetrics) else [one])
+        type(part).result is mean.result and type(part).reset_state is mean.reset_state
+        for metric in model.metrics
+        for part in (metric.metrics if isinstance(metric, CompileMetrics) else [metric])
     )
 
 

@@ -115,6 +115,6 @@ def _named(kind: str, document: Any) -> Iterator[str]:
 def _class(kind: str, identifier: str) -> str:
     """Keras names the function of a class as the class, with underscores."""
     name = catalog.function_name(kind, identifier) or identifier
-    found = catalog.class_name(kind, name)
-    by_letters = {one.lower(): one for one in catalog.class_names(kind)}
-    return found or by_letters.get(name.replace("_", "").lower(), name)
+    class_name = catalog.class_name(kind, name)
+    by_letters = {known.lower(): known for known in catalog.class_names(kind)}
+    return class_name or by_letters.get(name.replace("_", "").lower(), name)

@@ -50,12 +50,12 @@ def _padded(inputs: Any, sizes: Any, strides: Any, dilation: Any) -> Any:
 def _patches(inputs: Any, sizes: Any, strides: Any, dilation: Any) -> Any:
     """(K, batch, ..., positions in the kernel * channels), in the order of the kernel."""
     whole = slice(None)
-    found: list[Any] = []
+    patches: list[Any] = []
     starts: list[tuple[slice, ...]] = [()]
     for axis, (size, stride, step) in enumerate(zip(sizes, strides, dilation, strict=True)):
         span = inputs.shape[2 + axis] - (size - 1) * step
         cuts = [slice(i * step, i * step + span, stride) for i in range(size)]
         starts = [(*start, cut) for start in starts for cut in cuts]
     for start in starts:
-        found.append(inputs[(whole, whole, *start)])
-    return tf.concat(found, -1)
+        patches.append(inputs[(whole, whole, *start)])
+    return tf.concat(patches, -1)

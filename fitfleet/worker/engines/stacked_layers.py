@@ -54,13 +54,13 @@ class Stack:
         def one(packed: Any) -> Any:
             values, arguments = packed
             with _scope(variables, values) as scope:
-                found = function(*arguments)
+                outputs = function(*arguments)
                 changed[:] = _assigned(scope, variables, values)
-                return found, [scope.get_current_value(v) for v in changed]
+                return outputs, [scope.get_current_value(v) for v in changed]
 
-        found, new = stacked_ops.mapped(one, (self.get(variables), given))
+        outputs, new = stacked_ops.mapped(one, (self.get(variables), given))
         self.set(changed, new)
-        return found
+        return outputs
 
 
 def _scope(variables: Sequence[Any], values: Sequence[Any]) -> Any:
@@ -86,10 +86,10 @@ def run(model: Any, stack: Stack, inputs: Any, *, training: bool) -> Any:
         inputs = [inputs[reference.name] for reference in tf.nest.flatten(structure)]
     pairs = zip(tf.nest.flatten(inputs), graph._inputs, strict=True)
     tensors = [_as_input(tensor, reference) for tensor, reference in pairs]
-    found = graph._run_through_graph(
+    outputs = graph._run_through_graph(
         tensors, operation_fn=lambda operation: _Operation(operation, stack, training)
     )
-    return found[0] if isinstance(found, list | tuple) and len(found) == 1 else found
+    return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
 
 
 def masks(tensors: Any) -> dict[str, Any]:
@@ -97,14 +97,14 @@ def masks(tensors: Any) -> dict[str, Any]:
 
     They hang on the tensor object, so whatever makes another tensor of it has to hand them on.
     """
-    found = [getattr(leaf, "_keras_mask", None) for leaf in tf.nest.flatten(tensors)]
-    return {f"{place:05}": mask for place, mask in enumerate(found) if mask is not None}
+    leaf_masks = [getattr(leaf, "_keras_mask", None) for leaf in tf.nest.flatten(tensors)]
+    return {f"{place:05}": mask for place, mask in enumerate(leaf_masks) if mask is not None}
 
 
-def put_masks(tensors: Any, found: dict[str, Any]) -> None:
+def put_masks(tensors: Any, masks_by_place: dict[str, Any]) -> None:
     """Hang masks on nested tensors: the inverse of `masks`."""
     leaves = tf.nest.flatten(tensors)
-    for place, mask in found.items():
+    for place, mask in masks_by_place.items():
         leaves[int(place)]._keras_mask = mask
 
 
@@ -176,10 +176,10 @@ class _Operation:
         rows = tf.reshape(numbers, (shape[0], -1))
         offsets = tf.range(shape[0])[:, None] * shape[1]
         flat = tf.reshape(tf.stop_gradient(table), (-1, depth))
-        found = tf.gather(flat, rows + offsets)
-        self._stack.watch(found)
-        self._stack.gathered.append((variable, rows, found))
-        outputs = tf.reshape(found, tf.concat([tf.shape(numbers), [depth]], 0))
+        rows_of_table = tf.gather(flat, rows + offsets)
+        self._stack.watch(rows_of_table)
+        self._stack.gathered.append((variable, rows, rows_of_table))
+        outputs = tf.reshape(rows_of_table, tf.concat([tf.shape(numbers), [depth]], 0))
         outputs = tf.ensure_shape(outputs, (*numbers.shape, depth))
         outputs = tf.cast(outputs, layer.compute_dtype)
         if layer.mask_zero:

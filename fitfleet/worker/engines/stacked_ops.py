@@ -35,13 +35,13 @@ def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
     count = tf.shape(tensors[0])[0]
     number = tf.compat.v1.placeholder_with_default(0, shape=[])
     rows = [tf.gather(tensor, 0) for tensor in tensors]
-    found = function(tf.nest.pack_sequence_as(stacked, rows))
-    results = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(found)]
+    outputs = function(tf.nest.pack_sequence_as(stacked, rows))
+    results = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(outputs)]
     operations = set(graph.get_operations()) - before
     conversion = pfor.PFor(number, count, operations, fallback_to_while_loop=False)
     for row, tensor in zip(rows, tensors, strict=True):
         conversion._add_conversion(row, pfor.wrap(tensor, True))
-    return tf.nest.pack_sequence_as(found, [conversion.convert(leaf) for leaf in results])
+    return tf.nest.pack_sequence_as(outputs, [conversion.convert(leaf) for leaf in results])
 
 
 def register() -> None:

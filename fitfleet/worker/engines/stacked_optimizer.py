@@ -29,18 +29,18 @@ def stateless(optimizer: Any) -> Iterator[None]:
         and name in vars(BaseOptimizer)
         and name != "_clip_by_norm"
     }
-    own = type(optimizer)
+    keras_class = type(optimizer)
     # Derived from TFOptimizer the mixin comes just before it, after the concrete class.
     mixin = type("Stateless", (TFOptimizer,), neutral)
     keys = dict(optimizer._trainable_variables_indices)
-    optimizer.__class__ = type(f"Stateless{own.__name__}", (own, mixin), {})
+    optimizer.__class__ = type(f"Stateless{keras_class.__name__}", (keras_class, mixin), {})
     try:
         optimizer._trainable_variables_indices = {
             optimizer._var_key(v): i for i, v in enumerate(optimizer._trainable_variables)
         }
         yield
     finally:
-        optimizer.__class__ = own
+        optimizer.__class__ = keras_class
         optimizer._trainable_variables_indices = keys
 
 
@@ -53,13 +53,13 @@ def apply(optimizer: Any, stack: Stack, state: Sequence[Any], gradients: Sequenc
     present = [g is not None for g in gradients]
     packed = [g for g in gradients if g is not None]
 
-    def update(found: Any) -> tuple[()]:
-        remaining = iter(found)
-        own = [
+    def update(given: Any) -> tuple[()]:
+        remaining = iter(given)
+        pairs = [
             _gradient(next(remaining), variable) if is_there else None
             for variable, is_there in zip(trained, present, strict=True)
         ]
-        optimizer.apply(own)
+        optimizer.apply(pairs)
         return ()
 
     with _sparse_division():
@@ -91,8 +91,8 @@ def _sparse_division() -> Iterator[None]:
         backend.divide = whole
 
 
-def _gradient(found: Any, variable: Any) -> Any:
-    if isinstance(found, tuple | list):
-        rows, values = found
+def _gradient(gradient: Any, variable: Any) -> Any:
+    if isinstance(gradient, tuple | list):
+        rows, values = gradient
         return tf.IndexedSlices(values, rows, tf.constant(tuple(variable.shape), tf.int64))
-    return found
+    return gradient

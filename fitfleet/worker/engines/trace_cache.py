@@ -99,7 +99,7 @@ class TraceCache:
     def _make_room(self) -> None:
         """Drop models that are not in use, while they hold more than they may."""
         before = len(self._kept)
-        while sum(nbytes(one.model) for one in self._kept.values()) > _MAX_BYTES:
+        while sum(nbytes(traced.model) for traced in self._kept.values()) > _MAX_BYTES:
             self._kept.popitem(last=False)
         if len(self._kept) < before:
             gc.collect()  # a model and its program refer to each other

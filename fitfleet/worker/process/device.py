@@ -29,8 +29,8 @@ def assign(gpus: str, slot: int) -> str:
 
 def name_of(gpus: str, slot: int) -> str:
     """The device of a slot as it stands in the records: `cpu`, or `gpu` and which."""
-    own = _gpu_of(gpus, slot)
-    return f"gpu {own}" if own else "cpu"
+    gpu = _gpu_of(gpus, slot)
+    return f"gpu {gpu}" if gpu else "cpu"
 
 
 def _gpu_of(gpus: str, slot: int) -> str:
@@ -55,14 +55,15 @@ def warm(threads: int, *, has_own_code: bool) -> None:
 
 def _let_gpus_grow(tf: Any) -> None:
     """Take a GPU's memory as it is needed. SettingsError if TensorFlow does not see the GPU."""
-    found = tf.config.list_physical_devices("GPU")
-    own = os.environ.get("CUDA_VISIBLE_DEVICES", "-1")
-    if own != "-1" and not found:
+    gpus = tf.config.list_physical_devices("GPU")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "-1")
+    if visible != "-1" and not gpus:
         raise SettingsError(
-            f"gpus: TensorFlow {tf.__version__} does not see GPU {own}, and would train on the CPU;"
+            f"gpus: TensorFlow {tf.__version__} does not see GPU {visible}, and would"
+            " train on the CPU;"
             " install fitfleet[gpu] on this host, or start the worker without --gpus"
         )
-    for gpu in found:
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 

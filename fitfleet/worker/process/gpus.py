@@ -66,15 +66,15 @@ def chosen_gpus(requested: str, visible: str | None) -> list[Gpu]:
     present = read_gpus()
     names = visible if requested.strip() == "all" else requested
     if names is None:
-        found = present
+        chosen = present
     else:
-        found = [_named(name.strip(), present) for name in names.split(",") if name.strip()]
-    if not found:
+        chosen = [_named(name.strip(), present) for name in names.split(",") if name.strip()]
+    if not chosen:
         raise SettingsError(
             f"gpus: {requested!r} leaves no GPU on this host (CUDA_VISIBLE_DEVICES is"
             f" {visible!r}); start the worker without --gpus to train on the CPU"
         )
-    return found
+    return chosen
 
 
 def _named(name: str, present: list[Gpu]) -> Gpu:

@@ -29,15 +29,15 @@ class LoadMeter:
 
         With GPUs also `gpu_percent`, their mean, and `gpu_memory_bytes`, their sum.
         """
-        found: dict[str, Any] = {
+        load: dict[str, Any] = {
             "cpu_percent": psutil.cpu_percent(),
             "memory_bytes": _memory_bytes(),
         }
         gpus = self._read_gpus() if self._uuids else []
         if gpus:
-            found["gpu_percent"] = sum(gpu.busy_percent for gpu in gpus) / len(gpus)
-            found["gpu_memory_bytes"] = sum(gpu.used_bytes for gpu in gpus)
-        return found
+            load["gpu_percent"] = sum(gpu.busy_percent for gpu in gpus) / len(gpus)
+            load["gpu_memory_bytes"] = sum(gpu.used_bytes for gpu in gpus)
+        return load
 
     def _read_gpus(self) -> list[Gpu]:
         if time.monotonic() - self._asked_at > _GPUS_S:

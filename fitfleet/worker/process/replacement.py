@@ -81,7 +81,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
 
     def on_process_alive(self, pid: int) -> None:
         """A child is warm. A replacement takes no message before the old one has ended its own."""
-        child = next((one for one in self._pool if one.pid == pid), None)
+        child = next((process for process in self._pool if process.pid == pid), None)
         old = child and self._other(child)
         if child is not None:
             child.warm_bytes = _resident_bytes(pid)
@@ -136,7 +136,11 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
 
     def _other(self, child: Any) -> Any:
         """The other child of the same slot, if there are two."""
-        others = (one for one in self._pool if one.index == child.index and one is not child)
+        others = (
+            process
+            for process in self._pool
+            if process.index == child.index and process is not child
+        )
         return next(others, None)
 
     def _is_nearly_grown(self, child: Any) -> bool:

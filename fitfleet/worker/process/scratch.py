@@ -30,10 +30,10 @@ def service_directory() -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
     for left in parent.glob(f"{_PREFIX}*"):
         _remove_unless_locked(left)
-    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
-    lock = os.open(made, os.O_RDONLY)
+    hidden = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    lock = os.open(hidden, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    directory = made.rename(parent / made.name.removeprefix("."))  # it is never seen unlocked
+    directory = hidden.rename(parent / hidden.name.removeprefix("."))  # it is never seen unlocked
     tempfile.tempdir = str(directory)
     # multiprocessing removes its own directory in here when Python exits, at priority -100.
     removal = Finalize(None, _remove, (directory, lock), exitpriority=-200)
@@ -56,9 +56,9 @@ def use_child_directory() -> None:
     for directory in service.glob("child-*"):
         if not psutil.pid_exists(int(directory.name.removeprefix("child-"))):
             shutil.rmtree(directory, ignore_errors=True)
-    own = service / f"child-{os.getpid()}"
-    own.mkdir(exist_ok=True)
-    tempfile.tempdir = str(own)
+    child = service / f"child-{os.getpid()}"
+    child.mkdir(exist_ok=True)
+    tempfile.tempdir = str(child)
 
 
 def _remove_unless_locked(directory: Path) -> None:

@@ -162,7 +162,7 @@ class CommitQueue:
             epochs = self._recorder.waiting([commit.control.claim for commit in batch])
             won = successes.record(c, [commit.success for commit in batch], epochs)
             errors = self._each(
-                PendingCommit.publish, [one for one in batch if one.control.key in won]
+                PendingCommit.publish, [pending for pending in batch if pending.control.key in won]
             )
             if errors:
                 raise _Refused(errors)
@@ -187,10 +187,12 @@ class CommitQueue:
     ) -> Errors:
         """The errors of those for which `work` fails, done side by side."""
         if len(batch) == 1:
-            found = [_error(work, batch[0])]
+            errors = [_error(work, batch[0])]
         else:
-            found = list(self._pool.map(_error, [work] * len(batch), batch))
-        return {one: error for one, error in zip(batch, found, strict=True) if error is not None}
+            errors = list(self._pool.map(_error, [work] * len(batch), batch))
+        return {
+            commit: error for commit, error in zip(batch, errors, strict=True) if error is not None
+        }
 
     def _without(self, errors: Errors, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
         """The others, when these have ended with their errors."""

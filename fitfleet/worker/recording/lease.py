@@ -68,12 +68,12 @@ class Lease:
     def _beat(self, live: list[JobControl]) -> None:
         if not live:
             return
-        progressed = [one.key for one in live if one.batches != self._seen[one.key]]
-        self._seen.update({one.key: one.batches for one in live})
+        progressed = [job.key for job in live if job.batches != self._seen[job.key]]
+        self._seen.update({job.key: job.batches for job in live})
         try:
             with self._database.begin() as c:
                 held = leases.heartbeat(
-                    c, [one.claim for one in live], self._settings.lease_s, progressed
+                    c, [job.claim for job in live], self._settings.lease_s, progressed
                 )
         except DatabaseError:
             return

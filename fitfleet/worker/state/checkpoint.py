@@ -69,7 +69,7 @@ def write(
     document = {
         "epoch": epoch,
         "has_stopped": has_stopped,
-        "history": [[one.epoch, one.logs] for one in history],
+        "history": [[entry.epoch, entry.logs] for entry in history],
         "callbacks": [_callback_state(callback) for callback in callbacks],
         **more,
     }

@@ -110,7 +110,7 @@ def _cause(error: BaseException) -> str:
 
 def _own_classes(model: Any) -> dict[str, Any]:
     """The user's classes in a model, by name; those of Keras it finds itself."""
-    kinds = [type(one) for one in (model, *model._flatten_layers())]
+    kinds = [type(part) for part in (model, *model._flatten_layers())]
     return {kind.__name__: kind for kind in kinds if kind.__module__.split(".")[0] != "keras"}
 
 

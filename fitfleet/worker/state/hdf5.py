@@ -67,12 +67,12 @@ class _Patient:
         """What was written there, and zeros where nothing was."""
         wanted = memoryview(buffer).cast("B")
         size, begin = len(wanted), self._place
-        found = b""
+        content = b""
         try:
-            found = os.pread(self._disk.fileno(), size, begin)
+            content = os.pread(self._disk.fileno(), size, begin)
         except OSError as error:
             self.refusal = self.refusal or error
-        wanted[:] = found.ljust(size, b"\0")
+        wanted[:] = content.ljust(size, b"\0")
         for offset, data in self._kept:
             first, last = max(begin, offset), min(begin + size, offset + len(data))
             if first < last:

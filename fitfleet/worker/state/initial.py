@@ -48,11 +48,13 @@ def begin_optimizer(model: Any, spec: JobSpec, settings: Settings) -> None:
 def freeze(model: Any, patterns: list[str]) -> None:
     """Layers with these names, and all inside them, are not trained."""
     for pattern in patterns:
-        found = [one for one in _layers(model) if fnmatchcase(one.name, pattern)]
-        if not found:
-            names = ", ".join(one.name for one in model.layers[:_SHOWN])
+        matching = [
+            candidate for candidate in _layers(model) if fnmatchcase(candidate.name, pattern)
+        ]
+        if not matching:
+            names = ", ".join(candidate.name for candidate in model.layers[:_SHOWN])
             raise SpecError("freeze", f"no layer is called {pattern!r}; there are {names}")
-        for layer in found:
+        for layer in matching:
             layer.trainable = False
 
 
@@ -93,19 +95,19 @@ def by_names(model: Any, path: Path, settings: Settings) -> str:
     SpecError when there is none.
     """
     with opened(path, settings) as file:
-        known = {_named_path(place, found.names): found for place, found in _groups(file).items()}
+        known = {_named_path(place, entry.names): entry for place, entry in _groups(file).items()}
         chosen: dict[str, Any] = {}
         absent, other = [], []
         names, wanted = _wanted(model)
         for place, shapes in wanted.items():
             name = _named_path(place, names)
-            found = known.get(name)
-            if found is None:
+            entry = known.get(name)
+            if entry is None:
                 absent.append(name)
-            elif found.shapes != shapes:
-                other.append(f"{name} {_shapes(found.shapes)} instead of {_shapes(shapes)}")
+            elif entry.shapes != shapes:
+                other.append(f"{name} {_shapes(entry.shapes)} instead of {_shapes(shapes)}")
             else:
-                chosen[place] = found.group
+                chosen[place] = entry.group
         _load(model, _Chosen(chosen))
     parts = [f"weights of {len(chosen)} layers were taken"]
     parts += [f"not there: {_list(absent)}"] if absent else []
@@ -184,7 +186,7 @@ def _groups(file: Any) -> dict[str, _Entry]:
     import h5py
 
     names: dict[str, str] = {}
-    found: dict[str, _Entry] = {}
+    entries: dict[str, _Entry] = {}
 
     def visit(path: str, item: Any) -> None:
         place, _, last = path.rpartition("/")
@@ -194,10 +196,10 @@ def _groups(file: Any) -> dict[str, _Entry]:
         if isinstance(name, str):
             names[place] = name
         if len(item):
-            found[place] = _Entry(item, {key: tuple(item[key].shape) for key in item}, names)
+            entries[place] = _Entry(item, {key: tuple(item[key].shape) for key in item}, names)
 
     file.visititems(visit)
-    return found
+    return entries
 
 
 def _named_path(place: str, names: Mapping[str, str]) -> str:

@@ -12,11 +12,11 @@ def rnn_states(model: Any) -> list[Any]:
     import keras
     import tensorflow as tf
 
-    found: list[Any] = []
+    states: list[Any] = []
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
-            found += tf.nest.flatten(layer.states)
-    return found
+            states += tf.nest.flatten(layer.states)
+    return states
 
 
 def reset_rnn_states(model: Any) -> None:

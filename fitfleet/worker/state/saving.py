@@ -95,7 +95,7 @@ class Saver:
                 "scores": scores,
                 "kept_epoch": _kept_epoch(fit),
                 "nan_epoch": next(
-                    (one.epoch + 1 for one in fit.history if has_nan(one.logs)), None
+                    (entry.epoch + 1 for entry in fit.history if has_nan(entry.logs)), None
                 ),
             }
             self._commits.put(

@@ -118,7 +118,7 @@ def _places(
     content: io.BytesIO, entries: Sequence[tuple[str, Any]], model: Any
 ) -> list[tuple[int, Any]] | None:
     """Where each variable lies in the file, or None where that is not plain to see."""
-    found: list[tuple[int, Any]] = []
+    places: list[tuple[int, Any]] = []
     written = content.getvalue()
     with h5py.File(io.BytesIO(written), "r") as file:
         for path, known in entries:
@@ -129,8 +129,8 @@ def _places(
             expected = variable.numpy().tobytes()
             if written[offset : offset + len(expected)] != expected:
                 return None
-            found.append((offset, variable))
-    return found
+            places.append((offset, variable))
+    return places
 
 
 def _of_optimizer(path: str, model: Any) -> Any:
