@@ -19,6 +19,7 @@ from typing import Any
 
 from fitfleet.client.job import Job
 from fitfleet.db import lookup
+from fitfleet.db.attempts import open_attempts
 from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.embedded.launch import chosen_settings, started
 from fitfleet.errors import DatabaseError, FitfleetError
@@ -86,7 +87,7 @@ def fitting(fleet: LocalFleet, ids: Sequence[int]) -> list[int]:
     import psutil
 
     with fleet.database.read() as c:
-        begun = [(int(worker.split(":")[1]), at) for worker, at in lookup.open_attempts(c, ids)]
+        begun = [(int(worker.split(":")[1]), at) for worker, at in open_attempts(c, ids)]
     found = set()
     for service, started_at in begun:
         with suppress(psutil.Error):

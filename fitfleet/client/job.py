@@ -17,6 +17,7 @@ from fitfleet.client.wait import wait_for
 from fitfleet.db import jobs as job_table
 from fitfleet.db import labels as label_table
 from fitfleet.db import lookup
+from fitfleet.db.attempts import attempts_of
 from fitfleet.db.labels import Labels
 from fitfleet.errors import JobFailedError, StateError
 from fitfleet.scheduler import explain as explaining
@@ -102,7 +103,7 @@ class Job(FittedJob):
     def attempts(self) -> list[dict[str, Any]]:
         """Each attempt: worker, first epoch, outcome, environment, seconds."""
         with self._database.read() as c:
-            return lookup.attempts_of(c, self.id)
+            return attempts_of(c, self.id)
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fitfleet.client.waiting import going_first, unserved
 from fitfleet.db import lookup
+from fitfleet.db.attempts import attempt_starts
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.states import JobStatus
 
@@ -58,7 +59,7 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
     with database.read() as c:
         rows = lookup.jobs_by_id(c, job_ids)
         ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
-        starts = lookup.attempt_starts(c, ids)
+        starts = attempt_starts(c, ids)
         points = lookup.kept_points(c, ids)
         now = read_clock(c)
         slots = lookup.count_live_slots(c, alive_s)

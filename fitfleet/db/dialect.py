@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+# SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
+_CHUNK = 5_000
 
 
 def _insert(c: Connection, table: Table) -> Any:
@@ -37,3 +40,9 @@ def _upsert(dialect: str, table: Table, changed: tuple[str, ...]) -> Any:
 def storable_text(text: str) -> str:
     """The text without what PostgreSQL or UTF-8 cannot hold: NULs and lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Parts of these that one statement takes as parameters."""
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]

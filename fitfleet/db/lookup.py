@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from fitfleet.db.dialect import chunks
 from fitfleet.db.session import read_clock
 from fitfleet.db.tables import (
-    attempts,
     events,
     experiments,
     job_specs,
@@ -22,9 +22,6 @@ from fitfleet.db.tables import (
     workers,
 )
 from fitfleet.states import JobStatus
-
-# SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
-_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def job(c: Connection, job_id: int) -> JobRow | None:
 def jobs_by_id(c: Connection, job_ids: Sequence[int]) -> list[JobRow]:
     """The jobs of those numbers, in their order; numbers that do not exist are left out."""
     rows: dict[int, JobRow] = {}
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         for row in c.execute(_columns().where(jobs.c.id.in_(chunk))):
             rows[row.id] = _job(row)
     return [rows[job_id] for job_id in job_ids if job_id in rows]
@@ -143,7 +140,7 @@ def find_jobs(
 def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
     """Where each job stands."""
     statuses_by_id: dict[int, JobStatus] = {}
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.id.in_(chunk))
         statuses_by_id.update({row.id: JobStatus(row.status) for row in c.execute(query)})
     return statuses_by_id
@@ -158,7 +155,7 @@ def curve(c: Connection, job_id: int) -> list[Point]:
 def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     """All values of several jobs."""
     points: list[Point] = []
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         query = select(metrics).where(metrics.c.job_id.in_(chunk))
         points += [Point(**row._mapping) for row in c.execute(query)]
     return points
@@ -167,7 +164,7 @@ def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
 def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     """The values that stand for each job: of the epoch whose weights it keeps, else of its last."""
     points: list[Point] = []
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         query = (
             select(metrics)
             .join(jobs, (jobs.c.id == metrics.c.job_id) & (shown_epoch == metrics.c.epoch))
@@ -181,7 +178,7 @@ def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, floa
     """(job, Keras's name, smallest, largest value over all epochs)."""
     lowest_and_highest: list[tuple[int, str, float, float]] = []
     low, high = func.min(metrics.c.value), func.max(metrics.c.value)
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         query = (
             select(metrics.c.job_id, metrics.c.metric, metrics.c.phase, low, high)
             .where(metrics.c.job_id.in_(chunk), metrics.c.value.is_not(None))
@@ -196,7 +193,7 @@ def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, floa
 def scores_of(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, float | None]]:
     """The scores of each job that has some."""
     scores_by_job: dict[int, dict[str, float | None]] = {}
-    for chunk in _chunks(job_ids):
+    for chunk in chunks(job_ids):
         query = select(scores.c.job_id, scores.c.name, scores.c.value)
         query = query.where(scores.c.job_id.in_(chunk)).order_by(scores.c.job_id, scores.c.name)
         for job_id, name, value in c.execute(query):
@@ -209,31 +206,6 @@ def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
     query = select(job_specs.c.spec, job_specs.c.options).where(job_specs.c.job_id == job_id)
     row = c.execute(query).first()
     return None if row is None else (row.spec, row.options)
-
-
-def attempts_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
-    """The attempts of a job, first first."""
-    query = (
-        select(attempts, workers.c.name.label("worker_name"))
-        .outerjoin(workers, workers.c.id == attempts.c.worker)
-        .where(attempts.c.job_id == job_id)
-        .order_by(attempts.c.attempt)
-    )
-    return [dict(row._mapping) for row in c.execute(query)]
-
-
-def attempt_starts(c: Connection, job_ids: Sequence[int]) -> dict[int, tuple[float, int | None]]:
-    """(start, first epoch) of the attempt each job is in; None before its fit has begun."""
-    starts: dict[int, tuple[float, int | None]] = {}
-    for chunk in _chunks(job_ids):
-        query = (
-            select(attempts.c.job_id, attempts.c.started_at, attempts.c.first_epoch)
-            .join(jobs, (jobs.c.id == attempts.c.job_id) & (jobs.c.attempt == attempts.c.attempt))
-            .where(jobs.c.id.in_(chunk))
-        )
-        for job_id, started_at, first_epoch in c.execute(query):
-            starts[job_id] = (started_at, first_epoch)
-    return starts
 
 
 def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
@@ -285,19 +257,6 @@ def newest_artifact(c: Connection) -> str | None:
     """Path below the storage of the newest job's weights; None when there are none."""
     query = select(jobs.c.artifact_path).where(jobs.c.artifact_path.is_not(None))
     return c.execute(query.order_by(jobs.c.id.desc()).limit(1)).scalar()
-
-
-def _chunks(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(job_ids), _CHUNK):
-        yield job_ids[start : start + _CHUNK]
-
-
-def open_attempts(c: Connection, ids: Sequence[int]) -> list[tuple[str, float]]:
-    """Worker and start of each attempt of these jobs that has no outcome yet."""
-    query = select(attempts.c.worker, attempts.c.started_at).where(
-        attempts.c.job_id.in_(ids), attempts.c.outcome.is_(None)
-    )
-    return [(row.worker, row.started_at) for row in c.execute(query)]
 
 
 def dispatch_seq(c: Connection, job_id: int) -> int:

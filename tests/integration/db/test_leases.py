@@ -25,6 +25,7 @@ from support.rows import (
 from fitfleet.db import checkpoints, ends, experiments, leases, lookup, metrics, recovery
 from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import jobs as job_table
+from fitfleet.db.attempts import attempts_of
 from fitfleet.db.leases import Claim
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database, read_clock
@@ -40,7 +41,7 @@ def _running(database: Database, **options: Any) -> Claim:
 
 def _attempt(database: Database, claim: Claim) -> dict[str, Any]:
     with database.read() as c:
-        return lookup.attempts_of(c, claim.job_id)[claim.attempt - 1]
+        return attempts_of(c, claim.job_id)[claim.attempt - 1]
 
 
 def test_a_message_claims_once(database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from support.rows import insert, new_job
 
 from fitfleet.db import leases, lookup, workers
+from fitfleet.db.attempts import attempts_of
 from fitfleet.db.session import Database
 from fitfleet.db.tables import workers as table
 from fitfleet.db.workers import Slot
@@ -56,4 +57,4 @@ def test_a_running_job_says_where_by_name(database: Database) -> None:
     with database.read() as c:
         row = lookup.job(c, job_id)
         assert row is not None and (row.owner, row.worker_name) == ("a:0", "vm/cpu0")
-        assert lookup.attempts_of(c, job_id)[0]["worker_name"] == "vm/cpu0"
+        assert attempts_of(c, job_id)[0]["worker_name"] == "vm/cpu0"

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from fitfleet.db import dispatch, jobs, leases, lookup
+from fitfleet.db.attempts import attempts_of
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -107,7 +108,7 @@ class Fleet:
     def attempts(self, job_id: int) -> list[dict[str, Any]]:
         """Every attempt of a job, first first."""
         with self.database.read() as c:
-            return lookup.attempts_of(c, job_id)
+            return attempts_of(c, job_id)
 
     def events(self, job_id: int) -> list[dict[str, Any]]:
         """What happened to a job."""
