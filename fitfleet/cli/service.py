@@ -30,7 +30,7 @@ def worker(
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
-    from fitfleet.worker.process.service import run_service
+    from fitfleet.worker.process.service import leave, run_service
 
     hide_passwords(target)
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
@@ -40,11 +40,12 @@ def worker(
     try:
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
-        return run_service(settings) or 0
+        code = run_service(settings)
     finally:
         if broker_folder is not None:
             # After a script that was killed, its workers stop the broker when no other uses it.
             Broker(broker_folder).release()
+    leave(code)
 
 
 @command

@@ -26,7 +26,7 @@ class JoinedFleet(Fleet):
     def __enter__(self) -> JoinedFleet:
         return self
 
-    def _on_look(self) -> None:
+    def _on_poll(self) -> None:
         if not self._stay.is_up():
             raise FitfleetError(
                 f"the fleet that stayed in {self._stay.directory} has ended: "

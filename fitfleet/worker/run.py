@@ -41,6 +41,7 @@ class Child:
     is_draining: bool = False
     is_spent: bool = False  # it ran out of memory, and is to be replaced
     has_trained: bool = False
+    is_running: bool = False  # a message, from its arrival to the end of its jobs
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -52,6 +53,13 @@ class Child:
 
         A message that is a duplicate or out of date does nothing.
         """
+        self.is_running = True
+        try:
+            self._take(job_id, dispatch_seq)
+        finally:
+            self.is_running = False
+
+    def _take(self, job_id: int, dispatch_seq: int) -> None:
         # Before the claim: an error here costs no job, whose message another child will get.
         journal = DatabaseJournal(
             self.database, self.storage, self.settings, self.recorder, self.environment

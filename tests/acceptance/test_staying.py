@@ -139,7 +139,7 @@ def test_after_a_kill_another_is_started(stay: Stay) -> None:
         until(lambda: not stay.is_up(), 10.0)
         with pytest.raises(FitfleetError, match="has ended"):
             fleet.submit_many([])
-            fleet._on_look()
+            fleet._on_poll()
     assert kept(stay).pid != first.pid
 
 

@@ -16,6 +16,7 @@ import psutil
 from billiard.pool import RUN
 from billiard.sharedctypes import RawValue
 from celery.concurrency import asynpool, prefork
+from celery.worker import state
 
 # Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs
 # while its replacement starts.
@@ -115,7 +116,12 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
                 self._serve(slot)
 
     def _repopulate_pool(self, exitcodes: Any) -> None:
-        """Two children of one slot do not make up for the missing one of another."""
+        """Two children of one slot do not make up for the missing one of another.
+
+        No child is started while the service ends.
+        """
+        if state.should_stop is not None or state.should_terminate is not None:
+            return
         doubled = len(self._pool) - len({child.index for child in self._pool})
         self._processes += doubled
         try:
