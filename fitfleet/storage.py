@@ -82,11 +82,11 @@ class Storage:
         """Where a relative path lies on this machine. StorageError for one that leaves the root."""
         path = PurePosixPath(relative)
         is_inside = not path.is_absolute() and ".." not in path.parts and "\0" not in relative
-        found = self.root / path
+        place = self.root / path
         # A symbolic link may leave it as well.
-        if not is_inside or not found.resolve().is_relative_to(self.root.resolve()):
+        if not is_inside or not place.resolve().is_relative_to(self.root.resolve()):
             raise StorageError(f"{relative!r} is no path inside the storage {self.root}")
-        return found
+        return place
 
     @contextmanager
     def draft(self, relative: str) -> Iterator[Draft]:
@@ -138,7 +138,7 @@ class Storage:
         """
         folder = self.root / self.folder(experiment) / str(job_id)
         in_force = (attempt, math.inf if epoch is None else epoch)
-        found = []
+        names = []
         with suppress(OSError):
             for path in folder.iterdir():
                 match = _NAME.fullmatch(path.name)
@@ -150,8 +150,8 @@ class Storage:
                 else:
                     is_old = match["epoch"] is not None and (of, int(match["epoch"])) < in_force
                 if is_old:
-                    found.append(str(path.relative_to(self.root)))
-        return found
+                    names.append(str(path.relative_to(self.root)))
+        return names
 
 
 def fsync(path: Path) -> None:

@@ -62,9 +62,11 @@ class Submission:
         code = paths_of(parts.pop("code", None))
         parts = self._starting.resolved(parts)
         spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
-        found = self._code(spec, code)
-        spec = spec.model_copy(update={"code": None if found is None else found.sha256})
-        return self.checked(spec, job_options(self._settings, **options), again=again, code=found)
+        snapshot = self._code(spec, code)
+        spec = spec.model_copy(update={"code": None if snapshot is None else snapshot.sha256})
+        return self.checked(
+            spec, job_options(self._settings, **options), again=again, code=snapshot
+        )
 
     def checked(
         self,
@@ -84,8 +86,8 @@ class Submission:
             facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, self._settings))
             key = (_fit_key(spec), dataset_key)
             memory = self._settings.memory_bytes
-            found = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
-            self._warn([*info.warnings, *found])
+            warnings = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
+            self._warn([*info.warnings, *warnings])
         _check_size(spec, options)
         fingerprint = None if info is None else info.fingerprint
         return NewJob(
@@ -120,8 +122,8 @@ class Submission:
         """The settings, with the modules that a script of an embedded fleet brings along."""
         if code is None or not self._is_own_call or self._settings.code_trust != "scripts":
             return self._settings
-        own = [one.module for one in named(spec) if code.holds(one.module)]
-        modules = (*self._settings.trusted_modules, *own)
+        held = [reference.module for reference in named(spec) if code.holds(reference.module)]
+        modules = (*self._settings.trusted_modules, *held)
         return self._settings.replace(trusted_modules=modules)
 
     def _known(self, known: dict[Any, T], key: Any, make: Callable[[], T]) -> T:

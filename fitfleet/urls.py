@@ -16,10 +16,10 @@ _UNRESERVED = "%!$'()*+,;=~"
 def without_password(url: str) -> str:
     """A URL that can be shown: no password in it, wherever it stands and however it is written."""
     url = _SECRET_ARGUMENT.sub(r"\1***", url)
-    found = _WITH_USER.fullmatch(url)
-    if found is None:
+    parts = _WITH_USER.fullmatch(url)
+    if parts is None:
         return url
-    scheme, user, password, rest = found.groups()
+    scheme, user, password, rest = parts.groups()
     if password is None and not scheme.startswith("redis"):
         return url
     # What Redis is given before the @ without a colon is a password too.
@@ -28,8 +28,8 @@ def without_password(url: str) -> str:
 
 def quoted_password(url: str) -> str:
     """The URL with what `#`, `/`, `?` or `@` in its password would break written as `%23`, ..."""
-    found = _WITH_USER.fullmatch(url)
-    if found is None or found[3] is None or _HAS_ONLY_ARGUMENTS.match(url):
+    parts = _WITH_USER.fullmatch(url)
+    if parts is None or parts[3] is None or _HAS_ONLY_ARGUMENTS.match(url):
         return url
-    scheme, user, password, rest = found.groups()
+    scheme, user, password, rest = parts.groups()
     return f"{scheme}://{user}:{quote(password, safe=_UNRESERVED)}@{rest}"

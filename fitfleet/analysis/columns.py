@@ -12,14 +12,14 @@ def param_columns(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     A sweep over losses has a parameter `loss`, which is not the loss that its jobs recorded.
     """
     used = set(taken)
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for name in names:
         column = _whole(name)
         while column in used:
             column = f"params.{column}"
         used.add(column)
-        found[name] = column
-    return found
+        columns[name] = column
+    return columns
 
 
 def named(params: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -58,15 +58,15 @@ def compare(
     given = {} if metric is None or direction is None else {metric: direction_of(metric, direction)}
     values = metric_values(database, rows, at, experiment, given)
     scores = _scores(database, rows)
-    metrics = sorted({name for found in values.values() for name in found}, key=_order)
-    score_names = list(dict.fromkeys(name for found in scores.values() for name in found))
-    own = ["seed", *_epochs(rows), *metrics, *score_names, *_NOT_A_PARAM[-4:]]
+    metrics = sorted({name for of_job in values.values() for name in of_job}, key=_order)
+    score_names = list(dict.fromkeys(name for of_job in scores.values() for name in of_job))
+    after_params = ["seed", *_epochs(rows), *metrics, *score_names, *_NOT_A_PARAM[-4:]]
     names = dict.fromkeys(name for row in rows for name in row.params)
     columns = param_columns(names, ["job", *_NOT_A_PARAM, *metrics, *score_names])
     params = list(columns.values())
     table = pd.DataFrame(
         [_line(row, columns, values.get(row.id, {}), scores.get(row.id, {})) for row in rows],
-        columns=list(dict.fromkeys(("job", *params, *own))),
+        columns=list(dict.fromkeys(("job", *params, *after_params))),
     )
     if not metrics and not score_names:
         return table
@@ -121,11 +121,11 @@ def metric_values(
     With `at="best"`, metrics whose direction is neither given nor certain keep their last value.
     """
     ids = [row.id for row in rows]
-    found: dict[int, dict[str, float]] = {}
+    values_of: dict[int, dict[str, float]] = {}
     with database.read() as c:
         for point in lookup.kept_points(c, ids):
             value = float("nan") if point.value is None else point.value
-            found.setdefault(point.job_id, {})[point.name] = value
+            values_of.setdefault(point.job_id, {})[point.name] = value
         if at == "best":
             specs = compiled.compiled_parts(c, experiment)
             extremes = lookup.extremes(c, ids)
@@ -135,8 +135,8 @@ def metric_values(
             for job_id, name, low, high in extremes:
                 if directions[name] is not None:
                     best = low if directions[name] == "minimize" else high
-                    found.setdefault(job_id, {})[name] = best
-    return found
+                    values_of.setdefault(job_id, {})[name] = best
+    return values_of
 
 
 def _rows(database: Database, experiment: str, statuses: set[JobStatus]) -> list[JobRow]:

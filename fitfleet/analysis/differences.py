@@ -33,8 +33,10 @@ def notes(database: Database, rows: Sequence[JobRow], metric: str) -> list[str]:
     if metric.removeprefix("val_").removeprefix("test_") == "loss":
         losses = {json.dumps(spec.get("loss"), sort_keys=True) for spec in specs.values()}
         parts += ["loss"] if len(losses) > 1 else []
-    found = [f"the jobs differ in {' and '.join(parts)}: compare {metric} with care"] * bool(parts)
-    return found + list(_alike(jobs, specs))
+    sentences = [f"the jobs differ in {' and '.join(parts)}: compare {metric} with care"] * bool(
+        parts
+    )
+    return sentences + list(_alike(jobs, specs))
 
 
 def _alike(jobs: Sequence[JobRow], specs: Mapping[int, dict[str, Any]]) -> Iterator[str]:
@@ -42,27 +44,27 @@ def _alike(jobs: Sequence[JobRow], specs: Mapping[int, dict[str, Any]]) -> Itera
     by_params: dict[str, list[JobRow]] = defaultdict(list)
     for row in jobs:
         by_params[json.dumps(row.params, sort_keys=True, default=str)].append(row)
-    pairs = [(same[0].id, other.id) for same in by_params.values() for other in same[1:]]
-    for one, other in pairs[:_SHOWN]:
-        places = list(differing(specs.get(one, {}), specs.get(other, {})))
+    pairs = [(same[0].id, second_job.id) for same in by_params.values() for second_job in same[1:]]
+    for first_job, second_job in pairs[:_SHOWN]:
+        places = list(differing(specs.get(first_job, {}), specs.get(second_job, {})))
         if places:
             more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
             told = ", ".join(places[:_NAMED])
-            yield f"jobs {one} and {other} have equal params and differ in {told}{more}"
+            yield f"jobs {first_job} and {second_job} have equal params and differ in {told}{more}"
     if len(pairs) > _SHOWN:
         yield f"... and {len(pairs) - _SHOWN} more pairs of equal params"
 
 
-def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
+def differing(left: Any, right: Any, place: str = "") -> Iterator[str]:
     """Places where two specifications differ: `optimizer.learning_rate`; not the seed."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in dict.fromkeys([*one, *other]):
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in dict.fromkeys([*left, *right]):
             if place or name != "seed":
                 # Keras writes {class_name, config: {...}}; what is in the config is the layer's.
                 inner = place if name == "config" and place else f"{place}.{name}".lstrip(".")
-                yield from differing(one.get(name, _MISSING), other.get(name, _MISSING), inner)
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for i, (first, second) in enumerate(zip(one, other, strict=True)):
+                yield from differing(left.get(name, _MISSING), right.get(name, _MISSING), inner)
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for i, (first, second) in enumerate(zip(left, right, strict=True)):
             yield from differing(first, second, f"{place}[{i}]")
-    elif one != other:
+    elif left != right:
         yield place

@@ -23,13 +23,13 @@ def direction_of(
         if given not in ("minimize", "maximize"):
             raise FitfleetError(f"direction: {given!r:.40} is neither 'minimize' nor 'maximize'")
         return "minimize" if given == "minimize" else "maximize"
-    found = agreed(metric, specs)
-    if found is None:
+    agreed_on = agreed(metric, specs)
+    if agreed_on is None:
         raise FitfleetError(
             f"{metric}: nothing tells for certain whether more or less of it is better;"
             " say direction='minimize' or direction='maximize' (--direction)"
         )
-    return found
+    return agreed_on
 
 
 def compiled_parts(database: Database, metric: str, experiment: str) -> list[dict[str, Any]]:

@@ -49,8 +49,8 @@ def trials_frame(results: Results) -> pd.DataFrame:
                 "why": row.refused or row.pruned or _failure(trial, replicates),
             }
         )
-    own = dict.fromkeys(["state", *names, "jobs", "why"])
-    return pd.DataFrame(rows, columns=["trial", *columns.values(), *own])
+    others = dict.fromkeys(["state", *names, "jobs", "why"])
+    return pd.DataFrame(rows, columns=["trial", *columns.values(), *others])
 
 
 def trial_columns(results: Results) -> dict[str, str]:
@@ -63,13 +63,16 @@ def _failure(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
     """What a failed trial failed of: its first job without a value."""
     if trial.state != "failed":
         return None
-    for one in replicates:
-        if one.nan_epoch is not None:
-            return f"the loss of job {one.job_id} is not finite from epoch {one.nan_epoch} on"
-        if one.status is JobStatus.FAILED:
-            return f"job {one.job_id}: {one.failure_message}"
-        if one.status is JobStatus.CANCELLED:
-            return f"job {one.job_id} was cancelled"
+    for replicate in replicates:
+        if replicate.nan_epoch is not None:
+            return (
+                f"the loss of job {replicate.job_id} is not finite from epoch"
+                f" {replicate.nan_epoch} on"
+            )
+        if replicate.status is JobStatus.FAILED:
+            return f"job {replicate.job_id}: {replicate.failure_message}"
+        if replicate.status is JobStatus.CANCELLED:
+            return f"job {replicate.job_id} was cancelled"
     return None
 
 
@@ -82,7 +85,7 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
     import pandas as pd
 
     points = {row.number: row.point for row in results.rows}
-    replicates = [m for found in results.replicates.values() for m in found]
+    replicates = [m for of_trial in results.replicates.values() for m in of_trial]
     with database.read() as c:
         scores = lookup.scores_of(c, [m.job_id for m in replicates])
         kept = lookup.kept_points(c, [m.job_id for m in replicates])
@@ -92,8 +95,8 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
         metrics[kept_point.job_id][kept_point.name] = value
     names = [objective.name for objective in results.wanted]
     recorded: list[Mapping[str, Any]] = [*metrics.values(), *scores.values()]
-    found = {name for values in recorded for name in values}
-    columns = param_columns(results.parameters(), [*_OF_A_JOB, *names, *found])
+    of_trial = {name for values in recorded for name in values}
+    columns = param_columns(results.parameters(), [*_OF_A_JOB, *names, *of_trial])
     rows = []
     for m in replicates:
         values = results.values.get(m.job_id, (float("nan"),) * len(names))
@@ -166,7 +169,7 @@ def timeline_frame(database: Database, results: Results) -> pd.DataFrame:
     """
     import pandas as pd
 
-    numbers = {m.job_id: m.number for found in results.replicates.values() for m in found}
+    numbers = {m.job_id: m.number for of_trial in results.replicates.values() for m in of_trial}
     with database.read() as c:
         rows = table.attempts_of(c, list(numbers))
     if not rows:

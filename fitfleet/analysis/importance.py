@@ -35,8 +35,8 @@ def importances(results: Results, wanted: Objective) -> dict[str, float]:
                     distributions={key: distributions[key] for key in trial.point},
                 )
             )
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(share) for name, share in found.items()}
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def _plain(value: object) -> object:
@@ -45,16 +45,16 @@ def _plain(value: object) -> object:
 
 def _distributions(optuna: object, points: list[dict[str, object]]) -> dict[str, object]:
     """What the points cover; the shares are about what was tried."""
-    found: dict[str, object] = {}
+    distributions: dict[str, object] = {}
     kinds = optuna.distributions  # type: ignore[attr-defined]
     for name in dict.fromkeys(name for point in points for name in point):
         values = [_plain(point[name]) for point in points if name in point]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) < len(values) or min(numbers) == max(numbers):
-            found[name] = kinds.CategoricalDistribution(list(dict.fromkeys(values)))
+            distributions[name] = kinds.CategoricalDistribution(list(dict.fromkeys(values)))
         elif all(isinstance(v, int) for v in numbers):
-            found[name] = kinds.IntDistribution(min(numbers), max(numbers))
+            distributions[name] = kinds.IntDistribution(min(numbers), max(numbers))
         else:
             is_log = min(numbers) > 0 and max(numbers) / min(numbers) > 50
-            found[name] = kinds.FloatDistribution(min(numbers), max(numbers), log=is_log)
-    return found
+            distributions[name] = kinds.FloatDistribution(min(numbers), max(numbers), log=is_log)
+    return distributions

@@ -61,13 +61,13 @@ def rank(
     chosen = _chosen(by, names)
     others = [o.name for o in wanted[1:]] + (["pareto"] if len(wanted) > 1 else [])
     # An objective may be the seconds, which are shown once.
-    own = list(dict.fromkeys(["epochs", *_COUNTS, *_MEANS, *_TESTS, *others, "seconds"]))
-    columns = param_columns(chosen, ["trial", *own])
+    after_params = list(dict.fromkeys(["epochs", *_COUNTS, *_MEANS, *_TESTS, *others, "seconds"]))
+    columns = param_columns(chosen, ["trial", *after_params])
     groups = _grouped(_filtered(runs, names, where), chosen, is_by=by is not None)
     whole = [by is not None or _is_whole(group) for group in groups]
     rows = [_row(group, columns, wanted) for group in groups]
     _test(rows, groups, whole, chosen, wanted, is_by=by is not None)
-    table = pd.DataFrame(rows, columns=["trial", *columns.values(), *own])
+    table = pd.DataFrame(rows, columns=["trial", *columns.values(), *after_params])
     if by is not None or all(run.trial is None for run in runs):
         table = table.drop(columns="trial")
     if by is not None or table["epochs"].nunique() < 2:
@@ -83,12 +83,12 @@ def _row(
     group: Sequence[Run], columns: dict[str, str], wanted: Sequence[Objective]
 ) -> dict[str, Any]:
     good = [run for run in group if run.has_succeeded]
-    found = summary([run.values[0] for run in good], wanted[0].direction)
+    mean = summary([run.values[0] for run in good], wanted[0].direction)
     row: dict[str, Any] = {"trial": group[0].trial, "epochs": group[0].epochs}
     row |= {columns[name]: _shared(group, name) for name in columns}
-    row |= {"n": found.n, "incomplete": len(group) - found.n}
+    row |= {"n": mean.n, "incomplete": len(group) - mean.n}
     row["diverged"] = sum(run.nan_epoch is not None and not run.has_value for run in group)
-    row |= {name: getattr(found, name) for name in _MEANS}
+    row |= {name: getattr(mean, name) for name in _MEANS}
     for i, objective in enumerate(wanted[1:], 1):
         row[objective.name] = summary([r.values[i] for r in good], objective.direction).mean
     row["seconds"] = _mean([run.seconds for run in good])
@@ -116,8 +116,8 @@ def _test(
         for g, is_whole in zip(groups, whole, strict=True)
     ]
     directions: list[Direction] = [objective.direction for objective in wanted]
-    for row, one in zip(rows, against_best(paired, directions[0]), strict=True):
-        row |= {"verdict": one.verdict, "test": one.test, "p": one.p}
+    for row, comparison in zip(rows, against_best(paired, directions[0]), strict=True):
+        row |= {"verdict": comparison.verdict, "test": comparison.test, "p": comparison.p}
     if len(wanted) > 1:
         means = [
             [row["mean"] if is_whole else math.nan, *(row[o.name] for o in wanted[1:])]
@@ -188,14 +188,14 @@ def _is_whole(group: Sequence[Run]) -> bool:
 
 def _paired(group: Sequence[Run], chosen: Sequence[str], *, is_by: bool) -> dict[Hashable, float]:
     """What pairs a run with one of another configuration -> its value."""
-    found: dict[Hashable, list[float]] = {}
+    by_pair: dict[Hashable, list[float]] = {}
     for run in group:
         rest = {name: value for name, value in run.params.items() if name not in chosen}
         epochs = run.epochs if is_by else None
         key = (run.seed, run.fold, epochs, json.dumps(rest, sort_keys=True))
         if run.has_value:
-            found.setdefault(key, []).append(run.values[0])
-    return {key: _mean(values) for key, values in found.items()}
+            by_pair.setdefault(key, []).append(run.values[0])
+    return {key: _mean(values) for key, values in by_pair.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

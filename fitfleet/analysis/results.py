@@ -63,11 +63,11 @@ class Results:
 
     def _read(self, c: Any, sweep_id: int) -> None:
         self.rows = table.trials_of(c, sweep_id)
-        found = table.replicates_of(c, sweep_id)
+        rows = table.replicates_of(c, sweep_id)
         self.replicates = defaultdict(list)
-        for replicate in found:
+        for replicate in rows:
             self.replicates[replicate.number].append(replicate)
-        news = [m for m in found if (m.job_id, m.epoch) not in self._final and m.epoch > 0]
+        news = [m for m in rows if (m.job_id, m.epoch) not in self._final and m.epoch > 0]
         self._read_values(c, news)
         self._final |= {(m.job_id, m.epoch) for m in news if m.status.is_terminal}
 
@@ -97,14 +97,14 @@ class Results:
 
     def means(self, number: int) -> tuple[float, ...]:
         """Of a trial's succeeded jobs, one an objective; NaN without any."""
-        found = [
+        values = [
             self.values[m.job_id]
             for m in self.replicates.get(number, [])
             if m.status is JobStatus.SUCCEEDED and m.job_id in self.values
         ]
-        if not found:
+        if not values:
             return (math.nan,) * len(self.wanted)
-        return tuple(math.fsum(column) / len(found) for column in zip(*found, strict=True))
+        return tuple(math.fsum(column) / len(values) for column in zip(*values, strict=True))
 
     def _mean_curve(self, replicates: Sequence[ReplicateRow]) -> dict[int, float]:
         by_epoch: dict[int, list[float]] = defaultdict(list)
@@ -139,7 +139,9 @@ class Results:
 
     def unfinished(self) -> int:
         """Jobs that have not ended."""
-        return sum(not m.status.is_terminal for found in self.replicates.values() for m in found)
+        return sum(
+            not m.status.is_terminal for of_trial in self.replicates.values() for m in of_trial
+        )
 
 
 def read_values(

@@ -94,17 +94,19 @@ def experiment_results(database: Database, experiment: str, wanted: Sequence[Obj
             )
         )  # fmt: skip
     with database.read() as c:
-        found = [one for replicates in results.replicates.values() for one in replicates]
-        results.values, results.curves = read_values(c, wanted, found)
+        all_replicates = [
+            replicate for replicates in results.replicates.values() for replicate in replicates
+        ]
+        results.values, results.curves = read_values(c, wanted, all_replicates)
     return results
 
 
 def _newest(rows: Sequence[JobRow]) -> list[JobRow]:
     """One row for what was run again: the newest that succeeded, else the newest."""
-    found: dict[str, JobRow] = {}
+    newest: dict[str, JobRow] = {}
     for row in sorted(rows, key=lambda row: (row.status is JobStatus.SUCCEEDED, row.id)):
-        found[row.content_hash] = row
-    return sorted(found.values(), key=lambda row: row.id)
+        newest[row.content_hash] = row
+    return sorted(newest.values(), key=lambda row: row.id)
 
 
 def _run(

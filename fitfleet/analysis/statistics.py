@@ -115,13 +115,13 @@ def against_best(
     if first is None:
         return [Comparison("untested", "", 0, math.nan) for _ in replicates]
     others = [i for i in range(len(replicates)) if i != first and not math.isnan(means[i])]
-    found = {i: _differences(replicates[first], replicates[i]) for i in others}
-    tested = [paired_p(found[i], len(others)) for i in others]
+    differences = {i: _differences(replicates[first], replicates[i]) for i in others}
+    tested = [paired_p(differences[i], len(others)) for i in others]
     adjusted = holm([p for _, p in tested])
     result = [Comparison("untested", "", 0, math.nan) for _ in replicates]
     result[first] = Comparison("best", "", 0, math.nan)
     for i, (name, _), p in zip(others, tested, adjusted, strict=True):
-        result[i] = Comparison(_verdict(p), name, len(found[i]), p)
+        result[i] = Comparison(_verdict(p), name, len(differences[i]), p)
     return result
 
 
@@ -158,8 +158,8 @@ def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def _differences(a: Mapping[Hashable, float], b: Mapping[Hashable, float]) -> list[float]:
     shared = [key for key in a if key in b]
-    found = [a[key] - b[key] for key in shared]
-    return [d for d in found if math.isfinite(d)]
+    differences = [a[key] - b[key] for key in shared]
+    return [d for d in differences if math.isfinite(d)]
 
 
 def _verdict(p: float) -> Verdict:

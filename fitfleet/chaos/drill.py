@@ -1,4 +1,4 @@
-"""A drill: small jobs are fitted twice, undisturbed and under fire, and the results compared.
+"""A drill: small jobs are fitted twice, undisturbed and under faults, and the results compared.
 
 The fleet is an embedded one with a queue and an experiment of its own: no other job is touched.
 """
@@ -88,12 +88,12 @@ def fitting(fleet: LocalFleet, ids: Sequence[int]) -> list[int]:
 
     with fleet.database.read() as c:
         begun = [(int(worker.split(":")[1]), at) for worker, at in open_attempts(c, ids)]
-    found = set()
+    pids = set()
     for service, started_at in begun:
         with suppress(psutil.Error):
             children = psutil.Process(service).children() if service in fleet.worker_pids else []
-            found |= {child.pid for child in children if child.create_time() < started_at}
-    return sorted(found)
+            pids |= {child.pid for child in children if child.create_time() < started_at}
+    return sorted(pids)
 
 
 def duplicate(fleet: LocalFleet, ids: Sequence[int], rng: random.Random) -> bool:
@@ -132,8 +132,8 @@ def drill(
     `document` makes the jobs, small ones of one kind if not given. `seed` decides which faults
     come and when, `pause_s` how long it is quiet between two of them, at least and at most. A job
     that has not ended after `timeout_s` seconds of fire counts as lost, and is cancelled. The
-    verdict is taken `settle_s` after the last end, when what a fault has frozen may have woken.
-    Errors are those of `ff.local`.
+    verdict is taken `settle_s` after the last end, when what was frozen may have woken. Errors are
+    those of `ff.local`.
     """
     name = f"drill-{uuid.uuid4().hex[:8]}"
     series = _write_series(directory.absolute() / "drill.h5")
@@ -148,11 +148,12 @@ def drill(
         fleet.wait(calm, timeout_s=timeout_s, raise_on_failure=True)
         calm_s = time.monotonic() - began
         began = time.monotonic()
-        made = fleet.submit_many(documents, again=True)
-        carried_out = _fire(fleet, made, random.Random(seed), faults or FAULTS, pause_s, timeout_s)
+        struck = fleet.submit_many(documents, again=True)
+        rng = random.Random(seed)
+        done = _fire(fleet, struck, rng, faults or FAULTS, pause_s, timeout_s)
         seconds = time.monotonic() - began
         time.sleep(settle_s)
-        return _verdict(fleet, calm, made, carried_out, calm_s, seconds)
+        return _verdict(fleet, calm, struck, done, calm_s, seconds)
 
 
 def _warm_up(fleet: LocalFleet, series: Path, name: str, workers: int) -> None:
@@ -165,22 +166,22 @@ def _warm_up(fleet: LocalFleet, series: Path, name: str, workers: int) -> None:
 
 def _fire(
     fleet: LocalFleet,
-    made: Sequence[Job],
+    jobs: Sequence[Job],
     rng: random.Random,
     faults: dict[str, Fault],
     pause_s: tuple[float, float],
     timeout_s: float,
 ) -> Counter[str]:
     """Carry out faults at random until all jobs have ended; how many of each."""
-    ids = [job.id for job in made]
+    ids = [job.id for job in jobs]
     carried_out: Counter[str] = Counter()
     deadline = time.monotonic() + timeout_s
     next_at = time.monotonic() + rng.uniform(0.2, 1.0)
     trials = 0
     fault = rng.choice(sorted(faults))
-    while not _have_ended(made):
+    while not _have_ended(jobs):
         if time.monotonic() >= deadline:
-            for job in made:
+            for job in jobs:
                 job.cancel()
             break
         if time.monotonic() >= next_at:
@@ -201,9 +202,9 @@ def _strike(fault: Fault, fleet: LocalFleet, ids: Sequence[int], rng: random.Ran
         return False  # what it needs is away: an earlier fault
 
 
-def _have_ended(made: Sequence[Job]) -> bool:
+def _have_ended(jobs: Sequence[Job]) -> bool:
     try:
-        return all(job.status.is_terminal for job in made)
+        return all(job.status.is_terminal for job in jobs)
     except DatabaseError:
         return False
 
@@ -211,24 +212,24 @@ def _have_ended(made: Sequence[Job]) -> bool:
 def _verdict(
     fleet: LocalFleet,
     calm: Sequence[Job],
-    made: Sequence[Job],
+    struck: Sequence[Job],
     faults: Counter[str],
     calm_s: float,
     seconds: float,
 ) -> Verdict:
-    done = [job.refresh().status is JobStatus.SUCCEEDED for job in made]
-    pairs = list(zip(made, calm, strict=True))
+    done = [job.refresh().status is JobStatus.SUCCEEDED for job in struck]
+    pairs = list(zip(struck, calm, strict=True))
     return Verdict(
-        jobs=len(made),
+        jobs=len(struck),
         done=sum(done),
-        lost=len(made) - sum(done),
-        twice=sum(_is_twice(job) for job, is_done in zip(made, done, strict=True) if is_done),
+        lost=len(struck) - sum(done),
+        twice=sum(_is_twice(job) for job, is_done in zip(struck, done, strict=True) if is_done),
         different=sum(
             not _is_same(*pair) for pair, is_done in zip(pairs, done, strict=True) if is_done
         ),
         faults=dict(faults),
-        attempts=sum(job.attempt for job in made),
-        resumed=sum(bool(a["first_epoch"]) for job in made for a in job.attempts),
+        attempts=sum(job.attempt for job in struck),
+        resumed=sum(bool(a["first_epoch"]) for job in struck for a in job.attempts),
         calm_s=calm_s,
         seconds=seconds,
     )
@@ -249,9 +250,9 @@ def _is_same(job: Job, calm: Job) -> bool:
 
     if not job.history.equals(calm.history) or job.scores != calm.scores:
         return False
-    found, wanted = job.weights(), calm.weights()
-    return found.keys() == wanted.keys() and all(
-        np.array_equal(found[name], array) for name, array in wanted.items()
+    weights, calm_weights = job.weights(), calm.weights()
+    return weights.keys() == calm_weights.keys() and all(
+        np.array_equal(weights[name], array) for name, array in calm_weights.items()
     )
 
 
@@ -268,11 +269,7 @@ def _document(series: Path, experiment: str, seed: int) -> dict[str, Any]:
 
     return {
         "model": layers.Sequential(
-            [
-                layers.Input((8, 3)),
-                layers.LSTM(6, dropout=0.2),
-                layers.Dense(1),
-            ]
+            [layers.Input((8, 3)), layers.LSTM(6, dropout=0.2), layers.Dense(1)]
         ),
         "dataset": str(series),
         "optimizer": "adam",

@@ -113,7 +113,7 @@ def check_experiment(fleet: Fleet, name: str) -> None:
     from fitfleet.db import lookup
 
     with fleet.database.read() as c:
-        known = [str(one["name"]) for one in lookup.experiment_summary(c)]
+        known = [str(summary["name"]) for summary in lookup.experiment_summary(c)]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or known[-10:]
         there = f"there are {', '.join(near)}" if near else "there is none yet"
@@ -153,7 +153,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
     The function's first parameter is the Target; it returns its exit code, None being 0.
     """
     signature = inspect.signature(function, eval_str=True)
-    own = list(signature.parameters.values())[1:]
+    parameters = list(signature.parameters.values())[1:]
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in _OPTIONS.items()
@@ -165,7 +165,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
         target = Target(given.pop("directory"), given)
         raise typer.Exit(_ended(lambda: function(target, **arguments)))
 
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     # Typer reads the options off the signature.
     run.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*keyword, *shared], return_annotation=None

@@ -43,8 +43,8 @@ def experiments(ctx: typer.Context, incomplete: str) -> Offer:
     from fitfleet.db import lookup
 
     def read(c: Connection) -> Offer:
-        found = lookup.experiment_summary(c)
-        return [(one["name"], f"{sum(one['jobs'].values())} jobs") for one in found]
+        summaries = lookup.experiment_summary(c)
+        return [(summary["name"], f"{sum(summary['jobs'].values())} jobs") for summary in summaries]
 
     return _from_database(ctx, incomplete, read)
 

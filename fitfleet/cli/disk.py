@@ -26,29 +26,39 @@ def du(target: Target, as_json: JsonOption = False) -> None:
 
     from fitfleet.cli.output import console, print_json
 
-    found = target.fleet().disk_usage()
+    usage = target.fleet().disk_usage()
     if as_json:
-        print_json({**asdict(found), "total_bytes": found.total_bytes})
+        print_json({**asdict(usage), "total_bytes": usage.total_bytes})
         return
-    console().print(_usage_table(found))
-    if any(one.unused_bytes for one in found.experiments):
+    console().print(_usage_table(usage))
+    if any(experiment.unused_bytes for experiment in usage.experiments):
         tell("unused: files that no job points to; `fitfleet gc` removes those older than an hour")
 
 
-def _usage_table(found: DiskUsage) -> Table:
+def _usage_table(usage: DiskUsage) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("experiment")
     for name in ("jobs", "weights", "checkpoints", "logs", "unused", "total"):
         table.add_column(name, justify="right")
-    for one in found.experiments:
-        parts = (one.weights_bytes, one.checkpoint_bytes, one.log_bytes, one.unused_bytes)
+    for experiment in usage.experiments:
+        parts = (
+            experiment.weights_bytes,
+            experiment.checkpoint_bytes,
+            experiment.log_bytes,
+            experiment.unused_bytes,
+        )
         cells = [size(part) if part else "" for part in parts]
-        table.add_row(printable(one.experiment), str(one.jobs), *cells, size(one.total_bytes))
-    for name, count in found.shared.items():
+        table.add_row(
+            printable(experiment.experiment),
+            str(experiment.jobs),
+            *cells,
+            size(experiment.total_bytes),
+        )
+    for name, count in usage.shared.items():
         table.add_row(f"({name})", *[""] * 5, size(count))
-    table.add_row("total", *[""] * 5, size(found.total_bytes), style="bold")
+    table.add_row("total", *[""] * 5, size(usage.total_bytes), style="bold")
     return table
 
 
@@ -118,13 +128,15 @@ def gc(
     fleet = target.fleet()
     kept = fleet.settings.keep_best if best is None else best
     policy = Policy(best=kept, checkpoint_days=checkpoint_days)
-    found = collect(fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run)
-    total = sum(one.size_bytes for one in found)
+    collected = collect(
+        fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run
+    )
+    total = sum(file.size_bytes for file in collected)
     if as_json:
-        files = [vars(one) for one in found]
+        files = [vars(file) for file in collected]
         print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
         return
-    for one in found:
-        tell(f"{one.size_bytes:>12,}  {one.path}  ({one.why})")
+    for file in collected:
+        tell(f"{file.size_bytes:>12,}  {file.path}  ({file.why})")
     verb = "would go" if dry_run else "gone"
-    tell(f"{len(found)} files, {total:,} bytes {verb}")
+    tell(f"{len(collected)} files, {total:,} bytes {verb}")

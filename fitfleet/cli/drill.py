@@ -35,16 +35,18 @@ def drill(
         option = next(iter(target.given)).replace("_", "-")
         raise SettingsError(f"--{option}: a drill runs in an embedded fleet; give --directory only")
     directory = target.directory or Path(".fitfleet")
-    found = drills.drill(directory, jobs=jobs, workers=workers, seed=seed, timeout_s=timeout)
+    verdict = drills.drill(directory, jobs=jobs, workers=workers, seed=seed, timeout_s=timeout)
     if as_json:
-        more = {"is_good": found.is_good, "seconds_lost": found.seconds_lost}
-        print_json({**asdict(found), **more})
+        more = {"is_good": verdict.is_good, "seconds_lost": verdict.seconds_lost}
+        print_json({**asdict(verdict), **more})
     else:
-        faults = ", ".join(f"{count} {name}" for name, count in sorted(found.faults.items()))
-        print(f"done       {found.done} of {found.jobs}, in {found.attempts} attempts")
-        print(f"lost       {found.lost}")
-        print(f"twice      {found.twice}")
-        print(f"different  {found.different}")
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(verdict.faults.items()))
+        print(f"done       {verdict.done} of {verdict.jobs}, in {verdict.attempts} attempts")
+        print(f"lost       {verdict.lost}")
+        print(f"twice      {verdict.twice}")
+        print(f"different  {verdict.different}")
         print(f"faults     {faults or 'none'}")
-        print(f"seconds    {found.seconds:.1f}, {found.seconds_lost:.1f} of them lost to faults")
-    return OK if found.is_good else JOB_FAILED
+        print(
+            f"seconds    {verdict.seconds:.1f}, {verdict.seconds_lost:.1f} of them lost to faults"
+        )
+    return OK if verdict.is_good else JOB_FAILED

@@ -91,15 +91,15 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", overflow="ellipsis", no_wrap=True, style="dim")
     for row, told in zip(rows, labels(rows), strict=True):
-        found = values.get(row.id, {})
+        last = values.get(row.id, {})
         table.add_row(
             str(row.id),
             printable(row.experiment),
             status_text(row.status),
             told,
             f"{row.epoch}/{row.epochs}",
-            number(found.get("loss")),
-            number(found.get("val_loss")),
+            number(last.get("loss")),
+            number(last.get("val_loss")),
             duration(row.seconds) if row.seconds else "",
             _note(row),
         )

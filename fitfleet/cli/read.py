@@ -91,11 +91,11 @@ def why(target: Target, job: JobArgument, as_json: JsonOption = False) -> None:
 
     from fitfleet.cli.output import print_json
 
-    found = target.fleet().job(job).why()
+    explanation = target.fleet().job(job).why()
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(explanation))
     else:
-        tell(found)
+        tell(explanation)
 
 
 @command
@@ -225,11 +225,11 @@ def documents_of(fleet: Fleet, job_ids: Sequence[int]) -> list[dict[str, Any]]:
 def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     from fitfleet.db import lookup
 
-    found: dict[int, dict[str, Any]] = {}
+    values: dict[int, dict[str, Any]] = {}
     with fleet.database.read() as c:
         for point in lookup.kept_points(c, job_ids):
-            found.setdefault(point.job_id, {})[point.name] = point.value
-    return found
+            values.setdefault(point.job_id, {})[point.name] = point.value
+    return values
 
 
 def _full_document(fleet: Fleet, job: Job) -> dict[str, Any]:

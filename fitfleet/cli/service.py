@@ -197,9 +197,9 @@ def version(as_json: JsonOption = False) -> None:
     from fitfleet.cli.output import print_json
     from fitfleet.client.doctor import versions
 
-    found = versions()
+    installed = versions()
     if as_json:
-        print_json(found)
+        print_json(installed)
         return
-    for name, value in found.items():
+    for name, value in installed.items():
         tell(f"{name} {value or 'not installed'}")

@@ -49,17 +49,17 @@ def plan(
     """Say what a file would run, reuse and refuse, and what it costs; nothing is queued."""
     from fitfleet.cli.output import console, frame_table, print_json
 
-    found = _plan_of(target.fleet(create=True, trust=trust), file)
-    refused = [bool(point.refused) for point in found.points]
+    planned = _plan_of(target.fleet(create=True, trust=trust), file)
+    refused = [bool(point.refused) for point in planned.points]
     # Of a sweep's points some may be refused; of a file's jobs none is queued then.
-    is_bad = any(refused) if found.noun == "job" else all(refused)
+    is_bad = any(refused) if planned.noun == "job" else all(refused)
     exit_code = BAD_INPUT if is_bad else 0
     if as_json:
-        print_json(found.to_json())
+        print_json(planned.to_json())
         return exit_code
-    table = found.to_pandas()
+    table = planned.to_pandas()
     console().print(frame_table(table if top is None else table.head(top)))
-    for line in found.summary():
+    for line in planned.summary():
         tell(line)
     return exit_code
 

@@ -42,7 +42,7 @@ class DiskUsage:
 
     @property
     def total_bytes(self) -> int:
-        return sum(one.total_bytes for one in self.experiments) + sum(self.shared.values())
+        return sum(usage.total_bytes for usage in self.experiments) + sum(self.shared.values())
 
 
 def disk_usage(database: Database, settings: Settings) -> DiskUsage:
@@ -53,27 +53,27 @@ def disk_usage(database: Database, settings: Settings) -> DiskUsage:
     with database.read() as c:
         jobs = retention.kept(c)
         size = retention.size_bytes(c)
-    found = {job.experiment: Usage(job.experiment) for job in jobs}
+    usages = {job.experiment: Usage(job.experiment) for job in jobs}
     kinds: dict[str, tuple[str, str]] = {}  # path -> experiment, field
     for job in jobs:
-        found[job.experiment].jobs += 1
+        usages[job.experiment].jobs += 1
         for path, kind in ((job.artifact_path, "weights"), (job.checkpoint_path, "checkpoint")):
             if path is not None:
                 kinds.setdefault(path, (job.experiment, f"{kind}_bytes"))
-    shared = _add_storage(settings, found, kinds)
-    _add_logs(settings, jobs, found)
+    shared = _add_storage(settings, usages, kinds)
+    _add_logs(settings, jobs, usages)
     shared["dataset cache of this machine"] = sum(s for _, s in _files(Path(settings.cache)))
     shared["database"] = size
-    order = sorted(found.values(), key=lambda one: (-one.total_bytes, one.experiment))
+    order = sorted(usages.values(), key=lambda usage: (-usage.total_bytes, usage.experiment))
     return DiskUsage(order, {name: size for name, size in shared.items() if size})
 
 
 def _add_storage(
-    settings: Settings, found: dict[str, Usage], kinds: dict[str, tuple[str, str]]
+    settings: Settings, usages: dict[str, Usage], kinds: dict[str, tuple[str, str]]
 ) -> Counter[str]:
     """Give each file of the storage to its experiment; the sizes of those that have none."""
     storage = Storage(settings.storage)
-    folders = {storage.folder(name): name for name in found}
+    folders = {storage.folder(name): name for name in usages}
     shared: Counter[str] = Counter()
     others = {DATASETS: "datasets given as arrays", INITIAL: "initial weights"}
     for path, size in _files(storage.root):
@@ -81,19 +81,19 @@ def _add_storage(
         name, kind = kinds.get(relative.as_posix(), ("", "unused_bytes"))
         name = name or folders.get(relative.parts[0], "")
         if name:
-            setattr(found[name], kind, getattr(found[name], kind) + size)
+            setattr(usages[name], kind, getattr(usages[name], kind) + size)
         else:
             shared[others.get(relative.parts[0], "other files of the storage")] += size
     return shared
 
 
-def _add_logs(settings: Settings, jobs: list[Kept], found: dict[str, Usage]) -> None:
+def _add_logs(settings: Settings, jobs: list[Kept], usages: dict[str, Usage]) -> None:
     owners = {str(job.job_id): job.experiment for job in jobs}
     root = Path(settings.logs)
     for path, size in _files(root):
         owner = owners.get(path.relative_to(root).parts[0])
         if owner is not None:
-            found[owner].log_bytes += size
+            usages[owner].log_bytes += size
 
 
 def _files(root: Path) -> Iterator[tuple[Path, int]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from platform import python_version
 
 from fitfleet.client.waiting import unserved
-from fitfleet.db import lookup, standing
+from fitfleet.db import capacity, lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError, SettingsError
 from fitfleet.settings import Settings
@@ -71,12 +71,15 @@ def examine_services(settings: Settings) -> list[Finding]:
 
 def versions() -> dict[str, str | None]:
     """Versions of fitfleet, Python and the packages that decide numbers; None: not installed."""
-    found: dict[str, str | None] = {"fitfleet": _version("fitfleet"), "python": python_version()}
-    found.update({name: _version(name) for name in _PACKAGES})
-    if found["tensorflow"] is None:
-        found["tensorflow"] = found["tensorflow-cpu"]
-    del found["tensorflow-cpu"]
-    return found
+    installed: dict[str, str | None] = {
+        "fitfleet": _version("fitfleet"),
+        "python": python_version(),
+    }
+    installed.update({name: _version(name) for name in _PACKAGES})
+    if installed["tensorflow"] is None:
+        installed["tensorflow"] = installed["tensorflow-cpu"]
+    del installed["tensorflow-cpu"]
+    return installed
 
 
 def _version(package: str) -> str | None:
@@ -126,7 +129,7 @@ def _database(settings: Settings) -> list[Finding]:
         database.check_schema()
         with database.read() as c:
             ahead_s = read_clock(c) - time.time()
-            slots, counts = lookup.count_live_slots(c, settings.lease_s), lookup.count_jobs(c)
+            slots, counts = capacity.count_live_slots(c, settings.lease_s), lookup.count_jobs(c)
             lost = _lost_weights(c, settings)
             alone = unserved(c, standing.waiting_queues(c), settings.lease_s)
     except DatabaseError as error:
@@ -234,5 +237,5 @@ def _devices(_: Settings) -> list[Finding]:
 
 
 def _versions(_: Settings) -> list[Finding]:
-    found = {name: version for name, version in versions().items() if version}
-    return [Finding("versions", True, ", ".join(f"{n} {v}" for n, v in found.items()))]
+    installed = {name: version for name, version in versions().items() if version}
+    return [Finding("versions", True, ", ".join(f"{n} {v}" for n, v in installed.items()))]

@@ -52,7 +52,9 @@ def _results(database: Database, experiment: str, wanted: tuple[Objective, ...])
     results = experiment_results(database, experiment, wanted)
     if not results.rows:
         with database.read() as c:
-            known = [str(one["name"]) for one in lookup.experiment_summary(c) if one["jobs"]]
+            known = [
+                str(summary["name"]) for summary in lookup.experiment_summary(c) if summary["jobs"]
+            ]
         there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
         raise NotFoundError(f"{experiment}: no experiment with jobs; {there}")
     return results

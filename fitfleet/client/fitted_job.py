@@ -26,10 +26,10 @@ class FittedJob(JobHandle):
     def spec(self) -> JobSpec:
         """All that decides the numbers of the fit."""
         with self._database.read() as c:
-            found = lookup.documents(c, self.id)
-        if found is None:
+            documents = lookup.documents(c, self.id)
+        if documents is None:
             raise NotFoundError(f"the specification of job {self.id} was removed")
-        return JobSpec.from_canonical(found[0])
+        return JobSpec.from_canonical(documents[0])
 
     @property
     def code(self) -> dict[str, str]:

@@ -59,11 +59,11 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
 
     def _repr_html_(self) -> str:
         with self.database.read() as c:
-            found = lookup.experiment_summary(c)
+            summaries = lookup.experiment_summary(c)
         lines = [
-            [one["name"], "yes" if one["is_paused"] else ""]
-            + [one["jobs"].get(status.value, "") for status in JobStatus]
-            for one in found
+            [summary["name"], "yes" if summary["is_paused"] else ""]
+            + [summary["jobs"].get(status.value, "") for status in JobStatus]
+            for summary in summaries
         ]
         header = ["experiment", "paused", *(status.value.lower() for status in JobStatus)]
         return html_table(header, lines, note=without_password(self.settings.database_url))
@@ -91,9 +91,9 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         # The page is a room above this one; this method is its door for scripts.
         from fitfleet.dashboard.notebook import view
 
-        found = view(self, self._page, experiment)
-        self._page = found.page
-        return found
+        shown = view(self, self._page, experiment)
+        self._page = shown.page
+        return shown
 
     def _close_page(self) -> None:
         if self._page is not None:
@@ -157,22 +157,24 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         what is wrong.
         """
         given = DataStore(self.settings, Reading()).replaced(arguments)
-        made = design(Starting(self.settings, is_own_call=True).of_sweep(given))
-        return Sweep(self.database, self.settings, made, is_own_call=True, on_poll=self._on_poll)
+        asked_for = design(Starting(self.settings, is_own_call=True).of_sweep(given))
+        return Sweep(
+            self.database, self.settings, asked_for, is_own_call=True, on_poll=self._on_poll
+        )
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called."""
         given = DataStore(self.settings, Reading()).replaced(arguments)
-        made = design(Starting(self.settings).of_sweep(given))
-        return Sweep(self.database, self.settings, made, on_poll=self._on_poll)
+        asked_for = design(Starting(self.settings).of_sweep(given))
+        return Sweep(self.database, self.settings, asked_for, on_poll=self._on_poll)
 
     def resume_sweep(self, name: str) -> Sweep:
         """The sweep of that name, from any machine: `.run()` resumes it. NotFoundError.
 
         Its design comes from the database: a builder's module must be trusted here.
         """
-        found = Design.from_json(find_sweep(self.database, name).document)
-        return Sweep(self.database, self.settings, found, on_poll=self._on_poll)
+        stored = Design.from_json(find_sweep(self.database, name).document)
+        return Sweep(self.database, self.settings, stored, on_poll=self._on_poll)
 
     def rank(
         self,

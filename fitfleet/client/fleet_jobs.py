@@ -96,19 +96,19 @@ class FleetJobs:
         named = {row.queue for row in rows} - {self.settings.queue}
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
-            found = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
+            stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
             alone = (
                 unserved(c, named, self.settings.lease_s, starting=self._starting_queue)
                 if named
                 else []
             )
-        for line in [*submission.warnings, *_failed_before(found, inserted), *alone]:
+        for line in [*submission.warnings, *_failed_before(stored, inserted), *alone]:
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
             self._ping_broker()
         return Jobs(
             Job(self.database, self.settings, row, is_reused=not is_new)
-            for row, (_, is_new) in zip(found, inserted, strict=True)
+            for row, (_, is_new) in zip(stored, inserted, strict=True)
         )
 
     def _ping_broker(self) -> None:

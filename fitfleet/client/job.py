@@ -81,8 +81,8 @@ class Job(FittedJob):
     def scores(self) -> dict[str, float]:
         """Scores after the fit: `test_loss`, `test_accuracy`, ..., and those of evaluators."""
         with self._database.read() as c:
-            found = lookup.scores_of(c, [self.id]).get(self.id, {})
-        return {name: float("nan") if value is None else value for name, value in found.items()}
+            scores = lookup.scores_of(c, [self.id]).get(self.id, {})
+        return {name: float("nan") if value is None else value for name, value in scores.items()}
 
     def why(self) -> Explanation:
         """Why the job waits, what goes first, when it should start; printed, a sentence.

@@ -42,16 +42,16 @@ def labels(jobs: Sequence[Labelled], *, only_differing: bool = False) -> list[st
     alike: dict[tuple[str, str], list[Labelled]] = defaultdict(list)
     for job, text in zip(jobs, plain, strict=True):
         alike[job.experiment, text].append(job)
-    found = []
+    lines = []
     for job, text in zip(jobs, plain, strict=True):
         others = alike[job.experiment, text]
         words = [text] if text else []
-        if not text or len({one.seed for one in others}) > 1:
+        if not text or len({peer.seed for peer in others}) > 1:
             words.append(f"seed={job.seed}")
-        if len({one.fold for one in others}) > 1:
+        if len({peer.fold for peer in others}) > 1:
             words.append(f"fold={job.fold}")
-        found.append(printable(" ".join(words)))
-    return found
+        lines.append(printable(" ".join(words)))
+    return lines
 
 
 def shown(value: Any) -> str:

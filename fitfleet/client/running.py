@@ -90,10 +90,10 @@ def _table(
             width=column.width,
             style=column.style,
         )
-    for i, one in enumerate(jobs):
+    for i, shown in enumerate(jobs):
         cells: list[RenderableType] = [Text(job.cells[i]), Text(told.cells[i])]
         if bar:
-            cells.append(ProgressBar(total=max(one.epochs, 1), completed=one.epoch, width=bar))
+            cells.append(ProgressBar(total=max(shown.epochs, 1), completed=shown.epoch, width=bar))
         table.add_row(*cells, *[Text(column.cells[i]) for column in others])
     return table
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.client.waiting import going_first, unserved
-from fitfleet.db import lookup
+from fitfleet.db import capacity, lookup
 from fitfleet.db.attempts import attempt_starts
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.states import JobStatus
@@ -62,7 +62,7 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
         starts = attempt_starts(c, ids)
         points = lookup.kept_points(c, ids)
         now = read_clock(c)
-        slots = lookup.count_live_slots(c, alive_s)
+        slots = capacity.count_live_slots(c, alive_s)
         paused = lookup.paused_experiments(c)
         obstacles = () if ids else (*_unserved(c, rows, alive_s), *going_first(c, rows))
     last: dict[int, dict[str, float | None]] = {}

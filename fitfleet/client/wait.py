@@ -56,5 +56,5 @@ def wait_for(
 def _pending(database: Database, job_ids: list[int]) -> list[int]:
     """Those that have not ended; a job that was removed has."""
     with database.read() as c:
-        found = lookup.statuses(c, job_ids)
-    return [i for i in job_ids if i in found and not found[i].is_terminal]
+        status_of = lookup.statuses(c, job_ids)
+    return [i for i in job_ids if i in status_of and not status_of[i].is_terminal]

@@ -41,16 +41,16 @@ def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
 
     Nothing once one of these runs.
     """
-    own = {row.id for row in rows}
+    ids = {row.id for row in rows}
     waiting = [row for row in rows if row.status in _WAITING]
     if not waiting or any(row.status is JobStatus.RUNNING for row in rows):
         return []
-    others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in own]
-    before = [row.id for row in others if row.queue in {one.queue for one in waiting}]
+    others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in ids]
+    before = [row.id for row in others if row.queue in {job.queue for job in waiting}]
     experiments = {row.experiment for row in others}
     for queue in sorted({row.queue for row in waiting}):
         line = dispatch.order(c, queue, _MAX_AHEAD)
-        firsts = [i for i, job_id in enumerate(line) if job_id in own]
+        firsts = [i for i, job_id in enumerate(line) if job_id in ids]
         ahead = line[: firsts[0]] if firsts else []
         before += ahead
         experiments |= {row.experiment for row in lookup.jobs_by_id(c, ahead[:50])}

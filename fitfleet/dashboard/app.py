@@ -73,9 +73,9 @@ class _Static(StaticFiles):
     """Files that a browser keeps, and asks about once it has been told of another version."""
 
     async def get_response(self, path: str, scope: Any) -> Response:
-        found = await super().get_response(path, scope)
-        found.headers["cache-control"] = "no-cache"
-        return found
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 def _told(page: Page) -> Callable[[Request], Any]:

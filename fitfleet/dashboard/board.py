@@ -53,8 +53,8 @@ class Board:
         """
         cursor = self.live.cursor if self.live.is_looking else 0
         with self._lock:
-            at, made, value = self._kept.get(key, (0, float("-inf"), None))
-        if (cursor and at == cursor) or time.monotonic() - made < max_age_s:
+            at, cached_at, value = self._kept.get(key, (0, float("-inf"), None))
+        if (cursor and at == cursor) or time.monotonic() - cached_at < max_age_s:
             return value  # type: ignore[no-any-return]
         value = make()
         with self._lock:
@@ -81,5 +81,5 @@ class Board:
 
 def board_of(request: Request) -> Board:
     """The board of the server that got this request."""
-    found: Board = request.app.state.board
-    return found
+    board: Board = request.app.state.board
+    return board

@@ -69,8 +69,8 @@ class Live:
     def close(self) -> None:
         """End all streams, so that the server can end."""
         self.is_closed = True
-        for one in list(self._listeners):
-            _put(one, None)
+        for listener in list(self._listeners):
+            _put(listener, None)
 
     async def _run(self) -> None:
         watch = Watch()
@@ -122,8 +122,8 @@ class Live:
 
     def _send(self, names: list[str], detail: dict[str, Any]) -> None:
         text = _event(names, self.cursor, detail)
-        for one in list(self._listeners):
-            _put(one, text)
+        for listener in list(self._listeners):
+            _put(listener, text)
 
 
 def _put(queue: asyncio.Queue[str | None], text: str | None) -> None:

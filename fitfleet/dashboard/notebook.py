@@ -45,16 +45,16 @@ class FleetView:
         with self._fleet.database.read() as c:
             counts = fleet.counts(c)
             name = self._experiment or next(reversed(counts), None)
-            found = None if name is None else table.find(c, name)
-            if found is None:
+            experiment = None if name is None else table.find(c, name)
+            if experiment is None:
                 return {"name": name, "counts": {}, "rows": [], "lines": [], "metric": ""}
-            facets = table.facets(c, found["id"])
+            facets = table.facets(c, experiment["id"])
             metric = "val_loss" if "val_loss" in facets.metrics else "loss"
-            ids = table.page(c, Wanted(found["id"], f"metric.{metric}"), _SHOWN)
+            ids = table.page(c, Wanted(experiment["id"], f"metric.{metric}"), _SHOWN)
             piece = curves.since(c, dict.fromkeys(ids, 0), metric, _VALUES)
             jobs = lookup.jobs_by_id(c, ids)
         lines = [(job.id, piece.jobs[job.id].epochs, piece.jobs[job.id].values) for job in jobs]
-        values = {job_id: last for job_id, _, found in lines for last in found[-1:]}
+        values = {job_id: last for job_id, _, experiment in lines for last in experiment[-1:]}
         return {
             "name": name,
             "counts": counts[str(name)],
@@ -93,15 +93,15 @@ def _drawn(
     lines: list[tuple[int, list[int], list[float | None]]],
 ) -> list[tuple[str, str]]:
     """(colour, points of an SVG polyline) of each curve."""
-    values = [v for _, _, found in lines for v in found if v is not None]
+    values = [v for _, _, curve in lines for v in curve if v is not None]
     last = max((epochs[-1] for _, epochs, _ in lines if epochs), default=0)
     if not values or last < 2:
         return []
     low, high = min(values), max(values)
     span = high - low or 1.0
     drawn = []
-    for colour, (_, epochs, found) in zip(_COLOURS, lines, strict=False):
-        pairs = [(e, v) for e, v in zip(epochs, found, strict=True) if v is not None]
+    for colour, (_, epochs, curve) in zip(_COLOURS, lines, strict=False):
+        pairs = [(e, v) for e, v in zip(epochs, curve, strict=True) if v is not None]
         points = [
             f"{_WIDTH * (e - 1) / (last - 1):.1f},{_HEIGHT * (1 - (v - low) / span):.1f}"
             for e, v in pairs

@@ -55,8 +55,8 @@ class Options:
     @property
     def allowed_hosts(self) -> list[str]:
         """The names in a Host header that are answered, without their ports."""
-        own = [] if self.host in ("0.0.0.0", "::") else [self.host]
-        return list(dict.fromkeys([*_LOOPBACK, *own, *self.hosts]))
+        bound = [] if self.host in ("0.0.0.0", "::") else [self.host]
+        return list(dict.fromkeys([*_LOOPBACK, *bound, *self.hosts]))
 
 
 def read_secret(path: Path) -> str:

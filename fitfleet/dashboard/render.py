@@ -22,14 +22,14 @@ FOLDER = Path(__file__).parent
 
 def environment(root: str) -> Environment:
     """Escapes everything; a name that is not there is an error."""
-    found = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(
+    jinja.filters.update(
         number=number,
         duration=duration,
         ago=ago,
@@ -39,8 +39,8 @@ def environment(root: str) -> Environment:
         pretty=pretty,
         plain_lines=plain_lines,
     )
-    found.globals.update(root=root, link=link_under(root), zip=zip)
-    return found
+    jinja.globals.update(root=root, link=link_under(root), zip=zip)
+    return jinja
 
 
 def link_under(root: str) -> Any:

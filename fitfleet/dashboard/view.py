@@ -173,8 +173,8 @@ def _share(text: str | None) -> float:
 
 def numbers_in(text: str) -> list[int]:
     """`1,2,3` as numbers of jobs, each once; what is none is left out."""
-    found = (part for part in text.split(",") if part.isascii() and part.isdigit())
-    return list(dict.fromkeys(int(part) for part in found if len(part) < 18))
+    digits = (part for part in text.split(",") if part.isascii() and part.isdigit())
+    return list(dict.fromkeys(int(part) for part in digits if len(part) < 18))
 
 
 def _brush(text: str, known: Sequence[str]) -> tuple[tuple[str, Any], ...]:
@@ -184,15 +184,15 @@ def _brush(text: str, known: Sequence[str]) -> tuple[tuple[str, Any], ...]:
         return ()
     if not isinstance(given, dict):
         return ()
-    found: list[tuple[str, Any]] = []
+    brush: list[tuple[str, Any]] = []
     for name, value in given.items():
         if not is_known(name, known) or not isinstance(value, list):
             continue
         if len(value) == 2 and all(_is_number(v) for v in value):
-            found.append((name, (float(value[0]), float(value[1]))))
+            brush.append((name, (float(value[0]), float(value[1]))))
         elif value and all(isinstance(v, str) for v in value):
-            found.append((name, [str(v) for v in value[:200]]))
-    return tuple(found)
+            brush.append((name, [str(v) for v in value[:200]]))
+    return tuple(brush)
 
 
 def _is_number(value: Any) -> bool:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Double, select
+from sqlalchemy import Connection, Double, func, select
 
-from fitfleet.db.session import now
+from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import jobs, workers
 from fitfleet.states import JobStatus
 
@@ -85,3 +85,11 @@ def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
         return query
     waiting = select(jobs.c.id).where(status == JobStatus.QUEUED, jobs.c.queue == slots.c.queue)
     return query.where(waiting.exists())
+
+
+def count_live_slots(c: Connection, alive_s: float) -> int:
+    """The number of worker slots heard of within `alive_s` seconds that take jobs."""
+    alive = workers.c.heartbeat_at > read_clock(c) - alive_s
+    query = select(func.count()).select_from(workers)
+    query = query.where(alive, workers.c.ended_at.is_(None), workers.c.is_draining.is_(False))
+    return int(c.execute(query).scalar_one())

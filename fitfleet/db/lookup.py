@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from fitfleet.db.dialect import chunks
-from fitfleet.db.session import read_clock
 from fitfleet.db.tables import (
     events,
     experiments,
@@ -139,11 +138,11 @@ def find_jobs(
 
 def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
     """Where each job stands."""
-    statuses_by_id: dict[int, JobStatus] = {}
+    by_id: dict[int, JobStatus] = {}
     for chunk in chunks(job_ids):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.id.in_(chunk))
-        statuses_by_id.update({row.id: JobStatus(row.status) for row in c.execute(query)})
-    return statuses_by_id
+        by_id.update({row.id: JobStatus(row.status) for row in c.execute(query)})
+    return by_id
 
 
 def curve(c: Connection, job_id: int) -> list[Point]:
@@ -176,7 +175,7 @@ def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
 
 def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, float, float]]:
     """(job, Keras's name, smallest, largest value over all epochs)."""
-    lowest_and_highest: list[tuple[int, str, float, float]] = []
+    ranges: list[tuple[int, str, float, float]] = []
     low, high = func.min(metrics.c.value), func.max(metrics.c.value)
     for chunk in chunks(job_ids):
         query = (
@@ -186,19 +185,19 @@ def extremes(c: Connection, job_ids: Sequence[int]) -> list[tuple[int, str, floa
         )
         for job_id, metric, phase, smallest, largest in c.execute(query):
             name = f"val_{metric}" if phase == "val" else metric
-            lowest_and_highest.append((job_id, name, smallest, largest))
-    return lowest_and_highest
+            ranges.append((job_id, name, smallest, largest))
+    return ranges
 
 
 def scores_of(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, float | None]]:
     """The scores of each job that has some."""
-    scores_by_job: dict[int, dict[str, float | None]] = {}
+    by_job: dict[int, dict[str, float | None]] = {}
     for chunk in chunks(job_ids):
         query = select(scores.c.job_id, scores.c.name, scores.c.value)
         query = query.where(scores.c.job_id.in_(chunk)).order_by(scores.c.job_id, scores.c.name)
         for job_id, name, value in c.execute(query):
-            scores_by_job.setdefault(job_id, {})[name] = value
-    return scores_by_job
+            by_job.setdefault(job_id, {})[name] = value
+    return by_job
 
 
 def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
@@ -243,14 +242,6 @@ def count_jobs(c: Connection) -> dict[JobStatus, int]:
 def paused_experiments(c: Connection) -> set[str]:
     """Names of the experiments that are paused."""
     return set(c.scalars(select(experiments.c.name).where(experiments.c.is_paused)))
-
-
-def count_live_slots(c: Connection, alive_s: float) -> int:
-    """The number of worker slots heard of within `alive_s` seconds that take jobs."""
-    alive = workers.c.heartbeat_at > read_clock(c) - alive_s
-    query = select(func.count()).select_from(workers)
-    query = query.where(alive, workers.c.ended_at.is_(None), workers.c.is_draining.is_(False))
-    return int(c.execute(query).scalar_one())
 
 
 def newest_artifact(c: Connection) -> str | None:

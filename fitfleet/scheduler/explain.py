@@ -93,21 +93,21 @@ def explain(
     """
     try:
         with database.read() as c:
-            found = _read(c, settings, job_id)
-            if found.job.status is JobStatus.QUEUED:
-                starts_in_s = _estimate(c, found)
+            facts = _read(c, settings, job_id)
+            if facts.job.status is JobStatus.QUEUED:
+                starts_in_s = _estimate(c, facts)
     except DatabaseError as error:
         return Explanation(job_id, None, (Reason("database", f"cannot be looked at: {error}"),))
-    if found.job.status is not JobStatus.QUEUED:
-        return Explanation(job_id, found.job.status, tuple(_elsewhere(found, settings)))
-    reasons = tuple(_reasons(found, settings, ping or _asking(settings)))
+    if facts.job.status is not JobStatus.QUEUED:
+        return Explanation(job_id, facts.job.status, tuple(_elsewhere(facts, settings)))
+    reasons = tuple(_reasons(facts, settings, ping or _asking(settings)))
     unknown = {"no_worker", "broker", "paused", "max_running"} & {r.kind for r in reasons}
     return Explanation(
         job_id,
-        found.job.status,
+        facts.job.status,
         reasons,
-        len(found.before) + 1 if found.has_place else None,
-        tuple(found.before[:_NAMED]) if found.has_place else (),
+        len(facts.before) + 1 if facts.has_place else None,
+        tuple(facts.before[:_NAMED]) if facts.has_place else (),
         None if unknown else starts_in_s,
     )
 
@@ -127,28 +127,28 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
     return _Situation(job, standing.slots(c), loads.get(job.queue), before, has_place)
 
 
-def _reasons(found: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
+def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
     """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
-    load = found.load
+    load = facts.load
     room = 0 if load is None else settings.window * load.free - load.dispatched
-    held = [*_held_queue(found, settings, room), *_broker(ping), *_left_out(found)]
+    held = [*_held_queue(facts, settings, room), *_broker(ping), *_left_out(facts)]
     yield from held
-    if found.has_place and found.before and (held or len(found.before) >= room):
-        yield Reason("line", _line(found.before))
+    if facts.has_place and facts.before and (held or len(facts.before) >= room):
+        yield Reason("line", _line(facts.before))
     elif not held:
         yield Reason(
             "next",
             "is dispatched at the scheduler's next poll; if it stays so, no scheduler runs:"
             " fitfleet scheduler",
         )
-    yield from _notes(found, settings.lease_s)
+    yield from _notes(facts, settings.lease_s)
 
 
-def _held_queue(found: _Situation, settings: Settings, room: int) -> Iterator[Reason]:
-    if found.load is None:
-        yield Reason("no_worker", _no_worker(found, settings.lease_s))
+def _held_queue(facts: _Situation, settings: Settings, room: int) -> Iterator[Reason]:
+    if facts.load is None:
+        yield Reason("no_worker", _no_worker(facts, settings.lease_s))
     elif room <= 0:
-        yield Reason("busy", _busy(found.load))
+        yield Reason("busy", _busy(facts.load))
 
 
 def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
@@ -158,9 +158,9 @@ def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
         yield Reason("broker", f"waits for the broker: {error}")
 
 
-def _left_out(found: _Situation) -> Iterator[Reason]:
+def _left_out(facts: _Situation) -> Iterator[Reason]:
     """What keeps it out of the line."""
-    job = found.job
+    job = facts.job
     if job.is_paused:
         yield Reason(
             "paused",
@@ -173,9 +173,9 @@ def _left_out(found: _Situation) -> Iterator[Reason]:
             f"waits {_length(job.backoff_s)} before it is tried again: attempt {job.attempt} ended"
             f" as {job.failure_class or 'failed'} ({job.failures} of {job.max_failures} failures)",
         )
-    if found.has_place or job.is_paused or job.backoff_s > 0:
+    if facts.has_place or job.is_paused or job.backoff_s > 0:
         return
-    if len(found.before) >= _FAR:
+    if len(facts.before) >= _FAR:
         yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
     else:
         yield Reason(
@@ -185,8 +185,8 @@ def _left_out(found: _Situation) -> Iterator[Reason]:
         )
 
 
-def _notes(found: _Situation, alive_s: float) -> Iterator[Reason]:
-    job = found.job
+def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
+    job = facts.job
     if job.memory_step:
         yield Reason(
             "memory",
@@ -196,7 +196,7 @@ def _notes(found: _Situation, alive_s: float) -> Iterator[Reason]:
     ours = version("fitfleet")
     versions = {
         slot.versions["fitfleet"]
-        for slot in found.slots
+        for slot in facts.slots
         if slot.queue == job.queue and slot.silent_s < alive_s and "fitfleet" in slot.versions
     }
     if versions and ours not in versions:
@@ -204,9 +204,9 @@ def _notes(found: _Situation, alive_s: float) -> Iterator[Reason]:
         yield Reason("version", f"has workers of another version only: {there}, here {ours}")
 
 
-def _no_worker(found: _Situation, alive_s: float) -> str:
-    queue = found.job.queue
-    mine = [slot for slot in found.slots if slot.queue == queue]
+def _no_worker(facts: _Situation, alive_s: float) -> str:
+    queue = facts.job.queue
+    mine = [slot for slot in facts.slots if slot.queue == queue]
     remedy = f"start one with: fitfleet worker --queue {queue}"
     if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
         return f"waits for a worker: those of queue {queue!r} drain; {remedy}"
@@ -216,7 +216,7 @@ def _no_worker(found: _Situation, alive_s: float) -> str:
             f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
             f" {_length(silent)}; {remedy}"
         )
-    others = sorted({slot.queue for slot in found.slots if slot.silent_s < alive_s})
+    others = sorted({slot.queue for slot in facts.slots if slot.silent_s < alive_s})
     there = f" (there are workers of {', '.join(others)})" if others else ""
     return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
 
@@ -239,9 +239,9 @@ def _line(before: Sequence[int]) -> str:
     return f"is number {len(before) + 1:,} in the line: {jobs} {names}{more} {go} first"
 
 
-def _elsewhere(found: _Situation, settings: Settings) -> Iterator[Reason]:
+def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     """Of a job that is not QUEUED."""
-    job = found.job
+    job = facts.job
     if job.status.is_terminal:
         yield Reason("ended", f"has ended: {job.status.value}")
     elif job.status is JobStatus.RUNNING:
@@ -254,29 +254,29 @@ def _elsewhere(found: _Situation, settings: Settings) -> Iterator[Reason]:
             )
     else:
         yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
-        if found.load is None:
-            yield Reason("no_worker", _no_worker(found, settings.lease_s))
-        yield from _notes(found, settings.lease_s)
+        if facts.load is None:
+            yield Reason("no_worker", _no_worker(facts, settings.lease_s))
+        yield from _notes(facts, settings.lease_s)
 
 
-def _estimate(c: Connection, found: _Situation) -> float | None:
+def _estimate(c: Connection, facts: _Situation) -> float | None:
     """Seconds until it starts, if each slot takes the next job of the line when it is free.
 
     From the mean times of finished jobs and of this attempt's epochs; None if they are not known.
     """
-    job, load = found.job, found.load
-    if load is None or not found.has_place:
+    job, load = facts.job, facts.load
+    if load is None or not facts.has_place:
         return None
     running = standing.running(c, job.queue)
-    ahead = standing.experiments_of(c, found.before)
-    kinds = {*ahead, *(one.experiment_id for one in running)}
+    ahead = standing.experiments_of(c, facts.before)
+    kinds = {*ahead, *(fit.experiment_id for fit in running)}
     means = standing.mean_seconds(c, job.queue, kinds)
     left: dict[str, float] = {}
-    for one in running:
-        left_s = one.left_s if one.left_s is not None else means.get(one.experiment_id)
+    for fit in running:
+        left_s = fit.left_s if fit.left_s is not None else means.get(fit.experiment_id)
         if left_s is None:
             return None
-        left[one.owner] = max(left.get(one.owner, 0.0), left_s)
+        left[fit.owner] = max(left.get(fit.owner, 0.0), left_s)
     if any(experiment not in means for experiment in ahead):
         return None
     free_at = sorted([*left.values(), *([0.0] * load.free)])

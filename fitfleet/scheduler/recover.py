@@ -22,9 +22,9 @@ def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]
     """
     with database.read() as c:
         queues = dispatch.dispatched_queues(c)
-    found: list[int] = []
+    job_ids: list[int] = []
     for queue in queues:
         if waiting(app, queue) == 0:
             with database.begin() as c:
-                found += dispatch.redispatch(c, queue, settings.redispatch_s)
-    return found
+                job_ids += dispatch.redispatch(c, queue, settings.redispatch_s)
+    return job_ids

@@ -56,12 +56,12 @@ def remove_jobs(
             f"sweep {sweeps[0]} compares some of these jobs; remove it with its experiment:"
             f" fitfleet rm -e {shlex.quote(name)}"
         )
-    found = _found(settings, everything, going)
+    removal = _found(settings, everything, going)
     if not is_dry:
         with database.begin() as c:
             table.remove_jobs(c, wanted)
-        _delete(settings, found, going)
-    return found
+        _delete(settings, removal, going)
+    return removal
 
 
 def remove_experiment(
@@ -75,12 +75,12 @@ def remove_experiment(
         everything = retention.kept(c)
     going = [job for job in everything if job.experiment == name]
     _check_ended(going, f"-e {shlex.quote(name)}")
-    found = _found(settings, everything, going)
+    removal = _found(settings, everything, going)
     if not is_dry:
         with database.begin() as c:
             table.remove_experiment(c, name)
-        _delete(settings, found, going)
-    return found
+        _delete(settings, removal, going)
+    return removal
 
 
 def _check_ended(going: Sequence[Kept], how: str = "") -> None:
@@ -124,9 +124,9 @@ def _size_below(folder: Path) -> int:
     return size
 
 
-def _delete(settings: Settings, found: Removal, jobs: Sequence[Kept]) -> None:
+def _delete(settings: Settings, removal: Removal, jobs: Sequence[Kept]) -> None:
     storage = Storage(settings.storage)
-    for path in found.files:
+    for path in removal.files:
         storage.remove_with_folders(path)
     for folder in _log_folders(settings, jobs):
         shutil.rmtree(folder, ignore_errors=True)

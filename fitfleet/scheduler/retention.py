@@ -81,7 +81,7 @@ def collect(
         for path in (job.artifact_path, job.checkpoint_path)
         if path is not None and (job.job_id, path) not in going
     }
-    found = []
+    collected = []
     for job, path, why in goners:
         inside = _inside(root, path)
         file = None if path in needed else inside
@@ -93,12 +93,12 @@ def collect(
             if file is not None:
                 _remove(file)
         if inside is not None:  # of another path the row lets go, and nothing else happens
-            found.append(Collected(job.job_id, job.experiment, path, size, why))
+            collected.append(Collected(job.job_id, job.experiment, path, size, why))
     if experiment is None:
-        found += _orphans(root, everything, is_dry)
+        collected += _orphans(root, everything, is_dry)
         if not policy.only_sweeps:
-            found += _datasets(database, root, is_dry)
-    return found
+            collected += _datasets(database, root, is_dry)
+    return collected
 
 
 def _goners(
@@ -108,9 +108,9 @@ def _goners(
     for job in everything:
         if experiment is None or job.experiment == experiment:
             by_experiment[job.experiment].append(job)
-    for name, found in by_experiment.items():
-        winners = _winners(database, name, found, policy.best)
-        for job in found:
+    for name, of_experiment in by_experiment.items():
+        winners = _winners(database, name, of_experiment, policy.best)
+        for job in of_experiment:
             if not job.status.is_terminal or (policy.only_sweeps and job.sweep_id is None):
                 continue
             yield from _files(job, policy, job.job_id in winners)
@@ -128,11 +128,11 @@ def _files(job: Kept, policy: Policy, is_winner: bool) -> Iterable[tuple[Kept, s
             yield job, job.checkpoint_path, f"checkpoint of a job that ended over {days} ago"
 
 
-def _winners(database: Database, experiment: str, found: list[Kept], best: int) -> set[int]:
+def _winners(database: Database, experiment: str, of_experiment: list[Kept], best: int) -> set[int]:
     """The best succeeded jobs of an experiment; all of them where nothing tells which is best."""
     with_weights = [
         job.job_id
-        for job in found
+        for job in of_experiment
         if job.status is JobStatus.SUCCEEDED and job.artifact_path is not None
     ]
     if best <= 0:
@@ -173,7 +173,7 @@ def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected
     known = {p for job in everything for p in (job.artifact_path, job.checkpoint_path) if p}
     busy = {str(job.job_id) for job in everything if not job.status.is_terminal}
     young = time.time() - _YOUNG_S
-    found = []
+    collected = []
     for path in sorted(root.glob("*/*/*.weights.h5")) + sorted(root.glob("*/*/.*.weights.h5")):
         relative = path.relative_to(root).as_posix()
         if relative in known or path.parent.name in busy or _inside(root, relative) is None:
@@ -186,10 +186,10 @@ def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected
             continue
         if not is_dry:
             _remove(path)
-        found.append(
+        collected.append(
             Collected(None, path.parts[-3], relative, about.st_size, "no job points to it")
         )
-    return found
+    return collected
 
 
 def _datasets(database: Database, root: Path, is_dry: bool) -> list[Collected]:
@@ -202,13 +202,13 @@ def _datasets(database: Database, root: Path, is_dry: bool) -> list[Collected]:
                 old[f"{DATASETS}/{path.name}"] = about
     with database.read() as c:
         named = table.names_in_specs(c, old)
-    found = []
+    collected = []
     for relative in old.keys() - named:
         if not is_dry:
             _remove(root / relative)
         size = old[relative].st_size
-        found.append(Collected(None, DATASETS, relative, size, "no job names this data"))
-    return sorted(found, key=lambda one: one.path)
+        collected.append(Collected(None, DATASETS, relative, size, "no job names this data"))
+    return sorted(collected, key=lambda file: file.path)
 
 
 def _inside(root: Path, path: str) -> Path | None:

@@ -88,7 +88,7 @@ class Retention:
             _log.warning("retention: %s", error)
             return
         if gone:
-            size = sum(one.size_bytes for one in gone) / 2**20
+            size = sum(file.size_bytes for file in gone) / 2**20
             _log.info("retention: %d files, %.1f MiB", len(gone), size)
 
 

@@ -75,7 +75,7 @@ def build_all(
     count = max(1, min(_MAX_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _WORTH_A_PROCESS)))
     with ThreadPoolExecutor(count) as pool:
         parts = pool.map(_ask, [lines[i::count] for i in range(count)])
-    return {key: found for part in parts for key, found in part.items()}
+    return {key: build for part in parts for key, build in part.items()}
 
 
 def _ask(lines: Sequence[str]) -> dict[str, Build]:
@@ -97,16 +97,16 @@ def _ask(lines: Sequence[str]) -> dict[str, Build]:
         env=environment,
         check=False,
     )
-    found = {}
+    builds = {}
     for line in process.stdout.splitlines():
         answer = json.loads(line)
-        found[answer.pop("key")] = Build(
+        builds[answer.pop("key")] = Build(
             answer.get("parameters"), answer.get("elements"), answer.get("error")
         )
     keys = [json.loads(line)["key"] for line in lines]
-    missing = [key for key in keys if key not in found]
+    missing = [key for key in keys if key not in builds]
     if missing and process.returncode:
         # The first without an answer is the one that the process died of.
-        found[missing[0]] = Build(error=f"Keras died building it (exit code {process.returncode})")
-        found |= _ask([line for line in lines if json.loads(line)["key"] in missing[1:]])
-    return found
+        builds[missing[0]] = Build(error=f"Keras died building it (exit code {process.returncode})")
+        builds |= _ask([line for line in lines if json.loads(line)["key"] in missing[1:]])
+    return builds

@@ -88,10 +88,10 @@ class Design:
     def max_epochs(self) -> int:
         """The longest fit that a point may ask for."""
         given = self.job.get("epochs", 1)
-        found = space.from_space(given)
-        if found is not None and found.kind != "choice":
-            return int(found.high)
-        options = [given] if found is None else found.options
+        searched = space.from_space(given)
+        if searched is not None and searched.kind != "choice":
+            return int(searched.high)
+        options = [given] if searched is None else searched.options
         for value in options:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise SpecError("epochs", f"{value!r} is not a number of epochs")
@@ -137,7 +137,7 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     experiment = name_of("experiment", given.pop("experiment", "default"))
     at: At = given.pop("at", "last")
     objective, direction = given.pop("objective", "val_loss"), given.pop("direction", None)
-    own = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
+    of_sweep = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
     name, pruner = name_of("name", given.pop("name", None) or experiment), given.pop("pruner", None)
     is_adopting = given.pop("adopt", False)
     if not isinstance(is_adopting, bool):
@@ -153,31 +153,31 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
-    min_repeats, max_repeats = repeats_of(own["repeats"])
+    min_repeats, max_repeats = repeats_of(of_sweep["repeats"])
     check_seed(seed, spaces, max_repeats)
-    search = name_of("search", own["search"] or "random")
-    if own["trials"] is not None:
-        check_positive("trials", own["trials"])
+    search = name_of("search", of_sweep["search"] or "random")
+    if of_sweep["trials"] is not None:
+        check_positive("trials", of_sweep["trials"])
     if max_running is not None:
         check_positive("max_running", max_running)
-    made = Design(
+    design = Design(
         name=name,
         experiment=experiment,
         job=job,
         options=options,
         search=search,
-        trials=own["trials"],
+        trials=of_sweep["trials"],
         seed=seed if isinstance(seed, int) else 0,
         repeats=min_repeats,
         max_repeats=max_repeats,
-        folds=folds_of(own["folds"]),
+        folds=folds_of(of_sweep["folds"]),
         wanted=wanted,
         pruner=pruner_of(pruner),
         max_running=max_running,
         is_adopting=is_adopting,
     )
-    _check(made)
-    return made
+    _check(design)
+    return design
 
 
 def _compiled(job: dict[str, Any]) -> dict[str, Any]:
@@ -239,42 +239,42 @@ def _names_builder(model: Any) -> bool:
         return not model.lstrip().startswith("{")
     if not isinstance(model, dict):
         return False
-    found = space.from_space(model)
-    if found is not None:
-        return any(_names_builder(option) for option in found.options or ())
+    searched = space.from_space(model)
+    if searched is not None:
+        return any(_names_builder(option) for option in searched.options or ())
     return bool({"path", "builder"} & set(model)) and "config" not in model
 
 
-def _check(made: Design) -> None:
+def _check(design: Design) -> None:
     for name in ("model", "dataset"):
-        if made.job.get(name) is None:
+        if design.job.get(name) is None:
             raise SpecError(name, "is missing; every job needs one")
-    if made.max_repeats * made.fold_count > MAX_REPLICATES:
-        jobs = made.max_repeats * made.fold_count
+    if design.max_repeats * design.fold_count > MAX_REPLICATES:
+        jobs = design.max_repeats * design.fold_count
         raise SearchError(
             f"repeats: {jobs:,} jobs of one point, repeats by folds, are more than"
             f" {MAX_REPLICATES:,}"
         )
-    if made.search not in (*OWN, *OPTUNAS):
-        raise SearchError(f"search: {made.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
-    if made.search == "cmaes" and len(made.wanted) > 1:
+    if design.search not in (*OWN, *OPTUNAS):
+        raise SearchError(f"search: {design.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
+    if design.search == "cmaes" and len(design.wanted) > 1:
         raise SearchError("search: cmaes takes one objective; with several use tpe, gp or qmc")
-    _check_pruner(made)
+    _check_pruner(design)
 
 
-def _check_pruner(made: Design) -> None:
-    if made.pruner is None:
+def _check_pruner(design: Design) -> None:
+    if design.pruner is None:
         return
-    name, epochs = made.pruner["name"], made.max_epochs
-    if len(made.wanted) > 1:
+    name, epochs = design.pruner["name"], design.max_epochs
+    if len(design.wanted) > 1:
         raise SearchError("pruner: with several objectives no point is worse than all others yet")
-    if made.wanted[0].is_after_the_fit:
+    if design.wanted[0].is_after_the_fit:
         raise SearchError(
-            f"pruner: {made.wanted[0].name} is known only after the fit; prune by a metric of the"
+            f"pruner: {design.wanted[0].name} is known only after the fit; prune by a metric of the"
             " epochs, such as val_loss"
         )
     if name == "wilcoxon":
-        if made.replicates < 3:
+        if design.replicates < 3:
             raise SearchError(
                 "pruner: wilcoxon compares the repeats or folds of points; it needs at least 3"
             )

@@ -21,9 +21,9 @@ def repeats_of(value: Any) -> tuple[int, int]:
         return 1, 1
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPEATS:
         return value, value
-    found = re.fullmatch(r"(\d{1,6})\s*\.\.\s*(\d{1,6})", value) if _is_text(value) else None
-    if found and 2 <= int(found[1]) <= int(found[2]) <= MAX_REPEATS:
-        return int(found[1]), int(found[2])
+    race = re.fullmatch(r"(\d{1,6})\s*\.\.\s*(\d{1,6})", value) if _is_text(value) else None
+    if race and 2 <= int(race[1]) <= int(race[2]) <= MAX_REPEATS:
+        return int(race[1]), int(race[2])
     raise SearchError(
         f"repeats: {value!r:.40} is not a number of repeats from 1 to {MAX_REPEATS:,}, such as 3,"
         " nor a race such as '3..10' that starts with at least 2"

@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from fitfleet.analysis.results import Results, state_of
+from fitfleet.db import capacity
 from fitfleet.db import experiments as experiment_table
-from fitfleet.db import lookup
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
@@ -208,7 +208,7 @@ class Driver:
     def _jobs_at_once(self) -> int:
         """Jobs that keep every worker busy, and few more: later points know more."""
         with self._database.read() as c:
-            slots = lookup.count_live_slots(c, self._settings.lease_s)
+            slots = capacity.count_live_slots(c, self._settings.lease_s)
         limit = self.design.max_running
         return max(1, slots + math.ceil(slots / 4)) if limit is None else limit
 
@@ -289,7 +289,9 @@ class Driver:
                 values[trial.number] = {
                     m.replicate: self.results.values[m.job_id][0] for m in replicates
                 }
-        repeats = {number: len(found) // self.design.fold_count for number, found in values.items()}
+        repeats = {
+            number: len(of_trial) // self.design.fold_count for number, of_trial in values.items()
+        }
         return next_repeats(
             values, repeats, self.design.max_repeats, self.design.wanted[0].direction
         )

@@ -95,8 +95,8 @@ class Exports:
         """The jobs that have trained an epoch."""
         replicates = [
             m
-            for found in self._results.replicates.values()
-            for m in found
+            for of_trial in self._results.replicates.values()
+            for m in of_trial
             if m.epoch > 0 and (m.status.is_terminal or not only_ended)
         ]
         parts = [replicates[i : i + _CHUNK] for i in range(0, len(replicates), _CHUNK)]
@@ -113,11 +113,11 @@ class Exports:
             value = float("nan") if point.value is None else point.value
             curves.setdefault(point.job_id, {}).setdefault(point.name, {})[point.epoch] = value
         storage = Path(self._settings.storage).absolute()
-        found = []
+        runs = []
         for m in replicates:
             row = rows[m.job_id]
             fold = "" if m.fold is None else f",fold={m.fold}"
-            found.append(
+            runs.append(
                 ExportedRun(
                     job_id=m.job_id,
                     experiment=self._experiment,
@@ -137,4 +137,4 @@ class Exports:
                     },
                 )
             )
-        return found
+        return runs

@@ -35,14 +35,14 @@ def plan_jobs(
         except (SpecError, DatasetError) as error:
             rows.append([])
             refused.append(str(error))
-    builds = builds_of([found[0].spec for found in rows if found], settings)
+    builds = builds_of([of_job[0].spec for of_job in rows if of_job], settings)
     there = _there(database, rows)
     with database.read() as c:
         known = experience_with(c, rows)
     points = [_point(i, document, documents) for i, document in enumerate(documents)]
     planned = [
-        next(costs([point], [found], builds, hashes, known))
-        for point, found, hashes in zip(points, rows, there, strict=True)
+        next(costs([point], [of_job], builds, hashes, known))
+        for point, of_job, hashes in zip(points, rows, there, strict=True)
     ]
     told = [
         p if why is None else replace(p, refused=why)
@@ -54,20 +54,20 @@ def plan_jobs(
 def _there(database: Database, rows: Sequence[Sequence[NewJob]]) -> list[set[str]]:
     """Of each job its content hash, if it is in its experiment or earlier in the file."""
     by_experiment: dict[str, list[str]] = defaultdict(list)
-    for row in (row for found in rows for row in found):
+    for row in (row for of_job in rows for row in of_job):
         by_experiment[row.experiment].append(row.content_hash)
     with database.read() as c:
-        known = {name: table.existing(c, name, found) for name, found in by_experiment.items()}
+        known = {name: table.existing(c, name, of_job) for name, of_job in by_experiment.items()}
     answers: list[set[str]] = []
-    for found in rows:
-        answers.append({row.content_hash for row in found} & known.get(_of(found), set()))
-        for row in found:
+    for of_job in rows:
+        answers.append({row.content_hash for row in of_job} & known.get(_of(of_job), set()))
+        for row in of_job:
             known[row.experiment].add(row.content_hash)
     return answers
 
 
-def _of(found: Sequence[NewJob]) -> str:
-    return found[0].experiment if found else ""
+def _of(rows: Sequence[NewJob]) -> str:
+    return rows[0].experiment if rows else ""
 
 
 def _point(

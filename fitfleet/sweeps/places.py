@@ -54,16 +54,16 @@ def places(document: Any) -> list[Place]:
 
     SearchError for more than MAX_PARAMETERS of them, and for a document nested too deeply.
     """
-    found = list(itertools.islice(_walk(document, (), (), None, 0), MAX_PARAMETERS + 1))
-    if len(found) > MAX_PARAMETERS:
+    walked = list(itertools.islice(_walk(document, (), (), None, 0), MAX_PARAMETERS + 1))
+    if len(walked) > MAX_PARAMETERS:
         raise SearchError(f"more than {MAX_PARAMETERS} search spaces; search fewer at a time")
-    return found
+    return walked
 
 
-def names_of(found: Sequence[Place]) -> dict[Path, str]:
+def names_of(spaces: Sequence[Place]) -> dict[Path, str]:
     """The name of the space at each path, unique but for spaces that are one parameter."""
     first: dict[int, Place] = {}
-    for place in found:
+    for place in spaces:
         first.setdefault(place.key, place)
     names = {key: place.space.name for key, place in first.items() if place.space.name}
     unnamed = [place for key, place in first.items() if key not in names]
@@ -73,18 +73,18 @@ def names_of(found: Sequence[Place]) -> dict[Path, str]:
         if key not in names:
             names[key] = _free(place, counts, taken)
             taken.add(names[key])
-    return {place.path: str(names[place.key]) for place in found}
+    return {place.path: str(names[place.key]) for place in spaces}
 
 
 def labels(space: Space) -> list[str]:
     """What the options of a choice with spaces inside go by: each its class, counted up."""
     words = [_label(option) for option in map(opened, space.options)]
     seen: Counter[str] = Counter()
-    found = []
+    told = []
     for word in words:
         seen[word] += 1
-        found.append(word if words.count(word) == 1 else f"{word}_{seen[word]}")
-    return found
+        told.append(word if words.count(word) == 1 else f"{word}_{seen[word]}")
+    return told
 
 
 def opened(value: Any) -> Any:

@@ -71,11 +71,11 @@ class Plan:
         """A row a point."""
         import pandas as pd
 
-        own = list(_columns(self.points[0])) if self.points else []
+        after_params = list(_columns(self.points[0])) if self.points else []
         names = dict.fromkeys(name for p in self.points for name in p.point)
-        columns = param_columns(names, own)
+        columns = param_columns(names, after_params)
         rows = [{**named(p.point, columns), **_columns(p)} for p in self.points]
-        return pd.DataFrame(rows, columns=[*columns.values(), *own])
+        return pd.DataFrame(rows, columns=[*columns.values(), *after_params])
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
@@ -166,9 +166,9 @@ def plan(
         except (SpecError, DatasetError) as error:
             rows.append([])
             refused.append(str(error))
-    builds = builds_of([found[0].spec for found in rows if found], settings)
+    builds = builds_of([of_point[0].spec for of_point in rows if of_point], settings)
     with database.read() as c:
-        hashes = [row.content_hash for found in rows for row in found]
+        hashes = [row.content_hash for of_point in rows for row in of_point]
         there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
         known = experience_with(c, rows)
     planned = costs(chosen, rows, builds, there, known)
@@ -217,7 +217,7 @@ def builds_of(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_c
 
 def experience_with(c: Connection, rows: Iterable[Sequence[NewJob]]) -> dict[str, table.Experience]:
     """What finished jobs of the same kind have cost, by fuse key."""
-    keys = {row.fuse_key for found in rows for row in found if row.fuse_key is not None}
+    keys = {row.fuse_key for of_point in rows for row in of_point if row.fuse_key is not None}
     return table.experience(c, list(keys))
 
 
@@ -232,18 +232,18 @@ def costs(
 
     `there` are the content hashes that need not be run.
     """
-    for point, found in zip(points, rows, strict=True):
-        if not found:
+    for point, of_point in zip(points, rows, strict=True):
+        if not of_point:
             yield Planned(point, 0, 0, None, None, None, None)
             continue
-        first = found[0]
+        first = of_point[0]
         build = builds.get(build_check.architecture(first.spec) or "", build_check.Build())
-        reused = sum(row.content_hash in there for row in found)
+        reused = sum(row.content_hash in there for row in of_point)
         parameters = build.parameters or first.parameters
         past = known.get(first.fuse_key or "")
         yield Planned(
             point,
-            new=0 if build.error else len(found) - reused,
+            new=0 if build.error else len(of_point) - reused,
             reused=reused,
             parameters=parameters,
             memory_bytes=memory_bytes(first.spec, parameters or 0, build.elements),

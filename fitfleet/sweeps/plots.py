@@ -44,7 +44,7 @@ class Plots:
     ) -> None:
         self._database, self._results, self._name = database, results, name
         spaces = space.find(design.job).items() if design is not None else ()
-        self._logarithmic = [name for name, one in spaces if one.is_logarithmic]
+        self._logarithmic = [name for name, parameter in spaces if parameter.is_logarithmic]
 
     def curves(self, path: Target = None, *, metric: str | None = None, top: int = 6) -> Any:
         """Learning curves of the best trials: mean over repeats with its 95 % interval."""

@@ -36,8 +36,8 @@ class Pruning:
         by_replicate: dict[int, list[Curve]] = defaultdict(list)
         for curve in curves:
             by_replicate[curve.replicate].append(curve)
-        for replicate, found in by_replicate.items():
-            for number in self._row(replicate).follow(found):
+        for replicate, curves_of in by_replicate.items():
+            for number in self._row(replicate).follow(curves_of):
                 self._votes[number].add(replicate)
         return {
             number

@@ -20,8 +20,8 @@ def next_repeats(
     one more each, until one is left or all have `max_repeats`.
     """
     numbers = sorted(results)
-    found = against_best([results[number] for number in numbers], direction)
-    alive = [n for n, c in zip(numbers, found, strict=True) if c.verdict in ("best", "tie")]
+    comparisons = against_best([results[number] for number in numbers], direction)
+    alive = [n for n, c in zip(numbers, comparisons, strict=True) if c.verdict in ("best", "tie")]
     if len(alive) < 2:
         return {}
     # The one that is behind catches up first: pairs are what the tests live on.

@@ -131,10 +131,10 @@ class OptunaSearch:
         if self._is_beyond_replay(len(self._bound)):
             self._study.sampler = _sampler(optuna, "gp", self._seed + len(self._bound))
         for _ in range(_MAX_DRAWS):
-            found, point = self._new_trial()
+            trial, point = self._new_trial()
             if key_of(point) not in self._taken:
-                return found, point
-            self._answer_twin(optuna, found, point, by_number)
+                return trial, point
+            self._answer_twin(optuna, trial, point, by_number)
         return None
 
     def _new_trial(self) -> tuple[Any, Point]:
@@ -152,14 +152,14 @@ class OptunaSearch:
         return self._name == "gp" and number >= _GP_REPLAYED
 
     def _answer_twin(
-        self, optuna: Any, found: Any, point: Point, by_number: Mapping[int, Trial]
+        self, optuna: Any, trial: Any, point: Point, by_number: Mapping[int, Trial]
     ) -> None:
         """A point that was asked before gets the value that is known, so that it is left alone."""
         twin = next((t for t in by_number.values() if key_of(t.point) == key_of(point)), None)
         if twin is not None and twin.number in self._told and twin.state == "complete":
-            self._study.tell(found, list(twin.values))
+            self._study.tell(trial, list(twin.values))
         else:
-            self._study.tell(found, state=optuna.trial.TrialState.FAIL)
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
     def _tell(self, optuna: Any, trials: Any) -> None:
         for trial in sorted(trials, key=lambda t: t.number):

@@ -60,11 +60,11 @@ def plain(document: Any) -> Any:
 
     One space object used in two places stays one parameter: both markers have its name.
     """
-    found = places(document)
-    names = names_of(found)
-    shared = Counter(place.key for place in found)
+    spaces = places(document)
+    names = names_of(spaces)
+    shared = Counter(place.key for place in spaces)
     marked: dict[Path, Any] = {}
-    for place in reversed(found):  # what stands in an option before its choice
+    for place in reversed(spaces):  # what stands in an option before its choice
         marker = dict(place.space.to_space())
         if place.space.kind == "choice":
             options = enumerate(place.space.options)
@@ -90,33 +90,33 @@ def find(document: Any) -> dict[str, Space]:
 
 def parameters(document: Any) -> dict[str, Parameter]:
     """The same with what they hang on; a choice comes before what stands in its options."""
-    found = places(document)
-    names = names_of(found)
-    structural = {place.parent for place in found}
+    spaces = places(document)
+    names = names_of(spaces)
+    structural = {place.parent for place in spaces}
     raw: dict[str, Space] = {}
-    made: dict[str, Parameter] = {}
+    known: dict[str, Parameter] = {}
     always: set[str] = set()
-    for place in found:
+    for place in spaces:
         name, space = names[place.path], place.space
         if raw.setdefault(name, space) != space:
             raise SearchError(f"two different spaces have the name {name!r}")
         if place.path in structural:
             space = replace(space, options=tuple(labels(place.space)))
-        hangs_on = _condition(place, found, names)
+        hangs_on = _condition(place, spaces, names)
         if hangs_on is None:
             always.add(name)
-        before = made[name].conditions if name in made else ()
+        before = known[name].conditions if name in known else ()
         conditions = () if name in always else (*before, *([hangs_on] if hangs_on else []))
-        made[name] = Parameter(space, conditions)
-    return made
+        known[name] = Parameter(space, conditions)
+    return known
 
 
 def _condition(
-    place: Place, found: Sequence[Place], names: Mapping[Path, str]
+    place: Place, spaces: Sequence[Place], names: Mapping[Path, str]
 ) -> tuple[str, str] | None:
     if place.parent is None:
         return None
-    parent = next(one for one in found if one.path == place.parent)
+    parent = next(other for other in spaces if other.path == place.parent)
     return names[place.parent], labels(parent.space)[place.option]
 
 
@@ -132,11 +132,11 @@ def substitute(document: Any, values: Mapping[str, Any]) -> Any:
     for name, parameter in known.items():
         if parameter.is_active(values) and name not in values:
             raise SearchError(f"the parameter {name!r} has no value")
-    found = places(document)
-    names = names_of(found)
-    structural = {place.parent for place in found}
+    spaces = places(document)
+    names = names_of(spaces)
+    structural = {place.parent for place in spaces}
     filled: dict[Path, Any] = {}
-    for place in found:
+    for place in spaces:
         if names[place.path] in values:
             value = values[names[place.path]]
             is_option = place.path in structural
@@ -166,7 +166,7 @@ def grid(document: Any, count: int | None = None) -> list[Point]:
     SearchError for a space without a grid, and for more than GRID_LIMIT points without a count.
     """
     known = _some(document)
-    values = {name: one.space.points(name) for name, one in known.items()}
+    values = {name: parameter.space.points(name) for name, parameter in known.items()}
     if count is None:
         total = _total(known, values)
         if total > GRID_LIMIT:
@@ -201,7 +201,9 @@ def _total(known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]) 
 
     @functools.cache
     def below(name: str) -> int:
-        hanging = [n for n, one in known.items() if any(c[0] == name for c in one.conditions)]
+        hanging = [
+            n for n, parameter in known.items() if any(c[0] == name for c in parameter.conditions)
+        ]
         if not hanging:
             return len(values[name])
         return sum(
@@ -209,7 +211,7 @@ def _total(known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]) 
             for label in values[name]
         )
 
-    return math.prod(below(name) for name, one in known.items() if not one.conditions)
+    return math.prod(below(name) for name, parameter in known.items() if not parameter.conditions)
 
 
 def random(document: Any, count: int, seed: int) -> list[Point]:
@@ -246,10 +248,10 @@ def _some(document: Any) -> dict[str, Parameter]:
 
 def _replaced(value: Any, path: Path, values: Mapping[Path, Any]) -> Any:
     if path in values:
-        found = values[path]
-        if isinstance(found, _Option):
-            return _replaced(found.value, found.path, values)
-        return found
+        chosen = values[path]
+        if isinstance(chosen, _Option):
+            return _replaced(chosen.value, chosen.path, values)
+        return chosen
     value = opened(value)
     if isinstance(value, dict):
         return {key: _replaced(part, (*path, str(key)), values) for key, part in value.items()}

@@ -41,9 +41,9 @@ def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:
     StorageError in one sentence.
     """
     try:
-        if digest is not None and (found := sha256(path)) != digest:
+        if digest is not None and (digest_there := sha256(path)) != digest:
             raise StorageError(
-                f"{path}: is not the file that was written: its sha256 is {found[:12]}, not"
+                f"{path}: is not the file that was written: its sha256 is {digest_there[:12]}, not"
                 f" {digest[:12]}; run the job again"
             )
         check_hdf5(path, settings)
@@ -72,16 +72,16 @@ def read_weights(
     """
     import h5py
 
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith(("optimizer", JOB_GROUP)):
-            found[name] = _array(item)
+            arrays[name] = _array(item)
 
     checked(path, settings, digest)
     with opened(path, settings) as file:
         file.visititems(visit)
-    return found
+    return arrays
 
 
 def read_document(path: Path, settings: Settings) -> dict[str, Any]:

@@ -46,52 +46,55 @@ class Starting:
 
     def of_sweep(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `resolved`, all in JSON; builders are left alone, each point has its own."""
-        found = self.resolved(given, calls_builders=False)
-        weights = found.get("initial_weights")
+        arguments = self.resolved(given, calls_builders=False)
+        weights = arguments.get("initial_weights")
         if isinstance(weights, InitialWeights):
-            found["initial_weights"] = weights.model_dump()
-        return found
+            arguments["initial_weights"] = weights.model_dump()
+        return arguments
 
     def resolved(self, given: Mapping[str, Any], *, calls_builders: bool = True) -> dict[str, Any]:
         """The arguments with `initial_weights` as a spec has it, and the model as a document.
 
         SpecError for what is no weights, StorageError where the storage refuses them.
         """
-        found = dict(given)
-        model = found.get("model")
+        arguments = dict(given)
+        model = arguments.get("model")
         if _is_job(model):
-            found = self._of_job(model, found)
+            arguments = self._of_job(model, arguments)
         elif isinstance(model, str | os.PathLike) and os.fspath(model).endswith(".keras"):
-            found["model"] = _archived_config(Path(model))
-            found.setdefault("initial_weights", model)
+            arguments["model"] = _archived_config(Path(model))
+            arguments.setdefault("initial_weights", model)
         elif model is not None and (calls_builders or hasattr(model, "_flatten_layers")):
-            found = self._of_model(model, found)
-        return self._weights(found)
+            arguments = self._of_model(model, arguments)
+        return self._weights(arguments)
 
-    def _of_job(self, job: Any, found: dict[str, Any]) -> dict[str, Any]:
+    def _of_job(self, job: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         spec = job.spec
-        kept = {name: getattr(spec, name) for name in _COMPILED if found.get(name) is None}
+        kept = {name: getattr(spec, name) for name in _COMPILED if arguments.get(name) is None}
         builder = spec.model.builder
         model = spec.model.config if builder is None else builder.model_dump()
-        found = {**found, **kept, "model": model}
-        found["freeze"] = [*spec.freeze, *_patterns(found.get("freeze"))]
-        if all(found.get(name) is None for name in _OWN_START):
-            found["initial_weights"] = job
-        return found
+        arguments = {**arguments, **kept, "model": model}
+        arguments["freeze"] = [*spec.freeze, *_patterns(arguments.get("freeze"))]
+        if all(arguments.get(name) is None for name in _OWN_START):
+            arguments["initial_weights"] = job
+        return arguments
 
-    def _of_model(self, model: Any, found: dict[str, Any]) -> dict[str, Any]:
+    def _of_model(self, model: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         opened = opened_model(model, self._settings, is_own_call=self._is_own_call)
         if not hasattr(opened, "_flatten_layers"):
-            return {**found, "model": opened}
+            return {**arguments, "model": opened}
         if id(opened) not in self._objects:
             self._objects[id(opened)] = (opened, *self._of_object(opened))
-        _, document, own = self._objects[id(opened)]
-        found["model"] = document
-        if own is None or any(found.get(name) is not None for name in _OWN_START):
-            return found
-        is_own_optimizer = found.get("optimizer") is None
-        has_optimizer = own.optimizer and is_own_optimizer
-        return {**found, "initial_weights": own.model_copy(update={"optimizer": has_optimizer})}
+        _, document, start = self._objects[id(opened)]
+        arguments["model"] = document
+        if start is None or any(arguments.get(name) is not None for name in _OWN_START):
+            return arguments
+        is_own_optimizer = arguments.get("optimizer") is None
+        has_optimizer = start.optimizer and is_own_optimizer
+        return {
+            **arguments,
+            "initial_weights": start.model_copy(update={"optimizer": has_optimizer}),
+        }
 
     def _of_object(self, model: Any) -> tuple[Any, InitialWeights | None]:
         if changed_weight(model) is None:
@@ -103,18 +106,18 @@ class Starting:
             kept = keep(path, self._settings, with_optimizer=has_optimizer_state(model))
         return document, kept
 
-    def _weights(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _weights(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`initial_weights` and `init_from`, whatever they are, as a spec has them."""
-        whole, by_name = found.get("initial_weights"), found.pop("init_from", None)
+        whole, by_name = arguments.get("initial_weights"), arguments.pop("init_from", None)
         if whole is not None and by_name is not None:
             raise SpecError("init_from", "initial_weights is given as well; give one of the two")
         if by_name is not None:
-            found["initial_weights"] = self._kept(by_name, "init_from", "names")
+            arguments["initial_weights"] = self._kept(by_name, "init_from", "names")
         elif whole is not None:
-            found["initial_weights"] = self._kept(whole, "initial_weights", "all")
-        if found.get("freeze") is not None:
-            found["freeze"] = _patterns(found["freeze"])
-        return found
+            arguments["initial_weights"] = self._kept(whole, "initial_weights", "all")
+        if arguments.get("freeze") is not None:
+            arguments["freeze"] = _patterns(arguments["freeze"])
+        return arguments
 
     def _kept(self, value: Any, place: str, match: Match) -> Any:
         if isinstance(value, InitialWeights | dict):
@@ -151,10 +154,12 @@ def _is_job(value: Any) -> bool:
 def _patterns(value: Any) -> list[str]:
     if value is None:
         return []
-    found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+    patterns = [value] if isinstance(value, str) else value
+    if not isinstance(patterns, list | tuple) or not all(
+        isinstance(pattern, str) for pattern in patterns
+    ):
         raise SpecError("freeze", f"{value!r:.60} is neither a name of layers nor a list of them")
-    return list(found)
+    return list(patterns)
 
 
 def _archived_config(path: Path) -> Any:

@@ -43,8 +43,8 @@ def _write(client: Any, run: ExportedRun) -> str:
     tags = {"fitfleet.job": str(run.job_id), "mlflow.runName": run.name, **run.tags}
     if run.artifact is not None:
         tags["fitfleet.weights"] = run.artifact
-    made = client.create_run(experiment, start_time=_milliseconds(run.started_at), tags=tags)
-    identity = str(made.info.run_id)
+    created = client.create_run(experiment, start_time=_milliseconds(run.started_at), tags=tags)
+    identity = str(created.info.run_id)
     _log(client, identity, run)
     client.set_terminated(
         identity, _STATUS.get(run.status, "FINISHED"), _milliseconds(run.finished_at)
@@ -70,8 +70,8 @@ def _log(client: Any, identity: str, run: ExportedRun) -> None:
 
 
 def _experiment(client: Any, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found is not None else client.create_experiment(name))
+    existing = client.get_experiment_by_name(name)
+    return str(existing.experiment_id if existing is not None else client.create_experiment(name))
 
 
 def _parts(values: Sequence[Any], size: int) -> list[Sequence[Any]]:

@@ -34,13 +34,13 @@ def plot_bands(
 def _series(curves: pd.DataFrame) -> list[tuple[int, int, str, pd.DataFrame]]:
     """(position, trial, phase, rows), in the order of the trials given."""
     trials = list(dict.fromkeys(int(t) for t in curves["trial"]))
-    found = []
+    series = []
     for position, trial in enumerate(trials):
         for phase in ("train", "val"):
             rows = curves[(curves["trial"] == trial) & (curves["phase"] == phase)]
             if len(rows):
-                found.append((position, trial, phase, rows))
-    return found
+                series.append((position, trial, phase, rows))
+    return series
 
 
 def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: str) -> Any:
@@ -48,8 +48,8 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
 
     columns = 2 if max(map(len, labels.values()), default=0) < 44 else 1
     lines = -(-len(labels) // columns)
-    made = canvas.figure(8.6, 4.8 + 0.2 * lines, title)
-    panel = made.subplots()
+    figure = canvas.figure(8.6, 4.8 + 0.2 * lines, title)
+    panel = figure.subplots()
     has_validation = bool((curves["phase"] == "val").any())
     for position, trial, phase, rows in _series(curves):
         shade = canvas.colour(position)
@@ -73,10 +73,10 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
     panel.set_ylabel(canvas.unit(metric.removeprefix("val_")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.dress(panel)
-    made.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
                 title="trial: parameters", title_fontsize=9)  # fmt: skip
     panel.set_title(_explained(curves, has_validation), fontsize=9, color=canvas.GREY)
-    return made
+    return figure
 
 
 def _range(curves: pd.DataFrame) -> tuple[float, float]:
@@ -98,14 +98,14 @@ def _explained(curves: pd.DataFrame, has_validation: bool) -> str:
 
 def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: str) -> Any:
     objects = canvas.plotly()
-    made = objects.Figure()
+    figure = objects.Figure()
     has_validation = bool((curves["phase"] == "val").any())
     for position, trial, phase, rows in _series(curves):
         shade = canvas.colour(position)
         is_main = phase == "val" or not has_validation
         group = {"legendgroup": str(trial)}
         if is_main and (rows["n"] > 1).any():
-            made.add_scatter(
+            figure.add_scatter(
                 x=[*rows["epoch"], *rows["epoch"][::-1]],
                 y=[*rows["high"], *rows["low"][::-1]],
                 fill="toself",
@@ -117,7 +117,7 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
                 showlegend=False,
                 **group,
             )
-        made.add_scatter(
+        figure.add_scatter(
             x=list(rows["epoch"]),
             y=list(rows["mean"]),
             mode="lines" if len(rows) > 2 else "lines+markers",
@@ -131,10 +131,10 @@ def _interactive(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, t
             **group,
         )
     label = canvas.html(canvas.unit(metric.removeprefix("val_")))
-    made.update_layout(
+    figure.update_layout(
         **canvas.page(title, _explained(curves, has_validation)),
         xaxis_title="epoch",
         yaxis={"title": {"text": label}, "range": list(_range(curves))},
         legend={"orientation": "h", "y": -0.18, "title": {"text": "trial: parameters  "}},
     )
-    return made
+    return figure

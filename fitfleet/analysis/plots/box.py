@@ -35,8 +35,8 @@ def _explained(groups: Mapping[str, Sequence[float]]) -> str:
 def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
     is_lying = _is_lying(groups)
     size = (8.2, 1.9 + 0.55 * len(groups)) if is_lying else (2.4 + 1.5 * len(groups), 5.2)
-    made = canvas.figure(max(size[0], 6.0), size[1], title)
-    panel = made.subplots()
+    figure = canvas.figure(max(size[0], 6.0), size[1], title)
+    panel = figure.subplots()
     labels = list(groups)[::-1] if is_lying else list(groups)
     panel.boxplot(
         [groups[label] for label in labels],
@@ -55,17 +55,17 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
         panel.set_xlabel(canvas.unit(objective))
     else:
         panel.set_ylabel(canvas.unit(objective))
-    made.supxlabel(_explained(groups), fontsize=9, color=canvas.GREY)
+    figure.supxlabel(_explained(groups), fontsize=9, color=canvas.GREY)
     canvas.dress(panel)
-    return made
+    return figure
 
 
 def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
     objects = canvas.plotly()
-    made = objects.Figure()
+    figure = objects.Figure()
     is_lying = _is_lying(groups)
     for index, (label, values) in enumerate(groups.items()):
-        made.add_box(
+        figure.add_box(
             **{"x" if is_lying else "y": list(values)},
             name=canvas.html(label),
             orientation="h" if is_lying else "v",
@@ -75,13 +75,13 @@ def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: s
             marker={"color": canvas.colour(index)},
             showlegend=False,
         )
-    made.update_layout(
+    figure.update_layout(
         **canvas.page(title, _explained(groups)),
         height=max(480, 160 + 40 * len(groups)),
     )
     if is_lying:
-        made.update_yaxes(autorange="reversed", automargin=True)
-        made.update_xaxes(title_text=canvas.html(canvas.unit(objective)))
+        figure.update_yaxes(autorange="reversed", automargin=True)
+        figure.update_xaxes(title_text=canvas.html(canvas.unit(objective)))
     else:
-        made.update_yaxes(title_text=canvas.html(canvas.unit(objective)))
-    return made
+        figure.update_yaxes(title_text=canvas.html(canvas.unit(objective)))
+    return figure

@@ -50,9 +50,9 @@ def figure(width: float, height: float, title: str) -> Any:
     except ImportError:
         raise MissingExtraError("matplotlib", "plots") from None
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.09)
-    made = Figure(figsize=(width, height), layout=margins)
-    made.suptitle(cut(title, _TITLE), fontsize=13)
-    return made
+    drawn = Figure(figsize=(width, height), layout=margins)
+    drawn.suptitle(cut(title, _TITLE), fontsize=13)
+    return drawn
 
 
 def still(draw: Callable[[], Any], path: Target) -> Any:
@@ -65,8 +65,8 @@ def still(draw: Callable[[], Any], path: Target) -> Any:
     except ImportError:
         raise MissingExtraError("matplotlib", "plots") from None
     with matplotlib.rc_context({"text.parse_math": False}):
-        made = draw()
-        return made if path is None else save(made, path)
+        drawn = draw()
+        return drawn if path is None else save(drawn, path)
 
 
 def html(text: str, width: int = 60) -> str:
@@ -109,16 +109,16 @@ def page(title: str, note: str = "", **layout: Any) -> dict[str, Any]:
     }
 
 
-def save(made: Any, path: Target) -> Path:
+def save(drawn: Any, path: Target) -> Path:
     """Write a figure of matplotlib or Plotly. HTML carries all it needs and works offline."""
     assert path is not None
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if is_interactive(target):
-            made.write_html(target, include_plotlyjs=True, full_html=True)
+            drawn.write_html(target, include_plotlyjs=True, full_html=True)
         else:
-            made.savefig(target, dpi=_DPI)
+            drawn.savefig(target, dpi=_DPI)
     except (OSError, ValueError) as error:
         raise FitfleetError(f"{target}: the picture could not be written: {error}") from None
     return target

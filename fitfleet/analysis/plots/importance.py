@@ -28,8 +28,8 @@ def _axis_title(objective: str) -> str:
 
 
 def _still(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
-    made = canvas.figure(7.6, 1.4 + 0.5 * len(ordered), title)
-    panel = made.subplots()
+    figure = canvas.figure(7.6, 1.4 + 0.5 * len(ordered), title)
+    panel = figure.subplots()
     names = [canvas.short(name) for name, _ in ordered]
     bars = panel.barh(names, [share for _, share in ordered], color=canvas.colour(0), height=0.62)
     panel.bar_label(bars, [f"{share:.0%}" for _, share in ordered], padding=4, fontsize=10)
@@ -38,12 +38,12 @@ def _still(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
     panel.set_xlabel(_axis_title(objective))
     canvas.dress(panel)
     panel.grid(axis="y", visible=False)
-    return made
+    return figure
 
 
 def _interactive(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
     objects = canvas.plotly()
-    made = objects.Figure(
+    figure = objects.Figure(
         objects.Bar(
             x=[share for _, share in ordered],
             y=[canvas.html(canvas.short(name)) for name, _ in ordered],
@@ -54,8 +54,8 @@ def _interactive(ordered: list[tuple[str, float]], objective: str, title: str) -
             marker={"color": canvas.colour(0)},
         )
     )
-    made.update_layout(**canvas.page(title, margin={"l": 160, "r": 60, "t": 80, "b": 70}))
-    made.update_xaxes(
+    figure.update_layout(**canvas.page(title, margin={"l": 160, "r": 60, "t": 80, "b": 70}))
+    figure.update_xaxes(
         title_text=canvas.html(_axis_title(objective), 80), tickformat=".0%", rangemode="tozero"
     )
-    return made
+    return figure

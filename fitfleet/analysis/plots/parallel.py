@@ -50,8 +50,8 @@ def _axis(name: str, values: list[Any], is_log: bool) -> _Axis:
     above = _full_axis(name, known, is_log) if known else _Axis(name, [], [])
     heights = iter(above.heights)
     ticks = [(0.0, "not used"), *((0.15 + 0.85 * place, text) for place, text in above.ticks)]
-    found = [0.0 if canvas.is_missing(v) else 0.15 + 0.85 * next(heights) for v in values]
-    return _Axis(name, found, _apart(ticks))
+    crossings = [0.0 if canvas.is_missing(v) else 0.15 + 0.85 * next(heights) for v in values]
+    return _Axis(name, crossings, _apart(ticks))
 
 
 def _full_axis(name: str, values: list[Any], is_log: bool) -> _Axis:
@@ -96,8 +96,8 @@ def _best(trials: pd.DataFrame, objective: str, direction: str) -> int:
 def _still(
     axes: list[_Axis], trials: pd.DataFrame, objective: str, direction: str, title: str
 ) -> Any:
-    made = canvas.figure(max(2.1 * len(axes), 6.5), 5.2, title)
-    panel = made.subplots()
+    figure = canvas.figure(max(2.1 * len(axes), 6.5), 5.2, title)
+    panel = figure.subplots()
     # The better, the darker.
     shades = canvas.colormap("viridis_r" if direction == "maximize" else "viridis")
     first = _best(trials, objective, direction)
@@ -125,8 +125,8 @@ def _still(
     panel.set_ylim(-0.05, 1.05)
     panel.spines[:].set_visible(False)
     panel.tick_params(length=0)
-    made.legend(loc="outside lower center", frameon=False)
-    return made
+    figure.legend(loc="outside lower center", frameon=False)
+    return figure
 
 
 def _named(first: int, trials: pd.DataFrame) -> str:
@@ -153,7 +153,7 @@ def _interactive(
         for axis in axes
     ]
     values = [float(v) for v in trials[objective]]
-    made = objects.Figure(
+    figure = objects.Figure(
         objects.Parcoords(
             dimensions=dimensions,
             line={
@@ -168,5 +168,5 @@ def _interactive(
     )
     best = f"{_named(_best(trials, objective, direction), trials)}; the darker, the better"
     # The axes have their titles above them, below those of the picture.
-    made.update_layout(**canvas.page(title, best, margin={"l": 90, "r": 60, "t": 150, "b": 40}))
-    return made
+    figure.update_layout(**canvas.page(title, best, margin={"l": 90, "r": 60, "t": 150, "b": 40}))
+    return figure

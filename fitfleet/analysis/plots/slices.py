@@ -88,8 +88,8 @@ def _still(
     names = list(axes)
     columns = min(_COLUMNS, len(names))
     lines = -(-len(names) // columns)
-    made = canvas.figure(4.3 * columns + 0.9, 3.6 * lines + 0.5, title)
-    panels = made.subplots(lines, columns, squeeze=False, sharey=True)
+    figure = canvas.figure(4.3 * columns + 0.9, 3.6 * lines + 0.5, title)
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
     whole = canvas.colormap("Blues")
     shades = ListedColormap([whole(_PALEST + (1 - _PALEST) * i / 255) for i in range(256)])
     drawn = None
@@ -119,11 +119,11 @@ def _still(
         row[0].set_ylabel(canvas.unit(objective))
     for panel in panels.flat[len(names) :]:
         panel.set_visible(False)
-    bar = made.colorbar(drawn, ax=panels, label="trial", shrink=0.85)
+    bar = figure.colorbar(drawn, ax=panels, label="trial", shrink=0.85)
     bar.set_ticks(canvas.whole_ticks(numbers))
-    made.legend([star], [f"best: trial {numbers[first]}"], loc="outside lower center",
+    figure.legend([star], [f"best: trial {numbers[first]}"], loc="outside lower center",
                 frameon=False)  # fmt: skip
-    return made
+    return figure
 
 
 def _interactive(
@@ -137,12 +137,12 @@ def _interactive(
     names = list(axes)
     columns = min(_COLUMNS, len(names))
     lines = -(-len(names) // columns)
-    made = make_subplots(lines, columns, shared_yaxes=True, horizontal_spacing=0.04)
+    figure = make_subplots(lines, columns, shared_yaxes=True, horizontal_spacing=0.04)
     shades = sample_colorscale("Blues", [_PALEST + (1 - _PALEST) * i / 10 for i in range(11)])
     bar = {"title": {"text": "trial"}, "tickvals": canvas.whole_ticks(numbers)}
     for index, (name, axis) in enumerate(axes.items()):
         line, column = index // columns + 1, index % columns + 1
-        made.add_scatter(
+        figure.add_scatter(
             x=axis.x,
             y=values,
             mode="markers",
@@ -153,7 +153,7 @@ def _interactive(
             row=line,
             col=column,
         )  # fmt: skip
-        made.add_scatter(
+        figure.add_scatter(
             x=[axis.x[first]],
             y=[values[first]],
             mode="markers",
@@ -169,8 +169,8 @@ def _interactive(
             words["ticktext"] = [text for _, text in axis.ticks]
         if axis.is_log:
             words["type"] = "log"
-        made.update_xaxes(**words, row=line, col=column)
+        figure.update_xaxes(**words, row=line, col=column)
         if column == 1:
-            made.update_yaxes(title_text=canvas.unit(objective), row=line, col=column)
-    made.update_layout(**canvas.page(title), legend={"orientation": "h", "y": -0.18})
-    return made
+            figure.update_yaxes(title_text=canvas.unit(objective), row=line, col=column)
+    figure.update_layout(**canvas.page(title), legend={"orientation": "h", "y": -0.18})
+    return figure

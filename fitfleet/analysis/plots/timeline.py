@@ -39,7 +39,7 @@ def _colour(outcome: str) -> str:
 
 def _packed(attempts: pd.DataFrame) -> list[tuple[dict[str, Any], int, int]]:
     """(attempt, its row within the slot, rows of the slot): jobs of a cohort run side by side."""
-    found = []
+    packed = []
     for worker in _lanes(attempts):
         ends: list[float] = []
         placed = []
@@ -48,8 +48,8 @@ def _packed(attempts: pd.DataFrame) -> list[tuple[dict[str, Any], int, int]]:
             free = next((i for i, until in enumerate(ends) if until <= start + 1e-9), len(ends))
             ends[free : free + 1] = [end]
             placed.append(({str(k): v for k, v in row.items()}, free))
-        found += [(row, place, len(ends)) for row, place in placed]
-    return found
+        packed += [(row, place, len(ends)) for row, place in placed]
+    return packed
 
 
 def _still(attempts: pd.DataFrame, title: str) -> Any:
@@ -58,8 +58,8 @@ def _still(attempts: pd.DataFrame, title: str) -> Any:
     lanes = _lanes(attempts)
     packed = _packed(attempts)
     max_rows = max(rows for _, _, rows in packed)
-    made = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * max_rows, 2.2), title)
-    panel = made.subplots()
+    figure = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * max_rows, 2.2), title)
+    panel = figure.subplots()
     span = max(float(attempts["end"].max()), 1e-9)
     for row, place, rows in packed:
         start, outcome, job = float(row["start"]), str(row["outcome"]), str(row["job"])
@@ -80,17 +80,17 @@ def _still(attempts: pd.DataFrame, title: str) -> Any:
     panel.grid(axis="y", visible=False)
     seen = dict.fromkeys(str(outcome) for outcome in attempts["outcome"])
     handles = [Patch(color=_colour(outcome), label=outcome) for outcome in seen]
-    made.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
-    return made
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
+    return figure
 
 
 def _interactive(attempts: pd.DataFrame, title: str) -> Any:
     objects = canvas.plotly()
-    made = objects.Figure()
+    figure = objects.Figure()
     packed = _packed(attempts)
     for outcome in dict.fromkeys(str(row["outcome"]) for row, _, _ in packed):
         bars = [(row, place) for row, place, _ in packed if str(row["outcome"]) == outcome]
-        made.add_bar(
+        figure.add_bar(
             base=[row["start"] for row, _ in bars],
             x=[row["end"] - row["start"] for row, _ in bars],
             y=[
@@ -105,11 +105,11 @@ def _interactive(attempts: pd.DataFrame, title: str) -> Any:
             textposition="inside",
             insidetextanchor="middle",
         )
-    made.update_layout(
+    figure.update_layout(
         **canvas.page(title, margin={"l": 180, "r": 40, "t": 80, "b": 80}),
         barmode="overlay",
         legend={"orientation": "h", "y": -0.2},
     )
-    made.update_xaxes(title_text="time since the first attempt (s); numbers are jobs")
-    made.update_yaxes(autorange="reversed", title_text="worker slot")
-    return made
+    figure.update_xaxes(title_text="time since the first attempt (s); numbers are jobs")
+    figure.update_yaxes(autorange="reversed", title_text="worker slot")
+    return figure

@@ -45,7 +45,9 @@ def _context(board: Board, ids: list[int]) -> dict[str, Any]:
     metrics: dict[int, dict[str, Any]] = {job.id: {} for job in jobs}
     for point in points:
         metrics[point.job_id][point.name] = math.nan if point.value is None else point.value
-    specs = [_flat(json.loads(found[0])) if (found := documents[job.id]) else {} for job in jobs]
+    specs = [
+        _flat(json.loads(document[0])) if (document := documents[job.id]) else {} for job in jobs
+    ]
     names = differing([job.params for job in jobs])
     return {
         "jobs": jobs,
@@ -77,7 +79,7 @@ def rows(
 
 def _flat(document: Any, place: str = "") -> dict[str, Any]:
     """`{"model": {"layers": [{"units": 8}]}}` -> `{"model.layers[0].units": 8}`."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     waiting = [(place, document)]
     while waiting:
         where, value = waiting.pop()
@@ -86,7 +88,7 @@ def _flat(document: Any, place: str = "") -> dict[str, Any]:
         elif isinstance(value, list) and value:
             inside = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
         else:
-            found[where] = value
+            flat[where] = value
             continue
         waiting += reversed(inside)
-    return found
+    return flat

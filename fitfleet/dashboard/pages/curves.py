@@ -33,12 +33,12 @@ def since(request: Request) -> Response:
 
 
 def _known(text: str) -> dict[int, int]:
-    found: dict[int, int] = {}
+    epochs: dict[int, int] = {}
     for pair in text.split(",")[:_MAX_JOBS]:
         job_id, _, epoch = pair.partition(":")
         if job_id.isascii() and job_id.isdigit() and len(job_id) < 18:
-            found[int(job_id)] = int(epoch) if epoch.isascii() and epoch.isdigit() else 0
-    return found
+            epochs[int(job_id)] = int(epoch) if epoch.isascii() and epoch.isdigit() else 0
+    return epochs
 
 
 def _news(news: News) -> dict[str, Any]:

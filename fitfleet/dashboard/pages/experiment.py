@@ -39,11 +39,11 @@ class Experiment:
         self.board = board_of(request)
         name = request.query_params.get("name", "")
         with self.board.fleet.database.read() as c:
-            found = table.find(c, name)
-        if found is None:
+            row = table.find(c, name)
+        if row is None:
             raise NotFoundError(f"there is no experiment {plain(name)!r}")
-        self.row = found
-        self.id = int(found["id"])
+        self.row = row
+        self.id = int(row["id"])
         self.facets = self._facets()
         self.view = View.of(request.query_params, self.facets)
 
@@ -125,8 +125,8 @@ def cell(
 ) -> Any:
     """The value of a column."""
     if name in ("tags", "note"):
-        found = labels.get(row.id, Labels())
-        return ", ".join(found.tags) if name == "tags" else found.note
+        labelled = labels.get(row.id, Labels())
+        return ", ".join(labelled.tags) if name == "tags" else labelled.note
     kind, _, key = name.partition(".")
     if kind == "param":
         return row.params.get(key)
@@ -147,35 +147,37 @@ def title_of(name: str) -> str:
 
 def page(request: Request) -> Response:
     """The whole page."""
-    found = Experiment(request)
-    return found.board.page(request, "experiment.html", is_part=False, **found.context())
+    experiment = Experiment(request)
+    return experiment.board.page(request, "experiment.html", is_part=False, **experiment.context())
 
 
 def part(request: Request) -> Response:
     """The table; the URL of the page becomes that of the new view."""
-    found = Experiment(request)
+    experiment = Experiment(request)
     key = ("table", str(request.query_params))
-    context = found.board.cached(key, found.context)
-    answer = found.board.page(request, "table.html", is_part=True, **context)
-    link = found.board.templates.globals["link"]
+    context = experiment.board.cached(key, experiment.context)
+    answer = experiment.board.page(request, "table.html", is_part=True, **context)
+    link = experiment.board.templates.globals["link"]
     answer.headers["hx-replace-url"] = link("/experiment", **context["view"].query())  # type: ignore[operator]
     return answer
 
 
 def chosen(request: Request) -> Response:
     """Which jobs the curves are drawn of: those selected, or the best."""
-    found = Experiment(request)
-    view = found.view
-    with found.board.fleet.database.read() as c:
+    experiment = Experiment(request)
+    view = experiment.view
+    with experiment.board.fleet.database.read() as c:
         ids = list(view.selected)
         if not ids:
-            best = column_of(view.metric, found.facets)
+            best = column_of(view.metric, experiment.facets)
             wanted = replace(
-                found.wanted(), sort=best, is_descending=found.is_maximized(view.metric)
+                experiment.wanted(), sort=best, is_descending=experiment.is_maximized(view.metric)
             )
             ids = table.page(c, wanted, view.best)
-        rows = [row for row in lookup.jobs_by_id(c, ids) if row.experiment == found.row["name"]]
-    names = found.facets.differing
+        rows = [
+            row for row in lookup.jobs_by_id(c, ids) if row.experiment == experiment.row["name"]
+        ]
+    names = experiment.facets.differing
     jobs = [
         {
             "id": row.id,
@@ -186,17 +188,17 @@ def chosen(request: Request) -> Response:
         }
         for row in rows
     ]
-    values = [*found.facets.metrics, *found.facets.scores]
+    values = [*experiment.facets.metrics, *experiment.facets.scores]
     return JSONResponse({"jobs": jobs, "values": values, "metric": view.metric})
 
 
 def table_csv(request: Request) -> Response:
     """All rows of the view, not of its page only."""
-    found = Experiment(request)
-    columns = ["job", *found.view.shown(found.facets)]
-    wanted = found.wanted()
-    name = f"{plain(str(found.row['name']))}.csv"
-    return csv_answer(name, _csv_rows(found.board, wanted, columns))
+    experiment = Experiment(request)
+    columns = ["job", *experiment.view.shown(experiment.facets)]
+    wanted = experiment.wanted()
+    name = f"{plain(str(experiment.row['name']))}.csv"
+    return csv_answer(name, _csv_rows(experiment.board, wanted, columns))
 
 
 def _csv_rows(board: Board, wanted: Wanted, columns: list[str]) -> Iterator[list[Any]]:

@@ -49,8 +49,8 @@ def _context(board: Board) -> dict[str, Any]:
         sweeps = tables.sweep_names(c)
         rows = lookup.find_jobs(c, None, [JobStatus.RUNNING], _RUNNING)
     total: Counter[str] = Counter()
-    for found in counts.values():
-        total.update(found)
+    for by_status in counts.values():
+        total.update(by_status)
     left = sum(total[s] for s in ("QUEUED", "DISPATCHED", "RUNNING"))
     return {
         "total": [(status, total[status]) for status in _ORDER if total[status]],
@@ -59,7 +59,7 @@ def _context(board: Board) -> dict[str, Any]:
             board.fleet.database, [row.id for row in rows], board.fleet.settings.lease_s
         ).running,
         "running_count": total["RUNNING"],
-        "waiting": [(one, _why(board, one)) for one in waiting[:_WAITING]],
+        "waiting": [(queue, _why(board, queue)) for queue in waiting[:_WAITING]],
         "waiting_more": max(0, len(waiting) - _WAITING),
         "per_minute": throughput.per_second * 60,
         "empty_in_s": _empty_in(throughput, left),
@@ -74,11 +74,11 @@ def _empty_in(throughput: Throughput, left: int) -> float | None:
     return left / rate if left and rate > 0 else None
 
 
-def _why(board: Board, one: Waiting) -> Explanation | None:
+def _why(board: Board, waiting: Waiting) -> Explanation | None:
     """Of the first job of these; None where it has just gone."""
     fleet = board.fleet
     try:
-        return explain(fleet.database, fleet.settings, one.first, ping=board.ping)
+        return explain(fleet.database, fleet.settings, waiting.first, ping=board.ping)
     except NotFoundError:
         return None
 

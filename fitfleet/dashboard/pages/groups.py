@@ -24,47 +24,47 @@ _NUMBERS = ("n", "incomplete", "mean", "std", "low", "high", "best", "worst", "s
 
 def part(request: Request) -> Response:
     """The best configurations."""
-    found = Experiment(request)
-    table = _ranked(found)
-    return found.board.page(
+    experiment = Experiment(request)
+    table = _ranked(experiment)
+    return experiment.board.page(
         request,
         "groups.html",
         rows=table[:_SHOWN],
         count=len(table),
-        metric=found.view.metric,
-        names=found.facets.differing,
-        experiment=found.row,
-        view=found.view,
+        metric=experiment.view.metric,
+        names=experiment.facets.differing,
+        experiment=experiment.row,
+        view=experiment.view,
     )
 
 
 def groups_csv(request: Request) -> Response:
     """All of them."""
-    found = Experiment(request)
-    names = list(found.facets.params)
+    experiment = Experiment(request)
+    names = list(experiment.facets.params)
     columns = [*names, *_NUMBERS, "verdict", "test", "p"]
 
     def rows() -> Iterator[list[Any]]:
         yield columns
-        for row in _ranked(found):
+        for row in _ranked(experiment):
             yield [row.get(name) for name in columns]
 
-    return csv_answer(f"{found.row['name']}-groups.csv", rows())
+    return csv_answer(f"{experiment.row['name']}-groups.csv", rows())
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
 
 
-def _ranked(found: Experiment) -> list[dict[str, Any]]:
-    metric = found.view.metric
+def _ranked(experiment: Experiment) -> list[dict[str, Any]]:
+    metric = experiment.view.metric
     if not metric:
         return []
-    direction = "maximize" if found.is_maximized(metric) else "minimize"
+    direction = "maximize" if experiment.is_maximized(metric) else "minimize"
 
     def make() -> list[dict[str, Any]]:
         wanted = [Objective(metric, "maximize" if direction == "maximize" else "minimize")]
-        runs = experiment_runs(found.board.fleet.database, str(found.row["name"]), wanted)
+        runs = experiment_runs(experiment.board.fleet.database, str(experiment.row["name"]), wanted)
         return _records(rank(runs, wanted)) if runs else []
 
-    return found.board.cached(("groups", found.id, metric), make, _KEPT_S)
+    return experiment.board.cached(("groups", experiment.id, metric), make, _KEPT_S)

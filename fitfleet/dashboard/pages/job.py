@@ -63,19 +63,19 @@ def _context(board: Board, job: Job) -> dict[str, Any]:
 
 
 def _environment(attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    found = [a["environment"] for a in attempts if a["environment"]]
-    return dict(json.loads(found[-1])) if found else {}
+    environments = [a["environment"] for a in attempts if a["environment"]]
+    return dict(json.loads(environments[-1])) if environments else {}
 
 
 def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What happened, in order: submitted, each attempt's start and end, and the events between."""
     row = job.row
-    found = [{"at": row.submitted_at, "what": "submitted", "detail": "", "kind": ""}]
+    entries = [{"at": row.submitted_at, "what": "submitted", "detail": "", "kind": ""}]
     for attempt in attempts:
         number = attempt["attempt"]
         first = attempt["first_epoch"]
         how = f", from epoch {first + 1}" if first else ""
-        found.append(
+        entries.append(
             {
                 "at": attempt["started_at"],
                 "what": f"attempt {number} {'resumed' if first else 'started'}{how}",
@@ -84,7 +84,7 @@ def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         )
         if attempt["ended_at"] is not None:
-            found.append(
+            entries.append(
                 {
                     "at": attempt["ended_at"],
                     "what": f"attempt {number} ended: {attempt['outcome']}",
@@ -95,8 +95,8 @@ def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for event in job.events:
         if event["attempt"] is None:
             entry = {"at": event["at"], "what": event["kind"], "detail": event["detail"] or ""}
-            found.append({**entry, "kind": ""})
-    return sorted(found, key=lambda entry: float(entry["at"]))
+            entries.append({**entry, "kind": ""})
+    return sorted(entries, key=lambda entry: float(entry["at"]))
 
 
 def log_of(board: Board, job: Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -128,15 +128,15 @@ def log(request: Request) -> Response:
     is_same = attempt == job.row.attempt and path.is_file()
     if is_same and path.stat().st_size >= offset:
         text, end = _read(path, offset)
-        found = {"text": text, "offset": end, "attempt": attempt, "is_cut": False}
+        piece = {"text": text, "offset": end, "attempt": attempt, "is_cut": False}
     else:
-        found = log_of(board, job, job.attempts)
-    html = board.templates.from_string("{{ text|ansi }}").render(text=found["text"])
+        piece = log_of(board, job, job.attempts)
+    html = board.templates.from_string("{{ text|ansi }}").render(text=piece["text"])
     return JSONResponse(
         {
             "html": html,
-            "offset": found["offset"],
-            "attempt": found["attempt"],
+            "offset": piece["offset"],
+            "attempt": piece["attempt"],
             "is_new": not is_same,
             "is_ended": job.row.status.is_terminal,
         }
@@ -151,11 +151,11 @@ def spec(request: Request) -> Response:
     """The specification as JSON."""
     board = board_of(request)
     with board.fleet.database.read() as c:
-        found = lookup.documents(c, request.path_params["job_id"])
-    if found is None:
+        documents = lookup.documents(c, request.path_params["job_id"])
+    if documents is None:
         raise NotFoundError(f"there is no specification of job {request.path_params['job_id']}")
     kind = f'attachment; filename="job-{request.path_params["job_id"]}.json"'
-    return Response(found[0], 200, {"content-disposition": kind}, "application/json")
+    return Response(documents[0], 200, {"content-disposition": kind}, "application/json")
 
 
 def weights(request: Request) -> Response:

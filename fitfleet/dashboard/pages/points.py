@@ -19,10 +19,10 @@ _MAX_AXES = 12
 
 def points(request: Request) -> Response:
     """The first jobs of the view. Without the brush: what it leaves out is drawn faintly."""
-    found = Experiment(request)
-    names = _names(found)
-    with found.board.fleet.database.read() as c:
-        wanted = replace(found.wanted(), ranges={}, values={})
+    experiment = Experiment(request)
+    names = _names(experiment)
+    with experiment.board.fleet.database.read() as c:
+        wanted = replace(experiment.wanted(), ranges={}, values={})
         rows = table.points(c, wanted, names, _MAX_ROWS)
         count = table.count(c, wanted) if len(rows) == _MAX_ROWS else len(rows)
     return JSONResponse(
@@ -31,15 +31,15 @@ def points(request: Request) -> Response:
             "jobs": [row[0] for row in rows],
             "status": [row[1] for row in rows],
             "values": [[_shown(row[2 + i]) for row in rows] for i in range(len(names))],
-            "is_maximized": found.is_maximized(found.view.metric),
+            "is_maximized": experiment.is_maximized(experiment.view.metric),
             "count": count,
         }
     )
 
 
-def _names(found: Experiment) -> list[str]:
+def _names(experiment: Experiment) -> list[str]:
     """The parameters that differ and the metric; for a scatter its two axes and the metric."""
-    view, facets = found.view, found.facets
+    view, facets = experiment.view, experiment.facets
     metric = column_of(view.metric, facets)
     differing = [f"param.{name}" for name in facets.differing][: _MAX_AXES - 1]
     if view.panel == "scatter":

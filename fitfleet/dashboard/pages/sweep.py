@@ -101,23 +101,23 @@ def _design(row: SweepRow) -> dict[str, Any]:
 def _importance(results: Results, design: Design) -> tuple[list[tuple[str, float]], str]:
     """(shares, why there are none)."""
     try:
-        found = importances(results, design.wanted[0])
+        shares = importances(results, design.wanted[0])
     except FitfleetError as error:
         return [], str(error)
-    if not found:
+    if not shares:
         return [], "It shows when two trials are complete."
-    return sorted(found.items(), key=lambda pair: -pair[1]), ""
+    return sorted(shares.items(), key=lambda pair: -pair[1]), ""
 
 
 def _pruned(results: Results, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Trial, the epochs its jobs had done, and what the pruner said."""
-    found = []
+    pruned = []
     for trial in trials:
         if trial["state"] == "pruned":
             replicates = results.replicates.get(int(trial["trial"]), [])
             epochs = [(m.epoch, m.epochs, m.job_id) for m in replicates]
-            found.append({"trial": trial["trial"], "jobs": epochs, "why": trial["why"] or ""})
-    return found
+            pruned.append({"trial": trial["trial"], "jobs": epochs, "why": trial["why"] or ""})
+    return pruned
 
 
 def trials_csv(request: Request) -> Response:
