@@ -9,7 +9,8 @@ class JobStatus(StrEnum):
     """Where a job stands. The value is what the database and the views hold."""
 
     QUEUED = "QUEUED"  # the row waits for the dispatcher
-    DISPATCHED = "DISPATCHED"  # a message for it is in the broker
+    # A message for it is in the broker, or a slot has reserved it for its cohort.
+    DISPATCHED = "DISPATCHED"
     RUNNING = "RUNNING"  # a worker holds its lease
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -26,7 +27,7 @@ TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED
 
 # Enforced by conditional UPDATEs in db/jobs; no other change of a status is legal.
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.CANCELLED}),
     JobStatus.DISPATCHED: frozenset({JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.CANCELLED}),
     JobStatus.RUNNING: frozenset(
         {

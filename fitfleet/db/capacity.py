@@ -21,7 +21,7 @@ class QueueLoad:
     queue: str
     slots: int  # of live workers that are not draining
     running: int
-    dispatched: int
+    dispatched: int  # whose messages are in the broker
 
     @property
     def free(self) -> int:
@@ -63,13 +63,14 @@ def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
         .cte("slots")
     )
     status = jobs.c.status
-    # A cohort fills one slot however many jobs it holds: count owners, not jobs.
-    owner = sa.case((status == JobStatus.RUNNING, jobs.c.owner))
+    # A cohort fills one slot however many jobs it holds: count owners, not jobs. What a slot has
+    # reserved of it has no message.
+    is_sent = (status == JobStatus.DISPATCHED) & jobs.c.owner.is_(None)
     busy = (
         select(
             jobs.c.queue,
-            sa.func.count(sa.distinct(owner)).label("running"),
-            sa.func.count(sa.case((status == JobStatus.DISPATCHED, 1))).label("dispatched"),
+            sa.func.count(sa.distinct(jobs.c.owner)).label("running"),
+            sa.func.count(sa.case((is_sent, 1))).label("dispatched"),
         )
         .where(status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
         .group_by(jobs.c.queue)

@@ -34,6 +34,10 @@ class Claim:
     fingerprint: str | None = None  # of the dataset at submit; None: it was not visible there
     failures: int = 0  # of earlier attempts
     checkpoint_sha256: str | None = None  # None: of an older version, which kept none
+    priority: int = 0
+    # dispatch_seq of a cohort peer that its slot has reserved, whose attempt begins later; None:
+    # the attempt has begun with the claim.
+    reserved_as: int | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -56,10 +60,14 @@ def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
 
 
 def claim_from(row: Any) -> Claim:
-    """The claim that a row of jobs with spec, options and experiment stands for."""
+    """The claim that a row of jobs with spec, options and experiment stands for.
+
+    Of a reserved job it is that of the attempt which is to begin.
+    """
+    is_reserved = row.status == JobStatus.DISPATCHED
     return Claim(
         job_id=row.id,
-        attempt=row.attempt,
+        attempt=row.attempt + is_reserved,
         worker=row.owner,
         experiment=row.name,
         spec=row.spec,
@@ -74,6 +82,8 @@ def claim_from(row: Any) -> Claim:
         fingerprint=row.fingerprint,
         failures=row.failures,
         checkpoint_sha256=row.checkpoint_sha256,
+        priority=row.priority,
+        reserved_as=row.dispatch_seq if is_reserved else None,
     )
 
 
@@ -84,6 +94,16 @@ def holds(claim: Claim) -> sa.ColumnElement[bool]:
         jobs.c.attempt == claim.attempt,
         jobs.c.owner == claim.worker,
         jobs.c.status == JobStatus.RUNNING,
+    )
+
+
+def reserves(claim: Claim) -> sa.ColumnElement[bool]:
+    """SQL: its slot has the job reserved, and its attempt has not begun."""
+    return and_(
+        jobs.c.id == claim.job_id,
+        jobs.c.dispatch_seq == claim.reserved_as,
+        jobs.c.owner == claim.worker,
+        jobs.c.status == JobStatus.DISPATCHED,
     )
 
 

@@ -213,6 +213,7 @@ def redispatch(c: Connection, queue: str, older_s: float) -> list[int]:
         update(jobs)
         .where(
             jobs.c.status == JobStatus.DISPATCHED,
+            jobs.c.owner.is_(None),
             jobs.c.queue == queue,
             jobs.c.dispatched_at < now(c) - older_s,
         )
@@ -223,8 +224,9 @@ def redispatch(c: Connection, queue: str, older_s: float) -> list[int]:
 
 
 def dispatched_queues(c: Connection) -> list[str]:
-    """Queues with DISPATCHED jobs."""
-    query = select(jobs.c.queue).where(jobs.c.status == JobStatus.DISPATCHED).distinct()
+    """Queues of jobs whose messages should be in the broker."""
+    is_sent = (jobs.c.status == JobStatus.DISPATCHED) & jobs.c.owner.is_(None)
+    query = select(jobs.c.queue).where(is_sent).distinct()
     return list(c.scalars(query))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import events
+from fitfleet.db import events, reservations
 from fitfleet.db.claims import lock
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.session import read_clock
@@ -40,9 +40,7 @@ def pause(c: Connection, name: str) -> None:
     in_flight = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
     lock(c, c.scalars(select(jobs.c.id).where(mine, in_flight)).all())
     c.execute(
-        update(jobs)
-        .where(mine, jobs.c.status == JobStatus.DISPATCHED)
-        .values(status=JobStatus.QUEUED)
+        update(jobs).where(mine, jobs.c.status == JobStatus.DISPATCHED).values(reservations.WAITING)
     )
     c.execute(
         update(jobs)

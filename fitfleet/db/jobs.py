@@ -170,7 +170,13 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
     won = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status.in_(_WAITING))
-        .values(status=JobStatus.CANCELLED, finished_at=now(c), request=None)
+        .values(
+            status=JobStatus.CANCELLED,
+            finished_at=now(c),
+            request=None,
+            owner=None,  # of one that a slot has reserved
+            lease_until=None,
+        )
     ).rowcount
     if won:
         events.add(c, "cancelled", job_id, detail="while it waited")
@@ -182,16 +188,19 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
 def set_priority(c: Connection, job_id: int, priority: int) -> bool:
     """Let a job go before or after others the next time it waits; False if it has ended.
 
-    One that lies in the broker comes back, so that those before it now are published first.
+    One that lies in the broker, or that a slot has reserved, comes back, so that those before it
+    now are published first.
     """
-    status = sa.case(
-        (jobs.c.status == JobStatus.DISPATCHED, JobStatus.QUEUED.value), else_=jobs.c.status
-    )
+    is_running = jobs.c.status == JobStatus.RUNNING
+    values = {
+        "priority": priority,
+        "status": sa.case((is_running, jobs.c.status), else_=JobStatus.QUEUED.value),
+        "owner": sa.case((is_running, jobs.c.owner)),
+        "lease_until": sa.case((is_running, jobs.c.lease_until)),
+    }
     ended = [status.value for status in JobStatus if status.is_terminal]
     won = c.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status.not_in(ended))
-        .values(priority=priority, status=status)
+        update(jobs).where(jobs.c.id == job_id, jobs.c.status.not_in(ended)).values(values)
     ).rowcount
     if won:
         events.add(c, "priority", job_id, detail=str(priority))

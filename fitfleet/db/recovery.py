@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import ends
+from fitfleet.db import ends, reservations
 from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, workers
@@ -16,7 +16,10 @@ _BATCH = 200
 
 
 def requeue_expired(c: Connection, backoff_s: float) -> list[int]:
-    """Requeue running jobs whose lease has expired, counted as `lost`; their ids."""
+    """Requeue running jobs whose lease has expired, counted as `lost`; their ids.
+
+    So do those that were only reserved, which costs them nothing.
+    """
     query = (
         select(jobs.c.id, jobs.c.attempt, jobs.c.owner)
         .where(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now(c))
@@ -31,7 +34,7 @@ def requeue_expired(c: Connection, backoff_s: float) -> list[int]:
         message = f"worker {row.owner} has not been heard of; its lease expired"
         if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.append(row.id)
-    return lost
+    return lost + reservations.requeue_expired(c)
 
 
 def open_services(c: Connection, host: str) -> list[int]:
@@ -54,6 +57,7 @@ def requeue_dead_service(c: Connection, host: str, pid: int, backoff_s: float) -
         message = f"worker {claim.worker} died: its process {pid} is gone"
         if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.append(claim.job_id)
+    reservations.hand_back_of(c, slots)
     c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
     return lost
 
@@ -63,7 +67,8 @@ def release(c: Connection, slots: Sequence[str]) -> list[int]:
 
     The caller has ended the children of these slots.
     """
-    return [claim.job_id for claim in _held_by(c, slots) if ends.release(c, claim, seconds=0.0)]
+    held = [claim.job_id for claim in _held_by(c, slots) if ends.release(c, claim, seconds=0.0)]
+    return held + reservations.hand_back_of(c, slots)
 
 
 def _held_by(c: Connection, slots: Sequence[str]) -> list[Claim]:

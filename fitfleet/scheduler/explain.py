@@ -252,6 +252,12 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
                 f"its worker has not been heard of for {_length(job.owner_silent_s or 0.0)}; it is"
                 f" taken back in {_length(max(job.lease_left_s, 0.0))}",
             )
+    elif job.owner is not None:
+        yield Reason(
+            "dispatched",
+            f"waits for its turn in a cohort of {job.owner}; it goes to another slot when one is"
+            " free",
+        )
     else:
         yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
         if facts.load is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from fitfleet.db import capacity, dispatch, leases
+from fitfleet.db import capacity, dispatch, reservations
 from fitfleet.db.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -13,7 +13,7 @@ from fitfleet.worker.failpoints import reach
 
 
 def peers(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
-    """Claims of waiting jobs with the leader's fuse key: about its share of them.
+    """Reserve waiting jobs with the leader's fuse key: about its share of them.
 
     With N jobs waiting or running and W slots it takes N/W of them, so that no slot of the fleet
     stands idle while another works through a long cohort, and no small rest is left. A job that
@@ -42,4 +42,4 @@ def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     if limit <= 0:
         return []
     with database.begin() as c:
-        return leases.claim_peers(c, leader, settings.lease_s, limit)
+        return reservations.reserve(c, leader, settings.lease_s, limit)

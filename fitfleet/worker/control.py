@@ -59,6 +59,7 @@ class JobControl:
         self.claim = claim
         # A signal handler runs in the main thread, which may hold the lock already.
         self._lock = threading.RLock()
+        self._is_reserved = claim.reserved_as is not None
         self._stop: Stop | None = None
         self._is_training = False
         self._is_committing = False
@@ -93,6 +94,11 @@ class JobControl:
         return self._progress_at
 
     @property
+    def is_reserved(self) -> bool:
+        """Whether its slot only keeps it for later, and its attempt has not begun."""
+        return self._is_reserved
+
+    @property
     def is_training(self) -> bool:
         """Whether it is its turn in the training thread."""
         return self._is_training
@@ -121,6 +127,10 @@ class JobControl:
     def seconds(self) -> float:
         """What this attempt has used up so far; nothing while it waits for its turn."""
         return 0.0 if self._started_at is None else time.monotonic() - self._started_at
+
+    def start_attempt(self) -> None:
+        """It was reserved, and its row says by now that it runs."""
+        self._is_reserved = False
 
     def start(self) -> None:
         """Its turn begins. A stop that came before acts at the first `check`."""

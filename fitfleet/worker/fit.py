@@ -28,6 +28,7 @@ from fitfleet.worker.process.memory import reset_peak
 from fitfleet.worker.recording.failures import NanLoss
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import EpochLogs
+from fitfleet.worker.turns import turns
 
 
 class Fit:
@@ -116,8 +117,11 @@ class Journal(Protocol):
     def hold(self, control: JobControl) -> AbstractContextManager[None]:
         """Both: for all that is done for one job."""
 
-    def describe(self, choice: Choice) -> None:
-        """Which engine trains these, and why."""
+    def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
+        """Their turn comes: begin the attempts of some jobs of a choice, and say what trains them.
+
+        A job that went elsewhere while it waited has ended then.
+        """
 
     def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
         """An epoch has been trained; it is in the history already."""
@@ -141,16 +145,18 @@ def train(
 
     A job that ends in another way is not yielded; the journal has recorded its end.
     """
-    engine, jobs = choice.engine, choice.jobs
-    with _shared([job.control for job in jobs], journal):
-        journal.describe(choice)
-    for together in [jobs] if engine.trains_together else [[job] for job in jobs]:
-        waiting = [job for job in together if not job.control.is_done]
+    engine = choice.engine
+
+    def begin(jobs: Sequence[PreparedJob]) -> None:
+        with _shared([job.control for job in jobs], journal):
+            journal.begin(choice, jobs)
+
+    for together in turns(choice.jobs, begin, are_together=engine.trains_together):
         try:
-            yield from _Cohort(waiting, journal, settings).run(engine)
+            yield from _Cohort(together, journal, settings).run(engine)
         except CannotTrace as refusal:
             assert engine.fallback is not None
-            left = [job for job in waiting if not job.control.is_done]
+            left = [job for job in together if not job.control.is_done]
             reason = f"{engine.name} cannot trace it: {refusal}"
             yield from train(Choice(engine.fallback, left, [reason] * len(left)), journal, settings)
 

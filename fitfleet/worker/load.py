@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.rows import with_weights_in_order
-from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -23,7 +22,6 @@ from fitfleet.worker.failpoints import reach
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
 from fitfleet.worker.recording.journal import DatabaseJournal
-from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import Snapshot
 
@@ -31,13 +29,10 @@ from fitfleet.worker.state.checkpoint import Snapshot
 class Loader:
     """Loads the jobs of a cohort, whose data are read once."""
 
-    def __init__(
-        self, database: Database, storage: Storage, settings: Settings, recorder: Recorder
-    ) -> None:
+    def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
         self._database = database
         self._storage = storage
         self._settings = settings
-        self._recorder = recorder
         self._last: tuple[object, Arrays] | None = None
 
     def load(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> list[PreparedJob]:
@@ -92,8 +87,6 @@ class Loader:
         if snapshot.batch_size not in (None, batch_size):
             # After another OOM: its optimizer has other variables.
             return None, f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
-        # The attempt before may have died before the last of these reached the database.
-        self._recorder.put(*(EpochMetrics(claim, e.epoch + 1, e.logs) for e in snapshot.history))
         return snapshot, ""
 
 

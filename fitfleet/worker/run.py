@@ -94,7 +94,7 @@ class Child:
         self.is_spent |= journal.is_out_of_memory
 
     def _fit(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> None:
-        loader = Loader(self.database, self.storage, self.settings, self.recorder)
+        loader = Loader(self.database, self.storage, self.settings)
         jobs = loader.load(controls, journal)
         reach("in_choice")
         for choice in self.engines.choose(jobs):

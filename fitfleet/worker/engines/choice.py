@@ -76,6 +76,7 @@ class Engines:
             # One job's epochs tell whether a trace of the stack can pay for the others.
             first, *fusible = fusible
             yield Choice(self._loop, [first], ["measured for the others of its cohort"])
+        fusible = [job for job in fusible if not job.control.is_done]  # gone to another slot
         if fusible:
             is_fused, reason = self._decide(fusible)
             engine: Engine = self._fused if is_fused else self._loop

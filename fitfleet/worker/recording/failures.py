@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import ends, metrics
+from fitfleet.db import ends, metrics, reservations
 from fitfleet.db.claims import Claim
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.states import FailureClass, JobStatus
-from fitfleet.worker.control import Interrupted, JobControl, StopReason
+from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl, StopReason
 from fitfleet.worker.recording import log
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.recording.metrics import Recorder
@@ -50,8 +50,11 @@ class FailureRecorder:
         seconds, options = control.seconds, patience(self._settings)
         self._write(
             control,
-            lambda c: ends.fail(
-                c, control.claim, failure_class, message, text, tail, seconds=seconds, **options
+            lambda c: (
+                _has_begun(c, control, self._settings)
+                and ends.fail(
+                    c, control.claim, failure_class, message, text, tail, seconds=seconds, **options
+                )
             ),
             _MAX_OUTAGE_S,
         )
@@ -59,16 +62,15 @@ class FailureRecorder:
             raise error  # this process is told to end, by a signal
 
     def _end_stopped(self, control: JobControl, reason: StopReason) -> None:
-        tail, seconds = self._logged(control, f"stopped: {reason}"), control.seconds
+        # Of an attempt that has not begun there is no log.
+        tail = "" if control.is_reserved else self._logged(control, f"stopped: {reason}")
         if reason is StopReason.LOST:
             return
         # A drained process has to end soon; what it cannot write its expiring lease will say.
         wait_s = self._settings.drain_s if reason is StopReason.RELEASE else _MAX_OUTAGE_S
         self._write(
             control,
-            lambda c: end_stopped(
-                c, control.claim, reason, self._settings, seconds=seconds, log_tail=tail
-            ),
+            lambda c: end_stopped(c, control, reason, self._settings, log_tail=tail),
             wait_s,
         )
 
@@ -108,16 +110,20 @@ def patience(settings: Settings) -> dict[str, Any]:
 
 def end_stopped(
     c: Connection,
-    claim: Claim,
+    control: JobControl,
     reason: StopReason,
     settings: Settings,
     *,
-    seconds: float,
     log_tail: str = "",
 ) -> bool:
     """Write the end of a job that was stopped; False if it was lost, when nothing is written."""
-    rest: dict[str, Any] = {"seconds": seconds, "log_tail": log_tail}
+    claim = control.claim
+    rest: dict[str, Any] = {"seconds": control.seconds, "log_tail": log_tail}
     if reason is StopReason.LOST:
+        return False
+    if reason in CHECKPOINTED and _is_handed_back(c, claim):
+        return True
+    if not _has_begun(c, control, settings):
         return False
     if reason is StopReason.RELEASE:
         return ends.release(c, claim, **rest)
@@ -133,6 +139,16 @@ def end_stopped(
         message = f"the fit has made no progress for {stall_s:g} s"
         failure_class = FailureClass.STALLED
     return ends.fail(c, claim, failure_class, message, **rest, **patience(settings))
+
+
+def _is_handed_back(c: Connection, claim: Claim) -> bool:
+    return claim.reserved_as is not None and bool(reservations.hand_back(c, [claim]))
+
+
+def _has_begun(c: Connection, control: JobControl, settings: Settings) -> bool:
+    """Whether its attempt has; one that was only reserved begins, so that its end can be told."""
+    claim = control.claim
+    return not control.is_reserved or claim.key in reservations.begin(c, [claim], settings.lease_s)
 
 
 def classify(error: BaseException) -> tuple[FailureClass, str]:

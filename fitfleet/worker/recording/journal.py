@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.db import events, leases
+from fitfleet.db import events, leases, reservations
 from fitfleet.db.claims import Claim
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Connection, Database
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fitfleet.worker.engines.choice import Choice
     from fitfleet.worker.fit import Fit
     from fitfleet.worker.job import PreparedJob
+
+_OUTAGE_POLL_S = 1.0
 
 
 class DatabaseJournal:
@@ -65,7 +67,9 @@ class DatabaseJournal:
             reason = Interrupted(StopReason.RELEASE) if is_told_to_end else error
             for control in controls:
                 if not control.is_done:
-                    self._end(control, reason)
+                    # Nothing has been done yet for one that was only reserved.
+                    release = Interrupted(StopReason.RELEASE)
+                    self._end(control, release if control.is_reserved else reason)
                     control.finish(reason)
             if is_told_to_end:
                 raise
@@ -98,29 +102,64 @@ class DatabaseJournal:
             self.is_out_of_memory |= classify(error)[0] is FailureClass.MEMORY
         self._failures.end(control, error)
 
-    def describe(self, choice: Choice) -> None:
-        """Which engine trains these, why, and in what environment; an outage loses only that."""
+    def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
+        """Begin the attempts of those that were reserved, and say what trains them.
+
+        A job that is told to stop, or was taken from here, has ended then, without an attempt.
+        An outage is waited out for them; of a record it loses only that.
+        """
         reach("in_description")
+        for control in [job.control for job in jobs if job.control.is_reserved]:
+            with self.guard(control):
+                if control.stop is not None:
+                    raise Interrupted(control.stop.reason)
+        left = [job for job in jobs if not job.control.is_done]
+        while not self._has_begun(choice, left):
+            time.sleep(_OUTAGE_POLL_S)
+            left = [job for job in left if job.control.stop is None]
+
+    def _has_begun(self, choice: Choice, jobs: Sequence[PreparedJob]) -> bool:
+        """In one transaction; False while the database is away and has to be asked again."""
+        reserved = [job for job in jobs if job.control.is_reserved]
+        for job in reserved:
+            job.control.show_progress()
+        try:
+            with self._database.begin() as c:
+                claims = [job.claim for job in reserved]
+                won = reservations.begin(c, claims, self._settings.lease_s)
+                self._describe(c, choice, jobs)
+        except DatabaseError:
+            return not reserved
+        for job in reserved:
+            if job.claim.key in won:
+                job.control.start_attempt()
+            else:
+                job.control.finish(Interrupted(StopReason.LOST))
+        for job in jobs:
+            if job.snapshot is not None and not job.control.is_done:
+                # The attempt before may have ended before the last of these reached the database.
+                history = job.snapshot.history
+                self._recorder.put(*(EpochMetrics(job.claim, e.epoch + 1, e.logs) for e in history))
+        return True
+
+    def _describe(self, c: Connection, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
         environment = json.dumps(self._environment, sort_keys=True)
         rows: list[tuple[Claim, dict[str, Any]]] = []
         remarks: list[tuple[Claim, str, str]] = []
-        for job, reason in zip(choice.jobs, choice.reasons, strict=True):
+        reasons = dict(zip(choice.jobs, choice.reasons, strict=True))
+        for job in jobs:
             level = memory.fallback_level(job.spec, job.options, job.claim.memory_step)
             values = {
                 "environment": environment,
                 "first_epoch": job.first_epoch,
                 "engine": choice.engine.name,
-                "engine_reason": level or reason or None,
+                "engine_reason": level or reasons[job] or None,
             }
             rows.append((job.claim, values))
             remarks += [(job.claim, *remark) for remark in self._remarks(job, level)]
-        try:
-            with self._database.begin() as c:
-                leases.describe_attempts(c, rows)
-                for remark in remarks:
-                    _add_event(c, *remark)
-        except DatabaseError:
-            return  # it is only a record; the fit does not wait for it
+        leases.describe_attempts(c, rows)
+        for remark in remarks:
+            _add_event(c, *remark)
 
     def _remarks(self, job: PreparedJob, level: str) -> Iterator[tuple[str, str]]:
         if level:

@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fitfleet.db import leases
+from fitfleet.db import leases, reservations
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.states import Request
-from fitfleet.worker.control import JobControl, Stop, StopReason
+from fitfleet.worker.control import Interrupted, JobControl, Stop, StopReason
 from fitfleet.worker.recording.failures import end_stopped
 
 _REASONS = {
@@ -59,6 +59,7 @@ class Lease:
             live = [control for control in self._controls if control.is_held]
             try:
                 self._beat(live)
+                self._hand_back(live)
                 self._watch(live)
             except DatabaseError:
                 continue  # training continues; the fence decides when the database is back
@@ -85,6 +86,23 @@ class Lease:
             request = held[control.key]
             if request is not None:
                 control.end_soon(_REASONS[request], _GRACE_S)
+
+    def _hand_back(self, live: list[JobControl]) -> None:
+        """Let go of jobs that only wait for their turn here, and would begin earlier elsewhere."""
+        waiting = [one for one in live if one.is_reserved and one.stop is None]
+        if not waiting:
+            return
+        claims, settings = [one.claim for one in waiting], self._settings
+        unfinished = sum(not one.is_done for one in live)
+        with self._database.read() as c:
+            surplus = reservations.surplus(c, settings.queue, claims, unfinished, settings.lease_s)
+        if not surplus:
+            return
+        with self._database.begin() as c:
+            gone = reservations.hand_back(c, surplus)
+        for control in waiting:
+            if control.key in gone:
+                control.finish(Interrupted(StopReason.RELEASE))
 
     def _watch(self, live: list[JobControl]) -> None:
         now = time.monotonic()
@@ -129,4 +147,4 @@ class Lease:
         with self._database.begin() as c:
             for control in live:
                 reason = stop.reason if control is hanging else StopReason.RELEASE
-                end_stopped(c, control.claim, reason, self._settings, seconds=control.seconds)
+                end_stopped(c, control, reason, self._settings)

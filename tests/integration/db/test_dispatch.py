@@ -19,7 +19,7 @@ from support.rows import (
     take,
 )
 
-from fitfleet.db import capacity, ends, experiments, leases, workers
+from fitfleet.db import capacity, ends, experiments, leases, reservations, workers
 from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import jobs as job_table
 from fitfleet.db.session import Database
@@ -148,13 +148,13 @@ def test_cohort_peers_are_waiting_jobs_of_one_program(database: Database) -> Non
     (leader,) = take(database)
     with database.begin() as c:
         dispatch_table.dispatch(c, "cpu", 1)
-        peers = leases.claim_peers(c, leader, 60.0, 2)
+        peers = reservations.reserve(c, leader, 60.0, 2)
     assert [peer.job_id for peer in peers] == ids[1:3]
     assert {peer.worker for peer in peers} == {leader.worker}
     with database.begin() as c:
-        assert [m.job_id for m in leases.claim_peers(c, leader, 60.0, 9)] == [ids[3]]
-        assert leases.claim_peers(c, leader, 60.0, 9) == []
-        assert leases.claim_peers(c, leader, 60.0, 0) == []
+        assert [m.job_id for m in reservations.reserve(c, leader, 60.0, 9)] == [ids[3]]
+        assert reservations.reserve(c, leader, 60.0, 9) == []
+        assert reservations.reserve(c, leader, 60.0, 0) == []
 
 
 def test_cohort_peers_obey_pause_limit_and_backoff(database: Database) -> None:
@@ -165,15 +165,14 @@ def test_cohort_peers_obey_pause_limit_and_backoff(database: Database) -> None:
     dispatch(database, 1)
     with database.begin() as c:
         ends.fail(c, failed, FailureClass.LOST, "gone", backoff_s=50.0)
-        peers = leases.claim_peers(c, leader, 60.0, 9)
+        peers = reservations.reserve(c, leader, 60.0, 9)
     # One dispatched that counts already, and two more up to the limit of four.
     assert len(peers) == 3
     assert failed.job_id not in [peer.job_id for peer in peers]
     with database.begin() as c:
-        for peer in peers:
-            ends.release(c, peer, seconds=0.0)
+        assert reservations.hand_back(c, peers) == {peer.key for peer in peers}
         experiments.pause(c, "digits")
-        assert leases.claim_peers(c, leader, 60.0, 9) == []
+        assert reservations.reserve(c, leader, 60.0, 9) == []
 
 
 def test_a_job_that_has_failed_has_no_cohort_peers_and_is_none(database: Database) -> None:
@@ -182,16 +181,16 @@ def test_a_job_that_has_failed_has_no_cohort_peers_and_is_none(database: Databas
     poison, innocent = take(database, 2)
     with database.begin() as c:
         ends.fail(c, poison, FailureClass.LOST, "gone", backoff_s=0.0)
-        peers = leases.claim_peers(c, innocent, 60.0, 9)
+        peers = reservations.reserve(c, innocent, 60.0, 9)
     assert len(peers) == 2
     assert poison.job_id not in [peer.job_id for peer in peers]
     with database.begin() as c:
-        for one in (innocent, *peers):
-            ends.release(c, one, seconds=0.0)
+        ends.release(c, innocent, seconds=0.0)
+        reservations.hand_back(c, peers)
     (again,) = take(database, 1)
     assert (again.job_id, again.failures) == (poison.job_id, 1)
     with database.begin() as c:
-        assert leases.claim_peers(c, again, 60.0, 9) == []
+        assert reservations.reserve(c, again, 60.0, 9) == []
 
 
 def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
@@ -205,7 +204,7 @@ def test_a_queue_is_as_large_as_its_live_slots(database: Database) -> None:
     (leader,) = take(database, worker="host:1:0")
     dispatch(database, 1)
     with database.begin() as c:
-        leases.claim_peers(c, leader, 60.0, 1)
+        reservations.reserve(c, leader, 60.0, 1)
         dispatch_more = dispatch_table.dispatch(c, "cpu", 1)
         (load,) = capacity.loads(c, 60.0)
     assert len(dispatch_more) == 1

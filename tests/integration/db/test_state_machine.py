@@ -1,8 +1,8 @@
 """A model check of the jobs' state machine: random interleavings against a model in Python.
 
-Workers claim, beat, record, finish, fail, release and die; users cancel, retry, extend, pause;
-schedulers dispatch, requeue and publish again; old messages and dead workers' hands stay about and
-are used later. After each step the rows are those of the model.
+Workers claim, reserve, begin, hand back, beat, record, finish, fail, release and die; users cancel,
+retry, extend, pause; schedulers dispatch, requeue and publish again; old messages and dead workers'
+hands stay about and are used later. After each step the rows are those of the model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from hypothesis.stateful import (
 )
 from support.rows import age, commit, let_expire, new_job
 
-from fitfleet.db import checkpoints, dispatch, ends, experiments, leases, metrics, recovery
+from fitfleet.db import (
+    checkpoints,
+    dispatch,
+    ends,
+    experiments,
+    leases,
+    metrics,
+    recovery,
+    reservations,
+)
 from fitfleet.db import jobs as job_table
 from fitfleet.db.leases import Artifact, Claim
 from fitfleet.db.metrics import EpochMetrics
@@ -61,6 +70,19 @@ class _Job:
     def holds(self, claim: Claim) -> bool:
         held = (_S.RUNNING, claim.attempt, claim.worker)
         return (self.status, self.attempt, self.owner) == held
+
+    @property
+    def is_reserved(self) -> bool:
+        return self.status is _S.DISPATCHED and self.owner is not None
+
+    def has_reserved(self, claim: Claim) -> bool:
+        return self.is_reserved and (self.dispatch_seq, self.owner) == (
+            claim.reserved_as,
+            claim.worker,
+        )
+
+    def requeue(self) -> None:
+        self.status, self.owner = _S.QUEUED, None
 
     def take(self, worker: str) -> None:
         self.status, self.owner, self.request = _S.RUNNING, worker, None
@@ -133,7 +155,7 @@ class Machine(RuleBasedStateMachine):
         with self.database.begin() as c:
             found = job_table.cancel(c, job_id)
         if job.status in (_S.QUEUED, _S.DISPATCHED):
-            job.status = _S.CANCELLED
+            job.status, job.owner = _S.CANCELLED, None
         elif job.status is _S.RUNNING:
             job.request = Request.CANCEL
         assert found is job.status
@@ -179,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         self.is_paused = is_paused
         for job in self.jobs.values() if is_paused else ():
             if job.status is _S.DISPATCHED:
-                job.status = _S.QUEUED
+                job.requeue()
             elif job.status is _S.RUNNING and job.request is None:
                 job.request = Request.RELEASE
 
@@ -208,21 +230,28 @@ class Machine(RuleBasedStateMachine):
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
             found = dispatch.redispatch(c, "cpu", 5.0)
-        expected = [i for i, job in sorted(self.jobs.items()) if job.status is _S.DISPATCHED]
+        expected = [
+            i
+            for i, job in sorted(self.jobs.items())
+            if job.status is _S.DISPATCHED and not job.is_reserved
+        ]
         assert sorted(found) == expected
         for job_id in found:
             self.jobs[job_id].status = _S.QUEUED
 
     @rule(data=st.data())
     def requeue_expired(self, data: Any) -> None:
-        running = [i for i, job in sorted(self.jobs.items()) if job.status is _S.RUNNING]
+        running = [i for i, job in sorted(self.jobs.items()) if job.owner is not None]
         dead = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
         with self.database.begin() as c:
             let_expire(c, dead)
             found = recovery.requeue_expired(c, 0.0)
         assert sorted(found) == sorted(dead)
         for job_id in dead:
-            self.jobs[job_id].fail(FailureClass.LOST)
+            if self.jobs[job_id].is_reserved:
+                self.jobs[job_id].requeue()
+            else:
+                self.jobs[job_id].fail(FailureClass.LOST)
 
     # workers; a message or a claim may be old, from long ago
 
@@ -247,24 +276,48 @@ class Machine(RuleBasedStateMachine):
         return found
 
     @rule(target=claims, leader=claims, limit=st.integers(1, 3))
-    def claim_peers(self, leader: Claim, limit: int) -> Any:
+    def reserve(self, leader: Claim, limit: int) -> Any:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = leases.claim_peers(c, leader, 60.0, limit)
+            found = reservations.reserve(c, leader, 60.0, limit)
         waiting = [
             i
             for i, job in sorted(
                 self.jobs.items(), key=lambda one: (one[1].status is _S.DISPATCHED, one[0])
             )
             if job.status in (_S.QUEUED, _S.DISPATCHED)
+            and not job.is_reserved
             and job.memory_step == 0
             and job.failures == 0
         ]
         is_alone = self.is_paused or leader.failures > 0
         assert [one.job_id for one in found] == ([] if is_alone else sorted(waiting[:limit]))
         for one in found:
-            self.jobs[one.job_id].take(leader.worker)
+            job = self.jobs[one.job_id]
+            job.status, job.owner = _S.DISPATCHED, leader.worker
+            job.dispatch_seq += 1
+            assert (one.attempt, one.reserved_as) == (job.attempt + 1, job.dispatch_seq)
         return multiple(*found)
+
+    @rule(held=st.lists(claims, max_size=3))
+    def begin(self, held: list[Claim]) -> None:
+        held = [one for one in held if held and one.worker == held[0].worker]
+        with self.database.begin() as c:
+            found = reservations.begin(c, held, 60.0)
+        begun = {one.key for one in held if self.jobs[one.job_id].has_reserved(one)}
+        assert found == begun
+        for one in held:
+            if self.jobs[one.job_id].has_reserved(one):
+                self.jobs[one.job_id].take(one.worker)
+
+    @rule(held=st.lists(claims, max_size=3))
+    def hand_back(self, held: list[Claim]) -> None:
+        with self.database.begin() as c:
+            found = reservations.hand_back(c, held)
+        given = {one.key: one for one in held if self.jobs[one.job_id].has_reserved(one)}
+        assert found == set(given)
+        for one in given.values():
+            self.jobs[one.job_id].requeue()
 
     @rule(held=st.lists(claims, max_size=3))
     def beat(self, held: list[Claim]) -> None:
@@ -273,7 +326,7 @@ class Machine(RuleBasedStateMachine):
         assert heard == {
             (one.job_id, one.attempt): self.jobs[one.job_id].request
             for one in held
-            if self.jobs[one.job_id].holds(one)
+            if self.jobs[one.job_id].holds(one) or self.jobs[one.job_id].has_reserved(one)
         }
 
     @rule(claim=claims, epoch=st.integers(1, 6))
@@ -346,7 +399,7 @@ class Machine(RuleBasedStateMachine):
         for job_id, job in self.jobs.items():
             row = rows[job_id]
             assert self._seen(row) == self._known(job), f"job {job_id}"
-            assert (row.lease_until is not None) is (job.status is _S.RUNNING)
+            assert (row.lease_until is not None) is (job.owner is not None)
             assert (row.finished_at is not None) is job.status.is_terminal
             assert outcomes.get(job_id, []) == job.outcomes
         known = {(i, e): v for i, job in self.jobs.items() for e, v in job.curve.items()}

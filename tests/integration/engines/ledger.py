@@ -57,7 +57,9 @@ class Ledger:
 
     hold = guard
 
-    def describe(self, choice: Choice) -> None:
+    def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
+        if choice.jobs[0] not in jobs:
+            return
         self.engines.append((choice.engine.name, tuple(choice.reasons)))
 
     def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:

@@ -35,6 +35,8 @@ STEPS: dict[str, JobStatus | None] = {
     "between_save_and_commit": JobStatus.QUEUED,
     "after_commit": JobStatus.SUCCEEDED,
 }
+# Steps before the attempt of a peer begins: it goes back to the queue, and nothing is counted.
+BEFORE_PEERS = ("after_claim", "in_choice")
 
 
 def test_every_step_of_a_child_is_tried() -> None:
@@ -64,6 +66,9 @@ def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
     with nullcontext() if is_claimed else pytest.raises(RuntimeError, match="a defect of fitfleet"):
         attempt(f"{step}:defect")
     expected = STEPS[step] or JobStatus.SUCCEEDED
+    if step in BEFORE_PEERS:
+        peer = fleet.row(ids.pop())
+        assert (peer.status, peer.attempt, peer.failures) == (JobStatus.QUEUED, 0, 0)
     for row in map(fleet.row, ids):
         assert row.status is expected
         assert bool(row.attempt) == is_claimed

@@ -1,0 +1,173 @@
+"""Cohort peers that a slot has reserved: DISPATCHED, with an owner and a lease, not a message.
+
+Their attempts begin when their turn comes. Before that they can go back to the queue, and nothing
+of them is counted: no attempt, no failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, or_, select, update
+
+from fitfleet.db import capacity, dispatch
+from fitfleet.db.claims import Claim, lock, reserves
+from fitfleet.db.leases import claims_of, start_attempts
+from fitfleet.db.session import now
+from fitfleet.db.tables import experiments, jobs
+from fitfleet.states import JobStatus
+
+# What a job is that is neither held, reserved nor on its way.
+WAITING: dict[str, Any] = {"status": JobStatus.QUEUED, "owner": None, "lease_until": None}
+
+
+def reserve(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
+    """Reserve up to `limit` waiting jobs that may be trained in one program with the leader.
+
+    They are DISPATCHED, with an owner and a lease, and no attempt begins yet. Same fuse key and
+    queue, experiment not paused and below its max_running. Only jobs that have never failed: one
+    that kills its worker would take the others with it, each time again.
+    """
+    if limit <= 0 or leader.fuse_key is None or leader.failures:
+        return []
+    of_leader = (
+        select(jobs.c.experiment_id, jobs.c.queue, experiments.c.is_paused)
+        .join(experiments, experiments.c.id == jobs.c.experiment_id)
+        .where(jobs.c.id == leader.job_id)
+    )
+    row = c.execute(of_leader).one()
+    if row.is_paused:
+        return []
+    room = _room(c, row.experiment_id)
+    queued = _peers(c, leader, row, JobStatus.QUEUED, limit if room is None else min(limit, room))
+    dispatched = _peers(c, leader, row, JobStatus.DISPATCHED, limit)
+    # A dispatched one is better left to its message, which another child may be waiting for.
+    waiting = [*queued, *dispatched]  # each in its order, which `sorted` keeps
+    ids = [peer.id for peer in sorted(waiting, key=lambda peer: -peer.priority)[:limit]]
+    if not ids:
+        return []
+    at = now(c)
+    values = {
+        "status": JobStatus.DISPATCHED,
+        "dispatch_seq": jobs.c.dispatch_seq + 1,  # a message that is still about claims nothing
+        "dispatched_at": at,
+        "owner": leader.worker,
+        "lease_until": at + lease_s,
+    }
+    c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
+    return claims_of(c, ids)
+
+
+def _peers(c: Connection, leader: Claim, row: Any, status: JobStatus, limit: int) -> Sequence[Any]:
+    """The first waiting peers in that state, in the order of an index, locked against others."""
+    query = (
+        select(jobs.c.priority, jobs.c.id)
+        .where(
+            jobs.c.fuse_key == leader.fuse_key,
+            jobs.c.status == status,
+            jobs.c.owner.is_(None),  # not reserved by another
+            jobs.c.experiment_id == row.experiment_id,
+            jobs.c.queue == row.queue,
+            jobs.c.not_before <= now(c),
+            jobs.c.memory_step == 0,
+            jobs.c.failures == 0,
+        )
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(limit)
+    )
+    if c.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    return c.execute(query).all()
+
+
+def _room(c: Connection, experiment_id: int) -> int | None:
+    """How many more jobs of the experiment may be in flight; None: no limit."""
+    limit = select(experiments.c.max_running).where(experiments.c.id == experiment_id)
+    max_running = c.execute(limit).scalar()
+    if max_running is None:
+        return None
+    dispatch.lock_dispatch(c)
+    in_flight = select(sa.func.count()).where(
+        jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)),
+        jobs.c.experiment_id == experiment_id,
+    )
+    return max(0, int(max_running) - int(c.execute(in_flight).scalar_one()))
+
+
+def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[int, int]]:
+    """Begin the attempts of reserved jobs of one slot; (job id, attempt) of those that still were.
+
+    The others went elsewhere, and nothing may be written for them.
+    """
+    if not claims:
+        return set()
+    lock(c, (one.job_id for one in claims))
+    which = or_(*(reserves(one) for one in claims))
+    return set(start_attempts(c, which, claims[0].worker, lease_s).items())
+
+
+def hand_back(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
+    """Give jobs whose attempts have not begun back to the queue; (job id, attempt) of those."""
+    if not claims:
+        return set()
+    lock(c, (one.job_id for one in claims))
+    which = or_(*(reserves(one) for one in claims))
+    found = set(c.scalars(update(jobs).where(which).values(WAITING).returning(jobs.c.id)))
+    return {one.key for one in claims if one.job_id in found}
+
+
+def hand_back_of(c: Connection, slots: Sequence[str]) -> list[int]:
+    """Give all that is reserved by slots which are gone back to the queue; the jobs' ids."""
+    return _requeue(c, jobs.c.owner.in_(slots))
+
+
+def requeue_expired(c: Connection) -> list[int]:
+    """Give jobs back to the queue whose slot has not been heard of for a lease; their ids."""
+    return _requeue(c, jobs.c.lease_until < now(c))
+
+
+def _requeue(c: Connection, which: sa.ColumnElement[bool]) -> list[int]:
+    query = select(jobs.c.id).where(jobs.c.status == JobStatus.DISPATCHED, which)
+    query = query.order_by(jobs.c.id)
+    if c.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    ids = list(c.scalars(query))
+    if ids:
+        c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(WAITING))
+    return ids
+
+
+def surplus(
+    c: Connection, queue: str, reserved: Sequence[Claim], unfinished: int, lease_s: float
+) -> list[Claim]:
+    """Which reserved jobs of a slot had better be elsewhere, by what the dispatcher sees.
+
+    While no slot is free, those with a lower priority than another that waits. While one is, and
+    nothing else is there for it, what is above the slot's share of the cohort; `unfinished` are
+    all of the slot's own, those it trains included.
+    """
+    load = next((one for one in capacity.loads(c, lease_s) if one.queue == queue), None)
+    if load is None:
+        return []
+    first = dispatch.order(c, queue, 1)
+    if load.free == 0:
+        priority = _highest(c, queue, first)
+        return [one for one in reserved if priority is not None and one.priority < priority]
+    fuse_key = reserved[0].fuse_key
+    if first or load.dispatched >= load.free or fuse_key is None:
+        return []
+    count = dispatch.count_cohort(c, fuse_key, unfinished * load.slots)
+    share = -(-count // load.slots)
+    return list(reserved[len(reserved) - max(0, min(len(reserved), unfinished - share)) :])
+
+
+def _highest(c: Connection, queue: str, first: Sequence[int]) -> int | None:
+    """The priority of the first job in the line, or of one whose message waits in the broker."""
+    sent = (
+        (jobs.c.status == JobStatus.DISPATCHED) & (jobs.c.queue == queue) & jobs.c.owner.is_(None)
+    )
+    query = select(sa.func.max(jobs.c.priority)).where(sent | jobs.c.id.in_(first))
+    priority = c.execute(query).scalar()
+    return None if priority is None else int(priority)
