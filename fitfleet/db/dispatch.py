@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db.session import now, read_clock
-from fitfleet.db.tables import experiments, jobs
+from fitfleet.db.tables import experiments, jobs, workers
 from fitfleet.states import JobStatus
 
+_ANY_VERSION = 2**31 - 1
 _DISPATCH_LOCK = 4712  # a number of our own among PostgreSQL's advisory locks
 
 
@@ -143,7 +144,12 @@ def _backlogs(c: Connection, queue: str, limit: int, *, is_locking: bool) -> lis
 
 def _waits(c: Connection, queue: str) -> sa.ColumnElement[bool]:
     is_waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
-    return is_waiting & (jobs.c.not_before <= now(c))
+    # What no worker there can read waits for one that can. Without workers nothing is known.
+    newest = select(sa.func.max(workers.c.version)).where(
+        workers.c.ended_at.is_(None), workers.c.queue == queue
+    )
+    is_readable = jobs.c.min_version <= sa.func.coalesce(newest.scalar_subquery(), _ANY_VERSION)
+    return is_waiting & (jobs.c.not_before <= now(c)) & is_readable
 
 
 def _best_experiments(c: Connection, queue: str, limit: int) -> sa.Select[Any]:

@@ -52,6 +52,15 @@ def release(c: Connection, claim: Claim, *, seconds: float, log_tail: str = "") 
     return True
 
 
+def leave(c: Connection, claim: Claim, *, above: int, detail: str) -> bool:
+    """Leave the job to workers of a version above this one; not a failure."""
+    if not _end(c, claim, JobStatus.QUEUED, 0.0, not_before=0.0, min_version=above + 1):
+        return False
+    _end_attempt(c, claim, "released", 0.0, "")
+    events.add(c, "left", claim.job_id, attempt=claim.attempt, worker=claim.worker, detail=detail)
+    return True
+
+
 def fail(
     c: Connection,
     claim: Claim,

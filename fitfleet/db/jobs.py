@@ -24,6 +24,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.versions import READABLE_SINCE, number_of
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 1_000
@@ -140,6 +141,7 @@ def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]
         "timeout_s": row.options.timeout_s,
         "stall_timeout_s": row.options.stall_timeout_s,
         "parameters": row.parameters,
+        "min_version": number_of(READABLE_SINCE),
     }
 
 

@@ -17,20 +17,40 @@ from fitfleet.db.claims import Claim as Claim
 from fitfleet.db.claims import claim_from, held, holds, lock, reserves
 from fitfleet.db.session import now
 from fitfleet.db.tables import attempts, experiments, job_specs, jobs
+from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import JobStatus, Request
+
+_LEFT_S = 1.0
 
 
 def claim(
     c: Connection, job_id: int, dispatch_seq: int, worker: str, lease_s: float
 ) -> Claim | None:
-    """Take a dispatched job. None: a duplicate or outdated message, or a cancelled job."""
+    """Take a dispatched job. None: a duplicate or outdated message, or a cancelled job.
+
+    One that needs a newer fitfleet goes back to the queue.
+    """
     which = and_(
         jobs.c.id == job_id,
         jobs.c.dispatch_seq == dispatch_seq,
         jobs.c.status == JobStatus.DISPATCHED,
     )
-    won = start_attempts(c, which, worker, lease_s)
-    return next(iter(claims_of(c, won)), None) if won else None
+    won = start_attempts(c, which & is_readable(), worker, lease_s)
+    if not won:
+        _leave(c, which)
+        return None
+    return next(iter(claims_of(c, won)), None)
+
+
+def is_readable() -> sa.ColumnElement[bool]:
+    """SQL: this version of fitfleet may run the job."""
+    return jobs.c.min_version <= number_of(installed())
+
+
+def _leave(c: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Leave a job to newer workers, and time to them to take it before it comes here again."""
+    values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
+    c.execute(update(jobs).where(which & ~is_readable()).values(values))
 
 
 def start_attempts(

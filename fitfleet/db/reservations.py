@@ -14,7 +14,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from fitfleet.db import capacity, dispatch
 from fitfleet.db.claims import Claim, lock, reserves
-from fitfleet.db.leases import claims_of, start_attempts
+from fitfleet.db.leases import claims_of, is_readable, start_attempts
 from fitfleet.db.session import now
 from fitfleet.db.tables import experiments, jobs
 from fitfleet.states import JobStatus
@@ -73,6 +73,7 @@ def _peers(c: Connection, leader: Claim, row: Any, status: JobStatus, limit: int
             jobs.c.not_before <= now(c),
             jobs.c.memory_step == 0,
             jobs.c.failures == 0,
+            is_readable(),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(limit)

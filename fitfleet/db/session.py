@@ -150,9 +150,12 @@ class Database:
     def _upgrade(self) -> None:
         from alembic import command
 
+        from fitfleet.db import upgrades
+
         with self._translated(), self.engine.connect() as c:
             self._lock_schema(c)
             command.upgrade(_alembic(c), "head")
+            upgrades.record(c, newest_version(), read_clock(c))
             c.commit()
 
     def _lock_schema(self, c: Connection) -> None:
@@ -171,14 +174,25 @@ class Database:
         """What is wrong with tables of another version, and the command that helps."""
         wanted = newest_version()
         if version is not None and version > wanted:
-            return (
-                f"the database {self.place} is at schema {version}, this fitfleet knows {wanted}:"
-                " a newer version has upgraded it; upgrade fitfleet here"
-            )
+            return self._newer(version)
         state = f"is at schema {version}" if version else "has no tables of fitfleet"
         return (
             f"the database {self.place} {state}, this fitfleet needs {wanted};"
             f" run: fitfleet db upgrade {self._option()}"
+        )
+
+    def _newer(self, found: str) -> str:
+        from fitfleet.db import upgrades
+        from fitfleet.spec.versions import installed
+
+        with self.read() as c:
+            maker = upgrades.made_by(c, found)
+        who, way = "a newer fitfleet", "upgrade it (pip install -U fitfleet)"
+        if maker is not None:
+            who, way = f"fitfleet {maker}", f"install that one (pip install fitfleet=={maker})"
+        return (
+            f"the database {self.place} was upgraded to schema {found} by {who}, and this is"
+            f" {installed()}: {way}"
         )
 
     def _option(self) -> str:

@@ -62,6 +62,7 @@ class Standing:
     lease_left_s: float | None
     dispatched_s: float | None  # since its message went out
     submitted_s: float
+    min_version: int  # the lowest of fitfleet that may run it (spec.versions)
     epoch: int
     epochs: int
 
@@ -116,6 +117,7 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         lease_left_s=None if row.lease_until is None else row.lease_until - at,
         dispatched_s=since(row.dispatched_at),
         submitted_s=at - row.submitted_at,
+        min_version=row.min_version,
         epoch=row.epoch,
         epochs=row.epochs,
     )

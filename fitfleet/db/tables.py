@@ -111,6 +111,8 @@ jobs = Table(
     Column("dispatch_seq", Integer, nullable=False, default=0),
     Column("dispatched_at", Double),
     Column("not_before", Double, nullable=False, default=0.0),
+    # The lowest version of fitfleet that may claim it (spec.versions.number_of).
+    Column("min_version", Integer, nullable=False, default=0, server_default=text("0")),
     Column("submitted_at", Double, nullable=False),
     # running: every write below is fenced by (id, attempt, owner, RUNNING)
     Column("attempt", Integer, nullable=False, default=0),
@@ -254,7 +256,9 @@ workers = Table(
     Column("heartbeat_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("is_draining", Boolean, nullable=False, default=False),
-    Column("versions", Text, nullable=False, default="{}"),
+    Column("versions", Text, nullable=False, default="{}"),  # JSON: fitfleet, keras, tensorflow
+    # Of fitfleet as a number; those from before it was told are of 0.1.0.
+    Column("version", Integer, nullable=False, default=1000, server_default=text("1000")),
     Column("name", String(128)),  # host/cpu0, host/gpu1: the same after a restart; NULL: old
     Column("load", Text),  # JSON of the last heartbeat: CPU, memory, GPU
 )
@@ -269,6 +273,15 @@ events = Table(
     Column("attempt", Integer),
     Column("worker", String(128)),
     Column("detail", Text),
+)
+
+# Which version of fitfleet brought the tables to which revision.
+upgrades = Table(
+    "upgrades",
+    metadata,
+    Column("revision", String(32), primary_key=True),
+    Column("fitfleet", String(64), nullable=False),
+    Column("upgraded_at", Double, nullable=False),
 )
 
 # Student's t at 97.5 %, for the intervals of view `groups`; filled by the first migration.

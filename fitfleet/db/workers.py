@@ -14,6 +14,7 @@ from fitfleet.db import events
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import workers
 from fitfleet.errors import NotFoundError
+from fitfleet.spec.versions import installed, number_of
 
 # A slot that has been silent for longer does not keep its name.
 _SILENT_S = 60.0
@@ -31,7 +32,7 @@ class Slot:
     slot: int
     queue: str
     device: str
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=lambda: {"fitfleet": installed()})
     label: str = "cpu"  # of its name: a free number follows; `gpu1` is taken as it is if it is free
 
 
@@ -49,6 +50,7 @@ def register(c: Connection, slots: Sequence[Slot]) -> None:
                 **{key: value for key, value in vars(slot).items() if key != "label"},
                 "name": name,
                 "versions": json.dumps(slot.versions),
+                "version": number_of(slot.versions.get("fitfleet", "")),
                 "started_at": at,
                 "heartbeat_at": at,
             }

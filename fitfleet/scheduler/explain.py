@@ -7,10 +7,8 @@ max_running; and of the rest it takes as many as there is room for, in `db.dispa
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Literal
 
 from fitfleet.db import capacity, dispatch, standing
@@ -20,12 +18,14 @@ from fitfleet.db.standing import SlotState, Standing
 from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
+from fitfleet.scheduler.estimate import starts_in
 from fitfleet.settings import Settings
+from fitfleet.spec.versions import installed, number_of, text_of
 from fitfleet.states import JobStatus
 
 Kind = Literal[
     "database", "no_worker", "busy", "broker", "paused", "backoff", "max_running", "line", "next",
-    "dispatched", "running", "silent", "ended", "memory", "version",
+    "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
 ]  # fmt: skip
 
 # A place further back is told as "more than".
@@ -95,13 +95,17 @@ def explain(
         with database.read() as c:
             facts = _read(c, settings, job_id)
             if facts.job.status is JobStatus.QUEUED:
-                starts_in_s = _estimate(c, facts)
+                starts_in_s = (
+                    starts_in(c, facts.job, facts.load, facts.before) if facts.has_place else None
+                )
     except DatabaseError as error:
         return Explanation(job_id, None, (Reason("database", f"cannot be looked at: {error}"),))
     if facts.job.status is not JobStatus.QUEUED:
         return Explanation(job_id, facts.job.status, tuple(_elsewhere(facts, settings)))
     reasons = tuple(_reasons(facts, settings, ping or _asking(settings)))
-    unknown = {"no_worker", "broker", "paused", "max_running"} & {r.kind for r in reasons}
+    unknown = {"no_worker", "broker", "paused", "max_running", "too_old"} & {
+        r.kind for r in reasons
+    }
     return Explanation(
         job_id,
         facts.job.status,
@@ -161,6 +165,14 @@ def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
 def _left_out(facts: _Situation) -> Iterator[Reason]:
     """What keeps it out of the line."""
     job = facts.job
+    there = _newest_worker(facts)
+    if there is not None and there < job.min_version:
+        needed = text_of(job.min_version)
+        yield Reason(
+            "too_old",
+            f"needs a worker of fitfleet {needed} or newer; those of queue {job.queue!r} are of"
+            f" {text_of(there)}; on their hosts: pip install 'fitfleet>={needed}'",
+        )
     if job.is_paused:
         yield Reason(
             "paused",
@@ -173,7 +185,7 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
             f"waits {_length(job.backoff_s)} before it is tried again: attempt {job.attempt} ended"
             f" as {job.failure_class or 'failed'} ({job.failures} of {job.max_failures} failures)",
         )
-    if facts.has_place or job.is_paused or job.backoff_s > 0:
+    if facts.has_place or job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version:
         return
     if len(facts.before) >= _FAR:
         yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
@@ -185,6 +197,12 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
         )
 
 
+def _newest_worker(facts: _Situation) -> int | None:
+    """As the dispatcher sees it; None without workers."""
+    mine = [slot for slot in facts.slots if slot.queue == facts.job.queue]
+    return max((number_of(slot.versions.get("fitfleet", "")) for slot in mine), default=None)
+
+
 def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
     job = facts.job
     if job.memory_step:
@@ -193,7 +211,7 @@ def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
             f"ran out of memory {job.memory_step} times: it is tried alone, and in smaller batches"
             " where it may be",
         )
-    ours = version("fitfleet")
+    ours = installed()
     versions = {
         slot.versions["fitfleet"]
         for slot in facts.slots
@@ -263,33 +281,6 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
         if facts.load is None:
             yield Reason("no_worker", _no_worker(facts, settings.lease_s))
         yield from _notes(facts, settings.lease_s)
-
-
-def _estimate(c: Connection, facts: _Situation) -> float | None:
-    """Seconds until it starts, if each slot takes the next job of the line when it is free.
-
-    From the mean times of finished jobs and of this attempt's epochs; None if they are not known.
-    """
-    job, load = facts.job, facts.load
-    if load is None or not facts.has_place:
-        return None
-    running = standing.running(c, job.queue)
-    ahead = standing.experiments_of(c, facts.before)
-    kinds = {*ahead, *(fit.experiment_id for fit in running)}
-    means = standing.mean_seconds(c, job.queue, kinds)
-    left: dict[str, float] = {}
-    for fit in running:
-        left_s = fit.left_s if fit.left_s is not None else means.get(fit.experiment_id)
-        if left_s is None:
-            return None
-        left[fit.owner] = max(left.get(fit.owner, 0.0), left_s)
-    if any(experiment not in means for experiment in ahead):
-        return None
-    free_at = sorted([*left.values(), *([0.0] * load.free)])
-    heapq.heapify(free_at)
-    for experiment in ahead:
-        heapq.heapreplace(free_at, free_at[0] + means[experiment])
-    return max(free_at[0], job.backoff_s, 0.0)
 
 
 def _length(seconds: float) -> str:

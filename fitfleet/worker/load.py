@@ -14,6 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.check import check
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.together import list_of_outputs
+from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import has_digest
 from fitfleet.worker import code
@@ -21,6 +22,7 @@ from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
+from fitfleet.worker.recording.failures import OfNewerVersion
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import Snapshot
@@ -98,6 +100,19 @@ def _spec(control: JobControl) -> tuple[JobSpec, JobOptions]:
             JobOptions.model_validate_json(claim.options),
         )
     except (ValidationError, ValueError, KeyError) as error:
+        unknown = _unknown_fields(error)
+        if unknown:
+            raise OfNewerVersion(f"fitfleet {installed()} does not know {unknown}") from None
         raise SpecError(
             "", "its row cannot be read here: it is damaged, or of another version of fitfleet"
         ) from error
+
+
+def _unknown_fields(error: Exception) -> str:
+    """What a newer version has added, if that is all that is wrong."""
+    if not isinstance(error, ValidationError):
+        return ""
+    found = error.errors()
+    if any(one["type"] not in ("extra_forbidden", "literal_error") for one in found):
+        return ""
+    return ", ".join(".".join(map(str, one["loc"])) for one in found)

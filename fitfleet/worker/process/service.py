@@ -11,7 +11,8 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from celery import signals
@@ -23,6 +24,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
+from fitfleet.spec.versions import installed
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.load import LoadMeter
@@ -108,6 +110,15 @@ def _with_gpus(settings: Settings) -> tuple[Settings, list[str]]:
 _database_open = threading.Lock()
 
 
+def _versions() -> dict[str, str]:
+    """What the fits here depend on, without importing it."""
+    found = {"fitfleet": installed()}
+    for name in ("keras", "tensorflow"):
+        with suppress(PackageNotFoundError):  # such as tensorflow-cpu
+            found[name] = version(name)
+    return found
+
+
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
@@ -155,7 +166,7 @@ class _Presence:
                 slot=index,
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
-                versions={"fitfleet": version("fitfleet")},
+                versions=_versions(),
                 label=self._labels[index % len(self._labels)],
             )
             for index in range(self._settings.slots)

@@ -14,6 +14,7 @@ from fitfleet.db.outages import outlast
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl, StopReason
 from fitfleet.worker.recording import log
@@ -26,6 +27,10 @@ _MAX_OUTAGE_S = 3600.0
 
 class NanLoss(Exception):
     """The loss became NaN under TerminateOnNaN."""
+
+
+class OfNewerVersion(Exception):
+    """The spec of a job says what only a newer fitfleet knows; `str()` names it."""
 
 
 class FailureRecorder:
@@ -43,6 +48,9 @@ class FailureRecorder:
         """Record what ended the job. A lost one writes nothing at all."""
         if isinstance(error, Interrupted):
             self._end_stopped(control, error.reason)
+            return
+        if isinstance(error, OfNewerVersion):
+            self._leave(control, str(error))
             return
         failure_class, message = classify(error)
         text = "".join(traceback.format_exception(error))
@@ -72,6 +80,17 @@ class FailureRecorder:
             control,
             lambda c: end_stopped(c, control, reason, self._settings, log_tail=tail),
             wait_s,
+        )
+
+    def _leave(self, control: JobControl, detail: str) -> None:
+        own = number_of(installed())
+        self._write(
+            control,
+            lambda c: (
+                _has_begun(c, control, self._settings)
+                and ends.leave(c, control.claim, above=own, detail=detail)
+            ),
+            _MAX_OUTAGE_S,
         )
 
     def _logged(self, control: JobControl, text: str) -> str:

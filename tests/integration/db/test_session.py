@@ -68,7 +68,7 @@ def test_another_schema_says_which_side_to_upgrade(database: Database, tmp_path:
     with database.begin() as c:
         c.execute(statement, {"found": "9999"})
     for use in (database.check_schema, database.upgrade):
-        with pytest.raises(DatabaseError, match=r"schema 9999.*upgrade fitfleet here"):
+        with pytest.raises(DatabaseError, match=r"schema 9999.*pip install -U fitfleet"):
             use()
     with database.begin() as c:
         c.execute(statement, {"found": "0001"})

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from fleets import Fleet
 
 import fitfleet as ff
 import fitfleet.worker
+from fitfleet.db.tables import job_specs, jobs
+from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker import failpoints
 
@@ -76,6 +79,20 @@ def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
             assert row.failure_class == FailureClass.INTERNAL
             assert row.failure_message == "RuntimeError: a defect of fitfleet"
             assert fleet.attempts(row.id)[-1]["outcome"] == "internal"
+
+
+def test_a_row_of_a_newer_version_is_left_to_its_workers(fleet: Fleet, job: dict[str, Any]) -> None:
+    job_id = fleet.submit(**job)
+    with fleet.database.begin() as c:
+        added = sa.func.replace(job_specs.c.spec, '"epochs":', '"warp_speed":9,"epochs":')
+        c.execute(sa.update(job_specs).values(spec=added))
+    fleet.attempt()
+    row = fleet.row(job_id)
+    assert (row.status, row.failures, row.failure_class) == (JobStatus.QUEUED, 0, None)
+    assert "does not know warp_speed" in fleet.events(job_id)[-1]["detail"]
+    with fleet.database.read() as c:
+        needed = c.execute(sa.select(jobs.c.min_version)).scalar_one()
+    assert needed == number_of(installed()) + 1
 
 
 def test_labels_without_a_class_weight_are_the_users_failure_at_once(

@@ -1,0 +1,40 @@
+"""When a waiting job should start, by measured times."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from fitfleet.db import standing
+from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.session import Connection
+from fitfleet.db.standing import Standing
+
+
+def starts_in(
+    c: Connection, job: Standing, load: QueueLoad | None, before: Sequence[int]
+) -> float | None:
+    """Seconds until it starts, if each slot takes the next job of the line when it is free.
+
+    `before` are the jobs that go first. From the mean times of finished jobs and of this attempt's
+    epochs; None if they are not known.
+    """
+    if load is None:
+        return None
+    running = standing.running(c, job.queue)
+    ahead = standing.experiments_of(c, before)
+    kinds = {*ahead, *(one.experiment_id for one in running)}
+    means = standing.mean_seconds(c, job.queue, kinds)
+    left: dict[str, float] = {}
+    for one in running:
+        left_s = one.left_s if one.left_s is not None else means.get(one.experiment_id)
+        if left_s is None:
+            return None
+        left[one.owner] = max(left.get(one.owner, 0.0), left_s)
+    if any(experiment not in means for experiment in ahead):
+        return None
+    free_at = sorted([*left.values(), *([0.0] * load.free)])
+    heapq.heapify(free_at)
+    for experiment in ahead:
+        heapq.heapreplace(free_at, free_at[0] + means[experiment])
+    return max(free_at[0], job.backoff_s, 0.0)

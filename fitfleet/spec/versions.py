@@ -1,0 +1,29 @@
+"""Which versions of fitfleet can read a job, as numbers that a database compares."""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib.metadata import version
+
+# The version that last changed what a JobSpec, JobOptions or the allow-list may hold: a change of
+# these sets it to the version that it comes with. Workers of an older one leave such jobs alone.
+READABLE_SINCE = "0.1.0"
+
+
+@functools.cache
+def installed() -> str:
+    """The version of fitfleet that runs here."""
+    return version("fitfleet")
+
+
+def number_of(text: str) -> int:
+    """`1.2.3` -> 1002003. Of a pre-release it is that of its release, of no version 0."""
+    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    major, minor, patch = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    return (major * 1000 + minor) * 1000 + patch
+
+
+def text_of(number: int) -> str:
+    """1002003 -> `1.2.3`."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
