@@ -19,6 +19,7 @@ from fitfleet.db import labels as label_table
 from fitfleet.db import lookup
 from fitfleet.db.attempts import attempts_of
 from fitfleet.db.labels import Labels
+from fitfleet.db.priority import set_priority
 from fitfleet.errors import JobFailedError, StateError
 from fitfleet.scheduler import explain as explaining
 from fitfleet.scheduler.explain import Explanation
@@ -150,7 +151,7 @@ class Job(FittedJob):
     def set_priority(self, priority: int) -> Job:
         """Let the job go before those with a lower priority. StateError if it has ended."""
         with self._database.begin() as c:
-            if not job_table.set_priority(c, self.id, priority):
+            if not set_priority(c, self.id, priority):
                 raise StateError(f"job {self.id} has ended; its priority no longer matters")
         return self.refresh()
 

@@ -184,31 +184,7 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
         events.add(c, "cancelled", job_id, detail="while it waited")
         return JobStatus.CANCELLED
     request(c, job_id, Request.CANCEL)
-    return _status(c, job_id)
-
-
-def set_priority(c: Connection, job_id: int, priority: int) -> bool:
-    """Let a job go before or after others the next time it waits; False if it has ended.
-
-    One that lies in the broker, or that a slot has reserved, comes back, so that those before it
-    now are published first.
-    """
-    is_running = jobs.c.status == JobStatus.RUNNING
-    values = {
-        "priority": priority,
-        "status": sa.case((is_running, jobs.c.status), else_=JobStatus.QUEUED.value),
-        "owner": sa.case((is_running, jobs.c.owner)),
-        "lease_until": sa.case((is_running, jobs.c.lease_until)),
-    }
-    ended = [status.value for status in JobStatus if status.is_terminal]
-    won = c.execute(
-        update(jobs).where(jobs.c.id == job_id, jobs.c.status.not_in(ended)).values(values)
-    ).rowcount
-    if won:
-        events.add(c, "priority", job_id, detail=str(priority))
-        return True
-    _status(c, job_id)  # NotFoundError, if there is none
-    return False
+    return status_of(c, job_id)
 
 
 def request(c: Connection, job_id: int, request: Request) -> bool:
@@ -236,7 +212,7 @@ def retry(c: Connection, job_id: int) -> bool:
     if won:
         events.add(c, "retried", job_id)
         return True
-    _status(c, job_id)
+    status_of(c, job_id)
     return False
 
 
@@ -301,7 +277,8 @@ def _requeued() -> dict[str, Any]:
     }
 
 
-def _status(c: Connection, job_id: int) -> JobStatus:
+def status_of(c: Connection, job_id: int) -> JobStatus:
+    """Where the job stands. NotFoundError."""
     status = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
     if status is None:
         raise NotFoundError(f"there is no job {job_id}")

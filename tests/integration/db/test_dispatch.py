@@ -22,6 +22,7 @@ from support.rows import (
 from fitfleet.db import capacity, ends, experiments, leases, reservations, workers
 from fitfleet.db import dispatch as dispatch_table
 from fitfleet.db import jobs as job_table
+from fitfleet.db.priority import set_priority
 from fitfleet.db.session import Database
 from fitfleet.db.tables import experiments as experiment_table
 from fitfleet.db.tables import jobs
@@ -317,11 +318,11 @@ def test_a_waiting_job_can_be_moved_to_the_front(database: Database) -> None:
     first, second, third = insert_many(database, 3)
     assert _ids(dispatch(database, 1)) == [first]
     with database.begin() as c:
-        assert job_table.set_priority(c, third, 5)
-        assert job_table.set_priority(c, first, -1)  # it lay in the broker
+        assert set_priority(c, third, 5)
+        assert set_priority(c, first, -1)  # it lay in the broker
     assert _ids(dispatch(database, 3)) == [third, second, first]
     with database.begin() as c:
         job_table.cancel(c, second)
-        assert not job_table.set_priority(c, second, 9)
+        assert not set_priority(c, second, 9)
         with pytest.raises(NotFoundError):
-            job_table.set_priority(c, 10**9, 1)
+            set_priority(c, 10**9, 1)

@@ -11,6 +11,7 @@ from fleets import ActAtEpochs, Fleet, assert_same_file
 from support.waiting import until
 
 from fitfleet.db import jobs, lookup, workers
+from fitfleet.db.priority import set_priority
 from fitfleet.db.workers import Slot
 from fitfleet.states import JobStatus
 from fitfleet.worker.job import PreparedJob
@@ -120,7 +121,7 @@ def test_a_peer_that_is_cancelled_or_moved_up_leaves_the_cohort(
     def change(ids: list[int]) -> None:
         with fleet.database.begin() as c:
             assert jobs.cancel(c, ids[2]) is JobStatus.CANCELLED
-            assert jobs.set_priority(c, ids[3], -1)
+            assert set_priority(c, ids[3], -1)
 
     ids = _cohort(fleet, job, change)
     succeeded = (JobStatus.SUCCEEDED, 1)
