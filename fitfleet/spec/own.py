@@ -119,3 +119,28 @@ def of_own_model(document: dict[str, Any]) -> str:
         f"{document.get('class_name')} is a Model class of your own, and only code makes one;"
         " give a function that returns it, model=ff.builder(make_model)"
     )
+
+
+def registered(name: str, place: str) -> dict[str, Any]:
+    """The document of a class or function that this program has registered as `package>name`.
+
+    As Keras's own `get` finds it, a class with its default arguments. The name alone tells neither
+    its module nor whether it is a class, so where nobody has registered it, as in a job file, it is
+    a SpecError that says how to write it.
+    """
+    keras = sys.modules.get("keras")
+    found = None if keras is None else keras.saving.get_registered_object(name)
+    if found is None:
+        raise SpecError(
+            place,
+            f"{name[:60]!r} is not registered in this program; give the object itself, or in a file"
+            ' {module: ..., class_name: function, config: "package>name"}',
+        )
+    check_reachable(found, place)
+    is_function = isinstance(found, FunctionType)
+    return {
+        "module": found.__module__,
+        "class_name": "function" if is_function else found.__name__,
+        "config": name if is_function else {},
+        "registered_name": name,
+    }

@@ -22,6 +22,7 @@ from fitfleet.spec.own import (
     names_recorded,
     qualified,
     refuse_own_model,
+    registered,
 )
 
 UNREGISTERED = (
@@ -80,9 +81,10 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
         return {"module": "builtins", "class_name": "function", "config": name}
     check_reachable(value, place)
     keras = sys.modules.get("keras")
-    registered = keras.saving.get_registered_name(value) if keras is not None else name
-    found = {"module": module, "class_name": "function", "config": registered}
-    return {**found, **qualified({**found, "registered_name": registered})}
+    if keras is not None:
+        name = keras.saving.get_registered_name(value)
+    found = {"module": module, "class_name": "function", "config": name}
+    return {**found, **qualified({**found, "registered_name": name})}
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
@@ -120,6 +122,8 @@ def reference(kind: str, value: Any, place: str) -> Any:
     if value is None or is_space(value):
         return value
     config: dict[str, Any] = {}
+    if isinstance(value, str) and ">" in value:
+        return registered(value, place)
     if isinstance(value, str):
         name = value
     else:
@@ -223,7 +227,7 @@ def activation(value: Any, place: str) -> Any:
         found = catalog.function_name("activations", value)
         if found is not None:
             return found
-        if catalog.class_name("layers", value) is not None:
+        if ">" in value or catalog.class_name("layers", value) is not None:
             return reference("layers", value, place)
         if value in catalog.operators():
             raise SpecError(
