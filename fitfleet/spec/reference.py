@@ -121,15 +121,11 @@ def reference(kind: str, value: Any, place: str) -> Any:
     """
     if value is None or is_space(value):
         return value
-    config: dict[str, Any] = {}
+    if isinstance(value, dict) and is_custom(value):
+        return value
     if isinstance(value, str) and ">" in value:
         return registered(value, place)
-    if isinstance(value, str):
-        name = value
-    else:
-        if isinstance(value, dict) and is_custom(value):
-            return value
-        name, config = _parts(value, place)
+    name, config = (value, {}) if isinstance(value, str) else _parts(value, place)
     found = catalog.class_name(kind, name)
     if found is None:
         raise SpecError(place, unknown(kind, name))
