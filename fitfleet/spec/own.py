@@ -10,6 +10,8 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 
+_LAMBDA = "a lambda has no name to find it by; write it as a function with `def`"
+
 
 def check_reachable(value: Any, place: str) -> None:
     """SpecError for a function or class that its module does not have by its own name.
@@ -18,9 +20,7 @@ def check_reachable(value: Any, place: str) -> None:
     """
     name = value.__qualname__
     if value.__name__ == "<lambda>":
-        raise SpecError(
-            place, "a lambda has no name to find it by; write it as a function with `def`"
-        )
+        raise SpecError(place, _LAMBDA)
     if "<locals>" in name:
         outer = name.split(".<locals>")[0]
         raise SpecError(
@@ -105,6 +105,28 @@ def qualified(document: Any) -> Any:
     elif isinstance(name, str) and ">" not in str(found.get("registered_name") or ""):
         found["registered_name"] = f"{module}>{name}"
     return found
+
+
+def refuse_lambdas(document: Any, place: str) -> None:
+    """SpecError for a lambda anywhere in what Keras serialised, such as an activation.
+
+    The layer Lambda is refused by its name, with another way out.
+    """
+    if isinstance(document, list | tuple):
+        for index, part in enumerate(document):
+            refuse_lambdas(part, f"{place}[{index}]")
+    elif isinstance(document, dict) and _is_lambda(document):
+        raise SpecError(place, _LAMBDA)
+    elif isinstance(document, dict) and document.get("class_name") != "Lambda":
+        for key, part in document.items():
+            refuse_lambdas(part, place if key == "config" else f"{place}.{key}")
+
+
+def _is_lambda(document: dict[str, Any]) -> bool:
+    """As an initialiser it has a class, as an activation its code, defaults and closure alone."""
+    code = document.get("value") if len(document) == 1 else None
+    is_code = isinstance(code, list | tuple) and len(code) == 3 and isinstance(code[0], str)
+    return is_code or document.get("class_name") == "__lambda__"
 
 
 def refuse_own_model(model: Any, place: str) -> None:

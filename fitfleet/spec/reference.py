@@ -21,6 +21,7 @@ from fitfleet.spec.own import (
     located,
     names_recorded,
     qualified,
+    refuse_lambdas,
     refuse_own_model,
     registered,
 )
@@ -31,11 +32,8 @@ UNREGISTERED = (
 )
 # Kinds whose numbers Keras keeps as float32.
 _FLOAT32_KINDS = ("regularizers", "optimizers", "callbacks")
-# Kinds whose arguments are checked here; those of optimizers and callbacks have rules of their own.
-_CHECKED = (
-    *("losses", "metrics", "initializers", "regularizers", "constraints", "schedules"),
-    "layers",
-)
+# Their arguments have rules of their own.
+_UNCHECKED = ("optimizers", "callbacks")
 # get_config leaves these out; an object's own attribute has them.
 _LOST_BY_KERAS = ("delta", "axis")
 
@@ -94,6 +92,7 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
             document = located(keras.saving.serialize_keras_object(value), own)
     except Exception as error:  # Keras raises many kinds; all mean the same here
         raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
+    refuse_lambdas(document, place)
     lost = getattr(value, "_fn_kwargs", None)
     if isinstance(lost, dict) and isinstance(document, dict):
         for name in _LOST_BY_KERAS:
@@ -168,7 +167,7 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     for argument, value in config.items():
         at, default = f"{place}.{argument}", signature.defaults.get(argument)
         value = argument_value(kind, argument, value, at)
-        if kind in _CHECKED and not is_space(value):
+        if kind not in _UNCHECKED and not is_space(value):
             check_kind(kind, argument, value, default, at)
         value = one_number(value, default, argument)
         if argument in signature.needed or not _is_default(signature, argument, value):

@@ -193,6 +193,7 @@ def test_metrics_that_cannot_compare_class_numbers_are_refused(metric: Any, hint
         ("binary_crossentropy", "AUC", (1,), (64,)),
         ("binary_crossentropy", _metric("F1Score", average="macro"), (1,), (64, 1)),
         ("mse", "cosine_similarity", (5,), (64, 5)),
+        ("quantiles", "mae", (5,), (64, 1)),  # of a loss of the user's own
         ("mse", {"module": "mine", "class_name": "Own", "config": {}}, (5,), (64, 5)),
     ],
 )
