@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.differences import notes
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
-from fitfleet.db import compiled, lookup
+from fitfleet.db import best, compiled, lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, NotFoundError
@@ -47,6 +47,9 @@ def compare(
     `metric` is val_loss where the jobs have one, else loss; `direction` follows from what the jobs
     were compiled with (see `direction_of`). `attrs` of the frame say both.
 
+    With `top` the database chooses, and only these jobs are read; a column that none of them has
+    a value for is left out.
+
     NotFoundError for an unknown experiment, FitfleetError for an unknown metric (those that exist
     are listed) or one whose direction is not certain.
     """
@@ -54,7 +57,11 @@ def compare(
 
     if at not in ("last", "best"):
         raise FitfleetError(f"at: {at!r} is neither 'last' nor 'best'")
-    rows = _rows(database, experiment, set(statuses))
+    wanted = frozenset(statuses)
+    ids = None
+    if top is not None:
+        ids = _best(database, experiment, wanted, metric, direction, at, top)
+    rows = _rows(database, experiment, wanted, ids)
     given = {} if metric is None or direction is None else {metric: direction_of(metric, direction)}
     values = metric_values(database, rows, at, experiment, given)
     scores = _scores(database, rows)
@@ -99,7 +106,7 @@ def best_job(
 
     NotFoundError while no job has succeeded with a value of that metric.
     """
-    table = compare(database, experiment, metric=metric, direction=direction, at=at)
+    table = compare(database, experiment, metric=metric, direction=direction, at=at, top=1)
     chosen = table.attrs.get("metric")
     if chosen is None or not table[chosen].notna().any():
         raise NotFoundError(
@@ -139,8 +146,35 @@ def metric_values(
     return values_of
 
 
-def _rows(database: Database, experiment: str, statuses: set[JobStatus]) -> list[JobRow]:
+def _best(
+    database: Database,
+    experiment: str,
+    statuses: frozenset[JobStatus],
+    metric: str | None,
+    direction: str | None,
+    at: At,
+    top: int,
+) -> list[int] | None:
+    """The numbers of the best `top` jobs; None where no job has the metric."""
     with database.read() as c:
+        chosen = metric or next(
+            (n for n in ("val_loss", "loss") if best.has_value(c, experiment, statuses, n)), None
+        )
+        if chosen is None or (metric and not best.has_value(c, experiment, statuses, metric)):
+            return None
+    better_when = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
+    with database.read() as c:
+        found = best.best_jobs(c, experiment, statuses, chosen, better_when, at, top)
+    return [job_id for job_id, _ in found]
+
+
+def _rows(
+    database: Database, experiment: str, statuses: frozenset[JobStatus], ids: list[int] | None
+) -> list[JobRow]:
+    """All of these statuses, or those of the numbers `ids`."""
+    with database.read() as c:
+        if ids:
+            return lookup.jobs_by_id(c, ids)
         rows = lookup.find_jobs(c, experiment, statuses)
         known = [] if rows else [e["name"] for e in lookup.experiment_summary(c)]
     if not rows and experiment not in known:

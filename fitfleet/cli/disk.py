@@ -122,6 +122,8 @@ def gc(
     as_json: JsonOption = False,
 ) -> None:
     """Take weights and checkpoints that are not worth keeping off the disk; scores stay."""
+    from dataclasses import asdict
+
     from fitfleet.cli.output import print_json
     from fitfleet.scheduler.retention import Policy, collect
 
@@ -131,12 +133,14 @@ def gc(
     collected = collect(
         fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run
     )
-    total = sum(file.size_bytes for file in collected)
     if as_json:
-        files = [vars(file) for file in collected]
+        files = [asdict(file) for file in collected]
+        total = sum(file["size_bytes"] for file in files)
         print_json({"is_dry": dry_run, "size_bytes": total, "files": files})
         return
+    count = total = 0
     for file in collected:
         tell(f"{file.size_bytes:>12,}  {file.path}  ({file.why})")
+        count, total = count + 1, total + file.size_bytes
     verb = "would go" if dry_run else "gone"
-    tell(f"{len(collected)} files, {total:,} bytes {verb}")
+    tell(f"{count} files, {total:,} bytes {verb}")

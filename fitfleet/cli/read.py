@@ -104,13 +104,11 @@ def watch(target: Target, experiment: ExperimentOption = None) -> int:
     fleet = target.fleet()
     if experiment is not None:
         check_experiment(fleet, experiment)
-    unfinished = [status for status in JobStatus if not status.is_terminal]
-    jobs = fleet.jobs(experiment, unfinished)
+    jobs = fleet.unfinished(experiment)
     if not jobs:
         _say_empty(False, "No unfinished jobs.")
         return 0
-    fleet.wait(jobs)
-    return JOB_FAILED if any(job.status is JobStatus.FAILED for job in jobs) else 0
+    return JOB_FAILED if fleet.follow(jobs).get(JobStatus.FAILED) else 0
 
 
 @command

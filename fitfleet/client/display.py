@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from fitfleet.client.notebook import Cell
 from fitfleet.client.running import running_table
-from fitfleet.client.snapshot import RunningJob, Snapshot
+from fitfleet.client.snapshot import Snapshot
 from fitfleet.db.lookup import JobRow
 from fitfleet.states import JobStatus
 from fitfleet.text import printable, printable_lines
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _LIVE_S = 0.25
 _PIPE_S = 30.0
+FAILURES = 5  # that are named at the end
 
 _COLOURS = {
     JobStatus.SUCCEEDED: "green",
@@ -65,23 +65,23 @@ class Display:
     def _has_screen(self) -> bool:
         return self.console.is_terminal or self.console.is_jupyter
 
-    def conclude(self, rows: Sequence[JobRow]) -> None:
-        """After the end, one line of totals and one for each of the first failures."""
-        if not self._has_screen or not rows:
+    def conclude(self, counts: Mapping[JobStatus, int], failed: Sequence[JobRow] = ()) -> None:
+        """After the end, one line of totals and one for each of the first failures, `failed`."""
+        total = sum(counts.values())
+        if not self._has_screen or not total:
             return
-        counts = Counter(row.status for row in rows)
         said = ", ".join(
             f"{count} {status.value.lower()}" for status, count in sorted(counts.items())
         )
-        jobs = "1 job" if len(rows) == 1 else f"{len(rows)} jobs"
+        jobs = "1 job" if total == 1 else f"{total} jobs"
         took = duration(time.monotonic() - self._began)
         self.console.print(f"{jobs} ended after {took}: {said}", highlight=False)
-        failed = [row for row in rows if row.status is JobStatus.FAILED]
-        for row in failed[:5]:
+        for row in failed[:FAILURES]:
             line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
             self.console.print(Text(printable_lines(line), style="red"), soft_wrap=True)
-        if len(failed) > 5:
-            self.console.print(f"... and {len(failed) - 5} more failed", style="red")
+        more = counts.get(JobStatus.FAILED, 0) - len(failed[:FAILURES])
+        if more > 0:
+            self.console.print(f"... and {more} more failed", style="red")
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this state."""
@@ -97,17 +97,18 @@ class Display:
         """The picture of a snapshot."""
         parts: list[RenderableType] = [Text(printable(self._heading))] if self._heading else []
         if snapshot.running:
-            parts.append(self._table(snapshot.running))
+            parts.append(self._table(snapshot))
         parts.append(self._totals(snapshot))
         parts += [Text(printable(line), style="yellow") for line in _hints(snapshot)]
         return Group(*parts)
 
-    def _table(self, running: list[RunningJob]) -> RenderableType:
-        room = max(self.console.height - 6, 3)
+    def _table(self, snapshot: Snapshot) -> RenderableType:
+        running, room = snapshot.running, max(self.console.height - 6, 3)
+        count = max(len(running), snapshot.counts.get(JobStatus.RUNNING, 0))
         table = running_table(running[:room], self.console.width, duration)
-        if len(running) <= room:
+        if count <= room:
             return table
-        return Group(table, Text(f"... and {len(running) - room} more", style="dim"))
+        return Group(table, Text(f"... and {count - min(room, len(running))} more", style="dim"))
 
     def _totals(self, snapshot: Snapshot) -> Text:
         text = Text(f"{snapshot.ended} of {snapshot.jobs} jobs ended", style="bold")

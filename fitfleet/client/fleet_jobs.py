@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fitfleet.client.display import Display
+from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.reading import Reading
+from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
 from fitfleet.client.waiting import unserved
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import jobs as job_table
-from fitfleet.db import lookup
+from fitfleet.db import lookup, progress
 from fitfleet.db.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import (
@@ -139,34 +140,45 @@ class FleetJobs:
         all have ended). WaitTimeoutError after `timeout_s`.
         """
         handles = self._handles(jobs)
-        console = Console(stderr=True)
-        display = Display(console, self._heading())
+        counts = self.follow([job.id for job in handles], timeout_s=timeout_s)
+        self._refresh(handles)
+        if counts.get(JobStatus.FAILED) and raise_on_failure:
+            failed = [job for job in handles if job.status is JobStatus.FAILED]
+            more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
+            raise JobFailedError(f"job {failed[0].id} failed: {failed[0].error}{more}")
+        return handles
+
+    def follow(
+        self, job_ids: Sequence[int], *, timeout_s: float | None = None
+    ) -> dict[JobStatus, int]:
+        """`wait` for jobs by number; how many ended how. It reads and keeps no more of them."""
+        display = Display(Console(stderr=True), self._heading())
         with display.shown():
             wait_for(
                 self.database,
-                [job.id for job in handles],
+                job_ids,
                 self.settings.lease_s,
                 timeout_s=timeout_s,
                 on_poll=self._on_poll,
                 on_snapshot=display.draw,
                 snapshot_s=display.every_s,
             )
-        self._refresh(handles)
-        display.conclude([job.row for job in handles])
-        failed = [job for job in handles if job.status is JobStatus.FAILED]
-        if failed and raise_on_failure:
-            more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
-            raise JobFailedError(f"job {failed[0].id} failed: {failed[0].error}{more}")
-        return handles
+        counts, failed = outcome(self.database, job_ids, FAILURES)
+        display.conclude(counts, failed)
+        return counts
+
+    def unfinished(self, experiment: str | None = None) -> list[int]:
+        """The numbers of all jobs that have not ended, of an experiment or of the fleet."""
+        with self.database.read() as c:
+            return progress.unfinished(c, experiment)
 
     def _on_poll(self) -> None:
         """Called while waiting; an embedded fleet looks after its workers here."""
 
     def _handles(self, jobs: Iterable[Job | int] | Job | int | None) -> Jobs:
         if jobs is None:
-            unfinished = [status for status in JobStatus if not status.is_terminal]
             with self.database.read() as c:
-                rows = lookup.find_jobs(c, statuses=unfinished)
+                rows = lookup.jobs_by_id(c, progress.unfinished(c))
             return Jobs(Job(self.database, self.settings, row) for row in rows)
         if isinstance(jobs, Job | int):
             jobs = [jobs]

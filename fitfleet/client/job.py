@@ -66,7 +66,8 @@ class Job(FittedJob):
                 snapshot_s=display.every_s,
             )
         self.refresh()
-        display.conclude([self._row])
+        row = self._row
+        display.conclude({row.status: 1}, [row] if row.status is JobStatus.FAILED else [])
         if raise_on_failure and self._row.status is JobStatus.FAILED:
             raise JobFailedError(f"job {self.id} failed: {self.error}")
         return self

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.client.waiting import going_first, unserved
-from fitfleet.db import capacity, lookup
+from fitfleet.db import capacity, lookup, progress
 from fitfleet.db.attempts import attempt_starts
+from fitfleet.db.progress import Count
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.states import JobStatus
+
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Snapshot:
     counts: dict[JobStatus, int]
     epochs_done: int
     epochs: int
-    running: list[RunningJob]
+    running: list[RunningJob]  # of many the first
     slots: int  # worker slots that are alive in the whole fleet
     paused: list[str]  # paused experiments that hold some of the jobs back
     obstacles: tuple[str, ...] = ()  # sentences: why none of them runs yet
@@ -57,23 +60,26 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
     Workers silent for more than `alive_s` seconds (lease_s) count as gone.
     """
     with database.read() as c:
-        rows = lookup.jobs_by_id(c, job_ids)
-        ids = [row.id for row in rows if row.status is JobStatus.RUNNING]
+        found = progress.counts(c, job_ids)
+        ids = progress.of_status(c, job_ids, JobStatus.RUNNING, _SHOWN)
+        rows = lookup.jobs_by_id(c, ids)
         starts = attempt_starts(c, ids)
         points = lookup.kept_points(c, ids)
         now = read_clock(c)
         slots = capacity.count_live_slots(c, alive_s)
         paused = lookup.paused_experiments(c)
-        obstacles = () if ids else (*_unserved(c, rows, alive_s), *going_first(c, rows))
+        obstacles = () if ids else (*_unserved(c, found, alive_s), *going_first(c, found, job_ids))
+    counts: Counter[JobStatus] = Counter()
+    for one in found:
+        counts[one.status] += one.count
     last: dict[int, dict[str, float | None]] = {}
     for point in points:
         last.setdefault(point.job_id, {})[point.name] = point.value
-    waiting = {row.experiment for row in rows if row.status is JobStatus.QUEUED}
+    waiting = {one.experiment for one in found if one.status is JobStatus.QUEUED}
     return Snapshot(
-        counts=dict(Counter(row.status for row in rows)),
-        # A job that stopped early has no epochs left to do.
-        epochs_done=sum(row.epochs if row.status.is_terminal else row.epoch for row in rows),
-        epochs=sum(row.epochs for row in rows),
+        counts=dict(counts),
+        epochs_done=sum(one.epochs_done for one in found),
+        epochs=sum(one.epochs for one in found),
         running=[
             RunningJob(
                 id=row.id,
@@ -96,8 +102,20 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
     )
 
 
-def _unserved(c: Connection, rows: Sequence[lookup.JobRow], alive_s: float) -> list[str]:
-    return unserved(c, {row.queue for row in rows if not row.status.is_terminal}, alive_s)
+def outcome(
+    database: Database, job_ids: Sequence[int], failures: int
+) -> tuple[dict[JobStatus, int], list[lookup.JobRow]]:
+    """The number of these jobs by status, and the first so many that failed."""
+    counts: Counter[JobStatus] = Counter()
+    with database.read() as c:
+        for one in progress.counts(c, job_ids):
+            counts[one.status] += one.count
+        failed = progress.of_status(c, job_ids, JobStatus.FAILED, failures)
+        return dict(counts), lookup.jobs_by_id(c, failed)
+
+
+def _unserved(c: Connection, found: Sequence[Count], alive_s: float) -> list[str]:
+    return unserved(c, {one.queue for one in found if not one.status.is_terminal}, alive_s)
 
 
 def _seconds_left(

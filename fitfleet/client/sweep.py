@@ -14,11 +14,11 @@ from fitfleet.analysis import frames
 from fitfleet.analysis.ranking import best_trial, rank
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
-from fitfleet.client.display import Display
+from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.labels import shown
-from fitfleet.client.snapshot import take
+from fitfleet.client.snapshot import outcome, take
 from fitfleet.db import lookup
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
@@ -140,8 +140,7 @@ class Sweep:
                         f" {timeout_s:g} s; resume it with fleet.resume_sweep({self.name!r}).run()"
                     )
                 time.sleep(_POLL_S)
-        with self._database.read() as c:
-            display.conclude(lookup.jobs_by_id(c, driver.job_ids()))
+        display.conclude(*outcome(self._database, driver.job_ids(), FAILURES))
         return self
 
     @property

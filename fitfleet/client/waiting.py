@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fitfleet.db import capacity, dispatch, lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.progress import Count
 from fitfleet.db.session import Connection
 from fitfleet.states import JobStatus
 
@@ -36,19 +36,19 @@ def unserved(
     ]
 
 
-def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
-    """A sentence when jobs that are not among these run, or will, before the first of these.
+def going_first(c: Connection, counts: Sequence[Count], job_ids: Iterable[int]) -> list[str]:
+    """A sentence when other jobs run, or will, before the first of these, which `counts` counts.
 
     Nothing once one of these runs.
     """
-    ids = {row.id for row in rows}
-    waiting = [row for row in rows if row.status in _WAITING]
-    if not waiting or any(row.status is JobStatus.RUNNING for row in rows):
+    queues = {one.queue for one in counts if one.status in _WAITING}
+    if not queues or any(one.status is JobStatus.RUNNING for one in counts):
         return []
+    ids = set(job_ids)
     others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in ids]
-    before = [row.id for row in others if row.queue in {job.queue for job in waiting}]
+    before = [row.id for row in others if row.queue in queues]
     experiments = {row.experiment for row in others}
-    for queue in sorted({row.queue for row in waiting}):
+    for queue in sorted(queues):
         line = dispatch.order(c, queue, _MAX_AHEAD)
         firsts = [i for i, job_id in enumerate(line) if job_id in ids]
         ahead = line[: firsts[0]] if firsts else []
@@ -57,6 +57,6 @@ def going_first(c: Connection, rows: Sequence[JobRow]) -> list[str]:
     if not before:
         return []
     count = "1 other job runs" if len(before) == 1 else f"{len(before)} other jobs run"
-    strange = sorted(experiments - {row.experiment for row in rows})
+    strange = sorted(experiments - {one.experiment for one in counts})
     what = f"-e {shlex.quote(strange[0])}" if strange else " ".join(map(str, before[:5]))
     return [f"{count} first; cancel with: fitfleet cancel {what}"]

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from fitfleet.db.dialect import chunks
+from fitfleet.db.progress import among
 from fitfleet.db.tables import (
     events,
     experiments,
@@ -23,7 +24,7 @@ from fitfleet.db.tables import (
 from fitfleet.states import JobStatus
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobRow:
     """A job as it stood when it was read. Times are seconds since 1970."""
 
@@ -65,7 +66,7 @@ class JobRow:
     worker_name: str | None = None  # of the slot that runs it: host/cpu0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """One value of a job's curve. A NaN was stored as NULL and is None here."""
 
@@ -112,8 +113,8 @@ def job(c: Connection, job_id: int) -> JobRow | None:
 def jobs_by_id(c: Connection, job_ids: Sequence[int]) -> list[JobRow]:
     """The jobs of those numbers, in their order; numbers that do not exist are left out."""
     rows: dict[int, JobRow] = {}
-    for chunk in chunks(job_ids):
-        for row in c.execute(_columns().where(jobs.c.id.in_(chunk))):
+    for condition in among(jobs.c.id, job_ids):
+        for row in c.execute(_columns().where(condition)):
             rows[row.id] = _job(row)
     return [rows[job_id] for job_id in job_ids if job_id in rows]
 
@@ -139,8 +140,8 @@ def find_jobs(
 def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
     """Where each job stands."""
     by_id: dict[int, JobStatus] = {}
-    for chunk in chunks(job_ids):
-        query = select(jobs.c.id, jobs.c.status).where(jobs.c.id.in_(chunk))
+    for condition in among(jobs.c.id, job_ids):
+        query = select(jobs.c.id, jobs.c.status).where(condition)
         by_id.update({row.id: JobStatus(row.status) for row in c.execute(query)})
     return by_id
 
@@ -163,11 +164,11 @@ def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
 def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
     """The values that stand for each job: of the epoch whose weights it keeps, else of its last."""
     points: list[Point] = []
-    for chunk in chunks(job_ids):
+    for condition in among(jobs.c.id, job_ids):
         query = (
             select(metrics)
             .join(jobs, (jobs.c.id == metrics.c.job_id) & (shown_epoch == metrics.c.epoch))
-            .where(jobs.c.id.in_(chunk))
+            .where(condition)
         )
         points += [Point(**row._mapping) for row in c.execute(query)]
     return points

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from fitfleet.db import events
-from fitfleet.db.session import now
+from fitfleet.db.session import Database, now
 from fitfleet.db.tables import experiments, job_specs, jobs, sweeps
 from fitfleet.states import TERMINAL, JobStatus
 
+_PAGE = 2_000
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A job and the files that its row points to, relative to the storage."""
 
@@ -28,7 +31,14 @@ class Kept:
 
 def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
     """All jobs of an experiment or of the fleet, by number."""
-    query = (
+    query = _kept_query(c)
+    if experiment is not None:
+        query = query.where(experiments.c.name == experiment)
+    return [_kept(row) for row in c.execute(query)]
+
+
+def _kept_query(c: Connection) -> Select[Any]:
+    return (
         select(
             jobs.c.id,
             experiments.c.name,
@@ -41,12 +51,58 @@ def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .order_by(jobs.c.id)
     )
-    if experiment is not None:
-        query = query.where(experiments.c.name == experiment)
-    return [
-        Kept(job_id, name, sweep, JobStatus(status), artifact, checkpoint, float(ended_s))
-        for job_id, name, sweep, status, artifact, checkpoint, ended_s in c.execute(query)
-    ]
+
+
+def _kept(row: Any) -> Kept:
+    job_id, name, sweep, status, artifact, checkpoint, ended_s = row
+    return Kept(job_id, name, sweep, JobStatus(status), artifact, checkpoint, float(ended_s))
+
+
+def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> Iterator[list[Kept]]:
+    """The ended jobs that point to a file, of an experiment or of the fleet, some at a time."""
+    has_file = jobs.c.artifact_path.is_not(None) | jobs.c.checkpoint_path.is_not(None)
+    which = jobs.c.status.in_(sorted(TERMINAL)) & has_file
+    if only_sweeps:
+        which &= jobs.c.sweep_id.is_not(None)
+    after = 0
+    while True:
+        with database.read() as c:
+            query = _kept_query(c).where(which, jobs.c.id > after).limit(_PAGE)
+            if experiment is not None:
+                query = query.where(experiments.c.name == experiment)
+            found = [_kept(row) for row in c.execute(query)]
+        if not found:
+            return
+        yield found
+        after = found[-1].job_id
+
+
+def shared_paths(c: Connection) -> set[str]:
+    """The files of jobs that were adopted, to which the jobs that computed them point too."""
+    found: set[str] = set()
+    for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+        query = select(column).where(jobs.c.adopted_from.is_not(None), column.is_not(None))
+        found |= set(c.scalars(query))
+    return found
+
+
+def pointing(c: Connection, paths: Collection[str]) -> set[tuple[int, str]]:
+    """(job, path) of every row that points to one of the paths."""
+    wanted = sorted(paths)
+    found: set[tuple[int, str]] = set()
+    for start in range(0, len(wanted), _PAGE):
+        for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+            query = select(jobs.c.id, column).where(column.in_(wanted[start : start + _PAGE]))
+            found |= {(job_id, path) for job_id, path in c.execute(query)}
+    return found
+
+
+def known_paths(c: Connection, job_ids: Sequence[int]) -> tuple[set[str], set[str]]:
+    """What the rows of these jobs point to; and the numbers, as text, of those still open."""
+    columns = (jobs.c.id, jobs.c.status, jobs.c.artifact_path, jobs.c.checkpoint_path)
+    rows = c.execute(select(*columns).where(jobs.c.id.in_(job_ids))).all()
+    known = {path for row in rows for path in row[2:] if path is not None}
+    return known, {str(row.id) for row in rows if not JobStatus(row.status).is_terminal}
 
 
 def size_bytes(c: Connection) -> int:

@@ -5,32 +5,22 @@ Curves, scores and specifications always stay: a job that was collected can be r
 
 from __future__ import annotations
 
-import math
-import os
-import stat
-import time
-from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitfleet.analysis.compare import metric_values
 from fitfleet.analysis.objective import Objective, objectives
-from fitfleet.data.location import DATASETS
-from fitfleet.db import lookup
 from fitfleet.db import retention as table
 from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.best import best_jobs
 from fitfleet.db.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, StorageError
+from fitfleet.scheduler.orphans import Collected, datasets, inside, orphans, remove
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.storage import Storage
 from fitfleet.sweeps.design import Design
 
-# A file without a row may be one that a worker is just writing.
-_YOUNG_S = 3600.0
 _DAY_S = 86_400.0
 
 
@@ -44,17 +34,6 @@ class Policy:
     only_sweeps: bool = False  # leave jobs alone that were submitted one by one
 
 
-@dataclass(frozen=True)
-class Collected:
-    """One file that goes, or went."""
-
-    job_id: int | None  # None: no row knows of it
-    experiment: str
-    path: str  # relative to the storage
-    size_bytes: int
-    why: str
-
-
 def collect(
     database: Database,
     settings: Settings,
@@ -62,58 +41,74 @@ def collect(
     *,
     experiment: str | None = None,
     is_dry: bool = False,
-) -> list[Collected]:
-    """Take away what the policy does not keep; with `is_dry` only say what would go.
+) -> Iterator[Collected]:
+    """Take away what the policy does not keep, one after the other; with `is_dry` only say so.
 
     Never a file that any job which is kept points to, nor one of a job that has not ended.
-    StorageError if the storage cannot be read.
+    StorageError if the storage cannot be read. It holds a page of jobs at a time.
     """
     root = Path(settings.storage)
     if not root.is_dir():
         raise StorageError(f"{root}: the storage is not there; see `fitfleet doctor`")
     with database.read() as c:
-        everything = table.kept(c)
-    goners = list(_goners(database, everything, policy, experiment))
-    going = {(job.job_id, path) for job, path, _ in goners}
-    needed = {
-        path
-        for job in everything
-        for path in (job.artifact_path, job.checkpoint_path)
-        if path is not None and (job.job_id, path) not in going
-    }
-    collected = []
-    for job, path, why in goners:
-        inside = _inside(root, path)
-        file = None if path in needed else inside
-        size = 0 if file is None else _size(file)
-        if not is_dry:
-            with database.begin() as c:
-                if not table.forget(c, job.job_id, path):
-                    continue
-            if file is not None:
-                _remove(file)
-        if inside is not None:  # of another path the row lets go, and nothing else happens
-            collected.append(Collected(job.job_id, job.experiment, path, size, why))
+        shared = table.shared_paths(c)
+    later: list[_Going] = []
+    for one in _going(database, policy, experiment):
+        if one[1] in shared or not _is_own(*one):
+            later.append(one)
+        else:
+            yield from _collected(database, root, one, is_needed=False, is_dry=is_dry)
+    needed = _needed(database, later)
+    for one in later:
+        yield from _collected(database, root, one, is_needed=one[1] in needed, is_dry=is_dry)
     if experiment is None:
-        collected += _orphans(root, everything, is_dry)
+        yield from orphans(database, root, shared, is_dry=is_dry)
         if not policy.only_sweeps:
-            collected += _datasets(database, root, is_dry)
-    return collected
+            yield from datasets(database, root, is_dry=is_dry)
 
 
-def _goners(
-    database: Database, everything: list[Kept], policy: Policy, experiment: str | None
-) -> Iterable[tuple[Kept, str, str]]:
-    by_experiment: dict[str, list[Kept]] = defaultdict(list)
-    for job in everything:
-        if experiment is None or job.experiment == experiment:
-            by_experiment[job.experiment].append(job)
-    for name, of_experiment in by_experiment.items():
-        winners = _winners(database, name, of_experiment, policy.best)
-        for job in of_experiment:
-            if not job.status.is_terminal or (policy.only_sweeps and job.sweep_id is None):
-                continue
-            yield from _files(job, policy, job.job_id in winners)
+_Going = tuple[Kept, str, str]  # a job, the path that it lets go of, and why
+
+
+def _is_own(job: Kept, path: str, _: str) -> bool:
+    """Whether it lies in the job's own folder, where no other job points to but to adopt it."""
+    return path.split("/")[-2:-1] == [str(job.job_id)]
+
+
+def _needed(database: Database, going: Sequence[_Going]) -> set[str]:
+    """The paths that another job points to, which stays."""
+    leaving = {(job.job_id, path) for job, path, _ in going}
+    with database.read() as c:
+        pointing = table.pointing(c, {path for _, path, _ in going})
+    return {path for job_id, path in pointing if (job_id, path) not in leaving}
+
+
+def _collected(
+    database: Database, root: Path, one: _Going, *, is_needed: bool, is_dry: bool
+) -> Iterator[Collected]:
+    job, path, why = one
+    place = inside(root, path)
+    file = None if is_needed else place
+    size = 0 if file is None else _size(file)
+    if not is_dry:
+        with database.begin() as c:
+            if not table.forget(c, job.job_id, path):
+                return
+        if file is not None:
+            remove(file)
+    if place is not None:  # of another path the row lets go, and nothing else happens
+        yield Collected(job.job_id, job.experiment, path, size, why)
+
+
+def _going(database: Database, policy: Policy, experiment: str | None) -> Iterator[_Going]:
+    """All that the policy does not keep, by job."""
+    winners: dict[str, frozenset[int] | None] = {}
+    for page in table.pages(database, experiment, only_sweeps=policy.only_sweeps):
+        for job in page:
+            if job.experiment not in winners:
+                winners[job.experiment] = _winners(database, job.experiment, policy.best)
+            best = winners[job.experiment]
+            yield from _files(job, policy, best is None or job.job_id in best)
 
 
 def _files(job: Kept, policy: Policy, is_winner: bool) -> Iterable[tuple[Kept, str, str]]:
@@ -128,32 +123,26 @@ def _files(job: Kept, policy: Policy, is_winner: bool) -> Iterable[tuple[Kept, s
             yield job, job.checkpoint_path, f"checkpoint of a job that ended over {days} ago"
 
 
-def _winners(database: Database, experiment: str, of_experiment: list[Kept], best: int) -> set[int]:
-    """The best succeeded jobs of an experiment; all of them where nothing tells which is best."""
-    with_weights = [
-        job.job_id
-        for job in of_experiment
-        if job.status is JobStatus.SUCCEEDED and job.artifact_path is not None
-    ]
-    if best <= 0:
-        return set()
-    if len(with_weights) <= best:
-        return set(with_weights)
+def _winners(database: Database, experiment: str, count: int) -> frozenset[int] | None:
+    """The best succeeded jobs of an experiment; None, for all, where nothing tells the best."""
+    if count <= 0:
+        return frozenset()
     wanted = _objective(database, experiment)
     with database.read() as c:
-        rows = lookup.jobs_by_id(c, with_weights)
-        scores = lookup.scores_of(c, with_weights)
-    metrics = metric_values(database, rows, wanted.at, experiment, {wanted.name: wanted.direction})
-    values = {}
-    for job_id in with_weights:
-        names = {**scores.get(job_id, {}), **metrics.get(job_id, {})}
-        value = names.get(wanted.name, names.get("loss"))
-        values[job_id] = math.nan if value is None else value
-    if all(math.isnan(value) for value in values.values()):
-        return set(with_weights)
-    sign = 1.0 if wanted.direction == "minimize" else -1.0
-    costs = {i: math.inf if math.isnan(value) else sign * value for i, value in values.items()}
-    return set(sorted(with_weights, key=lambda i: (costs[i], i))[:best])
+        found = best_jobs(
+            c,
+            experiment,
+            [JobStatus.SUCCEEDED],
+            wanted.name,
+            wanted.direction,
+            wanted.at,
+            count,
+            or_loss=True,
+            with_weights=True,
+        )
+    if found and found[0][1] is None:
+        return None
+    return frozenset(job_id for job_id, _ in found)
 
 
 def _objective(database: Database, experiment: str) -> Objective:
@@ -168,66 +157,8 @@ def _objective(database: Database, experiment: str) -> Objective:
     return objectives("val_loss", "minimize", "last")[0]
 
 
-def _orphans(root: Path, everything: list[Kept], is_dry: bool) -> list[Collected]:
-    """Files that no row points to, of jobs that have ended or are unknown."""
-    known = {p for job in everything for p in (job.artifact_path, job.checkpoint_path) if p}
-    busy = {str(job.job_id) for job in everything if not job.status.is_terminal}
-    young = time.time() - _YOUNG_S
-    collected = []
-    for path in sorted(root.glob("*/*/*.weights.h5")) + sorted(root.glob("*/*/.*.weights.h5")):
-        relative = path.relative_to(root).as_posix()
-        if relative in known or path.parent.name in busy or _inside(root, relative) is None:
-            continue
-        try:
-            about = path.stat()
-        except OSError:
-            continue
-        if about.st_mtime > young:
-            continue
-        if not is_dry:
-            _remove(path)
-        collected.append(
-            Collected(None, path.parts[-3], relative, about.st_size, "no job points to it")
-        )
-    return collected
-
-
-def _datasets(database: Database, root: Path, is_dry: bool) -> list[Collected]:
-    """Data of scripts that no job and no sweep names, and halves of such files."""
-    old: dict[str, os.stat_result] = {}
-    for path in sorted((root / DATASETS).glob("*")) + sorted((root / DATASETS).glob(".*.tmp")):
-        with suppress(OSError):
-            about = path.lstat()
-            if stat.S_ISREG(about.st_mode) and about.st_mtime < time.time() - _YOUNG_S:
-                old[f"{DATASETS}/{path.name}"] = about
-    with database.read() as c:
-        named = table.names_in_specs(c, old)
-    collected = []
-    for relative in old.keys() - named:
-        if not is_dry:
-            _remove(root / relative)
-        size = old[relative].st_size
-        collected.append(Collected(None, DATASETS, relative, size, "no job names this data"))
-    return sorted(collected, key=lambda file: file.path)
-
-
-def _inside(root: Path, path: str) -> Path | None:
-    """The file of a row; None for a path that leaves the storage, whose file is not ours."""
-    try:
-        return Storage(root).absolute(path)
-    except StorageError:
-        return None
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from None

@@ -81,15 +81,16 @@ class Retention:
         self._at = time.monotonic()
         try:
             policy = Policy(best=self._settings.keep_best, only_sweeps=True)
-            gone = collect(database, self._settings, policy)
+            count = size = 0
+            for one in collect(database, self._settings, policy):
+                count, size = count + 1, size + one.size_bytes
         except DatabaseError:
             raise
         except FitfleetError as error:
             _log.warning("retention: %s", error)
             return
-        if gone:
-            size = sum(file.size_bytes for file in gone) / 2**20
-            _log.info("retention: %d files, %.1f MiB", len(gone), size)
+        if count:
+            _log.info("retention: %d files, %.1f MiB", count, size / 2**20)
 
 
 def steps(settings: Settings) -> list[Step]:

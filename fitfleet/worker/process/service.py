@@ -129,6 +129,7 @@ class _Presence:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._meter = LoadMeter(settings.gpus)
+        self._database = Database(settings.database_url)
 
     def start(self, database: Database) -> None:
         """Register the slots. Without a thread yet: the pool forks after this."""
@@ -140,10 +141,15 @@ class _Presence:
         os.register_at_fork(
             before=_database_open.acquire,
             after_in_parent=_database_open.release,
-            after_in_child=_database_open.release,
+            after_in_child=self._forget_connection,
         )
         self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
         self._thread.start()
+
+    def _forget_connection(self) -> None:
+        """In a child: it is the parent's, which goes on with it."""
+        self._database.engine.dispose(close=False)
+        _database_open.release()
 
     def stop(self) -> None:
         """Say that the service has ended."""
@@ -173,19 +179,19 @@ class _Presence:
         ]
 
     def _beat(self) -> None:
-        database = Database(self._settings.database_url)
         beaten_at = time.monotonic()
         while not self._ended.wait(min(OUTAGE_POLL_S, self._settings.heartbeat_s)):
             is_due = time.monotonic() - beaten_at >= self._settings.heartbeat_s
             if not (is_due or outage):
                 continue
             beaten_at = time.monotonic()
-            if self._is_to_drain(database):
+            if self._is_to_drain():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
-    def _is_to_drain(self, database: Database) -> bool:
-        """One heartbeat. No connection is left open: the next child may be forked any time."""
+    def _is_to_drain(self) -> bool:
+        """One heartbeat. No SQLite file is left open: the next child may be forked any time."""
+        database = self._database
         load = self._meter.read()
         with _database_open:
             try:
@@ -198,4 +204,5 @@ class _Presence:
                 outage.end()
                 return is_to_drain
             finally:
-                database.dispose()
+                if database.is_sqlite:
+                    database.dispose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.rows import insert, new_job, register, take
 
 from fitfleet.client.waiting import going_first, unserved
-from fitfleet.db import lookup
+from fitfleet.db.progress import counts
 from fitfleet.db.session import Database
 
 
@@ -26,10 +26,10 @@ def test_jobs_that_go_first_are_counted_and_named(database: Database) -> None:
     take(database)
     own = insert(database, new_job("c", experiment="old"))
     with database.read() as c:
-        (line,) = going_first(c, lookup.jobs_by_id(c, own))
-        assert going_first(c, lookup.jobs_by_id(c, older)) == []
+        (line,) = going_first(c, counts(c, own), own)
+        assert going_first(c, counts(c, older), older) == []
     assert line == f"2 other jobs run first; cancel with: fitfleet cancel {older[0]} {older[1]}"
     other = insert(database, new_job("d"))  # its experiment's turn is next
     with database.read() as c:
-        (line,) = going_first(c, lookup.jobs_by_id(c, other))
+        (line,) = going_first(c, counts(c, other), other)
     assert line == "1 other job runs first; cancel with: fitfleet cancel -e old"

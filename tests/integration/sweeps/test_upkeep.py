@@ -19,7 +19,9 @@ from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.tables import jobs
 from fitfleet.errors import FitfleetError, StateError, StorageError
-from fitfleet.scheduler.retention import Policy, collect
+from fitfleet.scheduler import retention
+from fitfleet.scheduler.orphans import Collected
+from fitfleet.scheduler.retention import Policy
 from fitfleet.scheduler.upkeep import Retention, SweepKeeper
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
@@ -41,6 +43,11 @@ def settings(tmp_path: Path, database: Database) -> Settings:
 @pytest.fixture
 def fleet(settings: Settings, database: Database) -> ff.Fleet:
     return ff.Fleet(settings, database)
+
+
+def collect(*given: Any, **options: Any) -> list[Collected]:
+    """All of it."""
+    return list(retention.collect(*given, **options))
 
 
 def test_a_submitted_search_goes_on_without_its_script(

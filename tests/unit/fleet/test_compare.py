@@ -151,3 +151,16 @@ def test_a_history_has_a_row_an_epoch(done: list[ff.Job]) -> None:
     assert list(history["loss"]) == [3.0, 1.0, 2.0]
     assert history["epoch"].tolist() == [1, 2, 3]
     assert done[2].history["val_loss"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+@pytest.mark.parametrize("metric", [None, "loss", "in_scale"])
+def test_the_database_chooses_the_best_as_the_table_does(
+    fleet: ff.Fleet, done: list[ff.Job], metric: str | None, at: Any
+) -> None:
+    for direction in ("minimize", "maximize"):
+        whole = fleet.compare("line", metric, direction=direction, at=at)
+        for top in (1, 2, 9):
+            part = fleet.compare("line", metric, direction=direction, at=at, top=top)
+            assert list(part["job"]) == list(whole["job"][:top])
+            assert part.equals(whole.head(top)[part.columns])

@@ -175,7 +175,7 @@ def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyP
     with display.shown():
         for now[0] in (100.0, 115.0, 129.9, 130.0, 145.0, 160.5):
             display.draw(snapshot(2))
-    display.conclude([])
+    display.conclude({})
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2 and all(line.startswith("13 of 60 jobs ended") for line in lines)

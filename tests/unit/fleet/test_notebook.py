@@ -91,7 +91,5 @@ shown.__enter__()
 for ended in (2, 1):
     counts = {JobStatus.SUCCEEDED: ended, JobStatus.RUNNING: 3 - ended}
     display_of_jobs.draw(Snapshot(counts, 3, 6, [one], 1, []))
-from types import SimpleNamespace
-row = SimpleNamespace(status=JobStatus.SUCCEEDED)
-display_of_jobs.conclude([row] * 3)
+display_of_jobs.conclude({JobStatus.SUCCEEDED: 3})
 """
