@@ -27,6 +27,10 @@ T = TypeVar("T")
 _SPEC_BYTES = 2**20
 _OPTION_BYTES = 2**16
 _OPTION_NAMES = frozenset(JobOptions.model_fields)
+_AVERAGES = (
+    "optimizer: use_ema keeps averaged weights at the end, while metrics of epochs, and rankings by"
+    " them, are of the weights before averaging; rank by test data or an evaluator"
+)
 
 
 class Submission:
@@ -88,6 +92,8 @@ class Submission:
             memory = self._settings.memory_bytes
             warnings = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
             self._warn([*info.warnings, *warnings])
+        if spec.keeps_averages:
+            self._warn([_AVERAGES])
         _check_size(spec, options)
         fingerprint = None if info is None else info.fingerprint
         return NewJob(

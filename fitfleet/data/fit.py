@@ -151,14 +151,19 @@ def _check_batches(spec: JobSpec, facts: ModelFacts, counts: dict[str, int]) -> 
 
 def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> None:
     """Windows over a small file, or large pictures, can make one batch larger than the memory."""
-    for role, rows in (("x", info.rows), ("x_val", info.val_rows), ("x_test", info.test_rows)):
+    held_out = "validation_batch_size" if spec.validation_batch_size else "batch_size"
+    for role, rows, argument in (
+        ("x", info.rows, "batch_size"),
+        ("x_val", info.val_rows, held_out),
+        ("x_test", info.test_rows, held_out),
+    ):
         arrays = flatten(getattr(info, role))
         row_bytes = sum(prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
-        nbytes = min(rows, spec.batch_size) * row_bytes
-        if nbytes > memory_bytes:
+        size = min(rows, getattr(spec, argument))
+        if size * row_bytes > memory_bytes:
             raise SpecError(
-                "batch_size",
-                f"a batch of {min(rows, spec.batch_size):,} rows of dataset.{role} is {nbytes:,}"
+                argument,
+                f"a batch of {size:,} rows of dataset.{role} is {size * row_bytes:,}"
                 f" bytes, above the setting memory_bytes={memory_bytes:,}; take a smaller one",
             )
 

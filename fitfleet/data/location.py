@@ -156,7 +156,7 @@ def _check_kind(text: str, mode: int, is_folder: bool) -> None:
     if stat.S_ISDIR(mode) and not is_folder:
         raise DatasetError(
             f"dataset.path: {text!r} is a folder, not a file; say what it holds:"
-            f" ff.ImageFolder({text!r:.40}), ff.TextFolder(...) or ff.AudioFolder(...)"
+            " ff.ImageFolder(path), ff.TextFolder(path) or ff.AudioFolder(path)"
         )
     if not stat.S_ISREG(mode) and not is_folder:
         raise DatasetError(f"dataset.path: {text!r} is not a file")

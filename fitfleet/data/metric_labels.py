@@ -30,6 +30,14 @@ _ELEMENTWISE = frozenset(
     Poisson
     """.split()  # noqa: SIM905
 )
+# Of numbers rather than classes: one label a row may stand for all values of an output, as
+# for quantiles.
+_OF_NUMBERS = frozenset(
+    """
+    MeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredLogarithmicError
+    RootMeanSquaredError LogCoshError
+    """.split()  # noqa: SIM905
+)
 _CONFUSION = ("IoU", "MeanIoU")
 _TWO_DIMENSIONS = ("F1Score", "FBetaScore")  # they add no last dimension to labels
 _INSTEAD = {
@@ -74,6 +82,8 @@ def _fits(name: str, config: dict[str, Any], output: Shape, found: tuple[int, ..
         return matches(wanted, found if config.get("sparse_y_true", True) else found[:-1])
     if name in _TWO_DIMENSIONS:
         return len(found) == len(output) and matches(output, found)
+    if name in _OF_NUMBERS and found[-1:] == (1,) and len(found) == len(output):
+        return matches(output[:-1], found[:-1])
     return name not in _ELEMENTWISE or matches(output, found)
 
 

@@ -45,7 +45,11 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("checkpoint_path", "text", "newest checkpoint, relative to the storage"),
         ("artifact_path", "text", "weights file that won, relative to the storage"),
         ("artifact_bytes", "integer", "its size"),
-        ("kept_epoch", "integer", "epoch whose weights are kept; NULL before the job has any"),
+        (
+            "kept_epoch",
+            "integer",
+            "epoch whose weights are kept (use_ema: the last); NULL before there are any",
+        ),
         ("last_loss", "real", "training loss of the last epoch"),
         ("last_val_loss", "real", "validation loss of the last epoch"),
         ("nan_epoch", "integer", "the first epoch whose loss was NaN or infinite; NULL: none was"),

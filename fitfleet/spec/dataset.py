@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from inspect import isfunction
 from typing import Any, TypeGuard
 
 from pydantic import ValidationError
@@ -47,6 +48,10 @@ def dataset_spec(value: Any) -> DatasetSpec:
     if isinstance(value, str):
         value = {"path": value}
     if not isinstance(value, dict):
+        if isfunction(value):
+            raise DatasetError(
+                f"dataset: {value.__name__} is a function; call it, dataset={value.__name__}()"
+            )
         raise DatasetError(
             f"dataset: the {type(value).__name__} is neither a path nor a mapping; give the path"
             " of a file, Dataset(path, x=..., y=...), or arrays as (x, y)"
@@ -124,7 +129,14 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     field = str(first["loc"][0])
     if field[:1] in "xy" or field.startswith("sample_weight"):
-        return f"dataset.{field}: {first['input']!r:.60} is not {_ARRAYS}"
+        given = first["input"]
+        if hasattr(given, "__array__") or hasattr(given, "dtype"):
+            return (
+                f"dataset.{field}: is an array, not the name of one in the file; arrays are given"
+                " as dataset=(x, y), with validation_data= and sample_weight="
+            )
+        shown = " ".join(repr(given).split())
+        return f"dataset.{field}: {shown:.60} is not {_ARRAYS}"
     place = ".".join(("dataset", *map(str, first["loc"])))
     message = first["msg"][:1].lower() + first["msg"][1:]
     return f"{place}: {first['input']!r:.60}: {message}"

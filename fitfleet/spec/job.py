@@ -137,6 +137,15 @@ class JobSpec(_Part):
     code: str | None = None
     seed: int = 0
 
+    @property
+    def keeps_averages(self) -> bool:
+        """Whether the fitted weights are averages (use_ema), which no epoch's metrics are of."""
+        is_averaged = bool(self.optimizer.get("config", {}).get("use_ema"))
+        return is_averaged and not any(
+            (callback.get("config") or {}).get("restore_best_weights")
+            for callback in self.callbacks
+        )
+
     def canonical(self) -> str:
         """The one JSON text of this spec: sorted keys, no blanks."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

@@ -10,6 +10,8 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 
+_LAMBDA = "a lambda has no name to find it by; write it as a function with `def`"
+
 
 def check_reachable(value: Any, place: str) -> None:
     """SpecError for a function or class that its module does not have by its own name.
@@ -18,9 +20,7 @@ def check_reachable(value: Any, place: str) -> None:
     """
     name = value.__qualname__
     if value.__name__ == "<lambda>":
-        raise SpecError(
-            place, "a lambda has no name to find it by; write it as a function with `def`"
-        )
+        raise SpecError(place, _LAMBDA)
     if "<locals>" in name:
         outer = name.split(".<locals>")[0]
         raise SpecError(
@@ -107,6 +107,28 @@ def qualified(document: Any) -> Any:
     return found
 
 
+def refuse_lambdas(document: Any, place: str) -> None:
+    """SpecError for a lambda anywhere in what Keras serialised, such as an activation.
+
+    The layer Lambda is refused by its name, with another way out.
+    """
+    if isinstance(document, list | tuple):
+        for index, part in enumerate(document):
+            refuse_lambdas(part, f"{place}[{index}]")
+    elif isinstance(document, dict) and _is_lambda(document):
+        raise SpecError(place, _LAMBDA)
+    elif isinstance(document, dict) and document.get("class_name") != "Lambda":
+        for key, part in document.items():
+            refuse_lambdas(part, place if key == "config" else f"{place}.{key}")
+
+
+def _is_lambda(document: dict[str, Any]) -> bool:
+    """As an initialiser it has a class, as an activation its code, defaults and closure alone."""
+    code = document.get("value") if len(document) == 1 else None
+    is_code = isinstance(code, list | tuple) and len(code) == 3 and isinstance(code[0], str)
+    return is_code or document.get("class_name") == "__lambda__"
+
+
 def refuse_own_model(model: Any, place: str) -> None:
     """SpecError for an object of a Model class of the user's own: it is code, not data."""
     if hasattr(model, "train_step") and type(model).__module__.split(".")[0] != "keras":
@@ -119,3 +141,28 @@ def of_own_model(document: dict[str, Any]) -> str:
         f"{document.get('class_name')} is a Model class of your own, and only code makes one;"
         " give a function that returns it, model=ff.builder(make_model)"
     )
+
+
+def registered(name: str, place: str) -> dict[str, Any]:
+    """The document of a class or function that this program has registered as `package>name`.
+
+    As Keras's own `get` finds it, a class with its default arguments. The name alone tells neither
+    its module nor whether it is a class, so where nobody has registered it, as in a job file, it is
+    a SpecError that says how to write it.
+    """
+    keras = sys.modules.get("keras")
+    found = None if keras is None else keras.saving.get_registered_object(name)
+    if found is None:
+        raise SpecError(
+            place,
+            f"{name[:60]!r} is not registered in this program; give the object itself, or in a file"
+            ' {module: ..., class_name: function, config: "package>name"}',
+        )
+    check_reachable(found, place)
+    is_function = isinstance(found, FunctionType)
+    return {
+        "module": found.__module__,
+        "class_name": "function" if is_function else found.__name__,
+        "config": name if is_function else {},
+        "registered_name": name,
+    }

@@ -21,7 +21,9 @@ from fitfleet.spec.own import (
     located,
     names_recorded,
     qualified,
+    refuse_lambdas,
     refuse_own_model,
+    registered,
 )
 
 UNREGISTERED = (
@@ -30,11 +32,8 @@ UNREGISTERED = (
 )
 # Kinds whose numbers Keras keeps as float32.
 _FLOAT32_KINDS = ("regularizers", "optimizers", "callbacks")
-# Kinds whose arguments are checked here; those of optimizers and callbacks have rules of their own.
-_CHECKED = (
-    *("losses", "metrics", "initializers", "regularizers", "constraints", "schedules"),
-    "layers",
-)
+# Their arguments have rules of their own.
+_UNCHECKED = ("optimizers", "callbacks")
 # get_config leaves these out; an object's own attribute has them.
 _LOST_BY_KERAS = ("delta", "axis")
 
@@ -80,9 +79,10 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
         return {"module": "builtins", "class_name": "function", "config": name}
     check_reachable(value, place)
     keras = sys.modules.get("keras")
-    registered = keras.saving.get_registered_name(value) if keras is not None else name
-    found = {"module": module, "class_name": "function", "config": registered}
-    return {**found, **qualified({**found, "registered_name": registered})}
+    if keras is not None:
+        name = keras.saving.get_registered_name(value)
+    found = {"module": module, "class_name": "function", "config": name}
+    return {**found, **qualified({**found, "registered_name": name})}
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
@@ -92,6 +92,7 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
             document = located(keras.saving.serialize_keras_object(value), own)
     except Exception as error:  # Keras raises many kinds; all mean the same here
         raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
+    refuse_lambdas(document, place)
     lost = getattr(value, "_fn_kwargs", None)
     if isinstance(lost, dict) and isinstance(document, dict):
         for name in _LOST_BY_KERAS:
@@ -119,13 +120,11 @@ def reference(kind: str, value: Any, place: str) -> Any:
     """
     if value is None or is_space(value):
         return value
-    config: dict[str, Any] = {}
-    if isinstance(value, str):
-        name = value
-    else:
-        if isinstance(value, dict) and is_custom(value):
-            return value
-        name, config = _parts(value, place)
+    if isinstance(value, dict) and is_custom(value):
+        return value
+    if isinstance(value, str) and ">" in value:
+        return registered(value, place)
+    name, config = (value, {}) if isinstance(value, str) else _parts(value, place)
     found = catalog.class_name(kind, name)
     if found is None:
         raise SpecError(place, unknown(kind, name))
@@ -168,7 +167,7 @@ def built_in(kind: str, name: str, config: dict[str, Any], place: str) -> dict[s
     for argument, value in config.items():
         at, default = f"{place}.{argument}", signature.defaults.get(argument)
         value = argument_value(kind, argument, value, at)
-        if kind in _CHECKED and not is_space(value):
+        if kind not in _UNCHECKED and not is_space(value):
             check_kind(kind, argument, value, default, at)
         value = one_number(value, default, argument)
         if argument in signature.needed or not _is_default(signature, argument, value):
@@ -223,7 +222,7 @@ def activation(value: Any, place: str) -> Any:
         found = catalog.function_name("activations", value)
         if found is not None:
             return found
-        if catalog.class_name("layers", value) is not None:
+        if ">" in value or catalog.class_name("layers", value) is not None:
             return reference("layers", value, place)
         if value in catalog.operators():
             raise SpecError(

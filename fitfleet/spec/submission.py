@@ -18,6 +18,7 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
+from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.own import check_reachable
@@ -42,7 +43,7 @@ def job_spec(
     """
     for name in given:
         if name not in SPEC_NAMES:
-            raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
+            raise SpecError(name, _unknown(name))
     found, compiled = model_spec(model, settings, is_own_call=is_own_call)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     if found.config is not None and values.get("dtype_policy") is None:
@@ -78,7 +79,7 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
     """Where, when and how often a job runs. Raises SpecError."""
     for name in given:
         if name not in OPTION_NAMES:
-            raise SpecError(name, f"no such argument; {catalog.nearest(name, _all_names())}")
+            raise SpecError(name, _unknown(name))
     values = {k: v for k, v in given.items() if v is not None}
     for name in values.keys() & OPTION_CHECKS.keys():
         place = OPTION_CHECKS[name](values[name])
@@ -88,8 +89,9 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
     return _made(JobOptions, values)
 
 
-def _all_names() -> list[str]:
-    return [*JobSpec.model_fields, *JobOptions.model_fields]
+def _unknown(name: str) -> str:
+    known = [*JobSpec.model_fields, *JobOptions.model_fields]
+    return instead(name) or f"no such argument; {catalog.nearest(name, known)}"
 
 
 def _checked(name: str, value: Any) -> Any:

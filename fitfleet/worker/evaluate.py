@@ -27,17 +27,18 @@ def scores(
     `on_progress` is called after each batch, and may raise.
     """
     with rnn_states_kept(model):
-        by_source = {"keras": evaluate(model, job, on_progress)}
+        by_source = {"keras": evaluate(model, job, settings, on_progress)}
         return by_source | run_evaluators(model, job, settings, on_progress)
 
 
-def evaluate(model: Any, job: PreparedJob, on_progress: OnProgress) -> Scores:
+def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress) -> Scores:
     """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels."""
     arrays, batch_size = job.arrays, _batch_size(job)
     if arrays.x_test is None or arrays.y_test is None:
         return {}
     reset_rnn_states(model)
-    fed = data.evaluation(arrays.x_test, arrays.y_test, None, batch_size)
+    parts = (arrays.x_test, arrays.y_test, None)
+    fed = data.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
     options: dict[str, Any] = {
         "return_dict": True,
         "verbose": 0,
@@ -69,7 +70,7 @@ def run_evaluators(
     if x is None:
         raise SpecError("evaluators", "the dataset has neither test nor validation arrays")
     reset_rnn_states(model)
-    fed = data.evaluation(x, None, None, batch_size)
+    fed = data.evaluation(x, None, None, batch_size, whole_bytes=settings.memory_bytes)
     fed = fed[0] if isinstance(fed, tuple) else fed
     predicted = model.predict(
         fed, batch_size=batch_size, verbose=0, callbacks=[OnBatch(on_progress)]

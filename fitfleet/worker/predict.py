@@ -55,7 +55,7 @@ def evaluate(
     else:
         arrays = load(dataset_spec(dataset), settings)
         x, y, weight = arrays.x, arrays.y, arrays.sample_weight
-    fed = data.evaluation(x, y, weight, batch_size)
+    fed = data.evaluation(x, y, weight, batch_size, whole_bytes=settings.memory_bytes)
     how: dict[str, Any] = {"return_dict": True, "verbose": 0}
     with precision(spec.dtype_policy):
         try:

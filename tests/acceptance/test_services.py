@@ -10,21 +10,31 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import psutil
 import psycopg
 import pytest
 import redis
 from compose import PASSWORD, Compose
+from support.servers import Postgres
+from support.waiting import until
+from typer.testing import CliRunner
 
 import fitfleet as ff
+from fitfleet.cli.main import app
 
 WORKERS = 3
 
 
-@pytest.fixture
-def compose(tmp_path: Path, empty_postgres_url: str) -> Iterator[Compose]:
+@pytest.fixture(scope="module")
+def compose(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres
+) -> Iterator[Compose]:
     """All services are up."""
-    compose = Compose(tmp_path, empty_postgres_url)
+    name = postgres_server.create_database()
+    compose = Compose(tmp_path_factory.mktemp("compose"), postgres_server.url(name))
     with ExitStack() as stack:
+        stack.callback(postgres_server.drop_database, name)
         stack.enter_context(compose.up("valkey"))
         wait_for_valkey(compose.valkey_port)
         compose.run("migrate")
@@ -98,3 +108,95 @@ def no_password(compose: Compose) -> None:
     url = urlsplit(compose.postgres_url)
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host=url.hostname, port=url.port, user=url.username, dbname=url.path[1:])
+
+
+def test_no_log_row_file_output_or_process_title_holds_a_password(
+    compose: Compose, digits: Path, job: dict[str, Any], postgres_server: Postgres
+) -> None:
+    """Nor does what workers and scheduler say while both servers refuse them, and a failed job."""
+    (compose.folder / "data" / "digits.h5").write_bytes(digits.read_bytes())
+    _write_flat(compose.folder / "data" / "flat.npz", 1.0)
+    flat = {"model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]), "loss": "mse"}
+    with connect(compose) as fleet:
+        fleet.submit(**flat, dataset="flat.npz", experiment="held")
+        fleet.pause("held")
+        fleet.submit(**flat, dataset="flat.npz", experiment="held", seed=1)
+        _write_flat(compose.folder / "data" / "flat.npz", 2.0)
+        long = fleet.submit(**{**job, "epochs": 3000, "dataset": "digits.h5", "seed": 9})
+        until(lambda: long.refresh().status is ff.JobStatus.RUNNING)
+        _refuse_all(compose, postgres_server)
+        fleet.resume("held")
+        failed = fleet.jobs("held")[-1]
+        until(lambda: failed.refresh().status is ff.JobStatus.FAILED, timeout_s=120)
+        assert failed.error is not None and failed.error.traceback, "with its traceback"
+        long.cancel()
+        until(lambda: long.refresh().status is ff.JobStatus.CANCELLED, timeout_s=120)
+        handles = [failed, long]
+        shown = [repr(fleet), repr(fleet.settings), repr(handles), repr([j.error for j in handles])]
+    found = {
+        **{path: path.read_bytes() for path in compose.folder.rglob("*") if path.is_file()},
+        **_titles(),
+        **_outputs(compose, [str(one.id) for one in handles]),
+        **_rows(compose),
+        "representations": "".join(shown).encode(),
+    }
+    assert b"password authentication failed" in b"".join(found.values()), "it was refused"
+    secrets = (PASSWORD, str(urlsplit(compose.postgres_url).password))
+    holders = [name for name, text in found.items() for s in secrets if s.encode() in text]
+    assert holders == []
+
+
+def _write_flat(path: Path, value: float) -> None:
+    np.savez(path, x=np.full((8, 4), value), y=np.zeros((8, 1)))
+
+
+def _refuse_all(compose: Compose, server: Postgres) -> None:
+    """Both servers cut every connection, and know another password for a moment."""
+    broker = redis.Redis(port=compose.valkey_port, password=PASSWORD)
+    role = "ALTER ROLE fitfleet PASSWORD '{}'"
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    with psycopg.connect(server.url(), autocommit=True) as administrator:
+        try:
+            broker.config_set("requirepass", "another")
+            administrator.execute(role.format("another"))
+            administrator.execute(f"{cut} AND datname IS NOT NULL")
+            broker.client_kill_filter(_type="normal", skipme=True)
+            broker.client_kill_filter(_type="pubsub")
+            time.sleep(3)
+        finally:
+            administrator.execute(role.format(server.password))
+            broker.config_set("requirepass", PASSWORD)
+            broker.close()
+
+
+def _titles() -> dict[str, bytes]:
+    """Of every process that was started here, as any user of the machine sees them."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        for name in ("cmdline", "comm"):
+            found[f"{name} of {process.pid}"] = Path(f"/proc/{process.pid}/{name}").read_bytes()
+    assert len(found) > 2 * (WORKERS + 2)
+    return found
+
+
+def _outputs(compose: Compose, job_ids: list[str]) -> dict[str, bytes]:
+    commands = ["ps", "ps --json", "workers", "settings", "settings --json", "doctor", "du"]
+    commands += ["gc --dry-run", "compare held", "compare digits"]
+    for number in job_ids:
+        commands += [f"{name} {number}" for name in ("show", "show --json", "why", "logs")]
+    environment = compose.environment("scheduler")
+    results = {line: CliRunner().invoke(app, line.split(), env=environment) for line in commands}
+    return {
+        line: f"{result.output}{result.exception!r}".encode() for line, result in results.items()
+    }
+
+
+def _rows(compose: Compose) -> dict[str, bytes]:
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    with psycopg.connect(compose.postgres_url) as connection:
+        names = [name for (name,) in connection.execute(query).fetchall()]
+        assert "jobs" in names and "runs" in names
+        return {
+            name: repr(connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()).encode()
+            for name in names
+        }

@@ -96,7 +96,8 @@ class KerasSession(SingleSession):
         size = spec.validation_batch_size or spec.batch_size
         if self._batch_size < spec.batch_size:  # after the job ran out of memory
             size = min(size, self._batch_size)
-        fed = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, size)
+        parts = (arrays.x_val, arrays.y_val, arrays.sample_weight_val)
+        fed = data.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
         return fed, size if isinstance(fed, tuple) else None
 
     def close(self, *, is_intact: bool) -> None:

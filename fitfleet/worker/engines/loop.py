@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.reference import is_custom
-from fitfleet.worker.engines import feed
+from fitfleet.worker.engines import feed, proven
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.feed import Feeds
 from fitfleet.worker.engines.single import SingleSession
@@ -105,6 +105,8 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "the job ran out of memory before"
     if any(map(is_custom, spec.callbacks)):
         return "a callback of the user's own may act at any batch"
+    if not proven.is_started_alike(spec):
+        return f"the optimizer {spec.optimizer.get('class_name')} may begin with the job's weights"
     if spec.model.builder is not None:
         return "the model is built by a function on the worker"
     return None

@@ -11,12 +11,22 @@ from typing import Any
 
 from fitfleet.spec import catalog
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.reference import is_custom
 
 # In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
 _SAME_IN_A_LOOP = frozenset(
     """
     Activation BatchNormalization Bidirectional Conv2D Dense Dropout Embedding Flatten GRU
     GaussianNoise InputLayer LSTM MaxPooling2D RNN
+    """.split()  # noqa: SIM905
+)
+
+# Keras gives each variable of these the same first value in every job of an architecture, so that a
+# traced program can start another job. Those of ScheduleFreeAdamW begin as the job's own weights,
+# and of an optimizer of the user's own nobody knows.
+_STARTED_ALIKE = frozenset(
+    """
+    Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD
     """.split()  # noqa: SIM905
 )
 
@@ -44,9 +54,12 @@ _IN_A_STACK = {
             MeanAbsolutePercentageError MeanSquaredError SparseCategoricalAccuracy SquaredHinge
         """,
         "optimizers": """
-            Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
+            Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD
         """,
-        "schedules": "ExponentialDecay",
+        "schedules": """
+            CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay
+            PiecewiseConstantDecay PolynomialDecay
+        """,
         "regularizers": "L1 L1L2 L2",
         "constraints": "MaxNorm",
     }.items()
@@ -65,15 +78,21 @@ def is_same_in_a_loop(model: Any) -> bool:
     return is_chain and len(model.losses) <= 1  # a sum of two terms has one order
 
 
+def is_started_alike(spec: JobSpec) -> bool:
+    """Whether the optimizer of a fresh job depends on its spec alone, not on its weights."""
+    is_own = is_custom(spec.optimizer)
+    return not is_own and spec.optimizer.get("class_name") in _STARTED_ALIKE
+
+
 def unproven_in_a_stack(spec: JobSpec) -> str | None:
     """A part of the spec that has not been proven in a stack, or None."""
-    for kind, name in _parts(spec):
+    for kind, name in parts(spec):
         if name not in _IN_A_STACK[kind]:
             return name
     return None
 
 
-def _parts(spec: JobSpec) -> Iterator[tuple[str, str]]:
+def parts(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """(kind, name) of all that has a form of its own in a program."""
     yield from _nodes(spec.model.config)
     yield from _nodes(spec.optimizer)

@@ -164,6 +164,8 @@ class DatabaseJournal:
     def _remarks(self, job: PreparedJob, level: str) -> Iterator[tuple[str, str]]:
         if level:
             yield "memory", level
+        if job.spec.keeps_averages:
+            yield "weights", "averages of the steps (use_ema); metrics are of each epoch's own"
         if job.restart:
             yield "checkpoint", job.restart
         before = job.snapshot.environment if job.snapshot else {}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import JOB_GROUP, write_document
@@ -46,6 +48,18 @@ class Snapshot:
     environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
     inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
     batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
+
+
+class _Document(BaseModel):
+    """What a checkpoint's JSON holds, beside what only `weights` reads."""
+
+    epoch: int
+    has_stopped: bool
+    history: list[tuple[int, dict[str, float]]]
+    callbacks: list[dict[str, Any]]
+    environment: dict[str, Any] = {}
+    inputs: dict[str, Any] | None = None
+    batch_size: int | None = None
 
 
 def write(
@@ -85,24 +99,28 @@ def write(
 
 def read(path: Path, settings: Settings) -> Snapshot:
     """The checkpoint in a file. StorageError if it cannot be read."""
-    document = read_document(path, settings)
-    callbacks = document["callbacks"]
+    try:
+        document = _Document.model_validate(read_document(path, settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise StorageError(f"{path}: is no checkpoint: {at}: {first['msg']}") from None
     best: list[list[Any] | None] = []
     with opened(path, settings) as file:
-        for index in range(len(callbacks)):
+        for index in range(len(document.callbacks)):
             group = file.get(f"{JOB_GROUP}/best/{index}")
             best.append([group[key][()] for key in sorted(group)] if group is not None else None)
-    history = [EpochLogs(epoch, logs) for epoch, logs in document["history"]]
+    history = [EpochLogs(epoch, logs) for epoch, logs in document.history]
     return Snapshot(
         path,
-        document["epoch"],
-        document["has_stopped"],
+        document.epoch,
+        document.has_stopped,
         history,
-        callbacks,
+        document.callbacks,
         best,
-        environment=document.get("environment", {}),
-        batch_size=document.get("batch_size"),
-        inputs=document.get("inputs"),
+        environment=document.environment,
+        batch_size=document.batch_size,
+        inputs=document.inputs,
     )
 
 

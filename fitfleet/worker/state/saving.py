@@ -149,9 +149,9 @@ class Saver:
 
 def changes_weights_at_end(fit: Fit) -> bool:
     """Whether best or averaged weights take the place of the last epoch's."""
-    if fit.job.spec.optimizer.get("config", {}).get("use_ema"):
-        return True
-    return any(getattr(c, "restore_best_weights", False) for c in fit.callbacks)
+    return fit.job.spec.keeps_averages or any(
+        getattr(c, "restore_best_weights", False) for c in fit.callbacks
+    )
 
 
 def _last_epoch(fit: Fit) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import ledger
 import nets
 import pytest
@@ -89,6 +90,21 @@ def test_what_cannot_be_traced_in_a_stack_is_looped(settings: Settings) -> None:
     choice = next(chosen)
     assert (choice.engine.name, len(choice.jobs)) == ("loop", 7)
     assert choice.reasons[0].startswith("cannot be fused: the embedding ")
+
+
+@keras.saving.register_keras_serializable(package="test_choice")
+class OwnSGD(keras.optimizers.SGD):  # type: ignore[misc]
+    """As a user may write one."""
+
+
+@pytest.mark.parametrize("optimizer", ["ScheduleFreeAdamW", OwnSGD()])
+def test_an_optimizer_that_may_begin_with_the_weights_stays_with_fit(
+    optimizer: Any, settings: Settings
+) -> None:
+    """A traced program would start the next job with the weights of the one before."""
+    choice = next(Engines(settings).choose(cohort(nets.mlp(), 1, optimizer=optimizer)))
+    assert choice.engine.name == "fit"
+    assert choice.reasons[0].endswith("may begin with the job's weights")
 
 
 def test_streams_and_settings_of_fit_stay_with_fit(settings: Settings) -> None:

@@ -11,8 +11,12 @@ import keras
 import ledger
 import numpy as np
 
+from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, split_validation
+from fitfleet.spec.job import Windows
+from fitfleet.worker import data
 from fitfleet.worker.engines.feed import Feed, Feeds, training
+from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.trace_cache import TraceCache
 
 ROWS, WIDTH = 64, 2000  # a layer of 16 MB, 48 with Adam's moments
@@ -60,6 +64,24 @@ def test_a_mapped_dataset_leaves_memory_once_it_is_copied(tmp_path: Path) -> Non
     np.testing.assert_array_equal(validation.data[0], whole.x_val)
     np.testing.assert_array_equal(member.arrays.x, whole.x)  # it is there again when it is read
     assert resident(path) > 0
+
+
+def test_windows_that_are_held_out_are_not_made_whole_above_the_memory() -> None:
+    """A short series gives large windows; they are read by the batch, with the same numbers."""
+    series = np.random.default_rng(0).normal(size=(400, 1)).astype("float32")
+    size = Windows(length=50)
+    x, y = windows.inputs(series, size), windows.targets(series, size)
+    some = Arrays(x=x[:32], y=y[:32], x_val=x, y_val=y)
+    model = keras.Sequential([keras.Input((50, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    job = ledger.spec(model, loss="mse", optimizer="sgd", batch_size=16, epochs=2, seed=1)
+    small = ledger.SETTINGS.replace(memory_bytes=x.nbytes // 2)
+    assert isinstance(data.evaluation(x, y, None, 16, whole_bytes=x.nbytes * 2), tuple)
+    assert not isinstance(data.evaluation(x, y, None, 16, whole_bytes=small.memory_bytes), tuple)
+    found = [
+        ledger.train(KerasFit(settings), [ledger.member(job, some, 1)])
+        for settings in (ledger.SETTINGS, small)
+    ]
+    ledger.assert_same(*found)
 
 
 def resident(path: Path) -> int:

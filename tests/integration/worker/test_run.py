@@ -165,6 +165,12 @@ def test_the_row_tells_the_epoch_whose_weights_are_kept(
         assert model.evaluate(x, y, batch_size=8, verbose=0) == value[best, "loss"]
         plain = fleet.run(**job)
         assert (plain.kept_epoch, plain.epoch) == (3, 3)
+        averaged = fleet.run(**{**job, "optimizer": {"Adam": {"use_ema": True}}})
+        told = [e["detail"] for e in fleet.events(averaged.id) if e["kind"] == "weights"]
+        assert told == ["averages of the steps (use_ema); metrics are of each epoch's own"]
+        model = weights.load_model(fleet.artifact(averaged), fleet.settings)
+        shown = dict(((e, p), v) for e, p, m, v in fleet.curve(averaged.id) if m == "loss")
+        assert model.evaluate(x, y, batch_size=8, verbose=0) != shown[3, "val"]
 
 
 @pytest.mark.parametrize("rate", [1e11, 0.01])

@@ -193,6 +193,7 @@ def test_metrics_that_cannot_compare_class_numbers_are_refused(metric: Any, hint
         ("binary_crossentropy", "AUC", (1,), (64,)),
         ("binary_crossentropy", _metric("F1Score", average="macro"), (1,), (64, 1)),
         ("mse", "cosine_similarity", (5,), (64, 5)),
+        ("quantiles", "mae", (5,), (64, 1)),  # of a loss of the user's own
         ("mse", {"module": "mine", "class_name": "Own", "config": {}}, (5,), (64, 5)),
     ],
 )
@@ -397,6 +398,19 @@ def test_a_batch_larger_than_the_memory_is_refused() -> None:
     assert check_fit(_spec(), _facts(), info, memory_bytes=32 * 8 * 3 * 4) == []
     with pytest.raises(SpecError, match=r"a batch of 64 rows of dataset\.x is 6,144 bytes"):
         check_fit(_spec(batch_size=1000), _facts(), info, memory_bytes=32 * 8 * 3 * 4)
+
+
+@pytest.mark.parametrize("role", ["x_val", "x_test"])
+def test_a_batch_of_large_windows_that_are_held_out_is_refused(role: str) -> None:
+    """They are of another size than those of training, and so may their batches be."""
+    rows = {"x_val": "val_rows", "x_test": "test_rows"}[role]
+    info = _info(**{role: _array(50, 8, 3), rows: 50})
+    bound = 32 * 8 * 3 * 4
+    assert check_fit(_spec(), _facts(), info, memory_bytes=bound) == []
+    larger = _spec(validation_batch_size=40)
+    with pytest.raises(SpecError, match=rf"validation_batch_size: a batch of 40 rows of .*{role}"):
+        check_fit(larger, _facts(), info, memory_bytes=bound)
+    assert check_fit(larger, _facts(), info, memory_bytes=bound * 2) == []
 
 
 @pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])

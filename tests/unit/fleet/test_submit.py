@@ -96,3 +96,18 @@ def test_the_broker_is_looked_at_once_for_many_submits(
         for seed in range(5):
             fleet.submit(**{**job, "seed": seed})
     assert sum(KEPT in str(warning.message) for warning in caught) == 1
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
+@pytest.mark.parametrize("has_best", [False, True])
+def test_averaged_weights_are_said_to_belong_to_no_epoch(
+    has_best: bool, fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    """Unless the best epoch's own are put back after them."""
+    best = {"EarlyStopping": {"monitor": "loss", "restore_best_weights": has_best}}
+    averaged = {**job, "optimizer": {"Adam": {"use_ema": True}}, "callbacks": [best]}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fleet.submit(**averaged)
+    told = [str(one.message) for one in caught if "use_ema" in str(one.message)]
+    assert len(told) == (not has_best)

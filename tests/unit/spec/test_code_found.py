@@ -17,7 +17,8 @@ from fitfleet.spec.code.key import is_signed, sign
 from fitfleet.spec.code.names import Named, named_in
 from fitfleet.spec.code.script import script_source
 from fitfleet.spec.code.snapshot import MAX_BYTES, Snapshot
-from fitfleet.spec.reference import to_document
+from fitfleet.spec.compile import losses, metrics
+from fitfleet.spec.reference import activation, to_document
 
 
 @pytest.fixture
@@ -226,6 +227,27 @@ def test_everything_inside_a_model_has_its_module_and_a_name_for_keras() -> None
     registered = found["registered_regularizer"]
     assert (registered.module, registered.registered) == (__name__, "tests>registered_regularizer")
     assert keras.saving.get_registered_name(OwnLayer) == "OwnLayer", "Keras is as it was"
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def registered_loss(y: Any, p: Any) -> Any:
+    return keras.ops.mean(keras.ops.abs(y - p), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class RegisteredLoss(keras.losses.Loss):  # type: ignore[misc]
+    pass
+
+
+def test_a_registered_name_is_as_good_as_what_it_names() -> None:
+    """As in Keras's compile; a class is made with its defaults there."""
+    assert losses("tests>registered_loss") == losses(registered_loss)
+    assert metrics(["tests>registered_loss"]) == metrics([registered_loss])
+    assert activation("tests>registered_loss", "x") == to_document(registered_loss, "x")
+    own = {"module": __name__, "registered_name": "tests>RegisteredLoss"}
+    assert losses("tests>RegisteredLoss") == {**own, "class_name": "RegisteredLoss", "config": {}}
+    with pytest.raises(SpecError, match=r"^loss: 'tests>unknown' is not registered in this"):
+        losses("tests>unknown")
 
 
 def test_a_function_of_a_model_that_nobody_can_import_is_refused() -> None:

@@ -214,6 +214,23 @@ def test_an_object_of_a_class_of_the_users_own_is_refused(has_arguments: bool) -
         model_spec(model, SETTINGS, is_own_call=True)
 
 
+@pytest.mark.parametrize(
+    ("layer", "place"),
+    [
+        (lambda: keras.layers.Dense(2, activation=lambda x: x), r"layers\[0\].activation"),
+        (
+            lambda: keras.layers.Dense(2, kernel_initializer=lambda shape, dtype=None: None),
+            r"layers\[0\].kernel_initializer",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_lambda_is_refused_where_it_stands(layer: Callable[[], Any], place: str) -> None:
+    model = keras.Sequential([layer()])  # not built: an initialiser of None would fail there
+    with pytest.raises(SpecError, match=rf"^model.{place}: a lambda has no name to find it by"):
+        model_spec(model, SETTINGS, is_own_call=True)
+
+
 def test_a_builder_that_only_a_worker_has_is_kept() -> None:
     settings = SETTINGS.replace(trusted_modules=("no_such_module",))
     spec, _ = model_spec(ff.builder("no_such_module:build", units=3), settings)

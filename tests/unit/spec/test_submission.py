@@ -1,5 +1,6 @@
 """Keywords of `submit` become a spec; each bad one is refused in one sentence with its place."""
 
+import inspect
 import json
 import time
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.submission import job_options, job_spec
 
@@ -32,6 +34,10 @@ def test_a_spec_survives_its_canonical_text() -> None:
     found = spec(metrics=["accuracy"], callbacks=["TerminateOnNaN"], class_weight={0: 1, 1: 2.5})
     assert JobSpec.from_canonical(found.canonical()) == found
     assert json.loads(found.canonical())["class_weight"] == {"0": 1.0, "1": 2.5}
+
+
+def _batches() -> None:
+    """A generator function that was not called."""
 
 
 def test_numpy_numbers_are_numbers() -> None:
@@ -155,3 +161,31 @@ def test_ten_thousand_specs_of_one_model_take_seconds() -> None:
     for seed in range(1000):
         spec(seed=seed, optimizer={"Adam": {"learning_rate": 0.001 + seed * 1e-6}})
     assert (time.process_time() - start) * 10 < 20  # a guard; benchmarks/overhead.py measures
+
+
+def test_every_argument_of_keras_is_taken_or_answered_with_the_way_that_works() -> None:
+    import keras
+
+    ours = {
+        *JobSpec.model_fields,
+        "validation_data",
+        "sample_weight",
+    }  # the two by `dataset=(x, y)`
+    for method in (keras.Model.fit, keras.Model.compile):
+        for name in set(inspect.signature(method).parameters) - ours - {"self"}:
+            with pytest.raises(SpecError, match=rf"^{name}: no such argument here: "):
+                spec(**{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"path": "a.h5", "x": np.zeros((2, 2))}, "dataset.x: is an array, not the name of one"),
+        ({"path": "a.h5", "y": [1, 2]}, r"dataset.y: \[1, 2\] is not the name of an array"),
+        (_batches, r"dataset: _batches is a function; call it, dataset=_batches\(\)"),
+    ],
+)
+def test_a_dataset_of_another_kind_is_answered_on_one_line(given: Any, says: str) -> None:
+    with pytest.raises(DatasetError, match=says) as caught:
+        dataset_spec(given)
+    assert "\n" not in str(caught.value)

@@ -91,3 +91,31 @@ def test_no_path_of_a_row_leaves_the_storage(path: str, tmp_path: Path) -> None:
     (root / "out").symlink_to(tmp_path)
     with pytest.raises(StorageError, match="is no path inside the storage"):
         Storage(root).absolute(path)
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({}, "epoch: Field required"),
+        (
+            {"epoch": 1, "has_stopped": False, "history": 5, "callbacks": []},
+            "history: Input should",
+        ),
+        ({"epoch": 1, "has_stopped": False, "history": [], "callbacks": 5}, "callbacks: Input"),
+        (
+            {"epoch": 1, "has_stopped": False, "history": [[0, {"loss": "x"}]], "callbacks": []},
+            "history.0.1.loss: Input should be a valid number",
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(
+    document: dict[str, Any], says: str, tmp_path: Path, settings: Settings
+) -> None:
+    from fitfleet.worker.state import checkpoint
+
+    path = tmp_path / "damaged.weights.h5"
+    with h5py.File(path, "w") as file:
+        write_document(file, document)
+    with pytest.raises(StorageError, match=f"is no checkpoint: {says}") as caught:
+        checkpoint.read(path, settings)
+    assert "\n" not in str(caught.value)
