@@ -184,6 +184,32 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
             raise SpecError(
                 "class_weight", f"class {key} is not among the classes 0 to {classes - 1}"
             )
+    _check_highest_class(spec, info)
+
+
+def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:
+    """Keras looks weights up by class, from 0 to the highest one that has a weight."""
+    labels = next(iter(flatten(info.y)), None)
+    if labels is None or labels.maximum is None:
+        return
+    shape = labels.shape[1:-1] if labels.shape[1:][-1:] == (1,) else labels.shape[1:]
+    if len(shape) > 1 or (shape and are_class_numbers(spec.loss)):
+        raise SpecError(
+            "class_weight",
+            "goes with one class a row; for labels of several steps give sample weights, one for"
+            " each step",
+        )
+    if not shape and (labels.minimum or 0) < 0:
+        raise SpecError(
+            "class_weight", f"the labels hold the class {labels.minimum:g}; classes are 0 or more"
+        )
+    highest = shape[0] - 1 if shape else int(labels.maximum)
+    if max(map(int, spec.class_weight or {})) < highest:
+        raise SpecError(
+            "class_weight",
+            f"has none for class {highest}, the highest of the labels, which Keras looks up too;"
+            f" give it one, such as {highest}: 1.0",
+        )
 
 
 def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:

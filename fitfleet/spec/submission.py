@@ -111,6 +111,7 @@ def _class_weight(value: Any) -> dict[str, float]:
     found = {}
     for index, weight in value.items():
         place = f"class_weight.{index}"
+        index = to_document(index, place)  # NumPy's integers are those of np.unique
         if not _is_class(index):
             raise SpecError(place[:80], f"{repr(index)[:40]} is not the index of a class")
         if str(int(index)) in found:

@@ -11,7 +11,7 @@ _TRACE = re.compile(
     r"|Traceback |\[\[|\[Op:)"
 )
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_OF_GRAPH = re.compile(r"\s*\[\[\{\{node .*?\}\}\]\]|\s*\[Op:\w+\]")
+_OF_GRAPH = re.compile(r"\s*\[\[\{\{node .*?\}\}\]\]|\s*\[Op:\w+\]|\{\{function_node [^{}]*\}\}\s*")
 # Numbers in brackets: shapes are short, arrays are not.
 _ARRAY = re.compile(r"\[[\[\]\s\d.,eE+\-]{60,}(\]|\.\.\.)")
 

@@ -106,9 +106,12 @@ def test_labels_without_a_class_weight_are_the_users_failure_at_once(
         [ff.layers.Input((5, 3)), ff.layers.Flatten(), ff.layers.Dense(3, activation="softmax")]
     )
     job |= {"model": model, "loss": "sparse_categorical_crossentropy", "dataset": str(path)}
-    for index, weights in enumerate(({0: 1.0, 1: 5.0}, {1: 5.0})):
+    for index, weights in enumerate(({0: 1.0, 1: 5.0, 2: 1.0}, {1: 5.0, 2: 1.0})):
         seeds = range(10 * index, 10 * index + 8)
         ids = [fleet.submit(**{**job, "seed": n}, class_weight=weights) for n in seeds]
+        with fleet.database.begin() as c:  # submit would refuse it
+            less = sa.func.replace(job_specs.c.spec, ',"2":1.0}', "}")
+            c.execute(sa.update(job_specs).values(spec=less))
         fleet.attempt()
         for row in map(fleet.row, ids):
             assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)

@@ -288,6 +288,35 @@ def test_options_that_do_not_go_with_the_data(
         check_fit(_spec(**changes), _facts(**facts), _info())
 
 
+@pytest.mark.parametrize(
+    ("weights", "loss", "y", "problem"),
+    [
+        ({"0": 1.0, "1": 5.0}, "sparse_categorical_crossentropy", (64,), "none for class 4"),
+        ({"1": 5.0}, "categorical_crossentropy", (64, 5), "none for class 4, the highest"),
+        ({"4": 5.0}, "sparse_categorical_crossentropy", (64, 8), "give sample weights, one for"),
+        ({"4": 5.0}, "categorical_crossentropy", (64, 8, 5), "labels of several steps"),
+    ],
+)
+def test_class_weights_go_up_to_the_highest_class(
+    weights: dict[str, float], loss: str, y: tuple[int, ...], problem: str
+) -> None:
+    low_high = {"low": 0, "high": 1 if "sparse" not in loss else 4}
+    output = OutputFacts("dense", (8, 5) if 8 in y else (5,), "softmax")
+    info = _info(y=_array(*y, **low_high, dtype="int64"))
+    with pytest.raises(SpecError, match=problem):
+        check_fit(_spec(loss=loss, class_weight=weights), _facts(outputs=[output]), info)
+
+
+def test_class_weights_of_all_that_keras_looks_up_pass() -> None:
+    number = _info(y=_array(64, 1, low=0, high=4, dtype="int64"))
+    spec = _spec(loss="sparse_categorical_crossentropy", class_weight={"4": 2.0})
+    assert check_fit(spec, _facts(), number) == []
+    with pytest.raises(SpecError, match="hold the class -1; classes are 0 or more"):
+        facts = _facts(outputs=[OutputFacts("dense", (1,), "linear")])
+        info = _info(y=_array(64, low=-1, high=1))
+        check_fit(_spec(loss="mse", class_weight={"1": 2.0}), facts, info)
+
+
 def test_weights_are_given_once() -> None:
     info = _info(sample_weight=_array(64))
     with pytest.raises(SpecError, match="sample weights already"):

@@ -43,6 +43,8 @@ def _batches() -> None:
 def test_numpy_numbers_are_numbers() -> None:
     found = spec(seed=np.int64(3), validation_split=np.float64(0.5), epochs=np.int32(2))
     assert (found.seed, found.validation_split, found.epochs) == (3, 0.5, 2)
+    classes = dict(zip(np.unique([2, 0, 1]), np.array([1, 2, 3], "float32"), strict=True))
+    assert spec(class_weight=classes).class_weight == {"0": 1.0, "1": 2.0, "2": 3.0}
     options = job_options(SETTINGS, params={"units": np.int64(4), "rates": np.array([0.5, 1])})
     assert options.params == {"units": 4, "rates": [0.5, 1.0]}
 

@@ -40,6 +40,13 @@ class Silent(Exception):
             "Exception encountered when calling Scale.call(). the scale has no notes",
         ),
         (ValueError(f"got {[[0.5, 1e-3]] * 9}, of shape [9, 2]"), "got [...], of shape [9, 2]"),
+        (
+            ValueError(
+                "{{function_node __wrapped__GatherV2_device_/job:localhost/task:0/device:CPU:0}}"
+                " indices[3] = 2 is not in [0, 2) [Op:GatherV2]"
+            ),
+            "indices[3] = 2 is not in [0, 2)",
+        ),
         (ValueError(""), "ValueError"),
         (Silent(), "Silent"),
     ],
