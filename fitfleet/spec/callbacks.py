@@ -9,7 +9,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
-from fitfleet.spec.own import check_reachable
+from fitfleet.spec.own import check_reachable, refuse_class
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
@@ -112,6 +112,7 @@ def _named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
 
 def _from_object(value: Any, place: str) -> dict[str, Any]:
     """A Keras callback object has no config; its arguments are attributes of the same names."""
+    refuse_class(value, place)
     name = type(value).__name__
     signature = catalog.signature("callbacks", name)
     if not type(value).__module__.startswith("keras.") and hasattr(value, "on_epoch_end"):

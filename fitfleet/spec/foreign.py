@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -23,3 +24,13 @@ def check_config(document: Any) -> None:
         )
     if model_kind(document) is None and is_custom(document):
         raise SpecError("model", of_own_model(document))
+
+
+def not_a_model(value: Any) -> str:
+    """What is wrong with an object that is no model, and the way that works for code."""
+    name = getattr(value, "__name__", "")
+    if isfunction(value):
+        return f"{name} is a function; name it as what makes the model: model=ff.builder({name})"
+    if isinstance(value, type):
+        return f"{name} is a class; give a function that makes an object of it to ff.builder"
+    return f"a {type(value).__name__} is not a model"

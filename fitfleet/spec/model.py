@@ -21,7 +21,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.canonical import canonical_model
 from fitfleet.spec.code.modules import find, roots
-from fitfleet.spec.foreign import check_config
+from fitfleet.spec.foreign import check_config, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
@@ -130,6 +130,8 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
         return model
     if isinstance(model, dict):
         document = from_short(model)
+    elif isinstance(model, type):
+        raise SpecError("model", not_a_model(model))
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
         document = to_document(model, "model")
         document = document if with_matrices else _without_matrices(document)
@@ -137,7 +139,7 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
         tell_policies(model, document)
         _read_compiled(model, document)
     else:
-        raise SpecError("model", f"a {type(model).__name__} is not a model")
+        raise SpecError("model", not_a_model(model))
     try:
         return json.dumps(to_document(document, "model"), allow_nan=True)
     except (TypeError, ValueError, RecursionError) as error:

@@ -107,6 +107,13 @@ def qualified(document: Any) -> Any:
     return found
 
 
+def refuse_class(value: Any, place: str) -> None:
+    """SpecError for a class in place of an object of it."""
+    if isinstance(value, type):
+        name = value.__name__
+        raise SpecError(place, f"{name} is a class; give an object of it, {name}(...)")
+
+
 def refuse_lambdas(document: Any, place: str) -> None:
     """SpecError for a lambda anywhere in what Keras serialised, such as an activation.
 

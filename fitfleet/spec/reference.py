@@ -21,6 +21,7 @@ from fitfleet.spec.own import (
     located,
     names_recorded,
     qualified,
+    refuse_class,
     refuse_lambdas,
     refuse_own_model,
     registered,
@@ -60,6 +61,7 @@ def to_document(value: Any, place: str) -> Any:
         return value.to_layer()
     if isinstance(value, types.FunctionType):
         return _function(value, place)
+    refuse_class(value, place)
     keras = sys.modules.get("keras")
     if keras is not None and (
         hasattr(value, "get_config") or type(value).__module__[:5] == "keras"

@@ -23,7 +23,7 @@ def changed_weight(model: Any) -> str | None:
 
     A weight whose initialiser cannot be found counts as changed, unless it is all 0 or all 1.
     """
-    if not hasattr(model, "_flatten_layers"):
+    if isinstance(model, type) or not hasattr(model, "_flatten_layers"):
         return None
     if _steps(model):
         return f"{_first_name(model)} (the model was fitted)"

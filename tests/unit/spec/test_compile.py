@@ -249,3 +249,18 @@ def test_what_an_optimizer_of_keras_takes_passes(given: dict[str, Any]) -> None:
         optimizer(given)["class_name"] == name
         and config.items() <= optimizer(given)["config"].items()
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (optimizer, keras.optimizers.Adam, "optimizer: Adam is a class; give an object of it, Ada"),
+        (losses, keras.losses.MeanSquaredError, "loss: MeanSquaredError is a class"),
+        (metrics, [keras.metrics.AUC], "metrics[0]: AUC is a class"),
+        (callbacks, [keras.callbacks.EarlyStopping], "callbacks[0]: EarlyStopping is a class"),
+    ],
+)
+def test_a_class_in_place_of_an_object_is_refused(make: Any, given: Any, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        make(given)
+    assert str(caught.value).startswith(message)
