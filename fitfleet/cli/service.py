@@ -14,6 +14,13 @@ from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
 
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz there: 127.0.0.1:9600."
+    ),
+]
+
 
 @command
 def worker(
@@ -24,6 +31,7 @@ def worker(
         int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
     ] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
+    metrics: MetricsOption = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
@@ -40,7 +48,7 @@ def worker(
     try:
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
-        code = run_service(settings)
+        code = run_service(settings, metrics)
     finally:
         if broker_folder is not None:
             # After a script that was killed, its workers stop the broker when no other uses it.
@@ -49,9 +57,10 @@ def worker(
 
 
 @command
-def scheduler(target: Target) -> None:
+def scheduler(target: Target, metrics: MetricsOption = None) -> None:
     """Publish waiting jobs and take back lost ones, until told to stop."""
     from fitfleet.db.session import Database
+    from fitfleet.scheduler.monitoring import serve
     from fitfleet.scheduler.service import Scheduler
     from fitfleet.scheduler.upkeep import steps
 
@@ -62,9 +71,11 @@ def scheduler(target: Target) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    say("scheduler started")
     loop = Scheduler(settings, database)
     loop.steps += steps(settings)
+    if metrics is not None:
+        say(f"metrics on port {serve(metrics, settings, loop)}")
+    say("scheduler started")
     loop.run(stop)
 
 

@@ -58,6 +58,8 @@ class Scheduler:
         self._no_requeue_before = 0.0
         self._wait_a_lease()
         self.steps: list[Callable[[Database], None]] = []
+        self.turned_at = 0.0  # of the last turn of its loop
+        self.looked_at = 0.0  # Unix seconds of the last look that database and broker answered
 
     def wake(self) -> None:
         """Poll at once instead of after `poll_s`."""
@@ -67,6 +69,7 @@ class Scheduler:
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set. Outages of broker or database are waited out."""
         while not stop.is_set():
+            self.turned_at = time.time()
             pause_s = self._settings.poll_s
             try:
                 if self.tick():
@@ -94,7 +97,9 @@ class Scheduler:
         if now - self._recovered_at >= self._settings.recover_s:
             self._recovered_at = now
             self._recover(now)
-        return self._dispatcher.poll()
+        sent = self._dispatcher.poll()
+        self.looked_at = time.time()
+        return sent
 
     def _wait_a_lease(self) -> None:
         """Leases could not be extended while the database was away: let workers do it first."""

@@ -18,6 +18,7 @@ from typing import NoReturn
 from celery import signals
 from celery.exceptions import SecurityWarning
 
+from fitfleet import probes
 from fitfleet.db import workers
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
@@ -32,7 +33,7 @@ from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
 
 
-def run_service(settings: Settings) -> int:
+def run_service(settings: Settings, metrics: str | None = None) -> int:
     """Serve a queue until SIGTERM, which drains; the exit code.
 
     TensorFlow is imported by the children only. DatabaseError if the database is away or not of
@@ -58,6 +59,8 @@ def run_service(settings: Settings) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].add(WarmChildren)
     signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
+    if metrics is not None:
+        signals.worker_ready.connect(lambda **_: presence.serve(metrics), weak=False)
     signals.worker_shutting_down.connect(lambda **_: drain.start(), weak=False)
     worker = app.Worker(
         hostname=name,
@@ -109,6 +112,9 @@ def _with_gpus(settings: Settings) -> tuple[Settings, list[str]]:
 # for a transaction that is not its own.
 _database_open = threading.Lock()
 
+# A service whose heartbeat is so many times overdue hangs.
+_SILENT_BEATS = 15
+
 
 def _versions() -> dict[str, str]:
     """What the fits here depend on, without importing it."""
@@ -130,6 +136,7 @@ class _Presence:
         self._thread: threading.Thread | None = None
         self._meter = LoadMeter(settings.gpus)
         self._database = Database(settings.database_url)
+        self._beaten_at = time.monotonic()
 
     def start(self, database: Database) -> None:
         """Register the slots. Without a thread yet: the pool forks after this."""
@@ -145,6 +152,31 @@ class _Presence:
         )
         self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
         self._thread.start()
+
+    def serve(self, address: str) -> int:
+        """Serve /healthz, /readyz and /metrics at `host:port`; the port. None asks the database."""
+
+        def is_alive() -> bool:
+            return time.monotonic() - self._beaten_at < _SILENT_BEATS * self._settings.heartbeat_s
+
+        def metrics() -> tuple[int, str, str]:
+            ready, slots = float(not outage), float(self._settings.slots)
+            text = probes.family(
+                "fitfleet_worker_ready", "gauge", "Whether the database answers.", [({}, ready)]
+            )
+            text += probes.family(
+                "fitfleet_worker_slots", "gauge", "Jobs that it runs at once.", [({}, slots)]
+            )
+            return 200, probes.METRICS, text
+
+        return probes.serve(
+            address,
+            {
+                "/metrics": metrics,
+                "/healthz": probes.health(is_alive, "its heartbeat has stopped"),
+                "/readyz": probes.health(lambda: not outage, "the database is away"),
+            },
+        )
 
     def _forget_connection(self) -> None:
         """In a child: it is the parent's, which goes on with it."""
@@ -179,12 +211,12 @@ class _Presence:
         ]
 
     def _beat(self) -> None:
-        beaten_at = time.monotonic()
+        self._beaten_at = time.monotonic()
         while not self._ended.wait(min(OUTAGE_POLL_S, self._settings.heartbeat_s)):
-            is_due = time.monotonic() - beaten_at >= self._settings.heartbeat_s
+            is_due = time.monotonic() - self._beaten_at >= self._settings.heartbeat_s
             if not (is_due or outage):
                 continue
-            beaten_at = time.monotonic()
+            self._beaten_at = time.monotonic()
             if self._is_to_drain():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return

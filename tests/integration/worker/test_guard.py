@@ -39,7 +39,7 @@ STEPS: dict[str, JobStatus | None] = {
     "after_commit": JobStatus.SUCCEEDED,
 }
 # Steps before the attempt of a peer begins: it goes back to the queue, and nothing is counted.
-BEFORE_PEERS = ("after_claim", "in_choice")
+BEFORE_PEERS = ("in_choice",)
 
 
 def test_every_step_of_a_child_is_tried() -> None:

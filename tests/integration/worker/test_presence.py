@@ -1,11 +1,14 @@
-"""The heartbeat of a worker service keeps one connection to PostgreSQL, also when it forks."""
+"""What a worker service says of itself: its heartbeat, over one connection, and its pages."""
 
 from __future__ import annotations
 
 import os
+import urllib.error
+import urllib.request
 
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
+from fitfleet.worker.process.readiness import outage
 from fitfleet.worker.process.service import _Presence
 
 _OWN = "SELECT pg_backend_pid()"
@@ -33,3 +36,24 @@ def test_the_heartbeat_of_a_service_keeps_its_connection(postgres_url: str) -> N
     finally:
         presence.stop()
         database.dispose()
+
+
+def _status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_worker_is_ready_while_the_database_answers(sqlite_url: str) -> None:
+    presence = _Presence(Settings(database_url=sqlite_url), "fleet@here", ["cpu"])
+    port = presence.serve("127.0.0.1:0")
+    assert [_status(port, path) for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+    outage.begin()
+    try:
+        assert [_status(port, path) for path in ("/healthz", "/readyz")] == [200, 503]
+    finally:
+        outage.end()
+    presence._beaten_at -= 3600.0
+    assert _status(port, "/healthz") == 503
