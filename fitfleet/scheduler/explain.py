@@ -252,9 +252,8 @@ def _are(count: int) -> str:
 def _line(before: Sequence[int]) -> str:
     names = ", ".join(str(job_id) for job_id in before[:_NAMED])
     more = ", ..." if len(before) > _NAMED else ""
-    jobs = "job" if len(before) == 1 else f"{len(before):,} jobs"
-    go = "goes" if len(before) == 1 else "go"
-    return f"is number {len(before) + 1:,} in the line: {jobs} {names}{more} {go} first"
+    jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
+    return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
 
 
 def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import fitfleet as ff
+from fitfleet.dashboard.actions import ACTIONS
+from fitfleet.dashboard.app import READ
+from fitfleet.dashboard.view import View
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
@@ -43,6 +46,15 @@ def test_every_setting_is_documented() -> None:
 def test_every_command_is_documented() -> None:
     documented = re.findall(r"^## (fitfleet .+)$", read("reference/cli.md"), re.M)
     assert documented == [name for name, _ in generate.commands()]
+
+
+def test_every_address_of_the_dashboard_is_documented() -> None:
+    page = read("reference/dashboard.md")
+    paths = [path.replace("{job_id:int}", "{job_id}") for path in READ]
+    paths += [f"/do/{action}" for action in ACTIONS]
+    assert [path for path in paths if f"`{path}" not in page] == []
+    fields = View("").query()
+    assert [name for name in fields if f"`{name}" not in page and f"{name}=" not in page] == []
 
 
 def test_every_public_name_is_documented() -> None:

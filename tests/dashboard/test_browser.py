@@ -155,7 +155,7 @@ def test_why_a_job_waits_is_on_its_page(read: Reader, filled: dict[str, Any]) ->
     read.open(f"/job/{filled['waiting'][1]}")
     why = read.page.locator(".why")
     expect(why).to_contain_text("waits for the broker")
-    expect(why).to_contain_text("is number 2 in the line")
+    expect(why).to_contain_text("is number 2 in its queue")
 
 
 def test_an_error_comes_first_and_its_traceback_behind_a_click(

@@ -3,6 +3,8 @@
 const LIGHT = ["#2a78d6", "#c2410c", "#178a5b", "#9333a8", "#b08900", "#0e7490", "#be185d", "#4d7c0f", "#6b4eff", "#7c5a3a"];
 const DARK = ["#6aaef5", "#f59e6c", "#4fcf95", "#d48be6", "#e6c14a", "#4cc7de", "#f27fb2", "#a3d05a", "#a594ff", "#cfa883"];
 const HEIGHT = 352;
+// Distances between marks on an axis of epochs: there is no half of one.
+const EPOCHS = [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6].map((power) => n * 10 ** power)).sort((a, b) => a - b);
 const GRID = 500; // points of an axis in seconds
 // Student's t at 97.5 % by degrees of freedom; 1.96 beyond.
 const T975 = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
@@ -86,7 +88,7 @@ export class CurveChart {
         focus: { alpha: count > 1 ? 0.25 : 1 },
         scales: { x: { time: false }, y: { distr: options.isLog ? 3 : 1 } },
         axes: [
-          { ...axis, label: options.x === "seconds" ? "seconds (by the mean of an epoch)" : "epoch", labelSize: 18, size: 40 },
+          { ...axis, ...(options.x === "seconds" ? {} : { incrs: EPOCHS }), label: options.x === "seconds" ? "seconds (by the mean of an epoch)" : "epoch", labelSize: 18, size: 40 },
           { ...axis, size: 62, values: (_, ticks) => ticks.map((v) => (v === null ? "" : shorter(v))) },
         ],
         series: [{}, ...made],
