@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fitfleet.data.describe import describe
@@ -65,12 +66,12 @@ class Submission:
                 raise SpecError(name, "is missing; every job needs one")
         code = paths_of(parts.pop("code", None))
         parts = self._starting.resolved(parts)
+        starts_from = parts.pop("starts_from", None)
         spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
         snapshot = self._code(spec, code)
         spec = spec.model_copy(update={"code": None if snapshot is None else snapshot.sha256})
-        return self.checked(
-            spec, job_options(self._settings, **options), again=again, code=snapshot
-        )
+        row = self.checked(spec, job_options(self._settings, **options), again=again, code=snapshot)
+        return replace(row, starts_from=starts_from)
 
     def checked(
         self,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import code, events
+from fitfleet.db.dependencies import NEVER
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.session import now
@@ -47,6 +48,7 @@ class NewJob:
     parameters: int | None
     settings: Settings
     sweep_id: int | None = None
+    starts_from: int | None = None  # the job that it waits for
     code: Snapshot | None = None
     code_signature: str | None = None
 
@@ -136,6 +138,8 @@ def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]
         "priority": row.options.priority,
         "status": JobStatus.QUEUED,
         "submitted_at": at,
+        "starts_from": row.starts_from,
+        "not_before": 0.0 if row.starts_from is None else NEVER,
         "epochs": row.spec.epochs,
         "max_failures": row.settings.max_failures if limit is None else limit,
         "timeout_s": row.options.timeout_s,
@@ -207,7 +211,13 @@ def retry(c: Connection, job_id: int) -> bool:
     won = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status.in_(ended))
-        .values(**_requeued(), failures=0, memory_step=0)
+        .values(
+            **_requeued(),
+            failures=0,
+            memory_step=0,
+            # Of a job that starts from another the scheduler says whether it may.
+            not_before=sa.case((jobs.c.starts_from.is_(None), 0.0), else_=NEVER),
+        )
     ).rowcount
     if won:
         events.add(c, "retried", job_id)
@@ -244,6 +254,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SUCCEEDED)
         .values(
             **_requeued(),
+            not_before=0.0,
             epochs=epochs,
             content_hash=content,
             group_hash=group_hash(spec, row.fingerprint),
@@ -267,7 +278,6 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
 def _requeued() -> dict[str, Any]:
     return {
         "status": JobStatus.QUEUED,
-        "not_before": 0.0,
         "refused_since": None,
         "finished_at": None,
         "request": None,

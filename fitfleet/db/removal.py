@@ -55,6 +55,8 @@ def _delete_jobs(c: Connection, which: ColumnElement[bool], count: int | None = 
     ids = select(jobs.c.id).where(which)
     # Results that another experiment has taken over from them are rows and files of its own.
     c.execute(update(jobs).where(jobs.c.adopted_from.in_(ids)).values(adopted_from=None))
+    # One that still waits for it is ended by the scheduler, with the reason.
+    c.execute(update(jobs).where(jobs.c.starts_from.in_(ids)).values(starts_from=None))
     won = c.execute(delete(jobs).where(which, jobs.c.status.in_(sorted(TERMINAL)))).rowcount
     if count is not None and won != count:
         raise StateError("a job has not ended; cancel it, and remove it when it has ended")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from fitfleet.db import dependencies
 from fitfleet.db.session import read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, workers
 from fitfleet.states import JobStatus
@@ -65,6 +67,8 @@ class Standing:
     min_version: int  # the lowest of fitfleet that may run it (spec.versions)
     epoch: int
     epochs: int
+    # The job whose weights it starts from, and how that one stands, while it waits for it.
+    waits_for: tuple[int, JobStatus] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,15 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         min_version=row.min_version,
         epoch=row.epoch,
         epochs=row.epochs,
+        waits_for=_waits_for(c, row),
     )
+
+
+def _waits_for(c: Connection, row: Any) -> tuple[int, JobStatus] | None:
+    if row.not_before < dependencies.NEVER:
+        return None
+    parent = dependencies.parent_of(c, row.id)
+    return None if parent is None else (parent.job_id, parent.status)
 
 
 def slots(c: Connection) -> list[SlotState]:

@@ -77,7 +77,8 @@ trials = Table(
     UniqueConstraint("sweep_id", "point_hash"),
 )
 
-trial_jobs = Table(
+trial_CHAINED = text("starts_from IS NOT NULL")
+jobs = Table(
     "trial_jobs",
     metadata,
     Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
@@ -88,6 +89,7 @@ trial_jobs = Table(
     Column("is_reused", Boolean, nullable=False),  # the job was there before the sweep asked
 )
 
+CHAINED = text("starts_from IS NOT NULL")
 jobs = Table(
     "jobs",
     metadata,
@@ -114,6 +116,7 @@ jobs = Table(
     # The lowest version of fitfleet that may claim it (spec.versions.number_of).
     Column("min_version", Integer, nullable=False, default=0, server_default=text("0")),
     Column("submitted_at", Double, nullable=False),
+    Column("starts_from", BigId),  # jobs.id; it waits for that one's weights (db/dependencies)
     # running: every write below is fenced by (id, attempt, owner, RUNNING)
     Column("attempt", Integer, nullable=False, default=0),
     Column("owner", String(128)),  # workers.id
@@ -164,6 +167,7 @@ jobs = Table(
         sqlite_where=text("adopted_from IS NOT NULL"),
         postgresql_where=text("adopted_from IS NOT NULL"),
     ),
+    Index("ix_jobs_starts_from", "starts_from", sqlite_where=CHAINED, postgresql_where=CHAINED),
     # What ended lately.
     Index("ix_jobs_finished", "finished_at"),
 )

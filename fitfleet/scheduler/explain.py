@@ -24,8 +24,8 @@ from fitfleet.spec.versions import installed, number_of, text_of
 from fitfleet.states import JobStatus
 
 Kind = Literal[
-    "database", "no_worker", "busy", "broker", "paused", "backoff", "max_running", "line", "next",
-    "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
+    "database", "no_worker", "busy", "broker", "paused", "dependency", "backoff", "max_running",
+    "line", "next", "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
 ]  # fmt: skip
 
 # A place further back is told as "more than".
@@ -179,7 +179,12 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
             f"is of experiment {job.experiment!r}, which is paused: fitfleet resume"
             f" {job.experiment}",
         )
-    if job.backoff_s > 0:
+    if job.waits_for is not None:
+        parent, status = job.waits_for
+        yield Reason(
+            "dependency", f"waits for job {parent}, whose weights it starts from: {status.value}"
+        )
+    elif job.backoff_s > 0:
         yield Reason(
             "backoff",
             f"waits {_length(job.backoff_s)} before it is tried again: attempt {job.attempt} ended"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitfleet.db import dispatch, recovery
+from fitfleet.db import dependencies, dispatch, recovery
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, waiting
 from fitfleet.settings import Settings
@@ -12,6 +12,12 @@ def requeue_expired(database: Database, settings: Settings) -> list[int]:
     """Give jobs with an expired lease back to the queue, or fail them at their limit; their ids."""
     with database.begin() as c:
         return recovery.requeue_expired(c, settings.backoff_s)
+
+
+def settle_dependents(database: Database) -> None:
+    """Let jobs go whose parent has succeeded, and end those whose parent has not."""
+    with database.begin() as c:
+        dependencies.settle(c)
 
 
 def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitfleet.analysis.objective import Objective, objectives
+from fitfleet.db import dependencies
 from fitfleet.db import retention as table
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.best import best_jobs
@@ -103,8 +104,12 @@ def _collected(
 def _going(database: Database, policy: Policy, experiment: str | None) -> Iterator[_Going]:
     """All that the policy does not keep, by job."""
     winners: dict[str, frozenset[int] | None] = {}
+    with database.read() as c:
+        parents = dependencies.needed_parents(c)
     for page in table.pages(database, experiment, only_sweeps=policy.only_sweeps):
         for job in page:
+            if job.job_id in parents:  # another job waits for its weights
+                continue
             if job.experiment not in winners:
                 winners[job.experiment] = _winners(database, job.experiment, policy.best)
             best = winners[job.experiment]

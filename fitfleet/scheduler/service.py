@@ -12,7 +12,7 @@ from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.scheduler.dispatch import Dispatcher
-from fitfleet.scheduler.recover import redispatch, requeue_expired
+from fitfleet.scheduler.recover import redispatch, requeue_expired, settle_dependents
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Scheduler:
         if now >= self._no_requeue_before:
             for job_id in requeue_expired(self._database, self._settings):
                 _log.warning("job %s was lost and is taken back", job_id)
-        for step in self.steps:
+        for step in (settle_dependents, *self.steps):
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             # No warning: a worker that still loads TensorFlow may have taken it.

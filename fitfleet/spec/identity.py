@@ -39,6 +39,8 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
         return None
     if _is_stateful(spec.model.config):
         return None
+    if spec.initial_weights is not None and spec.initial_weights.of_job:
+        return None  # each starts when the job that it waits for has ended
     document = _document(spec, fingerprint)
     for name in ("seed", "epochs", "evaluators", "callbacks"):
         del document[name]
@@ -56,6 +58,9 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     for name in ("initial_weights", "freeze", "code"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
+    if "initial_weights" in document:
+        start = document["initial_weights"]
+        del start["sha256" if start["of_job"] else "of_job"]
     table: dict[str, Any] = {"delimiter": None, "decimal": ".", "missing": [], "categories": {}}
     for name, default in {**table, "texts": []}.items():
         if document["dataset"][name] == default:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Part(BaseModel):
@@ -89,12 +89,21 @@ class InitialWeights(_Part):
     `match`: "all" of the model's weights are in the file, in the model's order; "names": those of
     layers with the same name and shapes are taken, the others are drawn by the job's seed.
     `form`: Keras's weights file, or that of its older `.h5` format, by layer.
+    Of a job that has not ended the file is not known; `of_job` is its content hash instead, which
+    decides its weights.
     """
 
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    of_job: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     match: Literal["all", "names"] = "all"
     form: Literal["keras", "legacy"] = "keras"
     optimizer: bool = False  # whether the optimizer's state is taken from the file as well
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if bool(self.sha256) == bool(self.of_job):
+            raise ValueError("give sha256 or of_job, the one or the other")
+        return self
 
 
 class Evaluator(_Part):

@@ -47,6 +47,8 @@ class Starting:
     def of_sweep(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `resolved`, all in JSON; builders are left alone, each point has its own."""
         arguments = self.resolved(given, calls_builders=False)
+        if arguments.pop("starts_from", None) is not None:
+            raise SpecError("init_from", "that job has not ended; wait for it before the sweep")
         weights = arguments.get("initial_weights")
         if isinstance(weights, InitialWeights):
             arguments["initial_weights"] = weights.model_dump()
@@ -55,6 +57,7 @@ class Starting:
     def resolved(self, given: Mapping[str, Any], *, calls_builders: bool = True) -> dict[str, Any]:
         """The arguments with `initial_weights` as a spec has it, and the model as a document.
 
+        `starts_from` is the number of a job that has not ended and whose weights are wanted.
         SpecError for what is no weights, StorageError where the storage refuses them.
         """
         arguments = dict(given)
@@ -115,6 +118,9 @@ class Starting:
             arguments["initial_weights"] = self._kept(by_name, "init_from", "names")
         elif whole is not None:
             arguments["initial_weights"] = self._kept(whole, "initial_weights", "all")
+        start, job = arguments.get("initial_weights"), whole if by_name is None else by_name
+        if isinstance(start, InitialWeights) and start.of_job and job is not None and _is_job(job):
+            arguments["starts_from"] = job.id
         if arguments.get("freeze") is not None:
             arguments["freeze"] = _patterns(arguments["freeze"])
         return arguments
@@ -123,6 +129,8 @@ class Starting:
         if isinstance(value, InitialWeights | dict):
             return value  # of a stored sweep or an object
         if _is_job(value):
+            if not value.status.is_terminal:
+                return InitialWeights(of_job=value.row.content_hash, match=match)
             return keep(value.weights_path, self._settings, match=match)
         if isinstance(value, str | os.PathLike):
             path = Path(value)
@@ -148,7 +156,8 @@ class Starting:
 
 
 def _is_job(value: Any) -> bool:
-    return hasattr(value, "weights_path") and hasattr(value, "spec")
+    # Of the class: a job that has not ended has no path yet.
+    return hasattr(type(value), "weights_path") and hasattr(type(value), "spec")
 
 
 def _patterns(value: Any) -> list[str]:

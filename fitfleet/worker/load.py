@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.rows import with_weights_in_order
+from fitfleet.db import dependencies
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -17,6 +18,7 @@ from fitfleet.spec.together import list_of_outputs
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import has_digest
+from fitfleet.weights.keeping import keep
 from fitfleet.worker import code
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
@@ -48,6 +50,7 @@ class Loader:
 
     def _load(self, control: JobControl) -> PreparedJob:
         spec, options = _spec(control)
+        spec = self._started(control, spec)
         settings = code.use(spec, self._database, self._settings)
         facts = check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
@@ -56,6 +59,21 @@ class Loader:
         if restart:
             print(restart)
         return PreparedJob(control, spec, options, arrays, snapshot, restart)
+
+    def _started(self, control: JobControl, spec: JobSpec) -> JobSpec:
+        """The spec with the file of weights that the job it has waited for has left."""
+        start = spec.initial_weights
+        if start is None or not start.of_job:
+            return spec
+        with self._database.read() as c:
+            parent = dependencies.parent_of(c, control.claim.job_id)
+        if parent is None or parent.artifact_path is None:
+            raise SpecError(
+                "init_from", "the weights of the job that it starts from were removed; run it again"
+            )
+        source = self._storage.absolute(parent.artifact_path)
+        kept = keep(source, self._settings, match=start.match)
+        return spec.model_copy(update={"initial_weights": kept})
 
     def _arrays(self, control: JobControl, spec: JobSpec, outputs: list[str]) -> Arrays:
         """Those of the job before, where it has the same dataset."""

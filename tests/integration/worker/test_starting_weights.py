@@ -13,6 +13,7 @@ import pytest
 from fleets import DrainAfter, Fleet
 
 from fitfleet.client.job import Job
+from fitfleet.db import dependencies
 from fitfleet.db.lookup import JobRow
 from fitfleet.errors import SpecError
 from fitfleet.states import JobStatus
@@ -133,6 +134,27 @@ def test_a_job_starts_from_another_by_the_names_and_shapes_of_layers(
         " of other shapes: head 4x1 1 instead of 2x1 1"
     )
     assert detail in fleet.log(row.id)
+
+
+def test_a_job_that_waited_for_another_is_the_one_submitted_after_it(
+    data: Path, fleet: Fleet
+) -> None:
+    model = keras.Sequential([keras.Input((3,)), L.Dense(4, name="base"), L.Dense(1, name="head")])
+    job = {"dataset": dataset_of(data, "numbers"), "loss": "mse", "optimizer": "adam", **FIT}
+    first = fleet.submit(model=model, **job)
+    source = Job(fleet.database, fleet.settings, fleet.row(first))
+    fine = {"freeze": "base", "dataset": dataset_of(data, "numbers"), "epochs": 1}
+    waiting = fleet.submit(model=source, experiment="fine", **fine)
+    fleet.attempt()
+    assert fleet.row(waiting).status is JobStatus.QUEUED
+    with fleet.database.begin() as c:
+        assert dependencies.settle(c) == [waiting]
+    fleet.attempt()
+    after = fleet.run(model=source, experiment="after", **fine)
+    pairs = zip(weights(fleet, fleet.row(waiting)), weights(fleet, after), strict=True)
+    for left, right in pairs:
+        np.testing.assert_array_equal(left, right)
+    assert fleet.curve(waiting) == fleet.curve(after.id)
 
 
 def test_a_job_goes_on_from_a_whole_job_with_other_data_and_a_frozen_part(

@@ -111,3 +111,18 @@ def test_averaged_weights_are_said_to_belong_to_no_epoch(
         fleet.submit(**averaged)
     told = [str(one.message) for one in caught if "use_ema" in str(one.message)]
     assert len(told) == (not has_best)
+
+
+def test_a_job_starts_from_one_that_has_not_ended(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match="broker"):
+        first = fleet.submit(**job)
+    fine = fleet.submit(model=first, freeze="dense*", dataset="data.npz", experiment="fine")
+    other = fleet.submit(**{**job, "init_from": first, "experiment": "fine", "epochs": 9})
+    for one, match in ((fine, "all"), (other, "names")):
+        start = one.spec.initial_weights
+        assert start is not None and (start.of_job, start.match) == (first.row.content_hash, match)
+        assert f"waits for job {first.id}" in str(one.why())
+    again = fleet.submit(**{**job, "init_from": first, "experiment": "fine", "epochs": 9})
+    assert again == other and again.is_reused
+    with pytest.raises(SpecError, match="has not ended; wait for it before the sweep"):
+        fleet.sweep(**{**job, "init_from": first, "seed": ff.choice([1, 2])})
