@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from support.rows import insert, new_job, take
 from support.servers import Postgres
 from typer.testing import CliRunner
@@ -22,6 +25,8 @@ from fitfleet.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+KUBERNETES = DEPLOY / "kubernetes"
+DOCKERFILE = DEPLOY.parent / "docker" / "Dockerfile"
 
 
 def _unit(path: Path) -> configparser.SectionProxy:
@@ -105,3 +110,76 @@ def test_a_reader_sees_the_views_and_nothing_behind_them(roles: str) -> None:
         for refused in ("SELECT * FROM job_specs", "DELETE FROM jobs", "SELECT * FROM jobs"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute(refused)
+
+
+def _manifests() -> list[dict[str, Any]]:
+    named = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    assert {*named, "kustomization.yaml"} == {path.name for path in KUBERNETES.iterdir()}
+    return [one for name in named for one in yaml.safe_load_all((KUBERNETES / name).read_text())]
+
+
+MANIFESTS = _manifests()
+PODS = [one["spec"]["template"] for one in MANIFESTS if "template" in one.get("spec", {})]
+
+
+def _part(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"]["labels"]["part"])
+
+
+@pytest.mark.parametrize("pod", PODS, ids=_part)
+def test_a_pod_runs_a_command_that_there_is(pod: dict[str, Any]) -> None:
+    (container,) = pod["spec"]["containers"]
+    program, *arguments = container["args"]
+    assert program == "fitfleet"
+    words = [word for word in arguments if word.isalpha()][: 2 if arguments[0] == "db" else 1]
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0
+    assert all(option in done.output for option in arguments if option.startswith("--"))
+    images = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["images"]
+    targets = re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert container["image"] in {image["name"] for image in images}
+    assert container["image"].removeprefix("fitfleet-") in targets
+
+
+@pytest.mark.parametrize("pod", PODS, ids=_part)
+def test_a_pod_has_what_it_refers_to(pod: dict[str, Any]) -> None:
+    (container,) = pod["spec"]["containers"]
+    kinds = {(one["kind"], one["metadata"]["name"]) for one in MANIFESTS}
+    assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in kinds
+    assert container["envFrom"][1]["secretRef"]["name"] == "fitfleet-urls"
+    volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+    assert {m["name"] for m in container.get("volumeMounts", [])} == set(volumes)
+    for volume in volumes.values():
+        claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+        assert claim is None or ("PersistentVolumeClaim", claim) in kinds
+    ports = {port["name"]: str(port["containerPort"]) for port in container.get("ports", [])}
+    probes = [container[name]["httpGet"] for name in container if name.endswith("Probe")]
+    assert all(probe["path"] in ("/healthz", "/readyz") for probe in probes)
+    if _part(pod) != "migrate":
+        address = container["args"][container["args"].index("--metrics") + 1]
+        assert address == f"0.0.0.0:{ports['metrics']}" and len(probes) >= 2
+        assert pod["metadata"]["annotations"]["prometheus.io/port"] == ports["metrics"]
+
+
+def test_the_settings_of_pods_are_settings() -> None:
+    (shared,) = (one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap")
+    names = {f"FITFLEET_{name.upper()}" for name, _, _ in Settings.table()}
+    assert set(shared) <= names
+    for pod in PODS:
+        if _part(pod).startswith("worker"):
+            grace_s = pod["spec"]["terminationGracePeriodSeconds"]
+            assert grace_s >= 2 * float(shared["FITFLEET_DRAIN_S"])
+
+
+def test_every_deployment_is_selected_by_its_labels_and_its_budget() -> None:
+    deployments = [one for one in MANIFESTS if one["kind"] == "Deployment"]
+    budgets = {
+        one["metadata"]["name"]: one["spec"]["selector"]
+        for one in MANIFESTS
+        if one["kind"] == "PodDisruptionBudget"
+    }
+    assert len(deployments) == 3
+    for one in deployments:
+        selector = one["spec"]["selector"]
+        assert selector["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
+        assert budgets[one["metadata"]["name"]] == selector
