@@ -77,8 +77,7 @@ trials = Table(
     UniqueConstraint("sweep_id", "point_hash"),
 )
 
-trial_CHAINED = text("starts_from IS NOT NULL")
-jobs = Table(
+trial_jobs = Table(
     "trial_jobs",
     metadata,
     Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
