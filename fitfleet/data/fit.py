@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -190,7 +190,7 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
 def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:
     """Keras looks weights up by class, from 0 to the highest one that has a weight."""
     labels = next(iter(flatten(info.y)), None)
-    if labels is None or labels.maximum is None:
+    if labels is None or labels.maximum is None or not isfinite(labels.maximum):
         return
     shape = labels.shape[1:-1] if labels.shape[1:][-1:] == (1,) else labels.shape[1:]
     if len(shape) > 1 or (shape and are_class_numbers(spec.loss)):
@@ -233,6 +233,6 @@ def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
     if shape and shape[-1] not in (None, 1):
         return int(shape[-1])
     labels = flatten(info.y)
-    if not labels or labels[0].maximum is None:
+    if not labels or labels[0].maximum is None or not isfinite(labels[0].maximum):
         return None
     return max(int(labels[0].maximum) + 1, 2)

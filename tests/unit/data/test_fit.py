@@ -311,6 +311,8 @@ def test_class_weights_of_all_that_keras_looks_up_pass() -> None:
     number = _info(y=_array(64, 1, low=0, high=4, dtype="int64"))
     spec = _spec(loss="sparse_categorical_crossentropy", class_weight={"4": 2.0})
     assert check_fit(spec, _facts(), number) == []
+    beyond = _info(y=_array(64, low=0, high=float("inf")))
+    assert check_fit(_spec(loss="mse", class_weight={"0": 2.0}), _facts(outputs=[]), beyond) == []
     with pytest.raises(SpecError, match="hold the class -1; classes are 0 or more"):
         facts = _facts(outputs=[OutputFacts("dense", (1,), "linear")])
         info = _info(y=_array(64, low=-1, high=1))
