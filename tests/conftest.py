@@ -11,6 +11,24 @@ from support.servers import Postgres, Valkey
 
 from fitfleet.db.session import Database
 
+TESTS = Path(__file__).parent
+# Where a file, socket or process that nobody closes fails the test. A folder is added once all of
+# it has passed so; pyproject.toml ignores these warnings in the others.
+STRICT = ("unit", "contract", *(f"integration/{f}" for f in ("db", "queue", "scheduler", "data")))
+CLOSES_ALL = tuple(TESTS / folder for folder in STRICT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    strict = [
+        pytest.mark.filterwarnings(f"error::{name}")
+        for name in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+    ]
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in CLOSES_ALL):
+            for mark in strict:
+                item.add_marker(mark)
+
+
 _TEMPLATE = "fitfleet_template"
 
 

@@ -173,6 +173,8 @@ class Broker:
                     f"the embedded broker does not start; see {self._folder / 'valkey.log'}"
                 )
             time.sleep(0.01)
+        # The server may outlive this process and is stopped by its pid; Popen is not to watch it.
+        process.returncode = 0
 
     def _configuration(self) -> str:
         return "\n".join(

@@ -13,9 +13,10 @@ from fitfleet.worker import trusted
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    (tmp_path / "my_scores.py").write_text("def half(y, p, c):\n    return {'half': 0.5}\nno = 1\n")
+    (tmp_path / "my_scores.py").write_text(
+        "def half(y, p, c):\n    return {'half': 0.5}\nno = 1\nfrom os import system\n"
+    )
     (tmp_path / "my_broken.py").write_text("raise RuntimeError('half written')\n")
-    (tmp_path / "my_scores.py").open("a").write("from os import system\n")
     return Settings(
         trusted_modules=("my_scores", "my_broken", "my_missing"), module_path=(str(tmp_path),)
     )
