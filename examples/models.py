@@ -38,6 +38,23 @@ def encoder_decoder(units: int, symbols: int) -> keras.Model:
     return keras.Model([source, target_before], outputs)
 
 
+def attentive(units: int, symbols: int) -> keras.Model:
+    """Reads a sequence of symbols, and writes another with attention on what it has read.
+
+    Inputs: `source` and `target_before` (the answer, one step late), each of shape
+    (batch, steps), of whole numbers. Output: (batch, steps, symbols), a softmax for each step.
+    """
+    source = layers.Input((None,), dtype="int64", name="source")
+    target_before = layers.Input((None,), dtype="int64", name="target_before")
+    embed = layers.Embedding(symbols, units)
+    read, hidden, cell = layers.LSTM(units, return_sequences=True, return_state=True)(embed(source))
+    decoder = layers.LSTM(units, return_sequences=True)
+    written = decoder(embed(target_before), initial_state=[hidden, cell])
+    context = layers.Attention()([written, read])
+    outputs = layers.Dense(symbols, activation="softmax")(layers.Concatenate()([written, context]))
+    return keras.Model([source, target_before], outputs)
+
+
 def stacked_lstm(units: int, dropout: float) -> keras.Model:
     """Two LSTMs, one on the other, that read an image of (8, 8) line by line: one of ten digits."""
     return keras.Sequential(

@@ -48,7 +48,13 @@ _INPUT_DTYPES = (*_FLOAT_DTYPES[:4], *(f"{s}int{b}" for s in ("", "u") for b in 
 
 
 # What Keras would otherwise find out from data, by adapt().
-_WANTED = {"IntegerLookup": ("vocabulary",), "Discretization": ("bin_boundaries",)}
+_WANTED = {
+    "IntegerLookup": ("vocabulary",),
+    "StringLookup": ("vocabulary",),
+    "TextVectorization": ("vocabulary",),
+    "Discretization": ("bin_boundaries",),
+}
+_OF_TEXT = ("StringLookup", "TextVectorization")
 
 
 def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> None:
@@ -56,7 +62,7 @@ def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> No
     name = str(layer["class_name"])
     config = layer.get("config") or {}
     for argument in _WANTED.get(name, ()):
-        _MORE[argument](config.get(argument), f"{place}.{argument}")
+        _check_argument(name, argument, config.get(argument), f"{place}.{argument}", settings)
     for argument, value in config.items():
         at = f"{place}.{argument}"
         if name == "InputLayer":
@@ -78,6 +84,8 @@ def _check_argument(name: str, argument: str, value: Any, place: str, settings: 
         _check_flag(name, argument, value, place)
     elif argument in _CHOICES and not name.startswith("ZeroPadding"):
         _check_choice(argument, value, place)
+    elif name in _OF_TEXT and argument in _TEXTS:
+        _TEXTS[argument](value, place)
     elif argument == "power_iterations":
         check_iterations(value, place, settings)
     elif argument in _MORE:
@@ -107,7 +115,7 @@ def _check_input(argument: str, value: Any, place: str) -> None:
         for size in value:
             if size is not None:
                 _check_size(size, place, MAX_DIMENSION)
-    elif argument == "dtype" and value not in (*_INPUT_DTYPES, "bool", None):
+    elif argument == "dtype" and value not in (*_INPUT_DTYPES, "bool", "string", None):
         raise SpecError(place, f"{value!r:.40} is not a dtype of an input")
     elif argument in ("sparse", "ragged") and value:
         raise SpecError(place, f"{argument} inputs are not supported")
@@ -190,6 +198,45 @@ def _check_terms(value: Any, place: str) -> None:
         raise SpecError(place, "give the vocabulary as a list; adapt() is not run by a worker")
     if not isinstance(value, list) or not all(type(part) is int for part in value):
         raise SpecError(place, "a vocabulary is a list of integers, never the path of a file")
+
+
+def _check_words(value: Any, place: str) -> None:
+    """A vocabulary of text as data; one text would be the path of a file that Keras reads."""
+    if value is None:
+        raise SpecError(
+            place, "give the vocabulary as a list of words, or call adapt() in your script"
+        )
+    if not isinstance(value, list) or not all(type(part) is str for part in value):
+        raise SpecError(place, "a vocabulary is a list of words, never the path of a file")
+    if len(set(value)) != len(value):
+        raise SpecError(place, "a word stands twice in the vocabulary; give each once")
+
+
+def _one_of(*known: Any) -> Callable[[Any, str], None]:
+    def check(value: Any, place: str) -> None:
+        if isinstance(value, dict):  # of a trusted module, as `allow` has seen
+            return
+        if not any(value is one or value == one for one in known):
+            raise SpecError(place, f"{value!r:.40} is none of {', '.join(map(str, known))}")
+
+    return check
+
+
+def _check_weights(value: Any, place: str) -> None:
+    if value is not None:
+        _check_numbers(value, place)
+
+
+_TEXTS: dict[str, Callable[[Any, str], None]] = {
+    "vocabulary": _check_words,
+    "idf_weights": _check_weights,
+    "output_mode": _one_of("int", "one_hot", "multi_hot", "count", "tf_idf"),
+    "standardize": _one_of("lower_and_strip_punctuation", "lower", "strip_punctuation", None),
+    "split": _one_of("whitespace", "character", None),
+    "encoding": _one_of("utf-8"),
+    "invert": _one_of(False),  # its output would be text
+    **dict.fromkeys(("ragged", "sparse"), _one_of(False, None)),
+}
 
 
 def _check_numbers(value: Any, place: str) -> None:

@@ -10,8 +10,8 @@ _PARENT = "it is a parent class; name one of its children"
 _CODE = f"it carries code; {_TRUSTED}"
 _OTHER = f"it holds a program of another framework; {_TRUSTED}"
 _IMAGES = (
-    "it draws random numbers whose state a resumed fit cannot set; augment the images before the "
-    f"dataset is written, or {_TRUSTED}"
+    "of Keras's augmentation layers only those that work on each picture alone are compared "
+    f"with fit so far (RandomFlip, RandomRotation, RandomZoom, ...); use one, or {_TRUSTED}"
 )
 
 _LAYERS = {
@@ -27,12 +27,9 @@ _LAYERS = {
     "Pipeline": "it is a list of layers; give the layers themselves",
     **dict.fromkeys(
         (
-            *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomContrast"),
-            *("RandomColorDegeneration", "RandomColorJitter", "RandomCrop", "RandomErasing"),
-            *("RandomElasticTransform", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale"),
-            *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization"),
-            *("RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear"),
-            *("RandomTranslation", "RandomZoom"),
+            *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomColorDegeneration"),
+            *("RandomElasticTransform", "RandomPerspective", "RandomPosterization"),
+            *("RandomColorJitter", "RandomSharpness"),
         ),
         _IMAGES,
     ),
@@ -44,11 +41,6 @@ _LAYERS = {
         f"it prepares data before a fit; do it before the dataset is written, or {_TRUSTED}",
     ),
     "ReversibleEmbedding": f"it is called in two ways in one model; {_TRUSTED}",
-    **dict.fromkeys(
-        ("StringLookup", "TextVectorization"),
-        "it reads text, and a fit reads numbers; turn the texts into numbers before the dataset is "
-        "written, with the same layer in your own script",
-    ),
 }
 _CALLBACKS = {
     "ModelCheckpoint": (

@@ -12,6 +12,9 @@ _LOST = {
 }
 
 
+_LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
+
+
 def recover(model: Any, document: Any) -> None:
     """Writes into the document, in place, what Keras left out of the model's config."""
     if not isinstance(document, dict):
@@ -20,13 +23,41 @@ def recover(model: Any, document: Any) -> None:
     for row in document.get("config", {}).get("layers", ()):
         name = row.get("config", {}).get("name") if isinstance(row, dict) else None
         layer = found.get(name)
-        lost = _LOST.get(row["class_name"]) if layer is not None else None
+        if layer is None:
+            continue
+        if row["class_name"] in _LOOKUPS:
+            _write_vocabulary(layer, row["config"])
+        if hasattr(layer, "layers"):  # a model in the model
+            recover(layer, row)
+        lost = _LOST.get(row["class_name"])
         if lost is None:
             continue
         argument, attribute, default = lost
         value = _attribute(layer, attribute, default)
         if isinstance(value, str | int) and value != default:
             row["config"].setdefault(argument, value)
+
+
+def _write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
+    """The words that `adapt` found, which Keras writes into a file beside the config."""
+    if config.get("vocabulary") is not None:
+        return
+    words = [getattr(word, "item", lambda one=word: one)() for word in _words(layer)]
+    if not words:
+        return  # neither given nor adapted, and refused for that
+    config["vocabulary"] = words
+    lookup = getattr(layer, "_lookup_layer", layer)
+    weights = getattr(lookup, "idf_weights", None)
+    if config.get("output_mode") == "tf_idf" and weights is not None:
+        # The first are of words that are not in the vocabulary: Keras makes them of the others.
+        config["idf_weights"] = [float(weight) for weight in weights.numpy()[-len(words) :]]
+
+
+def _words(layer: Any) -> list[Any]:
+    lookup = getattr(layer, "_lookup_layer", layer)
+    if getattr(lookup, "lookup_table", None) is None and not lookup.vocabulary_size():
+        return []
+    return list(layer.get_vocabulary(include_special_tokens=False))
 
 
 def _layers(model: Any) -> list[Any]:

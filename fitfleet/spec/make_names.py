@@ -27,6 +27,10 @@ LAYERS = _names("""
     AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
     AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
     Normalization Discretization CategoryEncoding IntegerLookup Hashing HashedCrossing
+    StringLookup TextVectorization
+    RandomFlip RandomRotation RandomZoom RandomTranslation RandomShear RandomCrop RandomContrast
+    RandomBrightness RandomHue RandomSaturation RandomGrayscale RandomErasing
+    RandomInvert RandomGaussianBlur
 """)
 LOSSES = _names("""
     MeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredLogarithmicError
@@ -99,6 +103,9 @@ SAMPLES: dict[str, Any] = {
     "equation": "ab,bc->ac",
     "output_shape": 1,
     "output_size": 1,
+    "factor": 0.5,
+    "height_factor": 0.5,
+    "width_factor": 0.5,
     "drop_path_rate": 0.5,
     "init_values": 0.5,
     "projection_dim": 1,

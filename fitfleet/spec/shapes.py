@@ -186,14 +186,23 @@ def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
     depths = {
         "CategoryEncoding": config.get("num_tokens"),
         "Discretization": len(config.get("bin_boundaries") or ()) + 1,
-        "IntegerLookup": len(vocabulary) + int(config.get("num_oov_indices", 1)),
+        **dict.fromkeys(_LOOKUPS, len(vocabulary) + int(config.get("num_oov_indices", 1))),
     }
     depth = depths.get(name, config.get("num_bins"))
-    if name == "IntegerLookup" and (config.get("pad_to_max_tokens") or config.get("mask_token")):
+    if name in _LOOKUPS and (config.get("pad_to_max_tokens") or config.get("mask_token")):
         return one(None)
     if mode == "one_hot" and shape[-1:] != (1,):
         return one((*shape, depth))
     return one((*shape[:-1], depth))
+
+
+def _tokens(_: str, config: Config, inputs: Inputs) -> Outcome:
+    """Numbers of words, padded to a length, or one vector as long as the vocabulary."""
+    if config.get("output_mode", "int") == "int":
+        return one((config.get("output_sequence_length"),))
+    if config.get("pad_to_max_tokens") or config.get("split", "whitespace") is None:
+        return one(None)
+    return one((len(config.get("vocabulary") or ()) + 1,))
 
 
 def _scaled(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -205,8 +214,12 @@ SAME_SHAPE = """
     Dropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise
     GaussianDropout ActivityRegularization Activation ReLU LeakyReLU ELU Softmax Masking Identity
     UnitNormalization Rescaling
+    RandomFlip RandomRotation RandomZoom RandomTranslation RandomShear RandomContrast
+    RandomBrightness RandomHue RandomSaturation RandomGrayscale RandomErasing
+    RandomInvert RandomGaussianBlur
 """.split()  # noqa: SIM905
-_ENCODINGS = ("CategoryEncoding", "Discretization", "IntegerLookup", "Hashing", "HashedCrossing")
+_LOOKUPS = ("IntegerLookup", "StringLookup")
+_ENCODINGS = ("CategoryEncoding", "Discretization", *_LOOKUPS, "Hashing", "HashedCrossing")
 _NORMALISATIONS = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
 
 
@@ -225,10 +238,12 @@ def _rules() -> dict[str, Rule]:
         "Permute": _permute,
         "SpectralNormalization": _spectral,
         "Normalization": _adapted,
+        "TextVectorization": _tokens,
         "LayerScale": _scaled,
         **dict.fromkeys(_ENCODINGS, _encoded),
         "Resizing": _resized,
         "CenterCrop": _resized,
+        "RandomCrop": _resized,
         **windows.RULES,
         **recurrent.RULES,
         **merging.RULES,

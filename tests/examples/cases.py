@@ -34,7 +34,7 @@ def compile_arguments(job: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "optimizer": made(job["optimizer"], keras.optimizers.get),
-        "loss": job["loss"],
+        "loss": job.get("loss"),
         "loss_weights": job.get("loss_weights"),
         "metrics": made(job.get("metrics"), keras.metrics.get),
     }

@@ -8,14 +8,18 @@ initial weights in another order than one built from its config.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from fitfleet.spec.job import JobSpec
@@ -37,6 +41,9 @@ def order(seed: int, epoch: int, rows: int, *, is_shuffled: bool) -> np.ndarray:
 def arrays(spec: JobSpec) -> dict[str, Any]:
     """x, y, x_val, ... as they stand in the HDF5 file, windows cut, validation split taken off."""
     names = ("x", "y", "x_val", "y_val", "x_test", "y_test")
+    if spec.dataset.path.endswith(".csv"):
+        found = table(spec)
+        return split(spec, {**dict.fromkeys(names), **found})
     with h5py.File(spec.dataset.path) as file:
 
         def read(name: Any) -> Any:
@@ -47,6 +54,26 @@ def arrays(spec: JobSpec) -> dict[str, Any]:
         found = {name: read(getattr(spec.dataset, name)) for name in names}
     if spec.dataset.windows:
         found["x"], found["y"] = cut(found["x"], spec.dataset.windows.length)
+    return split(spec, found)
+
+
+def table(spec: JobSpec) -> dict[str, Any]:
+    """The columns of a CSV file; words as their places in the job's list of them."""
+    frame = pd.read_csv(spec.dataset.path)
+    for name, words in spec.dataset.categories.items():
+        frame[name] = [words.index("" if pd.isna(word) else word) for word in frame[name]]
+
+    def read(name: Any) -> Any:
+        if isinstance(name, dict):
+            return {key: read(part) for key, part in name.items()}
+        found = frame[name].to_numpy()
+        return found.astype("float32") if found.dtype.kind == "f" else found
+
+    return {"x": read(spec.dataset.x), "y": read(spec.dataset.y)}
+
+
+def split(spec: JobSpec, found: dict[str, Any]) -> dict[str, Any]:
+    """The last rows for validation."""
     if spec.validation_split:
         rows = len(tf.nest.flatten(found["x"])[0])
         kept = int(rows * (1 - spec.validation_split))
@@ -114,14 +141,36 @@ def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
     return tf.data.Dataset.from_generator(lambda: batches(data, spec), output_signature=signature)
 
 
-def fit(spec: JobSpec, compile_arguments: dict[str, Any], callbacks: list[Any]) -> Plain:
+def build(spec: JobSpec, start: Path | None) -> keras.Model:
+    """The model of the job's seed or builder, with the weights of `start`, frozen layers frozen."""
+    keras.utils.set_random_seed(mix(spec.seed, "init"))
+    if spec.model.builder is not None:
+        module, _, name = spec.model.builder.path.partition(":")
+        return getattr(importlib.import_module(module), name)(**spec.model.builder.arguments)
+    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
+    model = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    if start is not None:
+        model.load_weights(start)
+    for layer in model.layers:
+        if any(fnmatch(layer.name, pattern) for pattern in spec.freeze):
+            layer.trainable = False
+    return model
+
+
+def fit(
+    spec: JobSpec,
+    compile_arguments: dict[str, Any],
+    callbacks: list[Any],
+    start: Path | None = None,
+) -> Plain:
     """Build, compile, fit, evaluate and predict."""
     data = arrays(spec)
-    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
-    keras.utils.set_random_seed(mix(spec.seed, "init"))
-    model = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    model = build(spec, start)
     model.compile(**compile_arguments, jit_compile=False)
     validation = None if data["x_val"] is None else (data["x_val"], data["y_val"])
+    if validation and any(leaf.dtype.kind == "S" for leaf in tf.nest.flatten(validation)):
+        # Keras takes texts in a tf.data.Dataset only.
+        validation = tf.data.Dataset.from_tensor_slices(validation).batch(spec.batch_size)
     rows = len(tf.nest.flatten(data["x"])[0])
     history = model.fit(
         dataset(data, spec),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,11 +41,21 @@ CALLBACKS = {
 
 
 @pytest.mark.parametrize("name", quick(EQUAL, *QUICK))
-def test_history_weights_and_scores_are_equal(name: str, submitted: Submitted) -> None:
+def test_history_weights_and_scores_are_equal(
+    name: str, submitted: Submitted, fleet: ff.Fleet
+) -> None:
     for job, handle in submitted[name]:
         make = CALLBACKS.get(job.get("params", {}).get("callbacks", ""), list)
-        plain = fit(handle.spec, compile_arguments(job), make())
+        plain = fit(handle.spec, compile_arguments(job), make(), start_of(handle, fleet))
         assert_equal(handle.wait(timeout_s=240, raise_on_failure=True), plain)
+
+
+def start_of(handle: ff.Job, fleet: ff.Fleet) -> Path | None:
+    """The file of weights that the job starts from."""
+    weights = handle.spec.initial_weights
+    if weights is None:
+        return None
+    return Path(fleet.settings.storage) / ".initial" / f"{weights.sha256}.weights.h5"
 
 
 def assert_equal(handle: ff.Job, plain: Plain) -> None:

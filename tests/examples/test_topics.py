@@ -30,6 +30,28 @@ def test_the_classifier_is_evaluated_on_rows_it_has_not_seen(finished: Any) -> N
 
 
 @pytest.mark.slow
+def test_the_words_of_the_texts_are_learned(finished: Any) -> None:
+    job = finished("text_classification")[0]
+    assert job.history["val_accuracy"].iloc[-1] > 0.9
+    good, bad = job.predict(["A brilliant plot, and moving!", "The music was awful and dull"])
+    assert good[0] > 0.5 > bad[0]
+
+
+@pytest.mark.slow
+def test_ports_have_their_words_in_the_job(finished: Any) -> None:
+    job = finished("tabular")[0]
+    assert job.spec.dataset.categories["port"][-1] == "" and job.row.nan_epoch is None
+
+
+@pytest.mark.slow
+def test_a_frozen_base_keeps_its_weights(finished: Any) -> None:
+    frozen, tuned = (job.load_model().get_layer("base") for job in finished("transfer_learning"))
+    pairs = zip(frozen.get_weights(), tuned.get_weights(), strict=True)
+    assert [layer.trainable for layer in (frozen, tuned)] == [False, True]
+    assert any(not np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.slow
 def test_regression_metrics_are_recorded_for_training_and_validation(finished: Any) -> None:
     names = {"mse", "mae", "mape", "cosine_similarity"}
     columns = set(finished("regression_metrics")[0].history.columns)

@@ -27,8 +27,8 @@ def is_text_array(found: Array) -> bool:
     values = found.ravel()
     return (
         found.dtype.kind == "O"
-        and any(isinstance(one, str) for one in values)
-        and all(one is None or isinstance(one, str) or one != one for one in values)
+        and any(isinstance(one, str | bytes) for one in values)
+        and all(one is None or isinstance(one, str | bytes) or one != one for one in values)
     )
 
 

@@ -12,8 +12,9 @@ import pytest
 import fitfleet as ff
 from fitfleet.data.arrays import load
 from fitfleet.data.in_memory import stored
-from fitfleet.errors import DatasetError
+from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
+from fitfleet.submit import Submission
 
 TEXTS = ["so good", "très bien", "", "no"]
 BYTES = [text.encode() for text in TEXTS]
@@ -23,6 +24,20 @@ Y = np.array([1, 1, 0, 0])
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return settings.replace(storage=str(tmp_path / "storage"))
+
+
+def model(**lookup: Any) -> Any:
+    return ff.Sequential(
+        [
+            ff.layers.Input((), dtype="string"),
+            ff.layers.TextVectorization(
+                output_sequence_length=3, **{"vocabulary": ["good", "no"], **lookup}
+            ),
+            ff.layers.Embedding(4, 2),
+            ff.layers.Flatten(),
+            ff.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,3 +87,38 @@ def test_columns_of_text_beside_numbers(settings: Settings, folder: Path) -> Non
 def test_what_is_no_text_is_refused(data: Any, says: str, settings: Settings) -> None:
     with pytest.raises(DatasetError, match=says):
         stored(data, settings)
+
+
+def _submit(settings: Settings, given: Any, dataset: Any) -> Any:
+    return Submission(settings).row(
+        {
+            "model": given,
+            "dataset": stored(dataset, settings),
+            "loss": "binary_crossentropy",
+            "optimizer": "sgd",
+        }
+    )
+
+
+def test_texts_go_into_inputs_of_strings_only(settings: Settings) -> None:
+    assert _submit(settings, model(), (TEXTS, Y)).parameters == 4 * 2 + 3 * 2 + 1
+    with pytest.raises(DatasetError, match=r'holds int64.*takes string.*dtype="string"'):
+        _submit(settings, model(), (Y, Y))
+    dense = ff.Sequential([ff.layers.Input((1,)), ff.layers.Dense(1)])
+    with pytest.raises(DatasetError, match="holds texts, the model's input"):
+        _submit(settings, dense, (TEXTS, Y))
+
+
+@pytest.mark.parametrize(
+    ("lookup", "says"),
+    [
+        ({"vocabulary": "words.txt"}, "list of words, never the path"),
+        ({"vocabulary": None}, "or call adapt"),
+        ({"vocabulary": ["a", "a"]}, "stands twice"),
+        ({"ragged": True}, "ragged"),
+        ({"output_mode": "vectors"}, "none of int, one_hot"),
+    ],
+)
+def test_a_vocabulary_is_data(lookup: dict[str, Any], says: str, settings: Settings) -> None:
+    with pytest.raises(SpecError, match=says):
+        _submit(settings, model(**lookup), (TEXTS, Y))

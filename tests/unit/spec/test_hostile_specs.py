@@ -77,6 +77,12 @@ HOSTILE: dict[str, Any] = {
     "code as activation": sequential(dense(activation=LAMBDA)),
     "module from the path": sequential(layer("X", {}, module="keras_hub")),
     "reads a file": sequential(layer("StringLookup", {"vocabulary": "/etc/passwd"})),
+    "reads a file as words": sequential(
+        layer("TextVectorization", {"vocabulary": "/etc/passwd"}), shape=()
+    ),
+    "standardizes by code": sequential(
+        layer("TextVectorization", {"vocabulary": ["a"], "standardize": LAMBDA}), shape=()
+    ),
     "loads a saved model": sequential(layer("TFSMLayer", {"filepath": "/x"})),
     "too many units": sequential(dense(units=300_000_000)),
     "too many weights": sequential(
