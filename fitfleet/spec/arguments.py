@@ -47,6 +47,7 @@ _FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "
 _INPUT_DTYPES = (*_FLOAT_DTYPES[:4], *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
 
 
+_ENCODINGS = ("CategoryEncoding", "Discretization", "IntegerLookup", "Hashing", "HashedCrossing")
 # What Keras would otherwise find out from data, by adapt().
 _WANTED = {
     "IntegerLookup": ("vocabulary",),
@@ -67,6 +68,8 @@ def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> No
         at = f"{place}.{argument}"
         if name == "InputLayer":
             _check_input(argument, value, at)
+        elif argument == "dtype" and name in _ENCODINGS and value in _INPUT_DTYPES:
+            continue  # their codes are integers
         else:
             _check_argument(name, argument, value, at, settings)
 

@@ -209,6 +209,15 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
         {"model": stack(L.Conv2D(3, 8), L.Reshape((-1, 1)), L.GRU(2), shape=(8, 8, 1))},
         {"model": stack(L.Bidirectional(L.ConvLSTM1D(3, 2)), shape=(5, 8, 1))},
         {"optimizer": RATE, "callbacks": ["EarlyStopping"]},
+        {  # Keras's own dtype of a Hashing whose codes are integers
+            "model": ff.Sequential(
+                [
+                    L.Input((2,), dtype="int64"),
+                    L.Hashing(5, dtype="int64"),
+                    L.Embedding(5, 2),
+                ]
+            )
+        },
     ],
 )
 def test_parts_that_agree_pass(given: Any) -> None:
