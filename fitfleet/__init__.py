@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fitfleet.spec.folders import TextFolder as TextFolder
     from fitfleet.spec.layers import Sequential as Sequential
     from fitfleet.spec.layers import builder as builder
+    from fitfleet.spec.layers import custom as custom
     from fitfleet.states import JobStatus as JobStatus
     from fitfleet.sweeps.space import choice as choice
     from fitfleet.sweeps.space import integers as integers
@@ -47,6 +48,7 @@ _HOMES = {
     "builder": "fitfleet.spec.layers",
     "choice": "fitfleet.sweeps.space",
     "connect": "fitfleet.client.fleet",
+    "custom": "fitfleet.spec.layers",
     "integers": "fitfleet.sweeps.space",
     "layers": "fitfleet.spec",
     "local": "fitfleet.embedded.launch",
@@ -69,6 +71,7 @@ __all__ = [
     "builder",
     "choice",
     "connect",
+    "custom",
     "integers",
     "layers",
     "local",

@@ -23,6 +23,9 @@ from fitfleet.settings import Settings
 from fitfleet.urls import without_password
 
 TASK = "fitfleet.run"
+# Only a sign of life: nothing is decided by it.
+_SCHEDULER_KEY = "fitfleet.scheduler"
+_SCHEDULER_S = 30
 _SCHEMES = ("redis", "rediss", "redis+socket")
 
 # Each has a measured reason: late acks run a long job twice, prefetch hoards behind one, ETAs are
@@ -111,6 +114,19 @@ def ping(app: Celery) -> None:
     """BrokerError unless the broker answers."""
     with _translated(app), closing(_client(app)) as client:
         client.ping()
+
+
+def announce_scheduler(app: Celery, name: str) -> None:
+    """Say for half a minute that a scheduler runs. BrokerError when the broker is away."""
+    with _translated(app), closing(_client(app)) as client:
+        client.set(_SCHEDULER_KEY, name, ex=_SCHEDULER_S)
+
+
+def scheduler_seen(app: Celery) -> str | None:
+    """Who last said so; None: no scheduler has for half a minute. BrokerError."""
+    with _translated(app), closing(_client(app)) as client:
+        found = client.get(_SCHEDULER_KEY)
+    return found.decode(errors="replace") if isinstance(found, bytes) else None
 
 
 def _client(app: Celery) -> Any:

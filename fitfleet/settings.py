@@ -95,6 +95,9 @@ class Settings:
         low=0,
         high=86_400,
     )
+    log_level: str = _setting(
+        "info", "Least level of what services log: debug, info, warning or error."
+    )
     window: int = _setting(
         2, "Messages published ahead for each free worker slot.", low=1, high=1000
     )

@@ -27,6 +27,7 @@ from fitfleet.text import printable_lines
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
+    from fitfleet.db.lookup import JobRow
 
 
 @command
@@ -59,8 +60,19 @@ def ps(
     rows = [job.row for job in jobs]
     screen = console()
     screen.print(job_table(rows, _last_values(fleet, [row.id for row in rows])))
+    for line in _unserved(fleet, rows):
+        screen.print(f"warning: {line}", style="yellow", soft_wrap=True)
     if limit and len(rows) == limit:
         screen.print(f"The newest {limit} jobs; --limit 0 lists all.", style="dim")
+
+
+def _unserved(fleet: Fleet, rows: Sequence[JobRow]) -> list[str]:
+    """A sentence for each queue of waiting jobs that no worker serves, while others are served."""
+    from fitfleet.client.waiting import unserved
+
+    queues = {row.queue for row in rows if not row.status.is_terminal}
+    with fleet.database.read() as c:
+        return unserved(c, queues, fleet.settings.lease_s)
 
 
 @command

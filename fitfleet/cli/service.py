@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 from pathlib import Path
@@ -20,6 +21,9 @@ MetricsOption = Annotated[
         metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz there: 127.0.0.1:9600."
     ),
 ]
+LogLevel = Annotated[
+    str | None, typer.Option(help="debug, info, warning or error (default: info).")
+]
 
 
 @command
@@ -32,22 +36,27 @@ def worker(
     ] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
     metrics: MetricsOption = None,
+    log_level: LogLevel = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
+    from fitfleet.cli.log import log_start, start_logging
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
     from fitfleet.worker.process.service import leave, run_service
 
     hide_passwords(target)
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
+    changes["log_level"] = log_level
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
+    start_logging(settings)
     if parent is not None:
         script.watch_parent(parent, settings.drain_s + 10.0)
     try:
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
+        log_start("worker", settings)
         code = run_service(settings, metrics)
     finally:
         if broker_folder is not None:
@@ -57,8 +66,9 @@ def worker(
 
 
 @command
-def scheduler(target: Target, metrics: MetricsOption = None) -> None:
+def scheduler(target: Target, metrics: MetricsOption = None, log_level: LogLevel = None) -> None:
     """Publish waiting jobs and take back lost ones, until told to stop."""
+    from fitfleet.cli.log import log_start, start_logging
     from fitfleet.db.session import Database
     from fitfleet.scheduler.monitoring import serve
     from fitfleet.scheduler.service import Scheduler
@@ -66,17 +76,20 @@ def scheduler(target: Target, metrics: MetricsOption = None) -> None:
 
     hide_passwords(target)
     settings = target.settings()
+    settings = settings.replace(log_level=log_level or settings.log_level)
+    start_logging(settings)
     database = Database(settings.database_url)
     database.check_schema()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    log_start("scheduler", settings)
     loop = Scheduler(settings, database)
     loop.steps += steps(settings)
     if metrics is not None:
         say(f"metrics on port {serve(metrics, settings, loop)}")
-    say("scheduler started")
     loop.run(stop)
+    logging.getLogger("fitfleet.service").info("scheduler ended")
 
 
 @command

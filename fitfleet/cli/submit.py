@@ -114,8 +114,6 @@ def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
             screen.print(frame_table(table))
             for line in table.attrs.get("notes", []):
                 tell(f"note: {line}")
-    for job in jobs:
-        if job.error is not None:
-            say(f"job {job.id} failed: {job.error}")
-        elif job.status is not JobStatus.SUCCEEDED:
+    for job in jobs:  # why one has failed, the wait has said
+        if job.status not in (JobStatus.SUCCEEDED, JobStatus.FAILED):
             say(f"job {job.id} is {job.status.value}")

@@ -12,7 +12,6 @@ from fitfleet.cli.arguments import ExperimentArgument, SourceName, SpecFile, Swe
 from fitfleet.cli.command import JsonOption, Target, Trust, check_experiment, command, say, tell
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
 from fitfleet.errors import FitfleetError
-from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,12 +256,6 @@ def _conclude(sweep: Sweep, as_json: bool) -> int:
         trials = sweep.trials()
         for row in trials[trials["state"] == "refused"].head(_SHOWN).to_dict("records"):
             say(f"trial {row['trial']} was refused: {row['why']}")
-        failed = [job for job in sweep.jobs() if job.status is JobStatus.FAILED]
-        for job in failed[:_SHOWN]:
-            say(f"job {job.id} failed: {job.error}")
-        if len(failed) > _SHOWN:
-            where = f"fitfleet ps --experiment {sweep.experiment} --status FAILED"
-            say(f"{len(failed) - _SHOWN} more failed: {where}")
     return JOB_FAILED if progress.failed or not progress.complete else 0
 
 

@@ -65,23 +65,37 @@ class Display:
     def _has_screen(self) -> bool:
         return self.console.is_terminal or self.console.is_jupyter
 
-    def conclude(self, counts: Mapping[JobStatus, int], failed: Sequence[JobRow] = ()) -> None:
-        """After the end, one line of totals and one for each of the first failures, `failed`."""
+    def conclude(
+        self,
+        counts: Mapping[JobStatus, int],
+        failed: Sequence[JobRow] = (),
+        *,
+        is_raised: bool = False,
+    ) -> None:
+        """After the end, totals on a screen, and a line for each of the first failures, `failed`.
+
+        `is_raised`: an error that follows tells the first failure.
+        """
         total = sum(counts.values())
-        if not self._has_screen or not total:
+        if not total:
             return
+        if self._has_screen:
+            self._conclude_totals(counts, total)
+        for row in failed[is_raised:FAILURES]:
+            line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
+            self.console.print(Text(printable_lines(line), style="red"), soft_wrap=True)
+        more = counts.get(JobStatus.FAILED, 0) - len(failed[:FAILURES])
+        if more > 0:
+            told = f"... and {more} more failed: fitfleet ps --status FAILED"
+            self.console.print(told, style="red", soft_wrap=True)
+
+    def _conclude_totals(self, counts: Mapping[JobStatus, int], total: int) -> None:
         said = ", ".join(
             f"{count} {status.value.lower()}" for status, count in sorted(counts.items())
         )
         jobs = "1 job" if total == 1 else f"{total} jobs"
         took = duration(time.monotonic() - self._began)
         self.console.print(f"{jobs} ended after {took}: {said}", highlight=False)
-        for row in failed[:FAILURES]:
-            line = f"job {row.id} failed: {row.failure_class}: {row.failure_message}"
-            self.console.print(Text(printable_lines(line), style="red"), soft_wrap=True)
-        more = counts.get(JobStatus.FAILED, 0) - len(failed[:FAILURES])
-        if more > 0:
-            self.console.print(f"... and {more} more failed", style="red")
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this state."""

@@ -100,7 +100,23 @@ def _broker(settings: Settings) -> list[Finding]:
         if _is_embedded(settings):
             return [Finding("broker", True, "none running; ff.local and fitfleet run start it")]
         return [Finding("broker", False, str(error), _broker_fix(str(error)))]
-    return [Finding("broker", True, "answers")]
+    return [Finding("broker", True, "answers"), *_scheduler(settings)]
+
+
+def _scheduler(settings: Settings) -> list[Finding]:
+    """One that runs says so in the broker; an embedded fleet has its own while its script runs."""
+    from fitfleet.queue import celery_app, scheduler_seen
+
+    try:
+        name = scheduler_seen(celery_app(settings))
+    except BrokerError as error:
+        return [Finding("scheduler", False, str(error), _broker_fix(str(error)))]
+    if name is not None:
+        return [Finding("scheduler", True, f"running: {name}")]
+    if _is_embedded(settings):
+        return []
+    detail = "none running, so that waiting jobs stay where they are"
+    return [Finding("scheduler", False, detail, "fitfleet scheduler")]
 
 
 def _broker_fix(text: str) -> str:

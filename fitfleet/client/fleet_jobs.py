@@ -140,7 +140,9 @@ class FleetJobs:
         all have ended). WaitTimeoutError after `timeout_s`.
         """
         handles = self._handles(jobs)
-        counts = self.follow([job.id for job in handles], timeout_s=timeout_s)
+        counts = self.follow(
+            [job.id for job in handles], timeout_s=timeout_s, is_raised=raise_on_failure
+        )
         self._refresh(handles)
         if counts.get(JobStatus.FAILED) and raise_on_failure:
             failed = [job for job in handles if job.status is JobStatus.FAILED]
@@ -149,9 +151,12 @@ class FleetJobs:
         return handles
 
     def follow(
-        self, job_ids: Sequence[int], *, timeout_s: float | None = None
+        self, job_ids: Sequence[int], *, timeout_s: float | None = None, is_raised: bool = False
     ) -> dict[JobStatus, int]:
-        """`wait` for jobs by number; how many ended how. It reads and keeps no more of them."""
+        """`wait` for jobs by number; how many ended how. It reads and keeps no more of them.
+
+        `is_raised`: the caller tells the first failure.
+        """
         display = Display(Console(stderr=True), self._heading())
         with display.shown():
             wait_for(
@@ -164,7 +169,7 @@ class FleetJobs:
                 snapshot_s=display.every_s,
             )
         counts, failed = outcome(self.database, job_ids, FAILURES)
-        display.conclude(counts, failed)
+        display.conclude(counts, failed, is_raised=is_raised)
         return counts
 
     def unfinished(self, experiment: str | None = None) -> list[int]:

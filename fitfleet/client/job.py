@@ -67,7 +67,8 @@ class Job(FittedJob):
             )
         self.refresh()
         row = self._row
-        display.conclude({row.status: 1}, [row] if row.status is JobStatus.FAILED else [])
+        failed = [row] if row.status is JobStatus.FAILED else []
+        display.conclude({row.status: 1}, failed, is_raised=raise_on_failure)
         if raise_on_failure and self._row.status is JobStatus.FAILED:
             raise JobFailedError(f"job {self.id} failed: {self.error}")
         return self

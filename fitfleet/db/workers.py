@@ -36,8 +36,11 @@ class Slot:
     label: str = "cpu"  # of its name: a free number follows; `gpu1` is taken as it is if it is free
 
 
-def register(c: Connection, slots: Sequence[Slot]) -> None:
-    """Announce the slots of a service that starts. One of the same name before it has ended."""
+def register(c: Connection, slots: Sequence[Slot]) -> list[str]:
+    """Announce the slots of a service that starts; their names.
+
+    A service of the same name before it has ended.
+    """
     at = read_clock(c)
     for service in sorted({slot.service for slot in slots}):
         end(c, service)
@@ -57,6 +60,7 @@ def register(c: Connection, slots: Sequence[Slot]) -> None:
             for slot, name in zip(slots, names, strict=True)
         ],
     )
+    return names
 
 
 def _free_names(c: Connection, slots: Sequence[Slot]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
-from fitfleet.queue import celery_app
+from fitfleet.queue import announce_scheduler, celery_app
 from fitfleet.scheduler.dispatch import Dispatcher
 from fitfleet.scheduler.recover import redispatch, requeue_expired, settle_dependents
 from fitfleet.settings import Settings
@@ -106,6 +108,7 @@ class Scheduler:
         self._no_requeue_before = time.monotonic() + self._settings.lease_s
 
     def _recover(self, now: float) -> None:
+        announce_scheduler(self._app, f"{socket.gethostname()}:{os.getpid()}")
         with self._database.read() as c:
             skipped_s = self._clock.skipped_s(read_clock(c))
         if skipped_s > max(_ANSWER_S, self._settings.lease_s / 2):

@@ -136,6 +136,44 @@ def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
     return Layer(signature.name, named)
 
 
+class Custom:
+    """A class or function of the user's by its place, as `ff.custom` makes it."""
+
+    def __init__(self, module: str, name: str, arguments: dict[str, Any]) -> None:
+        self.module, self.name, self.arguments = module, name, arguments
+
+    def to_layer(self) -> dict[str, Any]:
+        """Keras's config of it; search spaces inside it in their JSON form."""
+        registered = f"{self.module}>{self.name}"
+        found = {"module": self.module, "registered_name": registered}
+        if not self.arguments and not self.name[:1].isupper():
+            return {**found, "class_name": "function", "config": registered}
+        config = to_document(self.arguments, self.name)
+        return {**found, "class_name": self.name, "config": config}
+
+    def __repr__(self) -> str:
+        arguments = "".join(f", {name}={value!r}" for name, value in self.arguments.items())
+        return f"custom({self.module}:{self.name}{arguments})"
+
+
+def custom(path: str, /, **arguments: Any) -> Custom:
+    """A layer, loss, metric, ... of yours: `ff.custom("note_layers:Scale", factor=2)`.
+
+    Arguments are those of the class, and may be search spaces; nothing is imported here. A name in
+    small letters without arguments is a function. Its module goes with the job, or is trusted by
+    the workers (setting `trusted_modules`). SpecError for another form.
+    """
+    module, name = _module_and_name(path, "custom", "module:Class")
+    return Custom(module, name, arguments)
+
+
+def _module_and_name(path: str, place: str, form: str) -> tuple[str, str]:
+    module, _, name = path.partition(":")
+    if not name or not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise SpecError(place, f"{path!r} is not of the form {form}")
+    return module, name
+
+
 def builder(path: str | Callable[..., Any], **arguments: Any) -> Builder:
     """A function that returns a Keras model, or its name `"my_models:build"`, and its arguments.
 
@@ -145,10 +183,7 @@ def builder(path: str | Callable[..., Any], **arguments: Any) -> Builder:
     if not isinstance(path, str):
         check_reachable(path, "model")
         path = f"{path.__module__}:{path.__name__}"
-    module, _, function = path.partition(":")
-    parts = (*module.split("."), function)
-    if not function or not all(part.isidentifier() for part in parts):
-        raise SpecError("model", f"{path!r} is not of the form module:function")
+    _module_and_name(path, "model", "module:function")
     return Builder(path=path, arguments=to_document(arguments, "model.arguments"))
 
 
@@ -168,4 +203,4 @@ def __getattr__(name: str) -> Callable[..., Layer]:
 
 
 def __dir__() -> list[str]:
-    return [*layer_names(), "Layer", "Sequential", "builder"]
+    return [*layer_names(), "Layer", "Sequential", "builder", "custom"]

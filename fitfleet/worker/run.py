@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from fitfleet.worker.load import Loader
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.recording.lease import Lease
 from fitfleet.worker.recording.metrics import Recorder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,6 +89,12 @@ class Child:
             reach("after_claim")
             peers = cohort.peers(self.database, self.settings, leader)
             controls += [JobControl(claim) for claim in peers]
+            for claim in (leader, *peers):
+                _log.info(
+                    "job %s of %s started: attempt %s, from epoch %s%s",
+                    claim.job_id, claim.experiment, claim.attempt, claim.checkpoint_epoch or 0,
+                    f", one of {1 + len(peers)} together" if peers else "",
+                )  # fmt: skip
             if self.is_draining:  # the signal came before they stood in `controls`
                 self.drain()
             with Lease(self.database, self.settings, controls), journal.commits:

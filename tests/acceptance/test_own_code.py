@@ -85,6 +85,9 @@ with ff.local(1, threads=1) as fleet:
         "callbacks": submit(callbacks=[keras.callbacks.LearningRateScheduler(rate), Told("yes")]),
         "failed": submit(loss=broken),
         "one": submit(loss=own_module.scaled),
+        "named": submit(model=ff.Sequential([
+            ff.layers.Input((4,)), ff.custom("own_module:Doubled", by=3.0), ff.layers.Dense(1)]),
+            loss=ff.custom("own_module:scaled")),
     }
     factor(2.0)
     jobs["two"] = submit(loss=own_module.scaled)

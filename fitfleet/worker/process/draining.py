@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -12,6 +13,8 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.worker.process import tasks
+
+_log = logging.getLogger(__name__)
 
 
 class Drain:
@@ -28,6 +31,7 @@ class Drain:
 
         A child in the middle of a long batch hears nothing, hence the timer.
         """
+        _log.info("draining: jobs checkpoint and go back to the queue")
         for pid in _children():
             _send(pid, signal.SIGUSR2)
         if not self._timer.ident:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
+
+_log = logging.getLogger(__name__)
 
 
 class Outage:
@@ -57,3 +60,4 @@ class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]
             return is_free and bool(may_consume())
 
         qos.can_consume = can_consume
+        _log.info("connected to the broker; ready for jobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from celery import signals
 from celery.exceptions import SecurityWarning
@@ -32,6 +33,8 @@ from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
 
+_log = logging.getLogger(__name__)
+
 
 def run_service(settings: Settings, metrics: str | None = None) -> int:
     """Serve a queue until SIGTERM, which drains; the exit code.
@@ -47,6 +50,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
+    _log.info("serving queue %s with %s", settings.queue, ", ".join(presence.names))
     app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
@@ -55,6 +59,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     )
     transport.install()
     tasks.install(app, settings)
+    signals.setup_logging.connect(_keep_logging, weak=False)
     # Celery warns of root because of pickles, which no message of ours may be.
     warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].add(WarmChildren)
@@ -80,6 +85,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     finally:
         drain.finish()
         presence.stop()
+        _log.info("worker ended")
     return int(worker.exitcode or tasks.has_failed())
 
 
@@ -92,6 +98,10 @@ def leave(code: int) -> NoReturn:
     sys.stderr.flush()
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+def _keep_logging(**_: Any) -> None:
+    """Celery configures logging unless somebody listens here; ours stays."""
 
 
 def _with_gpus(settings: Settings) -> tuple[Settings, list[str]]:
@@ -132,6 +142,7 @@ class _Presence:
         self._settings = settings
         self._service = service
         self._labels = labels
+        self.names: list[str] = []  # of its slots, since `start`
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._meter = LoadMeter(settings.gpus)
@@ -141,7 +152,7 @@ class _Presence:
     def start(self, database: Database) -> None:
         """Register the slots. Without a thread yet: the pool forks after this."""
         with database.begin() as c:
-            workers.register(c, self._slots())
+            self.names = workers.register(c, self._slots())
 
     def run(self) -> None:
         """Begin the heartbeat, once the children are there."""
@@ -218,6 +229,7 @@ class _Presence:
                 continue
             self._beaten_at = time.monotonic()
             if self._is_to_drain():
+                _log.info("asked to drain")
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -229,10 +241,14 @@ class _Presence:
             try:
                 with database.begin() as c:
                     is_to_drain = workers.heartbeat(c, self._service, load)
-            except DatabaseError:
+            except DatabaseError as error:
+                if not outage:
+                    _log.error("no job is taken while the database is away: %s", error)
                 outage.begin()
                 return False
             else:
+                if outage:
+                    _log.warning("the database answers again; jobs are taken")
                 outage.end()
                 return is_to_drain
             finally:

@@ -6,6 +6,7 @@ written in one transaction. The last one of a child's jobs is committed at once.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -59,6 +60,8 @@ class PendingCommit:
         assert self.artifact is not None
         return successes.Success(self.control.claim, self.artifact, **self.values)
 
+
+_log = logging.getLogger(__name__)
 
 Errors = dict[PendingCommit, Exception]
 
@@ -207,6 +210,11 @@ class CommitQueue:
                 if error is not None:
                     raise error
             commit.after()
+            claim, values = commit.control.claim, commit.values
+            _log.info(
+                "job %s of %s succeeded: %s epochs, %.1f s",
+                claim.job_id, claim.experiment, values["epoch"], values["seconds"],
+            )  # fmt: skip
         except Exception as found:  # the edge of a job
             self._fail(commit.control, found)
         finally:

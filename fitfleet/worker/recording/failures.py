@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,17 @@ from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.recording.origin import is_users
 
 _MAX_OUTAGE_S = 3600.0
+
+
+_STOPPED = {
+    StopReason.CANCEL: "cancelled",
+    StopReason.PRUNE: "pruned",
+    StopReason.RELEASE: "interrupted; returned to the queue",
+    StopReason.LOST: "lost: its lease ended, and nothing more of this attempt is written",
+    StopReason.TIMEOUT: "stopped: it ran longer than its timeout_s",
+    StopReason.STALLED: "stopped: it made no progress",
+}
+_log = logging.getLogger(__name__)
 
 
 class NanLoss(Exception):
@@ -55,6 +67,11 @@ class FailureRecorder:
         failure_class, message = classify(error)
         text = "".join(traceback.format_exception(error))
         tail = self._logged(control, f"{message}\n{text}")
+        claim = control.claim
+        _log.warning(
+            "attempt %s of job %s of %s failed: %s: %s",
+            claim.attempt, claim.job_id, claim.experiment, failure_class.value, message,
+        )  # fmt: skip
         seconds, options = control.seconds, patience(self._settings)
         self._write(
             control,
@@ -70,8 +87,10 @@ class FailureRecorder:
             raise error  # this process is told to end, by a signal
 
     def _end_stopped(self, control: JobControl, reason: StopReason) -> None:
+        claim, told = control.claim, _STOPPED[reason]
         # Of an attempt that has not begun there is no log.
-        tail = "" if control.is_reserved else self._logged(control, f"stopped: {reason}")
+        tail = "" if control.is_reserved else self._logged(control, told)
+        _log.info("job %s of %s: %s", claim.job_id, claim.experiment, told)
         if reason is StopReason.LOST:
             return
         # A drained process has to end soon; what it cannot write its expiring lease will say.

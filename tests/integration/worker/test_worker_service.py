@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -92,6 +93,11 @@ def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
     assert "val_loss: " in lines[0]
     assert lines[-1] in done.attempts[-1]["log_tail"]
+    (service,) = Path(local.settings.logs).glob("worker-1-of-*.log")
+    told = service.read_text()
+    assert re.search(rf"INFO +job {done.id} of log started: attempt 1, from epoch 0", told)
+    until(lambda: f"job {done.id} of log succeeded: 3 epochs" in service.read_text())
+    assert "worker started: fitfleet" in told and "/cpu0" in told and "Epoch" not in told
 
 
 def test_temporary_files_go_with_the_service(

@@ -181,6 +181,25 @@ def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyP
     assert len(lines) == 2 and all(line.startswith("13 of 60 jobs ended") for line in lines)
 
 
+def test_a_failure_is_told_once_also_in_a_pipe(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+    made = [fleet.submit(**{**job, "seed": seed}) for seed in range(7)]
+    with fleet.database.begin() as c:
+        c.execute(jobs.update().values(
+            status="FAILED", failure_class="user", failure_message="it is broken"
+        ))  # fmt: skip
+    rows = [one.refresh().row for one in made]
+    for is_raised, count in ((False, 5), (True, 4)):
+        pipe = Console(file=io.StringIO(), force_terminal=False, width=80)
+        Display(pipe).conclude({JobStatus.FAILED: 7}, rows[:5], is_raised=is_raised)
+        assert isinstance(pipe.file, io.StringIO)
+        lines = pipe.file.getvalue().splitlines()
+        assert sum("failed: user: it is broken" in line for line in lines) == count
+        assert lines[-1] == "... and 2 more failed: fitfleet ps --status FAILED"
+    one = Console(file=io.StringIO(), force_terminal=False, width=80)
+    Display(one).conclude({JobStatus.FAILED: 1}, rows[:1], is_raised=True)
+    assert isinstance(one.file, io.StringIO) and one.file.getvalue() == ""
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, ""), (7.6, "8 s"), (192, "3 min 12 s"), (7505, "2 h 05 min")]
 )
