@@ -83,7 +83,7 @@ def _check_url(broker_url: str) -> None:
         _ = urlsplit(broker_url).port
     except ValueError:
         shown = without_password(broker_url)
-        raise SettingsError(f"broker_url: {shown} has a port that is no number") from None
+        raise SettingsError(f"broker_url: {shown} has a port that is not a number") from None
 
 
 def celery_app(settings: Settings) -> Celery:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SettingsError
+from fitfleet.text import with_article
 from fitfleet.urls import quoted_password, without_password
 
 
@@ -43,7 +44,7 @@ class Settings:
         ".fitfleet/cache", "Folder of this machine's dataset cache; not shared between machines."
     )
     cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.", low=0)
-    queue: str = _setting("cpu", "Resource class: the Celery queue jobs go to unless they say.")
+    queue: str = _setting("cpu", "Queue of jobs that name none, and that a worker serves.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
     )
@@ -57,25 +58,25 @@ class Settings:
         (), "Folders put on sys.path where trusted modules and evaluators are found."
     )
     lease_s: float = _setting(
-        60.0, "A running job without a heartbeat for so long is taken back.", low=0.1, high=86_400
+        60.0, "A running job without a heartbeat for this long is requeued.", low=0.1, high=86_400
     )
     heartbeat_s: float = _setting(
         2.0, "Time between heartbeats; also how fast a cancel acts.", low=0.01, high=3600
     )
     stall_timeout_s: float = _setting(
-        3600.0, "A fit without progress for so long is ended as stalled.", low=0.1
+        3600.0, "A fit without progress for this long is ended as stalled.", low=0.1
     )
     checkpoint_s: float = _setting(
         15.0, "Least time between two checkpoints; 0 writes one every epoch.", low=0
     )
     checkpoint_epochs: int = _setting(
-        0, "Write a checkpoint every so many epochs; 0 leaves it to checkpoint_s.", low=0
+        0, "Epochs between two checkpoints; 0: checkpoint_s decides.", low=0
     )
     drain_s: float = _setting(
         10.0, "Time a drained worker gives its fit to reach an epoch's end.", low=0, high=86_400
     )
     max_failures: int = _setting(
-        3, "A job lost, out of memory or storage so often has failed.", low=0, high=1000
+        3, "Attempts lost, out of memory or storage after which a job has failed.", low=0, high=1000
     )
     storage_patience_s: float = _setting(
         3600.0, "A storage that has refused for less than this costs no failure.", low=0
@@ -86,21 +87,19 @@ class Settings:
     poll_s: float = _setting(
         0.05, "Time between two polls of the queue by the scheduler.", low=0.001, high=60
     )
-    recover_s: float = _setting(
-        5.0, "Time between two searches for lost jobs.", low=0.01, high=3600
-    )
+    recover_s: float = _setting(5.0, "Time between searches for lost jobs.", low=0.01, high=3600)
     redispatch_s: float = _setting(
         5.0,
-        "A published job whose message is gone from the broker so long is published again.",
+        "A dispatched job whose message has left the broker for this long is published again.",
         low=0,
         high=86_400,
     )
     log_level: str = _setting(
-        "info", "Least level of what services log: debug, info, warning or error."
+        "info",
+        "Least severe level that services log.",
+        options=("debug", "info", "warning", "error"),
     )
-    window: int = _setting(
-        2, "Messages published ahead for each free worker slot.", low=1, high=1000
-    )
+    window: int = _setting(2, "Messages prefetched per free slot.", low=1, high=1000)
     slots: int = _setting(
         1, "Jobs that one worker service runs at once, each in its own process.", low=1, high=1024
     )
@@ -113,7 +112,7 @@ class Settings:
     gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
     child_growth_bytes: int = _setting(
         2 * 2**30,
-        "A worker process that has grown by so much is replaced after its job.",
+        "Restart a worker process after its memory grows by this many bytes.",
         low=2**20,
     )
     cohort_max: int = _setting(
@@ -160,7 +159,7 @@ class Settings:
         low=0,
     )
     check_stall_s: float = _setting(
-        120.0, "A file whose check does not get on for so long is refused.", low=0.1
+        120.0, "A file whose check makes no progress for this long is refused.", low=0.1
     )
     memory_bytes: int = _setting(
         4 * 2**30, "A dataset above this size is streamed from HDF5 instead of read at once.", low=1
@@ -275,7 +274,8 @@ def _convert(name: str, value: Any, default: Any) -> Any:
         return type(default)(value)
     except (KeyError, TypeError, ValueError):
         raise SettingsError(
-            f"{name}: {value!r} is not a {type(default).__name__}; the default is {default!r}"
+            f"{name}: {value!r} is not {with_article(type(default).__name__)};"
+            f" the default is {default!r}"
         ) from None
 
 

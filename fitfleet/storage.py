@@ -85,7 +85,7 @@ class Storage:
         place = self.root / path
         # A symbolic link may leave it as well.
         if not is_inside or not place.resolve().is_relative_to(self.root.resolve()):
-            raise StorageError(f"{relative!r} is no path inside the storage {self.root}")
+            raise StorageError(f"{relative!r} is not a path inside the storage {self.root}")
         return place
 
     @contextmanager

@@ -23,6 +23,11 @@ def printable_lines(text: object) -> str:
     return printable(plain, keep="\n\t")
 
 
+def with_article(noun: object) -> str:
+    """`an int`, `a list`."""
+    return f"{'an' if str(noun)[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def html(text: object) -> str:
     """The text for a page of HTML."""
     return escape(printable(text, keep="\n"))

@@ -24,7 +24,7 @@ def read(path: Path) -> Any:
     """What the file says. SpecError if it cannot be read or parsed."""
     try:
         if path.exists() and not path.is_file():
-            raise SpecError(str(path), "is no file")
+            raise SpecError(str(path), "is not a file")
         size = path.stat().st_size
         if size > _LARGEST_BYTES:
             raise SpecError(str(path), f"{size} bytes are no job file; the limit is 64 MiB")

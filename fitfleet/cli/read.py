@@ -128,7 +128,7 @@ def logs(
     target: Target,
     job: JobArgument,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+        bool, typer.Option("--follow", "-f", help="Follow until the job has ended.")
     ] = False,
 ) -> None:
     """Print what a job printed."""
@@ -163,7 +163,7 @@ def compare(
     at: Annotated[
         Literal["last", "best"], typer.Option(help="Value of the last or of the best epoch.")
     ] = "last",
-    top: Annotated[int | None, typer.Option(min=1, help="Only the best so many.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only the best N.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Jobs of every status, not only succeeded ones.")
     ] = False,

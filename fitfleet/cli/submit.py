@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from fitfleet.cli.document import read_jobs
 from fitfleet.cli.exits import JOB_FAILED
 from fitfleet.cli.sweep import run_sweep, submit_sweep
 from fitfleet.cli.sweep_file import is_sweep, read_sweep
+from fitfleet.errors import WaitTimeoutError
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from fitfleet.client.job import Job
 
 Again = Annotated[
-    bool, typer.Option("--again", help="Run it again even if this very job is there already.")
+    bool, typer.Option("--again", help="Run jobs again that have been submitted before.")
 ]
 
 
@@ -29,11 +32,16 @@ def run(
     target: Target,
     file: SpecFile,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many seconds; unfinished jobs checkpoint and stay queued."
+        ),
+    ] = None,
     trust: Trust = None,
     again: Again = False,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="Show it on a page meanwhile.")
+        bool, typer.Option("--dashboard", help="Serve the dashboard while it runs.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -47,12 +55,26 @@ def run(
         workers, directory, trusted_modules=trust or (), dashboard=dashboard, **target.given
     ) as fleet:
         if arguments is not None:
-            return run_sweep(fleet, arguments, timeout, as_json)
+            with _timed(timeout):
+                return run_sweep(fleet, arguments, timeout, as_json)
         jobs = fleet.submit_many(documents, again=again, are_untrusted=True)
         _tell_reuse(jobs)
-        fleet.wait(jobs, timeout_s=timeout)
+        with _timed(timeout):
+            fleet.wait(jobs, timeout_s=timeout)
         _print_comparison(fleet, jobs, as_json)
     return JOB_FAILED if any(job.status is not JobStatus.SUCCEEDED for job in jobs) else 0
+
+
+@contextmanager
+def _timed(timeout_s: float | None) -> Iterator[None]:
+    """The fleet of `run` ends with the command: its jobs do not go on, as those of others do."""
+    try:
+        yield
+    except WaitTimeoutError:
+        raise WaitTimeoutError(
+            f"stopped after --timeout {timeout_s:g} s: running fits write a checkpoint, unfinished"
+            " jobs stay queued; the same command resumes them"
+        ) from None
 
 
 @command
@@ -76,7 +98,7 @@ def submit(
         print_json([_submitted(job) for job in jobs])
         return
     for job in jobs:
-        state = f"is there already ({job.status.value})" if job.is_reused else "queued"
+        state = f"already submitted ({job.status.value})" if job.is_reused else "queued"
         tell(f"job {job.id} {state}")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fitfleet.client.sweep import Sweep
     from fitfleet.sweeps.plan import Plan
 
-Top = Annotated[int | None, typer.Option(min=1, help="Only so many, best first.")]
+Top = Annotated[int | None, typer.Option(min=1, help="Show only the best N.")]
 By = Annotated[
     list[str] | None, typer.Option(help="Compare the values of this parameter; may be repeated.")
 ]
@@ -102,11 +102,11 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
 def resume_sweep(
     target: Target,
     name: SweepName,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Stop waiting after N seconds.")] = None,
     trust: Trust = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Drive a sweep to its end on a fleet that runs elsewhere; it may have begun anywhere."""
+    """Resume a sweep and run it to completion, on a fleet that runs elsewhere."""
     sweep = target.fleet(trust=trust).resume_sweep(name)
     sweep.run(timeout_s=timeout)
     return _conclude(sweep, as_json)

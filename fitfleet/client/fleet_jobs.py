@@ -226,7 +226,7 @@ def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]])
     for row, (_, is_new) in zip(rows, inserted, strict=True):
         if row.status is JobStatus.FAILED and not is_new:
             yield (
-                f"job {row.id} is there already and has failed ({row.failure_class}:"
+                f"job {row.id} was submitted before and has failed ({row.failure_class}:"
                 f" {row.failure_message}); run it again with job.retry() or"
                 f" `fitfleet retry {row.id}`"
             )

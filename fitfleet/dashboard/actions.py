@@ -82,7 +82,7 @@ def drain(board: Board, form: Form) -> str:
     """A worker ends; its fits checkpoint and go back to the queue."""
     with board.fleet.database.begin() as c:
         services = worker_table.drain(c, form.get("worker", ""))
-    return f"{', '.join(services)} drains"
+    return f"draining {', '.join(services)}: jobs checkpoint and requeue"
 
 
 def limit(board: Board, form: Form) -> str:

@@ -125,7 +125,7 @@ class Database:
             cause = getattr(error, "orig", None) or error
             reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
             raise DatabaseError(
-                f"the database {self.place} answers: {reason}; see `fitfleet doctor`"
+                f"cannot use database {self.place}: {reason}; see `fitfleet doctor`"
             ) from error
 
     def upgrade(self) -> None:

@@ -177,7 +177,9 @@ def seconds_of(keep: str | float) -> float:
         seconds = float(number) * unit
         if 0 < seconds < float("inf") and not isinstance(keep, bool):
             return seconds
-    raise SettingsError(f"keep: {keep!r} is no time; give seconds, or as '90s', '30m', '1h', '2d'")
+    raise SettingsError(
+        f"keep: {keep!r} is not a duration; give seconds, or '90s', '30m', '1h', '2d'"
+    )
 
 
 def _locks(handle: int, how: int) -> bool:

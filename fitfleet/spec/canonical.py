@@ -22,6 +22,7 @@ from fitfleet.spec.reference import (
     is_space,
     snake_case,
 )
+from fitfleet.text import with_article
 
 SEQUENTIAL = ("keras", "Sequential")
 FUNCTIONAL = ("keras.src.models.functional", "Functional")
@@ -264,10 +265,9 @@ def nodes(document: Any) -> Iterator[dict[str, Any]]:
 
 def _layers_with_dtype(document: Any) -> Iterator[dict[str, Any]]:
     for node in nodes(document):
-        config = node.get("config")
         is_layer = node.get("module") == "keras.layers" and node["class_name"] != "InputLayer"
-        if is_layer and isinstance(config, dict):
-            yield config
+        if is_layer and isinstance(node.get("config"), dict):
+            yield node["config"]
 
 
 def _dtypes(document: Any) -> set[Any]:
@@ -283,7 +283,7 @@ def _described(document: Any) -> str:
     if isinstance(document, dict) and "class_name" in document:
         module, name = (str(document.get(k))[:60] for k in ("module", "class_name"))
         return f"{'' if 'module' not in document else module + '.'}{name}"
-    return f"a {type(document).__name__}"
+    return with_article(type(document).__name__)
 
 
 __all__ = [

@@ -96,7 +96,7 @@ def _check_layers(layers: list[Any], settings: Settings) -> None:
     for index, layer in enumerate(layers):
         if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
             raise SpecError(
-                f"model.layers[{index}]", "it is no layer; a search space belongs in a sweep"
+                f"model.layers[{index}]", "it is not a layer; a search space belongs in a sweep"
             )
     for layer, place in inside:
         if not isinstance(layer.get("config"), dict):

@@ -242,7 +242,7 @@ def _input_facts(layer: dict[str, Any]) -> InputFacts:
     config = layer.get("config") or {}
     shape = config.get("batch_shape")
     if layer["class_name"] != "InputLayer" or not isinstance(shape, list):
-        raise SpecError("model", f"{layer_name(layer)} is no input layer with a shape")
+        raise SpecError("model", f"{layer_name(layer)} is not an input layer with a shape")
     return InputFacts(layer_name(layer), tuple(shape[1:]), config.get("dtype") or "float32")
 
 

@@ -36,7 +36,7 @@ def as_files(value: Any) -> Files | None:
     are_paths = [isinstance(one, str | os.PathLike) for one in value]
     if not all(are_paths):
         if fields or (any(are_paths) and not any(hasattr(one, "__array__") for one in value)):
-            raise DatasetError(f"dataset.path: {value!r:.80} is no list of paths")
+            raise DatasetError(f"dataset.path: {value!r:.80} is not a list of paths")
         return None
     if len(value) > MAX_FILES:
         raise DatasetError(f"dataset.path: {len(value):,} files; at most {MAX_FILES:,} are joined")

@@ -7,6 +7,7 @@ import math
 from typing import Any, NoReturn
 
 from fitfleet.errors import SpecError
+from fitfleet.text import with_article
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
@@ -73,7 +74,7 @@ def _check_value(value: Any, place: str) -> None:
             shown = "a number of many digits" if isinstance(value, int) else repr(value)
             raise SpecError(place, f"{shown} is out of range")
     else:
-        raise SpecError(place, f"a {type(value).__name__} cannot be written as JSON")
+        raise SpecError(place, f"{with_article(type(value).__name__)} cannot be written as JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

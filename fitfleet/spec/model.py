@@ -30,6 +30,7 @@ from fitfleet.spec.reference import to_document
 from fitfleet.spec.short import from_short
 from fitfleet.spec.trained import changed_weight
 from fitfleet.spec.trust import check_trusted, is_trusted
+from fitfleet.text import with_article
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
@@ -108,7 +109,7 @@ def _from_file(path: Path) -> Any:
     shown = repr(str(path))[1:-1][:200]
     try:
         if path.exists() and not path.is_file():
-            raise SpecError("model", f"{shown} is no file")
+            raise SpecError("model", f"{shown} is not a file")
         with path.open(encoding="utf-8") as file:
             text = file.read(limits.MAX_BYTES + 1)
     except OSError as error:
@@ -244,7 +245,8 @@ def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
     if isinstance(model, dict | str) or hasattr(model, "to_layer"):
         return model
     if not hasattr(model, "get_config"):
-        raise SpecError("model", f"{shown} returned a {type(model).__name__}, not a Keras model")
+        kind = with_article(type(model).__name__)
+        raise SpecError("model", f"{shown} returned {kind}, not a Keras model")
     is_scripts = is_own_call and settings.code_trust == "scripts"
     if _has_custom(model) and (is_scripts or is_trusted(module_name, settings)):
         return None

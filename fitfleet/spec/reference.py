@@ -26,6 +26,7 @@ from fitfleet.spec.own import (
     refuse_own_model,
     registered,
 )
+from fitfleet.text import with_article
 
 UNREGISTERED = (
     "Keras finds a class or function of yours only by its registered name; decorate it with "
@@ -71,7 +72,7 @@ def to_document(value: Any, place: str) -> Any:
         return value.item()
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise SpecError(place, f"a {type(value).__name__} cannot be written as JSON")
+    raise SpecError(place, f"{with_article(type(value).__name__)} cannot be written as JSON")
 
 
 def _function(value: types.FunctionType, place: str) -> dict[str, Any]:

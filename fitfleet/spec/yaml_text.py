@@ -129,7 +129,7 @@ class _Reader:
 
     def _add_key(self, parent: _Open, key: Any) -> None:
         if isinstance(key, list | dict):
-            self._refuse("a list or mapping is no key")
+            self._refuse("a list or mapping cannot be a key")
         if key is not _MERGE and key in parent.value:
             self._refuse(f"the key {str(key)[:40]!r} is given twice")
         parent.key, parent.has_key = key, True

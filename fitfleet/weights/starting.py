@@ -17,6 +17,7 @@ from fitfleet.spec.job import InitialWeights
 from fitfleet.spec.model import model_document, opened_model
 from fitfleet.spec.trained import changed_weight, has_optimizer_state
 from fitfleet.storage import SUFFIX
+from fitfleet.text import with_article
 from fitfleet.weights.keeping import keep
 
 Match = Literal["all", "names"]
@@ -139,7 +140,7 @@ class Starting:
                     place, f"{str(path)!r} does not end in one of {', '.join(_SUFFIXES)}"
                 )
             if not path.is_file():
-                raise SpecError(place, f"{str(path)!r} is not there, or is no file")
+                raise SpecError(place, f"{str(path)!r} does not exist, or is not a file")
             kept = keep(path, self._settings, match=match)
             if kept.form == "legacy" and match == "names":
                 raise SpecError(
@@ -150,7 +151,7 @@ class Starting:
             return kept
         raise SpecError(
             place,
-            f"a {type(value).__name__} is neither a job nor the path of a weights file"
+            f"{with_article(type(value).__name__)} is neither a job nor the path of a weights file"
             f" ({', '.join(_SUFFIXES)})",
         )
 

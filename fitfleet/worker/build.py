@@ -13,6 +13,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.canonical import nodes
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.precision import layer_configs, policy_name
+from fitfleet.text import with_article
 from fitfleet.worker import trusted
 from fitfleet.worker.order import seed_everything
 from fitfleet.worker.recording.explanation import explanation
@@ -95,7 +96,9 @@ def _built(model: Any, spec: JobSpec) -> Any:
 
     if not isinstance(model, keras.Model):
         path = spec.model.builder.path if spec.model.builder else "config"
-        raise SpecError("model", f"{path} gave a {type(model).__name__}, not a Keras model")
+        raise SpecError(
+            "model", f"{path} gave {with_article(type(model).__name__)}, not a Keras model"
+        )
     return model
 
 

@@ -38,7 +38,7 @@ def _callback(document: dict[str, Any], settings: Settings) -> Any:
     elif name in catalog.class_names("callbacks"):
         kind = getattr(keras.callbacks, name)
     else:  # Keras has others, which write files and call URLs
-        raise SpecError("callbacks", f"{name!r:.60} is not an allowed callback")
+        raise SpecError("callbacks", f"{name!r:.60} is not a known callback")
     if name == "LearningRateScheduler" and not is_custom(document):
         config["schedule"] = _schedule(config["schedule"], settings)
     try:

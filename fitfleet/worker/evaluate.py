@@ -9,6 +9,7 @@ import numpy as np
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Evaluator
+from fitfleet.text import with_article
 from fitfleet.worker import data, trusted
 from fitfleet.worker.callbacks import OnBatch
 from fitfleet.worker.engines.engine import OnProgress
@@ -105,7 +106,8 @@ def _run(
         ) from error
     if not isinstance(returned, dict):
         raise SpecError(
-            "evaluators", f"{evaluator.path} returned a {type(returned).__name__}, not a dict"
+            "evaluators",
+            f"{evaluator.path} returned {with_article(type(returned).__name__)}, not a dict",
         )
     scores = {}
     for name, value in returned.items():

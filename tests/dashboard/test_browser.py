@@ -233,7 +233,7 @@ def test_every_page_fits_and_is_accessible(
 
 def test_an_empty_fleet_says_what_to_do(browser: Browser, page: Dashboard) -> None:
     with reader(browser, page.url, page.address) as read:
-        for text in ("No jobs yet", "No worker is up", "fitfleet worker"):
+        for text in ("No jobs yet", "No worker is running", "fitfleet worker"):
             expect(read.page.get_by_text(text).first).to_be_visible()
         assert read.violations() == []
 

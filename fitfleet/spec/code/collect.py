@@ -49,7 +49,7 @@ def paths_of(code: Any) -> list[str]:
         return []
     given = [code] if isinstance(code, str) or hasattr(code, "__fspath__") else code
     if not isinstance(given, list | tuple):
-        raise SpecError("code", f"{code!r:.60} is no list of files and folders")
+        raise SpecError("code", f"{code!r:.60} is not a list of files and folders")
     found = [part.__fspath__() if hasattr(part, "__fspath__") else part for part in given]
     for part in found:
         if not isinstance(part, str) or not part:

@@ -17,6 +17,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.code.modules import absolute
+from fitfleet.text import with_article
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _MAX_TEXT_LENGTH = 100_000
@@ -187,7 +188,7 @@ def _is_plain(value: Any) -> bool:
 def _refusal(name: str, user: str, value: Any) -> str:
     if name == user:
         return f"{name} is not defined at the top level of the script; move it there"
-    kind = "a name that does not exist" if value is _MISSING else f"a {type(value).__name__}"
+    kind = "a name that does not exist" if value is _MISSING else with_article(type(value).__name__)
     return (
         f"{user} uses {name} of the script, {kind} that cannot be sent; make it inside {user}, or"
         " move both into a module"

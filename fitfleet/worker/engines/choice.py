@@ -97,7 +97,8 @@ class Engines:
         try:
             is_traced = count > 1 and self._fused.is_traced(jobs[0])
             if count < _MIN_JOBS and not is_traced:
-                return False, f"{count} in the cohort, fewer than {_MIN_JOBS}"
+                few = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
+                return False, "trained alone" if count == 1 else few
             is_quicker, text = self._compare(jobs, is_traced=is_traced)
             failure = self._fused.trace(jobs[0]) if is_quicker else None
         except Exception as error:  # whose it is, shows when each of them meets it alone

@@ -93,7 +93,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"epoch": 3}, "epoch: no such argument; did you mean epochs"),
         ({"seed": ff.choice([1, 2])}, "seed: a search space belongs in a sweep"),
         ({"loss_weights": object()}, "loss_weights: "),
-        ({"model": 3}, "model: a int is not a model"),
+        ({"model": 3}, "model: an int is not a model"),
         ({"model": "nonsense"}, "model: 'nonsense' is neither JSON"),
         ({"model": "missing.json"}, "model: missing.json cannot be read"),
     ],

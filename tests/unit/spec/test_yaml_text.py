@@ -73,7 +73,7 @@ def test_a_number_is_a_number_and_a_date_is_text(text: str, expected: Any) -> No
         ("a: 0x" + "f" * 6000, "an integer of 6,002 digits is out of range"),
         ("a: " + "[" * 3000 + "]" * 3000, "nested deeper than 200 levels|exceeded"),
         ('a: "\\uD800"', "surrogate|invalid Unicode"),
-        ("? [1]\n: 2", "a list or mapping is no key"),
+        ("? [1]\n: 2", "a list or mapping cannot be a key"),
         ("a: {<<: 3}", "<< takes a mapping"),
         ("a: 1\n---\nb: 2", "a second document begins"),
         ("a: [1", "is not YAML: line "),

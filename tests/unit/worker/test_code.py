@@ -179,7 +179,7 @@ def test_a_worker_makes_no_callback_that_is_not_on_its_own_list(
 ) -> None:
     config = {"filename": str(tmp_path / "written")}
     job = spec(None, evaluators=[], callbacks=[{**document, "config": config}])
-    with pytest.raises(SpecError, match=r"not an allowed callback|not trusted|failed"):
+    with pytest.raises(SpecError, match=r"not a known callback|not trusted|failed"):
         user_callbacks(job, Settings())
-    with pytest.raises(SpecError, match=r"not an allowed callback|not trusted|failed"):
+    with pytest.raises(SpecError, match=r"not a known callback|not trusted|failed"):
         user_callbacks(job, Settings(trusted_modules=("mine",)))

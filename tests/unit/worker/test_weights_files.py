@@ -89,7 +89,7 @@ def test_no_path_of_a_row_leaves_the_storage(path: str, tmp_path: Path) -> None:
     root = tmp_path / "storage"
     root.mkdir()
     (root / "out").symlink_to(tmp_path)
-    with pytest.raises(StorageError, match="is no path inside the storage"):
+    with pytest.raises(StorageError, match="is not a path inside the storage"):
         Storage(root).absolute(path)
 
 
