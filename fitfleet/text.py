@@ -28,6 +28,11 @@ def with_article(noun: object) -> str:
     return f"{'an' if str(noun)[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def named_kind(value: object) -> str:
+    """What a value is: `an int`, `a list`."""
+    return with_article(type(value).__name__)
+
+
 def html(text: object) -> str:
     """The text for a page of HTML."""
     return escape(printable(text, keep="\n"))

@@ -51,9 +51,9 @@ def worker(
     changes["log_level"] = log_level
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     start_logging(settings)
-    if parent is not None:
-        script.watch_parent(parent, settings.drain_s + 10.0)
     try:
+        if parent is not None:
+            script.watch_parent(parent, settings.drain_s + 10.0)
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
         log_start("worker", settings)

@@ -24,6 +24,22 @@ from fitfleet.errors import BrokerError, MissingExtraError
 _START_S = 10.0
 _MAX_FOLDER_BYTES = 50  # bytes, of the 104 that a socket's path may have
 _NUMBERS = itertools.count()
+# $1 server, $2 its configuration, $3 where its number goes, $4 folder of its users by number.
+_WATCH = """
+"$1" "$2" &
+server=$!
+echo "$server" > "$3"
+while kill -0 "$server" 2>/dev/null; do
+    sleep 2
+    alive=
+    for user in "$4"/*; do
+        user=${user##*/}
+        if kill -0 "${user%%-*}" 2>/dev/null; then alive=1; break; fi
+    done
+    [ "$alive" ] || kill "$server" 2>/dev/null
+done
+wait "$server"
+"""
 
 
 class Broker:
@@ -153,19 +169,7 @@ class Broker:
             raise BrokerError(f"{private} belongs to another user; remove it")
         private.chmod(0o700)
         self._socket_file.write_text(str(self._socket), encoding="utf-8")
-        with (self._folder / "valkey.log").open("ab") as log:
-            process = subprocess.Popen(
-                [binary, "-"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                start_new_session=True,
-            )
-        assert process.stdin is not None
-        process.stdin.write(self._configuration().encode())
-        process.stdin.close()
-        self._pid_file.write_text(str(process.pid))
+        process = self._spawn(binary)
         deadline = time.monotonic() + _START_S
         while not self._is_up():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -175,6 +179,24 @@ class Broker:
             time.sleep(0.01)
         # The server may outlive this process and is stopped by its pid; Popen is not to watch it.
         process.returncode = 0
+
+    def _spawn(self, binary: Path) -> subprocess.Popen[bytes]:
+        """The server under a shell that stops it when its last user is gone.
+
+        From its start on, so that a script which is killed at any moment leaves none behind.
+        """
+        configuration = self._folder / "valkey.conf"
+        configuration.write_text(self._configuration(), encoding="utf-8")
+        command = ["/bin/sh", "-c", _WATCH, "fitfleet-broker", str(binary), str(configuration)]
+        with (self._folder / "valkey.log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, str(self._pid_file), str(self._users)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+            )
 
     def _configuration(self) -> str:
         return "\n".join(

@@ -9,6 +9,7 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.canonical import model_kind
 from fitfleet.spec.own import of_own_model
 from fitfleet.spec.reference import is_custom
+from fitfleet.text import with_article
 
 
 def check_config(document: Any) -> None:
@@ -33,4 +34,4 @@ def not_a_model(value: Any) -> str:
         return f"{name} is a function; name it as what makes the model: model=ff.builder({name})"
     if isinstance(value, type):
         return f"{name} is a class; give a function that makes an object of it to ff.builder"
-    return f"a {type(value).__name__} is not a model"
+    return f"{with_article(type(value).__name__)} is not a model"

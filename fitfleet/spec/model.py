@@ -30,7 +30,7 @@ from fitfleet.spec.reference import to_document
 from fitfleet.spec.short import from_short
 from fitfleet.spec.trained import changed_weight
 from fitfleet.spec.trust import check_trusted, is_trusted
-from fitfleet.text import with_article
+from fitfleet.text import named_kind
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
@@ -245,8 +245,7 @@ def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
     if isinstance(model, dict | str) or hasattr(model, "to_layer"):
         return model
     if not hasattr(model, "get_config"):
-        kind = with_article(type(model).__name__)
-        raise SpecError("model", f"{shown} returned {kind}, not a Keras model")
+        raise SpecError("model", f"{shown} returned {named_kind(model)}, not a Keras model")
     is_scripts = is_own_call and settings.code_trust == "scripts"
     if _has_custom(model) and (is_scripts or is_trusted(module_name, settings)):
         return None

@@ -26,7 +26,7 @@ from fitfleet.spec.own import (
     refuse_own_model,
     registered,
 )
-from fitfleet.text import with_article
+from fitfleet.text import named_kind
 
 UNREGISTERED = (
     "Keras finds a class or function of yours only by its registered name; decorate it with "
@@ -46,9 +46,8 @@ def is_space(value: Any) -> bool:
 
 
 def to_document(value: Any, place: str) -> Any:
-    """A Keras object as the dict that Keras's own serialisation gives; other values unchanged.
-
-    Keras is not imported: an object of Keras exists only when its caller has imported it.
+    """A Keras object as Keras's own serialisation gives it, without importing Keras; other values
+    unchanged. An object of Keras exists only when its caller has imported it.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -72,7 +71,7 @@ def to_document(value: Any, place: str) -> Any:
         return value.item()
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise SpecError(place, f"{with_article(type(value).__name__)} cannot be written as JSON")
+    raise SpecError(place, f"{named_kind(value)} cannot be written as JSON")
 
 
 def _function(value: types.FunctionType, place: str) -> dict[str, Any]:

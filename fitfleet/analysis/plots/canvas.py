@@ -101,7 +101,7 @@ def page(title: str, note: str = "", **layout: Any) -> dict[str, Any]:
     """The layout of an interactive figure; the note is a small line below the title."""
     title = html(title, _TITLE) + (f"<br><sub>{html(note, _TITLE)}</sub>" if note else "")
     return {
-        "title": {"text": title, "x": 0.02, "y": 0.98, "yanchor": "top"},
+        "title": {"text": title, "x": 0.02, "y": 0.98, "yanchor": "top", "pad": {"t": 16}},
         "template": "plotly_white",
         "font": {"size": 14},
         "margin": {"l": 80, "r": 40, "t": 80, "b": 70},

@@ -30,6 +30,8 @@ def plot_curves(
     drawn = {label: history for label, history in histories.items() if len(history)}
     if not drawn:
         raise FitfleetError("there is no curve to draw: none of the jobs has finished an epoch")
+    if len(drawn) < len(histories):
+        title += f", {len(drawn)} of {len(histories)} jobs"
     if path is not None and canvas.is_interactive(path):
         raise FitfleetError(f"{path}: the suffix is none of {', '.join(canvas.STILL)}")
     return canvas.still(lambda: _figure(drawn, title), path)

@@ -101,7 +101,7 @@ def test_messages_survive_a_crash(tmp_path: Path) -> None:
     client.lpush("cpu", "message")
     client.close()
     os.kill(_pid(tmp_path), signal.SIGKILL)
-    os.waitpid(_pid(tmp_path), 0)
+    wait_until(lambda: not _is_alive(_pid(tmp_path)), "the server's end")
     client = _client(broker.acquire())
     assert client.llen("cpu") == 2
     client.close()

@@ -40,3 +40,12 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
 def test_an_unknown_suffix_is_said(tmp_path: Path) -> None:
     with pytest.raises(FitfleetError, match=r"curves\.xyz: the suffix is none of"):
         plot_curves({"a": HISTORY}, tmp_path / "curves.xyz")
+
+
+def test_a_picture_says_that_jobs_are_left_out(tmp_path: Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        given = {"a": HISTORY, "b": HISTORY, "not begun": HISTORY.head(0)}
+        text = plot_curves(given, tmp_path / "curves.svg", title="notes").read_text()
+    assert ">notes, 2 of 3 jobs<" in text and "not begun" not in text
