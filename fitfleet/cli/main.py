@@ -17,6 +17,7 @@ from fitfleet.cli import (
     stay,
     submit,
     sweep,
+    top,
     turns,
 )
 
@@ -70,6 +71,7 @@ _PANELS = {
         service.worker,
         service.scheduler,
         service.workers,
+        top.top,
         service.drain,
         dashboard.dashboard,
         disk.du,

@@ -14,8 +14,10 @@ import sqlalchemy as sa
 import yaml
 from support.rows import commit, insert, insert_many, new_job, register, take
 from support.servers import free_port
+from typer.testing import CliRunner
 
 from fitfleet import probes
+from fitfleet.cli.main import app
 from fitfleet.db import ends, experiments, gauges, workers
 from fitfleet.db.session import Database
 from fitfleet.db.tables import jobs
@@ -212,3 +214,16 @@ def test_every_alert_says_how_bad_it_is_and_what_it_means() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"]["summary"].endswith(".")
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+
+
+def test_top_shows_queues_slots_and_hosts(database: Database) -> None:
+    filled(database)
+    url = database.url.render_as_string(hide_password=False)
+    done = CliRunner().invoke(app, ["top", "--once", "--database-url", url])
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line.split() for line in done.output.splitlines() if line.strip()}
+    assert lines["cpu"][1:3] == ["1", "3"]
+    assert "1 paused" in " ".join(lines["cpu"])
+    assert "for a worker of the queue" in done.output
+    assert lines["host"] != lines["cpu"]
+    assert any(line.split()[:4] == ["host", "3", "12", "%"] for line in done.output.splitlines())
