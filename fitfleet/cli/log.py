@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import time
 from importlib.metadata import version
 from platform import python_version
+from typing import Any
 
 from fitfleet.errors import SettingsError
 from fitfleet.settings import Settings
@@ -32,7 +34,8 @@ def start_logging(settings: Settings) -> None:
     # A descriptor of its own: what a job prints, 1 and 2, goes to the job's log meanwhile.
     stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    text = _Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else text)
     handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -56,6 +59,22 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
+
+
+class _JsonFormatter(_Formatter):
+    """An object a line: time, level, logger, message; job and attempt where it is of one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: vars(record)[name] for name in ("job", "attempt") if name in vars(record)}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
 
 
 class Repeats(logging.Filter):

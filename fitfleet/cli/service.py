@@ -25,6 +25,8 @@ LogLevel = Annotated[
     str | None, typer.Option(help="debug, info, warning or error (default: info).")
 ]
 
+LogFormat = Annotated[str | None, typer.Option(help="text or json, an object a line.")]
+
 
 @command
 def worker(
@@ -37,6 +39,7 @@ def worker(
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
@@ -48,7 +51,7 @@ def worker(
 
     hide_passwords(target)
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
-    changes["log_level"] = log_level
+    changes |= {"log_level": log_level, "log_format": log_format}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     start_logging(settings)
     try:
@@ -66,7 +69,12 @@ def worker(
 
 
 @command
-def scheduler(target: Target, metrics: MetricsOption = None, log_level: LogLevel = None) -> None:
+def scheduler(
+    target: Target,
+    metrics: MetricsOption = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
     """Publish waiting jobs and take back lost ones, until told to stop."""
     from fitfleet.cli.log import log_start, start_logging
     from fitfleet.db.session import Database
@@ -76,7 +84,9 @@ def scheduler(target: Target, metrics: MetricsOption = None, log_level: LogLevel
 
     hide_passwords(target)
     settings = target.settings()
-    settings = settings.replace(log_level=log_level or settings.log_level)
+    settings = settings.replace(
+        log_level=log_level or settings.log_level, log_format=log_format or settings.log_format
+    )
     start_logging(settings)
     database = Database(settings.database_url)
     database.check_schema()

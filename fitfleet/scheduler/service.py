@@ -116,12 +116,13 @@ class Scheduler:
             return
         if now >= self._no_requeue_before:
             for job_id in requeue_expired(self._database, self._settings):
-                _log.warning("job %s was lost and is taken back", job_id)
+                _log.warning("job %s was lost and is taken back", job_id, extra={"job": job_id})
         for step in (settle_dependents, *self.steps):
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             # No warning: a worker that still loads TensorFlow may have taken it.
-            _log.info("no worker has begun job %s in time; it is published again", job_id)
+            told = "no worker has begun job %s in time; it is published again"
+            _log.info(told, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:
         """A step that goes wrong must not keep jobs from being placed."""

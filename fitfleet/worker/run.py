@@ -89,12 +89,8 @@ class Child:
             reach("after_claim")
             peers = cohort.peers(self.database, self.settings, leader)
             controls += [JobControl(claim) for claim in peers]
-            for claim in (leader, *peers):
-                _log.info(
-                    "job %s of %s started: attempt %s, from epoch %s%s",
-                    claim.job_id, claim.experiment, claim.attempt, claim.checkpoint_epoch or 0,
-                    f", one of {1 + len(peers)} together" if peers else "",
-                )  # fmt: skip
+            if peers:
+                _log.info("%s more jobs are kept, to begin as their turns come", len(peers))
             if self.is_draining:  # the signal came before they stood in `controls`
                 self.drain()
             with Lease(self.database, self.settings, controls), journal.commits:

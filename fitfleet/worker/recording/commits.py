@@ -214,6 +214,7 @@ class CommitQueue:
             _log.info(
                 "job %s of %s succeeded: %s epochs, %.1f s",
                 claim.job_id, claim.experiment, values["epoch"], values["seconds"],
+                extra={"job": claim.job_id, "attempt": claim.attempt},
             )  # fmt: skip
         except Exception as found:  # the edge of a job
             self._fail(commit.control, found)

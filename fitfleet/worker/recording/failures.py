@@ -71,6 +71,7 @@ class FailureRecorder:
         _log.warning(
             "attempt %s of job %s of %s failed: %s: %s",
             claim.attempt, claim.job_id, claim.experiment, failure_class.value, message,
+            extra=about(claim),
         )  # fmt: skip
         seconds, options = control.seconds, patience(self._settings)
         self._write(
@@ -90,7 +91,7 @@ class FailureRecorder:
         claim, told = control.claim, _STOPPED[reason]
         # Of an attempt that has not begun there is no log.
         tail = "" if control.is_reserved else self._logged(control, told)
-        _log.info("job %s of %s: %s", claim.job_id, claim.experiment, told)
+        _log.info("job %s of %s: %s", claim.job_id, claim.experiment, told, extra=about(claim))
         if reason is StopReason.LOST:
             return
         # A drained process has to end soon; what it cannot write its expiring lease will say.
@@ -134,6 +135,11 @@ class FailureRecorder:
             until=lambda: time.monotonic() >= deadline,
             on_outage=control.show_progress,  # it does not hang, it waits
         )
+
+
+def about(claim: Claim) -> dict[str, int]:
+    """What a line of the service's log says of its job, for `extra`."""
+    return {"job": claim.job_id, "attempt": claim.attempt}
 
 
 def log_path(settings: Settings, claim: Claim) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -22,7 +23,7 @@ from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process import memory
 from fitfleet.worker.recording import log
 from fitfleet.worker.recording.commits import CommitQueue
-from fitfleet.worker.recording.failures import FailureRecorder, classify, log_path
+from fitfleet.worker.recording.failures import FailureRecorder, about, classify, log_path
 from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.state.saving import Saver, Scores, changes_weights_at_end
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from fitfleet.worker.job import PreparedJob
 
 _OUTAGE_POLL_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class DatabaseJournal:
@@ -136,6 +139,12 @@ class DatabaseJournal:
             else:
                 job.control.finish(Interrupted(StopReason.LOST))
         for job in jobs:
+            if not job.control.is_done:
+                _log.info(
+                    "job %s of %s started: attempt %s, from epoch %s",
+                    job.claim.job_id, job.claim.experiment, job.claim.attempt, job.first_epoch,
+                    extra=about(job.claim),
+                )  # fmt: skip
             if job.snapshot is not None and not job.control.is_done:
                 # The attempt before may have ended before the last of these reached the database.
                 history = job.snapshot.history

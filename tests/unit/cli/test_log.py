@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -50,19 +51,20 @@ CODE = """
 import logging, os, sys
 from fitfleet.cli.log import log_start, start_logging
 from fitfleet.settings import Settings
-settings = Settings(database_url="postgresql://u:s3cret@h/d", queue="gpu", log_level="{level}")
+settings = Settings(database_url="postgresql://u:s3cret@h/d", queue="gpu", log_level="{level}",
+                    log_format="{form}")
 start_logging(settings)
 log_start("worker", settings)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # as while a job prints
 logging.getLogger("fitfleet.worker").info("job 1 started %s", chr(27))
 logging.getLogger("celery").info("not told")
-logging.getLogger("fitfleet.worker").warning("job 1 failed")
+logging.getLogger("fitfleet.worker").warning("job 1 failed", extra=dict(job=1, attempt=2))
 """
 
 
 def test_lines_have_time_and_level_and_no_password() -> None:
-    def lines(level: str) -> list[str]:
-        code = CODE.format(level=level)
+    def lines(level: str, form: str = "text") -> list[str]:
+        code = CODE.format(level=level, form=form)
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         return found.stderr.splitlines()
 
@@ -73,3 +75,10 @@ def test_lines_have_time_and_level_and_no_password() -> None:
     assert "worker started: fitfleet " in told[0]
     assert "database_url='postgresql://u:***@h/d'" in told[1] and "queue='gpu'" in told[1]
     assert [line.split(maxsplit=2)[2] for line in lines("warning")] == ["job 1 failed"]
+    objects = [json.loads(line) for line in lines("info", "json")]
+    assert [one["level"] for one in objects] == ["info", "info", "info", "warning"]
+    assert "job" not in objects[0] and "s3cret" not in str(objects)
+    assert {k: v for k, v in objects[3].items() if k != "time"} == {
+        "level": "warning", "logger": "fitfleet.worker", "message": "job 1 failed",
+        "job": 1, "attempt": 2,
+    }  # fmt: skip
