@@ -116,9 +116,9 @@ def test_a_worker_without_the_database_leaves_messages_in_the_broker(whole: Whol
     whole.postgres.stop()
     try:
         publish(app, queue, [(10**6 + number, 1) for number in range(10)])
-        until(lambda: waiting(app, queue) < 10)
         time.sleep(5 * whole.settings.heartbeat_s)
-        assert waiting(app, queue) == 9
+        # None is taken by a service that has seen the outage before the messages came.
+        assert waiting(app, queue) in (9, 10)
     finally:
         whole.postgres.start()
     until(lambda: waiting(app, queue) == 0)
