@@ -35,3 +35,13 @@ def not_a_model(value: Any) -> str:
     if isinstance(value, type):
         return f"{name} is a class; give a function that makes an object of it to ff.builder"
     return f"{with_article(type(value).__name__)} is not a model"
+
+
+def no_model_text(text: str) -> str:
+    """What is wrong with a text that names no model: often it is the file of something else."""
+    shown = f"{text!r:.200}"
+    if text.lower().endswith((".weights.h5", ".ckpt", ".safetensors")):
+        return f"{shown} holds weights alone; give the model, and them as initial_weights="
+    if text.lower().endswith((".onnx", ".tflite", ".pb", ".pt", ".pth")):
+        return f"{shown} is a model of another format; make it with Keras and give the object"
+    return f"{shown} is neither JSON, a .json or .yaml file, nor module:function"

@@ -21,7 +21,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.canonical import canonical_model
 from fitfleet.spec.code.modules import find, roots
-from fitfleet.spec.foreign import check_config, not_a_model
+from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy import recover
@@ -96,9 +96,7 @@ def _from_text(text: str) -> Any:
     _, separator, function = text.partition(":")
     if separator and function.isidentifier():
         return builder(text)
-    raise SpecError(
-        "model", f"{text!r} is neither JSON, a .json or .yaml file, nor module:function"
-    )
+    raise SpecError("model", no_model_text(text))
 
 
 def _is_file(text: str) -> bool:

@@ -95,6 +95,8 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"loss_weights": object()}, "loss_weights: "),
         ({"model": 3}, "model: an int is not a model"),
         ({"model": "nonsense"}, "model: 'nonsense' is neither JSON"),
+        ({"model": "m.weights.h5"}, "model: 'm.weights.h5' holds weights alone; give the model,"),
+        ({"model": "m.onnx"}, "model: 'm.onnx' is a model of another format; make it with Keras"),
         ({"model": "missing.json"}, "model: missing.json cannot be read"),
     ],
     ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
