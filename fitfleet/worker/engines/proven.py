@@ -22,8 +22,9 @@ _SAME_IN_A_LOOP = frozenset(
 )
 
 # Keras gives each variable of these the same first value in every job of an architecture, so that a
-# traced program can start another job. Those of ScheduleFreeAdamW begin as the job's own weights,
-# and of an optimizer of the user's own nobody knows.
+# traced program can start another job. ScheduleFreeAdamW copies the weights into its state when it
+# is built, and `fit`, which builds it while it traces, leaves zeros there. Of a user's own
+# optimizer nobody knows.
 _STARTED_ALIKE = frozenset(
     """
     Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD
@@ -41,7 +42,11 @@ _IN_A_STACK = {
             SimpleRNN SimpleRNNCell SpatialDropout1D StackedRNNCells TimeDistributed
         """,
         "operations": "NotEqual",
-        "activations": "gelu linear relu sigmoid softmax softplus tanh",
+        "activations": """
+            celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear
+            log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus
+            softsign sparse_plus tanh
+        """,
         "losses": """
             BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
             CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge

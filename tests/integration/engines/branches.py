@@ -44,7 +44,13 @@ class Branch:
 
 
 def net(branches: Sequence[Branch], *, optimizer: Any = "sgd", **given: Any) -> nets.Net:
-    """One model of several branches, its outputs named b0, b1, ..."""
+    """One model of several branches, its outputs named b0, b1, ...
+
+    With class weights it is one branch, whose output and target have no name: so Keras wants them.
+    """
+    if "class_weight" in given:
+        (branch,) = branches
+        return _classified(branch, optimizer=optimizer, **given)
     sources = sorted({b.source for b in branches})
     model = _model(branches, sources)
     targets, weights = {}, {}
@@ -66,6 +72,17 @@ def net(branches: Sequence[Branch], *, optimizer: Any = "sgd", **given: Any) -> 
         **given,
     }
     return nets.Net(lambda: model, arrays, {k: v for k, v in arguments.items() if v is not None})
+
+
+def _classified(branch: Branch, **given: Any) -> nets.Net:
+    source = keras.Input(INPUTS[branch.source], name=branch.source)
+    model = keras.Model(source, L.Activation("linear", name="b0")(branch.build(source)))
+    x, y = _input(branch.source), branch.target(tuple(model.output.shape[1:]))
+    arrays = Arrays(x=x, y=y, x_val=x[:_VALIDATED], y_val=y[:_VALIDATED])
+    arguments = {"loss": branch.loss, **given}
+    if branch.metrics:
+        arguments |= {"metrics": list(branch.metrics), "weighted_metrics": list(branch.metrics)}
+    return nets.Net(lambda: model, arrays, arguments)
 
 
 def _model(branches: Sequence[Branch], sources: Sequence[str]) -> Any:

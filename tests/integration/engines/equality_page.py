@@ -17,17 +17,20 @@ HEAD = """# Which engine equals Keras's own fit
 
 Every layer, loss, metric, activation and optimizer below was trained in a small branch of a model,
 for two epochs with a partial last batch and with validation, by an engine and by Keras's own `fit`,
-from the same seed. A pair is one branch under one condition by one engine; histories, weights and,
-where a model has one branch, the optimizer's variables are compared.
+from the same seed. A pair is one branch under one condition (masks, weights of samples, steps and
+classes) by one engine; histories, weights and, where a model has one branch, the optimizer's
+variables are compared.
 
 - **loop** (one job after the other by a traced program) is compared in float32: it has to be equal
   to the bit.
 - **fused** (jobs in one stack) is compared in float64: equal means to 1e-10 of each variable's
   largest number. In float32 no small fixed tolerance exists (docs/explanation/same-result.md).
 
-What is proven neither here nor in `tests/integration/engines/test_fused.py` is not fused: it is
-trained by the loop. Measured so far; a group that is not in the table, or not whole, waits for its
-run:
+What has not been found equal here, or in `tests/integration/engines/test_fused.py`, is not fused
+but looped, and what cannot be traced at all is trained as `fit` does. The list of what goes into a
+stack is held by `tests/unit/worker/test_proven.py` to `tests/integration/engines/equality.csv`,
+from which this page is written. Measured so far; a group that is not in the table, or not whole,
+waits for its run:
 """
 _VERDICTS = {
     "bits": "equal to the bit",
@@ -39,7 +42,7 @@ _VERDICTS = {
 
 def write(pairs: Sequence[Pair]) -> None:
     """Write the page."""
-    PAGE.write_text("\n".join([HEAD, *_summary(pairs), *_refused(pairs), ""]))
+    PAGE.write_text("\n".join([HEAD, *_summary(pairs), *_stacked(), *_refused(pairs), ""]))
 
 
 def _summary(pairs: Sequence[Pair]) -> Iterable[str]:
@@ -52,6 +55,16 @@ def _summary(pairs: Sequence[Pair]) -> Iterable[str]:
     total = Counter(pair.verdict for pair in pairs)
     shown = " | ".join(str(total[verdict]) for verdict in _VERDICTS)
     yield f"| all | | {len(pairs)} | {shown} |"
+
+
+def _stacked() -> Iterable[str]:
+    from fitfleet.worker.engines import proven
+
+    yield "\n## What goes into a stack\n"
+    yield "| kind | classes |"
+    yield "| --- | --- |"
+    for kind, names in proven._IN_A_STACK.items():
+        yield f"| {kind} | {', '.join(sorted(names))} |"
 
 
 def _refused(pairs: Sequence[Pair]) -> Iterable[str]:

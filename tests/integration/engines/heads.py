@@ -31,12 +31,21 @@ def _signs(shape: tuple[int, ...]) -> np.ndarray:
     return _binary(shape) * 2 - 1
 
 
+def _words(shape: tuple[int, ...]) -> np.ndarray:
+    """Two symbols for each row of steps; 0 is the blank of CTC, and ends the shorter ones."""
+    found = np.random.default_rng(5).integers(1, CLASSES, (ROWS, 2))
+    found[::4, 1] = 0
+    return found
+
+
 # (target, activation, width of the head)
 _PROBABILITIES = (_one_hot, "softmax", CLASSES)
 _LABELS = (_classes, "softmax", CLASSES)
 _YES = (_binary, "sigmoid", 1)
 _NUMBERS = (None, "softplus", 2)
 _SIGNED = (_signs, "tanh", 2)
+_SYMBOLS = (_words, "linear", CLASSES)
+_EMBEDDED = (_classes, "tanh", 4)
 
 LOSSES: dict[str, tuple[Any, str, int]] = {
     "BinaryCrossentropy": _YES,
@@ -45,6 +54,8 @@ LOSSES: dict[str, tuple[Any, str, int]] = {
     "CategoricalFocalCrossentropy": _PROBABILITIES,
     "CategoricalGeneralizedCrossEntropy": _LABELS,
     "CategoricalHinge": _PROBABILITIES,
+    "CTC": _SYMBOLS,
+    "Circle": _EMBEDDED,
     "CosineSimilarity": _NUMBERS,
     "Dice": _YES,
     "Hinge": _SIGNED,
@@ -119,6 +130,10 @@ CONDITIONS: dict[str, tuple[bool, bool, str]] = {
     "steps masked, steps weighted": (True, True, "steps"),
     "steps masked, rows weighted": (True, True, "rows"),
 }
+_OF_STEPS, _OF_ROWS = frozenset({"CTC"}), frozenset({"Circle"})  # what Keras allows them
+# By classes, so not by numbers; and by rows, for Keras gives no class weights to steps.
+CLASS_WEIGHTS = {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}
+_CLASSIFIED = (_one_hot, _classes, _binary)
 ACTIVATIONS = sorted(
     {str(catalog.function_name("activations", one)) for one in catalog.identifiers("activations")}
 )
@@ -138,7 +153,7 @@ def _head(condition: str, activation: str, width: int) -> Callable[[Any], Any]:
 
 def loss_branches(condition: str) -> list[Branch]:
     """Every loss, each with a head that gives what it takes."""
-    weighted = CONDITIONS[condition][2]
+    has_steps, _, weighted = CONDITIONS[condition]
     return [
         Branch(
             f"loss {name}",
@@ -146,10 +161,16 @@ def loss_branches(condition: str) -> list[Branch]:
             _head(condition, activation, width),
             loss={"class_name": name, "module": "keras.losses", "config": {}},
             target=target,
-            weighted=weighted,
+            weighted="rows" if weighted and name in _OF_STEPS else weighted,
         )
         for name, (target, activation, width) in LOSSES.items()
+        if name not in (_OF_ROWS if has_steps else _OF_STEPS)
     ]
+
+
+def classified(branches: list[Branch]) -> list[Branch]:
+    """Those whose targets are classes, which class weights go with."""
+    return [branch for branch in branches if branch.target in _CLASSIFIED]
 
 
 def metric_branches(condition: str) -> list[Branch]:

@@ -1,21 +1,22 @@
 """The matrix of equality: each engine against Keras's own `fit`, pair by pair.
 
-    python tests/integration/engines/matrix.py [part ...]       (make matrix)
+    python tests/integration/engines/matrix.py [--missing] [part ...]       (make matrix)
 
-measures every pair, or those whose group's name holds a part, and writes
-docs/reference/equality.md from all that has been measured so far.
+measures every pair, or those whose group's name holds a part, or only those that equality.csv does
+not have yet. Each is kept there as soon as it is measured; docs/reference/equality.md is written
+from that, and test_proven.py holds worker/engines/proven.py to it.
 """
 
 from __future__ import annotations
 
-import json
+import csv
 import math
 import multiprocessing
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import nets
 import numpy as np
 from branches import Branch
 
+from fitfleet.worker.engines import proven
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import unstackable
 from fitfleet.worker.engines.keras_fit import KerasFit
@@ -37,6 +39,8 @@ from fitfleet.worker.engines.loop import LoopFit
 SEEDS = (3, 4)
 FLOAT64 = 1e-10
 _A_MODEL = 6  # branches in one; more take longer to trace together than apart
+_A_PROCESS = 3  # models in one: TensorFlow keeps every graph that it has traced
+FOUND = Path(__file__).with_name("equality.csv")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Pair:
     """A branch by an engine against `fit`: the largest difference of its numbers, or why not.
 
     `distance` is relative to the largest number of a variable, and of histories to themselves.
+    `parts` are the classes of the branch, as proven.py names them: "layers:Dense losses:Huber".
     """
 
     group: str
@@ -51,6 +56,7 @@ class Pair:
     engine: str
     distance: float | None
     reason: str = ""
+    parts: str = ""
 
     @property
     def verdict(self) -> str:
@@ -129,6 +135,13 @@ def groups() -> Iterator[Group]:
     for condition in heads.CONDITIONS:
         yield Group(f"losses, {condition}", heads.loss_branches(condition), {})
         yield Group(f"metrics, {condition}", heads.metric_branches(condition), {})
+    for condition in ("rows", "rows, masked inside"):
+        for kind, several in (
+            ("losses", heads.loss_branches(condition)),
+            ("metrics", heads.metric_branches(condition)),
+        ):
+            name = f"{kind}, {condition}, class weights"
+            yield Group(name, heads.classified(several), heads.CLASS_WEIGHTS)
     for name, config in OPTIMIZERS.items():
         optimizer = {name.split()[0]: config}
         yield Group("optimizers", [_mixed(name)], {"optimizer": optimizer})
@@ -144,17 +157,22 @@ def _mixed(name: str) -> Branch:
     return Branch(f"optimizer {name}", "words", build)
 
 
-def measure(group: str, several: Sequence[Branch], given: dict[str, Any]) -> list[Pair]:
-    """Both engines on these branches in one model; each alone where the model fails."""
+def measure(
+    group: str,
+    several: Sequence[Branch],
+    given: dict[str, Any],
+    engines: Sequence[str] = ("loop", "fused"),
+) -> list[Pair]:
+    """These engines on these branches in one model; each branch alone where the model fails."""
     net = branches.net(several, **given)
     found = []
-    for engine in ("loop", "fused"):
+    for engine in engines:
         try:
             found += pairs(group, several, net, engine)
         except Exception as error:  # Keras and TensorFlow raise many kinds
             if len(several) > 1:
                 for one in several:
-                    found += [p for p in measure(group, [one], given) if p.engine == engine]
+                    found += measure(group, [one], given, (engine,))
             else:
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
                 found.append(Pair(group, several[0].name, engine, None, reason))
@@ -165,12 +183,12 @@ def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> 
     """Each branch of a model by an engine against `fit`, float32 to the bit, float64 for fused."""
     policy = "float64" if engine == "fused" else None
     members = _members(net, policy, 2 if engine == "fused" else 1)
-    reason = unstackable(members[0].spec) if engine == "fused" else None
+    chosen = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
+    reason = _why_not(chosen, members[0])
     if reason and len(several) > 1:
         raise ValueError(reason)
     if reason:
-        return [Pair(group, several[0].name, engine, None, reason)]
-    chosen = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
+        return [Pair(group, several[0].name, engine, None, reason[:120])]
     tried = ledger.train(chosen, members)
     last = len(members) - 1
     alone = ledger.train(KerasFit(ledger.SETTINGS), [_members(net, policy, last + 1)[last]])
@@ -181,6 +199,15 @@ def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> 
         Pair(group, branch.name, engine, distance)
         for branch, distance in zip(several, distances, strict=True)
     ]
+
+
+def _why_not(engine: FusedFit | LoopFit, member: Any) -> str | None:
+    """Why such a job is never trained so."""
+    if not proven.is_started_alike(member.spec):
+        return "the optimizer begins with the job's weights"
+    if isinstance(engine, LoopFit):
+        return None
+    return unstackable(member.spec) or engine.trace(member)
 
 
 def _members(net: nets.Net, policy: str | None, count: int) -> list[Any]:
@@ -228,7 +255,9 @@ def _owners(net: nets.Net, count: int) -> list[int]:
     model = net.build()
     found = {}
     for place in range(count):
-        part = keras.Model(model.inputs, model.output[f"b{place}"])
+        outputs = model.output
+        output = outputs[f"b{place}"] if isinstance(outputs, dict) else outputs
+        part = keras.Model(model.inputs, output)
         for variable in part.variables:
             found[id(variable)] = place
     return [found[id(variable)] for variable in model.variables]
@@ -242,37 +271,107 @@ def _distance(one: Any, other: Any) -> float:
     return distance if math.isfinite(distance) else math.inf
 
 
-def measured(group: Group) -> Iterator[Pair]:
-    """Every branch of a group by each engine."""
-    for start in range(0, len(group.branches), _A_MODEL):
-        yield from measure(group.name, group.branches[start : start + _A_MODEL], group.given)
+def models(group: Group) -> Iterator[list[Branch]]:
+    """The branches that are trained in one model; class weights go with one output only."""
+    size = 1 if "class_weight" in group.given else _A_MODEL
+    for start in range(0, len(group.branches), size):
+        yield list(group.branches[start : start + size])
 
 
-def named(name: str) -> list[Pair]:
-    """All pairs of the groups of one name."""
+def work(name: str) -> list[tuple[dict[str, Any], list[Branch]]]:
+    """(arguments, branches) of every model of the groups of one name."""
+    return [
+        (group.given, several)
+        for group in groups()
+        if group.name == name
+        for several in models(group)
+    ]
+
+
+def some(name: str, first: int, last: int) -> list[Pair]:
+    """The pairs of some models of a name, by both engines."""
     warnings.simplefilter("ignore")
-    found = [pair for group in groups() if group.name == name for pair in measured(group)]
-    for pair in found:
-        print(pair, flush=True)
+    found = []
+    for given, several in work(name)[first:last]:
+        for pair in measure(name, several, given):
+            branch = next(b for b in several if b.name == pair.name)
+            alone = singles(branch) if pair.distance is None else []
+            again = [p for one in alone for p in measure(name, [one], given, (pair.engine,))]
+            for one in again or [pair]:
+                own = next(b for b in [branch, *alone] if b.name == one.name)
+                found.append(replace(one, parts=_parts(own, given)))
     return found
+
+
+def singles(branch: Branch) -> list[Branch]:
+    """One for each of its metrics, where one of them may have kept the others from training."""
+    if len(branch.metrics) < 2:
+        return []
+    return [
+        replace(branch, name=f"metric {metric['class_name']}", metrics=[metric])
+        for metric in branch.metrics
+    ]
+
+
+def _parts(branch: Branch, given: dict[str, Any]) -> str:
+    try:
+        net = branches.net([branch], **given)
+        spec = ledger.spec(net.build(), **net.given)
+    except Exception:  # Keras has no such model; the pair says why
+        return ""
+    return " ".join(sorted({f"{kind}:{name}" for kind, name in proven.parts(spec)}))
+
+
+def _names(branch: Branch) -> set[str]:
+    return {branch.name, *(one.name for one in singles(branch))}
+
+
+def read() -> list[Pair]:
+    """All that has been measured."""
+    if not FOUND.exists():
+        return []
+    with FOUND.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [Pair(**{**row, "distance": _number(row["distance"])}) for row in rows]
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def write(found: Sequence[Pair]) -> None:
+    """In the order of the groups, so that a new run changes what has changed."""
+    order = {group.name: place for place, group in enumerate(groups())}
+    ordered = sorted(found, key=lambda p: (order.get(p.group, -1), p.name, p.engine))
+    with FOUND.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Pair)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(pair) for pair in ordered)
 
 
 def main(parts: Sequence[str]) -> None:
     """Measure, keep what was measured, and write the page."""
     import equality_page
 
-    path = Path("equality.json")
-    known = [Pair(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    is_missing = "--missing" in parts
+    parts = [part for part in parts if part != "--missing"]
     for name in dict.fromkeys(group.name for group in groups()):
         if parts and not any(part in name for part in parts):
             continue
-        # A process for each: TensorFlow keeps every graph that it has traced.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            found = pool.submit(named, name).result()
-        known = [pair for pair in known if pair.group != name] + found
-        path.write_text(json.dumps([asdict(pair) for pair in known]))
-    equality_page.write(known)
+        every = [several for _, several in work(name)]
+        for first in range(0, len(every), _A_PROCESS):
+            wanted = [b for several in every[first : first + _A_PROCESS] for b in several]
+            known = {pair.name for pair in read() if pair.group == name}
+            if is_missing and all(_names(branch) & known for branch in wanted):
+                continue
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                found = pool.submit(some, name, first, first + _A_PROCESS).result()
+            for pair in found:
+                print(pair, flush=True)
+            new = {one for branch in wanted for one in _names(branch)}
+            write([p for p in read() if p.group != name or p.name not in new] + found)
+    equality_page.write(read())
 
 
 if __name__ == "__main__":

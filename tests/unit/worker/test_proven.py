@@ -1,0 +1,76 @@
+"""What the stack is trusted with is what the matrix of equality has found equal."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from fitfleet.spec import catalog
+from fitfleet.worker.engines import proven
+
+FOUND = Path(__file__).parents[2] / "integration" / "engines" / "equality.csv"
+FLOAT64 = 1e-10
+# Compared by tests/integration/engines/test_fused.py, or by runs of the matrix that kept no pairs.
+ONLY_IN_TEST_FUSED = frozenset(
+    """
+    constraints:MaxNorm layers:AveragePooling1D layers:BatchNormalization layers:Bidirectional
+    layers:Concatenate layers:Conv1D layers:Conv2D layers:Dropout layers:EinsumDense layers:GRU
+    layers:GaussianNoise layers:LSTMCell layers:LayerNormalization layers:Masking
+    layers:MaxPooling1D layers:MaxPooling2D layers:PReLU layers:RNN layers:SimpleRNN
+    layers:SimpleRNNCell layers:SpatialDropout1D layers:StackedRNNCells layers:TimeDistributed
+    losses:BinaryCrossentropy losses:BinaryFocalCrossentropy losses:CategoricalCrossentropy
+    losses:CategoricalFocalCrossentropy losses:CategoricalGeneralizedCrossEntropy
+    losses:CategoricalHinge losses:CosineSimilarity losses:Dice losses:Hinge losses:Huber
+    losses:KLDivergence losses:LogCosh losses:MeanAbsoluteError
+    losses:MeanAbsolutePercentageError losses:MeanSquaredLogarithmicError losses:Poisson
+    losses:SparseCategoricalCrossentropy losses:SquaredHinge losses:Tversky metrics:AUC
+    metrics:BinaryAccuracy metrics:CategoricalAccuracy metrics:CosineSimilarity metrics:Hinge
+    metrics:MeanAbsoluteError metrics:MeanAbsolutePercentageError metrics:MeanSquaredError
+    metrics:SparseCategoricalAccuracy metrics:SquaredHinge regularizers:L1 regularizers:L1L2
+    regularizers:L2
+    """.split()  # noqa: SIM905
+)
+
+
+def fused() -> dict[str, list[tuple[str, float | None]]]:
+    """Of each part, such as "layers:Dense": (group, distance) of every pair that holds it."""
+    found = defaultdict(list)
+    with FOUND.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["engine"] == "fused":
+                distance = float(row["distance"]) if row["distance"] else None
+                for part in row["parts"].split():
+                    found[part].append((row["group"], distance))
+    return found
+
+
+PARTS = [f"{kind}:{name}" for kind, names in proven._IN_A_STACK.items() for name in names]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_goes_into_a_stack_has_been_measured_and_is_equal(part: str) -> None:
+    distances = [distance for _, distance in fused()[part] if distance is not None]
+    assert distances or part in ONLY_IN_TEST_FUSED, "never measured"
+    assert max(distances, default=0.0) <= FLOAT64
+
+
+def test_nothing_of_the_lists_is_unknown_to_keras() -> None:
+    for kind, names in proven._IN_A_STACK.items():
+        if kind == "operations":
+            assert names <= {one for of in catalog._table()["operations"].values() for one in of}
+        elif kind == "activations":
+            known = {catalog.function_name(kind, one) for one in catalog.identifiers(kind)}
+            assert names <= known
+        else:
+            assert names <= set(catalog.class_names(kind))
+
+
+def test_no_engine_of_any_pair_has_other_numbers() -> None:
+    """The loop in float32 to the bit, the stack in float64; what differs is trained otherwise."""
+    with FOUND.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["distance"] and row["engine"] == "loop":
+                assert float(row["distance"]) == 0.0, row
