@@ -22,6 +22,7 @@ from fitfleet.spec.code.names import named_in
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.own import check_reachable
+from fitfleet.spec.peer_names import hint
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space
@@ -33,7 +34,6 @@ from fitfleet.sweeps.design_bounds import (
     pruner_of,
     repeats_of,
 )
-from fitfleet.sweeps.hints import hint
 from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
 
 MAX_REPLICATES = 1_000  # jobs of one point

@@ -22,3 +22,12 @@ def hint(name: str) -> str:
         return ""
     ours = _OURS[name]
     return f"; it is called {ours} here" if ours else "; a space stands where its value would"
+
+
+def of_a_job(name: str) -> str | None:
+    """What to say of it among the arguments of a job, which is no sweep; None for other names."""
+    ours = _OURS.get(name)
+    if ours is None or ours == "name":
+        return None
+    told = f"it is called {ours} there" if ours else "a space stands where its value would"
+    return f"belongs to a sweep; {told}: docs/how-to/sweeps.md"
