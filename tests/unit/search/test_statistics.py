@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -88,3 +89,13 @@ def test_a_diverged_configuration_is_never_best() -> None:
 def test_pareto_set() -> None:
     rows = [(0.9, 10.0), (0.8, 5.0), (0.85, 10.0), (0.7, 20.0), (math.nan, 1.0), (0.8, 5.0)]
     assert st.pareto(rows, ["maximize", "minimize"]) == [True, True, False, False, False, True]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_paired_test_is_that_of_scipy(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    count = int(random.integers(2, 6))
+    differences = list(random.normal(random.normal(), 10.0 ** random.integers(-6, 3), count))
+    name, p = st.paired_p(differences)
+    assert name == "t"
+    assert p == pytest.approx(float(stats.ttest_1samp(differences, 0.0).pvalue), rel=1e-9)
