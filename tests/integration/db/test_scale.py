@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register
 
-from fitfleet.db import capacity, dispatch, leases, metrics
+from fitfleet.db import capacity, dispatch, leases, metrics, reservations
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -66,6 +66,8 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     with counter.of("cohort"):
         claims = [leader, *cohort.peers(database, settings, leader)]
     assert len(claims) == _COHORT
+    with counter.of("begin"), database.begin() as c:
+        assert len(reservations.begin(c, claims[1:], 60.0)) == _COHORT - 1
     with counter.of("describe"), database.begin() as c:
         assert len(leases.describe_attempts(c, [(one, {"engine": "loop"}) for one in claims])) == 8
     with counter.of("epoch"), database.begin() as c:
