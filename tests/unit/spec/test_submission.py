@@ -92,7 +92,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"evaluators": ["score"]}, "evaluators[0]: 'score' is not of the form module:function"),
         ({"epoch": 3}, "epoch: no such argument; did you mean epochs"),
         ({"n_trials": 3}, "n_trials: belongs to a sweep; it is called trials there"),
-        ({"param_grid": {}}, "param_grid: belongs to a sweep; a space stands where its value would"),
+        ({"param_grid": {}}, "param_grid: belongs to a sweep; a space stands where its"),
         ({"seed": ff.choice([1, 2])}, "seed: a search space belongs in a sweep"),
         ({"loss_weights": object()}, "loss_weights: "),
         ({"model": 3}, "model: an int is not a model"),
