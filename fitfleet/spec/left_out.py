@@ -10,8 +10,8 @@ _PARENT = "it is a parent class; name one of its children"
 _CODE = f"it carries code; {_TRUSTED}"
 _OTHER = f"it holds a program of another framework; {_TRUSTED}"
 _IMAGES = (
-    "of Keras's augmentation layers only those that work on each picture alone are compared "
-    f"with fit so far (RandomFlip, RandomRotation, RandomZoom, ...); use one, or {_TRUSTED}"
+    "of Keras's augmentation layers a model holds those that work on each picture alone "
+    f"(RandomFlip, RandomRotation, RandomZoom, ...); use one, or {_TRUSTED}"
 )
 
 _LAYERS = {
