@@ -15,8 +15,10 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
     script = tmp_path / "tutorial.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=240
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=290
     )
     assert run.returncode == 0, run.stderr
     assert "LTSM" in run.stdout and "LSTM" in run.stdout  # the misspelt layer, and what was meant
-    assert run.stdout.rstrip().splitlines()[-1] == "5"  # epochs after the extension
+    (accuracy,) = re.findall(r"'test_accuracy': ([0-9.]+)", run.stdout)
+    assert float(accuracy) > 0.9
+    assert run.stdout.rstrip().splitlines()[-1] == "22"  # epochs after the extension
