@@ -5,7 +5,9 @@ usage: python benchmarks/sweep.py [--model lstm|mlp|embedding|conv2d|all] [--pee
 
 Each peer is a script of benchmarks/peers, run as a command of its own, one after the other: 16
 learning rates times 4 seeds, 5 epochs each, two processes where the tool has processes. The time
-is from the start of the command to its last result. fitfleet continues with 64 other points, warm.
+is from the start of the command to its last result. fitfleet's is run several times: the first time
+on this machine (no traced program is on the disk), where it continues with 64 other points, warm;
+again, with the programs of the first; and in a fleet that stays, which it joins.
 All use the same TensorFlow; `--peer-python` is the interpreter that has the peers installed (the
 extra `benchmarks`). Prints a table and one JSON line for each model.
 """
@@ -43,20 +45,28 @@ PEERS = {
 QUICK = ("plain", "two_plain")
 
 
-def run(script: str, python: str, model: str, count: int, folder: Path) -> dict[str, Any]:
+def run(
+    script: str, python: str, model: str, count: int, folder: Path, **environment: str
+) -> dict[str, Any]:
     """Run one peer's command; its report, with `seconds` from its start to its last result."""
     data, points, out = folder / "data.h5", folder / "points.json", folder / f"{script}.json"
     command = [python, str(FOLDER / f"{script}.py"), "--model", model, "--data", str(data)]
     command += ["--points", str(points), "--out", str(out)]
     with (folder / f"{script}.log").open("w") as log:
         used_s, began_at = cpu_s(), time.time()
-        found = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        found = subprocess.run(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **environment},
+        )
     if found.returncode or not out.exists():
         tail = (folder / f"{script}.log").read_text().strip().splitlines()[-5:]
         return {"error": f"exit code {found.returncode}: {' | '.join(tail)}"}
     report: dict[str, Any] = json.loads(out.read_text())
     report["seconds"] = report.pop("ended_at") - began_at
-    report["cpu_s"] = cpu_s() - used_s
+    report.setdefault("cpu_s", cpu_s() - used_s)
     check_work(script, report, count)
     return report
 
@@ -81,6 +91,27 @@ def is_installed(python: str, module: str) -> bool:
     return subprocess.run([python, "-c", code]).returncode == 0
 
 
+def run_fleet(model: str, count: int, folder: Path) -> dict[str, Any]:
+    """The report of fitfleet's first command, with the seconds of the others."""
+    programs, stays = {"FITFLEET_PROGRAMS": str(folder / "programs")}, str(folder / "stays")
+
+    def one(**environment: str) -> dict[str, Any]:
+        return run("fleet", sys.executable, model, count, folder, **programs, **environment)
+
+    report, again = one(), one()
+    try:
+        one(FLEET_DIRECTORY=stays)  # starts it
+        joined = one(FLEET_DIRECTORY=stays)
+    finally:
+        command = [sys.executable, "-m", "fitfleet", "down", "--directory", stays]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    for other in (report, again, joined):
+        if "error" in other:
+            return other
+    more = {"again_s": again["seconds"], "again_cpu_s": again["cpu_s"]}
+    return {**report, **more, "joined_s": joined["seconds"]}
+
+
 def measure(model: str, peers: list[str], python: str, count: int) -> dict[str, Any]:
     """All commands for one model, in turn."""
     found: dict[str, Any] = {}
@@ -89,9 +120,9 @@ def measure(model: str, peers: list[str], python: str, count: int) -> dict[str, 
         folder = Path(name)
         workload.write_data(model, folder / "data.h5")
         (folder / "points.json").write_text(json.dumps(workload.points(count)))
-        for script in ["fleet", *(peer for peer in peers if peer not in missing)]:
-            interpreter = sys.executable if script == "fleet" else python
-            found[script] = run(script, interpreter, model, count, folder)
+        found["fleet"] = run_fleet(model, count, folder)
+        for script in (peer for peer in peers if peer not in missing):
+            found[script] = run(script, python, model, count, folder)
             print(f"{model}: {script} {found[script].get('seconds', 'failed')}", file=sys.stderr)
     for report in found.values():
         report["final_losses"] = [one[-1] for one in report.pop("losses", [])][:4]
@@ -117,25 +148,34 @@ def table(measured: dict[str, Any]) -> str:
     fleet = results["fleet"]
     if "error" in fleet:
         return f"{measured['model']}: fitfleet failed: {fleet['error']}"
-    cold, warm = fleet["seconds"], fleet["warm_s"]
+    ways = {
+        "first": ("the first time on this machine", "seconds", "cpu_s"),
+        "again": ("again, its programs on the disk", "again_s", "again_cpu_s"),
+        "joined": ("in a fleet that stays", "joined_s", ""),
+        "warm": (f"{count} more on the same fleet", "warm_s", "warm_cpu_s"),
+    }
+    rest = " |" * (2 + len(ways))
     lines = [
-        f"| {measured['model']}, {count} fits | seconds | a fit | cold | warm |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        f"| fitfleet, from the start of the command | {cold:.1f} | {cold / count:.3f} | 1 | |",
-        f"| fitfleet, {count} more on the same fleet | {warm:.1f} | {warm / count:.3f} | | 1 |",
+        f"| {measured['model']}, {count} fits | seconds | CPU s | a fit | {' | '.join(ways)} |",
+        f"| --- | {' | '.join(['---:'] * (3 + len(ways)))} |",
     ]
+    for text, seconds, cpu in ways.values():
+        cells = _cells(fleet[seconds], fleet.get(cpu), count)
+        lines.append(f"| fitfleet, {text} | {cells} |{' |' * len(ways)}")
     for script, report in results.items():
-        if script == "fleet":
-            continue
-        name = PEERS[script][0]
+        name = PEERS.get(script, ("",))[0]
         if "error" in report:
-            lines.append(f"| {name} | failed: {report['error']} | | | |")
-            continue
-        took = report["seconds"]
-        cells = f"{took:.1f} | {took / count:.3f} | {took / cold:.1f} | {took / warm:.1f}"
-        lines.append(f"| {name} | {cells} |")
-    lines += [f"| {PEERS[peer][0]} | not installed | | | |" for peer in measured["not_installed"]]
+            lines.append(f"| {name} | failed: {report['error']} |{rest}")
+        elif script != "fleet":
+            took = report["seconds"]
+            times = " | ".join(f"{took / fleet[seconds]:.1f}" for _, seconds, _ in ways.values())
+            lines.append(f"| {name} | {_cells(took, report['cpu_s'], count)} | {times} |")
+    lines += [f"| {PEERS[peer][0]} | not installed |{rest}" for peer in measured["not_installed"]]
     return "\n".join(lines)
+
+
+def _cells(seconds: float, cpu_s: float | None, count: int) -> str:
+    return f"{seconds:.1f} | {'' if cpu_s is None else f'{cpu_s:.0f}'} | {seconds / count:.3f}"
 
 
 def main() -> None:

@@ -40,10 +40,10 @@ class Settings:
     storage: str = _setting(".fitfleet/storage", "Folder for weights, shared by all machines.")
     data_root: str = _setting(".", "Folder that relative dataset paths start from.")
     logs: str = _setting(".fitfleet/logs", "Folder for the logs of jobs and services.")
-    cache: str = _setting(
-        ".fitfleet/cache", "Folder of this machine's dataset cache; not shared between machines."
-    )
+    cache: str = _setting(".fitfleet/cache", "Folder of the dataset cache, each machine's own.")
     cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.", low=0)
+    programs: str = _setting("", "Folder of traced programs; empty: in the user's cache folder.")
+    programs_bytes: int = _setting(2**28, "Bound on the traced programs; 0 keeps none.", low=0)
     queue: str = _setting("cpu", "Queue of jobs that name none, and that a worker serves.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."

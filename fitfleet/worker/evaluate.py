@@ -12,7 +12,8 @@ from fitfleet.spec.job import Evaluator
 from fitfleet.text import with_article
 from fitfleet.worker import data, trusted
 from fitfleet.worker.callbacks import OnBatch
-from fitfleet.worker.engines.engine import OnProgress
+from fitfleet.worker.engines.engine import Logs, OnProgress
+from fitfleet.worker.fit import Fit
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states_kept
@@ -20,24 +21,31 @@ from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states_kept
 Scores = dict[str, float]
 
 
-def scores(
-    model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress
-) -> dict[str, Scores]:
+def scores(model: Any, fit: Fit, settings: Settings) -> dict[str, Scores]:
     """By source: "keras", and each evaluator by its path. A stateful model keeps its states.
 
-    `on_progress` is called after each batch, and may raise.
+    Between batches the fit is checked, which may raise.
     """
     with rnn_states_kept(model):
-        by_source = {"keras": evaluate(model, job, settings, on_progress)}
-        return by_source | run_evaluators(model, job, settings, on_progress)
+        by_source = {"keras": _on_test_arrays(model, fit, settings)}
+        return by_source | run_evaluators(model, fit.job, settings, fit.control.check)
 
 
-def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress) -> Scores:
-    """`test_loss`, `test_<metric>` on the test arrays; nothing without test labels."""
-    arrays, batch_size = job.arrays, _batch_size(job)
+def _on_test_arrays(model: Any, fit: Fit, settings: Settings) -> Scores:
+    """`test_loss`, `test_<metric>`; nothing without test labels."""
+    arrays = fit.job.arrays
     if arrays.x_test is None or arrays.y_test is None:
         return {}
     reset_rnn_states(model)
+    logs = fit.evaluate(fit.control.check)
+    if logs is None:
+        logs = evaluate(model, fit.job, settings, fit.control.check)
+    return {f"test_{name}": value for name, value in logs.items()}
+
+
+def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress) -> Logs:
+    """Keras's own logs of the test arrays."""
+    arrays, batch_size = job.arrays, _batch_size(job)
     parts = (arrays.x_test, arrays.y_test, None)
     fed = data.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
     options: dict[str, Any] = {
@@ -50,7 +58,7 @@ def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnPr
         if isinstance(fed, tuple)
         else model.evaluate(fed, **options)
     )
-    return {f"test_{name}": float(value) for name, value in results.items()}
+    return {name: float(value) for name, value in results.items()}
 
 
 def run_evaluators(

@@ -22,7 +22,7 @@ from fitfleet.worker.build import precision
 from fitfleet.worker.callbacks import user_callbacks
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl
 from fitfleet.worker.engines.choice import Choice
-from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, Session, Trained
+from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Session, Trained
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import reset_peak
 from fitfleet.worker.recording.failures import NanLoss
@@ -41,6 +41,7 @@ class Fit:
         self.history = list(job.snapshot.history) if job.snapshot else []  # of all attempts
         self.epoch = job.first_epoch  # the one to train next, counted from 0
         self.model: Any = None  # as the callbacks know it
+        self._session: Session  # that it is trained in, since `begin`
         self.checkpoint_at = time.monotonic()  # of the last one written
         self.checkpoint_epoch = 0  # epochs contained in the last one that was committed
         self.checkpoint_sha256: str | None = None
@@ -60,6 +61,7 @@ class Fit:
         """Start or checkpoint of the job, and of its callbacks."""
         spec = self.job.spec
         self.callbacks = user_callbacks(spec, settings)
+        self._session = session
         self.model = session.start(self.job, self.callbacks)
         self.model.stop_training = False
         steps = -(-self.job.arrays.rows // spec.batch_size)
@@ -97,6 +99,10 @@ class Fit:
             callback.set_model(model)
             callback.on_train_end(logs)
         self._refuse_nan()
+
+    def evaluate(self, on_progress: OnProgress) -> Logs | None:
+        """Logs of the test arrays, once it has ended; None: Keras's own `evaluate` has to do."""
+        return self._session.evaluate(self.job, on_progress)
 
     def _refuse_nan(self) -> None:
         is_guarded = any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in self.callbacks)

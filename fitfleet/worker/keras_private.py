@@ -19,16 +19,28 @@ from keras.src.trainers.compile_utils import CompileMetrics
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 from keras.src.trainers.data_adapters.tf_dataset_adapter import make_class_weight_map_fn
 from keras.src.utils import rng_utils
+from tensorflow.core.framework import function_pb2
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.eager import context as eager_context
+from tensorflow.python.eager import execute
+from tensorflow.python.eager.polymorphic_function import atomic_function
+from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.parallel_for import pfor
 
 __all__ = [
     "BaseOptimizer",
     "CompileMetrics",
+    "FuncGraph",
     "RandomInitializer",
     "TFEpochIterator",
     "TFOptimizer",
+    "atomic_function",
     "backend_numpy",
     "backend_random",
+    "config_pb2",
+    "eager_context",
+    "execute",
+    "function_pb2",
     "global_state",
     "load_weights_from_hdf5_group",
     "make_class_weight_map_fn",

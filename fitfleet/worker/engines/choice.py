@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.engine import Engine
 from fitfleet.worker.engines.feed import Feeds
+from fitfleet.worker.engines.functions import program_store, speeds_folder
 from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.fusible import has_stacked_form, unfusable
+from fitfleet.worker.engines.fusible import has_stacked_form, layer_count, unfusable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.speeds import Speeds
@@ -19,9 +19,8 @@ from fitfleet.worker.recording.explanation import explanation
 
 # Below so many jobs a trace of the stack does not pay; once it is traced, two are enough.
 _MIN_JOBS = 6
-# What a trace of the stack costs, and by how much it may be expected to be quicker, until both
-# engines have been measured for the architecture.
-_TRACE_S = 2.0
+# By how much the stack may be expected to be quicker, until both engines have been measured for
+# the architecture.
 _EXPECTED_GAIN = 2.0
 
 
@@ -39,11 +38,13 @@ class Engines:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._speeds = Speeds(Path(settings.cache))
-        feeds = Feeds()  # one copy of the data for both
+        self._speeds = Speeds(speeds_folder(settings))
+        feeds = Feeds(settings.memory_bytes)  # one copy of the data for both
         self._fit = KerasFit(settings)
-        self._loop = LoopFit(settings, self._speeds, feeds, fallback=self._fit)
-        self._fused = FusedFit(settings, self._speeds, feeds, fallback=self._loop)
+        store = program_store(settings)
+        self._can_read = store is not None and store.is_usable
+        self._loop = LoopFit(settings, self._speeds, feeds, fallback=self._fit, store=store)
+        self._fused = FusedFit(settings, self._speeds, feeds, fallback=self._loop, store=store)
 
     def choose(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
         """Groups of jobs, each with its engine.
@@ -95,11 +96,10 @@ class Engines:
         """Whether to fuse, and the reason."""
         count = len(jobs)
         try:
-            is_traced = count > 1 and self._fused.is_traced(jobs[0])
-            if count < _MIN_JOBS and not is_traced:
+            if count < _MIN_JOBS and not (count > 1 and self._is_at_hand(jobs[0])):
                 few = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
                 return False, "trained alone" if count == 1 else few
-            is_quicker, text = self._compare(jobs, is_traced=is_traced)
+            is_quicker, text = self._compare(jobs)
             failure = self._fused.trace(jobs[0]) if is_quicker else None
         except Exception as error:  # whose it is, shows when each of them meets it alone
             is_quicker, text, failure = False, "", explanation(error)
@@ -107,16 +107,30 @@ class Engines:
             return False, f"cannot be fused: {failure}"
         return is_quicker, f"{text}, {count} in the cohort"
 
-    def _compare(self, jobs: Sequence[PreparedJob], *, is_traced: bool) -> tuple[bool, str]:
-        """Whether the stack is expected to be quicker, and what that is known from."""
+    def _is_at_hand(self, job: PreparedJob) -> bool:
+        """Whether the stack needs no trace, in this process or by what is on the disk."""
+        if self._fused.is_traced(job):
+            return True
+        return self._can_read and self._speeds.get(self._fused.key(job), "fused kept") is not None
+
+    def _compare(self, jobs: Sequence[PreparedJob]) -> tuple[bool, str]:
+        """Whether the stack is expected to end sooner, and what that is known from."""
         key = self._fused.key(jobs[0])
         loop_s, fused_s = self._speeds.get(key, "loop"), self._speeds.get(key, "fused")
+        if loop_s is None:
+            return True, "not measured yet"
         epochs = sum(max(0, job.spec.epochs - job.first_epoch) for job in jobs)
-        trace_s = 0.0 if is_traced else _TRACE_S
-        if loop_s is not None and fused_s is not None:
-            is_quicker = fused_s * epochs + trace_s < loop_s * epochs
-            return is_quicker, f"{fused_s:.3g} s an epoch fused, {loop_s:.3g} s looped"
-        if loop_s is not None:
-            is_quicker = loop_s * epochs * (1 - 1 / _EXPECTED_GAIN) > trace_s
-            return is_quicker, f"{loop_s:.3g} s an epoch looped, fused not measured yet"
-        return True, "not measured yet"
+        expected_s = loop_s / _EXPECTED_GAIN if fused_s is None else fused_s
+        fused_all_s = self._once_s(self._fused, jobs[0], key) + expected_s * epochs
+        loop_all_s = self._once_s(self._loop, jobs[0], key) + loop_s * epochs
+        measured = "not measured yet" if fused_s is None else f"{fused_s:.3g}"
+        return fused_all_s < loop_all_s, (
+            f"s an epoch: {measured} fused, {loop_s:.3g} looped; in all {fused_all_s:.3g} and"
+            f" {loop_all_s:.3g} s expected"
+        )
+
+    def _once_s(self, engine: FusedFit | LoopFit, job: PreparedJob, key: str) -> float:
+        """What the engine's program still costs before all epochs cost the same."""
+        if engine.is_traced(job):
+            return 0.0
+        return self._speeds.once_s(key, engine.name, layer_count(job.spec), can_read=self._can_read)

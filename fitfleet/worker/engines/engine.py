@@ -62,6 +62,12 @@ class Session(Protocol):
         It may be evaluated and saved until the next call of this session, and trained no further.
         """
 
+    def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
+        """Logs of the test arrays, as `evaluate` gives them for what `model(job)` gave just before.
+
+        None where there are none, or Keras's own `evaluate` has to do it.
+        """
+
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
         """Go on with these only."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
+from fitfleet.data.streams import Stream
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.job import PreparedJob
@@ -39,9 +41,12 @@ class Feed:
 class Feeds:
     """The tensors of the last dataset, which the jobs of a cohort share."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: float = math.inf) -> None:
+        """Test arrays above `most_bytes` are not made tensors of."""
+        self._most_bytes = most_bytes
         self._key: tuple[Any, ...] = ()
         self._found: tuple[Feed, Feed | None] | None = None
+        self._test: Feed | None = None
         self._arrays: Any = None
 
     def of(self, job: PreparedJob) -> tuple[Feed, Feed | None]:
@@ -49,11 +54,22 @@ class Feeds:
         spec = job.spec
         key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
         if self._found is None or key != self._key or not _same(self._arrays, job.arrays):
-            self._found = None  # two datasets at once may not fit in memory
+            self._found = self._test = None  # two datasets at once may not fit in memory
             self._found = training(job.arrays, spec), validation(job.arrays)
             self._key, self._arrays = key, job.arrays
             _let_go(job.arrays)
         return self._found
+
+    def test(self, job: PreparedJob) -> Feed | None:
+        """The test arrays of a job; None without test labels, and for what is streamed or large."""
+        self.of(job)
+        x, y = job.arrays.x_test, job.arrays.y_test
+        if self._test is None and x is not None and y is not None:
+            leaves = [*flatten(x), *flatten(y)]
+            is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
+            if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= self._most_bytes:
+                self._test = evaluated(x, y, None)
+        return self._test
 
 
 def nbytes(arrays: Arrays) -> int:
@@ -83,9 +99,14 @@ def validation(arrays: Arrays) -> Feed | None:
     """What is validated on after each epoch, in the order it is in."""
     if arrays.x_val is None:
         return None
+    return evaluated(arrays.x_val, arrays.y_val, arrays.sample_weight_val)
+
+
+def evaluated(x: Any, y: Any, weight: Any) -> Feed:
+    """What `evaluate` makes of arrays."""
     import keras
 
-    parts = _tensors(arrays.x_val, arrays.y_val, arrays.sample_weight_val)
+    parts = _tensors(x, y, weight)
     floatx = tf.as_dtype(keras.config.floatx())
     # Keras casts arrays to its floatx, but not what comes out of a tf.data.Dataset.
     cast = tf.nest.map_structure(lambda t: tf.cast(t, floatx) if t.dtype.is_floating else t, parts)

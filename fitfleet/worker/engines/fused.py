@@ -15,13 +15,18 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import precision
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed, Feeds
 from fitfleet.worker.engines.fresh import FreshState
+from fitfleet.worker.engines.functions import Functions
 from fitfleet.worker.engines.fused_program import FusedProgram
 from fitfleet.worker.engines.fused_state import RowModel, StackState
+from fitfleet.worker.engines.fusible import layer_count
+from fitfleet.worker.engines.program_key import program_key
+from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.stacked_layers import Unfusable
-from fitfleet.worker.engines.trace_cache import batch_symbols, trace_key
+from fitfleet.worker.engines.trace_cache import all_variables, batch_symbols, trace_key
 from fitfleet.worker.engines.tunable import TunableScalars, variable_build
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.order import orders, seed_state, seed_variables
@@ -39,6 +44,8 @@ class Fused:
     program: FusedProgram
     fresh: FreshState
     scalars: TunableScalars
+    evaluations: Evaluations  # of the one model
+    functions: Functions  # of the program
 
     def row(self, job: PreparedJob) -> list[Any]:
         """Values of the program's variables for a job at its start, or at its checkpoint."""
@@ -65,8 +72,9 @@ class FusedFit:
         speeds: Speeds | None = None,
         feeds: Feeds | None = None,
         fallback: Engine | None = None,
+        store: ProgramStore | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._store = settings, store
         self._speeds = speeds
         self._kept: OrderedDict[str, Fused] = OrderedDict()
         self._failures: dict[str, str] = {}
@@ -95,7 +103,7 @@ class FusedFit:
         """All of them at once."""
         training, validation = self._feeds.of(jobs[0])
         fused = self._fused(jobs[0], training, validation)
-        return FusedSession(jobs, fused, training, validation, self._speeds)
+        return FusedSession(jobs, fused, self._feeds, self._speeds)
 
     def _fused(self, job: PreparedJob, training: Feed, validation: Feed | None) -> Fused:
         key = trace_key(job.spec, training, validation)
@@ -120,8 +128,11 @@ class FusedFit:
         model._symbolic_build(data_batch=batch_symbols(training.data))
         fresh = FreshState(model, spec, self._settings)
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
-        program = FusedProgram(model, scalars.variables, training, validation, sizes)
-        return Fused(model, program, fresh, scalars)
+        key = trace_key(spec, training, validation)
+        stacked = Functions(self._store, program_key("fused", key, model))
+        own = Functions(self._store, program_key("loop", key, model), all_variables(model, scalars))
+        program = FusedProgram(model, scalars.variables, training, validation, sizes, stacked)
+        return Fused(model, program, fresh, scalars, Evaluations(model, sizes[1], own), stacked)
 
 
 class FusedSession:
@@ -131,12 +142,11 @@ class FusedSession:
         self,
         jobs: Sequence[PreparedJob],
         fused: Fused,
-        training: Feed,
-        validation: Feed | None,
+        feeds: Feeds,
         speeds: Speeds | None,
     ) -> None:
-        self._fused, self._speeds = fused, speeds
-        self._training, self._validation = training, validation
+        self._fused, self._feeds, self._speeds = fused, feeds, speeds
+        self._training, self._validation = feeds.of(jobs[0])
         self._spec = jobs[0].spec
         self._jobs: list[PreparedJob] = []  # in the order of their rows
         self._handles: dict[int, RowModel] = {}  # by job id
@@ -174,7 +184,7 @@ class FusedSession:
         began, program, stack = time.perf_counter(), self._fused.program, self._stack
         orders_ = tf.constant(self._orders())
         stack.tensors, logs = program.train(stack.tensors, self._training, orders_, on_progress)
-        self._timer.add((time.perf_counter() - began) / len(self._jobs))
+        self._timer.add(time.perf_counter() - began, len(self._jobs))
         last = -(-self._training.rows // self._spec.batch_size) - 1
         return [Trained(logs_of_job, last, logs_of_job["loss"]) for logs_of_job in self._each(logs)]
 
@@ -184,7 +194,7 @@ class FusedSession:
             return None
         began, program, stack = time.perf_counter(), self._fused.program, self._stack
         stack.tensors, logs = program.validate(stack.tensors, self._validation, on_progress)
-        self._timer.extend((time.perf_counter() - began) / len(self._jobs))
+        self._timer.extend(time.perf_counter() - began)
         return self._each(logs)
 
     def _orders(self) -> np.ndarray:
@@ -210,6 +220,11 @@ class FusedSession:
         model.stop_training = handle.stop_training
         return model
 
+    def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
+        """By a program of the one model, not of the stack: the bits are those of `evaluate`."""
+        test = self._feeds.test(job)
+        return None if test is None else self._fused.evaluations.run(test, on_progress)
+
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
         """Take all others out of the stack."""
         if len(jobs) == len(self._jobs):
@@ -223,6 +238,7 @@ class FusedSession:
 
     def close(self, *, is_intact: bool) -> None:
         """The program's own variables hold nothing that the next session would meet."""
-        if self._speeds is not None and self._timer.quickest_s is not None:
+        if self._speeds is not None:
             key = trace_key(self._spec, self._training, self._validation)
-            self._speeds.record(key, "fused", self._timer.quickest_s)
+            functions, layers = self._fused.functions, layer_count(self._spec)
+            self._speeds.add(key, "fused", self._timer, functions, layers)

@@ -15,7 +15,8 @@ import tensorflow as tf
 from fitfleet.worker.engines import stacked_layers, stacked_optimizer
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.fresh import optimizer_variables
-from fitfleet.worker.engines.program import Pace
+from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.pace import Pace
 from fitfleet.worker.engines.stacked_layers import Stack
 from fitfleet.worker.engines.tunable import tracing
 
@@ -35,6 +36,7 @@ class FusedProgram:
         training: Feed,
         validation: Feed | None,
         sizes: tuple[int, int],
+        functions: Functions,
     ) -> None:
         """`scalars` are variables of the model that Keras does not know."""
         self._model, self._sizes = model, sizes
@@ -47,21 +49,15 @@ class FusedProgram:
         number = tf.TensorSpec((), tf.int64)
         orders = tf.TensorSpec((None, None), tf.int64)
         with stacked_optimizer.stateless(model.optimizer):
-            self._train = tf.function(
-                self._train_steps,
-                autograph=False,
-                input_signature=(state, orders, number, number, training.signature),
-            ).get_concrete_function()
+            self._train = functions.make(
+                "train", self._train_steps, (state, orders, number, number, training.signature)
+            )
         self._test: Any = None
         if validation is not None:
-            self._test = tf.function(
-                self._test_steps,
-                autograph=False,
-                input_signature=(state, number, number, number, validation.signature),
-            ).get_concrete_function()
-        self._results = tf.function(
-            self._result, autograph=False, input_signature=(state,)
-        ).get_concrete_function()
+            self._test = functions.make(
+                "test", self._test_steps, (state, number, number, number, validation.signature)
+            )
+        self._results = functions.make("results", self._result, (state,))
         self._zeros = [
             (index, tf.zeros(v.shape, v.value.dtype))
             for index, v in enumerate(self.variables)

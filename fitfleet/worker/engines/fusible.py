@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.precision import layer_configs
 from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.engines import proven
 from fitfleet.worker.job import PreparedJob
@@ -24,6 +25,11 @@ def unfusable(job: PreparedJob) -> str | None:
 def has_stacked_form(spec: JobSpec) -> bool:
     """Whether the model is a recurrent one that is known to gain from a stack."""
     return any(name in ("LSTM", "GRU") for name, _ in _layers(spec.model.config))
+
+
+def layer_count(spec: JobSpec) -> int:
+    """Layers of the model, by which what a trace costs is estimated."""
+    return max(1, sum(1 for _ in layer_configs(spec.model.config)))
 
 
 def _unfusable_spec(spec: JobSpec) -> str | None:

@@ -100,6 +100,10 @@ class KerasSession(SingleSession):
         fed = data.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
         return fed, size if isinstance(fed, tuple) else None
 
+    def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
+        """By Keras's own `evaluate`."""
+        return None
+
     def close(self, *, is_intact: bool) -> None:
         """Nothing of it is kept."""
         if self._model is not None:

@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.reference import is_custom
+from fitfleet.worker.build import precision
 from fitfleet.worker.engines import feed, proven
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.feed import Feeds
+from fitfleet.worker.engines.fusible import layer_count
+from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.engines.single import SingleSession
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.trace_cache import TraceCache, Traced, trace_key
@@ -33,11 +36,17 @@ class LoopFit:
         speeds: Speeds | None = None,
         feeds: Feeds | None = None,
         fallback: Engine | None = None,
+        store: ProgramStore | None = None,
     ) -> None:
-        self.cache = TraceCache(settings)
+        self.cache = TraceCache(settings, store)
         self.feeds = feeds or Feeds()
         self.speeds = speeds
         self.fallback = fallback
+
+    def is_traced(self, job: PreparedJob) -> bool:
+        """Whether a model of this job's architecture is at hand."""
+        with precision(job.spec.dtype_policy):
+            return self.cache.has(job.spec, *self.feeds.of(job))
 
     def open(self, jobs: Sequence[PreparedJob]) -> LoopSession:
         """One job, on a model at its start."""
@@ -77,17 +86,26 @@ class LoopSession(SingleSession):
         if self._validation is None:
             return None
         began = time.perf_counter()
-        logs = self._traced.program.validate(self._validation, on_progress)
+        logs = self._traced.program.evaluations.run(self._validation, on_progress)
         self._timer.extend(time.perf_counter() - began)
         return logs
+
+    def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
+        """By the traced program of the validation, if the arrays are alike."""
+        test = self._engine.feeds.test(job)
+        if test is None:
+            return None
+        return self._traced.program.evaluations.run(test, on_progress)
 
     def close(self, *, is_intact: bool) -> None:
         """Keep the model for the next job, or drop it: an error may have left it in any state."""
         if not is_intact:
             self._engine.cache.drop(self._traced)
-        if self._engine.speeds is not None and self._timer.quickest_s is not None:
-            key = trace_key(self._job.spec, self._training, self._validation)
-            self._engine.speeds.record(key, self._engine.name, self._timer.quickest_s)
+        if self._engine.speeds is not None:
+            spec = self._job.spec
+            key = trace_key(spec, self._training, self._validation)
+            functions = self._traced.program.functions
+            self._engine.speeds.add(key, "loop", self._timer, functions, layer_count(spec))
 
 
 def unsupported(job: PreparedJob, settings: Settings) -> str | None:

@@ -1,7 +1,7 @@
-"""Seconds that an epoch of one job has taken by each engine, for one architecture on this machine.
+"""What jobs of an architecture have cost by each engine on this machine, in seconds.
 
-Kept in the machine's cache folder, so that a new child need not measure again. Losing the file
-costs a measurement, nothing else.
+Kept beside the user's programs, or else in the machine's cache folder, so that a new child need not
+measure again. Losing the file costs a measurement, nothing else.
 """
 
 from __future__ import annotations
@@ -9,51 +9,106 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from fitfleet.worker.engines.functions import Functions
 
 _FILE = "speeds.json"
 _MAX_KEYS = 1000
+# Until a program of any architecture has been made on this machine: seconds a layer.
+_GUESSED_S = {"loop": 0.25, "fused": 0.5}
+_READ_SHARE = 0.3  # of it, for one that is read from the disk
 
 
 class EpochTimer:
     """Seconds of the epochs of one session; the first contains what a new program costs once."""
 
     def __init__(self) -> None:
-        self._seconds: list[float] = []
+        self._seconds: list[tuple[float, int]] = []
 
-    def add(self, seconds: float) -> None:
-        """Another epoch has been trained."""
-        self._seconds.append(seconds)
+    def add(self, seconds: float, jobs: int = 1) -> None:
+        """Another epoch has been trained, of so many jobs at once."""
+        self._seconds.append((seconds, jobs))
 
     def extend(self, seconds: float) -> None:
         """And validated."""
-        self._seconds[-1] += seconds
+        before, jobs = self._seconds[-1]
+        self._seconds[-1] = before + seconds, jobs
 
     @property
     def quickest_s(self) -> float | None:
-        """Of all but the first; None if there are no others."""
-        return min(self._seconds[1:], default=None)
+        """Of one job, of all epochs but the first; None if there are no others."""
+        return min((seconds / jobs for seconds, jobs in self._seconds[1:]), default=None)
+
+    @property
+    def first_extra_s(self) -> float:
+        """By how much the first epoch took longer than it would have later."""
+        if self.quickest_s is None:
+            return 0.0
+        seconds, jobs = self._seconds[0]
+        return max(0.0, seconds - self.quickest_s * jobs)
 
 
 class Speeds:
-    """Measured seconds by key and engine; the quickest counts, other work only makes it slower."""
+    """Measured seconds by key and name; the quickest counts, other work only makes it slower.
+
+    The names of an engine: its own for an epoch of one job; "... traced" and "... read" for what a
+    program costs once, with its first call; "... kept" if it is on the disk; "layers".
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self._known: dict[str, dict[str, float]] = self._read()
 
-    def get(self, key: str, engine: str) -> float | None:
-        """Seconds of one job's epoch by an engine ("loop", "fused"), or None."""
-        return self._known.get(_short(key), {}).get(engine)
+    def get(self, key: str, name: str) -> float | None:
+        """Seconds of a name, or None."""
+        return self._known.get(_short(key), {}).get(name)
 
-    def record(self, key: str, engine: str, seconds: float) -> None:
-        """A new measurement."""
+    def record(self, key: str, **seconds: float) -> None:
+        """New measurements by name, `_` for a space."""
         known = self._known.setdefault(_short(key), {})
-        if seconds < known.get(engine, float("inf")):
-            known[engine] = seconds
+        before = dict(known)
+        for name, value in seconds.items():
+            name = name.replace("_", " ")
+            known[name] = min(value, known.get(name, value))
+        if known != before:
             self._write()
+
+    def add(
+        self, key: str, engine: str, timer: EpochTimer, functions: Functions, layers: int
+    ) -> None:
+        """What a session has shown of an engine and its functions."""
+        is_new, functions.are_new = functions.are_new, False
+        if timer.quickest_s is None:
+            return
+        found = {engine: timer.quickest_s, "layers": float(layers)}
+        if is_new:
+            name = f"{engine}_read" if functions.are_read else f"{engine}_traced"
+            found[name] = functions.made_s + timer.first_extra_s
+        if functions.are_kept:
+            found[f"{engine}_kept"] = 1.0
+        self.record(key, **found)
+
+    def once_s(self, key: str, engine: str, layers: int, *, can_read: bool) -> float:
+        """What the engine's program will cost before it is at hand: measured, or estimated.
+
+        The estimate is the median of the architectures known on this machine, by layer.
+        """
+        if can_read and self.get(key, f"{engine} kept") is not None:
+            return self._known_s(key, f"{engine} read", layers, _GUESSED_S[engine] * _READ_SHARE)
+        return self._known_s(key, f"{engine} traced", layers, _GUESSED_S[engine])
+
+    def _known_s(self, key: str, name: str, layers: int, guess_s: float) -> float:
+        measured = self.get(key, name)
+        if measured is not None:
+            return measured
+        known = (one for one in self._known.values() if {name, "layers"} <= one.keys())
+        each = [one[name] / one["layers"] for one in known]
+        return layers * (median(each) if each else guess_s)
 
     def _read(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
@@ -77,5 +132,5 @@ def _short(key: str) -> str:
     import tensorflow as tf
 
     threads = tf.config.threading.get_intra_op_parallelism_threads()
-    parts = (key, tf.__version__, os.cpu_count(), threads)
+    parts = (key, tf.__version__, platform.node(), os.cpu_count(), threads)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

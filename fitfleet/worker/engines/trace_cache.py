@@ -22,11 +22,14 @@ from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.callbacks import stops_on_nan
 from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh import FreshState
+from fitfleet.worker.engines.fresh import FreshState, optimizer_variables
+from fitfleet.worker.engines.functions import Functions
 from fitfleet.worker.engines.program import EpochProgram
+from fitfleet.worker.engines.program_key import program_key
+from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.engines.tunable import TunableScalars, variable_build
 from fitfleet.worker.recording.explanation import explanation
-from fitfleet.worker.state.rnn import reset_rnn_states
+from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
 from fitfleet.worker.state.template import nbytes
 
 # A traced model of a few thousand weights takes some 20 MB, whatever its size.
@@ -62,8 +65,8 @@ class Traced:
 class TraceCache:
     """The kept models of a child, the least recently used dropped first."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, store: ProgramStore | None = None) -> None:
+        self._settings, self._store = settings, store
         self._kept: OrderedDict[str, Traced] = OrderedDict()
         self._refusals: dict[str, str] = {}  # by key, so that none is tried twice
 
@@ -92,6 +95,10 @@ class TraceCache:
         traced.start(spec)
         return traced
 
+    def has(self, spec: JobSpec, training: Feed, validation: Feed | None) -> bool:
+        """Whether a model for this spec is at hand."""
+        return trace_key(spec, training, validation) in self._kept
+
     def drop(self, traced: Traced) -> None:
         """Keep a model no longer, because an error may have left it in any state."""
         self._kept = OrderedDict((k, v) for k, v in self._kept.items() if v is not traced)
@@ -105,7 +112,7 @@ class TraceCache:
             gc.collect()  # a model and its program refer to each other
 
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
-        model, tunables = variable_build(spec, self._settings)
+        model, scalars = variable_build(spec, self._settings)
         try:
             # A stateful model has its batch size built in and takes no other.
             size = None if training.rows % spec.batch_size else spec.batch_size
@@ -113,11 +120,11 @@ class TraceCache:
             program = EpochProgram(
                 model,
                 training,
-                validation,
                 (spec.batch_size, spec.validation_batch_size or spec.batch_size),
                 stops_on_nan=stops_on_nan(spec),
+                functions=self._functions(spec, training, validation, model, scalars),
             )
-            program.trace()
+            program.trace(validation)
             fresh = FreshState(model, spec, self._settings)
         except (FitfleetError, MemoryError):
             raise
@@ -125,7 +132,20 @@ class TraceCache:
             if type(error).__name__ == "ResourceExhaustedError":
                 raise
             raise CannotTrace(explanation(error)) from error
-        return Traced(model, program, fresh, tunables)
+        return Traced(model, program, fresh, scalars)
+
+    def _functions(
+        self,
+        spec: JobSpec,
+        training: Feed,
+        validation: Feed | None,
+        model: Any,
+        scalars: TunableScalars,
+    ) -> Functions:
+        if not is_reusable(spec):
+            return Functions()
+        key = program_key("loop", trace_key(spec, training, validation), model)
+        return Functions(self._store, key, all_variables(model, scalars))
 
 
 def is_reusable(spec: JobSpec) -> bool:
@@ -153,6 +173,13 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
         for feed, size in zip((training, validation), sizes, strict=True)
     ]
     return json.dumps([document, feeds], sort_keys=True)
+
+
+def all_variables(model: Any, scalars: TunableScalars) -> list[Any]:
+    """Those that a program of the model may read and assign, in one order for one trace key."""
+    optimizer = optimizer_variables(model.optimizer)
+    known = [*model.variables, *optimizer, *scalars.variables, *model.metrics_variables]
+    return [*known, *rnn_states(model)]
 
 
 def batch_symbols(data: tuple[Any, ...], size: int | None = None) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ _RUN_THE_SPEC = frozenset(
         *("build", "callbacks", "evaluate", "fit"),
         *("engines.keras_fit", "engines.loop", "engines.program", "engines.trace_cache"),
         *("engines.feed", "engines.fused", "engines.fused_program", "engines.keras_epoch"),
-        *("engines.single", "engines.tunable"),
+        *("engines.evaluation", "engines.program_metrics", "engines.single", "engines.tunable"),
     )
 )
 # TensorFlow's own troubles, whatever it was computing.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fitfleet.data.arrays import Arrays, split_validation
+from fitfleet.data.arrays import Arrays, split_validation, take
+from fitfleet.data.rows import rows_of
 from fitfleet.db.leases import Claim
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
-from fitfleet.worker import fit
+from fitfleet.worker import evaluate, fit
 from fitfleet.worker.build import build
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.engines.choice import Choice
@@ -39,6 +41,7 @@ class Ledger:
         self.weights: dict[int, list[np.ndarray]] = {}
         self.optimizer: dict[int, list[np.ndarray]] = {}
         self.states: dict[int, list[np.ndarray]] = {}
+        self.scores: dict[int, dict[str, float]] = {}  # of Keras's loss and metrics on test arrays
         self.errors: dict[int, BaseException] = {}
         self.snapshots: dict[int, Path] = {}
         self.engines: list[tuple[str, tuple[str, ...]]] = []  # name, and a reason for each job
@@ -89,12 +92,16 @@ class Ledger:
         self.weights[number] = [v.numpy() for v in model.variables]
         self.optimizer[number] = [v.numpy() for v in optimizer_variables(model.optimizer)]
         self.states[number] = [v.numpy() for v in rnn_states(model)]
+        self.scores[number] = evaluate.scores(model, fit, SETTINGS)["keras"]
 
 
 def member(
     spec: JobSpec, arrays: Arrays, number: int, path: Path | None = None, **options: Any
 ) -> PreparedJob:
-    """A job that no database knows; it resumes from the checkpoint at `path`."""
+    """A job that no database knows; it resumes from the checkpoint at `path`.
+
+    Its last rows to train on are its test arrays, as many as it has validation rows.
+    """
     claim = Claim(
         job_id=number,
         attempt=1,
@@ -110,7 +117,9 @@ def member(
         memory_step=0,
         seconds=0.0,
     )
-    arrays = split_validation(arrays, spec.validation_split)
+    count = rows_of(arrays.x_val) or 13
+    x_test, y_test = (take(part, slice(-count, None)) for part in (arrays.x, arrays.y))
+    arrays = split_validation(replace(arrays, x_test=x_test, y_test=y_test), spec.validation_split)
     snapshot = None if path is None else checkpoint.read(path, SETTINGS)
     return PreparedJob(JobControl(claim), spec, JobOptions(**options), arrays, snapshot)
 
@@ -179,6 +188,12 @@ def assert_close(one: Ledger, other: Ledger, tolerance: float) -> None:
                     epoch,
                     name,
                 )
+    assert one.scores.keys() == other.scores.keys()
+    for number, scores in one.scores.items():
+        assert scores.keys() == other.scores[number].keys() and "test_loss" in scores
+        for name, value in scores.items():
+            other_value = other.scores[number][name]
+            assert abs(value - other_value) <= tolerance * max(1, abs(other_value)), (number, name)
     for kind in ("weights", "optimizer"):
         for number, values in getattr(one, kind).items():
             for index, (a, b) in enumerate(zip(values, getattr(other, kind)[number], strict=True)):
@@ -192,6 +207,7 @@ def assert_same(one: Ledger, other: Ledger) -> None:
     for error in [*one.errors.values(), *other.errors.values()]:
         raise error
     assert one.logs == other.logs
+    assert one.scores == other.scores and all("test_loss" in found for found in one.scores.values())
     assert one.weights.keys() == other.weights.keys()
     for name in ("weights", "optimizer", "states"):
         for number, values in getattr(one, name).items():

@@ -13,12 +13,14 @@ import pytest
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.choice import Engines
+from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.job import PreparedJob
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(cache=str(tmp_path))
+    return Settings(cache=str(tmp_path), programs=str(tmp_path / "user" / "programs"))
 
 
 def cohort(net: nets.Net, count: int, fuse: Any = "auto", **given: Any) -> list[PreparedJob]:
@@ -48,7 +50,7 @@ def reasons(found: ledger.Ledger) -> list[str]:
 def test_a_single_job_is_looped(settings: Settings) -> None:
     cohorts, found = run(Engines(settings), cohort(nets.stacked_lstm(), 1))
     assert cohorts == [("loop", 1)]
-    assert "fewer" in reasons(found)[0]
+    assert reasons(found)[0] == "trained alone"
 
 
 def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> None:
@@ -57,8 +59,35 @@ def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> No
     cohorts, found = run(engines, cohort(nets.stacked_lstm(), 8))
     assert cohorts == [("fused", 8)]
     assert "not measured yet" in reasons(found)[0]
-    assert (Path(settings.cache) / "speeds.json").exists()
+    assert (Path(settings.programs).parent / "speeds.json").exists()
     assert run(engines, cohort(nets.stacked_lstm(), 2))[0] == [("fused", 2)]
+
+
+def test_two_jobs_are_fused_by_a_child_that_finds_the_program_on_the_disk(
+    settings: Settings,
+) -> None:
+    run(Engines(settings), cohort(nets.stacked_lstm(), 8))
+    cohorts, _ = run(Engines(settings), cohort(nets.stacked_lstm(), 2))
+    assert cohorts == [("fused", 2)]
+    elsewhere = settings.replace(programs=str(Path(settings.cache) / "another" / "programs"))
+    assert run(Engines(elsewhere), cohort(nets.stacked_lstm(), 2))[0] == [("loop", 2)]
+
+
+def test_what_a_program_costs_is_measured_or_estimated(tmp_path: Path) -> None:
+    speeds, timer, made = Speeds(tmp_path), EpochTimer(), Functions()
+    assert speeds.once_s("a", "fused", 4, can_read=True) == 4 * 0.5
+    for seconds in (5.0, 1.0, 0.8):
+        timer.add(seconds, 2)
+    made.made_s = 1.0
+    speeds.add("a", "fused", timer, made, 4)
+    other = Speeds(tmp_path)  # of another child
+    assert other.get("a", "fused") == 0.4
+    assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(1.0 + 5.0 - 0.8)
+    assert other.once_s("b", "fused", 2, can_read=True) == pytest.approx(5.2 / 2)
+    made.are_kept = True
+    other.add("a", "fused", timer, made, 4)
+    assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(4 * 0.5 * 0.3)
+    assert other.once_s("a", "fused", 4, can_read=False) == pytest.approx(5.2)
 
 
 def test_fuse_false_is_looped(settings: Settings) -> None:
@@ -71,7 +100,7 @@ def test_short_work_is_looped_after_one_was_measured(settings: Settings) -> None
     """Two epochs of a small net take less than a trace of the stack."""
     cohorts, found = run(Engines(settings), cohort(nets.mlp(), 8))
     assert cohorts == [("loop", 1), ("loop", 7)]
-    assert "s an epoch looped" in reasons(found)[-1]
+    assert " looped; in all " in reasons(found)[-1]
 
 
 def test_what_is_not_proven_in_a_stack_is_looped(settings: Settings) -> None:

@@ -13,10 +13,12 @@ import pytest
 from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
+from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import unfusable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.program_store import ProgramStore
 
 L = keras.layers
 SEEDS = (3, 4, 5)
@@ -36,13 +38,14 @@ def members(net: nets.Net, **given: Any) -> list[Any]:
     return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
 
 
-def compare(net: nets.Net, **given: Any) -> None:
+def compare(net: nets.Net, store: ProgramStore | None = None, **given: Any) -> ledger.Ledger:
     alone = ledger.train(LoopFit(ledger.SETTINGS), members(net, **given))
-    together = ledger.train(FusedFit(ledger.SETTINGS), members(net, **given))
+    together = ledger.train(FusedFit(ledger.SETTINGS, store=store), members(net, **given))
     for error in alone.errors.values():
         raise error
     assert together.weights.keys() == alone.weights.keys() == {0, 1, 2}
     ledger.assert_close(together, alone, TOLERANCE)
+    return together
 
 
 # A convolution inside a loop over time has no stacked form; such members are trained otherwise.
@@ -70,8 +73,20 @@ def test_these_models_and_no_others_are_fused() -> None:
 
 
 @pytest.mark.parametrize("name", quick(FUSED, "mlp", "stacked_lstm", "embedding_lstm"))
-def test_a_stack_equals_each_alone(name: str) -> None:
-    compare(nets.ALL[name]())
+def test_a_stack_equals_each_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a program that is read from the disk equals the traced one, to the bit."""
+    net = nets.ALL[name]()
+    store = ProgramStore(tmp_path / "programs", 2**28)
+    together = compare(net, store)
+    traced: list[Any] = []
+    trace = functions._traced
+    monkeypatch.setattr(functions, "_traced", lambda *given: traced.append(given) or trace(*given))
+    read = ledger.train(FusedFit(ledger.SETTINGS, store=store), members(net))
+    ledger.assert_same(together, read)
+    # The gradients of its conditions have operations that a stored program need not have.
+    assert not traced or name == "embedding_lstm"
 
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {

@@ -16,9 +16,11 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
 from fitfleet.worker.build import build, precision
 from fitfleet.worker.callbacks import user_callbacks
+from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.fresh import optimizer_variables
 from fitfleet.worker.engines.keras_fit import KerasFit, class_weight
 from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.order import seed_state, seed_variables
 from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
 
@@ -108,13 +110,21 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
 @pytest.mark.parametrize(
     "name", quick(nets.ALL, "mlp", "stacked_lstm", "stateful_kept", "weighted", "callbacks")
 )
-def test_loop_equals_fit(name: str) -> None:
-    """History, weights, optimizer and RNN states of two jobs; the model is traced once."""
+def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """History, weights, optimizer, RNN states and scores of two jobs; the model is traced once.
+
+    So they do when the programs are read from the disk.
+    """
     net = nets.ALL[name]()
     found = specs(net)
+    store = ProgramStore(tmp_path / "programs", 2**28)
     alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
-    looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, found))
+    looped = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, found))
     ledger.assert_same(alone, looped)
+    assert len(list((tmp_path / "programs").iterdir())) >= 2
+    monkeypatch.setattr(functions, "_traced", None)
+    read = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, found))
+    ledger.assert_same(alone, read)
 
 
 def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Fleet:
     def __init__(self, url: str, folder: Path, *, engine: str = "", **settings: Any) -> None:
         # A drain waits for the end of the epoch, however long it takes to trace on a busy machine.
         values = {"checkpoint_s": 0.0, "heartbeat_s": 0.1, "backoff_s": 0.0, "drain_s": 900.0}
-        values |= settings
+        values |= {"programs": os.environ["FITFLEET_PROGRAMS"]} | settings
         self.settings = Settings(
             database_url=url,
             storage=str(folder / "storage"),

@@ -1,0 +1,106 @@
+"""Traced programs that evaluate a compiled Keras model without Keras's own loop.
+
+They run the model's own `test_step` over its own variables, so what they give is what
+`model.evaluate` gives, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from fitfleet.worker.engines.feed import Feed
+from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.pace import Pace
+from fitfleet.worker.engines.program_metrics import Logs, ProgramMetrics
+
+
+class Evaluations:
+    """The programs of one model. Feeds alike share one: validation arrays and test arrays."""
+
+    def __init__(self, model: Any, batch_size: int, functions: Functions) -> None:
+        self._model, self._batch_size, self._functions = model, batch_size, functions
+        self._programs: dict[tuple[str, bool], EvaluationProgram] = {}
+
+    def trace(self, feed: Feed) -> None:
+        """Make or read the graph for feeds like this now; raises what TensorFlow raises."""
+        self._program(feed)
+
+    def run(self, feed: Feed, between: Callable[[], None]) -> Logs:
+        """Loss and metrics on all rows of a feed.
+
+        `between` is called after every call into the program; what it raises ends the evaluation.
+        """
+        return self._program(feed).run(feed, between)
+
+    def _program(self, feed: Feed) -> EvaluationProgram:
+        # As in `evaluate`: when all batches are whole, TensorFlow knows their size, which stateful
+        # layers need, and by which some of its kernels round otherwise.
+        is_whole = feed.rows % self._batch_size == 0
+        key = (feed.description, is_whole)
+        if key not in self._programs:
+            self._programs[key] = EvaluationProgram(
+                self._model, feed, self._batch_size, is_whole=is_whole, functions=self._functions
+            )
+        return self._programs[key]
+
+
+class EvaluationProgram:
+    """Evaluation of one model, for feeds of one signature."""
+
+    def __init__(
+        self,
+        model: Any,
+        feed: Feed,
+        batch_size: int,
+        *,
+        is_whole: bool,
+        functions: Functions,
+    ) -> None:
+        self._model, self._batch_size, self._is_whole = model, batch_size, is_whole
+        self._metrics = ProgramMetrics(model)
+        integer = tf.TensorSpec((), tf.int64)
+        self._test = functions.make(
+            f"evaluate {feed.description} {is_whole}",
+            self._test_steps,
+            (integer, integer, integer, feed.signature),
+        )
+        self._pace = Pace()
+
+    def run(self, feed: Feed, between: Callable[[], None]) -> Logs:
+        """All rows of a feed; their loss and metrics."""
+        self._metrics.begin()
+        logs: dict[str, Any] = {}
+        rows = tf.constant(feed.rows, tf.int64)
+
+        def run(first: int, last: int) -> int:
+            nonlocal logs
+            for start, end in self._metrics.calls(first, last):
+                bounds = (tf.constant(start, tf.int64), tf.constant(end, tf.int64))
+                logs = self._test(rows, *bounds, feed.data)
+            return last
+
+        self._pace.run(run, -(-feed.rows // self._batch_size), between)
+        return self._metrics.logs(logs)
+
+    def _test_steps(self, rows: Any, first: Any, last: Any, data: Any) -> Any:
+        self._metrics.begin_inside(first)
+        size = self._batch_size
+
+        def body(step: Any) -> Any:
+            begin, end = step * size, tf.minimum((step + 1) * size, rows)
+            batch = tf.nest.map_structure(lambda tensor: tensor[begin:end], data)
+            if self._is_whole:
+                batch = tf.nest.map_structure(
+                    lambda tensor: tf.ensure_shape(tensor, (size, *tensor.shape[1:])), batch
+                )
+            self._model.test_step(batch)
+            return (step + 1,)
+
+        if not self._metrics.loops:
+            body(first)
+            return {}
+        tf.while_loop(lambda step: step < last, body, (first,), parallel_iterations=1)
+        return self._metrics.results_inside()

@@ -1,0 +1,40 @@
+"""How much of an epoch one call into a traced program does."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+# Cancel, heartbeat and progress act between calls, so a call should not last much longer.
+_CALL_S = 0.5
+
+
+class Pace:
+    """Cuts an epoch into calls of about half a second, by the time that steps have taken."""
+
+    def __init__(self) -> None:
+        self._step_s: float | None = None
+
+    def run(self, call: Callable[[int, int], int], steps: int, between: Callable[[], None]) -> int:
+        """Call `call(first, last)` until `steps` are done or a call ends early; the steps done."""
+        first = 0
+        while first < steps:
+            last = min(steps, first + self._count())
+            began = time.perf_counter()
+            done = call(first, last)
+            self._measure((time.perf_counter() - began) / (last - first))
+            between()
+            if done < last:
+                return done
+            first = last
+        return first
+
+    def _measure(self, step_s: float) -> None:
+        # The first call of all contains the tracing; the best time is what a step takes.
+        self._step_s = step_s if self._step_s is None else min(self._step_s, step_s)
+
+    def _count(self) -> int:
+        if self._step_s is None:
+            return 1
+        return math.ceil(_CALL_S / max(self._step_s, 1e-6))

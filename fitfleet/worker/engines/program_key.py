@@ -1,0 +1,67 @@
+"""What a stored program is found by: all that is baked into its graph, and all that made it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from fitfleet.worker.environment import environment
+
+_SWITCHES = ("TF_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "OMP_", "MKL_")
+# How it logs changes no graph.
+_LOGGING = ("TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE")
+_CPU = Path("/proc/cpuinfo")
+_OF_CPU = ("Features", "flags", "model name")
+
+
+def program_key(engine: str, trace_key: str, model: Any) -> str:
+    """The key of an engine's programs for a compiled model that was built for a trace key."""
+    import keras
+
+    names = [metric.name for metric in model.metrics], getattr(model, "output_names", None)
+    floats = keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()
+    policy = keras.config.dtype_policy().name
+    return json.dumps([engine, trace_key, names, floats, policy, _circumstances()])
+
+
+@functools.cache
+def _circumstances() -> dict[str, Any]:
+    import tensorflow as tf
+
+    switches = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_SWITCHES) and name not in _LOGGING
+    }
+    return {
+        **environment("cpu"),
+        "build": tf.version.GIT_VERSION,
+        "switches": dict(sorted(switches.items())),
+        "processor": _processor(),
+        "code": _code(),
+    }
+
+
+def _processor() -> list[str]:
+    """Its model and flags, by which TensorFlow chooses kernels and rewrites."""
+    try:
+        first, *_ = _CPU.read_text().split("\n\n")
+    except OSError:
+        return [platform.processor()]
+    named = (line.partition(":") for line in first.splitlines())
+    return sorted(value.strip() for name, _, value in named if name.strip() in _OF_CPU)
+
+
+def _code() -> str:
+    """A hash of fitfleet's own code: that of a checkout changes without its version."""
+    folder = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("worker/**/*.py"), *folder.glob("spec/*.py")]):
+        digest.update(f"{path.relative_to(folder)}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""The metrics of a compiled Keras model in a traced program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fitfleet.worker.engines import proven
+from fitfleet.worker.keras_private import CompileMetrics
+
+Logs = dict[str, float]
+
+
+class ProgramMetrics:
+    """Resets and reads the metrics inside the program where all are means, which takes fewer calls.
+
+    `loops` says whether many steps may be one call, in a loop inside the graph: where the model is
+    known to be computed there as outside of one. For all others a step is a call.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        # TensorFlow does not see the shapes of variables inside a loop, and rewrites sums and
+        # products that it would rewrite outside, as in `fit`, otherwise or not at all.
+        self.loops = proven.is_same_in_a_loop(model)
+        self._are_inside = self.loops and _are_means(model)
+
+    def calls(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The steps that each call takes."""
+        if self.loops:
+            return [(first, last)]
+        return [(step, step + 1) for step in range(first, last)]
+
+    def begin(self) -> None:
+        """Before an epoch's first call."""
+        if not self._are_inside:
+            self._model.reset_metrics()
+
+    def begin_inside(self, first: Any) -> None:
+        """Metrics as `reset_metrics` leaves them, before an epoch's first step; in the graph."""
+        if self._are_inside:
+            for variable in self._model.metrics_variables:
+                value = variable.value
+                variable.assign(tf.where(first == 0, tf.zeros_like(value), value))
+
+    def results_inside(self) -> dict[str, Any]:
+        """What a call gives of the metrics; in the graph."""
+        return dict(self._model.get_metrics_result()) if self._are_inside else {}
+
+    def logs(self, found: dict[str, Any]) -> Logs:
+        """The logs of an epoch; `found` is what its last call gave."""
+        results = found if self._are_inside else self._model.get_metrics_result()
+        return {name: float(value) for name, value in results.items()}
+
+
+def _are_means(model: Any) -> bool:
+    """Whether every metric is Keras's sum over its count, which a graph divides as Keras does.
+
+    Of others TensorFlow may rewrite the arithmetic in a graph, and with it their last bits.
+    """
+    mean = keras.metrics.Mean
+    return all(
+        type(metric).result is mean.result and type(metric).reset_state is mean.reset_state
+        for one in model.metrics
+        for metric in (one.metrics if isinstance(one, CompileMetrics) else [one])
+    )
