@@ -29,7 +29,7 @@ _LAYERS = {
         (
             *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomColorDegeneration"),
             *("RandomElasticTransform", "RandomPerspective", "RandomPosterization"),
-            *("RandomColorJitter", "RandomSharpness"),
+            *("RandomColorJitter", "RandomSharpness", "RandomShear"),
         ),
         _IMAGES,
     ),

@@ -28,7 +28,7 @@ LAYERS = _names("""
     AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
     Normalization Discretization CategoryEncoding IntegerLookup Hashing HashedCrossing
     StringLookup TextVectorization
-    RandomFlip RandomRotation RandomZoom RandomTranslation RandomShear RandomCrop RandomContrast
+    RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop RandomContrast
     RandomBrightness RandomHue RandomSaturation RandomGrayscale RandomErasing
     RandomInvert RandomGaussianBlur
 """)

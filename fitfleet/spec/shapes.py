@@ -214,7 +214,7 @@ SAME_SHAPE = """
     Dropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise
     GaussianDropout ActivityRegularization Activation ReLU LeakyReLU ELU Softmax Masking Identity
     UnitNormalization Rescaling
-    RandomFlip RandomRotation RandomZoom RandomTranslation RandomShear RandomContrast
+    RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast
     RandomBrightness RandomHue RandomSaturation RandomGrayscale RandomErasing
     RandomInvert RandomGaussianBlur
 """.split()  # noqa: SIM905
