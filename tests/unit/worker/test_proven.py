@@ -47,7 +47,7 @@ def fused() -> dict[str, list[tuple[str, float | None]]]:
     return found
 
 
-PARTS = [f"{kind}:{name}" for kind, names in proven._IN_A_STACK.items() for name in names]
+PARTS = [f"{kind}:{name}" for kind, names in proven._IN_A_STACK.items() for name in sorted(names)]
 
 
 @pytest.mark.parametrize("part", PARTS)
