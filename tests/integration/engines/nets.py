@@ -276,6 +276,24 @@ def convolutional_recurrent() -> Net:
     return Net(build, _classes(3, 6, 2), {**SOFTMAX, "optimizer": "adagrad"})
 
 
+def transformer() -> Net:
+    """Attention over many steps of one feature, normalised: a graph that TensorFlow rewrites."""
+
+    def block(inputs: Any) -> Any:
+        attended = L.MultiHeadAttention(num_heads=2, key_dim=4, dropout=0.25)(inputs, inputs)
+        inner = L.LayerNormalization(epsilon=1e-6)(L.Dropout(0.25)(attended)) + inputs
+        outer = L.Conv1D(1, 1)(L.Conv1D(4, 1, activation="relu")(inner))
+        return L.LayerNormalization(epsilon=1e-6)(outer) + inner
+
+    def build() -> Any:
+        source = keras.Input((20, 1))
+        pooled = L.GlobalAveragePooling1D(data_format="channels_first")(block(block(source)))
+        hidden = L.Dense(8, activation="relu")(pooled)
+        return keras.Model(source, L.Dense(4, activation="softmax")(hidden))
+
+    return Net(build, _classes(20, 1), {**SOFTMAX, "optimizer": "adam"})
+
+
 ALL = {
     f.__name__: f
     for f in (
@@ -298,5 +316,6 @@ ALL = {
         split,
         unlabelled_validation_free,
         convolutional_recurrent,
+        transformer,
     )
 }
