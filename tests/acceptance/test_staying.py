@@ -55,7 +55,7 @@ def test_it_stays_for_the_next_script_and_ends_when_told(stay: Stay) -> None:
     with ff.local(workers=0, directory=stay.directory) as fleet:
         assert isinstance(fleet, JoinedFleet)
     all_of_it = processes(first)
-    assert len(all_of_it) == 2  # and the broker
+    assert len(all_of_it) > 1  # and the broker
     assert stay.end()
     assert not stay.end()
     until(lambda: all(is_gone(p.pid) for p in all_of_it), 10.0)

@@ -109,7 +109,7 @@ def test_connections_cut_in_every_transaction(
 
 
 def test_a_worker_without_the_database_leaves_messages_in_the_broker(whole: WholeFleet) -> None:
-    """It takes one a slot at most; the others are for workers that can claim them."""
+    """It takes one a slot, and one more at most; the others are for workers that can claim them."""
     whole.until_workers(1)
     app, queue = celery_app(whole.settings), whole.settings.queue
     until(lambda: waiting(app, queue) == 0)
@@ -117,8 +117,9 @@ def test_a_worker_without_the_database_leaves_messages_in_the_broker(whole: Whol
     try:
         publish(app, queue, [(10**6 + number, 1) for number in range(10)])
         time.sleep(5 * whole.settings.heartbeat_s)
-        # None is taken by a service that has seen the outage before the messages came.
-        assert waiting(app, queue) in (9, 10)
+        # None is taken by a service that has seen the outage before the messages came. Else its
+        # child has one, and another may have come before the child said so.
+        assert waiting(app, queue) >= 8
     finally:
         whole.postgres.start()
     until(lambda: waiting(app, queue) == 0)

@@ -65,7 +65,7 @@ def test_a_child_that_wakes_after_its_lease_changes_nothing(
         small_job(series, seed=seed, epochs=1, experiment="after") for seed in range(4)
     )
     log = Path(fleet.settings.logs) / str(job.id) / "attempt-1.log"
-    until(lambda: "stopped: lost" in log.read_text())
+    until(lambda: "lost: its lease ended" in log.read_text())
     fleet.wait(others, timeout_s=60, raise_on_failure=True)
     assert outcomes(job) == ["lost", "succeeded"]
     assert job.refresh().row == row

@@ -40,7 +40,10 @@ def test_settings_out_of_bounds_are_refused_with_the_reason(
     assert str(caught.value) == message
 
 
-def test_every_number_has_bounds_and_a_default_within_them() -> None:
+def test_every_number_has_bounds_and_a_default_within_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FITFLEET_PROGRAMS")  # the tests keep theirs elsewhere
     for setting in dataclasses.fields(Settings):
         is_number = isinstance(setting.default, int | float) and not isinstance(
             setting.default, bool

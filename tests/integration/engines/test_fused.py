@@ -197,7 +197,7 @@ def test_a_member_with_nan_does_not_touch_the_others() -> None:
     other = ledger.train(LoopFit(ledger.SETTINGS), alone)
     assert np.isnan(one.logs[1][-1][1]["loss"])
     for found in (one, other):
-        for kind in (found.logs, found.weights, found.optimizer):
+        for kind in (found.logs, found.scores, found.weights, found.optimizer):
             kind.pop(1)
     ledger.assert_close(one, other, TOLERANCE)
 

@@ -240,7 +240,7 @@ def test_a_file_of_another_model_is_the_users_failure(
     ("given", "words"),
     [
         ({"initial_weights": "weights.txt"}, "does not end in one of"),
-        ({"initial_weights": "absent.keras"}, "is not there"),
+        ({"initial_weights": "absent.keras"}, "does not exist"),
         ({"init_from": 3}, "neither a job nor the path"),
         ({"init_from": "a.keras", "initial_weights": "b.keras"}, "give one of the two"),
         ({"freeze": "bose"}, "no layer is called 'bose'; did you mean base?"),

@@ -183,7 +183,7 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
             {"builder": "forms_builders:build", "arguments": {"units": 3}, "units": 3},
             r"all its arguments stand in a mapping",
         ),
-        (ff.builder("forms_builders:three"), r"returned a int, not a Keras model"),
+        (ff.builder("forms_builders:three"), r"returned an int, not a Keras model"),
         (ff.builder("forms_builders:four"), r"forms_builders has no function four"),
         (ff.builder("no_such_module:f"), r"no_such_module.*is not installed here.*trusted_modules"),
         (keras_form, r"keras_form is a function; .*model=ff\.builder\(keras_form\)"),
