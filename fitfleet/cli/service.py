@@ -97,7 +97,7 @@ def scheduler(
     loop = Scheduler(settings, database)
     loop.steps += steps(settings)
     if metrics is not None:
-        say(f"metrics on port {serve(metrics, settings, loop)}")
+        say(f"metrics on port {serve(metrics, settings, database, loop)}")
     loop.run(stop)
     logging.getLogger("fitfleet.service").info("scheduler ended")
 

@@ -27,9 +27,9 @@ _FRESH_S = 5.0
 class Exposition:
     """The page of a scheduler. `looked_at` is when it last looked at the queue, in Unix seconds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
-        self._database = Database(settings.database_url)
+        self._database = database
         self._lock = threading.Lock()
         self._page, self._made_at = "", float("-inf")
         self.looked_at = 0.0

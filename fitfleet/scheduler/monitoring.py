@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from fitfleet import probes
+from fitfleet.db.session import Database
 from fitfleet.scheduler.exposition import Exposition
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings
@@ -14,9 +15,9 @@ _HANGS_S = 120.0
 _READY_S = 15.0
 
 
-def serve(address: str, settings: Settings, scheduler: Scheduler) -> int:
+def serve(address: str, settings: Settings, database: Database, scheduler: Scheduler) -> int:
     """Serve them at `host:port`; the port. SettingsError if that is taken."""
-    exposition, began_at = Exposition(settings), time.time()
+    exposition, began_at = Exposition(settings, database), time.time()
 
     def metrics() -> tuple[int, str, str]:
         exposition.looked_at = scheduler.looked_at

@@ -84,7 +84,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 def test_the_page_counts_what_is_in_the_database(database: Database, settings: Settings) -> None:
     filled(database)
     scheduler = Scheduler(settings, database)
-    port = monitoring.serve("127.0.0.1:0", settings, scheduler)
+    port = monitoring.serve("127.0.0.1:0", settings, database, scheduler)
     assert get(port, "/readyz")[0] == 503
     scheduler.tick()
     assert (get(port, "/healthz"), get(port, "/readyz")) == ((200, "ok\n"), (200, "ok\n"))
@@ -123,7 +123,7 @@ def test_a_restart_counts_the_same(database: Database, settings: Settings) -> No
     filled(database)
 
     def counters() -> dict[Any, float]:
-        samples, types = parse(Exposition(settings).page())
+        samples, types = parse(Exposition(settings, database).page())
         return {key: n for key, n in samples.items() if types.get(key[0]) == "counter"}
 
     assert counters() == counters() != {}
@@ -132,7 +132,7 @@ def test_a_restart_counts_the_same(database: Database, settings: Settings) -> No
 def test_an_outage_is_on_the_page(settings: Settings) -> None:
     away = f"postgresql://fitfleet:geheim@127.0.0.1:{free_port()}/fleet"
     broker = f"redis://:geheim@127.0.0.1:{free_port()}/0"
-    text = Exposition(settings.replace(database_url=away, broker_url=broker)).page()
+    text = Exposition(settings.replace(broker_url=broker), Database(away)).page()
     samples, _ = parse(text)
     assert samples["fitfleet_database_up", ()] == samples["fitfleet_broker_up", ()] == 0
     assert "geheim" not in text
