@@ -136,6 +136,7 @@ def points(sweep: ff.Sweep) -> list[dict[str, Any]]:
     return sweep.trials()[columns].to_dict("records")
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_followed_from_elsewhere(digits: Path, tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)

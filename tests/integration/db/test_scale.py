@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register
 
@@ -80,6 +81,7 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     return counter.by_name
 
 
+@pytest.mark.slow
 def test_no_work_grows_with_the_jobs_that_wait(tmp_path: Path) -> None:
     few = _work(tmp_path / "few.db", 200)
     many = _work(tmp_path / "many.db", 4_000)

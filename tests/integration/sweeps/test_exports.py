@@ -82,6 +82,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_scalars_and_the_hparams_tab(finished: ff.Sweep, tmp_path: Path) -> None:
     folder = finished.export.to_tensorboard(tmp_path / "board")
     # In a process of its own, since TensorBoard loads TensorFlow where that is installed.
@@ -110,6 +111,7 @@ def _scalars(folder: Path) -> dict[str, Any]:
     return scalars
 
 
+@pytest.mark.slow
 def test_a_board_grows_while_jobs_train(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

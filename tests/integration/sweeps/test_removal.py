@@ -246,6 +246,7 @@ def test_the_shell_completes_what_there_is(
     assert completed("show", "") == [] and not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.slow
 def test_a_job_file_is_planned(place: list[str], tmp_path: Path) -> None:
     job = """
 experiment: other

@@ -69,7 +69,7 @@ def test_an_extended_fit_equals_one_that_was_asked_for_at_first(
     assert_same_file(fleet.artifact(row), fleet.artifact(straight))
 
 
-@pytest.mark.parametrize("way", ["drained", "extended"])
+@pytest.mark.parametrize("way", quick(["drained", "extended"], "drained"))
 def test_a_checkpoint_that_is_another_file_is_not_resumed_from(
     way: str, data: Path, job: dict[str, Any], fleet: Fleet
 ) -> None:

@@ -130,6 +130,7 @@ def test_the_replacement_is_warm_while_the_old_child_still_has_a_job(
     assert after.attempts[0]["started_at"] >= swap.held.attempts[0]["ended_at"]
 
 
+@pytest.mark.slow
 def test_a_replacement_takes_over_from_a_killed_child(swap: Swap) -> None:
     os.kill(swap.old.pid, signal.SIGKILL)
     swap.gate.touch()

@@ -296,6 +296,7 @@ def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any
     assert fleet.attempts(job_id)[2]["engine_reason"] == "alone, after it ran out of memory"
 
 
+@pytest.mark.slow
 def test_another_environment_is_told(fleet: Fleet, job: dict[str, Any]) -> None:
     def drain(member: PreparedJob) -> None:
         fleet.child.drain()

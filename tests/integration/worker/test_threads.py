@@ -45,6 +45,7 @@ def _are_equal(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
+@pytest.mark.slow
 def test_a_job_has_the_same_bits_beside_another_slot(tmp_path: Path, images: str) -> None:
     # Eigen adds the parts of a filter's gradient in an order that depends on the threads.
     layers: list[Any] = [ff.layers.Input((28, 28, 3)), ff.layers.Conv2D(8, 3), ff.layers.Flatten()]

@@ -43,6 +43,7 @@ def _has_tensorflow(process: psutil.Process) -> bool:
     return "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
+@pytest.mark.slow
 def test_children_are_replaced_and_no_job_is_lost(local: ff.Fleet, job: dict[str, Any]) -> None:
     seen = set()
     for seed in range(3):  # a child is looked at before or after it is replaced
@@ -55,6 +56,7 @@ def test_children_are_replaced_and_no_job_is_lost(local: ff.Fleet, job: dict[str
     assert len(seen) >= 2
 
 
+@pytest.mark.slow
 def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str, Any]) -> None:
     hung = local.submit(
         **job,
@@ -70,6 +72,7 @@ def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str
     assert after.status is ff.JobStatus.SUCCEEDED, after.error
 
 
+@pytest.mark.slow
 def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
     local: ff.Fleet, job: dict[str, Any]
 ) -> None:
