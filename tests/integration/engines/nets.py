@@ -162,10 +162,12 @@ def two_inputs_two_outputs() -> Net:
 
 def encoder_decoder() -> Net:
     def build() -> Any:
-        source, target = keras.Input((5, 3)), keras.Input((4, 3))
-        _, h, c = L.LSTM(6, return_state=True)(source)
-        out = L.LSTM(6, return_sequences=True)(target, initial_state=[h, c])
-        return keras.Model([source, target], L.TimeDistributed(L.Dense(2))(out))
+        # The names of a functional model are part of what a stored program is found by.
+        source, target = keras.Input((5, 3), name="source"), keras.Input((4, 3), name="target")
+        _, h, c = L.LSTM(6, return_state=True, name="encoder")(source)
+        out = L.LSTM(6, return_sequences=True, name="decoder")(target, initial_state=[h, c])
+        steps = L.TimeDistributed(L.Dense(2, name="each"), name="steps")
+        return keras.Model([source, target], steps(out), name="encoder_decoder")
 
     x = [_random(ROWS, 5, 3), _random(ROWS, 4, 3)]
     y = _random(ROWS, 4, 2)
