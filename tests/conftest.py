@@ -19,14 +19,15 @@ CLOSES_ALL = tuple(TESTS / folder for folder in STRICT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    strict = [
-        pytest.mark.filterwarnings(f"error::{name}")
-        for name in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
-    ]
+    strict = pytest.mark.filterwarnings(
+        "error::ResourceWarning",
+        "error::pytest.PytestUnraisableExceptionWarning",
+        # Of engines that tests of other folders, in the same process, have not disposed of.
+        "ignore:<psycopg.Connection:ResourceWarning",
+    )
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in CLOSES_ALL):
-            for mark in strict:
-                item.add_marker(mark)
+            item.add_marker(strict)
 
 
 _TEMPLATE = "fitfleet_template"

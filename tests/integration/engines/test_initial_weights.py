@@ -57,7 +57,11 @@ def compare(net: nets.Net) -> bool:
     return initial.is_known
 
 
-@pytest.mark.parametrize("name", ["varied", *nets.ALL])
+# Attention has initial weights of its own kind: such models are built.
+KNOWN = [name for name in nets.ALL if name != "transformer"]
+
+
+@pytest.mark.parametrize("name", ["varied", *KNOWN])
 def test_values_equal_a_build(name: str) -> None:
     assert compare(varied() if name == "varied" else nets.ALL[name]())
 

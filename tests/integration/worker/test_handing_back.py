@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from fleets import ActAtEpochs, Fleet, assert_same_file
 from support.waiting import until
@@ -18,6 +20,12 @@ from fitfleet.worker.job import PreparedJob
 
 QUEUED, DISPATCHED, RUNNING = JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING
 COUNT = 5  # too few to be trained at once
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program is kept: with one a cohort of five is quicker trained at once."""
+    monkeypatch.setenv("FITFLEET_PROGRAMS", str(tmp_path / "programs"))
 
 
 def _register(fleet: Fleet, *names: str) -> None:
