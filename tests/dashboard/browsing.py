@@ -30,10 +30,6 @@ class Reader:
         """Go there, and wait until the stream lives."""
         self.page.goto(self.address.rstrip("/") + path)
         self.page.wait_for_selector("#stream[data-state=live]")
-        # The stream's first word has the page read its parts once more; an answer to that which
-        # came after one to a click would undo it.
-        self.page.wait_for_timeout(200)
-        self.page.wait_for_selector(".htmx-request", state="detached")
 
     def rows(self, column: int) -> list[str]:
         """The texts of a column of the table of jobs."""

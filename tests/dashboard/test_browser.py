@@ -45,6 +45,26 @@ def test_the_table_is_sorted_filtered_and_searched_and_its_address_says_so(read:
     expect(page.get_by_text("No job is like that.")).to_be_visible()
 
 
+def test_a_click_during_a_refresh_is_not_lost(read: Reader) -> None:
+    page = read.page
+    held: list[Any] = []
+    read.open(TABLE)
+
+    def hold_the_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    page.route("**/part/table*", hold_the_first)
+    page.evaluate("() => { htmx.trigger('#state', 'fitfleet:read'); }")
+    page.wait_for_timeout(300)
+    assert len(held) == 1
+    page.get_by_role("link", name="units").click()
+    held[0].continue_()
+    expect(page.locator("th[aria-sort=ascending]", has_text="units")).to_be_visible()
+    expect(page).to_have_url(re.compile("sort=param.units"))
+
+
 def test_columns_are_chosen_and_remembered(read: Reader) -> None:
     page = read.page
     read.open(TABLE)

@@ -167,13 +167,24 @@ export function startTable(root, say) {
     }
   });
 
+  // A link to another order or page goes through the form, which holds the view: by itself it would
+  // go with the table when a refresh that was on its way arrives.
+  form.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-view]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const given = new URL(link.href).searchParams;
+    for (const name of ["sort", "desc", "page"]) field[name].value = given.get(name) ?? "";
+    htmx.trigger(form, "fitfleet:read");
+  });
+
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "table") show();
   });
 
   document.addEventListener("fitfleet:brush", (event) => {
     field.brush.value = Object.keys(event.detail).length ? JSON.stringify(event.detail) : "";
-    form.querySelector("[name=page]").value = 1;
+    field.page.value = 1;
     htmx.trigger(form, "fitfleet:read");
   });
 
