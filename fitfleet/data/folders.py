@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from fitfleet.data import stored
 from fitfleet.data.checker import talk
 from fitfleet.data.fingerprint import Stamp, read_json, write_json
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import DATASETS, STORAGE, check_inside_root, locate_folder
-from fitfleet.errors import DatasetError, StorageError
+from fitfleet.data.location import check_inside_root, locate_folder
+from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.folders import Folder
 from fitfleet.spec.job import DatasetSpec
@@ -55,7 +54,7 @@ def decoded(
     key = _key(found)
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not _is_there(_path(settings, str(known.get("digest")))):
+    if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
         known = _convert(found, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for one in found.values() for stamp in one.stamps):
@@ -158,8 +157,6 @@ def _convert(
     found: Mapping[str, _Found], settings: Settings, on_progress: OnProgress | None
 ) -> dict[str, Any]:
     limits = Limits.of(settings)
-    folder = Path(os.path.abspath(settings.storage)) / DATASETS
-    partial = folder / f".{uuid.uuid4().hex}.tmp"
     place = str(found[""].root)
     requests = [one.request(suffix) for suffix, one in found.items()]
 
@@ -167,43 +164,17 @@ def _convert(
         if on_progress is not None:
             on_progress(f"{place}: {done:,} of {count:,} files decoded")
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with stored.draft(settings) as draft:
         answer: dict[str, Any] = talk(
             place,
             limits,
             lambda ask: ask(
-                "convert", parts=requests, target=str(partial), max_bytes=limits.array_bytes
+                "convert", parts=requests, target=str(draft), max_bytes=limits.array_bytes
             ),
             on_progress=told,
         )
-        final = folder / f"{answer['digest']}.h5"
-        if final.exists():  # it has this content, and may be in use; `gc` sees that it is wanted
-            os.utime(final)
-        else:
-            os.replace(partial, final)
-    except OSError as error:
-        raise StorageError(
-            f"{folder}: the data cannot be written there: {str(error)[:160]}; set storage to a"
-            " folder that this machine may write to"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        stored.keep(draft, stored.file_of(settings, answer["digest"]))
     return answer
-
-
-def _path(settings: Settings, digest: str) -> Path:
-    return Path(settings.storage) / DATASETS / f"{digest}.h5"
-
-
-def _is_there(path: Path) -> bool:
-    """Whether the file is there; `gc` sees by its time that it is wanted."""
-    try:
-        os.utime(path)
-    except OSError:
-        return False
-    return True
 
 
 def _spec(found: Mapping[str, _Found], digest: str) -> DatasetSpec:
@@ -214,4 +185,4 @@ def _spec(found: Mapping[str, _Found], digest: str) -> DatasetSpec:
     classes = found[""].classes
     if classes:
         roles["categories"] = {"y": classes}
-    return DatasetSpec(path=f"{STORAGE}{DATASETS}/{digest}.h5", **roles)
+    return DatasetSpec(path=stored.path_in_spec(digest), **roles)

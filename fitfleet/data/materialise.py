@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fitfleet.data import stored
 from fitfleet.data.batches import is_batches
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import Array
 from fitfleet.data.formats.text import is_text_array, text_array
-from fitfleet.data.location import DATASETS, STORAGE
-from fitfleet.errors import DatasetError, StorageError
+from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
@@ -33,9 +29,9 @@ def written(
     """
     arrays: dict[str, Array] = dict(beside or {})
     roles = {name: _named(name, value, arrays) for name, value in fields.items()}
-    name = f"{_content(arrays)}.h5"
-    _write(Path(settings.storage) / DATASETS / name, arrays)
-    return DatasetSpec(path=f"{STORAGE}{DATASETS}/{name}", **roles)
+    digest = _content(arrays)
+    _write(settings, digest, arrays)
+    return DatasetSpec(path=stored.path_in_spec(digest), **roles)
 
 
 def is_data(value: Any) -> bool:
@@ -113,25 +109,15 @@ def _content(arrays: dict[str, Array]) -> str:
     return str(digest.hexdigest())
 
 
-def _write(path: Path, arrays: dict[str, Array]) -> None:
+def _write(settings: Settings, digest: str, arrays: dict[str, Array]) -> None:
     """The file, whole or not at all. Raises StorageError."""
     import h5py
 
-    with contextlib.suppress(OSError):
-        os.utime(path)  # it is there; `gc` sees that it is wanted
+    path = stored.file_of(settings, digest)
+    if stored.is_there(path):
         return
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(partial, "w") as file:
+    with stored.draft(settings) as draft:
+        with h5py.File(draft, "w") as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
-        os.replace(partial, path)
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent}: the data cannot be written there: {str(error)[:160]}; set storage to a"
-            " folder that this machine may write to"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        stored.keep(draft, path)
