@@ -100,7 +100,8 @@ def tell_where(console: Console, folder: Path, best: ff.Job, picture: Path) -> N
     console.print(f"\nA query to try:\n  {QUERY}", soft_wrap=True, highlight=False)
     with sqlite3.connect(database) as connection:
         for row in connection.execute(QUERY):
-            console.print("   ", *row, soft_wrap=True, highlight=False)
+            cells = (f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row)
+            console.print("   ", *cells, soft_wrap=True, highlight=False)
     code = (
         "import pandas, sqlite3;"
         f" print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})))"
