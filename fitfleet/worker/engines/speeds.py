@@ -7,14 +7,12 @@ measure again. Losing the file costs a measurement, nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from fitfleet.data.fingerprint import read_json, write_json
 from fitfleet.worker.engines.functions import Functions
 
 _FILE = "speeds.json"
@@ -62,7 +60,7 @@ class Speeds:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
-        self._known: dict[str, dict[str, float]] = self._read()
+        self._known: dict[str, dict[str, float]] = read_json(self._path) or {}
 
     def get(self, key: str, name: str) -> float | None:
         """Seconds of a name, or None."""
@@ -110,22 +108,10 @@ class Speeds:
         each = [one[name] / one["layers"] for one in known]
         return layers * (median(each) if each else guess_s)
 
-    def _read(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            known = json.loads(self._path.read_text())
-            if isinstance(known, dict):
-                return known
-        return {}
-
     def _write(self) -> None:
         """Two children may write at once; then one measurement is made again some day."""
-        merged = {**self._read(), **self._known}
-        kept = dict(list(merged.items())[-_MAX_KEYS:])
-        draft = self._path.with_name(f".{_FILE}.{os.getpid()}")
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(kept))
-            os.replace(draft, self._path)
+        merged = {**(read_json(self._path) or {}), **self._known}
+        write_json(self._path, dict(list(merged.items())[-_MAX_KEYS:]))
 
 
 def _short(key: str) -> str:
