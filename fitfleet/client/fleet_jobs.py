@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -30,9 +30,6 @@ from fitfleet.errors import (
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
-
-if TYPE_CHECKING:
-    pass
 
 # How often a script that submits one job after another asks whether the broker is there.
 _BROKER_POLL_S = 5.0
