@@ -23,13 +23,15 @@ demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare the
 	@"$(PY)" examples/demo.py
 
 # Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
-PYTEST = "$(PY)" -m pytest -n 2 --dist loadfile
+# A test process that dies, or hangs where no signal reaches Python, ends the run with its test
+# named: pytest-xdist 3.8 waits for ever after it has replaced one.
+PYTEST = "$(PY)" -m pytest -n 2 --dist loadfile --max-worker-restart=0 -o faulthandler_exit_on_timeout=true
 
 test: lint $(VENV)/browser.stamp ## Run the linters and the tests of everything, with few variants of each
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -o faulthandler_timeout=330 -m "not slow"
 
 test-slow: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run what `make test` leaves out: more models, faults and versions
-	$(PYTEST) -m slow
+	$(PYTEST) -o faulthandler_timeout=1900 -m slow
 
 test-all: test test-slow ## Run every test, as CI does
 
