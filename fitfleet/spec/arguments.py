@@ -219,7 +219,7 @@ def _one_of(*known: Any) -> Callable[[Any, str], None]:
     def check(value: Any, place: str) -> None:
         if isinstance(value, dict):  # of a trusted module, as `allow` has seen
             return
-        if not any(value is one or value == one for one in known):
+        if not any(value is choice or value == choice for choice in known):
             raise SpecError(place, f"{value!r:.40} is none of {', '.join(map(str, known))}")
 
     return check

@@ -9,7 +9,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
-from fitfleet.spec.own import check_reachable, refuse_class
+from fitfleet.spec.custom_objects import check_reachable, refuse_class
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
@@ -34,11 +34,11 @@ def _callback(value: Any, place: str) -> dict[str, Any]:
     if isinstance(value, dict) and is_custom(value):
         return _custom(value, place)
     name, config = _named(value, place)
-    found = catalog.class_name("callbacks", name)
-    if found is None:
+    class_name = catalog.class_name("callbacks", name)
+    if class_name is None:
         raise SpecError(place, _refusal(name))
-    at = f"{place}.{found}"
-    canonical = built_in("callbacks", found, to_document(config, at), at)
+    at = f"{place}.{class_name}"
+    canonical = built_in("callbacks", class_name, to_document(config, at), at)
     canonical["config"].pop("verbose", None)  # a worker prints nothing
     for argument, given in canonical["config"].items():
         if not is_space(given):
@@ -61,7 +61,7 @@ def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
     }
 
 
-def _own_document(value: Any, place: str) -> dict[str, Any]:
+def _custom_document(value: Any, place: str) -> dict[str, Any]:
     """From an object: its arguments are its attributes of the same names, as Keras's have them."""
     kind = type(value)
     check_reachable(kind, place)
@@ -69,9 +69,9 @@ def _own_document(value: Any, place: str) -> dict[str, Any]:
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        found = getattr(value, name, getattr(value, f"_{name}", inspect.Parameter.empty))
-        if found is not inspect.Parameter.empty:
-            config[name] = to_document(found, f"{place}.{name}")
+        argument = getattr(value, name, getattr(value, f"_{name}", inspect.Parameter.empty))
+        if argument is not inspect.Parameter.empty:
+            config[name] = to_document(argument, f"{place}.{name}")
         elif parameter.default is parameter.empty:
             raise SpecError(
                 f"{place}.{name}",
@@ -116,7 +116,7 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
     name = type(value).__name__
     signature = catalog.signature("callbacks", name)
     if not type(value).__module__.startswith("keras.") and hasattr(value, "on_epoch_end"):
-        return _own_document(value, place)
+        return _custom_document(value, place)
     if signature is None or not type(value).__module__.startswith("keras."):
         raise SpecError(place, _refusal(name))
     config = {a: getattr(value, a) for a in signature.arguments if hasattr(value, a)}

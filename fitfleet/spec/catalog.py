@@ -98,17 +98,17 @@ def class_name(kind: str, identifier: str) -> str | None:
     if identifier in _table()[kind]:
         return identifier
     aliases = _table()["aliases"][kind]
-    found = aliases.get(identifier)
-    if found is None and kind == "optimizers":  # Keras looks optimizers up in lower case
-        found = {name.lower(): name for name in _table()[kind]}.get(identifier.lower())
-    return str(found) if found is not None else None
+    name_in_keras = aliases.get(identifier)
+    if name_in_keras is None and kind == "optimizers":  # Keras looks optimizers up in lower case
+        name_in_keras = {name.lower(): name for name in _table()[kind]}.get(identifier.lower())
+    return str(name_in_keras) if name_in_keras is not None else None
 
 
 @functools.cache
 def function_name(kind: str, identifier: str) -> str | None:
     """A function's own name (`mse` → `mean_squared_error`), of losses, metrics, activations."""
-    found = _table()["functions"][kind].get(identifier)
-    return str(found) if found is not None else None
+    name_in_keras = _table()["functions"][kind].get(identifier)
+    return str(name_in_keras) if name_in_keras is not None else None
 
 
 def class_names(kind: str) -> list[str]:

@@ -107,7 +107,7 @@ def _check_layers(layers: list[Any], settings: Settings) -> None:
 
 def _check_paths(spec: JobSpec, settings: Settings) -> None:
     """The user's functions that a worker would import."""
-    paths = [(f"evaluators[{i}]", one.path) for i, one in enumerate(spec.evaluators)]
+    paths = [(f"evaluators[{i}]", evaluator.path) for i, evaluator in enumerate(spec.evaluators)]
     if spec.model.builder is not None:
         paths.append(("model", spec.model.builder.path))
     for place, path in paths:

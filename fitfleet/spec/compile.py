@@ -38,20 +38,24 @@ def optimizer(value: Any) -> dict[str, Any]:
     None is Keras's own default, RMSprop.
     """
     document = to_document("rmsprop" if value is None else value, "optimizer")
-    found = reference("optimizers", document, "optimizer")
-    if isinstance(found, dict) and is_custom(found) and isinstance(found.get("config"), dict):
-        return found
-    if not isinstance(found, dict) or is_custom(found) or is_space(found):
+    serialized = reference("optimizers", document, "optimizer")
+    if (
+        isinstance(serialized, dict)
+        and is_custom(serialized)
+        and isinstance(serialized.get("config"), dict)
+    ):
+        return serialized
+    if not isinstance(serialized, dict) or is_custom(serialized) or is_space(serialized):
         raise SpecError("optimizer", f"{document!r:.60} is not an optimizer of Keras")
-    config = found["config"]
-    signature = catalog.signature("optimizers", found["class_name"])
+    config = serialized["config"]
+    signature = catalog.signature("optimizers", serialized["class_name"])
     if signature is not None and "learning_rate" in signature.defaults:
         config.setdefault("learning_rate", signature.defaults["learning_rate"])
     for argument, given in config.items():
         is_schedule = argument == "learning_rate" and isinstance(given, dict)
         if not is_schedule and not is_space(given) and signature is not None:
             _check_argument(argument, given, signature.defaults.get(argument))
-    return found
+    return serialized
 
 
 def _check_argument(argument: str, value: Any, default: Any) -> None:
@@ -91,29 +95,29 @@ def metrics(value: Any, place: str = "metrics") -> Any:
         return None
     if isinstance(value, str):
         value = [value]
-    found = _each("metrics", to_document(value, place), place)
-    _name_metrics(found, Counter())
-    return found
+    canonical = _each("metrics", to_document(value, place), place)
+    _name_metrics(canonical, Counter())
+    return canonical
 
 
-def _name_metrics(found: Any, counts: Counter[str]) -> None:
+def _name_metrics(metrics: Any, counts: Counter[str]) -> None:
     """Names, in place, where Keras would count up in a worker that has run other jobs."""
-    if isinstance(found, list):
-        for part in found:
+    if isinstance(metrics, list):
+        for part in metrics:
             _name_metrics(part, counts)
-    elif isinstance(found, dict) and "class_name" not in found:
-        for part in found.values():
+    elif isinstance(metrics, dict) and "class_name" not in metrics:
+        for part in metrics.values():
             _name_metrics(part, counts)
-    elif isinstance(found, dict) and not is_custom(found):
-        signature = catalog.signature("metrics", found["class_name"])
+    elif isinstance(metrics, dict) and not is_custom(metrics):
+        signature = catalog.signature("metrics", metrics["class_name"])
         if signature is None or signature.defaults.get("name") is not None:
             return
-        prefix = snake_case(found["class_name"])
-        name = found["config"].get("name") or prefix
+        prefix = snake_case(metrics["class_name"])
+        name = metrics["config"].get("name") or prefix
         if not isinstance(name, str):
             raise SpecError("metrics", f"{repr(name)[:40]} is not the name of a metric")
         if re.fullmatch(rf"{prefix}(_\d+)?", name):
-            found["config"]["name"] = f"{prefix}_{counts[prefix]}" if counts[prefix] else prefix
+            metrics["config"]["name"] = f"{prefix}_{counts[prefix]}" if counts[prefix] else prefix
             counts[prefix] += 1
 
 
@@ -144,13 +148,13 @@ def _one(kind: str, value: Any, place: str) -> Any:
             return value
         if function is not None:
             return function
-    found = reference(kind, value, place)
-    if kind == "losses" and isinstance(found, dict) and not is_custom(found):
-        return _plain_loss(found)
-    return found
+    canonical = reference(kind, value, place)
+    if kind == "losses" and isinstance(canonical, dict) and not is_custom(canonical):
+        return _plain_loss(canonical)
+    return canonical
 
 
-def _plain_loss(found: dict[str, Any]) -> Any:
+def _plain_loss(loss: dict[str, Any]) -> Any:
     """A loss class with its default arguments is the function of the same name."""
-    function = catalog.function_name("losses", snake_case(str(found.get("class_name"))))
-    return found if found.get("config") or function is None else function
+    function = catalog.function_name("losses", snake_case(str(loss.get("class_name"))))
+    return loss if loss.get("config") or function is None else function

@@ -28,8 +28,8 @@ def Dataset(
     field, with the nearest ones, or a value that does not fit.
     """
     if isinstance(path, list | tuple):
-        for one in path[:1]:
-            dataset_spec({**fields, "path": one})
+        for first in path[:1]:
+            dataset_spec({**fields, "path": first})
         return as_files({"path": path, **fields}) or dataset_spec({"path": path})
     return dataset_spec({"path": os.fspath(path), **fields})
 
@@ -62,15 +62,15 @@ def dataset_spec(value: Any) -> DatasetSpec:
     if isinstance(value.get("fold"), dict):
         _check_names(value["fold"], _FOLD, "dataset.fold")
     try:
-        found = DatasetSpec(**value)
+        dataset = DatasetSpec(**value)
     except ValidationError as error:
         raise DatasetError(_sentence(error)) from None
-    if not found.path and not found.files:
+    if not dataset.path and not dataset.files:
         raise DatasetError("dataset.path: it is missing; give the path of a file")
-    check_text(found)
-    _check_windows(found)
-    _check_table(found)
-    return _canonical(found)
+    check_text(dataset)
+    _check_windows(dataset)
+    _check_table(dataset)
+    return _canonical(dataset)
 
 
 def check_text(dataset: DatasetSpec) -> None:
@@ -97,8 +97,8 @@ def _canonical(dataset: DatasetSpec) -> DatasetSpec:
     if dataset.path.lower().endswith(_HDF5):
         for role in (*_ROLES, "groups"):
             given = getattr(dataset, role)
-            if given and given != (found := _inside(given)):
-                changes[role] = found
+            if given and given != (inside := _inside(given)):
+                changes[role] = inside
     for name in ("missing", "texts"):
         given = getattr(dataset, name)
         if given != sorted(set(given)):

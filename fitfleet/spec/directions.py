@@ -72,9 +72,9 @@ def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
     if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
         return {"minimize"}
     named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
-    behind = [(own, direction) for own, _, direction in named if _is_named_after(plain, own)]
-    longest = max((len(own) for own, _ in behind), default=0)
-    return {direction for own, direction in behind if len(own) == longest}
+    behind = [(name, direction) for name, _, direction in named if _is_named_after(plain, name)]
+    longest = max((len(name) for name, _ in behind), default=0)
+    return {direction for name, direction in behind if len(name) == longest}
 
 
 def by_name(name: str) -> Direction | None:
@@ -119,9 +119,9 @@ def _is_loss_of_output(plain: str, loss: Any) -> bool:
     return is_by_output and plain.endswith("_loss") and plain.removesuffix("_loss") in loss
 
 
-def _is_named_after(plain: str, own: str) -> bool:
+def _is_named_after(plain: str, name: str) -> bool:
     """Keras puts the output's name before, and a counter behind a name that is taken."""
-    return re.fullmatch(rf"(.+_)?{re.escape(own)}(_\d+)?", plain) is not None
+    return re.fullmatch(rf"(.+_)?{re.escape(name)}(_\d+)?", plain) is not None
 
 
 def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
@@ -142,10 +142,10 @@ def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
 
 
 def _of_identifier(identifier: str) -> tuple[str, Direction | None]:
-    found = str(
+    name = str(
         catalog.class_name("metrics", identifier) or catalog.function_name("metrics", identifier)
     )
-    return found, _BY_SHAPE.get(identifier) or CLASSES.get(found)
+    return name, _BY_SHAPE.get(identifier) or CLASSES.get(name)
 
 
 def _default_name(class_name: str) -> str:

@@ -80,7 +80,7 @@ def model_facts(
     if facts.inputs or input_shape is not None:
         return facts
     known = [_smallest(model, shape, settings) for shape in _SMALLEST]
-    weights = [one.parameters for one in known if one.is_exact]
+    weights = [facts.parameters for facts in known if facts.is_exact]
     return replace(facts, parameters=max(facts.parameters, min(weights, default=0)))
 
 
@@ -129,8 +129,8 @@ def _outcome(layer: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> O
     elif layer["class_name"] == "TimeDistributed" and model_kind(inner) is not None:
         outcome = UNKNOWN
         if inputs and inputs[0]:
-            found = _nested(inner, [inputs[0][1:]], f"{place}.layer", walk)
-            outcome = over_time(found, inputs[0][0])
+            inner_outcome = _nested(inner, [inputs[0][1:]], f"{place}.layer", walk)
+            outcome = over_time(inner_outcome, inputs[0][0])
     else:
         check_rank(layer, inputs, place)
         outcome = layer_outcome(layer, inputs)
@@ -263,7 +263,8 @@ def _batch_size(layer: dict[str, Any]) -> int | None:
 
 def _is_stateful(layers: list[Any]) -> bool:
     return any(
-        (one.get("config") or {}).get("stateful") is True for one, _ in layers_inside(layers, "")
+        (layer.get("config") or {}).get("stateful") is True
+        for layer, _ in layers_inside(layers, "")
     )
 
 
@@ -278,8 +279,8 @@ def activation_of(layer: dict[str, Any]) -> str | None:
     if layer.get("module") != "keras.layers":
         return None
     default = "tanh" if name in ("LSTM", "GRU", "SimpleRNN") else "linear"
-    found = config.get("activation", default)
-    return found if isinstance(found, str) else None
+    activation = config.get("activation", default)
+    return activation if isinstance(activation, str) else None
 
 
 __all__ = ["NOTHING", "UNKNOWN", "InputFacts", "ModelFacts", "OutputFacts", "model_facts"]

@@ -33,9 +33,9 @@ def as_files(value: Any) -> Files | None:
         value = value["path"]
     if not isinstance(value, list | tuple) or not value:
         return None
-    are_paths = [isinstance(one, str | os.PathLike) for one in value]
+    are_paths = [isinstance(part, str | os.PathLike) for part in value]
     if not all(are_paths):
-        if fields or (any(are_paths) and not any(hasattr(one, "__array__") for one in value)):
+        if fields or (any(are_paths) and not any(hasattr(part, "__array__") for part in value)):
             raise DatasetError(f"dataset.path: {value!r:.80} is not a list of paths")
         return None
     if len(value) > MAX_FILES:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.canonical import model_kind
-from fitfleet.spec.own import of_own_model
+from fitfleet.spec.custom_objects import model_subclass_refusal
 from fitfleet.spec.reference import is_custom
 from fitfleet.text import with_article
 
@@ -24,7 +24,7 @@ def check_config(document: Any) -> None:
             " with Keras 3 and give the object, or its config",
         )
     if model_kind(document) is None and is_custom(document):
-        raise SpecError("model", of_own_model(document))
+        raise SpecError("model", model_subclass_refusal(document))
 
 
 def not_a_model(value: Any) -> str:

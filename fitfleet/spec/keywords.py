@@ -48,7 +48,9 @@ def _seconds(value: Any) -> str:
 
 def _one_of(*known: Any) -> Check:
     words = f"one of {', '.join(map(str, known))}"
-    return lambda value: "" if any(value is one or value == one for one in known) else words
+    return lambda value: (
+        "" if any(value is choice or value == choice for choice in known) else words
+    )
 
 
 def _text(value: Any) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
 from fitfleet.spec.canonical import SEQUENTIAL, layer_names, refusal
+from fitfleet.spec.custom_objects import check_reachable
 from fitfleet.spec.job import Builder
-from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 
 
@@ -145,11 +145,11 @@ class Custom:
     def to_layer(self) -> dict[str, Any]:
         """Keras's config of it; search spaces inside it in their JSON form."""
         registered = f"{self.module}>{self.name}"
-        found = {"module": self.module, "registered_name": registered}
+        reference = {"module": self.module, "registered_name": registered}
         if not self.arguments and not self.name[:1].isupper():
-            return {**found, "class_name": "function", "config": registered}
+            return {**reference, "class_name": "function", "config": registered}
         config = to_document(self.arguments, self.name)
-        return {**found, "class_name": self.name, "config": config}
+        return {**reference, "class_name": self.name, "config": config}
 
     def __repr__(self) -> str:
         arguments = "".join(f", {name}={value!r}" for name, value in self.arguments.items())

@@ -19,10 +19,10 @@ def recover(model: Any, document: Any) -> None:
     """Writes into the document, in place, what Keras left out of the model's config."""
     if not isinstance(document, dict):
         return
-    found = {layer.name: layer for layer in _layers(model)}
+    layers = {layer.name: layer for layer in _layers(model)}
     for row in document.get("config", {}).get("layers", ()):
         name = row.get("config", {}).get("name") if isinstance(row, dict) else None
-        layer = found.get(name)
+        layer = layers.get(name)
         if layer is None:
             continue
         if row["class_name"] in _LOOKUPS:
@@ -42,7 +42,7 @@ def _write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
     """The words that `adapt` found, which Keras writes into a file beside the config."""
     if config.get("vocabulary") is not None:
         return
-    words = [getattr(word, "item", lambda one=word: one)() for word in _words(layer)]
+    words = [getattr(word, "item", lambda word=word: word)() for word in _words(layer)]
     if not words:
         return  # neither given nor adapted, and refused for that
     config["vocabulary"] = words

@@ -43,13 +43,13 @@ def classes(module: str) -> dict[str, Any]:
 
 
 def _of(module: str) -> dict[str, Any]:
-    found = {}
+    operations = {}
     for name, cls in sorted(classes(module).items()):
         if name not in OPERATIONS:
             parameters = inspect.signature(cls.__init__).parameters.values()
             names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-            found[name] = {"arguments": names[1:], "rule": _rule(cls)}
-    return found
+            operations[name] = {"arguments": names[1:], "rule": _rule(cls)}
+    return operations
 
 
 def _rule(cls: Any) -> str | None:

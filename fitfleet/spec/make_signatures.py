@@ -128,17 +128,17 @@ def _defaults(
         return {k: v for k, v in written.items() if k not in required}
     first, second = (_config(cls, required, is_second) for is_second in (False, True))
     left = {*REFUSED, *ONE_OF.get(cls.__name__, ())}
-    found = {k: v for k, v in first.items() if v == second[k] and k not in left}
+    defaults = {k: v for k, v in first.items() if v == second[k] and k not in left}
     for name, value in written.items():
-        if name not in found and (value is None or isinstance(value, bool | int | float | str)):
-            found[name] = value
+        if name not in defaults and (value is None or isinstance(value, bool | int | float | str)):
+            defaults[name] = value
     for name in (*required, "dtype"):
-        found.pop(name, None)
+        defaults.pop(name, None)
     if module != "keras.metrics":  # a metric's name is the key of its values in the history
-        found.pop("name", None)
+        defaults.pop("name", None)
     if "pool_size" in written and "strides" in written:
-        found["strides"] = None  # means: as the pool size
-    return {name: _short(value) for name, value in sorted(found.items())}
+        defaults["strides"] = None  # means: as the pool size
+    return {name: _short(value) for name, value in sorted(defaults.items())}
 
 
 def _config(cls: Any, required: list[str], is_second: bool) -> dict[str, Any]:
@@ -177,33 +177,33 @@ def _sample(class_name: str, argument: str, is_second: bool) -> Any:
 def _aliases(kind: str, known: dict[str, Any]) -> dict[str, str]:
     """Other names of the same classes: `glorot_uniform`, `AvgPool2D`, `mse`."""
     public = importlib.import_module(CLASSES[kind][0])
-    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     for name in dir(public):
         value = getattr(public, name)
         if inspect.isclass(value) and value.__name__ in known and name != value.__name__:
-            found[name] = value.__name__
+            aliases[name] = value.__name__
     if kind in ("initializers", "regularizers", "constraints", "optimizers"):
         source = importlib.import_module(f"keras.src.{kind}")
         for name, value in source.ALL_OBJECTS_DICT.items():
             if inspect.isclass(value) and value.__name__ in known and name != value.__name__:
-                found[name] = value.__name__
-    return dict(sorted(found.items()))
+                aliases[name] = value.__name__
+    return dict(sorted(aliases.items()))
 
 
 def _functions(kind: str) -> dict[str, str]:
     """{identifier: the function's own name} of what `compile` or `activation=` takes."""
     source = importlib.import_module(f"keras.src.{kind}")
     public = importlib.import_module(FUNCTION_MODULES[kind])
-    found: dict[str, str] = {}
+    functions: dict[str, str] = {}
     for name, value in source.ALL_OBJECTS_DICT.items():
         if inspect.isfunction(value) or (
             inspect.isclass(value) and kind == "metrics" and value.__name__ in METRICS
         ):
-            found[name] = value.__name__
+            functions[name] = value.__name__
     for name in dir(public):
         if inspect.isfunction(getattr(public, name)) and _is_found(public, name):
-            found.setdefault(name, getattr(public, name).__name__)
-    return dict(sorted(found.items()))
+            functions.setdefault(name, getattr(public, name).__name__)
+    return dict(sorted(functions.items()))
 
 
 def _is_found(public: Any, name: str) -> bool:

@@ -129,17 +129,17 @@ def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
     elided = len(whole) - len(term)
     is_left = str(config["equation"]).startswith("...")
     given = whole[elided:] if is_left else whole[: len(term)]
-    made = [*whole[1:elided], *rest] if is_left else [*rest, *whole[len(term) :]]
-    made = [None, *made]
-    names = out if not is_left else "." * (len(made) - len(out)) + out
-    sizes = {**dict(zip(names, made, strict=False)), **dict(zip(term, given, strict=False))}
+    output = [*whole[1:elided], *rest] if is_left else [*rest, *whole[len(term) :]]
+    output = [None, *output]
+    names = out if not is_left else "." * (len(output) - len(out)) + out
+    sizes = {**dict(zip(names, output, strict=False)), **dict(zip(term, given, strict=False))}
     bias = [sizes.get(letter) for letter in config.get("bias_axes") or ""]
     parts = [sizes.get(letter) for letter in kernel]
     if None in parts or None in bias:
-        return one(tuple(made[1:]), None)
+        return one(tuple(output[1:]), None)
     weights = prod(int(part or 0) for part in parts)
     added = prod(int(part or 0) for part in bias) if bias else 0
-    return one(tuple(made[1:]), weights + added)
+    return one(tuple(output[1:]), weights + added)
 
 
 RULES: dict[str, Rule] = {

@@ -182,8 +182,8 @@ def _read_compiled(model: Any, document: dict[str, Any]) -> None:
 
 def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
     """Parsed and made canonical; the last results are kept, since sweeps repeat their model."""
-    found = _cache.get(text)
-    if found is None:
+    parsed = _cache.get(text)
+    if parsed is None:
         document = limits.parse(text, "model")
         check_config(document)
         compiled = document.pop("compile_config", None)
@@ -191,11 +191,11 @@ def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
         parts = _compile_parts(compiled) if isinstance(compiled, dict) else {}
         if policy is not None:
             parts["dtype_policy"] = policy
-        found = ModelSpec(config=canonical_model(document)), parts
-        _cache[text] = found
+        parsed = ModelSpec(config=canonical_model(document)), parts
+        _cache[text] = parsed
         while len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)
-    model, parts = found
+    model, parts = parsed
     return model, dict(parts)
 
 

@@ -36,9 +36,9 @@ def _is_known(monitor: str, spec: JobSpec) -> bool:
     if plain == "loss":
         return True
     return any(
-        own == plain and class_name not in _COUNTS
+        name == plain and class_name not in _COUNTS
         for part in (spec.metrics, spec.weighted_metrics)
-        for own, class_name, _ in named_metrics(part)
+        for name, class_name, _ in named_metrics(part)
     )
 
 

@@ -104,9 +104,9 @@ def _kept(config: dict[str, Any]) -> set[Any]:
     kept: set[Any] = set()
     for key in ("input_layers", "output_layers"):
         ends = config.get(key)
-        found = _ends(ends)
-        if len(found) > 1 or isinstance(ends, dict):
-            kept.update(found)
+        names = _ends(ends)
+        if len(names) > 1 or isinstance(ends, dict):
+            kept.update(names)
     return kept
 
 

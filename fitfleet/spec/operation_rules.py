@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from fitfleet.spec.whole_shapes import (
+from fitfleet.spec.batch_shapes import (
     BATCH,
     Whole,
     axes_of,
@@ -84,8 +84,8 @@ def _transpose(config: _Config, given: list[Any]) -> Whole:
 
 def _swapped(config: _Config, given: list[Any]) -> Whole:
     shape = list(whole(given[0]))
-    one, two = (axis_of(config[name], len(shape)) for name in ("axis1", "axis2"))
-    shape[one], shape[two] = shape[two], shape[one]
+    first, second = (axis_of(config[name], len(shape)) for name in ("axis1", "axis2"))
+    shape[first], shape[second] = shape[second], shape[first]
     return tuple(shape)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fitfleet.spec import catalog
+from fitfleet.spec.batch_shapes import BATCH, Whole
 from fitfleet.spec.operation_rules import BY_KIND, RULES
 from fitfleet.spec.shapes import Outcome, Shape, one
-from fitfleet.spec.whole_shapes import BATCH, Whole
 
 _ARRAYS = ("__numpy__", "__tensor__")
 
@@ -27,12 +27,12 @@ def operation_outcome(
     given = [_given(value, shape_of) for value in arguments]
     rule = RULES.get(name) or BY_KIND.get(row.get("rule", ""))
     try:
-        found = rule(config, given) if rule else None
+        shapes = rule(config, given) if rule else None
     except (IndexError, KeyError, TypeError, ValueError):
-        found = None  # Keras refuses what these arguments say, or reads more into them
-    if isinstance(found, list):
-        return Outcome(tuple(_batchless(shape) for shape in found))
-    return one(_batchless(found))
+        shapes = None  # Keras refuses what these arguments say, or reads more into them
+    if isinstance(shapes, list):
+        return Outcome(tuple(_batchless(shape) for shape in shapes))
+    return one(_batchless(shapes))
 
 
 def _batchless(shape: Whole | None) -> Shape | None:

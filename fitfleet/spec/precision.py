@@ -45,9 +45,9 @@ def _leave_out(document: dict[str, Any], followers: set[str], policy: str) -> No
         if isinstance(config.get("layers"), list):
             _leave_out(layer, followers, policy)
         elif config.get("name") in followers and layer.get("class_name") != "InputLayer":
-            for one in layer_configs(layer):
-                if policy_name(one.get("dtype")) == policy:
-                    del one["dtype"]
+            for part in layer_configs(layer):
+                if policy_name(part.get("dtype")) == policy:
+                    del part["dtype"]
 
 
 def layer_configs(document: Any) -> Iterator[dict[str, Any]]:

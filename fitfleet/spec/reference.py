@@ -15,17 +15,17 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, left_out
 from fitfleet.spec.argument_kinds import check_kind, check_pieces
-from fitfleet.spec.floats import one_number, shortest
-from fitfleet.spec.own import (
+from fitfleet.spec.custom_objects import (
     check_reachable,
     located,
     names_recorded,
     qualified,
     refuse_class,
     refuse_lambdas,
-    refuse_own_model,
+    refuse_model_subclass,
     registered,
 )
+from fitfleet.spec.floats import one_number, shortest
 from fitfleet.text import named_kind
 
 UNREGISTERED = (
@@ -83,15 +83,15 @@ def _function(value: types.FunctionType, place: str) -> dict[str, Any]:
     keras = sys.modules.get("keras")
     if keras is not None:
         name = keras.saving.get_registered_name(value)
-    found = {"module": module, "class_name": "function", "config": name}
-    return {**found, **qualified({**found, "registered_name": name})}
+    reference = {"module": module, "class_name": "function", "config": name}
+    return {**reference, **qualified({**reference, "registered_name": name})}
 
 
 def _serialised(keras: Any, value: Any, place: str) -> Any:
-    refuse_own_model(value, place)
+    refuse_model_subclass(value, place)
     try:
-        with names_recorded() as own:
-            document = located(keras.saving.serialize_keras_object(value), own)
+        with names_recorded() as recorded:
+            document = located(keras.saving.serialize_keras_object(value), recorded)
     except Exception as error:  # Keras raises many kinds; all mean the same here
         raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
     refuse_lambdas(document, place)
@@ -100,8 +100,8 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
         for name in _LOST_BY_KERAS:
             if name in lost:
                 document["config"].setdefault(name, lost[name])
-    for one in own.values():
-        check_reachable(one, place)
+    for custom in recorded.values():
+        check_reachable(custom, place)
     return to_document(document, place)
 
 
@@ -127,10 +127,10 @@ def reference(kind: str, value: Any, place: str) -> Any:
     if isinstance(value, str) and ">" in value:
         return registered(value, place)
     name, config = (value, {}) if isinstance(value, str) else _parts(value, place)
-    found = catalog.class_name(kind, name)
-    if found is None:
+    class_name = catalog.class_name(kind, name)
+    if class_name is None:
         raise SpecError(place, unknown(kind, name))
-    return built_in(kind, found, config, place)
+    return built_in(kind, class_name, config, place)
 
 
 def unknown(kind: str, name: str) -> str:
@@ -221,9 +221,9 @@ def activation(value: Any, place: str) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "function" and not is_custom(value):
         value = value.get("config")
     if isinstance(value, str):
-        found = catalog.function_name("activations", value)
-        if found is not None:
-            return found
+        name = catalog.function_name("activations", value)
+        if name is not None:
+            return name
         if ">" in value or catalog.class_name("layers", value) is not None:
             return reference("layers", value, place)
         if value in catalog.operators():

@@ -16,12 +16,12 @@ from fitfleet.spec import catalog, peer_names
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
+from fitfleet.spec.custom_objects import check_reachable
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
 from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
-from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import is_space, to_document
 
 _Part = TypeVar("_Part", bound=BaseModel)
@@ -44,10 +44,12 @@ def job_spec(
     for name in given:
         if name not in SPEC_NAMES:
             raise SpecError(name, _unknown(name))
-    found, compiled = model_spec(model, settings, is_own_call=is_own_call)
+    model_part, compiled = model_spec(model, settings, is_own_call=is_own_call)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
-    if found.config is not None and values.get("dtype_policy") is None:
-        found = found.model_copy(update={"config": without_default_dtypes(found.config)})
+    if model_part.config is not None and values.get("dtype_policy") is None:
+        model_part = model_part.model_copy(
+            update={"config": without_default_dtypes(model_part.config)}
+        )
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
     values["loss"] = compile_parts.losses(values.get("loss"))
     for name in ("metrics", "weighted_metrics"):
@@ -60,7 +62,7 @@ def job_spec(
         values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
-    spec = _made(JobSpec, {**values, "model": found, "dataset": dataset_spec(dataset)})
+    spec = _made(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     _check_together(spec)
     _check_encoding(spec)
     _check_freeze(spec)
@@ -109,19 +111,19 @@ def _class_weight(value: Any) -> dict[str, float]:
     """{class index: weight}, as Keras takes it, the index as text so that it is JSON."""
     if not isinstance(value, Mapping):
         raise SpecError("class_weight", f"{value!r:.60} is not a mapping of class to weight")
-    found = {}
+    weights = {}
     for index, weight in value.items():
         place = f"class_weight.{index}"
         index = to_document(index, place)  # NumPy's integers are those of np.unique
         if not _is_class(index):
             raise SpecError(place[:80], f"{repr(index)[:40]} is not the index of a class")
-        if str(int(index)) in found:
+        if str(int(index)) in weights:
             raise SpecError(place, f"class {int(index)} is given twice")
         weight = to_document(weight, place)
         if not is_number(weight) or weight < 0:
             raise SpecError(place, f"{weight!r:.40} is not a number of 0 or more")
-        found[str(int(index))] = float(weight)
-    return found
+        weights[str(int(index))] = float(weight)
+    return weights
 
 
 def _loss_weights(value: Any) -> Any:
@@ -159,11 +161,11 @@ def _evaluator(value: Any, place: str) -> Evaluator:
         value = f"{value.__module__}:{value.__name__}"
     if isinstance(value, str):
         value = {"path": value}
-    found = _made(Evaluator, to_document(value, place), place)
-    module, _, function = found.path.partition(":")
+    evaluator = _made(Evaluator, to_document(value, place), place)
+    module, _, function = evaluator.path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), function)):
-        raise SpecError(place, f"{found.path!r} is not of the form module:function")
-    return found
+        raise SpecError(place, f"{evaluator.path!r} is not of the form module:function")
+    return evaluator
 
 
 def _params(value: Any) -> dict[str, Any]:
@@ -205,7 +207,9 @@ def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
 
 def _check_freeze(spec: JobSpec) -> None:
     """Each pattern names a layer; a builder's model is looked at on the worker."""
-    if len(spec.freeze) > _MAX_PATTERNS or any(len(one) > _MAX_PATTERN for one in spec.freeze):
+    if len(spec.freeze) > _MAX_PATTERNS or any(
+        len(pattern) > _MAX_PATTERN for pattern in spec.freeze
+    ):
         raise SpecError(
             "freeze", f"at most {_MAX_PATTERNS} names of {_MAX_PATTERN} characters are taken"
         )

@@ -119,16 +119,20 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
     parts = (spec.metrics, spec.weighted_metrics)
     if any(map(_has_custom, parts)):
         return  # a class of the user may give its values any name
-    own = {name for part in parts for name, _, _ in named_metrics(part)}
-    own |= {f"weighted_{name}" for name in own}  # Keras's name where both kinds have it
-    ones = (*own, "loss")
-    known = {"learning_rate", *ones, *(f"{output}_{one}" for output in names for one in ones)}
+    metrics = {name for part in parts for name, _, _ in named_metrics(part)}
+    metrics |= {f"weighted_{name}" for name in metrics}  # Keras's name where both kinds have it
+    monitored = (*metrics, "loss")
+    known = {
+        "learning_rate",
+        *monitored,
+        *(f"{output}_{name}" for output in names for name in monitored),
+    }
     for index, callback in enumerate(spec.callbacks):
         monitor = (callback.get("config") or {}).get("monitor", "val_loss")
         is_watching = callback["class_name"] in ("EarlyStopping", "ReduceLROnPlateau")
         if is_watching and isinstance(monitor, str) and monitor.removeprefix("val_") not in known:
-            usual = [one for one in sorted(known) if "weighted_" not in one]
-            usual += [f"val_{one}" for one in usual]
+            usual = [name for name in sorted(known) if "weighted_" not in name]
+            usual += [f"val_{name}" for name in usual]
             raise SpecError(
                 f"callbacks[{index}].{callback['class_name']}.monitor",
                 f"the fit has no metric {monitor[:60]!r}; {catalog.nearest(monitor, usual)}",

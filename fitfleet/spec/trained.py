@@ -53,8 +53,8 @@ def _steps(model: Any) -> int:
 
 
 def _first_name(model: Any) -> str:
-    found = (f"{v.path}" for v in model.trainable_variables)
-    return next(found, str(model.name))
+    paths = (f"{v.path}" for v in model.trainable_variables)
+    return next(paths, str(model.name))
 
 
 def _own_variables(layer: Any) -> Iterator[Any]:
@@ -95,16 +95,16 @@ def _initializers(layer: Any, weight: str) -> list[Any]:
 
     All that belong to no other weight, where none has its name.
     """
-    own = {
+    initializers = {
         name.strip("_").removesuffix("_initializer"): value
         for name, value in vars(layer).items()
         if name.endswith("_initializer") and callable(value)
     }
-    named = [stem for stem in own if weight.startswith(stem)]
+    named = [stem for stem in initializers if weight.startswith(stem)]
     if named:
-        return [own[max(named, key=len)]]
+        return [initializers[max(named, key=len)]]
     others = {v.name for v in _own_variables(layer)}
-    return [value for stem, value in own.items() if stem not in others]
+    return [value for stem, value in initializers.items() if stem not in others]
 
 
 def _first_values(layer: Any, variable: Any, initializer: Any) -> Iterator[Any]:
@@ -118,8 +118,8 @@ def _first_values(layer: Any, variable: Any, initializer: Any) -> Iterator[Any]:
         yield _forget_bias(initializer, shape[0] // 4)
         return
     yield np.asarray(initializer(shape, dtype=dtype))
-    for one in _by_axes(initializer, len(shape)):
-        yield np.asarray(one(shape, dtype=dtype))
+    for variant in _by_axes(initializer, len(shape)):
+        yield np.asarray(variant(shape, dtype=dtype))
 
 
 def _by_axes(initializer: Any, rank: int) -> Iterator[Any]:
@@ -130,9 +130,9 @@ def _by_axes(initializer: Any, rank: int) -> Iterator[Any]:
     if not hasattr(initializer, "input_axes") or rank < 3:
         return
     for count in range(1, rank):
-        one = copy.copy(initializer)
-        one.input_axes, one.output_axes = tuple(range(count)), tuple(range(count, rank))
-        yield one
+        variant = copy.copy(initializer)
+        variant.input_axes, variant.output_axes = tuple(range(count)), tuple(range(count, rank))
+        yield variant
 
 
 def _forget_bias(initializer: Any, units: int) -> Any:

@@ -19,8 +19,8 @@ def installed() -> str:
 
 def number_of(text: str) -> int:
     """`1.2.3` -> 1002003. Of a pre-release it is that of its release, of no version 0."""
-    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
-    major, minor, patch = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    match = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    major, minor, patch = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     return (major * 1000 + minor) * 1000 + patch
 
 

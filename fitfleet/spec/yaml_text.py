@@ -152,10 +152,10 @@ class _Reader:
             return text
         if tag is not None and tag not in [f"{_TAG}{k}" for k in ("int", "float", "bool", "null")]:
             self._refuse(_tagged(tag))
-        found = self._plain(text)
-        if tag is not None and not _is_of(found, tag.removeprefix(_TAG)):
+        value = self._plain(text)
+        if tag is not None and not _is_of(value, tag.removeprefix(_TAG)):
             self._refuse(f"{text[:40]!r} is no {tag.removeprefix(_TAG)}")
-        return float(found) if tag == f"{_TAG}float" else found
+        return float(value) if tag == f"{_TAG}float" else value
 
     def _plain(self, text: str) -> Any:
         if text in _NULL:

@@ -28,10 +28,12 @@ def collect(
     Without `with_script` names of `__main__` are left out: whoever names them is not this script.
     SpecError for source that cannot be found or parsed, or is too much.
     """
-    of_script = sorted({one.name for one in names if one.module == SCRIPT}) if with_script else []
+    of_script = (
+        sorted({name.name for name in names if name.module == SCRIPT}) if with_script else []
+    )
     script = script_source(of_script) if of_script else None
     files = extra(more, settings)
-    modules = {one.module for one in names if one.module != SCRIPT}
+    modules = {name.module for name in names if name.module != SCRIPT}
     modules |= {_module(path) for path in files if path.endswith(".py")}
     files |= closure(sorted(modules), script, settings)
     if script is not None:
@@ -50,11 +52,11 @@ def paths_of(code: Any) -> list[str]:
     given = [code] if isinstance(code, str) or hasattr(code, "__fspath__") else code
     if not isinstance(given, list | tuple):
         raise SpecError("code", f"{code!r:.60} is not a list of files and folders")
-    found = [part.__fspath__() if hasattr(part, "__fspath__") else part for part in given]
-    for part in found:
+    paths = [part.__fspath__() if hasattr(part, "__fspath__") else part for part in given]
+    for part in paths:
         if not isinstance(part, str) or not part:
             raise SpecError("code", f"{part!r:.60} is not the path of a file or folder")
-    return found
+    return paths
 
 
 def check_inside(paths: Sequence[str]) -> None:

@@ -42,10 +42,10 @@ def _path(settings: Settings) -> Path:
 
 def _read(settings: Settings) -> bytes | None:
     try:
-        found = _path(settings).read_bytes()
+        key = _path(settings).read_bytes()
     except OSError:
         return None
-    return found if len(found) == _BYTES else None
+    return key if len(key) == _BYTES else None
 
 
 def _made(settings: Settings) -> bytes | None:

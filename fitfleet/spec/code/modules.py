@@ -22,8 +22,8 @@ def roots(settings: Settings) -> list[Path]:
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     places = [*settings.module_path, *([os.path.dirname(main)] if main else []), os.getcwd()]
-    found = dict.fromkeys(Path(place).absolute() for place in [*places, *sys.path])
-    return [path for path in found if path.is_dir() and not _is_installed(path)]
+    folders = dict.fromkeys(Path(place).absolute() for place in [*places, *sys.path])
+    return [path for path in folders if path.is_dir() and not _is_installed(path)]
 
 
 def _is_installed(path: Path) -> bool:
@@ -57,9 +57,9 @@ def closure(entries: Sequence[str], script: str | None, settings: Settings) -> d
             if name in seen:
                 continue
             seen.add(name)
-            found = find(name, places)
-            if found is not None:
-                path, key = found
+            file = find(name, places)
+            if file is not None:
+                path, key = file
                 files[key] = path.read_bytes()
                 package = name if path.name == "__init__.py" else name.rpartition(".")[0]
                 pending += _imports(_parsed(files[key], path), package)

@@ -24,12 +24,12 @@ class Named:
 def named(spec: JobSpec) -> list[Named]:
     """All that the specification names outside Keras, sorted, each once."""
     parts = [spec.model.config, spec.optimizer, spec.loss, spec.metrics, spec.weighted_metrics]
-    found = set(named_in([*parts, spec.callbacks]))
-    paths = [one.path for one in spec.evaluators]
+    names = set(named_in([*parts, spec.callbacks]))
+    paths = [evaluator.path for evaluator in spec.evaluators]
     if spec.model.builder is not None:
         paths.append(spec.model.builder.path)
-    found |= {Named(*_split(path)) for path in paths}
-    return sorted(found)
+    names |= {Named(*_split(path)) for path in paths}
+    return sorted(names)
 
 
 def named_in(node: Any) -> Iterator[Named]:

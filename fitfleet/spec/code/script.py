@@ -64,9 +64,9 @@ class _Slice:
         if definition is not None:
             return definition
         value = vars(self._main).get(name, _MISSING)
-        found = _by_value(name, value)
-        if found is not None:
-            return ast.parse(found).body[0]
+        assignment = _by_value(name, value)
+        if assignment is not None:
+            return ast.parse(assignment).body[0]
         bound: ast.stmt | None = self._last(name, ast.stmt)
         if bound is None:
             raise SpecError("code", _refusal(name, user, value))
@@ -76,8 +76,8 @@ class _Slice:
         return bound
 
     def _last(self, name: str, kind: Any) -> Any:
-        found = [n for n in self._statements if isinstance(n, kind) and name in _bound(n)]
-        return found[-1] if found else None
+        definitions = [n for n in self._statements if isinstance(n, kind) and name in _bound(n)]
+        return definitions[-1] if definitions else None
 
 
 _MISSING = object()
@@ -151,13 +151,13 @@ def _is_future(node: ast.stmt) -> bool:
 def _globals_of(node: ast.stmt) -> set[str]:
     """Names of the module that the statement, or a function inside it, uses."""
     top = symtable.symtable(ast.unparse(node), "script", "exec")
-    found = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
+    names = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
     pending = list(top.get_children())
     while pending:
         table = pending.pop()
         pending += table.get_children()
-        found |= {s.get_name() for s in table.get_symbols() if s.is_global()}
-    return found - {"__name__", "__file__", "__doc__"} - _bound(node)
+        names |= {s.get_name() for s in table.get_symbols() if s.is_global()}
+    return names - {"__name__", "__file__", "__doc__"} - _bound(node)
 
 
 def _by_value(name: str, value: Any) -> str | None:

@@ -94,8 +94,8 @@ def test_every_operator_of_a_simple_rule_has_the_shape_that_keras_gives_it(
     rule: str, inputs: int
 ) -> None:
     """The table says which operators follow the rule; the rule is ours."""
+    from fitfleet.spec.batch_shapes import BATCH
     from fitfleet.spec.operation_rules import BY_KIND
-    from fitfleet.spec.whole_shapes import BATCH
 
     shapes = [(None, 5, 4), (4,)][:inputs]
     given = [tuple(BATCH if size is None else size for size in shape) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Whole shapes, the batch axis first: of arguments, of their broadcast, and of parts of them."""
+"""Shapes with the batch axis first: of arguments, of their broadcast, and of parts of them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def axes_of(axis: Any, rank: int) -> set[int]:
     """One axis, several, or all for None, counted from the front. Raises IndexError."""
     if axis is None:
         return set(range(rank))
-    return {axis_of(one, rank) for one in (axis if isinstance(axis, list) else [axis])}
+    return {axis_of(index, rank) for index in (axis if isinstance(axis, list) else [axis])}
 
 
 def values_per_row(shape: Sequence[int | None]) -> int | None:

@@ -42,7 +42,7 @@ def names_recorded() -> Iterator[dict[str, Any]]:
     names = _Names(before)
     registration.GLOBAL_CUSTOM_NAMES = names  # type: ignore[attr-defined]
     try:
-        yield names.found
+        yield names.recorded
     finally:
         registration.GLOBAL_CUSTOM_NAMES = before  # type: ignore[attr-defined]
 
@@ -52,36 +52,36 @@ class _Names(dict[Any, str]):
 
     def __init__(self, known: dict[Any, str]) -> None:
         super().__init__(known)
-        self.found: dict[str, Any] = {}
+        self.recorded: dict[str, Any] = {}
 
     def __contains__(self, key: Any) -> bool:
-        return super().__contains__(key) or _is_own(key)
+        return super().__contains__(key) or _is_custom(key)
 
     def __getitem__(self, key: Any) -> str:
         name = self.get(key) or f"{key.__module__}>{key.__name__}"
-        if _is_own(key):
-            self.found[name] = key
+        if _is_custom(key):
+            self.recorded[name] = key
         return name
 
 
-def _is_own(value: Any) -> bool:
+def _is_custom(value: Any) -> bool:
     if not isinstance(value, type | FunctionType):
         return False
     return value.__module__.split(".")[0] not in ("keras", "builtins")
 
 
-def located(document: Any, found: dict[str, Any]) -> Any:
+def located(document: Any, recorded: dict[str, Any]) -> Any:
     """The document with the modules of the objects whose names were recorded."""
     if isinstance(document, list | tuple):
-        return [located(part, found) for part in document]
+        return [located(part, recorded) for part in document]
     if not isinstance(document, dict):
         return document
-    made = {key: located(part, found) for key, part in document.items()}
-    is_function = made.get("class_name") == "function"
-    name = made.get("config" if is_function else "registered_name")
-    if isinstance(name, str) and name in found:
-        made |= {"module": found[name].__module__, "registered_name": name}
-    return made
+    copy = {key: located(part, recorded) for key, part in document.items()}
+    is_function = copy.get("class_name") == "function"
+    name = copy.get("config" if is_function else "registered_name")
+    if isinstance(name, str) and name in recorded:
+        copy |= {"module": recorded[name].__module__, "registered_name": name}
+    return copy
 
 
 def qualified(document: Any) -> Any:
@@ -94,17 +94,17 @@ def qualified(document: Any) -> Any:
         return [qualified(part) for part in document]
     if not isinstance(document, dict):
         return document
-    found = {key: qualified(part) for key, part in document.items()}
-    module, name = found.get("module"), found.get("class_name")
+    copy = {key: qualified(part) for key, part in document.items()}
+    module, name = copy.get("module"), copy.get("class_name")
     if not isinstance(module, str) or module.split(".")[0] in ("keras", "builtins"):
-        return found
-    if name == "function" and isinstance(found.get("config"), str):
-        if ">" not in found["config"]:
-            found["config"] = f"{module}>{found['config']}"
-        found["registered_name"] = found["config"]
-    elif isinstance(name, str) and ">" not in str(found.get("registered_name") or ""):
-        found["registered_name"] = f"{module}>{name}"
-    return found
+        return copy
+    if name == "function" and isinstance(copy.get("config"), str):
+        if ">" not in copy["config"]:
+            copy["config"] = f"{module}>{copy['config']}"
+        copy["registered_name"] = copy["config"]
+    elif isinstance(name, str) and ">" not in str(copy.get("registered_name") or ""):
+        copy["registered_name"] = f"{module}>{name}"
+    return copy
 
 
 def refuse_class(value: Any, place: str) -> None:
@@ -136,13 +136,13 @@ def _is_lambda(document: dict[str, Any]) -> bool:
     return is_code or document.get("class_name") == "__lambda__"
 
 
-def refuse_own_model(model: Any, place: str) -> None:
+def refuse_model_subclass(model: Any, place: str) -> None:
     """SpecError for an object of a Model class of the user's own: it is code, not data."""
     if hasattr(model, "train_step") and type(model).__module__.split(".")[0] != "keras":
-        raise SpecError(place, of_own_model({"class_name": type(model).__name__}))
+        raise SpecError(place, model_subclass_refusal({"class_name": type(model).__name__}))
 
 
-def of_own_model(document: dict[str, Any]) -> str:
+def model_subclass_refusal(document: dict[str, Any]) -> str:
     """Why such an object is refused, and the way that works."""
     return (
         f"{document.get('class_name')} is a Model class of your own, and only code makes one;"
@@ -158,18 +158,18 @@ def registered(name: str, place: str) -> dict[str, Any]:
     a SpecError that says how to write it.
     """
     keras = sys.modules.get("keras")
-    found = None if keras is None else keras.saving.get_registered_object(name)
-    if found is None:
+    custom = None if keras is None else keras.saving.get_registered_object(name)
+    if custom is None:
         raise SpecError(
             place,
             f"{name[:60]!r} is not registered in this program; give the object itself, or in a file"
             ' {module: ..., class_name: function, config: "package>name"}',
         )
-    check_reachable(found, place)
-    is_function = isinstance(found, FunctionType)
+    check_reachable(custom, place)
+    is_function = isinstance(custom, FunctionType)
     return {
-        "module": found.__module__,
-        "class_name": "function" if is_function else found.__name__,
+        "module": custom.__module__,
+        "class_name": "function" if is_function else custom.__name__,
         "config": name if is_function else {},
         "registered_name": name,
     }
