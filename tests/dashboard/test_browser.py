@@ -65,6 +65,23 @@ def test_a_click_during_a_refresh_is_not_lost(read: Reader) -> None:
     expect(page).to_have_url(re.compile("sort=param.units"))
 
 
+def test_a_selection_during_a_refresh_stays_in_the_address(read: Reader) -> None:
+    page = read.page
+    held: list[Any] = []
+    read.open(TABLE)
+    page.route("**/part/table*", lambda route: held.append(route))
+    page.evaluate("() => { htmx.trigger('#state', 'fitfleet:read'); }")
+    page.wait_for_timeout(300)
+    assert len(held) == 1
+    page.locator("#jobs tbody input").first.check()
+    expect(page).to_have_url(re.compile("sel=1"))
+    page.evaluate("document.querySelector('#jobs tbody').id = 'before'")
+    held[0].continue_()
+    expect(page.locator("#before")).to_have_count(0)
+    expect(page).to_have_url(re.compile("metric=.*sel=1"))
+    expect(page.locator("#jobs tbody tr[data-selected]")).to_have_count(1)
+
+
 def test_columns_are_chosen_and_remembered(read: Reader) -> None:
     page = read.page
     read.open(TABLE)

@@ -181,6 +181,8 @@ export function startTable(root, say) {
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "table") show();
   });
+  // The answer to a request that was sent before a row was selected has the address of then.
+  document.body.addEventListener("htmx:replacedInHistory", keepUrl);
 
   document.addEventListener("fitfleet:brush", (event) => {
     field.brush.value = Object.keys(event.detail).length ? JSON.stringify(event.detail) : "";
