@@ -13,7 +13,7 @@ from whole_fleet import WholeFleet, paused_job, with_own_layer
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet
 
-STALL_S = 6.0
+STALL_S = 10.0
 HELD_ROWS = 220  # that the limited memory has room for, of 240
 
 

@@ -39,7 +39,7 @@ works = {
     "system": lambda: os.system("true"),
     "socket": lambda: socket.create_connection(("127.0.0.1", 1)),
     "outside": lambda: opens("/etc/hostname", "r"),
-    "busy": lambda: sum(range(10**7)),
+    "busy": lambda: sum(range(10**8)),
     "asleep": lambda: time.sleep(60),
     "large": lambda: len(b"x" * (200 * 2**20)),
 }

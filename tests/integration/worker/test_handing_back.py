@@ -16,6 +16,7 @@ from fitfleet.db import jobs, lookup, workers
 from fitfleet.db.priority import set_priority
 from fitfleet.db.workers import Slot
 from fitfleet.states import JobStatus
+from fitfleet.worker import turns
 from fitfleet.worker.job import PreparedJob
 
 QUEUED, DISPATCHED, RUNNING = JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING
@@ -23,9 +24,11 @@ COUNT = 5  # too few to be trained at once
 
 
 @pytest.fixture(autouse=True)
-def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No program is kept: with one a cohort of five is quicker trained at once."""
+def one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program is kept: with one a cohort of five is quicker trained at once. Jobs that take a
+    fraction of a second, as these do, would begin several at a time."""
     monkeypatch.setenv("FITFLEET_PROGRAMS", str(tmp_path / "programs"))
+    monkeypatch.setattr(turns, "_PORTION_S", 0.0)
 
 
 def _register(fleet: Fleet, *names: str) -> None:
