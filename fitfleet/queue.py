@@ -125,8 +125,8 @@ def announce_scheduler(app: Celery, name: str) -> None:
 def scheduler_seen(app: Celery) -> str | None:
     """Who last said so; None: no scheduler has for half a minute. BrokerError."""
     with _translated(app), closing(_client(app)) as client:
-        found = client.get(_SCHEDULER_KEY)
-    return found.decode(errors="replace") if isinstance(found, bytes) else None
+        name = client.get(_SCHEDULER_KEY)
+    return name.decode(errors="replace") if isinstance(name, bytes) else None
 
 
 def _client(app: Celery) -> Any:

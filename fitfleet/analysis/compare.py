@@ -164,8 +164,8 @@ def _best(
             return None
     better_when = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
     with database.read() as c:
-        found = best.best_jobs(c, experiment, statuses, chosen, better_when, at, top)
-    return [job_id for job_id, _ in found]
+        ranked = best.best_jobs(c, experiment, statuses, chosen, better_when, at, top)
+    return [job_id for job_id, _ in ranked]
 
 
 def _rows(

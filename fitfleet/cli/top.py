@@ -59,7 +59,7 @@ def _queues(fleet: Fleet) -> Table:
     states = ("busy", "free", "draining", "silent")
     table = _table("queue", "running", "waiting", "oldest", *states, "waits for")
     for queue in sorted({queue for queue, _ in [*jobs, *slots]}):
-        held = {why: found for (name, why), found in waiting.items() if name == queue}
+        held = {why: count for (name, why), count in waiting.items() if name == queue}
         count = sum(jobs.get((queue, status), 0) for status in ("QUEUED", "DISPATCHED"))
         oldest = max((seconds for _, seconds in held.values()), default=None)
         table.add_row(

@@ -60,7 +60,7 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
     Workers silent for more than `alive_s` seconds (lease_s) count as gone.
     """
     with database.read() as c:
-        found = progress.counts(c, job_ids)
+        counted = progress.counts(c, job_ids)
         ids = progress.of_status(c, job_ids, JobStatus.RUNNING, _SHOWN)
         rows = lookup.jobs_by_id(c, ids)
         starts = attempt_starts(c, ids)
@@ -68,18 +68,20 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
         now = read_clock(c)
         slots = capacity.count_live_slots(c, alive_s)
         paused = lookup.paused_experiments(c)
-        obstacles = () if ids else (*_unserved(c, found, alive_s), *going_first(c, found, job_ids))
+        obstacles = (
+            () if ids else (*_unserved(c, counted, alive_s), *going_first(c, counted, job_ids))
+        )
     counts: Counter[JobStatus] = Counter()
-    for one in found:
-        counts[one.status] += one.count
+    for count in counted:
+        counts[count.status] += count.count
     last: dict[int, dict[str, float | None]] = {}
     for point in points:
         last.setdefault(point.job_id, {})[point.name] = point.value
-    waiting = {one.experiment for one in found if one.status is JobStatus.QUEUED}
+    waiting = {count.experiment for count in counted if count.status is JobStatus.QUEUED}
     return Snapshot(
         counts=dict(counts),
-        epochs_done=sum(one.epochs_done for one in found),
-        epochs=sum(one.epochs for one in found),
+        epochs_done=sum(count.epochs_done for count in counted),
+        epochs=sum(count.epochs for count in counted),
         running=[
             RunningJob(
                 id=row.id,
@@ -108,14 +110,14 @@ def outcome(
     """The number of these jobs by status, and the first so many that failed."""
     counts: Counter[JobStatus] = Counter()
     with database.read() as c:
-        for one in progress.counts(c, job_ids):
-            counts[one.status] += one.count
+        for count in progress.counts(c, job_ids):
+            counts[count.status] += count.count
         failed = progress.of_status(c, job_ids, JobStatus.FAILED, failures)
         return dict(counts), lookup.jobs_by_id(c, failed)
 
 
-def _unserved(c: Connection, found: Sequence[Count], alive_s: float) -> list[str]:
-    return unserved(c, {one.queue for one in found if not one.status.is_terminal}, alive_s)
+def _unserved(c: Connection, counted: Sequence[Count], alive_s: float) -> list[str]:
+    return unserved(c, {count.queue for count in counted if not count.status.is_terminal}, alive_s)
 
 
 def _seconds_left(

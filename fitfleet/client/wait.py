@@ -36,8 +36,8 @@ class Pending:
         while self:
             while self._later and len(self._window) < _WINDOW:
                 self._window.append(self._later.popleft())
-            found = lookup.statuses(c, self._window)
-            left = [i for i in self._window if i in found and not found[i].is_terminal]
+            statuses = lookup.statuses(c, self._window)
+            left = [i for i in self._window if i in statuses and not statuses[i].is_terminal]
             is_stuck = len(left) == len(self._window)
             self._window = left
             if is_stuck or (left and not self._later):
@@ -45,8 +45,8 @@ class Pending:
 
     def count(self, c: Connection) -> int:
         """How many have not ended."""
-        found = lookup.statuses(c, [*self._window, *self._later])
-        return sum(not status.is_terminal for status in found.values())
+        statuses = lookup.statuses(c, [*self._window, *self._later])
+        return sum(not status.is_terminal for status in statuses.values())
 
 
 def wait_for(

@@ -41,8 +41,8 @@ def going_first(c: Connection, counts: Sequence[Count], job_ids: Iterable[int]) 
 
     Nothing once one of these runs.
     """
-    queues = {one.queue for one in counts if one.status in _WAITING}
-    if not queues or any(one.status is JobStatus.RUNNING for one in counts):
+    queues = {count.queue for count in counts if count.status in _WAITING}
+    if not queues or any(count.status is JobStatus.RUNNING for count in counts):
         return []
     ids = set(job_ids)
     others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in ids]
@@ -57,6 +57,6 @@ def going_first(c: Connection, counts: Sequence[Count], job_ids: Iterable[int]) 
     if not before:
         return []
     count = "1 other job runs" if len(before) == 1 else f"{len(before)} other jobs run"
-    strange = sorted(experiments - {one.experiment for one in counts})
+    strange = sorted(experiments - {count.experiment for count in counts})
     what = f"-e {shlex.quote(strange[0])}" if strange else " ".join(map(str, before[:5]))
     return [f"{count} first; cancel with: fitfleet cancel {what}"]

@@ -111,7 +111,7 @@ def _histogram(
 ) -> Histogram:
     at_most = [func.sum(sa.case((value <= bound, 1), else_=0)) for bound in bounds]
     row = c.execute(select(func.count(), func.sum(value), *at_most).where(which)).one()
-    return Histogram([int(one or 0) for one in row[2:]], int(row[0]), float(row[1] or 0.0))
+    return Histogram([int(count or 0) for count in row[2:]], int(row[0]), float(row[1] or 0.0))
 
 
 def host_loads(c: Connection, alive_s: float) -> list[HostLoad]:

@@ -93,8 +93,8 @@ def _columns() -> Select[Any]:
         experiments.c.name.label("experiment"),
         workers.c.name.label("worker_name"),
     )
-    found = select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
-    return found.outerjoin(workers, workers.c.id == jobs.c.owner)
+    query = select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
+    return query.outerjoin(workers, workers.c.id == jobs.c.owner)
 
 
 def _job(row: Any) -> JobRow:

@@ -64,8 +64,8 @@ def counts(c: Connection, job_ids: Iterable[int]) -> list[Count]:
     totals: dict[tuple[int, str, str], list[int]] = {}
     for condition in among(jobs.c.id, job_ids):
         for experiment, queue, status, *numbers in c.execute(query.where(condition)):
-            found = totals.setdefault((experiment, queue, status), [0, 0, 0])
-            found[:] = [a + int(b) for a, b in zip(found, numbers, strict=True)]
+            total = totals.setdefault((experiment, queue, status), [0, 0, 0])
+            total[:] = [a + int(b) for a, b in zip(total, numbers, strict=True)]
     named = {experiment for experiment, _, _ in totals}
     query_names = select(experiments.c.id, experiments.c.name).where(experiments.c.id.in_(named))
     names = {row.id: row.name for row in c.execute(query_names)}
@@ -77,11 +77,11 @@ def counts(c: Connection, job_ids: Iterable[int]) -> list[Count]:
 
 def of_status(c: Connection, job_ids: Iterable[int], status: JobStatus, limit: int) -> list[int]:
     """The first `limit` of these jobs that are in the state, by number."""
-    found: list[int] = []
+    ids: list[int] = []
     for condition in among(jobs.c.id, job_ids):
         query = select(jobs.c.id).where(condition, jobs.c.status == status)
-        found += c.scalars(query.order_by(jobs.c.id).limit(limit))
-    return sorted(found)[:limit]
+        ids += c.scalars(query.order_by(jobs.c.id).limit(limit))
+    return sorted(ids)[:limit]
 
 
 def unfinished(c: Connection, experiment: str | None = None) -> list[int]:

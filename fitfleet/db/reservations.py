@@ -104,8 +104,8 @@ def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[i
     """
     if not claims:
         return set()
-    lock(c, (one.job_id for one in claims))
-    which = or_(*(reserves(one) for one in claims))
+    lock(c, (claim.job_id for claim in claims))
+    which = or_(*(reserves(claim) for claim in claims))
     return set(start_attempts(c, which, claims[0].worker, lease_s).items())
 
 
@@ -113,10 +113,10 @@ def hand_back(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
     """Give jobs whose attempts have not begun back to the queue; (job id, attempt) of those."""
     if not claims:
         return set()
-    lock(c, (one.job_id for one in claims))
-    which = or_(*(reserves(one) for one in claims))
-    found = set(c.scalars(update(jobs).where(which).values(WAITING).returning(jobs.c.id)))
-    return {one.key for one in claims if one.job_id in found}
+    lock(c, (claim.job_id for claim in claims))
+    which = or_(*(reserves(claim) for claim in claims))
+    ids = set(c.scalars(update(jobs).where(which).values(WAITING).returning(jobs.c.id)))
+    return {claim.key for claim in claims if claim.job_id in ids}
 
 
 def hand_back_of(c: Connection, slots: Sequence[str]) -> list[int]:
@@ -149,13 +149,13 @@ def surplus(
     nothing else is there for it, what is above the slot's share of the cohort; `unfinished` are
     all of the slot's own, those it trains included.
     """
-    load = next((one for one in capacity.loads(c, lease_s) if one.queue == queue), None)
+    load = next((load for load in capacity.loads(c, lease_s) if load.queue == queue), None)
     if load is None:
         return []
     first = dispatch.order(c, queue, 1)
     if load.free == 0:
         priority = _highest(c, queue, first)
-        return [one for one in reserved if priority is not None and one.priority < priority]
+        return [job for job in reserved if priority is not None and job.priority < priority]
     fuse_key = reserved[0].fuse_key
     if first or load.dispatched >= load.free or fuse_key is None:
         return []

@@ -70,31 +70,31 @@ def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> I
             query = _kept_query(c).where(which, jobs.c.id > after).limit(_PAGE)
             if experiment is not None:
                 query = query.where(experiments.c.name == experiment)
-            found = [_kept(row) for row in c.execute(query)]
-        if not found:
+            page = [_kept(row) for row in c.execute(query)]
+        if not page:
             return
-        yield found
-        after = found[-1].job_id
+        yield page
+        after = page[-1].job_id
 
 
 def shared_paths(c: Connection) -> set[str]:
     """The files of jobs that were adopted, to which the jobs that computed them point too."""
-    found: set[str] = set()
+    paths: set[str] = set()
     for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
         query = select(column).where(jobs.c.adopted_from.is_not(None), column.is_not(None))
-        found |= set(c.scalars(query))
-    return found
+        paths |= set(c.scalars(query))
+    return paths
 
 
 def pointing(c: Connection, paths: Collection[str]) -> set[tuple[int, str]]:
     """(job, path) of every row that points to one of the paths."""
     wanted = sorted(paths)
-    found: set[tuple[int, str]] = set()
+    pointers: set[tuple[int, str]] = set()
     for start in range(0, len(wanted), _PAGE):
         for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
             query = select(jobs.c.id, column).where(column.in_(wanted[start : start + _PAGE]))
-            found |= {(job_id, path) for job_id, path in c.execute(query)}
-    return found
+            pointers |= {(job_id, path) for job_id, path in c.execute(query)}
+    return pointers
 
 
 def known_paths(c: Connection, job_ids: Sequence[int]) -> tuple[set[str], set[str]]:

@@ -181,17 +181,17 @@ class Database:
             f" run: fitfleet db upgrade {self._option()}"
         )
 
-    def _newer(self, found: str) -> str:
+    def _newer(self, revision: str) -> str:
         from fitfleet.db import upgrades
         from fitfleet.spec.versions import installed
 
         with self.read() as c:
-            maker = upgrades.made_by(c, found)
+            maker = upgrades.made_by(c, revision)
         who, way = "a newer fitfleet", "upgrade it (pip install -U fitfleet)"
         if maker is not None:
             who, way = f"fitfleet {maker}", f"install that one (pip install fitfleet=={maker})"
         return (
-            f"the database {self.place} was upgraded to schema {found} by {who}, and this is"
+            f"the database {self.place} was upgraded to schema {revision} by {who}, and this is"
             f" {installed()}: {way}"
         )
 

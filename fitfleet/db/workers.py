@@ -71,15 +71,15 @@ def _free_names(c: Connection, slots: Sequence[Slot]) -> list[str]:
         workers.c.ended_at.is_(None), workers.c.heartbeat_at > now(c) - _SILENT_S
     )
     taken = set(c.scalars(query))
-    found = []
+    names = []
     for slot in slots:
         is_numbered = slot.label[-1:].isdigit()
         first = [slot.label] if is_numbered else []
         more = (f"{slot.label}{'.' if is_numbered else ''}{n}" for n in count(2 * is_numbered))
         free = (f"{slot.host}/{label}" for label in chain(first, more))
-        found.append(next(name for name in free if name not in taken))
-        taken.add(found[-1])
-    return found
+        names.append(next(name for name in free if name not in taken))
+        taken.add(names[-1])
+    return names
 
 
 def heartbeat(c: Connection, service: str, load: Mapping[str, Any] | None = None) -> bool:

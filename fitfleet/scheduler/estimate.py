@@ -23,14 +23,14 @@ def starts_in(
         return None
     running = standing.running(c, job.queue)
     ahead = standing.experiments_of(c, before)
-    kinds = {*ahead, *(one.experiment_id for one in running)}
+    kinds = {*ahead, *(run.experiment_id for run in running)}
     means = standing.mean_seconds(c, job.queue, kinds)
     left: dict[str, float] = {}
-    for one in running:
-        left_s = one.left_s if one.left_s is not None else means.get(one.experiment_id)
+    for run in running:
+        left_s = run.left_s if run.left_s is not None else means.get(run.experiment_id)
         if left_s is None:
             return None
-        left[one.owner] = max(left.get(one.owner, 0.0), left_s)
+        left[run.owner] = max(left.get(run.owner, 0.0), left_s)
     if any(experiment not in means for experiment in ahead):
         return None
     free_at = sorted([*left.values(), *([0.0] * load.free)])

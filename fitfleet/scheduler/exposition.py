@@ -111,15 +111,15 @@ _LOADS = {
 }
 
 
-def histogram(name: str, text: str, found: Histogram) -> str:
+def histogram(name: str, text: str, counted: Histogram) -> str:
     """Cumulative buckets, sum and count."""
     lines = [f"# HELP {name} {text}\n# TYPE {name} histogram\n"]
-    for bound, count in zip(BOUNDS, found.at_most, strict=True):
+    for bound, count in zip(BOUNDS, counted.at_most, strict=True):
         lines.append(f'{name}_bucket{{le="{number(bound)}"}} {count}\n')
-    lines.append(f'{name}_bucket{{le="+Inf"}} {found.count}\n')
-    lines.append(f"{name}_sum {number(found.total)}\n{name}_count {found.count}\n")
+    lines.append(f'{name}_bucket{{le="+Inf"}} {counted.count}\n')
+    lines.append(f"{name}_sum {number(counted.total)}\n{name}_count {counted.count}\n")
     return "".join(lines)
 
 
-def _pairs(one: str, other: str, values: Mapping[tuple[str, str], float]) -> list[Sample]:
-    return [({one: a, other: b}, value) for (a, b), value in sorted(values.items())]
+def _pairs(first: str, second: str, values: Mapping[tuple[str, str], float]) -> list[Sample]:
+    return [({first: a, second: b}, value) for (a, b), value in sorted(values.items())]

@@ -56,7 +56,7 @@ def _folders(root: Path) -> Iterator[Path]:
     """Those of jobs: experiment/job. Never those behind a link."""
     for experiment in sorted(root.iterdir()):
         if experiment.is_dir() and not experiment.is_symlink():
-            yield from sorted(one for one in experiment.iterdir() if one.is_dir())
+            yield from sorted(folder for folder in experiment.iterdir() if folder.is_dir())
 
 
 def _strays(

@@ -54,14 +54,16 @@ def collect(
     with database.read() as c:
         shared = table.shared_paths(c)
     later: list[_Going] = []
-    for one in _going(database, policy, experiment):
-        if one[1] in shared or not _is_own(*one):
-            later.append(one)
+    for candidate in _going(database, policy, experiment):
+        if candidate[1] in shared or not _is_own(*candidate):
+            later.append(candidate)
         else:
-            yield from _collected(database, root, one, is_needed=False, is_dry=is_dry)
+            yield from _collected(database, root, candidate, is_needed=False, is_dry=is_dry)
     needed = _needed(database, later)
-    for one in later:
-        yield from _collected(database, root, one, is_needed=one[1] in needed, is_dry=is_dry)
+    for candidate in later:
+        yield from _collected(
+            database, root, candidate, is_needed=candidate[1] in needed, is_dry=is_dry
+        )
     if experiment is None:
         yield from orphans(database, root, shared, is_dry=is_dry)
         if not policy.only_sweeps:
@@ -85,9 +87,9 @@ def _needed(database: Database, going: Sequence[_Going]) -> set[str]:
 
 
 def _collected(
-    database: Database, root: Path, one: _Going, *, is_needed: bool, is_dry: bool
+    database: Database, root: Path, candidate: _Going, *, is_needed: bool, is_dry: bool
 ) -> Iterator[Collected]:
-    job, path, why = one
+    job, path, why = candidate
     place = inside(root, path)
     file = None if is_needed else place
     size = 0 if file is None else _size(file)
@@ -134,7 +136,7 @@ def _winners(database: Database, experiment: str, count: int) -> frozenset[int] 
         return frozenset()
     wanted = _objective(database, experiment)
     with database.read() as c:
-        found = best_jobs(
+        winners = best_jobs(
             c,
             experiment,
             [JobStatus.SUCCEEDED],
@@ -145,9 +147,9 @@ def _winners(database: Database, experiment: str, count: int) -> frozenset[int] 
             or_loss=True,
             with_weights=True,
         )
-    if found and found[0][1] is None:
+    if winners and winners[0][1] is None:
         return None
-    return frozenset(job_id for job_id, _ in found)
+    return frozenset(job_id for job_id, _ in winners)
 
 
 def _objective(database: Database, experiment: str) -> Objective:

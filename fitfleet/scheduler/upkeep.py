@@ -82,8 +82,8 @@ class Retention:
         try:
             policy = Policy(best=self._settings.keep_best, only_sweeps=True)
             count = size = 0
-            for one in collect(database, self._settings, policy):
-                count, size = count + 1, size + one.size_bytes
+            for removed in collect(database, self._settings, policy):
+                count, size = count + 1, size + removed.size_bytes
         except DatabaseError:
             raise
         except FitfleetError as error:

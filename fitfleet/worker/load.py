@@ -130,7 +130,7 @@ def _unknown_fields(error: Exception) -> str:
     """What a newer version has added, if that is all that is wrong."""
     if not isinstance(error, ValidationError):
         return ""
-    found = error.errors()
-    if any(one["type"] not in ("extra_forbidden", "literal_error") for one in found):
+    details = error.errors()
+    if any(detail["type"] not in ("extra_forbidden", "literal_error") for detail in details):
         return ""
-    return ", ".join(".".join(map(str, one["loc"])) for one in found)
+    return ", ".join(".".join(map(str, detail["loc"])) for detail in details)

@@ -55,10 +55,10 @@ class Functions:
             return traced
         key = f"{name} {self._key}"
         content = self._store.get(key)
-        found = None if content is None else self._read(content, key, signature)
-        if found is not None:
+        stored = None if content is None else self._read(content, key, signature)
+        if stored is not None:
             self.are_kept = True
-            return found
+            return stored
         if content is not None:
             self._store.remove(key)
         self.are_read = False
@@ -103,8 +103,8 @@ def speeds_folder(settings: Settings) -> Path:
 
 
 def _traced(python: Callable[..., Any], signature: Sequence[Any]) -> Any:
-    made = tf.function(python, autograph=False, input_signature=tuple(signature))
-    return made.get_concrete_function()
+    function = tf.function(python, autograph=False, input_signature=tuple(signature))
+    return function.get_concrete_function()
 
 
 class _Storing:
@@ -121,12 +121,12 @@ class _Storing:
         context = eager_context.context()
         context.enable_graph_collection()
         try:
-            found = self._function(*arguments)
+            result = self._function(*arguments)
             graphs = context.export_run_metadata()
         finally:
             context.disable_graph_collection()
         self._keep(self._function, graphs, self._key)
-        return found
+        return result
 
 
 class _Read:
@@ -148,7 +148,7 @@ class _Read:
             for value, dtype in zip(flat, self._dtypes, strict=True)
         ]
         inputs = [*given, *self._stored.handles]
-        found = execute.execute(
+        outputs = execute.execute(
             self._name, self._stored.outputs, inputs, self._attributes, self._context
         )
-        return self._stored.packed(found)
+        return self._stored.packed(outputs)

@@ -130,9 +130,13 @@ class FusedFit:
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
         key = trace_key(spec, training, validation)
         stacked = Functions(self._store, program_key("fused", key, model))
-        own = Functions(self._store, program_key("loop", key, model), all_variables(model, scalars))
+        functions = Functions(
+            self._store, program_key("loop", key, model), all_variables(model, scalars)
+        )
         program = FusedProgram(model, scalars.variables, training, validation, sizes, stacked)
-        return Fused(model, program, fresh, scalars, Evaluations(model, sizes[1], own), stacked)
+        return Fused(
+            model, program, fresh, scalars, Evaluations(model, sizes[1], functions), stacked
+        )
 
 
 class FusedSession:

@@ -101,8 +101,8 @@ def _description(variable: Any) -> str:
 def _structure(result: Any, numbers: Iterator[int]) -> Any:
     """The nesting of a result, numbers for its tensors."""
     if isinstance(result, dict):  # TensorFlow flattens it by its names
-        found = {name: _structure(result[name], numbers) for name in sorted(result)}
-        return {name: found[name] for name in result}
+        parts = {name: _structure(result[name], numbers) for name in sorted(result)}
+        return {name: parts[name] for name in result}
     if isinstance(result, list | tuple):
         return [_structure(part, numbers) for part in result]
     return next(numbers)
@@ -118,9 +118,9 @@ def _packed(structure: Any, outputs: Sequence[Any]) -> Any:
 
 def _optimised(function: Any, graphs: Any) -> Any:
     """The optimised graph of the function, among those of all that were made meanwhile."""
-    made = (one.post_optimization_graph for one in graphs.function_graphs)
-    found = [graph for graph in made if _is_of(graph, function)]
-    return found[0] if len(found) == 1 else None
+    optimised = (traced.post_optimization_graph for traced in graphs.function_graphs)
+    matching = [graph for graph in optimised if _is_of(graph, function)]
+    return matching[0] if len(matching) == 1 else None
 
 
 def _is_of(graph: Any, function: Any) -> bool:
@@ -149,12 +149,12 @@ def _definition(function: Any, graph: Any) -> Any:
         node = body.node.add(name=arguments[index], op="Placeholder")
         node.attr["dtype"].type = tensor.dtype.as_datatype_enum
     name = f"fitfleet_{uuid.uuid4().hex}"
-    made = FuncGraph(name)
-    with made.as_default():
+    copy = FuncGraph(name)
+    with copy.as_default():
         tf.graph_util.import_graph_def(body, name="")
-    made.inputs = [made.get_tensor_by_name(f"{arguments[i]}:0") for i in sorted(arguments)]
-    made.outputs = [_tensor(made, results[i]) for i in sorted(results)]
-    return atomic_function.from_func_graph(name, made, {}).definition
+    copy.inputs = [copy.get_tensor_by_name(f"{arguments[i]}:0") for i in sorted(arguments)]
+    copy.outputs = [_tensor(copy, results[i]) for i in sorted(results)]
+    return atomic_function.from_func_graph(name, copy, {}).definition
 
 
 def _tensor(graph: Any, name: str) -> Any:

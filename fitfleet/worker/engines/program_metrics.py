@@ -49,9 +49,9 @@ class ProgramMetrics:
         """What a call gives of the metrics; in the graph."""
         return dict(self._model.get_metrics_result()) if self._are_inside else {}
 
-    def logs(self, found: dict[str, Any]) -> Logs:
-        """The logs of an epoch; `found` is what its last call gave."""
-        results = found if self._are_inside else self._model.get_metrics_result()
+    def logs(self, outputs: dict[str, Any]) -> Logs:
+        """The logs of an epoch; `outputs` is what its last call gave."""
+        results = outputs if self._are_inside else self._model.get_metrics_result()
         return {name: float(value) for name, value in results.items()}
 
 
@@ -63,6 +63,6 @@ def _are_means(model: Any) -> bool:
     mean = keras.metrics.Mean
     return all(
         type(metric).result is mean.result and type(metric).reset_state is mean.reset_state
-        for one in model.metrics
-        for metric in (one.metrics if isinstance(one, CompileMetrics) else [one])
+        for compiled in model.metrics
+        for metric in (compiled.metrics if isinstance(compiled, CompileMetrics) else [compiled])
     )

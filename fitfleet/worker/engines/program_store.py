@@ -95,11 +95,11 @@ class ProgramStore:
         """(last use, bytes, path) of every file; what a killed writer left counts as oldest."""
         for path in self._folder.iterdir():
             with suppress(OSError):
-                found = path.lstat()
+                status = path.lstat()
                 if path.suffix == _SUFFIX:
-                    yield found.st_mtime, found.st_size, path
-                elif path.suffix == ".tmp" and time.time() - found.st_mtime > _STALE_DRAFT_S:
-                    yield 0.0, found.st_size, path
+                    yield status.st_mtime, status.st_size, path
+                elif path.suffix == ".tmp" and time.time() - status.st_mtime > _STALE_DRAFT_S:
+                    yield 0.0, status.st_size, path
 
 
 def folder_of(given: str) -> Path | None:
@@ -117,9 +117,9 @@ def _make_private(folder: Path) -> bool:
     """Make the folder; whether nobody else can have written into it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-        if not is_own or found.st_mode & _OTHERS_WRITE:
+        status = folder.lstat()
+        is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if not is_ours or status.st_mode & _OTHERS_WRITE:
             return False
         folder.chmod(0o700)
     except OSError:
@@ -131,9 +131,9 @@ def _read_own(path: Path) -> bytes | None:
     """A regular file of this user that nobody else can write, followed through no link."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
-        return file.read() if is_own and not found.st_mode & _OTHERS_WRITE else None
+        status = os.fstat(handle)
+        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+        return file.read() if is_ours and not status.st_mode & _OTHERS_WRITE else None
 
 
 def _content(written: bytes, key: str) -> bytes | None:

@@ -83,13 +83,13 @@ class Speeds:
         is_new, functions.are_new = functions.are_new, False
         if timer.quickest_s is None:
             return
-        found = {engine: timer.quickest_s, "layers": float(layers)}
+        seconds = {engine: timer.quickest_s, "layers": float(layers)}
         if is_new:
             name = f"{engine}_read" if functions.are_read else f"{engine}_traced"
-            found[name] = functions.made_s + timer.first_extra_s
+            seconds[name] = functions.made_s + timer.first_extra_s
         if functions.are_kept:
-            found[f"{engine}_kept"] = 1.0
-        self.record(key, **found)
+            seconds[f"{engine}_kept"] = 1.0
+        self.record(key, **seconds)
 
     def once_s(self, key: str, engine: str, layers: int, *, can_read: bool) -> float:
         """What the engine's program will cost before it is at hand: measured, or estimated.
@@ -104,8 +104,10 @@ class Speeds:
         measured = self.get(key, name)
         if measured is not None:
             return measured
-        known = (one for one in self._known.values() if {name, "layers"} <= one.keys())
-        each = [one[name] / one["layers"] for one in known]
+        known = (
+            measured for measured in self._known.values() if {name, "layers"} <= measured.keys()
+        )
+        each = [measured[name] / measured["layers"] for measured in known]
         return layers * (median(each) if each else guess_s)
 
     def _write(self) -> None:

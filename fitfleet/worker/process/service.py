@@ -128,11 +128,11 @@ _SILENT_BEATS = 15
 
 def _versions() -> dict[str, str]:
     """What the fits here depend on, without importing it."""
-    found = {"fitfleet": installed()}
+    versions = {"fitfleet": installed()}
     for name in ("keras", "tensorflow"):
         with suppress(PackageNotFoundError):  # such as tensorflow-cpu
-            found[name] = version(name)
-    return found
+            versions[name] = version(name)
+    return versions
 
 
 class _Presence:

@@ -103,12 +103,12 @@ class FailureRecorder:
         )
 
     def _leave(self, control: JobControl, detail: str) -> None:
-        own = number_of(installed())
+        version = number_of(installed())
         self._write(
             control,
             lambda c: (
                 _has_begun(c, control, self._settings)
-                and ends.leave(c, control.claim, above=own, detail=detail)
+                and ends.leave(c, control.claim, above=version, detail=detail)
             ),
             _MAX_OUTAGE_S,
         )

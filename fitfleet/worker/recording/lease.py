@@ -89,11 +89,11 @@ class Lease:
 
     def _hand_back(self, live: list[JobControl]) -> None:
         """Let go of jobs that only wait for their turn here, and would begin earlier elsewhere."""
-        waiting = [one for one in live if one.is_reserved and one.stop is None]
+        waiting = [control for control in live if control.is_reserved and control.stop is None]
         if not waiting:
             return
-        claims, settings = [one.claim for one in waiting], self._settings
-        unfinished = sum(not one.is_done for one in live)
+        claims, settings = [control.claim for control in waiting], self._settings
+        unfinished = sum(not control.is_done for control in live)
         with self._database.read() as c:
             surplus = reservations.surplus(c, settings.queue, claims, unfinished, settings.lease_s)
         if not surplus:
