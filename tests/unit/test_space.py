@@ -189,7 +189,7 @@ def conditional() -> dict[str, Any]:
 
 def test_spaces_in_the_options_of_a_choice_are_parameters_while_it_is_chosen() -> None:
     known = space.parameters(conditional())
-    assert {name: one.conditions for name, one in known.items()} == {
+    assert {name: parameter.conditions for name, parameter in known.items()} == {
         "1": (),
         "units": (("1", "Dense"),),
         "rate": (("1", "Dropout"),),
@@ -223,8 +223,8 @@ def test_a_grid_of_conditional_spaces_has_every_point_once() -> None:
     assert len(points) == 2 * (2 + 3) == len({json.dumps(p) for p in points})
     assert points[0] == {"optimizer": "Adam", "optimizer.Adam.learning_rate": 0.1, "epochs": 1}
     nested = {"a": ff.choice([ff.choice([1, 2]), ff.choice([{"b": ff.choice([5, 6])}, 7])])}
-    found = [space.substitute(nested, point)["a"] for point in space.grid(nested)]
-    assert found == [1, 2, {"b": 5}, {"b": 6}, 7]
+    values = [space.substitute(nested, point)["a"] for point in space.grid(nested)]
+    assert values == [1, 2, {"b": 5}, {"b": 6}, 7]
 
 
 def test_one_space_in_two_options_is_a_parameter_in_both() -> None:
@@ -272,8 +272,8 @@ def test_a_layer_is_repeated_as_often_as_a_point_says() -> None:
     read = json.loads(json.dumps(space.plain(given)))
     assert list(space.find(read)) == list(space.find(given)) == ["units", "count"]
     model = space.substitute(read, {"count": 2, "units": 4})["model"]
-    found = [layer["config"].get("units") for layer in model["config"]["layers"][1:]]
-    assert found == [4, None, 4, None, 1, 1]
+    units = [layer["config"].get("units") for layer in model["config"]["layers"][1:]]
+    assert units == [4, None, 4, None, 1, 1]
     none = space.substitute(given, {"count": 0, "units": 2})["model"]
     assert len(none["config"]["layers"]) == 3
     with pytest.raises(SearchError, match=r"repeat: 1\.5 is not a number"):

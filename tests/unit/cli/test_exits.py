@@ -53,9 +53,9 @@ def test_every_command_has_help_and_fleet_options() -> None:
     listed = runner.invoke(app, ["--help"])
     assert listed.exit_code == 0
     for name in ("run", "submit", "ps", "show", "watch", "logs", "compare", "export", "doctor"):
-        found = runner.invoke(app, [name, "--help"], env={"COLUMNS": "120"})
-        assert found.exit_code == 0
-        assert "--database-url" in found.output
+        result = runner.invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+        assert result.exit_code == 0
+        assert "--database-url" in result.output
 
 
 def test_an_unknown_option_is_bad_input() -> None:
@@ -65,9 +65,9 @@ def test_an_unknown_option_is_bad_input() -> None:
 def test_a_setting_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "fitfleet.toml").write_text("lease = 3")
     config = {"FITFLEET_CONFIG": str(tmp_path / "fitfleet.toml")}
-    found = CliRunner().invoke(app, ["settings"], env=config)
-    assert found.exit_code == 2
-    assert found.stderr == "error: lease: no such setting; did you mean lease_s?\n"
+    result = CliRunner().invoke(app, ["settings"], env=config)
+    assert result.exit_code == 2
+    assert result.stderr == "error: lease: no such setting; did you mean lease_s?\n"
 
 
 def test_passwords_are_not_printed() -> None:
@@ -100,8 +100,8 @@ def test_an_experiment_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
     assert f"created at schema {newest_version()}" in upgraded.stdout
     assert "already" in CliRunner().invoke(app, ["db", "upgrade", *place]).stdout
     for words in (["cancel", "-e"], ["watch", "-e"], ["pause"], ["resume"]):
-        found = CliRunner().invoke(app, [*words, "nothere", *place])
-        assert (found.exit_code, found.stderr) == (
+        result = CliRunner().invoke(app, [*words, "nothere", *place])
+        assert (result.exit_code, result.stderr) == (
             2,
             "error: nothere: no such experiment; there is none yet\n",
         )
@@ -109,9 +109,9 @@ def test_an_experiment_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_doctor_sees_a_lease_of_fewer_than_three_heartbeats() -> None:
-    (found,) = intervals(Settings(lease_s=5.0))
-    assert not found.is_ok and found.detail == "lease_s is 5, heartbeat_s 2"
-    assert "FITFLEET_LEASE_S" in found.fix
+    (check,) = intervals(Settings(lease_s=5.0))
+    assert not check.is_ok and check.detail == "lease_s is 5, heartbeat_s 2"
+    assert "FITFLEET_LEASE_S" in check.fix
     assert intervals(Settings()) == []
 
 

@@ -17,13 +17,13 @@ from fitfleet.cli.main import app
 
 def passed(times: list[float], name: str, messages: list[str], level: int) -> list[str]:
     """What a filter lets pass of messages at these times."""
-    repeats, found = Repeats(), []
+    repeats, lines = Repeats(), []
     for at, message in zip(times, messages, strict=True):
         record = logging.LogRecord(name, level, "", 0, message, (), None)
         record.created = at
         if repeats.filter(record):
-            found.append(record.getMessage())
-    return found
+            lines.append(record.getMessage())
+    return lines
 
 
 def test_what_a_library_repeats_is_said_once_and_then_counted() -> None:
@@ -42,9 +42,9 @@ def test_of_ours_each_job_is_told_and_no_progress_is_held_back() -> None:
 
 @pytest.mark.parametrize("command", ["worker", "scheduler"])
 def test_a_level_that_there_is_not_is_one_sentence(command: str) -> None:
-    found = CliRunner().invoke(app, [command, "--log-level", "loud"])
-    assert found.exit_code == 2
-    assert found.stderr == ("error: log_level: 'loud' is none of debug, info, warning, error\n")
+    result = CliRunner().invoke(app, [command, "--log-level", "loud"])
+    assert result.exit_code == 2
+    assert result.stderr == ("error: log_level: 'loud' is none of debug, info, warning, error\n")
 
 
 CODE = """
@@ -65,8 +65,8 @@ logging.getLogger("fitfleet.worker").warning("job 1 failed", extra=dict(job=1, a
 def test_lines_have_time_and_level_and_no_password() -> None:
     def lines(level: str, form: str = "text") -> list[str]:
         code = CODE.format(level=level, form=form)
-        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        return found.stderr.splitlines()
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        return process.stderr.splitlines()
 
     told = lines("info")
     assert len(told) == 4 and "s3cret" not in "".join(told) and "\x1b" not in "".join(told)
@@ -76,7 +76,7 @@ def test_lines_have_time_and_level_and_no_password() -> None:
     assert "database_url='postgresql://u:***@h/d'" in told[1] and "queue='gpu'" in told[1]
     assert [line.split(maxsplit=2)[2] for line in lines("warning")] == ["job 1 failed"]
     objects = [json.loads(line) for line in lines("info", "json")]
-    assert [one["level"] for one in objects] == ["info", "info", "info", "warning"]
+    assert [line["level"] for line in objects] == ["info", "info", "info", "warning"]
     assert "job" not in objects[0] and "s3cret" not in str(objects)
     assert {k: v for k, v in objects[3].items() if k != "time"} == {
         "level": "warning", "logger": "fitfleet.worker", "message": "job 1 failed",

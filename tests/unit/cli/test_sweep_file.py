@@ -31,10 +31,10 @@ def write(folder: Path, text: str) -> Path:
 
 def test_spaces_are_read(tmp_path: Path) -> None:
     path = write(tmp_path, SWEEP)
-    found = read_sweep(path)
-    assert found["model"]["Sequential"][1]["LSTM"]["units"] == ff.choice([16, 32])
-    assert found["optimizer"]["RMSprop"]["learning_rate"] == ff.log_uniform(1e-4, 1e-2)
-    assert found["batch_size"] == ff.integers(16, 64, step=16)
+    document = read_sweep(path)
+    assert document["model"]["Sequential"][1]["LSTM"]["units"] == ff.choice([16, 32])
+    assert document["optimizer"]["RMSprop"]["learning_rate"] == ff.log_uniform(1e-4, 1e-2)
+    assert document["batch_size"] == ff.integers(16, 64, step=16)
     assert is_sweep(path)
 
 

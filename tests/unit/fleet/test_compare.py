@@ -23,16 +23,16 @@ CURVES = [[3.0, 1.0, 2.0], [4.0, 3.0, 1.5], [9.0, 9.0, None]]
 @pytest.fixture
 def done(fleet: ff.Fleet, job: dict[str, Any]) -> list[ff.Job]:
     """Three succeeded jobs of three epochs, with a curve each; the last ended in NaN."""
-    made = [fleet.submit(**{**job, "seed": i, "params": {"size": i}}) for i in range(3)]
+    handles = [fleet.submit(**{**job, "seed": i, "params": {"size": i}}) for i in range(3)]
     with fleet.database.begin() as c:
-        for handle, curve in zip(made, CURVES, strict=True):
+        for handle, curve in zip(handles, CURVES, strict=True):
             for epoch, value in enumerate(curve, 1):
                 row = {"job_id": handle.id, "epoch": epoch, "metric": "loss", "value": value}
                 c.execute(metrics.insert(), [{**row, "phase": "train"}, {**row, "phase": "val"}])
             score = {"job_id": handle.id, "name": "in_scale", "value": handle.seed / 10}
             c.execute(scores.insert(), [{**score, "source": "music:score"}])
         c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
-    return [handle.refresh() for handle in made]
+    return [handle.refresh() for handle in handles]
 
 
 def test_the_last_epoch_counts_and_nan_is_last(fleet: ff.Fleet, done: list[ff.Job]) -> None:
@@ -66,20 +66,24 @@ def test_the_values_are_those_of_the_weights_that_are_kept(
     ranked = fleet.rank("line")
     assert list(ranked["mean"]) == [1.25] and list(ranked["diverged"]) == [1]
     with fleet.database.read() as c:
-        found = c.exec_driver_sql("SELECT val_loss FROM runs ORDER BY job_id").scalars().all()
-    assert found == [1.0, 1.5, None]
+        losses = c.exec_driver_sql("SELECT val_loss FROM runs ORDER BY job_id").scalars().all()
+    assert losses == [1.0, 1.5, None]
 
 
 def test_a_run_that_was_repeated_counts_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = [fleet.submit(**job), fleet.submit(**job, again=True), fleet.submit(**job, again=True)]
-    made.append(fleet.submit(**{**job, "epochs": 4}))
+    handles = [
+        fleet.submit(**job),
+        fleet.submit(**job, again=True),
+        fleet.submit(**job, again=True),
+    ]
+    handles.append(fleet.submit(**{**job, "epochs": 4}))
     with fleet.database.begin() as c:
-        for handle, value in zip(made, (3.0, 2.0, 9.0, 1.0), strict=True):
+        for handle, value in zip(handles, (3.0, 2.0, 9.0, 1.0), strict=True):
             row = {"job_id": handle.id, "epoch": 3, "metric": "loss", "phase": "val"}
             c.execute(metrics.insert().values(**row, value=value))
         c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
         # The newest of those that succeeded counts.
-        c.execute(jobs.update().where(jobs.c.id == made[2].id).values(status="FAILED"))
+        c.execute(jobs.update().where(jobs.c.id == handles[2].id).values(status="FAILED"))
     table = fleet.rank("line")
     assert list(table["mean"]) == [1.0, 2.0] and list(table["epochs"]) == [4, 3]
     assert list(table["n"]) == [1, 1] and table["low"].isna().all()
@@ -127,17 +131,17 @@ def test_what_the_table_does_not_show_is_said(
                 job_id=handle.id, epoch=3, metric="loss", phase="train", value=1.0
             ))  # fmt: skip
         c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
-    one, other, _ = (handle.id for handle in alike)
+    left, right, _ = (handle.id for handle in alike)
     assert fleet.compare("line").attrs["notes"] == [
-        f"jobs {one} and {other} have equal params and differ in optimizer.learning_rate"
+        f"jobs {left} and {right} have equal params and differ in optimizer.learning_rate"
     ]
     more = fleet.submit(**{**job, "dataset": "other.npz", "loss": "mae"}, params={"a": 3})
     with fleet.database.begin() as c:
         c.execute(jobs.update().where(jobs.c.id == more.id).values(status="SUCCEEDED", epoch=3))
     first, _ = fleet.compare("line").attrs["notes"]
     assert first == "the jobs differ in dataset and loss: compare loss with care"
-    found = CliRunner().invoke(app, ["compare", "line", "--database-url", settings.database_url])
-    assert "note: the jobs differ in dataset and loss" in found.stdout
+    printed = CliRunner().invoke(app, ["compare", "line", "--database-url", settings.database_url])
+    assert "note: the jobs differ in dataset and loss" in printed.stdout
 
 
 def test_an_unknown_metric_lists_those_that_exist(fleet: ff.Fleet, done: list[ff.Job]) -> None:

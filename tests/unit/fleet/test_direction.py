@@ -105,19 +105,19 @@ def test_jobs_are_compared_by_what_they_were_compiled_with(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     named = [{"MeanSquaredError": {"name": "accuracy"}}]
-    made = [
+    handles = [
         fleet.submit(**{**job, "seed": i, "metrics": named, "params": {"size": i}})
         for i in range(2)
     ]
-    values = {made[0].id: (5.0, 1.0, 3.0), made[1].id: (9.0, 2.0, 2.0)}
+    values = {handles[0].id: (5.0, 1.0, 3.0), handles[1].id: (9.0, 2.0, 2.0)}
     with fleet.database.begin() as c:
         for job_id, curve in values.items():
             for epoch, value in enumerate(curve, 1):
                 row = {"job_id": job_id, "epoch": epoch, "metric": "accuracy", "value": value}
                 c.execute(metrics.insert(), [{**row, "phase": "val"}])
         c.execute(jobs.update().values(status="SUCCEEDED", epoch=3))
-    assert fleet.best("line", "val_accuracy") == made[1]
-    assert fleet.best("line", "val_accuracy", at="best") == made[0]
-    assert fleet.best("line", "val_accuracy", direction="maximize", at="best") == made[1]
+    assert fleet.best("line", "val_accuracy") == handles[1]
+    assert fleet.best("line", "val_accuracy", at="best") == handles[0]
+    assert fleet.best("line", "val_accuracy", direction="maximize", at="best") == handles[1]
     assert list(fleet.compare("line", "val_accuracy", at="best")["val_accuracy"]) == [1.0, 2.0]
     assert list(fleet.rank("line", "val_accuracy")["best"]) == [2.0]

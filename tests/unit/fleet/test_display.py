@@ -144,7 +144,7 @@ def test_the_table_fits_the_width_and_drops_what_is_worth_least(width: int) -> N
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 140, 300])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
-    long = [replace(one, params={"a" * 50: "b" * n, "c": n}, worker="w" * 90) for n, one in
+    long = [replace(running, params={"a" * 50: "b" * n, "c": n}, worker="w" * 90) for n, running in
             enumerate(RUNNING[:9], 100)]  # fmt: skip
     console = Console(file=io.StringIO(), width=width, height=30, force_terminal=False)
     console.print(running_table(long, width, duration))
@@ -182,12 +182,12 @@ def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyP
 
 
 def test_a_failure_is_told_once_also_in_a_pipe(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = [fleet.submit(**{**job, "seed": seed}) for seed in range(7)]
+    handles = [fleet.submit(**{**job, "seed": seed}) for seed in range(7)]
     with fleet.database.begin() as c:
         c.execute(jobs.update().values(
             status="FAILED", failure_class="user", failure_message="it is broken"
         ))  # fmt: skip
-    rows = [one.refresh().row for one in made]
+    rows = [handle.refresh().row for handle in handles]
     for is_raised, count in ((False, 5), (True, 4)):
         pipe = Console(file=io.StringIO(), force_terminal=False, width=80)
         Display(pipe).conclude({JobStatus.FAILED: 7}, rows[:5], is_raised=is_raised)
@@ -195,9 +195,9 @@ def test_a_failure_is_told_once_also_in_a_pipe(fleet: ff.Fleet, job: dict[str, A
         lines = pipe.file.getvalue().splitlines()
         assert sum("failed: user: it is broken" in line for line in lines) == count
         assert lines[-1] == "... and 2 more failed: fitfleet ps --status FAILED"
-    one = Console(file=io.StringIO(), force_terminal=False, width=80)
-    Display(one).conclude({JobStatus.FAILED: 1}, rows[:1], is_raised=True)
-    assert isinstance(one.file, io.StringIO) and one.file.getvalue() == ""
+    plain = Console(file=io.StringIO(), force_terminal=False, width=80)
+    Display(plain).conclude({JobStatus.FAILED: 1}, rows[:1], is_raised=True)
+    assert isinstance(plain.file, io.StringIO) and plain.file.getvalue() == ""
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,15 @@ TAG = "<img src=x>"
 
 
 def test_handles_are_shown_as_tables(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = [
+    handles = [
         fleet.submit(**{**job, "seed": seed, "experiment": TAG, "params": {TAG: TAG}})
         for seed in range(2)
     ]
     with fleet.database.begin() as c:
         values = {"status": "SUCCEEDED", "epoch": 3, "kept_epoch": 2, "nan_epoch": 3}
-        c.execute(jobs.update().where(jobs.c.id == made[0].id).values(**values))
+        c.execute(jobs.update().where(jobs.c.id == handles[0].id).values(**values))
     listed = fleet.jobs(TAG)
-    assert listed == made and isinstance(listed, list)
+    assert listed == handles and isinstance(listed, list)
     shown = {
         "job": listed[0]._repr_html_(),
         "jobs": listed._repr_html_(),
@@ -58,11 +58,11 @@ def test_sweeps_and_plans_are_shown_as_tables(fleet: ff.Fleet, job: dict[str, An
 
 
 def test_the_live_view_is_html_of_what_a_terminal_shows() -> None:
-    one = RunningJob(
+    running = RunningJob(
         id=7, experiment=TAG, params={"a": TAG}, epoch=1, epochs=2, seed=0, fold=None,
         last={"loss": 0.5}, worker=TAG, seconds_left=3.0,
     )  # fmt: skip
-    html = as_html(running_table([one], 100, lambda seconds: f"{seconds} s"))
+    html = as_html(running_table([running], 100, lambda seconds: f"{seconds} s"))
     assert TAG not in html and "&lt;img src=x&gt;" in html and "0.5" in html
     assert html.startswith("<pre")
 

@@ -29,9 +29,9 @@ def test_the_import_is_quick_and_loads_nothing_heavy() -> None:
     seconds = []
     for _ in range(3):
         began = time.monotonic()
-        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         seconds.append(time.monotonic() - began)
-        assert found.stdout.strip() == "[]", found.stdout + found.stderr
+        assert imported.stdout.strip() == "[]", imported.stdout + imported.stderr
     assert min(seconds) < 2.0  # TensorFlow alone would take longer
 
 
@@ -42,5 +42,5 @@ def test_a_client_that_connects_and_compares_loads_no_tensorflow() -> None:
         "import fitfleet.cli.main, fitfleet.queue;"
         "print([m for m in ['tensorflow', 'keras', 'celery.worker', 'pandas'] if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.stdout.strip() == "[]", found.stdout + found.stderr
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert imported.stdout.strip() == "[]", imported.stdout + imported.stderr

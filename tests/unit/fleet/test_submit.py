@@ -18,9 +18,9 @@ def test_with_the_broker_away_the_job_is_kept_and_a_warning_says_so(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     with pytest.warns(UserWarning, match=KEPT):
-        made = fleet.submit(**job)
-    assert made.status is ff.JobStatus.QUEUED
-    assert fleet.job(made.id) == made
+        handle = fleet.submit(**job)
+    assert handle.status is ff.JobStatus.QUEUED
+    assert fleet.job(handle.id) == handle
 
 
 @pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
@@ -39,9 +39,9 @@ def test_of_many_jobs_all_are_queued_or_none(fleet: ff.Fleet, job: dict[str, Any
     with pytest.raises(SpecError, match=r"jobs\[1\]: epochs"):
         fleet.submit_many([job, {**job, "epochs": 0}])
     assert fleet.jobs() == []
-    made = fleet.submit_many([job, job, {**job, "seed": 3}])
-    assert [m.is_reused for m in made] == [False, True, False]
-    assert made[0] == made[1]
+    handles = fleet.submit_many([job, job, {**job, "seed": 3}])
+    assert [m.is_reused for m in handles] == [False, True, False]
+    assert handles[0] == handles[1]
 
 
 @pytest.mark.slow
@@ -50,9 +50,9 @@ def test_ten_thousand_jobs_are_submitted_at_once(fleet: ff.Fleet, job: dict[str,
     jobs = [{**job, "seed": seed, "params": {"seed": seed}} for seed in range(10_000)]
     # Of this process, so that other load on the machine does not count.
     began = time.process_time()
-    made = fleet.submit_many(jobs)
+    handles = fleet.submit_many(jobs)
     assert time.process_time() - began < 40.0  # a guard; benchmarks/overhead.py measures
-    assert len({m.id for m in made}) == 10_000
+    assert len({m.id for m in handles}) == 10_000
 
 
 def test_an_argument_that_does_not_exist_is_refused(fleet: ff.Fleet, job: dict[str, Any]) -> None:
@@ -80,12 +80,12 @@ def test_jobs_are_found_by_experiment_and_status(fleet: ff.Fleet, job: dict[str,
 
 @pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
 def test_a_handle_reads_well(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = fleet.submit(**job, params={"units": 3})
-    assert repr(made) == f"<Job {made.id} 'line' QUEUED epoch 0/3, seed=0, units=3>"
-    assert list(made.history.columns) == ["epoch"]
-    assert made.scores == {}
-    assert made.error is None
-    assert made.logs() == ""
+    handle = fleet.submit(**job, params={"units": 3})
+    assert repr(handle) == f"<Job {handle.id} 'line' QUEUED epoch 0/3, seed=0, units=3>"
+    assert list(handle.history.columns) == ["epoch"]
+    assert handle.scores == {}
+    assert handle.error is None
+    assert handle.logs() == ""
 
 
 def test_the_broker_is_looked_at_once_for_many_submits(
@@ -109,7 +109,7 @@ def test_averaged_weights_are_said_to_belong_to_no_epoch(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fleet.submit(**averaged)
-    told = [str(one.message) for one in caught if "use_ema" in str(one.message)]
+    told = [str(warning.message) for warning in caught if "use_ema" in str(warning.message)]
     assert len(told) == (not has_best)
 
 
@@ -118,10 +118,10 @@ def test_a_job_starts_from_one_that_has_not_ended(fleet: ff.Fleet, job: dict[str
         first = fleet.submit(**job)
     fine = fleet.submit(model=first, freeze="dense*", dataset="data.npz", experiment="fine")
     other = fleet.submit(**{**job, "init_from": first, "experiment": "fine", "epochs": 9})
-    for one, match in ((fine, "all"), (other, "names")):
-        start = one.spec.initial_weights
+    for handle, match in ((fine, "all"), (other, "names")):
+        start = handle.spec.initial_weights
         assert start is not None and (start.of_job, start.match) == (first.row.content_hash, match)
-        assert f"waits for job {first.id}" in str(one.why())
+        assert f"waits for job {first.id}" in str(handle.why())
     again = fleet.submit(**{**job, "init_from": first, "experiment": "fine", "epochs": 9})
     assert again == other and again.is_reused
     with pytest.raises(SpecError, match="has not ended; wait for it before the sweep"):

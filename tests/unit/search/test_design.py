@@ -38,9 +38,11 @@ def arguments(**changes: Any) -> dict[str, Any]:
 
 
 def test_it_survives_json() -> None:
-    made = design(arguments(repeats="2..5", folds={"kind": "stratified", "k": 3}, pruner="median"))
-    assert Design.from_json(made.to_json()) == made
-    assert (made.repeats, made.max_repeats, made.replicates) == (2, 5, 6)
+    sweep_design = design(
+        arguments(repeats="2..5", folds={"kind": "stratified", "k": 3}, pruner="median")
+    )
+    assert Design.from_json(sweep_design.to_json()) == sweep_design
+    assert (sweep_design.repeats, sweep_design.max_repeats, sweep_design.replicates) == (2, 5, 6)
 
 
 def test_a_point_fills_the_job_in() -> None:
@@ -52,18 +54,18 @@ def test_a_point_fills_the_job_in() -> None:
 
 
 def test_a_builder_is_searched() -> None:
-    made = design(arguments(model=ff.builder("my_models:build", units=ff.choice([1, 2]))))
-    model = made.job_of({"units": 2, "optimizer.learning_rate": 0.1})["model"]
+    sweep_design = design(arguments(model=ff.builder("my_models:build", units=ff.choice([1, 2]))))
+    model = sweep_design.job_of({"units": 2, "optimizer.learning_rate": 0.1})["model"]
     assert model == ff.builder("my_models:build", units=2)
     in_yaml = {"builder": "my_models:build", "arguments": {"units": ff.choice([1, 2])}}
-    assert design(arguments(model=in_yaml)) == made
+    assert design(arguments(model=in_yaml)) == sweep_design
     flat = {"builder": "my_models:build", "units": ff.choice([1, 2])}
-    assert design(arguments(model=flat)) == made
+    assert design(arguments(model=flat)) == sweep_design
 
 
 def test_the_seed_may_be_searched_without_repeats() -> None:
-    made = design(arguments(seed=ff.integers(0, 9)))
-    assert made.job_of({"seed": 3, "units": 8, "optimizer.learning_rate": 0.1})["seed"] == 3
+    sweep_design = design(arguments(seed=ff.integers(0, 9)))
+    assert sweep_design.job_of({"seed": 3, "units": 8, "optimizer.learning_rate": 0.1})["seed"] == 3
 
 
 @pytest.mark.parametrize(
@@ -127,32 +129,35 @@ def test_bad_designs(changes: dict[str, Any], says: str) -> None:
 
 
 def test_an_unknown_objective_lists_those_that_exist() -> None:
-    made = design(arguments(objective="val_acuracy", direction="maximize"))
+    sweep_design = design(arguments(objective="val_acuracy", direction="maximize"))
     spec = job_spec(
-        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
+        Settings(),
+        **without_options(sweep_design.job_of({"units": 8, "optimizer.learning_rate": 0.1})),
     )
     with pytest.raises(SearchError, match=r"did you mean val_accuracy\? there are loss, accuracy"):
-        check_known(made.wanted, spec, has_validation=True)
+        check_known(sweep_design.wanted, spec, has_validation=True)
     with pytest.raises(SearchError, match="there are loss, accuracy"):
-        check_known(made.wanted, spec, has_validation=False)
+        check_known(sweep_design.wanted, spec, has_validation=False)
 
 
 def test_a_validation_objective_needs_validation_data() -> None:
-    made = design(arguments(objective="val_accuracy"))
+    sweep_design = design(arguments(objective="val_accuracy"))
     spec = job_spec(
-        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
+        Settings(),
+        **without_options(sweep_design.job_of({"units": 8, "optimizer.learning_rate": 0.1})),
     )
     with pytest.raises(SearchError, match="needs validation data"):
-        check_known(made.wanted, spec, has_validation=False)
+        check_known(sweep_design.wanted, spec, has_validation=False)
 
 
 def test_names_of_several_outputs() -> None:
     document = arguments(
         loss={"a": "mse", "b": "mae"}, metrics={"a": [{"class_name": "MeanAbsoluteError"}]}
     )
-    made = design(document)
+    sweep_design = design(document)
     spec = job_spec(
-        Settings(), **without_options(made.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
+        Settings(),
+        **without_options(sweep_design.job_of({"units": 8, "optimizer.learning_rate": 0.1})),
     )
     names = known_names(spec, has_validation=False)
     assert {"loss", "a_loss", "b_loss", "a_mean_absolute_error"} <= set(names)

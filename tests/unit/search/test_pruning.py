@@ -31,8 +31,8 @@ def pruning(name: str, **options: Any) -> Pruning:
 @pytest.mark.parametrize("name", ["median", "percentile"])
 def test_the_worse_half_goes(name: str) -> None:
     done = [curve(n, 0.1 * n) for n in range(6)]
-    found = pruning(name).hopeless([*done, curve(6, 5.0, 3), curve(7, -5.0, 3)])
-    assert found == {6}
+    pruned = pruning(name).hopeless([*done, curve(6, 5.0, 3), curve(7, -5.0, 3)])
+    assert pruned == {6}
 
 
 def test_no_verdict_before_there_is_something_to_compare() -> None:

@@ -19,15 +19,15 @@ SECONDS = Objective("seconds", "minimize")
 
 
 def runs(repeats: int = 4) -> list[Run]:
-    found = []
+    rows = []
     for number, (units, rate, level) in enumerate(
         [(8, 0.1, 0.5), (8, 0.01, 0.3), (16, 0.1, 0.45), (16, 0.01, 0.25), (32, 0.01, 0.2501)]
     ):
         for seed in range(repeats):
             value = level + 0.01 * seed + 0.001 * ((seed * 5 + number * 3) % 7 - 3)
             params = {"units": units, "rate": rate}
-            found.append(Run(params, seed, None, (value, units / 8), units / 8, True, number))
-    return found
+            rows.append(Run(params, seed, None, (value, units / 8), units / 8, True, number))
+    return rows
 
 
 def test_best_first_with_ties_marked() -> None:
@@ -55,12 +55,12 @@ def test_failed_runs_are_counted_and_left_out() -> None:
 
 def test_the_numbers_are_those_of_scipy() -> None:
     values = {"a": [0.31, 0.35, 0.29, 0.33], "b": [0.41, 0.40, 0.42, 0.48]}
-    found = [
+    rows = [
         Run({"name": name}, seed, None, (value,), 1.0, True, group=name)
         for name, column in values.items()
         for seed, value in enumerate(column)
     ]
-    table = rank(found, [LOSS]).set_index("name")
+    table = rank(rows, [LOSS]).set_index("name")
     for name, column in values.items():
         low, high = stats.t.interval(0.95, 3, np.mean(column), stats.sem(column))
         row = table.loc[name]
@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_scipy() -> None:
 
 
 def test_configurations_with_equal_params_and_other_epochs_are_two() -> None:
-    found = [
+    rows = [
         Run(
             {"units": 8},
             seed,
@@ -87,13 +87,13 @@ def test_configurations_with_equal_params_and_other_epochs_are_two() -> None:
         for epochs in (3, 4)
         for seed in range(3)
     ]
-    table = rank(found, [LOSS])
+    table = rank(rows, [LOSS])
     assert list(table["epochs"]) == [4, 3] and list(table["n"]) == [3, 3]
     assert list(table["mean"]) == pytest.approx([0.26, 1 / 3 + 0.01])
     assert table["verdict"][1] == "worse"
     # Over the values of a parameter, like is paired with like.
-    other = [replace(run, params={"units": 16}, group=f"{run.group}x") for run in found]
-    by = rank([*found, *other], [LOSS], by="units")
+    other = [replace(run, params={"units": 16}, group=f"{run.group}x") for run in rows]
+    by = rank([*rows, *other], [LOSS], by="units")
     assert list(by["n"]) == [6, 6] and "epochs" not in by and set(by["verdict"]) == {"best", "tie"}
 
 
@@ -119,17 +119,17 @@ def test_a_configuration_of_which_a_run_diverged_is_not_the_best() -> None:
 
 
 def test_labels_that_differ_between_repeats_make_no_configuration() -> None:
-    found = [
+    rows = [
         Run({"name": f"run {s}", "units": 8}, s, None, (1.0 + s,), 1.0, True, group="a")
         for s in range(3)
     ]
-    table = rank(found, [LOSS])
+    table = rank(rows, [LOSS])
     assert list(table["n"]) == [3] and table["name"].isna().all() and list(table["units"]) == [8]
 
 
 def test_a_parameter_named_like_a_column_keeps_its_values() -> None:
-    found = [Run({"mean": n, "test": "t"}, 0, None, (float(n),), 1.0, True) for n in (1, 2)]
-    table = rank(found, [LOSS])
+    rows = [Run({"mean": n, "test": "t"}, 0, None, (float(n),), 1.0, True) for n in (1, 2)]
+    table = rank(rows, [LOSS])
     assert list(table["params.mean"]) == [1, 2] and list(table["mean"]) == [1.0, 2.0]
     assert list(table["params.test"]) == ["t", "t"]
 

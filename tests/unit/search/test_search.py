@@ -93,8 +93,8 @@ def plain_sampler(name: str) -> Any:
 @pytest.mark.parametrize("name", LEARNING)
 def test_one_at_a_time_it_is_plain_optuna(name: str) -> None:
     live = searcher(name)
-    found = ask_all(lambda _: live, 30)
-    assert [t.point for t in found] == plain_optuna(plain_sampler(name), 30)
+    asked = ask_all(lambda _: live, 30)
+    assert [t.point for t in asked] == plain_optuna(plain_sampler(name), 30)
 
 
 @pytest.mark.parametrize("width", [1, 4])

@@ -13,20 +13,20 @@ from fitfleet.analysis import statistics as st
 
 def test_the_interval_is_students() -> None:
     values = [0.91, 0.94, 0.90, 0.93]
-    found = st.summary(values, "maximize")
+    summary = st.summary(values, "maximize")
     low, high = stats.t.interval(
         0.95, 3, loc=sum(values) / 4, scale=stats.tstd(values) / math.sqrt(4)
     )
-    assert found.n == 4
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
-    assert (found.best, found.worst) == (0.94, 0.90)
-    assert found.std == pytest.approx(stats.tstd(values))
+    assert summary.n == 4
+    assert (summary.low, summary.high) == (pytest.approx(low), pytest.approx(high))
+    assert (summary.best, summary.worst) == (0.94, 0.90)
+    assert summary.std == pytest.approx(stats.tstd(values))
 
 
 def test_one_value_has_no_interval() -> None:
-    found = st.summary([2.0, math.nan], "minimize")
-    assert (found.n, found.mean, found.best) == (1, 2.0, 2.0)
-    assert math.isnan(found.low) and math.isnan(found.std)
+    summary = st.summary([2.0, math.nan], "minimize")
+    assert (summary.n, summary.mean, summary.best) == (1, 2.0, 2.0)
+    assert math.isnan(summary.low) and math.isnan(summary.std)
 
 
 def test_no_finite_value() -> None:
@@ -70,9 +70,9 @@ def test_ties_are_told_from_worse() -> None:
     close = {seed: 0.10 + 0.001 * seed + (0.002 if seed % 2 else -0.001) for seed in range(5)}
     far = {seed: 0.50 + 0.001 * seed * (seed % 2) for seed in range(5)}
     alone = {99: 0.2}
-    found = st.against_best([far, best, close, alone], "minimize")
-    assert [c.verdict for c in found] == ["worse", "best", "tie", "untested"]
-    assert found[0].test == "t" and found[0].pairs == 5 and found[0].p < 0.05
+    compared = st.against_best([far, best, close, alone], "minimize")
+    assert [c.verdict for c in compared] == ["worse", "best", "tie", "untested"]
+    assert compared[0].test == "t" and compared[0].pairs == 5 and compared[0].p < 0.05
 
 
 def test_pairing_is_by_member_not_by_position() -> None:
@@ -82,8 +82,8 @@ def test_pairing_is_by_member_not_by_position() -> None:
 
 
 def test_a_diverged_configuration_is_never_best() -> None:
-    found = st.against_best([{0: math.nan}, {0: 3.0}], "minimize")
-    assert [c.verdict for c in found] == ["untested", "best"]
+    compared = st.against_best([{0: math.nan}, {0: 3.0}], "minimize")
+    assert [c.verdict for c in compared] == ["untested", "best"]
 
 
 def test_pareto_set() -> None:

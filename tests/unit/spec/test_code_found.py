@@ -44,9 +44,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def snapshot(settings: Settings, *more: str) -> Snapshot:
-    found = collect([Named("own_losses", "halved")], settings, more=more)
-    assert found is not None
-    return found
+    collected = collect([Named("own_losses", "halved")], settings, more=more)
+    assert collected is not None
+    return collected
 
 
 def test_a_module_comes_with_what_it_imports_of_the_user_and_nothing_else(
@@ -91,9 +91,9 @@ def test_code_is_a_list_of_paths(given: Any) -> None:
 
 
 def test_an_archive_gives_the_snapshot_back(settings: Settings, tmp_path: Path) -> None:
-    found = snapshot(settings)
-    again = Snapshot.from_archive(found.to_archive())
-    assert again == found and again.sha256 == found.sha256
+    original = snapshot(settings)
+    again = Snapshot.from_archive(original.to_archive())
+    assert again == original and again.sha256 == original.sha256
     again.write(tmp_path / "out")
     assert (tmp_path / "out" / "own_parts" / "scales.py").read_text() == "FACTOR = 0.5"
 
@@ -221,10 +221,10 @@ def test_everything_inside_a_model_has_its_module_and_a_name_for_keras() -> None
         2, activation=own_activation, kernel_regularizer=registered_regularizer
     )
     model = keras.Sequential([keras.Input((2,)), OwnLayer(), dense])
-    found = {one.name: one for one in named_in(to_document(model, "model"))}
-    assert found["own_activation"].registered == f"{__name__}>own_activation"
-    assert found["OwnLayer"] == Named(__name__, "OwnLayer", f"{__name__}>OwnLayer")
-    registered = found["registered_regularizer"]
+    names = {name.name: name for name in named_in(to_document(model, "model"))}
+    assert names["own_activation"].registered == f"{__name__}>own_activation"
+    assert names["OwnLayer"] == Named(__name__, "OwnLayer", f"{__name__}>OwnLayer")
+    registered = names["registered_regularizer"]
     assert (registered.module, registered.registered) == (__name__, "tests>registered_regularizer")
     assert keras.saving.get_registered_name(OwnLayer) == "OwnLayer", "Keras is as it was"
 
@@ -244,8 +244,12 @@ def test_a_registered_name_is_as_good_as_what_it_names() -> None:
     assert losses("tests>registered_loss") == losses(registered_loss)
     assert metrics(["tests>registered_loss"]) == metrics([registered_loss])
     assert activation("tests>registered_loss", "x") == to_document(registered_loss, "x")
-    own = {"module": __name__, "registered_name": "tests>RegisteredLoss"}
-    assert losses("tests>RegisteredLoss") == {**own, "class_name": "RegisteredLoss", "config": {}}
+    reference = {"module": __name__, "registered_name": "tests>RegisteredLoss"}
+    assert losses("tests>RegisteredLoss") == {
+        **reference,
+        "class_name": "RegisteredLoss",
+        "config": {},
+    }
     with pytest.raises(SpecError, match=r"^loss: 'tests>unknown' is not registered in this"):
         losses("tests>unknown")
 

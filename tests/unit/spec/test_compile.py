@@ -38,9 +38,11 @@ def test_every_optimizer_is_built_with_its_learning_rate(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalog.class_names("losses"))
 def test_every_loss_is_built(name: str) -> None:
-    found = losses({name: {}})
-    assert (load(found) if isinstance(found, dict) else keras.losses.get(found)) is not None
-    assert losses(getattr(keras.losses, name)()) == found
+    canonical = losses({name: {}})
+    assert (
+        load(canonical) if isinstance(canonical, dict) else keras.losses.get(canonical)
+    ) is not None
+    assert losses(getattr(keras.losses, name)()) == canonical
 
 
 @pytest.mark.parametrize("name", catalog.class_names("metrics"))
@@ -48,10 +50,10 @@ def test_every_metric_is_built(name: str) -> None:
     signature = catalog.signature("metrics", name)
     assert signature is not None
     arguments = {argument: REQUIRED[argument] for argument in signature.required}
-    (found,) = metrics([{name: arguments}])
-    built = load(found)
+    (canonical,) = metrics([{name: arguments}])
+    built = load(canonical)
     assert type(built).__name__ == name
-    assert metrics([getattr(keras.metrics, name)(**arguments)]) == [found]
+    assert metrics([getattr(keras.metrics, name)(**arguments)]) == [canonical]
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,8 @@ def test_what_keras_forgets_when_it_saves_reaches_the_worker(
     ((name, arguments),) = given.items()
     make = losses if kind == "losses" else metrics
     for value in (given, getattr(getattr(keras, kind), name)(**arguments)):
-        found = make(value) if kind == "losses" else make([value])[0]
-        assert load(found)._fn_kwargs[argument] == arguments[argument]
+        canonical = make(value) if kind == "losses" else make([value])[0]
+        assert load(canonical)._fn_kwargs[argument] == arguments[argument]
 
 
 @pytest.mark.parametrize("name", catalog.class_names("schedules"))
@@ -105,8 +107,8 @@ def test_every_schedule_is_a_learning_rate(name: str) -> None:
     given = {"initial_learning_rate": 0.5, **arguments.get(name, {})}
     if name == "PiecewiseConstantDecay":
         given = {"boundaries": [1, 2], "values": [0.5, 0.25, 0.125]}
-    found = optimizer({"Adam": {"learning_rate": {name: given}}})
-    assert type(load(found)._learning_rate).__name__ == name
+    canonical = optimizer({"Adam": {"learning_rate": {name: given}}})
+    assert type(load(canonical)._learning_rate).__name__ == name
     assert callbacks({"LearningRateScheduler": {"schedule": {name: given}}})
 
 
@@ -141,10 +143,10 @@ def test_losses_and_metrics_of_several_outputs() -> None:
     ids=lambda given: str(given)[:30],
 )
 def test_an_allowed_callback_is_built(given: Any) -> None:
-    (found,) = callbacks(given)
-    config = {k: load(v) if isinstance(v, dict) else v for k, v in found["config"].items()}
-    built = getattr(keras.callbacks, found["class_name"])(**config)
-    assert callbacks([built]) == [found]
+    (canonical,) = callbacks(given)
+    config = {k: load(v) if isinstance(v, dict) else v for k, v in canonical["config"].items()}
+    built = getattr(keras.callbacks, canonical["class_name"])(**config)
+    assert callbacks([built]) == [canonical]
 
 
 @pytest.mark.parametrize(

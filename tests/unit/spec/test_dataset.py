@@ -21,7 +21,7 @@ MODEL = {
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left", "right"),
     [
         ({"x": "x", "y": "y"}, {"x": "/x", "y": "y/"}),
         ({"x": ["a/b"], "y": {"o": "y"}}, {"x": ["//a//b/"], "y": {"o": "/y"}}),
@@ -30,9 +30,9 @@ MODEL = {
         ({}, {"nan": "allow"}),
     ],
 )
-def test_two_ways_of_saying_one_dataset(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_two_ways_of_saying_one_dataset(left: dict[str, Any], right: dict[str, Any]) -> None:
     hashes = set()
-    for given in (one, other):
+    for given in (left, right):
         dataset = {"path": "d.h5", **given}
         spec = job_spec(Settings(), model=MODEL, dataset=dataset, loss="mse", optimizer="sgd")
         hashes.add(content_hash(spec, "0"))

@@ -44,7 +44,9 @@ def test_a_class_with_its_defaults_is_built_from_its_canonical_form(kind: str, n
         document = reference(kind, document, kind)
     again = keras.saving.deserialize_keras_object(json.loads(json.dumps(document)))
     assert type(again) is type(original)
-    left, right = (keras.saving.serialize_keras_object(one)["config"] for one in (original, again))
+    left, right = (
+        keras.saving.serialize_keras_object(value)["config"] for value in (original, again)
+    )
     assert without_names(left) == without_names(right)
 
 

@@ -49,15 +49,15 @@ def spec(**given: Any) -> JobSpec:
 
 def test_the_hash_does_not_change_between_releases() -> None:
     model = ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(3)])
-    found = spec(model=model, metrics=["accuracy"], seed=7)
-    assert content_hash(found, "abc") == LITERAL
+    job = spec(model=model, metrics=["accuracy"], seed=7)
+    assert content_hash(job, "abc") == LITERAL
 
 
 LITERAL = "0c9b90dde78c49c664d2aefdd119381024972f376a330ce5dc13b5d11e292b4b"
 
 
 @pytest.mark.parametrize(
-    "one, other",
+    "left, right",
     [
         ({"optimizer": "adam"}, {"optimizer": "Adam"}),
         ({"optimizer": "adam"}, {"optimizer": {"class_name": "Adam"}}),
@@ -85,8 +85,8 @@ LITERAL = "0c9b90dde78c49c664d2aefdd119381024972f376a330ce5dc13b5d11e292b4b"
         ({"class_weight": {0: 1, 1: 2}}, {"class_weight": {"0": 1.0, "1": 2.0}}),
     ],
 )
-def test_two_ways_of_saying_one_thing(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert content_hash(spec(**one), None) == content_hash(spec(**other), None)
+def test_two_ways_of_saying_one_thing(left: dict[str, Any], right: dict[str, Any]) -> None:
+    assert content_hash(spec(**left), None) == content_hash(spec(**right), None)
 
 
 def test_a_schedule_is_the_same_in_every_form() -> None:
@@ -116,9 +116,9 @@ def test_another_job_has_another_hash(change: dict[str, Any]) -> None:
 
 
 def test_the_file_counts_by_its_content() -> None:
-    one, other = spec(), spec(dataset="elsewhere/d.h5")
-    assert content_hash(one, "abc") == content_hash(other, "abc")
-    assert content_hash(one, "abc") != content_hash(one, "abd")
+    here, elsewhere = spec(), spec(dataset="elsewhere/d.h5")
+    assert content_hash(here, "abc") == content_hash(elsewhere, "abc")
+    assert content_hash(here, "abc") != content_hash(here, "abd")
 
 
 def test_a_group_is_its_seeds_and_folds() -> None:
@@ -126,8 +126,8 @@ def test_a_group_is_its_seeds_and_folds() -> None:
         spec(seed=seed, dataset={"path": "d.h5", "fold": {"kind": "kfold", "k": 5, "index": i}})
         for i, seed in enumerate((0, 0, 1))
     ]
-    assert len({group_hash(one, "abc") for one in folds}) == 1
-    assert len({content_hash(one, "abc") for one in folds}) == 3
+    assert len({group_hash(part, "abc") for part in folds}) == 1
+    assert len({content_hash(part, "abc") for part in folds}) == 3
     assert group_hash(spec(), "abc") != group_hash(spec(epochs=2), "abc")
 
 
@@ -142,7 +142,7 @@ def test_jobs_of_one_program_differ_in_seed_and_rates() -> None:
         for rate in (0.1, 0.2)
     ]
     given[0]["callbacks"] = [{"EarlyStopping": {"patience": 3}}]
-    keys = {fuse_key(spec(**one), "abc", OPTIONS) for one in given}
+    keys = {fuse_key(spec(**job), "abc", OPTIONS) for job in given}
     assert len(keys) == 1 and None not in keys
     changes = ({"model": short_form(5)}, {"model": short_form(rate=0.0)})
     for change in (*changes, {"batch_size": 8}, {"optimizer": "sgd"}):
@@ -169,7 +169,7 @@ def noise(stddev: float) -> ff.Sequential:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left", "right"),
     [
         (
             {"optimizer": {"SGD": {"learning_rate": 1}}},
@@ -228,9 +228,9 @@ def noise(stddev: float) -> ff.Sequential:
         ),
     ],
 )
-def test_two_ways_to_write_a_job_are_one_job(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_two_ways_to_write_a_job_are_one_job(left: dict[str, Any], right: dict[str, Any]) -> None:
     given = {"model": dense(), "dataset": "x.npz", "loss": "mse", "optimizer": "sgd"}
-    texts = [job_spec(Settings(), **{**given, **part}).canonical() for part in (one, other)]
+    texts = [job_spec(Settings(), **{**given, **part}).canonical() for part in (left, right)]
     assert texts[0] == texts[1]
 
 

@@ -21,8 +21,8 @@ def config_of(model: Any) -> dict[str, Any]:
 
 
 def first_layer(layer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = config_of(ff.Sequential([layers.Input((4, 3)), layer]))
-    layer = found["config"]["layers"][1]
+    model_config: dict[str, Any] = config_of(ff.Sequential([layers.Input((4, 3)), layer]))
+    layer = model_config["config"]["layers"][1]
     return dict(layer["config"])
 
 
@@ -60,8 +60,8 @@ def test_names_are_those_of_a_fresh_process() -> None:
     ],
 )
 def test_an_input_has_a_batch_shape(given: Any, batch_shape: list[int | None]) -> None:
-    found = config_of(ff.Sequential([given, layers.Flatten()]))["config"]["layers"][0]
-    assert found["config"]["batch_shape"] == batch_shape
+    layer = config_of(ff.Sequential([given, layers.Flatten()]))["config"]["layers"][0]
+    assert layer["config"]["batch_shape"] == batch_shape
 
 
 def test_an_input_shape_on_the_first_layer_is_an_input() -> None:

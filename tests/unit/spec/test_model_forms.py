@@ -167,8 +167,8 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
     assert again == spec
     if original.built:
         assert built.count_params() == original.count_params()
-        for one, other in zip(original.get_weights(), built.get_weights(), strict=True):
-            assert (one == other).all()
+        for expected, weights in zip(original.get_weights(), built.get_weights(), strict=True):
+            assert (expected == weights).all()
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_every_operator_of_a_simple_rule_has_the_shape_that_keras_gives_it(
                 continue
             config = {"axis": 1} if rule == "reduce" else {}
             expected = keras_shape(module, name, config, shapes)
-            found = BY_KIND[rule](config, list(given))
-            assert tuple(None if s == BATCH else s for s in found) == expected, name
+            computed = BY_KIND[rule](config, list(given))
+            assert tuple(None if s == BATCH else s for s in computed) == expected, name
             checked += 1
     assert checked > 20
 

@@ -125,36 +125,36 @@ LAYERS = [
 def test_a_layer_has_the_shape_and_the_weights_that_keras_gives_it(shape: Any, layer: Any) -> None:
     dtype = "int32" if isinstance(layer, L.Embedding) else None
     model = keras.Sequential([keras.Input(shape, dtype=dtype), layer])
-    found = facts(model)
-    assert found.outputs[0].shape == model.output_shape[1:]
-    assert (found.parameters, found.is_exact) == (model.count_params(), True)
+    computed = facts(model)
+    assert computed.outputs[0].shape == model.output_shape[1:]
+    assert (computed.parameters, computed.is_exact) == (model.count_params(), True)
 
 
 def functional_models() -> list[Any]:
-    one, two = keras.Input((6, 4)), keras.Input((6, 4))
+    left, right = keras.Input((6, 4)), keras.Input((6, 4))
     merges = [
-        L.Add()([one, two]),
-        L.Subtract()([one, two]),
-        L.Multiply()([one, two]),
-        L.Average()([one, two]),
-        L.Maximum()([one, two]),
-        L.Minimum()([one, two]),
-        L.Concatenate()([one, two]),
-        L.Concatenate(axis=1)([one, two]),
-        L.Dot(axes=2)([one, two]),
-        L.Dot(axes=(1, 1))([one, two]),
-        L.Attention(use_scale=True)([one, two]),
-        L.Attention(score_mode="concat")([one, two]),
-        L.AdditiveAttention()([one, two]),
-        L.MultiHeadAttention(2, 3)(one, two),
-        L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7, use_bias=False)(one, two, two),
-        L.GroupQueryAttention(3, 4, 2)(one, two),
-        L.MultiHeadAttention(2, 3, value_dim=5, use_gate=True)(one, two),
-        L.GroupQueryAttention(3, 4, 2, use_gate=True)(one, two),
-        one * 2.0 + two,
-        keras.ops.sqrt(one) - two,
+        L.Add()([left, right]),
+        L.Subtract()([left, right]),
+        L.Multiply()([left, right]),
+        L.Average()([left, right]),
+        L.Maximum()([left, right]),
+        L.Minimum()([left, right]),
+        L.Concatenate()([left, right]),
+        L.Concatenate(axis=1)([left, right]),
+        L.Dot(axes=2)([left, right]),
+        L.Dot(axes=(1, 1))([left, right]),
+        L.Attention(use_scale=True)([left, right]),
+        L.Attention(score_mode="concat")([left, right]),
+        L.AdditiveAttention()([left, right]),
+        L.MultiHeadAttention(2, 3)(left, right),
+        L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7, use_bias=False)(left, right, right),
+        L.GroupQueryAttention(3, 4, 2)(left, right),
+        L.MultiHeadAttention(2, 3, value_dim=5, use_gate=True)(left, right),
+        L.GroupQueryAttention(3, 4, 2, use_gate=True)(left, right),
+        left * 2.0 + right,
+        keras.ops.sqrt(left) - right,
     ]
-    models = [keras.Model([one, two], out) for out in merges]
+    models = [keras.Model([left, right], out) for out in merges]
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     shared = L.Dense(5)
     sequence, *states = L.LSTM(4, return_sequences=True, return_state=True)(
@@ -175,30 +175,30 @@ def functional_models() -> list[Any]:
 
 @pytest.mark.parametrize("model", functional_models(), ids=lambda model: str(model.name))
 def test_a_functional_model_has_the_shapes_and_weights_that_keras_gives_it(model: Any) -> None:
-    found = facts(model)
+    computed = facts(model)
     expected = [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(model.outputs)]
-    assert [out.shape for out in found.outputs] == expected
-    assert (found.parameters, found.is_exact) == (model.count_params(), True)
+    assert [out.shape for out in computed.outputs] == expected
+    assert (computed.parameters, computed.is_exact) == (model.count_params(), True)
 
 
 def test_what_is_not_known_is_said_not_to_be_known() -> None:
     start = keras.Input((4, 3))
-    found = facts(keras.Model(start, L.Dense(2)(keras.ops.diagonal(start, axis1=1, axis2=2))))
-    assert found.outputs[0].shape is None
-    assert not found.is_exact
+    computed = facts(keras.Model(start, L.Dense(2)(keras.ops.diagonal(start, axis1=1, axis2=2))))
+    assert computed.outputs[0].shape is None
+    assert not computed.is_exact
 
 
 def test_an_input_that_is_not_declared_leaves_the_shape_open() -> None:
     model = keras.Sequential([L.Embedding(1024, 16), L.LSTM(8), L.Dense(1, activation="sigmoid")])
-    found = facts(model)
-    assert found.inputs == []
-    assert found.outputs[0].shape is None
+    computed = facts(model)
+    assert computed.inputs == []
+    assert computed.outputs[0].shape is None
     spec, _ = model_spec(model, SETTINGS)
     assert spec.config is not None
-    found = check_model(spec.config, SETTINGS, input_shape=(50,))
+    computed = check_model(spec.config, SETTINGS, input_shape=(50,))
     model.build((None, 50))
-    assert found.outputs[0].shape == (1,)
-    assert found.parameters == model.count_params()
+    assert computed.outputs[0].shape == (1,)
+    assert computed.parameters == model.count_params()
 
 
 def test_state_batch_size_and_activation_are_told() -> None:
@@ -209,17 +209,17 @@ def test_state_batch_size_and_activation_are_told() -> None:
             L.Dense(3, activation="softmax", name="odds"),
         ]
     )
-    found = facts(model)
-    assert (found.is_stateful, found.batch_size) == (True, 16)
-    assert [(i.name, i.shape, i.dtype) for i in found.inputs] == [("series", (5, 3), "float32")]
-    assert [(o.name, o.activation) for o in found.outputs] == [("odds", "softmax")]
+    computed = facts(model)
+    assert (computed.is_stateful, computed.batch_size) == (True, 16)
+    assert [(i.name, i.shape, i.dtype) for i in computed.inputs] == [("series", (5, 3), "float32")]
+    assert [(o.name, o.activation) for o in computed.outputs] == [("odds", "softmax")]
 
 
 def test_the_codes_that_an_embedding_knows_are_those_of_its_input() -> None:
     sequential = keras.Sequential([L.Input((6,)), L.Embedding(11, 4), L.LSTM(3)])
-    assert [one.codes for one in facts(sequential).inputs] == [11]
+    assert [inputs.codes for inputs in facts(sequential).inputs] == [11]
     words, numbers = L.Input((6,)), L.Input((4,))
     read = L.Embedding(7, 4)(words)
     joined = L.Concatenate()([L.LSTM(3)(read), numbers])
     functional = keras.Model([words, numbers], L.Dense(1)(joined))
-    assert [one.codes for one in facts(functional).inputs] == [7, None]
+    assert [inputs.codes for inputs in facts(functional).inputs] == [7, None]

@@ -24,16 +24,16 @@ def spec(**given: Any) -> JobSpec:
 
 
 def test_defaults_are_those_of_keras() -> None:
-    found = spec()
-    assert found.optimizer["class_name"] == "RMSprop"
-    assert found.optimizer["config"] == {"learning_rate": 0.001}
-    assert (found.batch_size, found.epochs, found.shuffle, found.seed) == (32, 1, True, 0)
+    job = spec()
+    assert job.optimizer["class_name"] == "RMSprop"
+    assert job.optimizer["config"] == {"learning_rate": 0.001}
+    assert (job.batch_size, job.epochs, job.shuffle, job.seed) == (32, 1, True, 0)
 
 
 def test_a_spec_survives_its_canonical_text() -> None:
-    found = spec(metrics=["accuracy"], callbacks=["TerminateOnNaN"], class_weight={0: 1, 1: 2.5})
-    assert JobSpec.from_canonical(found.canonical()) == found
-    assert json.loads(found.canonical())["class_weight"] == {"0": 1.0, "1": 2.5}
+    job = spec(metrics=["accuracy"], callbacks=["TerminateOnNaN"], class_weight={0: 1, 1: 2.5})
+    assert JobSpec.from_canonical(job.canonical()) == job
+    assert json.loads(job.canonical())["class_weight"] == {"0": 1.0, "1": 2.5}
 
 
 def _batches() -> None:
@@ -41,8 +41,8 @@ def _batches() -> None:
 
 
 def test_numpy_numbers_are_numbers() -> None:
-    found = spec(seed=np.int64(3), validation_split=np.float64(0.5), epochs=np.int32(2))
-    assert (found.seed, found.validation_split, found.epochs) == (3, 0.5, 2)
+    job = spec(seed=np.int64(3), validation_split=np.float64(0.5), epochs=np.int32(2))
+    assert (job.seed, job.validation_split, job.epochs) == (3, 0.5, 2)
     classes = dict(zip(np.unique([2, 0, 1]), np.array([1, 2, 3], "float32"), strict=True))
     assert spec(class_weight=classes).class_weight == {"0": 1.0, "1": 2.0, "2": 3.0}
     options = job_options(SETTINGS, params={"units": np.int64(4), "rates": np.array([0.5, 1])})

@@ -25,14 +25,14 @@ def config(rate: float, factor: float, recurrent: float = 0.2) -> Any:
 
 
 def test_rates_and_factors_are_taken_out_and_put_back() -> None:
-    one, found = tunable_scalars.separate(config(0.3, 0.01))
-    assert sorted(found) == [0.01, 0.2, 0.3]
+    first, scalars = tunable_scalars.separate(config(0.3, 0.01))
+    assert sorted(scalars) == [0.01, 0.2, 0.3]
     other, others = tunable_scalars.separate(config(0.4, 0.02))
-    assert one == other
+    assert first == other
     assert tunable_scalars.fill(config(0.3, 0.01), others) == config(0.4, 0.02)
 
 
 def test_zero_and_one_stay_because_keras_builds_another_graph_for_them() -> None:
-    neutral, found = tunable_scalars.separate(config(0.0, 0.0, recurrent=1.0))
-    assert found == []
+    neutral, scalars = tunable_scalars.separate(config(0.0, 0.0, recurrent=1.0))
+    assert scalars == []
     assert neutral == config(0.0, 0.0, recurrent=1.0)

@@ -46,8 +46,8 @@ def spec(snapshot: Snapshot | None, *names: str, **more: Any) -> JobSpec:
         for n in names
     ]
     more.setdefault("evaluators", [{"path": "two_losses:scores"}])
-    found = {"model": {"config": {}}, "dataset": {}, "optimizer": {}, "loss": losses, **more}
-    return JobSpec(**found, code=None if snapshot is None else snapshot.sha256)
+    fields = {"model": {"config": {}}, "dataset": {}, "optimizer": {}, "loss": losses, **more}
+    return JobSpec(**fields, code=None if snapshot is None else snapshot.sha256)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def database(sqlite_url: str) -> Iterator[Database]:
-    found = Database(sqlite_url)
-    yield found
-    found.dispose()
+    opened = Database(sqlite_url)
+    yield opened
+    opened.dispose()
 
 
 def store(database: Database, settings: Settings, *snapshots: Snapshot) -> None:
     with database.begin() as c:
-        code_table.store(c, [(one, sign(one.sha256, settings)) for one in snapshots])
+        code_table.store(c, [(snapshot, sign(snapshot.sha256, settings)) for snapshot in snapshots])
 
 
 def test_two_versions_of_a_module_never_mix(database: Database, settings: Settings) -> None:
@@ -138,19 +138,19 @@ def test_a_worker_s_own_copy_needs_no_signature_if_it_is_the_same(
 ) -> None:
     snapshot = version(1)
     snapshot.write(tmp_path / "own")
-    own = settings.replace(
+    with_copy = settings.replace(
         code_trust="modules", trusted_modules=("two_losses",), module_path=(str(tmp_path / "own"),)
     )
     same = Snapshot({k: v for k, v in snapshot.files.items()})
-    code.use(spec(same), database, own)
-    assert trusted.function("two_losses:scores", own, "evaluators")(0, 0, {}) == {"factor": 2}
+    code.use(spec(same), database, with_copy)
+    assert trusted.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 2}
     (tmp_path / "own" / "two_parts.py").write_text("FACTOR = 5")
-    code.use(spec(None), database, own)  # a job without code: as it is on the worker now
-    assert trusted.function("two_losses:scores", own, "evaluators")(0, 0, {}) == {"factor": 6}
+    code.use(spec(None), database, with_copy)  # a job without code: as it is on the worker now
+    assert trusted.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 6}
     with database.begin() as c:
         code_table.store(c, [(same, None)])
     with pytest.raises(SpecError, match="own copy of two_losses is another"):
-        code.use(spec(same), database, own)
+        code.use(spec(same), database, with_copy)
 
 
 def test_stored_code_is_what_was_submitted(database: Database, settings: Settings) -> None:

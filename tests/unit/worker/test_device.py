@@ -38,12 +38,12 @@ def _warmed(threads: int, *, has_own_code: bool, cores: str = "") -> dict[str, A
 
 @pytest.mark.parametrize("has_own_code", [False, True])
 def test_the_threads_are_those_asked_for_and_do_not_spin(has_own_code: bool) -> None:
-    found = _warmed(3, has_own_code=has_own_code)
-    assert found["threads"] == 3
-    assert not found["spins"]
-    assert found["is_eager"] and found["sum"] == 3.0
+    warmed = _warmed(3, has_own_code=has_own_code)
+    assert warmed["threads"] == 3
+    assert not warmed["spins"]
+    assert warmed["is_eager"] and warmed["sum"] == 3.0
     # All three are installed with the tests.
-    assert found["imported"] == (["matplotlib", "pandas", "sklearn"] if has_own_code else [])
+    assert warmed["imported"] == (["matplotlib", "pandas", "sklearn"] if has_own_code else [])
 
 
 def test_by_default_there_is_a_thread_for_each_core_that_the_process_may_use() -> None:

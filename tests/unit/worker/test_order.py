@@ -14,11 +14,11 @@ def test_seeds_never_change_between_versions() -> None:
 
 
 def test_an_order_is_a_permutation_of_its_own_for_each_epoch_and_seed() -> None:
-    found = [order(seed, epoch, 100).numpy() for seed in (0, 1) for epoch in (0, 1)]
-    for one in found:
-        assert sorted(one) == list(range(100))
-    assert len({tuple(one) for one in found}) == 4
-    np.testing.assert_array_equal(found[3], order(1, 1, 100).numpy())
+    orders = [order(seed, epoch, 100).numpy() for seed in (0, 1) for epoch in (0, 1)]
+    for permutation in orders:
+        assert sorted(permutation) == list(range(100))
+    assert len({tuple(permutation) for permutation in orders}) == 4
+    np.testing.assert_array_equal(orders[3], order(1, 1, 100).numpy())
 
 
 def test_orders_of_several_jobs_are_those_of_each() -> None:

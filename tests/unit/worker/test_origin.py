@@ -60,6 +60,6 @@ SAVE, KERAS = "fitfleet.worker.state.checkpoint", "keras.src.trainers.trainer"
 def test_an_error_is_the_users_when_their_code_or_spec_raised_it(
     modules: tuple[str, ...], error: Exception, expected: FailureClass
 ) -> None:
-    with pytest.raises(type(error)) as found:
+    with pytest.raises(type(error)) as raised:
         calls(modules, error)()
-    assert classify(found.value)[0] is expected
+    assert classify(raised.value)[0] is expected

@@ -142,9 +142,9 @@ def test_many_processes_write_and_read_at_once(folder: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script, str(folder)], stderr=subprocess.PIPE)
         for _ in range(4)
     ]
-    for one in running:
-        _, errors = one.communicate(timeout=60)
-        assert one.returncode == 0, errors.decode()
+    for process in running:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
     used = sum(path.stat().st_size for path in folder.iterdir())
     # Those that looked at the same moment may each have put one more.
     assert 0 < used <= 20_000 + 4 * 5100

@@ -37,14 +37,14 @@ ONLY_IN_TEST_FUSED = frozenset(
 
 def fused() -> dict[str, list[tuple[str, float | None]]]:
     """Of each part, such as "layers:Dense": (group, distance) of every pair that holds it."""
-    found = defaultdict(list)
+    distances = defaultdict(list)
     with FOUND.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["engine"] == "fused":
                 distance = float(row["distance"]) if row["distance"] else None
                 for part in row["parts"].split():
-                    found[part].append((row["group"], distance))
-    return found
+                    distances[part].append((row["group"], distance))
+    return distances
 
 
 PARTS = [f"{kind}:{name}" for kind, names in proven._IN_A_STACK.items() for name in sorted(names)]
@@ -60,9 +60,11 @@ def test_what_goes_into_a_stack_has_been_measured_and_is_equal(part: str) -> Non
 def test_nothing_of_the_lists_is_unknown_to_keras() -> None:
     for kind, names in proven._IN_A_STACK.items():
         if kind == "operations":
-            assert names <= {one for of in catalog._table()["operations"].values() for one in of}
+            assert names <= {
+                operator for of in catalog._table()["operations"].values() for operator in of
+            }
         elif kind == "activations":
-            known = {catalog.function_name(kind, one) for one in catalog.identifiers(kind)}
+            known = {catalog.function_name(kind, name) for name in catalog.identifiers(kind)}
             assert names <= known
         else:
             assert names <= set(catalog.class_names(kind))

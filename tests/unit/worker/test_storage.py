@@ -25,10 +25,10 @@ def test_no_experiment_name_leaves_the_root(name: str) -> None:
     assert len(path.parts[2]) <= 100
 
 
-@given(one=st.text(max_size=50), other=st.text(max_size=50))
-def test_two_experiments_share_no_folder(one: str, other: str) -> None:
+@given(left=st.text(max_size=50), right=st.text(max_size=50))
+def test_two_experiments_share_no_folder(left: str, right: str) -> None:
     storage = Storage("/root")
-    assert (storage.final(one, 1, 1) == storage.final(other, 1, 1)) == (one == other)
+    assert (storage.final(left, 1, 1) == storage.final(right, 1, 1)) == (left == right)
 
 
 def test_a_draft_that_is_not_published_leaves_nothing(tmp_path: Path) -> None:
