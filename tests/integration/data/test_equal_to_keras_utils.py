@@ -64,9 +64,9 @@ def test_pictures(options: dict[str, Any], pictures: Path, settings: Settings) -
     arrays = _load(settings, folder)
     # Keras shuffles once more in each pass over batches, so rows are compared as sets.
     x, y = _all(plain)
-    for one, label in zip(x, y, strict=True):
-        same = [i for i, row in enumerate(arrays.x) if np.allclose(row, one, atol=1e-3)]
-        assert len(same) == 1, np.abs(arrays.x - one).max((1, 2, 3)).min()
+    for picture, label in zip(x, y, strict=True):
+        same = [i for i, row in enumerate(arrays.x) if np.allclose(row, picture, atol=1e-3)]
+        assert len(same) == 1, np.abs(arrays.x - picture).max((1, 2, 3)).min()
         np.testing.assert_array_equal(arrays.y[same[0]], label)
     if options.get("shuffle") is False:
         np.testing.assert_array_equal(arrays.x, x)
@@ -117,4 +117,4 @@ def test_a_tf_data_dataset_is_read_once_with_progress(settings: Settings) -> Non
 
 def test_texts_of_a_tf_data_dataset(settings: Settings) -> None:
     data = tf.data.Dataset.from_tensor_slices((["a", "très"], [0, 1])).batch(1)
-    assert [one.decode() for one in _load(settings, data).x] == ["a", "très"]
+    assert [text.decode() for text in _load(settings, data).x] == ["a", "très"]

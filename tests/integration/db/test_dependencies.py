@@ -16,11 +16,11 @@ from fitfleet.states import FailureClass, JobStatus
 def _chain(database: Database, length: int = 2) -> list[int]:
     """Jobs each of which starts from the one before."""
     register(database, 1)
-    found = insert(database, new_job("job-0"))
+    ids = insert(database, new_job("job-0"))
     for number in range(1, length):
-        row = replace(new_job(f"job-{number}"), starts_from=found[-1])
-        found += insert(database, row)
-    return found
+        row = replace(new_job(f"job-{number}"), starts_from=ids[-1])
+        ids += insert(database, row)
+    return ids
 
 
 def _settle(database: Database) -> list[int]:
@@ -94,6 +94,6 @@ def test_a_removed_one_is_said_to_be_removed(database: Database) -> None:
 def test_why_it_waits(database: Database) -> None:
     first, second = _chain(database)
     said = explain(database, SETTINGS, second, ping=lambda: None)
-    (reason,) = [one for one in said.reasons if one.kind == "dependency"]
+    (reason,) = [cause for cause in said.reasons if cause.kind == "dependency"]
     assert reason.text == f"waits for job {first}, whose weights it starts from: QUEUED"
     assert said.place is None and said.is_held

@@ -97,7 +97,7 @@ def test_an_experiment_stays_within_its_limit(database: Database) -> None:
     with database.begin() as c:
         experiments.limit_running(c, "digits", 2)
     claims = take(database, 5)
-    assert [one.job_id for one in claims] == ids[:2]
+    assert [claim.job_id for claim in claims] == ids[:2]
     assert dispatch(database, 5) == []
     with database.begin() as c:
         ends.release(c, claims[1], seconds=0.0)
@@ -229,12 +229,12 @@ def test_a_service_that_starts_again_is_not_drained(database: Database) -> None:
             workers.drain(c, "fleet@host")
 
 
-def _dispatch_all(url: str, found: multiprocessing.Queue[list[int]]) -> None:
+def _dispatch_all(url: str, results: multiprocessing.Queue[list[int]]) -> None:
     database = Database(url)
     sent: list[int] = []
     for _ in range(30):
         sent += _ids(dispatch(database, 3))
-    found.put(sent)
+    results.put(sent)
     database.dispose()
 
 
@@ -245,11 +245,11 @@ def test_several_schedulers_place_each_job_once_and_keep_the_limit(database_url:
     with database.begin() as c:
         experiments.limit_running(c, "limited", 7)
     context = multiprocessing.get_context("spawn")
-    found: multiprocessing.Queue[list[int]] = context.Queue()
-    processes = [context.Process(target=_dispatch_all, args=(database_url, found)) for _ in "abc"]
+    results: multiprocessing.Queue[list[int]] = context.Queue()
+    processes = [context.Process(target=_dispatch_all, args=(database_url, results)) for _ in "abc"]
     for process in processes:
         process.start()
-    sent = [job_id for _ in processes for job_id in found.get(timeout=60)]
+    sent = [job_id for _ in processes for job_id in results.get(timeout=60)]
     for process in processes:
         process.join()
     database.dispose()

@@ -52,8 +52,8 @@ def test_a_row_holds_what_was_asked(database: Database) -> None:
     row = new_job("a", seed=2**40, priority=3, params={"units": 16}, max_failures=1, timeout_s=9.5)
     (job_id,) = insert(database, row)
     assert status(database, job_id) is JobStatus.QUEUED
-    found = {name: column(database, job_id, name) for name in ("seed", "priority", "timeout_s")}
-    assert found == {"seed": 2**40, "priority": 3, "timeout_s": 9.5}
+    values = {name: column(database, job_id, name) for name in ("seed", "priority", "timeout_s")}
+    assert values == {"seed": 2**40, "priority": 3, "timeout_s": 9.5}
     assert json.loads(column(database, job_id, "params")) == {"units": 16}
     assert column(database, job_id, "max_failures") == 1
     with database.read() as c:
@@ -70,9 +70,9 @@ def test_ten_thousand_in_one_transaction(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     rows = [new_job(f"c{i}") for i in range(10_000)]
     start = time.perf_counter()
-    found = _insert(database, rows)
+    inserted = _insert(database, rows)
     spent_s = time.perf_counter() - start
-    assert len({job_id for job_id, is_new in found if is_new}) == 10_000
+    assert len({job_id for job_id, is_new in inserted if is_new}) == 10_000
     assert spent_s < 20  # a guard against a statement a row
     start = time.perf_counter()
     assert not any(is_new for _, is_new in _insert(database, rows))
@@ -80,28 +80,28 @@ def test_ten_thousand_in_one_transaction(sqlite_url: str) -> None:
     database.dispose()
 
 
-def _submit(url: str, contents: list[str], found: multiprocessing.Queue[list[int]]) -> None:
+def _submit(url: str, contents: list[str], results: multiprocessing.Queue[list[int]]) -> None:
     database = Database(url)
     for start in range(0, len(contents), 20):
         rows = [new_job(content) for content in contents[start : start + 20]]
-        found.put(insert(database, *rows))
+        results.put(insert(database, *rows))
     database.dispose()
 
 
 def test_machines_that_submit_the_same_get_the_same_jobs(database_url: str) -> None:
     """Each starts at another place, so that they meet in different orders."""
     context = multiprocessing.get_context("spawn")
-    found: multiprocessing.Queue[list[int]] = context.Queue()
+    results: multiprocessing.Queue[list[int]] = context.Queue()
     contents = [f"c{i}" for i in range(200)]
     processes = [
         context.Process(
-            target=_submit, args=(database_url, (contents[i * 50 :] + contents[: i * 50]), found)
+            target=_submit, args=(database_url, (contents[i * 50 :] + contents[: i * 50]), results)
         )
         for i in range(4)
     ]
     for process in processes:
         process.start()
-    ids = [job_id for _ in range(40) for job_id in found.get(timeout=60)]
+    ids = [job_id for _ in range(40) for job_id in results.get(timeout=60)]
     for process in processes:
         process.join()
         assert process.exitcode == 0

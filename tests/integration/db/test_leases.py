@@ -121,8 +121,8 @@ def _state(database: Database) -> list[Any]:
 def test_success_points_to_the_weights(database: Database) -> None:
     claim = _running(database)
     with database.begin() as c:
-        found = {"engine": "loop", "engine_reason": "faster"}
-        assert leases.describe_attempts(c, [(claim, found)]) == {claim.key}
+        details = {"engine": "loop", "engine_reason": "faster"}
+        assert leases.describe_attempts(c, [(claim, details)]) == {claim.key}
         rows = [EpochMetrics(claim, epoch, {"loss": 1.0 / epoch}) for epoch in range(1, 6)]
         assert metrics.record(c, rows) == {(claim.job_id, 1)}
         assert commit(c, claim, epoch=3, seconds=2.5, log_tail="bye\x00\ud800")
@@ -296,8 +296,8 @@ def test_metrics_are_those_of_keras(database: Database) -> None:
         metrics.record(c, [EpochMetrics(claim, 1, {**logs, "loss": 9.0})])
         metrics.record(c, [EpochMetrics(claim, 1, logs), EpochMetrics(claim, 2, {"loss": 1.0})])
     with database.read() as c:
-        found = {(p.epoch, p.name): p.value for p in lookup.curve(c, claim.job_id)}
-    assert found == {
+        values = {(p.epoch, p.name): p.value for p in lookup.curve(c, claim.job_id)}
+    assert values == {
         (1, "loss"): 1.5,
         (1, "val_loss"): None,
         (1, "accuracy"): math.inf,
@@ -311,16 +311,16 @@ def test_one_lost_member_does_not_keep_the_others_from_recording(database: Datab
     claims = take(database, 3)
     with database.begin() as c:
         assert ends.release(c, claims[1], seconds=0.0)
-        rows = [EpochMetrics(one, 1 + i, {"loss": 1.0}) for i, one in enumerate(claims)]
+        rows = [EpochMetrics(claim, 1 + i, {"loss": 1.0}) for i, claim in enumerate(claims)]
         held = metrics.record(c, rows)
     assert held == {(claims[0].job_id, 1), (claims[2].job_id, 1)}
 
 
 def test_scores_are_kept_with_their_source(database: Database) -> None:
     claim = _running(database)
-    found = {"keras": {"test_loss": 1.0}, "music:score": {"in_scale": 0.75, "x" * 200: 1.0}}
+    given = {"keras": {"test_loss": 1.0}, "music:score": {"in_scale": 0.75, "x" * 200: 1.0}}
     with database.begin() as c:
-        assert commit(c, claim, epoch=5, seconds=1.0, scores=found)
+        assert commit(c, claim, epoch=5, seconds=1.0, scores=given)
     with database.read() as c:
         assert [tuple(r) for r in c.execute(select(scores).order_by("name"))] == [
             (claim.job_id, "in_scale", 0.75, "music:score"),
@@ -362,8 +362,8 @@ def test_each_attempt_leaves_a_row(database: Database) -> None:
     with database.begin() as c:
         commit(c, claim, epoch=5, seconds=2.0, memory_peak_bytes=10)
     with database.read() as c:
-        found = c.execute(select(attempts.c.outcome, attempts.c.seconds).order_by("attempt")).all()
+        rows = c.execute(select(attempts.c.outcome, attempts.c.seconds).order_by("attempt")).all()
         kinds = [event["kind"] for event in lookup.events_of(c, claim.job_id)]
-    assert [tuple(row) for row in found] == [("released", 1.0), ("succeeded", 2.0)]
+    assert [tuple(row) for row in rows] == [("released", 1.0), ("succeeded", 2.0)]
     assert kinds == ["released"]
     assert column(database, claim.job_id, "seconds") == 3.0

@@ -23,10 +23,10 @@ def test_ranges_and_lists_hold_just_the_numbers_asked_for(database: Database, se
     wanted = [i for i in ids if choose.random() < choose.choice((0.02, 1.0))]
     wanted += ids[100:310]
     with database.read() as c:
-        found: list[int] = []
+        selected: list[int] = []
         for condition in progress.among(jobs.c.id, wanted):
-            found += c.scalars(sa.select(jobs.c.id).where(condition))
-    assert sorted(found) == sorted(set(wanted))
+            selected += c.scalars(sa.select(jobs.c.id).where(condition))
+    assert sorted(selected) == sorted(set(wanted))
 
 
 def test_jobs_are_counted_by_experiment_queue_and_status(database: Database) -> None:
@@ -34,11 +34,11 @@ def test_jobs_are_counted_by_experiment_queue_and_status(database: Database) -> 
     with database.begin() as c:
         job_table.cancel(c, ids[0])
         c.execute(sa.update(jobs).where(jobs.c.id == ids[1]).values(epoch=2))
-        found = progress.counts(c, ids[:-1])
+        counts = progress.counts(c, ids[:-1])
         assert progress.of_status(c, ids, JobStatus.QUEUED, 2) == ids[1:3]
         assert progress.unfinished(c, "digits") == ids[1:3]
         assert progress.unfinished(c) == ids[1:]
-    rows = {(one.experiment, one.queue, one.status): one for one in found}
+    rows = {(count.experiment, count.queue, count.status): count for count in counts}
     assert len(rows) == 3
     waiting = rows["digits", "cpu", JobStatus.QUEUED]
     assert (waiting.count, waiting.epochs, waiting.epochs_done) == (2, 10, 2)

@@ -70,9 +70,11 @@ def _work(path: Path, jobs: int) -> dict[str, int]:
     with counter.of("begin"), database.begin() as c:
         assert len(reservations.begin(c, claims[1:], 60.0)) == _COHORT - 1
     with counter.of("describe"), database.begin() as c:
-        assert len(leases.describe_attempts(c, [(one, {"engine": "loop"}) for one in claims])) == 8
+        assert (
+            len(leases.describe_attempts(c, [(peer, {"engine": "loop"}) for peer in claims])) == 8
+        )
     with counter.of("epoch"), database.begin() as c:
-        assert metrics.record(c, [EpochMetrics(one, 1, {"loss": 1.0}) for one in claims])
+        assert metrics.record(c, [EpochMetrics(peer, 1, {"loss": 1.0}) for peer in claims])
     with counter.of("heartbeat"), database.begin() as c:
         assert leases.heartbeat(c, claims, 60.0)
     with counter.of("commit"), database.begin() as c:

@@ -91,8 +91,8 @@ def test_a_file_is_copied_as_it_is(tmp_path: Path) -> None:
     with copy.read() as c:
         assert c.execute(sa.text("SELECT name FROM experiments")).scalar_one() == "kept"
     copy.check_schema()
-    for one in (copy, database):
-        one.dispose()
+    for opened in (copy, database):
+        opened.dispose()
     assert [revision for revision, _ in changes_since("0004")][:1] == ["0005"]
     assert changes_since(newest_version()) == []
 
@@ -137,15 +137,15 @@ def test_writers_of_one_file_wait_their_turn(sqlite_url: str) -> None:
                 statement = f"{_INSERT} ('e{count}', 0, false)"
                 c.execute(sa.text(statement))
 
-    threads = [threading.Thread(target=add, args=(one,)) for one in databases]
+    threads = [threading.Thread(target=add, args=(connected,)) for connected in databases]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     with databases[0].read() as c:
         assert c.execute(sa.text("SELECT count(*) FROM experiments")).scalar_one() == 100
-    for one in databases:
-        one.dispose()
+    for connected in databases:
+        connected.dispose()
 
 
 def test_a_connection_cut_by_a_restart_is_replaced(
@@ -171,6 +171,9 @@ def test_a_server_gone_without_a_word_is_given_up(postgres_url: str) -> None:
         with database.read() as c:
             driver = c.connection.driver_connection
             assert driver is not None
-            found = driver.info.get_parameters()
-        assert (found["tcp_user_timeout"], found["keepalives_idle"]) == (milliseconds, "10")
+            parameters = driver.info.get_parameters()
+        assert (parameters["tcp_user_timeout"], parameters["keepalives_idle"]) == (
+            milliseconds,
+            "10",
+        )
         database.dispose()

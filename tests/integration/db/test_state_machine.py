@@ -124,8 +124,8 @@ class Machine(RuleBasedStateMachine):
                 if table is not t_quantiles:
                     c.execute(table.delete())
         self._insert(count)
-        found = self._dispatch(count - 1)
-        return multiple(*(self._claim(message, "w1") for message in found))
+        messages = self._dispatch(count - 1)
+        return multiple(*(self._claim(message, "w1") for message in messages))
 
     def _insert(self, count: int) -> None:
         rows = [
@@ -134,9 +134,9 @@ class Machine(RuleBasedStateMachine):
         ]
         self.contents += count
         with self.database.begin() as c:
-            found = job_table.insert(c, rows)
-        assert all(is_new for _, is_new in found)
-        self.jobs.update({job_id: _Job() for job_id, _ in found})
+            inserted = job_table.insert(c, rows)
+        assert all(is_new for _, is_new in inserted)
+        self.jobs.update({job_id: _Job() for job_id, _ in inserted})
 
     def _any(self, data: Any) -> int:
         return int(data.draw(st.sampled_from(sorted(self.jobs))))
@@ -153,21 +153,21 @@ class Machine(RuleBasedStateMachine):
         job_id = self._any(data)
         job = self.jobs[job_id]
         with self.database.begin() as c:
-            found = job_table.cancel(c, job_id)
+            was = job_table.cancel(c, job_id)
         if job.status in (_S.QUEUED, _S.DISPATCHED):
             job.status, job.owner = _S.CANCELLED, None
         elif job.status is _S.RUNNING:
             job.request = Request.CANCEL
-        assert found is job.status
+        assert was is job.status
 
     @rule(data=st.data(), request=st.sampled_from([Request.PRUNE, Request.RELEASE]))
     def ask(self, data: Any, request: Request) -> None:
         job_id = self._any(data)
         job = self.jobs[job_id]
         with self.database.begin() as c:
-            found = job_table.request(c, job_id, request)
-        assert found is (job.status is _S.RUNNING and job.request != Request.CANCEL)
-        if found:
+            is_taken = job_table.request(c, job_id, request)
+        assert is_taken is (job.status is _S.RUNNING and job.request != Request.CANCEL)
+        if is_taken:
             job.request = request
 
     @rule(data=st.data())
@@ -175,9 +175,9 @@ class Machine(RuleBasedStateMachine):
         job_id = self._any(data)
         job = self.jobs[job_id]
         with self.database.begin() as c:
-            found = job_table.retry(c, job_id)
-        assert found is (job.status in (_S.FAILED, _S.CANCELLED, _S.PRUNED))
-        if found:
+            is_retried = job_table.retry(c, job_id)
+        assert is_retried is (job.status in (_S.FAILED, _S.CANCELLED, _S.PRUNED))
+        if is_retried:
             job.status, job.failures, job.request = _S.QUEUED, 0, None
             job.memory_step = 0
 
@@ -186,9 +186,9 @@ class Machine(RuleBasedStateMachine):
         job_id = self._any(data)
         job = self.jobs[job_id]
         with self.database.begin() as c:
-            found = job_table.extend(c, job_id, job.epochs + 1)
-        assert found is (job.status is _S.SUCCEEDED)
-        if found:
+            is_extended = job_table.extend(c, job_id, job.epochs + 1)
+        assert is_extended is (job.status is _S.SUCCEEDED)
+        if is_extended:
             job.status, job.failures, job.request = _S.QUEUED, 0, None
             if not (job.checkpoint or "").endswith(f"/{job.epoch}"):
                 job.checkpoint = job.artifact  # there is no checkpoint of the last epoch
@@ -214,29 +214,29 @@ class Machine(RuleBasedStateMachine):
     def _dispatch(self, limit: int) -> list[tuple[int, int]]:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = dispatch.dispatch(c, "cpu", limit)
+            messages = dispatch.dispatch(c, "cpu", limit)
         waiting = [i for i, job in sorted(self.jobs.items()) if job.status is _S.QUEUED]
         expected = [] if self.is_paused else waiting[:limit]
-        assert [job_id for job_id, _ in found] == expected
-        for job_id, dispatch_seq in found:
+        assert [job_id for job_id, _ in messages] == expected
+        for job_id, dispatch_seq in messages:
             job = self.jobs[job_id]
             job.status = _S.DISPATCHED
             job.dispatch_seq += 1
             assert job.dispatch_seq == dispatch_seq
-        return found
+        return messages
 
     @rule()
     def redispatch(self) -> None:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = dispatch.redispatch(c, "cpu", 5.0)
+            messages = dispatch.redispatch(c, "cpu", 5.0)
         expected = [
             i
             for i, job in sorted(self.jobs.items())
             if job.status is _S.DISPATCHED and not job.is_reserved
         ]
-        assert sorted(found) == expected
-        for job_id in found:
+        assert sorted(messages) == expected
+        for job_id in messages:
             self.jobs[job_id].status = _S.QUEUED
 
     @rule(data=st.data())
@@ -245,8 +245,8 @@ class Machine(RuleBasedStateMachine):
         dead = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
         with self.database.begin() as c:
             let_expire(c, dead)
-            found = recovery.requeue_expired(c, 0.0)
-        assert sorted(found) == sorted(dead)
+            requeued = recovery.requeue_expired(c, 0.0)
+        assert sorted(requeued) == sorted(dead)
         for job_id in dead:
             if self.jobs[job_id].is_reserved:
                 self.jobs[job_id].requeue()
@@ -266,24 +266,24 @@ class Machine(RuleBasedStateMachine):
     def _claim(self, message: tuple[int, int], worker: str) -> Any:
         job = self.jobs[message[0]]
         with self.database.begin() as c:
-            found = leases.claim(c, *message, worker, 60.0)
+            claim = leases.claim(c, *message, worker, 60.0)
         is_due = job.status is _S.DISPATCHED and job.dispatch_seq == message[1]
-        assert (found is not None) is is_due
-        if found is None:
+        assert (claim is not None) is is_due
+        if claim is None:
             return multiple()
         job.take(worker)
-        assert (found.attempt, found.checkpoint_path) == (job.attempt, job.checkpoint)
-        return found
+        assert (claim.attempt, claim.checkpoint_path) == (job.attempt, job.checkpoint)
+        return claim
 
     @rule(target=claims, leader=claims, limit=st.integers(1, 3))
     def reserve(self, leader: Claim, limit: int) -> Any:
         with self.database.begin() as c:
             age(c, list(self.jobs), 1000.0)
-            found = reservations.reserve(c, leader, 60.0, limit)
+            reserved = reservations.reserve(c, leader, 60.0, limit)
         waiting = [
             i
             for i, job in sorted(
-                self.jobs.items(), key=lambda one: (one[1].status is _S.DISPATCHED, one[0])
+                self.jobs.items(), key=lambda item: (item[1].status is _S.DISPATCHED, item[0])
             )
             if job.status in (_S.QUEUED, _S.DISPATCHED)
             and not job.is_reserved
@@ -291,42 +291,42 @@ class Machine(RuleBasedStateMachine):
             and job.failures == 0
         ]
         is_alone = self.is_paused or leader.failures > 0
-        assert [one.job_id for one in found] == ([] if is_alone else sorted(waiting[:limit]))
-        for one in found:
-            job = self.jobs[one.job_id]
+        assert [claim.job_id for claim in reserved] == ([] if is_alone else sorted(waiting[:limit]))
+        for claim in reserved:
+            job = self.jobs[claim.job_id]
             job.status, job.owner = _S.DISPATCHED, leader.worker
             job.dispatch_seq += 1
-            assert (one.attempt, one.reserved_as) == (job.attempt + 1, job.dispatch_seq)
-        return multiple(*found)
+            assert (claim.attempt, claim.reserved_as) == (job.attempt + 1, job.dispatch_seq)
+        return multiple(*reserved)
 
     @rule(held=st.lists(claims, max_size=3))
     def begin(self, held: list[Claim]) -> None:
-        held = [one for one in held if held and one.worker == held[0].worker]
+        held = [claim for claim in held if held and claim.worker == held[0].worker]
         with self.database.begin() as c:
-            found = reservations.begin(c, held, 60.0)
-        begun = {one.key for one in held if self.jobs[one.job_id].has_reserved(one)}
-        assert found == begun
-        for one in held:
-            if self.jobs[one.job_id].has_reserved(one):
-                self.jobs[one.job_id].take(one.worker)
+            started = reservations.begin(c, held, 60.0)
+        begun = {claim.key for claim in held if self.jobs[claim.job_id].has_reserved(claim)}
+        assert started == begun
+        for claim in held:
+            if self.jobs[claim.job_id].has_reserved(claim):
+                self.jobs[claim.job_id].take(claim.worker)
 
     @rule(held=st.lists(claims, max_size=3))
     def hand_back(self, held: list[Claim]) -> None:
         with self.database.begin() as c:
-            found = reservations.hand_back(c, held)
-        given = {one.key: one for one in held if self.jobs[one.job_id].has_reserved(one)}
-        assert found == set(given)
-        for one in given.values():
-            self.jobs[one.job_id].requeue()
+            returned = reservations.hand_back(c, held)
+        given = {claim.key: claim for claim in held if self.jobs[claim.job_id].has_reserved(claim)}
+        assert returned == set(given)
+        for claim in given.values():
+            self.jobs[claim.job_id].requeue()
 
     @rule(held=st.lists(claims, max_size=3))
     def beat(self, held: list[Claim]) -> None:
         with self.database.begin() as c:
             heard = leases.heartbeat(c, held, 60.0)
         assert heard == {
-            (one.job_id, one.attempt): self.jobs[one.job_id].request
-            for one in held
-            if self.jobs[one.job_id].holds(one) or self.jobs[one.job_id].has_reserved(one)
+            (claim.job_id, claim.attempt): self.jobs[claim.job_id].request
+            for claim in held
+            if self.jobs[claim.job_id].holds(claim) or self.jobs[claim.job_id].has_reserved(claim)
         }
 
     @rule(claim=claims, epoch=st.integers(1, 6))

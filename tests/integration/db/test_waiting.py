@@ -24,9 +24,9 @@ def test_jobs_that_go_first_are_counted_and_named(database: Database) -> None:
     register(database, 1)
     older = insert(database, new_job("a", experiment="old"), new_job("b", experiment="old"))
     take(database)
-    own = insert(database, new_job("c", experiment="old"))
+    ids = insert(database, new_job("c", experiment="old"))
     with database.read() as c:
-        (line,) = going_first(c, counts(c, own), own)
+        (line,) = going_first(c, counts(c, ids), ids)
         assert going_first(c, counts(c, older), older) == []
     assert line == f"2 other jobs run first; cancel with: fitfleet cancel {older[0]} {older[1]}"
     other = insert(database, new_job("d"))  # its experiment's turn is next

@@ -94,8 +94,8 @@ def _model(branches: Sequence[Branch], sources: Sequence[str]) -> Any:
     }
     outputs = {}
     for index, branch in enumerate(branches):
-        found = branch.build(inputs[branch.source])
-        outputs[f"b{index}"] = L.Activation("linear", name=f"b{index}")(found)
+        output = branch.build(inputs[branch.source])
+        outputs[f"b{index}"] = L.Activation("linear", name=f"b{index}")(output)
     return keras.Model(inputs, outputs)
 
 
@@ -123,14 +123,14 @@ def _input(name: str) -> np.ndarray:
     """Some rows end early and one is all zeros, for the masks."""
     generator = np.random.default_rng(len(name))
     if name == "words":
-        found = generator.integers(1, 9, (ROWS, STEPS))
+        values = generator.integers(1, 9, (ROWS, STEPS))
     else:
-        found = generator.normal(size=(ROWS, *INPUTS[name])).astype("float32")
+        values = generator.normal(size=(ROWS, *INPUTS[name])).astype("float32")
     if name in ("words", "series"):
-        found[::3, 4:] = 0
-        found[1, :2] = 0
-        found[5] = 0
-    return found
+        values[::3, 4:] = 0
+        values[1, :2] = 0
+        values[5] = 0
+    return values
 
 
 def rows_or_steps(tensor: Any) -> Any:
@@ -305,16 +305,16 @@ SPATIAL: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def layer_branches(*, masked: bool) -> list[Branch]:
     """Every layer; `masked` those of series behind a Masking, each step weighted."""
     weighted = "finest" if masked else ""
-    found = [
+    branches = [
         Branch(f"layer {name}", "series", _series(make, masked=masked), weighted=weighted)
         for name, make in {**SERIES, **{f"op {k}": v for k, v in OPERATIONS.items()}}.items()
     ]
     if not masked:
-        found += [
+        branches += [
             Branch(f"layer {name}", source, _spatial(make))
             for name, (source, make) in SPATIAL.items()
         ]
-    return found
+    return branches
 
 
 def embedding_branches() -> list[Branch]:

@@ -50,8 +50,8 @@ def _summary(pairs: Sequence[Pair]) -> Iterable[str]:
     yield "| group | engine | pairs | " + " | ".join(_VERDICTS.values()) + " |"
     yield "| --- | --- |" + " ---: |" * (len(_VERDICTS) + 1)
     for group, engine in dict.fromkeys((pair.group, pair.engine) for pair in pairs):
-        found = [counts[group, engine, verdict] for verdict in _VERDICTS]
-        yield f"| {group} | {engine} | {sum(found)} | " + " | ".join(map(str, found)) + " |"
+        numbers = [counts[group, engine, verdict] for verdict in _VERDICTS]
+        yield f"| {group} | {engine} | {sum(numbers)} | " + " | ".join(map(str, numbers)) + " |"
     total = Counter(pair.verdict for pair in pairs)
     shown = " | ".join(str(total[verdict]) for verdict in _VERDICTS)
     yield f"| all | | {len(pairs)} | {shown} |"

@@ -33,9 +33,9 @@ def _signs(shape: tuple[int, ...]) -> np.ndarray:
 
 def _words(shape: tuple[int, ...]) -> np.ndarray:
     """Two symbols for each row of steps; 0 is the blank of CTC, and ends the shorter ones."""
-    found = np.random.default_rng(5).integers(1, CLASSES, (ROWS, 2))
-    found[::4, 1] = 0
-    return found
+    words = np.random.default_rng(5).integers(1, CLASSES, (ROWS, 2))
+    words[::4, 1] = 0
+    return words
 
 
 # (target, activation, width of the head)
@@ -135,7 +135,10 @@ _OF_STEPS, _OF_ROWS = frozenset({"CTC"}), frozenset({"Circle"})  # what Keras al
 CLASS_WEIGHTS = {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}
 _CLASSIFIED = (_one_hot, _classes, _binary)
 ACTIVATIONS = sorted(
-    {str(catalog.function_name("activations", one)) for one in catalog.identifiers("activations")}
+    {
+        str(catalog.function_name("activations", identifier))
+        for identifier in catalog.identifiers("activations")
+    }
 )
 
 

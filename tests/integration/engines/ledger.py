@@ -141,12 +141,12 @@ def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> Prepare
     return resumed(spec, arrays, number, path)
 
 
-def distance(one: Ledger, other: Ledger) -> float:
+def distance(left: Ledger, right: Ledger) -> float:
     """The largest difference of a variable's final values, relative to their norm."""
     pairs = [
         (a.astype("float64"), b.astype("float64"))
-        for number, values in one.weights.items()
-        for a, b in zip(values, other.weights[number], strict=True)
+        for number, values in left.weights.items()
+        for a, b in zip(values, right.weights[number], strict=True)
     ]
     return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-9)) for a, b in pairs)
 
@@ -175,12 +175,12 @@ def scaled(spec: JobSpec, by: float) -> JobSpec:
     return spec.model_copy(update={"model": ModelSpec(config=config)})
 
 
-def assert_close(one: Ledger, other: Ledger, tolerance: float) -> None:
+def assert_close(left: Ledger, right: Ledger, tolerance: float) -> None:
     """Histories, weights and optimizer, relative to the largest number of each variable."""
-    for error in [*one.errors.values(), *other.errors.values()]:
+    for error in [*left.errors.values(), *right.errors.values()]:
         raise error
-    for number, epochs in one.logs.items():
-        for (epoch, logs), (other_epoch, others) in zip(epochs, other.logs[number], strict=True):
+    for number, epochs in left.logs.items():
+        for (epoch, logs), (other_epoch, others) in zip(epochs, right.logs[number], strict=True):
             assert epoch == other_epoch and logs.keys() == others.keys()
             for name in logs:
                 assert abs(logs[name] - others[name]) <= tolerance * max(1, abs(others[name])), (
@@ -188,29 +188,29 @@ def assert_close(one: Ledger, other: Ledger, tolerance: float) -> None:
                     epoch,
                     name,
                 )
-    assert one.scores.keys() == other.scores.keys()
-    for number, scores in one.scores.items():
-        assert scores.keys() == other.scores[number].keys() and "test_loss" in scores
+    assert left.scores.keys() == right.scores.keys()
+    for number, scores in left.scores.items():
+        assert scores.keys() == right.scores[number].keys() and "test_loss" in scores
         for name, value in scores.items():
-            other_value = other.scores[number][name]
+            other_value = right.scores[number][name]
             assert abs(value - other_value) <= tolerance * max(1, abs(other_value)), (number, name)
     for kind in ("weights", "optimizer"):
-        for number, values in getattr(one, kind).items():
-            for index, (a, b) in enumerate(zip(values, getattr(other, kind)[number], strict=True)):
+        for number, values in getattr(left, kind).items():
+            for index, (a, b) in enumerate(zip(values, getattr(right, kind)[number], strict=True)):
                 scale = max(1.0, float(np.abs(b).max(initial=0)))
                 distance = float(np.abs(a.astype("float64") - b).max(initial=0))
                 assert distance <= tolerance * scale, (kind, number, index, distance)
 
 
-def assert_same(one: Ledger, other: Ledger) -> None:
+def assert_same(left: Ledger, right: Ledger) -> None:
     """Bit for bit: histories, weights, optimizer, RNN states."""
-    for error in [*one.errors.values(), *other.errors.values()]:
+    for error in [*left.errors.values(), *right.errors.values()]:
         raise error
-    assert one.logs == other.logs
-    assert one.scores == other.scores and all("test_loss" in found for found in one.scores.values())
-    assert one.weights.keys() == other.weights.keys()
+    assert left.logs == right.logs
+    assert left.scores == right.scores and all("test_loss" in each for each in left.scores.values())
+    assert left.weights.keys() == right.weights.keys()
     for name in ("weights", "optimizer", "states"):
-        for number, values in getattr(one, name).items():
-            others = getattr(other, name)[number]
+        for number, values in getattr(left, name).items():
+            others = getattr(right, name)[number]
             for index, (a, b) in enumerate(zip(values, others, strict=True)):
                 np.testing.assert_array_equal(a, b, err_msg=f"{name} {number}, variable {index}")

@@ -165,18 +165,18 @@ def measure(
 ) -> list[Pair]:
     """These engines on these branches in one model; each branch alone where the model fails."""
     net = branches.net(several, **given)
-    found = []
+    measured = []
     for engine in engines:
         try:
-            found += pairs(group, several, net, engine)
+            measured += pairs(group, several, net, engine)
         except Exception as error:  # Keras and TensorFlow raise many kinds
             if len(several) > 1:
-                for one in several:
-                    found += measure(group, [one], given, (engine,))
+                for branch in several:
+                    measured += measure(group, [branch], given, (engine,))
             else:
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
-                found.append(Pair(group, several[0].name, engine, None, reason))
-    return found
+                measured.append(Pair(group, several[0].name, engine, None, reason))
+    return measured
 
 
 def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> list[Pair]:
@@ -224,22 +224,22 @@ def _distances(
 ) -> list[float]:
     """The largest difference of each branch, in its weights, optimizer and history."""
     owners = _owners(net, count)
-    found = [0.0] * count
+    distances = [0.0] * count
     weights = zip(tried.weights[number], alone.weights[number], strict=True)
-    for index, (one, other) in enumerate(weights):
+    for index, (left, right) in enumerate(weights):
         place = owners[index]
-        found[place] = max(found[place], _distance(one, other))
+        distances[place] = max(distances[place], _distance(left, right))
     # An optimizer's slots follow from gradients, as the weights do; alone they need no owner.
     if count == 1:
         slots = zip(tried.optimizer[number], alone.optimizer[number], strict=True)
-        found[0] = max([found[0], *(_distance(one, other) for one, other in slots)])
+        distances[0] = max([distances[0], *(_distance(left, right) for left, right in slots)])
     for (_, logs), (_, others) in zip(tried.logs[number], alone.logs[number], strict=True):
         assert logs.keys() == others.keys()
         for name in logs:
             place = _place(name, count)
             if place is not None:
-                found[place] = max(found[place], _distance(logs[name], others[name]))
-    return found
+                distances[place] = max(distances[place], _distance(logs[name], others[name]))
+    return distances
 
 
 def _place(name: str, count: int) -> int | None:
@@ -253,21 +253,21 @@ def _place(name: str, count: int) -> int | None:
 def _owners(net: nets.Net, count: int) -> list[int]:
     """For each variable of the model the branch whose output depends on it."""
     model = net.build()
-    found = {}
+    places = {}
     for place in range(count):
         outputs = model.output
         output = outputs[f"b{place}"] if isinstance(outputs, dict) else outputs
         part = keras.Model(model.inputs, output)
         for variable in part.variables:
-            found[id(variable)] = place
-    return [found[id(variable)] for variable in model.variables]
+            places[id(variable)] = place
+    return [places[id(variable)] for variable in model.variables]
 
 
-def _distance(one: Any, other: Any) -> float:
-    one, other = np.asarray(one, "float64"), np.asarray(other, "float64")
-    if np.array_equal(one, other, equal_nan=True):
+def _distance(left: Any, right: Any) -> float:
+    left, right = np.asarray(left, "float64"), np.asarray(right, "float64")
+    if np.array_equal(left, right, equal_nan=True):
         return 0.0
-    distance = float(np.abs(one - other).max() / max(1.0, float(np.abs(other).max())))
+    distance = float(np.abs(left - right).max() / max(1.0, float(np.abs(right).max())))
     return distance if math.isfinite(distance) else math.inf
 
 
@@ -291,16 +291,16 @@ def work(name: str) -> list[tuple[dict[str, Any], list[Branch]]]:
 def some(name: str, first: int, last: int) -> list[Pair]:
     """The pairs of some models of a name, by both engines."""
     warnings.simplefilter("ignore")
-    found = []
+    measured = []
     for given, several in work(name)[first:last]:
         for pair in measure(name, several, given):
             branch = next(b for b in several if b.name == pair.name)
             alone = singles(branch) if pair.distance is None else []
-            again = [p for one in alone for p in measure(name, [one], given, (pair.engine,))]
-            for one in again or [pair]:
-                own = next(b for b in [branch, *alone] if b.name == one.name)
-                found.append(replace(one, parts=_parts(own, given)))
-    return found
+            again = [p for part in alone for p in measure(name, [part], given, (pair.engine,))]
+            for result in again or [pair]:
+                measured_branch = next(b for b in [branch, *alone] if b.name == result.name)
+                measured.append(replace(result, parts=_parts(measured_branch, given)))
+    return measured
 
 
 def singles(branch: Branch) -> list[Branch]:
@@ -323,7 +323,7 @@ def _parts(branch: Branch, given: dict[str, Any]) -> str:
 
 
 def _names(branch: Branch) -> set[str]:
-    return {branch.name, *(one.name for one in singles(branch))}
+    return {branch.name, *(single.name for single in singles(branch))}
 
 
 def read() -> list[Pair]:
@@ -339,10 +339,10 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
-def write(found: Sequence[Pair]) -> None:
+def write(measured: Sequence[Pair]) -> None:
     """In the order of the groups, so that a new run changes what has changed."""
     order = {group.name: place for place, group in enumerate(groups())}
-    ordered = sorted(found, key=lambda p: (order.get(p.group, -1), p.name, p.engine))
+    ordered = sorted(measured, key=lambda p: (order.get(p.group, -1), p.name, p.engine))
     with FOUND.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Pair)], lineterminator="\n")
         writer.writeheader()
@@ -366,11 +366,11 @@ def main(parts: Sequence[str]) -> None:
                 continue
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=context) as pool:
-                found = pool.submit(some, name, first, first + _A_PROCESS).result()
-            for pair in found:
+                measured = pool.submit(some, name, first, first + _A_PROCESS).result()
+            for pair in measured:
                 print(pair, flush=True)
-            new = {one for branch in wanted for one in _names(branch)}
-            write([p for p in read() if p.group != name or p.name not in new] + found)
+            new = {measured_name for branch in wanted for measured_name in _names(branch)}
+            write([p for p in read() if p.group != name or p.name not in new] + measured)
     equality_page.write(read())
 
 

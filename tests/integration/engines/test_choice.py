@@ -33,32 +33,32 @@ def cohort(net: nets.Net, count: int, fuse: Any = "auto", **given: Any) -> list[
 
 
 def run(engines: Engines, jobs: list[PreparedJob]) -> tuple[list[tuple[str, int]], ledger.Ledger]:
-    found = ledger.Ledger()
+    trained = ledger.Ledger()
     for choice in engines.choose(jobs):
-        ledger.run(choice, found)
-    for error in found.errors.values():
+        ledger.run(choice, trained)
+    for error in trained.errors.values():
         raise error
-    assert found.weights.keys() == {job.claim.job_id for job in jobs}
-    return [(name, len(reasons)) for name, reasons in found.engines], found
+    assert trained.weights.keys() == {job.claim.job_id for job in jobs}
+    return [(name, len(reasons)) for name, reasons in trained.engines], trained
 
 
-def reasons(found: ledger.Ledger) -> list[str]:
+def reasons(trained: ledger.Ledger) -> list[str]:
     """Of all jobs, in the order in which they were trained."""
-    return [reason for _, each in found.engines for reason in each]
+    return [reason for _, each in trained.engines for reason in each]
 
 
 def test_a_single_job_is_looped(settings: Settings) -> None:
-    cohorts, found = run(Engines(settings), cohort(nets.stacked_lstm(), 1))
+    cohorts, trained = run(Engines(settings), cohort(nets.stacked_lstm(), 1))
     assert cohorts == [("loop", 1)]
-    assert reasons(found)[0] == "trained alone"
+    assert reasons(trained)[0] == "trained alone"
 
 
 def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> None:
     """So is a rest of few, once the stack is traced."""
     engines = Engines(settings)
-    cohorts, found = run(engines, cohort(nets.stacked_lstm(), 8))
+    cohorts, trained = run(engines, cohort(nets.stacked_lstm(), 8))
     assert cohorts == [("fused", 8)]
-    assert "not measured yet" in reasons(found)[0]
+    assert "not measured yet" in reasons(trained)[0]
     assert (Path(settings.programs).parent / "speeds.json").exists()
     assert run(engines, cohort(nets.stacked_lstm(), 2))[0] == [("fused", 2)]
 
@@ -74,33 +74,33 @@ def test_two_jobs_are_fused_by_a_child_that_finds_the_program_on_the_disk(
 
 
 def test_what_a_program_costs_is_measured_or_estimated(tmp_path: Path) -> None:
-    speeds, timer, made = Speeds(tmp_path), EpochTimer(), Functions()
+    speeds, timer, functions = Speeds(tmp_path), EpochTimer(), Functions()
     assert speeds.once_s("a", "fused", 4, can_read=True) == 4 * 0.5
     for seconds in (5.0, 1.0, 0.8):
         timer.add(seconds, 2)
-    made.made_s = 1.0
-    speeds.add("a", "fused", timer, made, 4)
+    functions.made_s = 1.0
+    speeds.add("a", "fused", timer, functions, 4)
     other = Speeds(tmp_path)  # of another child
     assert other.get("a", "fused") == 0.4
     assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(1.0 + 5.0 - 0.8)
     assert other.once_s("b", "fused", 2, can_read=True) == pytest.approx(5.2 / 2)
-    made.are_kept = True
-    other.add("a", "fused", timer, made, 4)
+    functions.are_kept = True
+    other.add("a", "fused", timer, functions, 4)
     assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(4 * 0.5 * 0.3)
     assert other.once_s("a", "fused", 4, can_read=False) == pytest.approx(5.2)
 
 
 def test_fuse_false_is_looped(settings: Settings) -> None:
-    cohorts, found = run(Engines(settings), cohort(nets.stacked_lstm(), 8, fuse=False))
+    cohorts, trained = run(Engines(settings), cohort(nets.stacked_lstm(), 8, fuse=False))
     assert {name for name, _ in cohorts} == {"loop"}
-    assert reasons(found)[0] == "not fused: fuse=False"
+    assert reasons(trained)[0] == "not fused: fuse=False"
 
 
 def test_short_work_is_looped_after_one_was_measured(settings: Settings) -> None:
     """Two epochs of a small net take less than a trace of the stack."""
-    cohorts, found = run(Engines(settings), cohort(nets.mlp(), 8))
+    cohorts, trained = run(Engines(settings), cohort(nets.mlp(), 8))
     assert cohorts == [("loop", 1), ("loop", 7)]
-    assert " looped; in all " in reasons(found)[-1]
+    assert " looped; in all " in reasons(trained)[-1]
 
 
 def test_what_is_not_proven_in_a_stack_is_looped(settings: Settings) -> None:

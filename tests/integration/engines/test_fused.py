@@ -29,13 +29,13 @@ def members(net: nets.Net, **given: Any) -> list[Any]:
     """Three members in float64 with seeds, rates and regularization factors of their own."""
     model = net.build()
     arguments = {"epochs": 2, "batch_size": 16, **net.given, "dtype_policy": "float64", **given}
-    found = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
-    for index, one in enumerate(found):
-        config = one.optimizer["config"]
+    specs = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
+    for index, spec in enumerate(specs):
+        config = spec.optimizer["config"]
         if isinstance(config["learning_rate"], float):
             config["learning_rate"] *= 1 + index
-        found[index] = ledger.scaled(one, 1 - 0.3 * index)
-    return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
+        specs[index] = ledger.scaled(spec, 1 - 0.3 * index)
+    return [ledger.member(spec, net.arrays, number) for number, spec in enumerate(specs)]
 
 
 def compare(net: nets.Net, store: ProgramStore | None = None, **given: Any) -> ledger.Ledger:
@@ -164,10 +164,10 @@ def test_each_layer(name: str) -> None:
     """Between two others, so that gradients pass through it."""
     x = np.random.default_rng(1).normal(size=(50, 5, 4))
     x[:, 3:][x[:, 3:] < 0.3] = 0
-    own = LAYERS[name]()
-    own = own if isinstance(own, list) else [L.Dense(4), own]
+    layers = LAYERS[name]()
+    layers = layers if isinstance(layers, list) else [L.Dense(4), layers]
     net = nets.Net(
-        lambda: keras.Sequential([keras.Input((5, 4)), *own, L.Flatten(), L.Dense(2)]),
+        lambda: keras.Sequential([keras.Input((5, 4)), *layers, L.Flatten(), L.Dense(2)]),
         Arrays(x=x, y=x[:, 0, :2], x_val=x[:9], y_val=x[:9, 0, :2]),
         {"loss": "mse", "optimizer": "sgd", "metrics": ["mae"]},
     )
@@ -191,15 +191,15 @@ def test_conv2d_same_with_strides() -> None:
 def test_a_member_with_nan_does_not_touch_the_others() -> None:
     net = nets.stacked_lstm()
     together, alone = ([*members(net)] for _ in range(2))
-    for found in (together, alone):
-        found[1].spec.optimizer["config"]["learning_rate"] = float("inf")
-    one = ledger.train(FusedFit(ledger.SETTINGS), together)
+    for jobs in (together, alone):
+        jobs[1].spec.optimizer["config"]["learning_rate"] = float("inf")
+    after = ledger.train(FusedFit(ledger.SETTINGS), together)
     other = ledger.train(LoopFit(ledger.SETTINGS), alone)
-    assert np.isnan(one.logs[1][-1][1]["loss"])
-    for found in (one, other):
-        for kind in (found.logs, found.scores, found.weights, found.optimizer):
+    assert np.isnan(after.logs[1][-1][1]["loss"])
+    for fit in (after, other):
+        for kind in (fit.logs, fit.scores, fit.weights, fit.optimizer):
             kind.pop(1)
-    ledger.assert_close(one, other, TOLERANCE)
+    ledger.assert_close(after, other, TOLERANCE)
 
 
 @pytest.mark.slow
@@ -211,8 +211,8 @@ def test_members_leave_one_by_one_and_go_on_elsewhere(tmp_path: Path) -> None:
     ledger.train(FusedFit(ledger.SETTINGS), members(net), broken)
     for engine in (FusedFit, LoopFit, KerasFit):
         again = [
-            ledger.resumed(one.spec, net.arrays, number, broken.snapshots[number])
-            for number, one in enumerate(members(net))
+            ledger.resumed(job.spec, net.arrays, number, broken.snapshots[number])
+            for number, job in enumerate(members(net))
         ]
         rest = ledger.train(engine(ledger.SETTINGS), again)
         for number in rest.logs:
@@ -228,8 +228,8 @@ def test_float32_is_no_further_from_alone_than_alone_is_from_itself(tmp_path: Pa
     alone = ledger.train(LoopFit(ledger.SETTINGS), members(net, **given))
     together = ledger.train(FusedFit(ledger.SETTINGS), members(net, **given))
     moved = [
-        ledger.perturbed(one.spec, net.arrays, number, tmp_path / f"{number}.weights.h5")
-        for number, one in enumerate(members(net, **given))
+        ledger.perturbed(job.spec, net.arrays, number, tmp_path / f"{number}.weights.h5")
+        for number, job in enumerate(members(net, **given))
     ]
     nudged = ledger.train(LoopFit(ledger.SETTINGS), moved)
     assert 0 < ledger.distance(together, alone) <= 3 * ledger.distance(nudged, alone)

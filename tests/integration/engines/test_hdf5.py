@@ -40,14 +40,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(path: Path) -> dict[str, Any]:
     """The arrays and attributes in a file."""
-    found: dict[str, Any] = {}
+    items: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else dict(item.attrs)
+        items[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else dict(item.attrs)
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
-    return found
+    return items
 
 
 def test_it_is_as_hdf5_writes_it(whole: Path, tmp_path: Path) -> None:

@@ -31,17 +31,17 @@ def specs(net: nets.Net, **given: Any) -> list[Any]:
     """One spec a seed, with learning rates, dropout rates and regularization of their own."""
     model = net.build()
     arguments = {"epochs": 3, "batch_size": 16, **net.given, **given}
-    found = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
-    for index, one in enumerate(found):
-        config = one.optimizer["config"]
+    jobs = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
+    for index, job in enumerate(jobs):
+        config = job.optimizer["config"]
         if isinstance(config["learning_rate"], float):
             config["learning_rate"] *= 1 + index
-        found[index] = ledger.scaled(one, 1 - 0.3 * index)
-    return found
+        jobs[index] = ledger.scaled(job, 1 - 0.3 * index)
+    return jobs
 
 
-def members(net: nets.Net, found: list[Any]) -> list[Any]:
-    return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
+def members(net: nets.Net, jobs: list[Any]) -> list[Any]:
+    return [ledger.member(job, net.arrays, number) for number, job in enumerate(jobs)]
 
 
 class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
@@ -117,14 +117,14 @@ def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     So they do when the programs are read from the disk.
     """
     net = nets.ALL[name]()
-    found = specs(net)
+    jobs = specs(net)
     store = ProgramStore(tmp_path / "programs", 2**28)
-    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
-    looped = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, found))
+    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
+    looped = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, jobs))
     ledger.assert_same(alone, looped)
     assert len(list((tmp_path / "programs").iterdir())) >= 2
     monkeypatch.setattr(functions, "_traced", None)
-    read = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, found))
+    read = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, jobs))
     ledger.assert_same(alone, read)
 
 
@@ -141,26 +141,26 @@ def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
             layers.Dense(net.arrays.y.shape[-1], activation="softmax"),
         ]
     )
-    found = specs(net)
-    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
-    looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, found))
+    jobs = specs(net)
+    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
+    looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, jobs))
     ledger.assert_same(alone, looped)
 
 
 @pytest.mark.parametrize("name", quick(["mlp", "stateful_kept", "callbacks"], "mlp"))
 def test_a_checkpoint_of_one_way_goes_on_by_the_other(name: str, tmp_path: Path) -> None:
     net = nets.ALL[name]()
-    found = specs(net)[:2]
-    whole = ledger.train(KerasFit(ledger.SETTINGS), members(net, found))
+    jobs = specs(net)[:2]
+    whole = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
     engines = [KerasFit(ledger.SETTINGS), LoopFit(ledger.SETTINGS)]
     for first, second in (engines, engines[::-1]):
         folder = tmp_path / first.name
         folder.mkdir()
         broken = ledger.Ledger(folder, {0: 1, 1: 2})
-        ledger.train(first, members(net, found), broken)
+        ledger.train(first, members(net, jobs), broken)
         again = [
-            ledger.resumed(one, net.arrays, number, broken.snapshots[number])
-            for number, one in enumerate(found)
+            ledger.resumed(job, net.arrays, number, broken.snapshots[number])
+            for number, job in enumerate(jobs)
         ]
         rest = ledger.train(second, again)
         for number in rest.logs:

@@ -77,16 +77,16 @@ def test_windows_that_are_held_out_are_not_made_whole_above_the_memory() -> None
     small = ledger.SETTINGS.replace(memory_bytes=x.nbytes // 2)
     assert isinstance(data.evaluation(x, y, None, 16, whole_bytes=x.nbytes * 2), tuple)
     assert not isinstance(data.evaluation(x, y, None, 16, whole_bytes=small.memory_bytes), tuple)
-    found = [
+    trained = [
         ledger.train(KerasFit(settings), [ledger.member(job, some, 1)])
         for settings in (ledger.SETTINGS, small)
     ]
-    ledger.assert_same(*found)
+    ledger.assert_same(*trained)
 
 
 def resident(path: Path) -> int:
     """KB of a file that this process has in memory by its maps of it."""
     _, entry = Path("/proc/self/smaps").read_text().split(f"{path}\n", 1)
-    found = re.search(r"^Rss: +(\d+) kB", entry, re.MULTILINE)
-    assert found is not None
-    return int(found[1])
+    match = re.search(r"^Rss: +(\d+) kB", entry, re.MULTILINE)
+    assert match is not None
+    return int(match[1])

@@ -29,16 +29,16 @@ def jobs(net: nets.Net) -> list[Any]:
     """Two, of one epoch."""
     model = net.build()
     given = {**net.given, "epochs": 1, "batch_size": 16}
-    found = [ledger.spec(model, seed=seed, **given) for seed in (3, 4)]
-    return [ledger.member(one, net.arrays, number) for number, one in enumerate(found)]
+    specs = [ledger.spec(model, seed=seed, **given) for seed in (3, 4)]
+    return [ledger.member(spec, net.arrays, number) for number, spec in enumerate(specs)]
 
 
-def digest(found: ledger.Ledger) -> str:
+def digest(trained: ledger.Ledger) -> str:
     """Of all numbers of a ledger."""
     import hashlib
 
-    hashed = hashlib.sha256(repr((found.logs, found.scores)).encode())
-    for kind in (found.weights, found.optimizer):
+    hashed = hashlib.sha256(repr((trained.logs, trained.scores)).encode())
+    for kind in (trained.weights, trained.optimizer):
         for values in kind.values():
             for value in values:
                 hashed.update(np.ascontiguousarray(value).tobytes())

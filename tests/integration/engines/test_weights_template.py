@@ -21,7 +21,7 @@ X, Y = RANDOM.random((32, 4, 3), "float32"), RANDOM.random((32, 2), "float32")
 def model(optimizer: Any) -> Any:
     """One with nested cells, state that is not trained, and seeds."""
     layers = keras.layers
-    found = keras.Sequential(
+    compiled = keras.Sequential(
         [
             keras.Input((4, 3)),
             layers.Bidirectional(layers.LSTM(3, dropout=0.1)),
@@ -30,21 +30,21 @@ def model(optimizer: Any) -> Any:
             layers.Dense(2),
         ]
     )
-    found.compile(optimizer, "mse", metrics=["mae"])
-    return found
+    compiled.compile(optimizer, "mse", metrics=["mae"])
+    return compiled
 
 
 def contents(file: Any) -> dict[str, Any]:
     """Every group and dataset with its attributes."""
-    found: dict[str, Any] = {}
+    items: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
         value = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
-        found[name] = (value, dict(item.attrs))
+        items[name] = (value, dict(item.attrs))
 
     with h5py.File(file, "r") as opened:
         opened.visititems(visit)
-    return found
+    return items
 
 
 def written(fitted: Any, path: Path) -> dict[str, Any]:
@@ -79,11 +79,11 @@ def test_a_recompiled_model_has_a_new_file(tmp_path: Path) -> None:
 def large() -> Any:
     """A fitted model above the size of which files are made in memory."""
     wide = keras.layers.Dense
-    found = keras.Sequential([keras.Input((4, 3)), wide(1200), wide(1200), wide(2)])
-    found.compile("adam", "mse")
-    found.fit(X, np.stack([Y] * 4, axis=1), verbose=0)
-    assert template.nbytes(found) > template._MAX_BYTES
-    return found
+    compiled = keras.Sequential([keras.Input((4, 3)), wide(1200), wide(1200), wide(2)])
+    compiled.compile("adam", "mse")
+    compiled.fit(X, np.stack([Y] * 4, axis=1), verbose=0)
+    assert template.nbytes(compiled) > template._MAX_BYTES
+    return compiled
 
 
 def test_the_file_of_a_large_model_is_as_keras_writes_it(large: Any, tmp_path: Path) -> None:

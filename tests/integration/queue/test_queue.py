@@ -21,12 +21,12 @@ def test_a_message_is_two_numbers(valkey_url: str, valkey_server: Valkey) -> Non
     queue.publish(app, "gpu", [(9, 1)])
     assert (queue.waiting(app, "cpu"), queue.waiting(app, "gpu")) == (2, 1)
     client = valkey_server.client()
-    found = [json.loads(text) for text in client.lrange("cpu", 0, -1)]
+    messages = [json.loads(text) for text in client.lrange("cpu", 0, -1)]
     client.close()
-    assert {message["headers"]["task"] for message in found} == {"fitfleet.run"}
-    assert [message["headers"]["argsrepr"] for message in found] == ["(8, 3)", "(7, 1)"]
-    assert {message["content-type"] for message in found} == {"application/json"}
-    assert all("expires" not in m["headers"] or m["headers"]["expires"] is None for m in found)
+    assert {message["headers"]["task"] for message in messages} == {"fitfleet.run"}
+    assert [message["headers"]["argsrepr"] for message in messages] == ["(8, 3)", "(7, 1)"]
+    assert {message["content-type"] for message in messages} == {"application/json"}
+    assert all("expires" not in m["headers"] or m["headers"]["expires"] is None for m in messages)
 
 
 def test_a_broker_that_is_away_is_said_without_its_password() -> None:

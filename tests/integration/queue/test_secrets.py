@@ -118,8 +118,8 @@ def test_nothing_that_is_printed_holds_a_password(
     commands = ["settings", "settings --json", "ps", "workers", "db upgrade"]
     for place in places:
         for words in commands:
-            found = CliRunner().invoke(app, [*words.split(), *place])
-            assert_silent(found.output)
+            result = CliRunner().invoke(app, [*words.split(), *place])
+            assert_silent(result.output)
         settings = dict(zip(place[::2], place[1::2], strict=True))
         settings = {name.strip("-").replace("-", "_"): v for name, v in settings.items()}
         settings.pop("directory", None)
@@ -172,8 +172,8 @@ class Tls:
 
     def _answer(self, client: ssl.SSLSocket) -> None:
         with suppress(OSError), client:
-            while found := client.recv(4096):
-                self.received += found
+            while received := client.recv(4096):
+                self.received += received
                 client.sendall(b"-ERR unknown command\r\n")
 
 

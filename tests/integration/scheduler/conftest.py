@@ -25,10 +25,12 @@ class Taker:
 
     def pop(self, queue: str = "cpu") -> tuple[int, int] | None:
         """One message; None if none waits."""
-        found: Any = self._client.rpop(queue)
-        if found is None:
+        message: Any = self._client.rpop(queue)
+        if message is None:
             return None
-        job_id, dispatch_seq = json.loads(json.loads(found)["headers"]["argsrepr"].translate(_LIST))
+        job_id, dispatch_seq = json.loads(
+            json.loads(message)["headers"]["argsrepr"].translate(_LIST)
+        )
         return job_id, dispatch_seq
 
     def claim(self, message: tuple[int, int], worker: str = "host:1:0") -> Claim | None:

@@ -17,8 +17,8 @@ from fitfleet.settings import Settings
 from fitfleet.states import FailureClass, JobStatus
 
 
-def _kinds(found: Explanation) -> list[str]:
-    return [reason.kind for reason in found.reasons]
+def _kinds(explained: Explanation) -> list[str]:
+    return [reason.kind for reason in explained.reasons]
 
 
 def _pause(database: Database, name: str) -> None:
@@ -30,10 +30,10 @@ def test_without_a_worker_that_comes_first(database: Database, settings: Setting
     register(database, 1, queue="gpu")
     (job_id,) = insert(database, new_job("a"))
     _pause(database, "digits")
-    found = explain(database, settings, job_id)
-    assert _kinds(found) == ["no_worker", "paused"]
-    assert "there are workers of gpu" in str(found)
-    assert found.is_held and found.starts_in_s is None
+    explained = explain(database, settings, job_id)
+    assert _kinds(explained) == ["no_worker", "paused"]
+    assert "there are workers of gpu" in str(explained)
+    assert explained.is_held and explained.starts_in_s is None
 
 
 def test_a_draining_worker_is_none(database: Database, settings: Settings) -> None:
@@ -48,9 +48,9 @@ def test_busy_slots_the_place_and_who_is_before_it(database: Database, settings:
     register(database, 1)
     ids = insert_many(database, 6)
     take(database, 1)
-    found = explain(database, settings, ids[5])
-    assert _kinds(found) == ["busy", "line"]
-    assert (found.place, found.before) == (5, tuple(ids[1:4]))
+    explained = explain(database, settings, ids[5])
+    assert _kinds(explained) == ["busy", "line"]
+    assert (explained.place, explained.before) == (5, tuple(ids[1:4]))
 
 
 def test_the_next_job_says_so(database: Database, settings: Settings) -> None:
@@ -69,9 +69,9 @@ def test_a_limit_and_a_backoff(database: Database, settings: Settings) -> None:
     assert _kinds(explain(database, settings, ids[2])) == ["max_running"]
     with database.begin() as c:
         ends.fail(c, claim, FailureClass.LOST, "gone", backoff_s=50.0)
-    found = explain(database, settings, ids[0])
-    assert _kinds(found) == ["backoff"]
-    assert "ended as lost (1 of 3 failures)" in str(found)
+    explained = explain(database, settings, ids[0])
+    assert _kinds(explained) == ["backoff"]
+    assert "ended as lost (1 of 3 failures)" in str(explained)
 
 
 def test_a_broker_that_is_away(database: Database, settings: Settings, open_valkey: Valkey) -> None:
@@ -84,8 +84,8 @@ def test_a_broker_that_is_away(database: Database, settings: Settings, open_valk
 
 def test_a_database_that_is_away_is_a_reason(settings: Settings) -> None:
     away = Database("postgresql://nobody:x@127.0.0.1:1/none")
-    found = explain(away, settings, 1)
-    assert _kinds(found) == ["database"] and found.status is None
+    explained = explain(away, settings, 1)
+    assert _kinds(explained) == ["database"] and explained.status is None
 
 
 def test_a_job_that_is_not_there(database: Database, settings: Settings) -> None:
@@ -101,10 +101,10 @@ def test_the_start_follows_from_measured_times(database: Database, settings: Set
     with database.begin() as c:
         commit(c, claim, epoch=5, seconds=10.0)
     take(database, 1)
-    found = explain(database, settings, ids[4])
+    explained = explain(database, settings, ids[4])
     # One runs and two go first, ten seconds each.
-    assert found.starts_in_s == pytest.approx(30.0, abs=1.0)
-    assert "it should start in about 30 s" in str(found)
+    assert explained.starts_in_s == pytest.approx(30.0, abs=1.0)
+    assert "it should start in about 30 s" in str(explained)
 
 
 @pytest.mark.parametrize("seed", range(6))

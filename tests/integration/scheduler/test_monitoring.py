@@ -45,9 +45,9 @@ def parse(text: str) -> tuple[Samples, dict[str, str]]:
             assert name not in types and kind in ("gauge", "counter", "histogram")
             types[name] = kind
         elif not line.startswith("# HELP "):
-            found = _SAMPLE.fullmatch(line)
-            assert found, line
-            name, inside, value = found.groups()
+            match = _SAMPLE.fullmatch(line)
+            assert match, line
+            name, inside, value = match.groups()
             labels = tuple(_LABEL.findall(inside or ""))
             assert "".join(f'{k}="{v}",' for k, v in labels).rstrip(",") == (inside or "")
             family = re.sub(r"_(bucket|sum|count)$", "", name)
@@ -144,9 +144,9 @@ def test_a_histogram_counts_up_to_each_bound(database: Database) -> None:
         with database.begin() as c:
             commit(c, claim, epoch=5, seconds=seconds)
     with database.read() as c:
-        found = gauges.run_seconds(c, BOUNDS)
-    assert list(found.at_most) == [1 + (bound >= 5) for bound in BOUNDS]
-    assert (found.count, found.total) == (3, pytest.approx(1e6 + 2.1))
+        counted = gauges.run_seconds(c, BOUNDS)
+    assert list(counted.at_most) == [1 + (bound >= 5) for bound in BOUNDS]
+    assert (counted.count, counted.total) == (3, pytest.approx(1e6 + 2.1))
 
 
 @pytest.mark.parametrize("address", ["9600x", "host:", "127.0.0.1:70000", "::"])
@@ -174,8 +174,8 @@ def expressions() -> list[str]:
     """All that the alerts and the dashboard ask of Prometheus."""
     rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
     board = json.loads((MONITORING / "grafana.json").read_text())
-    found = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    return found + [t["expr"] for panel in board["panels"] for t in panel["targets"]]
+    of_rules = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    return of_rules + [t["expr"] for panel in board["panels"] for t in panel["targets"]]
 
 
 _FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "rate", "sum", "time"}
@@ -198,7 +198,7 @@ def test_an_expression_asks_for_what_the_page_has(
             assert name in _FUNCTIONS or name in ("e9",)
     for label, value in re.findall(r'(\w+)=~?"([^"]*)"', expression):
         assert label in ("status", "reason", "state", "outcome")
-        assert all(f'"{one}"' in source or one in _words() for one in value.split("|"))
+        assert all(f'"{word}"' in source or word in _words() for word in value.split("|"))
     for left, right in ("()", "[]", "{}"):
         assert expression.count(left) == expression.count(right)
 

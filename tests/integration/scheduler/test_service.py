@@ -205,7 +205,7 @@ def test_a_broker_that_is_away_keeps_the_jobs(
     open_valkey.stop(9)
     with pytest.raises(BrokerError):
         scheduler.tick()
-    assert {status(database, one) for one in ids} == {JobStatus.QUEUED}
+    assert {status(database, job_id) for job_id in ids} == {JobStatus.QUEUED}
     with caplog.at_level(logging.WARNING, "fitfleet"), _running(scheduler):
         wait_until(lambda: "does not answer" in caplog.text, "the outage is said")
         time.sleep(1.2)

@@ -25,13 +25,13 @@ def settings(sqlite_url: str, valkey_url: str, tmp_path: Path) -> Settings:
 
 
 def test_doctor_sees_whether_a_scheduler_runs(settings: Settings) -> None:
-    found = {one.name: one for one in examine_services(settings)}
-    assert not found["scheduler"].is_ok and found["scheduler"].fix == "fitfleet scheduler"
+    checks = {check.name: check for check in examine_services(settings)}
+    assert not checks["scheduler"].is_ok and checks["scheduler"].fix == "fitfleet scheduler"
     database = Database(settings.database_url)
     Scheduler(settings, database).tick()
     database.dispose()
-    found = {one.name: one for one in examine_services(settings)}
-    assert found["scheduler"].is_ok and "running: " in found["scheduler"].detail
+    checks = {check.name: check for check in examine_services(settings)}
+    assert checks["scheduler"].is_ok and "running: " in checks["scheduler"].detail
     until(lambda: scheduler_seen(celery_app(settings)) is not None)
 
 

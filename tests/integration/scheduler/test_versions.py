@@ -29,8 +29,8 @@ def _serve(database: Database, **versions: str) -> None:
     """A worker service of each version."""
     with database.begin() as c:
         for service, version in versions.items():
-            found = slots(1, service=service, pid=len(service))
-            workers.register(c, [_of(slot, version) for slot in found])
+            served = slots(1, service=service, pid=len(service))
+            workers.register(c, [_of(slot, version) for slot in served])
 
 
 def _of(slot: workers.Slot, version: str) -> workers.Slot:
@@ -55,10 +55,10 @@ def test_what_no_worker_can_read_waits_and_says_so(database: Database, settings:
     newer, plain = insert(database, new_job("a"), new_job("b"))
     _need(database, "2.0.0", newer)
     assert [job_id for job_id, _ in dispatch(database, 2)] == [plain]
-    found = explain(database, settings, newer)
-    assert "too_old" in [reason.kind for reason in found.reasons]
-    assert "pip install 'fitfleet>=2.0.0'" in str(found) and "are of 1.4.0" in str(found)
-    assert found.is_held and found.starts_in_s is None
+    explained = explain(database, settings, newer)
+    assert "too_old" in [reason.kind for reason in explained.reasons]
+    assert "pip install 'fitfleet>=2.0.0'" in str(explained) and "are of 1.4.0" in str(explained)
+    assert explained.is_held and explained.starts_in_s is None
     _serve(database, newer="2.0.1")
     assert [job_id for job_id, _ in dispatch(database, 2)] == [newer]
 
@@ -84,7 +84,7 @@ def test_an_old_worker_takes_no_cohort_peers_that_it_cannot_read(database: Datab
     _need(database, "9.0.0", newer)
     (leader,) = take(database)
     with database.begin() as c:
-        assert [one.job_id for one in reservations.reserve(c, leader, 60.0, 9)] == [plain]
+        assert [peer.job_id for peer in reservations.reserve(c, leader, 60.0, 9)] == [plain]
 
 
 def test_the_versions_of_a_worker_are_told(database: Database) -> None:

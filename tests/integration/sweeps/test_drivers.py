@@ -55,7 +55,7 @@ def test_a_grid_with_repeats_is_queued_at_once(database: Database, settings: Set
     progress = drive.step()
     assert (progress.trials, progress.jobs_open) == (3, 9)
     assert finish(database, drive).complete == 3
-    replicates = [m for found in drive.results.replicates.values() for m in found]
+    replicates = [m for jobs in drive.results.replicates.values() for m in jobs]
     assert sorted(m.seed for m in replicates) == [3] * 3 + [4] * 3 + [5] * 3
     groups = {column(database, m.job_id, "group_hash") for m in replicates}
     assert len(groups) == 3
@@ -132,12 +132,12 @@ def test_three_drivers_at_once_take_no_point_twice(
     ]
     for process in processes:
         process.start()
-    found = [answers.get(timeout=120) for _ in processes]
+    results = [answers.get(timeout=120) for _ in processes]
     for process in processes:
         process.join()
-    assert all(asked == found[0][0] for asked, _ in found)
-    assert len(set(found[0][0])) == 20
-    started = [job_id for _, jobs in found for job_id in jobs]
+    assert all(asked == results[0][0] for asked, _ in results)
+    assert len(set(results[0][0])) == 20
+    started = [job_id for _, jobs in results for job_id in jobs]
     assert len(started) == len(set(started)) == 20
 
 
@@ -181,7 +181,7 @@ def test_what_was_run_before_is_not_run_again(database: Database, settings: Sett
     wider = {**NARROW, "repeats": 2, "name": "with repeats"}
     drive = driver(database, settings, **wider)
     assert drive.step().jobs_open == 3
-    reused = [m.is_reused for found in drive.results.replicates.values() for m in found]
+    reused = [m.is_reused for jobs in drive.results.replicates.values() for m in jobs]
     assert reused == [True, False] * 3
 
 
@@ -291,7 +291,9 @@ def test_a_large_grid_is_written_in_batches(sqlite_url: str, settings: Settings)
 def test_every_refusal_is_a_fitfleet_error() -> None:
     for changes in ({"search": "x"}, {"trials": None}, {"model": None}):
         with pytest.raises(FitfleetError):
-            made = design(arguments(**changes))
+            sweep_design = design(arguments(**changes))
             from fitfleet.sweeps.search import make_search
 
-            make_search("tpe", made.job, trials=made.trials, seed=0, directions=["minimize"])
+            make_search(
+                "tpe", sweep_design.job, trials=sweep_design.trials, seed=0, directions=["minimize"]
+            )

@@ -43,15 +43,15 @@ def made(database: Database, settings: Settings, **changes: Any) -> Plan:
 def test_it_counts_weights_and_memory_and_writes_nothing(
     database: Database, settings: Settings
 ) -> None:
-    found = made(database, settings, **GRID, repeats=3, batch_size=32)
-    assert found.is_built and not found.is_sample and found.jobs == 9
+    planned = made(database, settings, **GRID, repeats=3, batch_size=32)
+    assert planned.is_built and not planned.is_sample and planned.jobs == 9
     weights = [4 * u + u + u + 1 for u in (4, 8, 16)]
-    assert [p.parameters for p in found.points] == weights
+    assert [p.parameters for p in planned.points] == weights
     # Weights, gradients and Adam's two slots; each activation with its gradient.
     expected = [4 * w * 4 + 2 * 4 * 32 * (u + 1) for w, u in zip(weights, (4, 8, 16), strict=True)]
-    assert [p.memory_bytes for p in found.points] == expected
-    assert found.seconds is None
-    assert "3 points: 9 jobs to run" in str(found)
+    assert [p.memory_bytes for p in planned.points] == expected
+    assert planned.seconds is None
+    assert "3 points: 9 jobs to run" in str(planned)
     with database.read() as c:
         assert c.execute(select(func.count()).select_from(jobs)).scalar() == 0
 
@@ -63,12 +63,12 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
         StandIn(database).work()
     with database.begin() as c:
         c.execute(attempts.update().values(memory_peak_bytes=123_000_000))
-    found = made(database, settings, **GRID, repeats=2, epochs=8, name="longer")
-    assert found.jobs == 6  # other epochs, other jobs, but of the same kind
-    assert [p.seconds for p in found.points] == pytest.approx([2.0] * 3)
-    assert found.points[0].peak_bytes == 123_000_000
-    assert found.to_pandas()["peak_mib"][0] == pytest.approx(117.3)
-    assert found.seconds == pytest.approx(12.0)
+    planned = made(database, settings, **GRID, repeats=2, epochs=8, name="longer")
+    assert planned.jobs == 6  # other epochs, other jobs, but of the same kind
+    assert [p.seconds for p in planned.points] == pytest.approx([2.0] * 3)
+    assert planned.points[0].peak_bytes == 123_000_000
+    assert planned.to_pandas()["peak_mib"][0] == pytest.approx(117.3)
+    assert planned.seconds == pytest.approx(12.0)
     again = made(database, settings, **GRID, repeats=2, name="wider")
     assert [(p.new, p.reused) for p in again.points] == [(1, 1)] * 3
     elsewhere = made(database, settings, **GRID, experiment="new", adopt=True)
@@ -80,10 +80,10 @@ def test_a_builder_that_raises_refuses_its_point(database: Database, settings: S
     trusting = settings.replace(trusted_modules=("plan_models",))
     untrusted = made(database, settings, **GRID, model=model)
     assert all("trusted_modules" in str(p.refused) for p in untrusted.points)
-    found = made(database, trusting, **GRID, model=model)
-    assert [p.refused is None for p in found.points] == [True, False, True]
-    assert "plan_models:dense(units=13)" in str(found.points[1].refused)
-    assert "thirteen is unlucky" in str(found)
+    planned = made(database, trusting, **GRID, model=model)
+    assert [p.refused is None for p in planned.points] == [True, False, True]
+    assert "plan_models:dense(units=13)" in str(planned.points[1].refused)
+    assert "thirteen is unlucky" in str(planned)
 
 
 def test_what_only_keras_notices_is_refused(database: Database, settings: Settings) -> None:
@@ -97,14 +97,14 @@ def test_what_only_keras_notices_is_refused(database: Database, settings: Settin
             layers.Dense(1),
         ]
     )
-    found = made(database, settings, **GRID, model=model)
-    assert found.points[0].refused is None
-    assert found.points[1].refused and found.points[1].new == 0
+    planned = made(database, settings, **GRID, model=model)
+    assert planned.points[0].refused is None
+    assert planned.points[1].refused and planned.points[1].new == 0
 
 
 def test_loss_and_labels_are_compared(database: Database, settings: Settings) -> None:
-    found = made(database, settings, **GRID, loss="categorical_crossentropy")
-    assert all(p.refused for p in found.points)
+    planned = made(database, settings, **GRID, loss="categorical_crossentropy")
+    assert all(p.refused for p in planned.points)
 
 
 def test_equal_architectures_are_built_once(database: Database, settings: Settings) -> None:
@@ -120,9 +120,9 @@ def test_equal_architectures_are_built_once(database: Database, settings: Settin
 
 
 def test_a_search_that_learns_shows_a_sample(database: Database, settings: Settings) -> None:
-    found = made(database, settings)
-    assert found.is_sample and len(found.points) == 12
-    assert "12 example points: " in str(found)
+    planned = made(database, settings)
+    assert planned.is_sample and len(planned.points) == 12
+    assert "12 example points: " in str(planned)
 
 
 def test_a_grid_without_end_is_refused_at_once(database: Database, settings: Settings) -> None:
@@ -158,7 +158,7 @@ def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Pat
         ]
     )
     start = processor_seconds()
-    found = plan(
+    planned = plan(
         database,
         Settings(data_root=str(tmp_path), cache=str(tmp_path / "cache")),
         design(
@@ -166,8 +166,8 @@ def test_a_thousand_points_of_the_stacked_lstm(database: Database, tmp_path: Pat
         ),
     )
     seconds = processor_seconds() - start
-    assert len(found.points) == 1000 and found.jobs == 1000
-    assert all(p.refused is None and p.memory_bytes for p in found.points)
+    assert len(planned.points) == 1000 and planned.jobs == 1000
+    assert all(p.refused is None and p.memory_bytes for p in planned.points)
     # Of one core, so that what else this machine does is not counted.
     assert seconds < 60, f"{seconds:.1f} s"
 
@@ -176,4 +176,4 @@ def processor_seconds() -> float:
     """Of this process and of those it has waited for."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     used = [resource.getrusage(kind) for kind in kinds]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)

@@ -41,15 +41,15 @@ def fleet(tmp_path: Path, database: Database) -> ff.Fleet:
 
 def finished(fleet: ff.Fleet, experiment: str, count: int) -> list[ff.Job]:
     """Succeeded jobs with files and a log of 10 bytes each."""
-    found = [fleet.submit(**SMALL, experiment=experiment, seed=seed) for seed in range(count)]
+    jobs = [fleet.submit(**SMALL, experiment=experiment, seed=seed) for seed in range(count)]
     StandIn(fleet.database).work()
-    for job in found:
+    for job in jobs:
         job.refresh()
         log = Path(fleet.settings.logs) / str(job.id) / "attempt-1.log"
         log.parent.mkdir(parents=True)
         log.write_text("x" * 10)
-    write_files(fleet, found)
-    return [job.refresh() for job in found]
+    write_files(fleet, jobs)
+    return [job.refresh() for job in jobs]
 
 
 def rows_of(database: Database, job_id: int) -> dict[str, int]:
@@ -68,9 +68,9 @@ def test_a_removed_job_leaves_no_row_and_no_file(fleet: ff.Fleet, database: Data
     gone, kept = finished(fleet, "net", 2)
     assert sum(rows_of(database, gone.id).values()) > 3
     before = rows_of(database, kept.id)
-    found = fleet.remove([gone], is_dry=True)
-    assert (found.jobs, found.size_bytes) == (1, 1010) and fleet.job(gone.id)
-    assert fleet.remove([gone]) == found
+    would_go = fleet.remove([gone], is_dry=True)
+    assert (would_go.jobs, would_go.size_bytes) == (1, 1010) and fleet.job(gone.id)
+    assert fleet.remove([gone]) == would_go
     assert set(rows_of(database, gone.id).values()) == {0}
     assert rows_of(database, kept.id) == before
     files = [p.name for p in Path(fleet.settings.storage).rglob("*.h5")]
@@ -155,12 +155,12 @@ def test_du_finds_every_byte(fleet: ff.Fleet) -> None:
     for name, count in strays.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x" * count)
-    found = fleet.disk_usage()
-    assert [(u.experiment, u.jobs, u.total_bytes) for u in found.experiments] == [
+    usage = fleet.disk_usage()
+    assert [(u.experiment, u.jobs, u.total_bytes) for u in usage.experiments] == [
         ("large", 3, 3030),
         ("small", 1, 1010),
     ]
-    shared = dict(found.shared)
+    shared = dict(usage.shared)
     assert shared.pop("database") > 0
     shared.pop("dataset cache of this machine", None)
     assert shared == {
@@ -185,8 +185,8 @@ def place(tmp_path: Path) -> list[str]:
 
 
 def ran(*arguments: str, answer: str | None = None) -> tuple[int, str]:
-    found = CliRunner().invoke(app, list(arguments), input=answer)
-    return found.exit_code, found.stdout + found.stderr
+    result = CliRunner().invoke(app, list(arguments), input=answer)
+    return result.exit_code, result.stdout + result.stderr
 
 
 def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
 
 def completed(*words: str) -> list[str]:
     """What bash is offered after these words."""
-    found = CliRunner().invoke(
+    result = CliRunner().invoke(
         app,
         [],
         prog_name="fitfleet",
@@ -228,7 +228,7 @@ def completed(*words: str) -> list[str]:
             "COMP_CWORD": str(len(words)),
         },
     )
-    return found.stdout.split()
+    return result.stdout.split()
 
 
 def test_the_shell_completes_what_there_is(
@@ -265,8 +265,8 @@ jobs:
     code, said = ran("plan", str(file), *place)
     assert code == 0, said
     assert "3 jobs: 2 jobs to run, 1 already submitted" in said
-    found = json.loads(ran("plan", str(file), "--json", *place)[1])
-    assert [(p["new"], p["reused"], p["parameters"]) for p in found["points"]] == [
+    planned = json.loads(ran("plan", str(file), "--json", *place)[1])
+    assert [(p["new"], p["reused"], p["parameters"]) for p in planned["points"]] == [
         (1, 0, 5),
         (1, 0, 5),
         (0, 1, 5),

@@ -95,9 +95,11 @@ def test_no_stored_sweep_makes_the_scheduler_call_a_function(
     form: str, database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     model = builders(tmp_path / "called")[form]
-    made = design(arguments(**GRID))
-    job = {**made.job, "model": model, "optimizer": RATES}
-    open_sweep(database, dataclasses.replace(made, job=job))  # as who may write to the database
+    sweep_design = design(arguments(**GRID))
+    job = {**sweep_design.job, "model": model, "optimizer": RATES}
+    open_sweep(
+        database, dataclasses.replace(sweep_design, job=job)
+    )  # as who may write to the database
     SweepKeeper(settings)(database)
     assert not (tmp_path / "called").exists()
     # Nor does who resumes it.
@@ -126,11 +128,11 @@ def test_gc_keeps_the_best_and_says_what_goes(fleet: ff.Fleet, database: Databas
     StandIn(database).work()
     write_files(fleet, sweep.jobs())
     dry = collect(database, fleet.settings, Policy(best=2), is_dry=True)
-    assert [one.size_bytes for one in dry] == [1000] * 4
-    assert all("not among the best 2" in one.why for one in dry)
+    assert [removed.size_bytes for removed in dry] == [1000] * 4
+    assert all("not among the best 2" in removed.why for removed in dry)
     assert all(job.weights_path.exists() for job in sweep.jobs())
     gone = collect(database, fleet.settings, Policy(best=2))
-    assert [one.path for one in gone] == [one.path for one in dry]
+    assert [removed.path for removed in gone] == [removed.path for removed in dry]
     left = [job for job in sweep.jobs() if job.row.artifact_path]
     assert {job.params["units"] for job in left} == {16}  # the best by val_loss
     assert all(job.weights_path.exists() for job in left)
@@ -173,7 +175,9 @@ def test_checkpoints_of_those_that_may_go_on_stay_for_a_while(
     assert collect(database, fleet.settings, Policy()) == []
     with database.begin() as c:
         c.execute(update(jobs).values(finished_at=jobs.c.finished_at - 8 * 86400))
-    assert [one.size_bytes for one in collect(database, fleet.settings, Policy())] == [100] * 3
+    assert [removed.size_bytes for removed in collect(database, fleet.settings, Policy())] == [
+        100
+    ] * 3
 
 
 def test_what_runs_or_was_submitted_alone_is_not_touched(
@@ -196,9 +200,12 @@ def test_adopted_weights_stay_while_anyone_needs_them(fleet: ff.Fleet, database:
     write_files(fleet, sweep.jobs())
     adopter = fleet.sweep(**arguments(**GRID, experiment="new", adopt=True)).submit()
     gone = collect(database, fleet.settings, Policy(best=0), experiment="net")
-    assert [one.size_bytes for one in gone] == [0] * 3
+    assert [removed.size_bytes for removed in gone] == [0] * 3
     assert all(job.weights_path.exists() for job in adopter.jobs())
-    assert sum(one.size_bytes for one in collect(database, fleet.settings, Policy(best=0))) == 3000
+    assert (
+        sum(removed.size_bytes for removed in collect(database, fleet.settings, Policy(best=0)))
+        == 3000
+    )
 
 
 @pytest.mark.parametrize("column", ["artifact_path", "checkpoint_path"])
@@ -222,7 +229,9 @@ def test_a_path_that_leaves_the_storage_is_neither_removed_nor_listed(
         c.execute(update(jobs).values({column: path}))
     policy = Policy(best=0, checkpoint_days=0)
     for is_dry in (True, False):
-        listed = [one.path for one in collect(database, fleet.settings, policy, is_dry=is_dry)]
+        listed = [
+            removed.path for removed in collect(database, fleet.settings, policy, is_dry=is_dry)
+        ]
         assert not [name for name in listed if "outside" in name or "link" in name]
     assert victim.read_bytes() == b"precious"
     with database.read() as c:
@@ -235,8 +244,8 @@ def test_files_that_nobody_knows_go_when_they_are_old(fleet: ff.Fleet, database:
     stray.write_bytes(b"x" * 10)
     assert collect(database, fleet.settings, Policy()) == []
     os.utime(stray, (0, 0))
-    (found,) = collect(database, fleet.settings, Policy())
-    assert found.why == "no job points to it" and not stray.exists()
+    (removed,) = collect(database, fleet.settings, Policy())
+    assert removed.why == "no job points to it" and not stray.exists()
 
 
 def test_data_that_no_job_names_goes_when_it_is_old(fleet: ff.Fleet, database: Database) -> None:
@@ -253,8 +262,8 @@ def test_data_that_no_job_names_goes_when_it_is_old(fleet: ff.Fleet, database: D
         os.utime(path, (0, 0))
     assert collect(database, fleet.settings, Policy(only_sweeps=True)) == []
     assert len(collect(database, fleet.settings, Policy(), is_dry=True)) == 2
-    found = collect(database, fleet.settings, Policy())
-    assert [one.why for one in found] == ["no job names this data"] * 2
+    removed = collect(database, fleet.settings, Policy())
+    assert [file.why for file in removed] == ["no job names this data"] * 2
     assert named.exists() and not any(stray.exists() for stray in strays)
     assert fleet.submit(dataset=(x, x[:, :1]), **given) == job and named.stat().st_mtime > 1
 

@@ -196,23 +196,23 @@ class DrainAfter(ActAtEpochs):
 
 def contents(path: Path) -> dict[str, Any]:
     """All arrays of a weights file: weights, optimizer, RNN states, best weights, and history."""
-    found: dict[str, Any] = {}
+    items: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.endswith("document.json"):
-            found[name] = item[()]
+            items[name] = item[()]
 
     with h5py.File(path) as file:
         file.visititems(visit)
         document = json.loads(bytes(file[DOCUMENT][()]))
-    found["history"] = document["history"]
-    found["callbacks"] = document["callbacks"]
-    return found
+    items["history"] = document["history"]
+    items["callbacks"] = document["callbacks"]
+    return items
 
 
 def assert_same_file(left: Path, right: Path) -> None:
     """Bit for bit."""
-    one, other = contents(left), contents(right)
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    expected, written = contents(left), contents(right)
+    assert expected.keys() == written.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(array, written[name], err_msg=name)

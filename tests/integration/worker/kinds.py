@@ -53,10 +53,10 @@ def _arrays(x: Any, y: Any, **more: Any) -> dict[str, Any]:
             [f"{name}_{part}" for name in names] if isinstance(names, list) else f"{names}_{part}"
         )
 
-    found = {"x": of("train", x), "y": of("train", y)}
+    arrays = {"x": of("train", x), "y": of("train", y)}
     for part in ("val", "test"):
-        found |= {f"x_{part}": of(part, x), f"y_{part}": of(part, y)}
-    return found | more
+        arrays |= {f"x_{part}": of(part, x), f"y_{part}": of(part, y)}
+    return arrays | more
 
 
 NOISY = [L.LSTM(4, dropout=0.2, recurrent_dropout=0.2), L.BatchNormalization()]

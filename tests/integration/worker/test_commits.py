@@ -90,8 +90,8 @@ def test_names_that_a_database_cannot_hold_do_not_keep_jobs_from_their_end(
         commits.put(plain)
     assert ends.failures == {}
     assert fleet.scores(odd.control.claim.job_id) == {"ab": 1.0, "c?d": 2.0}
-    found = {metric: value for _, _, metric, value in fleet.curve(odd.control.claim.job_id)}
-    assert found == {"ef": 3.0, "g?h": 4.0}
+    values = {metric: value for _, _, metric, value in fleet.curve(odd.control.claim.job_id)}
+    assert values == {"ef": 3.0, "g?h": 4.0}
 
 
 def test_an_error_of_one_end_is_not_that_of_the_others(fleet: Fleet, job: dict[str, Any]) -> None:

@@ -41,8 +41,8 @@ def test_a_fit_drained_twice_equals_the_straight_one(
         fleet.attempt()
         row = fleet.row(torn)
         assert row.status is JobStatus.SUCCEEDED, row.failure_message
-        found = [(a["outcome"], a["first_epoch"]) for a in fleet.attempts(torn)]
-        assert found == [("released", 0), ("released", 2), ("succeeded", 3)]
+        attempts = [(a["outcome"], a["first_epoch"]) for a in fleet.attempts(torn)]
+        assert attempts == [("released", 0), ("released", 2), ("succeeded", 3)]
         assert (row.failures, row.epoch) == (0, straight.epoch)
         assert fleet.curve(torn) == fleet.curve(straight.id)
         assert fleet.scores(torn) == fleet.scores(straight.id)
@@ -86,9 +86,11 @@ def test_a_checkpoint_that_is_another_file_is_not_resumed_from(
             assert jobs.extend(c, torn, 4)
     with h5py.File(fleet.checkpoint(fleet.row(torn)), "r+") as file:
         weights = file["layers"]
-        found: list[h5py.Dataset] = []
-        weights.visititems(lambda _, item: found.append(item) if hasattr(item, "dtype") else None)
-        found[0][...] = 1.0
+        datasets: list[h5py.Dataset] = []
+        weights.visititems(
+            lambda _, item: datasets.append(item) if hasattr(item, "dtype") else None
+        )
+        datasets[0][...] = 1.0
     fleet.attempt()
     row = fleet.row(torn)
     assert row.status is JobStatus.SUCCEEDED, row.failure_message

@@ -55,8 +55,8 @@ def _states(fleet: Fleet, ids: list[int]) -> list[tuple[str, int]]:
     """Status and number of attempts of each, as the public view has them."""
     with fleet.database.read() as c:
         rows = c.execute(sa.text("SELECT job_id, status, attempts FROM runs"))
-        found = {row.job_id: (row.status, row.attempts) for row in rows}
-    return [found[job_id] for job_id in ids]
+        states = {row.job_id: (row.status, row.attempts) for row in rows}
+    return [states[job_id] for job_id in ids]
 
 
 def test_a_peer_does_not_run_before_its_turn(fleet: Fleet, job: dict[str, Any]) -> None:

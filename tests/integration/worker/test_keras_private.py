@@ -26,8 +26,8 @@ def test_each_attribute_is_there(owner: str, name: str) -> None:
     model.compile("sgd", "mse", metrics=["mae"])
     model.optimizer.build(model.trainable_variables)
     owners = {"Model": model, "Layer": model.get_layer("dense"), "Optimizer": model.optimizer}
-    found = owners.get(owner) or getattr(keras_private, owner)
-    assert hasattr(found, name)
+    holder = owners.get(owner) or getattr(keras_private, owner)
+    assert hasattr(holder, name)
 
 
 def test_no_other_module_of_the_worker_imports_from_the_inside_of_keras() -> None:

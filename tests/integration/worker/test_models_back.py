@@ -85,10 +85,10 @@ def test_a_dtype_policy_comes_back_with_the_optimizers_state(
     job = handle(fleet, row)
     model = job.load_model()
     again = keras.saving.load_model(job.export(tmp_path / "model.keras"))
-    for one in (model, again):
-        assert {layer.dtype_policy.name for layer in one.layers} == {policy}
+    for loaded in (model, again):
+        assert {layer.dtype_policy.name for layer in loaded.layers} == {policy}
         # With loss scaling Keras leaves steps out whose gradients overflow.
-        assert 0 < int(one.optimizer.iterations) == int(model.optimizer.iterations) <= 2 * 5
+        assert 0 < int(loaded.optimizer.iterations) == int(model.optimizer.iterations) <= 2 * 5
     stored = job.weights()
     for value in (*model.get_weights(), *again.get_weights()):
         assert any(np.array_equal(value, array) for array in stored.values())
@@ -147,11 +147,11 @@ def test_an_export_can_be_loaded_or_is_refused_in_one_sentence(
         model=keras.Sequential([keras.Input((3,)), L.Dense(1)]), dataset=str(numbers), **FIT
     )
     heads = fleet.run(model=attention(), dataset=str(numbers), **FIT)
-    own = fleet.run(model=builder("own_models:mlp"), dataset=str(numbers), **FIT)
-    for row, held in ((dense, True), (heads, False), (own, False)):
+    subclassed = fleet.run(model=builder("own_models:mlp"), dataset=str(numbers), **FIT)
+    for row, held in ((dense, True), (heads, False), (subclassed, False)):
         job = handle(fleet, row)
         expected = job.load_model().predict(x, verbose=0)
-        scope = {"Mlp": type(job.load_model())} if row is own else {}
+        scope = {"Mlp": type(job.load_model())} if row is subclassed else {}
         path = job.export(tmp_path / f"{row.id}.keras")
         again = keras.saving.load_model(path, custom_objects=scope)
         np.testing.assert_array_equal(again.predict(x, verbose=0), expected)

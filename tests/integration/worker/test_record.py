@@ -50,8 +50,8 @@ def test_what_does_not_fit_in_memory_waits_on_the_disk(
         c.execute(text("ALTER TABLE away RENAME TO metrics"))
     recorder.put(*_rows(claim, 1000, 1100))
     assert recorder.flush(20)
-    found = {point[0]: point[3] for point in fleet.curve(claim.job_id) if point[1] == "train"}
-    assert found == {n: n / 3 for n in range(1, 1100)}
+    losses = {point[0]: point[3] for point in fleet.curve(claim.job_id) if point[1] == "train"}
+    assert losses == {n: n / 3 for n in range(1, 1100)}
     assert not spilled.exists()
 
 

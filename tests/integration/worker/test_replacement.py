@@ -78,7 +78,7 @@ def swap(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Swap:
     assert parent is not None
 
     def warm() -> list[psutil.Process]:
-        return [one for one in parent.children() if one != old and _is_warm(one)]
+        return [child for child in parent.children() if child != old and _is_warm(child)]
 
     until(lambda: len(warm()) == 1)
     return Swap(old, warm()[0], held, gate)

@@ -86,9 +86,11 @@ def test_an_evaluator_sees_the_test_arrays(
     job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
     with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
-        one = fleet.run(**job, evaluators=["scoring:off"])
-        two = fleet.run(**job, evaluators=[{"path": "scoring:off", "arguments": {"factor": 2.0}}])
-        assert fleet.scores(two.id)["off"] == 2 * (fleet.scores(one.id)["off"] or 0.0)
+        first = fleet.run(**job, evaluators=["scoring:off"])
+        second = fleet.run(
+            **job, evaluators=[{"path": "scoring:off", "arguments": {"factor": 2.0}}]
+        )
+        assert fleet.scores(second.id)["off"] == 2 * (fleet.scores(first.id)["off"] or 0.0)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +216,8 @@ def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
     row = fleet.row(job_id)
     assert row.status is status
     assert 5 < row.epoch < 100_000
-    found = checkpoint.read(fleet.checkpoint(row), fleet.settings)
-    assert found.epoch == row.checkpoint_epoch == row.epoch == len(found.history)
+    snapshot = checkpoint.read(fleet.checkpoint(row), fleet.settings)
+    assert snapshot.epoch == row.checkpoint_epoch == row.epoch == len(snapshot.history)
     assert fleet.files(row) == [fleet.checkpoint(row).name]
 
 
