@@ -306,7 +306,7 @@ def test_metrics_are_those_of_keras(database: Database) -> None:
     assert column(database, claim.job_id, "epoch") == 2
 
 
-def test_one_lost_member_does_not_keep_the_others_from_recording(database: Database) -> None:
+def test_a_lost_job_does_not_keep_its_peers_from_recording(database: Database) -> None:
     insert_many(database, 3)
     claims = take(database, 3)
     with database.begin() as c:

@@ -1,4 +1,4 @@
-"""Engines without a fleet: members in memory, hooks that write down what they are given."""
+"""Engines without a fleet: jobs in memory, hooks that write down what they are given."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Ledger:
         self.scores[number] = evaluate.scores(model, fit, SETTINGS)["keras"]
 
 
-def member(
+def prepared(
     spec: JobSpec, arrays: Arrays, number: int, path: Path | None = None, **options: Any
 ) -> PreparedJob:
     """A job that no database knows; it resumes from the checkpoint at `path`.
@@ -126,7 +126,7 @@ def member(
 
 def resumed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> PreparedJob:
     """A job that resumes from a checkpoint."""
-    return member(spec, arrays, number, path)
+    return prepared(spec, arrays, number, path)
 
 
 def perturbed(spec: JobSpec, arrays: Arrays, number: int, path: Path) -> PreparedJob:

@@ -182,45 +182,45 @@ def measure(
 def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> list[Pair]:
     """Each branch of a model by an engine against `fit`, float32 to the bit, float64 for fused."""
     policy = "float64" if engine == "fused" else None
-    members = _members(net, policy, 2 if engine == "fused" else 1)
+    jobs = _jobs(net, policy, 2 if engine == "fused" else 1)
     chosen = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
-    reason = _why_not(chosen, members[0])
+    reason = _why_not(chosen, jobs[0])
     if reason and len(several) > 1:
         raise ValueError(reason)
     if reason:
         return [Pair(group, several[0].name, engine, None, reason[:120])]
-    tried = ledger.train(chosen, members)
-    last = len(members) - 1
-    alone = ledger.train(KerasFit(ledger.SETTINGS), [_members(net, policy, last + 1)[last]])
+    tried = ledger.train(chosen, jobs)
+    last = len(jobs) - 1
+    alone = ledger.train(KerasFit(ledger.SETTINGS), [_jobs(net, policy, last + 1)[last]])
     for error in (*alone.errors.values(), *tried.errors.values()):
         raise error
-    distances = _distances(net, members[last], tried, alone, last, len(several))
+    distances = _distances(net, jobs[last], tried, alone, last, len(several))
     return [
         Pair(group, branch.name, engine, distance)
         for branch, distance in zip(several, distances, strict=True)
     ]
 
 
-def _why_not(engine: FusedFit | LoopFit, member: Any) -> str | None:
+def _why_not(engine: FusedFit | LoopFit, job: Any) -> str | None:
     """Why such a job is never trained so."""
-    if not proven.is_started_alike(member.spec):
+    if not proven.is_started_alike(job.spec):
         return "the optimizer begins with the job's weights"
     if isinstance(engine, LoopFit):
         return None
-    return unstackable(member.spec) or engine.trace(member)
+    return unstackable(job.spec) or engine.trace(job)
 
 
-def _members(net: nets.Net, policy: str | None, count: int) -> list[Any]:
+def _jobs(net: nets.Net, policy: str | None, count: int) -> list[Any]:
     given = {"epochs": 2, "batch_size": 8, "dtype_policy": policy, **net.given}
     spec = ledger.spec(net.build(), **given)
     return [
-        ledger.member(spec.model_copy(update={"seed": seed}), net.arrays, number)
+        ledger.prepared(spec.model_copy(update={"seed": seed}), net.arrays, number)
         for number, seed in enumerate(SEEDS[:count])
     ]
 
 
 def _distances(
-    net: nets.Net, member: Any, tried: Any, alone: Any, number: int, count: int
+    net: nets.Net, job: Any, tried: Any, alone: Any, number: int, count: int
 ) -> list[float]:
     """The largest difference of each branch, in its weights, optimizer and history."""
     owners = _owners(net, count)

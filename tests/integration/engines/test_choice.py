@@ -1,4 +1,4 @@
-"""Which engine trains which members, and what the row says about it."""
+"""Which engine trains which jobs of a cohort, and what the row says about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cohort(net: nets.Net, count: int, fuse: Any = "auto", **given: Any) -> list[
     arguments = {"epochs": 2, "batch_size": 16, **net.given, **given}
     model = net.build()
     return [
-        ledger.member(ledger.spec(model, seed=seed, **arguments), net.arrays, seed, fuse=fuse)
+        ledger.prepared(ledger.spec(model, seed=seed, **arguments), net.arrays, seed, fuse=fuse)
         for seed in range(count)
     ]
 

@@ -1,4 +1,4 @@
-"""Members in a stack get the numbers they get alone: to 1e-10 in float64."""
+"""Jobs in a stack get the numbers they get alone: to 1e-10 in float64."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SEEDS = (3, 4, 5)
 TOLERANCE = 1e-10
 
 
-def members(net: nets.Net, **given: Any) -> list[Any]:
-    """Three members in float64 with seeds, rates and regularization factors of their own."""
+def cohort(net: nets.Net, **given: Any) -> list[Any]:
+    """Three jobs in float64 with seeds, rates and regularization factors of their own."""
     model = net.build()
     arguments = {"epochs": 2, "batch_size": 16, **net.given, "dtype_policy": "float64", **given}
     specs = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
@@ -35,12 +35,12 @@ def members(net: nets.Net, **given: Any) -> list[Any]:
         if isinstance(config["learning_rate"], float):
             config["learning_rate"] *= 1 + index
         specs[index] = ledger.scaled(spec, 1 - 0.3 * index)
-    return [ledger.member(spec, net.arrays, number) for number, spec in enumerate(specs)]
+    return [ledger.prepared(spec, net.arrays, number) for number, spec in enumerate(specs)]
 
 
 def compare(net: nets.Net, store: ProgramStore | None = None, **given: Any) -> ledger.Ledger:
-    alone = ledger.train(LoopFit(ledger.SETTINGS), members(net, **given))
-    together = ledger.train(FusedFit(ledger.SETTINGS, store=store), members(net, **given))
+    alone = ledger.train(LoopFit(ledger.SETTINGS), cohort(net, **given))
+    together = ledger.train(FusedFit(ledger.SETTINGS, store=store), cohort(net, **given))
     for error in alone.errors.values():
         raise error
     assert together.weights.keys() == alone.weights.keys() == {0, 1, 2}
@@ -48,7 +48,7 @@ def compare(net: nets.Net, store: ProgramStore | None = None, **given: Any) -> l
     return together
 
 
-# A convolution inside a loop over time has no stacked form; such members are trained otherwise.
+# A convolution inside a loop over time has no stacked form; such jobs are trained otherwise.
 _UNTRACEABLE = {"mixed", "convolutional_recurrent"}
 FUSED = [
     "mlp",
@@ -68,7 +68,7 @@ FUSED = [
 
 
 def test_these_models_and_no_others_are_fused() -> None:
-    names = {name for name in nets.ALL if unfusable(members(nets.ALL[name]())[0]) is None}
+    names = {name for name in nets.ALL if unfusable(cohort(nets.ALL[name]())[0]) is None}
     assert names - _UNTRACEABLE == set(FUSED)
 
 
@@ -83,7 +83,7 @@ def test_a_stack_equals_each_alone(
     traced: list[Any] = []
     trace = functions._traced
     monkeypatch.setattr(functions, "_traced", lambda *given: traced.append(given) or trace(*given))
-    read = ledger.train(FusedFit(ledger.SETTINGS, store=store), members(net))
+    read = ledger.train(FusedFit(ledger.SETTINGS, store=store), cohort(net))
     ledger.assert_same(together, read)
     # The gradients of its conditions have operations that a stored program need not have.
     assert not traced or name == "embedding_lstm"
@@ -188,31 +188,31 @@ def test_conv2d_same_with_strides() -> None:
     compare(net)
 
 
-def test_a_member_with_nan_does_not_touch_the_others() -> None:
+def test_a_job_with_nan_leaves_its_peers_untouched() -> None:
     net = nets.stacked_lstm()
-    together, alone = ([*members(net)] for _ in range(2))
+    together, alone = ([*cohort(net)] for _ in range(2))
     for jobs in (together, alone):
         jobs[1].spec.optimizer["config"]["learning_rate"] = float("inf")
-    after = ledger.train(FusedFit(ledger.SETTINGS), together)
-    other = ledger.train(LoopFit(ledger.SETTINGS), alone)
-    assert np.isnan(after.logs[1][-1][1]["loss"])
-    for fit in (after, other):
+    fused = ledger.train(FusedFit(ledger.SETTINGS), together)
+    looped = ledger.train(LoopFit(ledger.SETTINGS), alone)
+    assert np.isnan(fused.logs[1][-1][1]["loss"])
+    for fit in (fused, looped):
         for kind in (fit.logs, fit.scores, fit.weights, fit.optimizer):
             kind.pop(1)
-    ledger.assert_close(after, other, TOLERANCE)
+    ledger.assert_close(fused, looped, TOLERANCE)
 
 
 @pytest.mark.slow
-def test_members_leave_one_by_one_and_go_on_elsewhere(tmp_path: Path) -> None:
+def test_jobs_leave_a_stack_one_by_one_and_resume_elsewhere(tmp_path: Path) -> None:
     """Released after an epoch of their own, resumed in a stack, alone by loop, alone by fit."""
     net = nets.callbacks()
-    whole = ledger.train(LoopFit(ledger.SETTINGS), members(net))
+    whole = ledger.train(LoopFit(ledger.SETTINGS), cohort(net))
     broken = ledger.Ledger(tmp_path, {0: 1, 1: 2, 2: 1})
-    ledger.train(FusedFit(ledger.SETTINGS), members(net), broken)
+    ledger.train(FusedFit(ledger.SETTINGS), cohort(net), broken)
     for engine in (FusedFit, LoopFit, KerasFit):
         again = [
             ledger.resumed(job.spec, net.arrays, number, broken.snapshots[number])
-            for number, job in enumerate(members(net))
+            for number, job in enumerate(cohort(net))
         ]
         rest = ledger.train(engine(ledger.SETTINGS), again)
         for number in rest.logs:
@@ -225,11 +225,11 @@ def test_float32_is_no_further_from_alone_than_alone_is_from_itself(tmp_path: Pa
     """Alone against alone with initial weights moved by 1e-7: that distance is the measure."""
     net = nets.stacked_lstm()
     given = {"dtype_policy": "float32", "epochs": 4}
-    alone = ledger.train(LoopFit(ledger.SETTINGS), members(net, **given))
-    together = ledger.train(FusedFit(ledger.SETTINGS), members(net, **given))
+    alone = ledger.train(LoopFit(ledger.SETTINGS), cohort(net, **given))
+    together = ledger.train(FusedFit(ledger.SETTINGS), cohort(net, **given))
     moved = [
         ledger.perturbed(job.spec, net.arrays, number, tmp_path / f"{number}.weights.h5")
-        for number, job in enumerate(members(net, **given))
+        for number, job in enumerate(cohort(net, **given))
     ]
     nudged = ledger.train(LoopFit(ledger.SETTINGS), moved)
     assert 0 < ledger.distance(together, alone) <= 3 * ledger.distance(nudged, alone)

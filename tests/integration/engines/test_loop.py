@@ -31,17 +31,17 @@ def specs(net: nets.Net, **given: Any) -> list[Any]:
     """One spec a seed, with learning rates, dropout rates and regularization of their own."""
     model = net.build()
     arguments = {"epochs": 3, "batch_size": 16, **net.given, **given}
-    jobs = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
-    for index, job in enumerate(jobs):
-        config = job.optimizer["config"]
+    scaled = [ledger.spec(model, seed=seed, **arguments) for seed in SEEDS]
+    for index, spec in enumerate(scaled):
+        config = spec.optimizer["config"]
         if isinstance(config["learning_rate"], float):
             config["learning_rate"] *= 1 + index
-        jobs[index] = ledger.scaled(job, 1 - 0.3 * index)
-    return jobs
+        scaled[index] = ledger.scaled(spec, 1 - 0.3 * index)
+    return scaled
 
 
-def members(net: nets.Net, jobs: list[Any]) -> list[Any]:
-    return [ledger.member(job, net.arrays, number) for number, job in enumerate(jobs)]
+def cohort(net: nets.Net, given: list[JobSpec]) -> list[Any]:
+    return [ledger.prepared(spec, net.arrays, number) for number, spec in enumerate(given)]
 
 
 class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
@@ -73,7 +73,7 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     net = nets.ALL[name]()
     spec = specs(net)[1]
     with precision(spec.dtype_policy):
-        (job,) = members(net, [spec])
+        (job,) = cohort(net, [spec])
         model = build(spec, ledger.SETTINGS)
         dataset, steps = data.training(job.arrays, spec, 0)
         arrays, size = job.arrays, spec.validation_batch_size or spec.batch_size
@@ -117,14 +117,14 @@ def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     So they do when the programs are read from the disk.
     """
     net = nets.ALL[name]()
-    jobs = specs(net)
+    given = specs(net)
     store = ProgramStore(tmp_path / "programs", 2**28)
-    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
-    looped = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, jobs))
+    alone = ledger.train(KerasFit(ledger.SETTINGS), cohort(net, given))
+    looped = ledger.train(LoopFit(ledger.SETTINGS, store=store), cohort(net, given))
     ledger.assert_same(alone, looped)
     assert len(list((tmp_path / "programs").iterdir())) >= 2
     monkeypatch.setattr(functions, "_traced", None)
-    read = ledger.train(LoopFit(ledger.SETTINGS, store=store), members(net, jobs))
+    read = ledger.train(LoopFit(ledger.SETTINGS, store=store), cohort(net, given))
     ledger.assert_same(alone, read)
 
 
@@ -141,26 +141,26 @@ def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
             layers.Dense(net.arrays.y.shape[-1], activation="softmax"),
         ]
     )
-    jobs = specs(net)
-    alone = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
-    looped = ledger.train(LoopFit(ledger.SETTINGS), members(net, jobs))
+    given = specs(net)
+    alone = ledger.train(KerasFit(ledger.SETTINGS), cohort(net, given))
+    looped = ledger.train(LoopFit(ledger.SETTINGS), cohort(net, given))
     ledger.assert_same(alone, looped)
 
 
 @pytest.mark.parametrize("name", quick(["mlp", "stateful_kept", "callbacks"], "mlp"))
-def test_a_checkpoint_of_one_way_goes_on_by_the_other(name: str, tmp_path: Path) -> None:
+def test_a_checkpoint_of_one_engine_is_resumed_by_the_other(name: str, tmp_path: Path) -> None:
     net = nets.ALL[name]()
-    jobs = specs(net)[:2]
-    whole = ledger.train(KerasFit(ledger.SETTINGS), members(net, jobs))
+    given = specs(net)[:2]
+    whole = ledger.train(KerasFit(ledger.SETTINGS), cohort(net, given))
     engines = [KerasFit(ledger.SETTINGS), LoopFit(ledger.SETTINGS)]
     for first, second in (engines, engines[::-1]):
         folder = tmp_path / first.name
         folder.mkdir()
         broken = ledger.Ledger(folder, {0: 1, 1: 2})
-        ledger.train(first, members(net, jobs), broken)
+        ledger.train(first, cohort(net, given), broken)
         again = [
-            ledger.resumed(job, net.arrays, number, broken.snapshots[number])
-            for number, job in enumerate(jobs)
+            ledger.resumed(spec, net.arrays, number, broken.snapshots[number])
+            for number, spec in enumerate(given)
         ]
         rest = ledger.train(second, again)
         for number in rest.logs:

@@ -55,14 +55,14 @@ def test_a_mapped_dataset_leaves_memory_once_it_is_copied(tmp_path: Path) -> Non
     np.save(path, arrays().x)
     mapped = np.asarray(np.load(path, mmap_mode="r"))
     job = spec(3).model_copy(update={"validation_split": 0.25})
-    member = ledger.member(job, Arrays(x=mapped, y=arrays().y), 1)
-    feed, validation = Feeds().of(member)
+    prepared = ledger.prepared(job, Arrays(x=mapped, y=arrays().y), 1)
+    feed, validation = Feeds().of(prepared)
     assert resident(path) == 0
     whole = split_validation(arrays(), 0.25)
     assert validation is not None
     np.testing.assert_array_equal(feed.data[0], whole.x)
     np.testing.assert_array_equal(validation.data[0], whole.x_val)
-    np.testing.assert_array_equal(member.arrays.x, whole.x)  # it is there again when it is read
+    np.testing.assert_array_equal(prepared.arrays.x, whole.x)  # it is there again when it is read
     assert resident(path) > 0
 
 
@@ -78,7 +78,7 @@ def test_windows_that_are_held_out_are_not_made_whole_above_the_memory() -> None
     assert isinstance(data.evaluation(x, y, None, 16, whole_bytes=x.nbytes * 2), tuple)
     assert not isinstance(data.evaluation(x, y, None, 16, whole_bytes=small.memory_bytes), tuple)
     trained = [
-        ledger.train(KerasFit(settings), [ledger.member(job, some, 1)])
+        ledger.train(KerasFit(settings), [ledger.prepared(job, some, 1)])
         for settings in (ledger.SETTINGS, small)
     ]
     ledger.assert_same(*trained)

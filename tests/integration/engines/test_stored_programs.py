@@ -30,7 +30,7 @@ def jobs(net: nets.Net) -> list[Any]:
     model = net.build()
     given = {**net.given, "epochs": 1, "batch_size": 16}
     specs = [ledger.spec(model, seed=seed, **given) for seed in (3, 4)]
-    return [ledger.member(spec, net.arrays, number) for number, spec in enumerate(specs)]
+    return [ledger.prepared(spec, net.arrays, number) for number, spec in enumerate(specs)]
 
 
 def digest(trained: ledger.Ledger) -> str:

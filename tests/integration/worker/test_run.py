@@ -206,9 +206,9 @@ def test_data_that_has_changed_since_the_submit_is_refused(
 def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
     requested: Request, status: JobStatus, fleet: Fleet, job: dict[str, Any]
 ) -> None:
-    def ask(member: PreparedJob) -> None:
+    def ask(prepared: PreparedJob) -> None:
         with fleet.database.begin() as c:
-            assert jobs.request(c, member.claim.job_id, requested)
+            assert jobs.request(c, prepared.claim.job_id, requested)
 
     AtEpoch(fleet, 5, ask)
     job_id = fleet.submit(**{**job, "epochs": 100_000})
@@ -224,13 +224,13 @@ def test_a_running_job_ends_by_request_and_keeps_its_last_epoch(
 def test_a_fit_that_lost_its_lease_writes_nothing_more(fleet: Fleet, job: dict[str, Any]) -> None:
     seen: dict[str, Any] = {}
 
-    def lose(member: PreparedJob) -> None:
+    def lose(prepared: PreparedJob) -> None:
         with fleet.database.begin() as c:
-            which = job_rows.c.id == member.claim.job_id
+            which = job_rows.c.id == prepared.claim.job_id
             c.execute(job_rows.update().where(which).values(lease_until=1.0))
-            assert recovery.requeue_expired(c, 0.0) == [member.claim.job_id]
+            assert recovery.requeue_expired(c, 0.0) == [prepared.claim.job_id]
         fleet.recorder.flush(10)
-        row = fleet.row(member.claim.job_id)
+        row = fleet.row(prepared.claim.job_id)
         seen.update(row=row, files=fleet.files(row), curve=fleet.curve(row.id))
 
     AtEpoch(fleet, 2, lose)
@@ -264,8 +264,8 @@ def test_storage_that_refuses_is_tried_again(
 def test_the_oom_fallback_runs_alone_and_then_in_smaller_batches(
     fleet: Fleet, job: dict[str, Any]
 ) -> None:
-    def fail(member: PreparedJob) -> None:
-        if member.claim.memory_step < 2:
+    def fail(prepared: PreparedJob) -> None:
+        if prepared.claim.memory_step < 2:
             raise MemoryError("the device has no 7 GiB")
 
     AtEpoch(fleet, 1, fail)
@@ -287,8 +287,8 @@ def test_the_oom_fallback_runs_alone_and_then_in_smaller_batches(
 
 
 def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any]) -> None:
-    def fail(member: PreparedJob) -> None:
-        if member.claim.memory_step < 2:
+    def fail(prepared: PreparedJob) -> None:
+        if prepared.claim.memory_step < 2:
             raise MemoryError
 
     AtEpoch(fleet, 0, fail)
@@ -300,7 +300,7 @@ def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any
 
 @pytest.mark.slow
 def test_another_environment_is_told(fleet: Fleet, job: dict[str, Any]) -> None:
-    def drain(member: PreparedJob) -> None:
+    def drain(prepared: PreparedJob) -> None:
         fleet.child.drain()
 
     AtEpoch(fleet, 1, drain)
@@ -315,12 +315,14 @@ def test_another_environment_is_told(fleet: Fleet, job: dict[str, Any]) -> None:
     assert fleet.row(job_id).status is JobStatus.SUCCEEDED
 
 
-def test_a_cohort_of_which_one_member_fails(fleet: Fleet, job: dict[str, Any]) -> None:
+def test_a_job_that_fails_leaves_its_cohort_peers_untouched(
+    fleet: Fleet, job: dict[str, Any]
+) -> None:
     fleet.child.engines = FitOnly(fleet.settings)  # type: ignore[assignment]
     ids = [fleet.submit(**{**job, "seed": seed}) for seed in range(3)]
 
-    def fail(member: PreparedJob) -> None:
-        if member.claim.job_id == ids[1]:
+    def fail(prepared: PreparedJob) -> None:
+        if prepared.claim.job_id == ids[1]:
             raise ValueError("this one does not fit")
 
     AtEpoch(fleet, 1, fail)
@@ -334,7 +336,7 @@ def test_a_cohort_of_which_one_member_fails(fleet: Fleet, job: dict[str, Any]) -
 
 def test_a_drained_cohort_gives_back_those_that_wait(fleet: Fleet, job: dict[str, Any]) -> None:
     ids = [fleet.submit(**{**job, "seed": seed}) for seed in range(3)]
-    AtEpoch(fleet, 1, lambda member: fleet.child.drain())
+    AtEpoch(fleet, 1, lambda prepared: fleet.child.drain())
     fleet.attempt()
     rows = [fleet.row(job_id) for job_id in ids]
     assert {row.status for row in rows} == {JobStatus.QUEUED}
