@@ -84,30 +84,30 @@ class _Reader:
         is_hdf5 = file is not None and format_of(file.path) == "hdf5"
         if file is not None and is_hdf5 and self._nbytes() > self._settings.memory_bytes:
             return self._streams(file)
-        found = self._cached()
-        if len(found) < len(self._leaves):
+        arrays = self._cached()
+        if len(arrays) < len(self._leaves):
             with self._cache.filling():
-                found = self._decode(self._cached())
-        return dict(found)
+                arrays = self._decode(self._cached())
+        return dict(arrays)
 
     def _nbytes(self) -> int:
         infos = self._info.arrays.values()
         return sum(math.prod(info.shape) * np.dtype(info.dtype).itemsize for info in infos)
 
     def _cached(self) -> dict[Leaf, Array]:
-        found = ((leaf, self._cache.get(leaf)) for leaf in self._leaves)
-        return {leaf: array for leaf, array in found if array is not None}
+        cached = ((leaf, self._cache.get(leaf)) for leaf in self._leaves)
+        return {leaf: array for leaf, array in cached if array is not None}
 
-    def _decode(self, found: dict[Leaf, Array]) -> dict[Leaf, Array]:
+    def _decode(self, arrays: dict[Leaf, Array]) -> dict[Leaf, Array]:
         """`found`, and what it lacks read from the file."""
-        absent = [leaf for leaf in self._leaves if leaf not in found]
+        absent = [leaf for leaf in self._leaves if leaf not in arrays]
         if not absent:
-            return found
+            return arrays
         with open_source(self._content.files, self._limits, self._options) as source:
             for leaf in absent:
                 array = self._cache.fill(leaf, source.header(leaf), source.blocks(leaf))
-                found[leaf] = self._in_memory(source, leaf) if array is None else array
-        return found
+                arrays[leaf] = self._in_memory(source, leaf) if array is None else array
+        return arrays
 
     def _in_memory(self, source: Source, leaf: Leaf) -> Array:
         header = source.header(leaf)
@@ -129,16 +129,16 @@ class _Reader:
     def _streams(self, file: DataFile) -> dict[Leaf, Array | Stream]:
         path = file.path
         stamp = Stamp.of(path)
-        found: dict[Leaf, Array | Stream] = {}
+        streams: dict[Leaf, Array | Stream] = {}
         with open_source({"": file}, self._limits) as source:
             for leaf in self._leaves:
                 header = source.header(leaf)
                 cap = self._settings.max_dataset_bytes
                 array = StreamFile(path, str(leaf), stamp, cap, header.shape, header.dtype)
-                found[leaf] = Stream(array, range(header.shape[0]))
+                streams[leaf] = Stream(array, range(header.shape[0]))
         if Stamp.of(path) != stamp:
             raise _changed(self._place)
-        return found
+        return streams
 
 
 def _changed(place: str) -> DatasetError:

@@ -117,17 +117,17 @@ def _arrays(part: Any, place: str) -> Any:
     if isinstance(part, tuple | list) and part and hasattr(part[0], "__array__"):
         return [_arrays(value, place) for value in part]
     try:
-        found = np.asarray(part)
+        array = np.asarray(part)
     except (TypeError, ValueError):
-        found = np.asarray(None)
-    if found.ndim and is_text_array(found):
-        return text_array(place, found.ravel()).reshape(found.shape)
-    if found.ndim == 0 or found.dtype.kind not in "fiub":
+        array = np.asarray(None)
+    if array.ndim and is_text_array(array):
+        return text_array(place, array.ravel()).reshape(array.shape)
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
         raise DatasetError(
-            f"{place}: holds a {type(part).__name__} of {found.dtype}, not an array of numbers with"
+            f"{place}: holds a {type(part).__name__} of {array.dtype}, not an array of numbers with"
             " a row for each sample (a tf.data.Dataset: after batch())"
         )
-    return found
+    return array
 
 
 def _joined(name: str, parts: list[dict[str, Any]], place: str) -> Any:

@@ -111,11 +111,11 @@ def _entries(root: Path) -> Iterator[tuple[float, int, Path]]:
     now = time.time()
     for path in root.glob("*/*"):
         with contextlib.suppress(OSError):
-            found = path.stat()
+            status = path.stat()
             is_partial = path.suffix == ".tmp"
-            if is_partial and now - found.st_mtime < _STALE_PARTIAL_S:
+            if is_partial and now - status.st_mtime < _STALE_PARTIAL_S:
                 continue
-            yield 0.0 if is_partial else found.st_mtime, found.st_size, path
+            yield 0.0 if is_partial else status.st_mtime, status.st_size, path
 
 
 def _write(

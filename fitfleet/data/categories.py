@@ -36,24 +36,24 @@ def with_words(dataset: DatasetSpec, inspection: _Words) -> DatasetSpec:
     a label that is missing.
     """
     given = dataset.categories
-    found = dict(given) if isinstance(given, dict) else {name: [] for name in given}
-    wanted = [name for name, words in found.items() if not words]
-    found |= _found(inspection.words(wanted, only_text=False))
-    labels = [name for name in _label_columns(dataset) if name not in found]
+    categories = dict(given) if isinstance(given, dict) else {name: [] for name in given}
+    wanted = [name for name, words in categories.items() if not words]
+    categories |= _of_text(inspection.words(wanted, only_text=False))
+    labels = [name for name in _label_columns(dataset) if name not in categories]
     if dataset.windows is not None and dataset.windows.series:
         labels.append(dataset.windows.series)
-    found |= _found(inspection.words(labels, only_text=True))
+    categories |= _of_text(inspection.words(labels, only_text=True))
     for name in _label_columns(dataset):
-        if "" in found.get(name, ()):
+        if "" in categories.get(name, ()):
             raise DatasetError(
                 f"{dataset.path}: labels are missing in column {name!r}; leave out these rows, or"
                 " give them a class of their own"
             )
-    return dataset.model_copy(update={"categories": found})
+    return dataset.model_copy(update={"categories": categories})
 
 
-def _found(words: dict[str, list[str] | None]) -> dict[str, list[str]]:
-    return {name: found for name, found in words.items() if found is not None}
+def _of_text(words: dict[str, list[str] | None]) -> dict[str, list[str]]:
+    return {name: texts for name, texts in words.items() if texts is not None}
 
 
 def _label_columns(dataset: DatasetSpec) -> list[str]:

@@ -125,8 +125,8 @@ class _Process:
             self._tell([line for line in lines if line.startswith(b"#")])
             answers = [line for line in lines if line and not line.startswith(b"#")]
             if answers:
-                found: dict[str, Any] = json.loads(answers[-1])
-                return found
+                answer: dict[str, Any] = json.loads(answers[-1])
+                return answer
             if not select([pipe], [], [], stall_s)[0]:
                 raise _Died(f"it did not get on for {stall_s:g} s (setting check_stall_s)")
             data = os.read(pipe, 2**16)
@@ -227,21 +227,21 @@ def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
 
 def _paths() -> list[str]:
     """Where the packages lie that the process needs, and no folder else."""
-    found: dict[str, None] = {}
+    folders: dict[str, None] = {}
     for name in _PACKAGES:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin:
-            found[str(Path(spec.origin).parent.parent)] = None
-    return list(found)
+            folders[str(Path(spec.origin).parent.parent)] = None
+    return list(folders)
 
 
 def _environment() -> dict[str, str]:
     """This process's own, less what changes Python or loads code into others."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HDF5_"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HDF5_"))}
     if not sys.platform.startswith("linux"):
-        return {**own, **_ENVIRONMENT}
-    preload = " ".join(filter(None, (own.get("LD_PRELOAD"), _MALLOC_CHECK)))
-    return {**own, **_ENVIRONMENT, "LD_PRELOAD": preload}
+        return {**environment, **_ENVIRONMENT}
+    preload = " ".join(filter(None, (environment.get("LD_PRELOAD"), _MALLOC_CHECK)))
+    return {**environment, **_ENVIRONMENT, "LD_PRELOAD": preload}
 
 
 def check_hdf5(path: Path, settings: Settings) -> None:

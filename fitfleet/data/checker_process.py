@@ -123,13 +123,13 @@ class _Session:
         from fitfleet.data.windows import run_lengths
 
         assert self._source is not None
-        found = run_lengths(self._source.blocks(leaf))
-        if len(found) > MAX_SERIES:
+        lengths = run_lengths(self._source.blocks(leaf))
+        if len(lengths) > MAX_SERIES:
             raise DatasetError(
-                f"{leaf}: changes {len(found):,} times, at most {MAX_SERIES:,} series are read;"
+                f"{leaf}: changes {len(lengths):,} times, at most {MAX_SERIES:,} series are read;"
                 " sort the rows by it"
             )
-        return found
+        return lengths
 
     def do_bytes(self, leaves: list[Any]) -> int:
         """Bytes of the arrays, as their headers have them after all checks."""

@@ -75,16 +75,16 @@ def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
 
 def role_leaves(dataset: DatasetSpec, is_table: bool) -> list[Leaf]:
     """Every array that the dataset uses, each once."""
-    found: list[Leaf] = []
+    leaves: list[Leaf] = []
 
     def keep(leaf: Leaf) -> None:
-        found.append(leaf)
+        leaves.append(leaf)
 
     for role in (*ROLES, "groups"):
         map_role(getattr(dataset, role), is_table, keep)
     if dataset.windows is not None and dataset.windows.series:
         keep(dataset.windows.series)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(leaves))
 
 
 def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -> DatasetInfo:
@@ -159,7 +159,7 @@ def _series(
     name = None if dataset.windows is None else dataset.windows.series
     if not name:
         return None
-    found = infos[name].shape
+    shape = infos[name].shape
     if dataset.x_val or dataset.x_test:
         raise DatasetError(
             f"{place}: windows.series tells the series of the training rows; leave validation and"
@@ -167,9 +167,9 @@ def _series(
         )
     leaves = role_leaves(dataset.model_copy(update={"windows": None}), inspection.names()[1])
     rows = {infos[leaf].shape[0] for leaf in leaves}
-    if rows != {found[0]} or found[1:] not in ((), (1,)):
+    if rows != {shape[0]} or shape[1:] not in ((), (1,)):
         raise DatasetError(
-            f"{place}: windows.series: {name!r} has the shape {found}; it has one number for each"
+            f"{place}: windows.series: {name!r} has the shape {shape}; it has one number for each"
             f" of the {max(rows):,} rows"
         )
     return inspection.runs(name)
@@ -177,13 +177,13 @@ def _series(
 
 def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
     """Each array under a name of its own: a column may be called what two are called together."""
-    found: dict[str, ArrayInfo] = {}
+    by_name: dict[str, ArrayInfo] = {}
     for leaf, info in infos.items():
         name = array_key(leaf)
-        while name in found:
+        while name in by_name:
             name = f"[{name}]"
-        found[name] = info
-    return found
+        by_name[name] = info
+    return by_name
 
 
 def _seen(

@@ -42,10 +42,12 @@ class Stamp:
     def of(cls, path: Path | int) -> Stamp:
         """The stamp of a path or an open file now. Raises DatasetError when it is gone."""
         try:
-            found = os.stat(path)
+            status = os.stat(path)
         except OSError as error:
             raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+        return cls(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+        )
 
     def is_settled(self, now_ns: int) -> bool:
         """Whether a change after `now_ns` cannot leave this stamp as it is."""
@@ -123,10 +125,10 @@ def _hash(path: Path, file: Any, size: int) -> bytes:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object of the cache, None when it is absent or unreadable."""
     try:
-        found = json.loads(path.read_text())
+        document = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

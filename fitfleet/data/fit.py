@@ -69,7 +69,7 @@ def _rows(spec: JobSpec, info: DatasetInfo) -> dict[str, int] | None:
 def _check_inputs(facts: ModelFacts, info: DatasetInfo) -> None:
     if not facts.inputs:
         return
-    names = ", ".join(one.name for one in facts.inputs)
+    names = ", ".join(layer.name for layer in facts.inputs)
     for role in ("x", "x_val", "x_test"):
         arrays = getattr(info, role)
         if arrays is None:
@@ -80,13 +80,13 @@ def _check_inputs(facts: ModelFacts, info: DatasetInfo) -> None:
                 f"dataset.{role}: names {len(leaves)} arrays, the model has {len(facts.inputs)}"
                 f" inputs: {names}"
             )
-        if isinstance(arrays, dict) and set(arrays) != {one.name for one in facts.inputs}:
+        if isinstance(arrays, dict) and set(arrays) != {layer.name for layer in facts.inputs}:
             raise DatasetError(
                 f"dataset.{role}: has the names {', '.join(arrays)}; the model's inputs are {names}"
             )
-        for index, one in enumerate(facts.inputs):
-            array = arrays[one.name] if isinstance(arrays, dict) else leaves[index]
-            _check_input(role, one, array)
+        for index, layer in enumerate(facts.inputs):
+            array = arrays[layer.name] if isinstance(arrays, dict) else leaves[index]
+            _check_input(role, layer, array)
 
 
 def _check_metrics(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
@@ -96,31 +96,31 @@ def _check_metrics(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
         for output, loss, array in pairs(spec.loss, facts, getattr(info, role), place):
             index = facts.outputs.index(output)
             for part in (spec.metrics, spec.weighted_metrics):
-                own = metrics_of(part, index, output.name, count)
+                metrics = metrics_of(part, index, output.name, count)
                 if output.shape is not None:
-                    check_metrics(own, output.shape, array, place, are_class_numbers(loss))
+                    check_metrics(metrics, output.shape, array, place, are_class_numbers(loss))
 
 
-def _check_input(role: str, one: InputFacts, array: ArrayInfo) -> None:
-    if not matches(one.shape, array.shape[1:]):
+def _check_input(role: str, layer: InputFacts, array: ArrayInfo) -> None:
+    if not matches(layer.shape, array.shape[1:]):
         raise DatasetError(
             f"dataset.{role}: has rows of shape {shown(array.shape[1:])}, the model's input"
-            f" {one.name!r} takes {shown(one.shape)}; change the Input or the array"
+            f" {layer.name!r} takes {shown(layer.shape)}; change the Input or the array"
         )
-    if is_text(array) != (one.dtype == "string"):
-        found = "holds texts" if is_text(array) else f"holds {array.dtype}"
+    if is_text(array) != (layer.dtype == "string"):
+        holds = "holds texts" if is_text(array) else f"holds {array.dtype}"
         raise DatasetError(
-            f"dataset.{role}: {found}, the model's input {one.name!r} takes {one.dtype}; texts go"
-            ' into Input(..., dtype="string") and then TextVectorization or StringLookup'
+            f"dataset.{role}: {holds}, the model's input {layer.name!r} takes {layer.dtype}; texts"
+            ' go into Input(..., dtype="string") and then TextVectorization or StringLookup'
         )
-    if one.codes is None:
+    if layer.codes is None:
         return
     for code in (array.minimum, array.maximum):
         # On a GPU Keras would read zeros for it without a word.
-        if code is not None and not 0 <= code < one.codes:
+        if code is not None and not 0 <= code < layer.codes:
             raise DatasetError(
                 f"dataset.{role}: holds the code {code:g}, the Embedding knows 0 to"
-                f" {one.codes - 1}; raise its input_dim or correct the data"
+                f" {layer.codes - 1}; raise its input_dim or correct the data"
             )
 
 

@@ -43,29 +43,29 @@ def decoded(
     that is not there or holds nothing, for classes that differ between the two, and for a file
     that cannot be decoded; StorageError.
     """
-    found = {suffix: _Found(folder, settings) for suffix, folder in parts.items()}
-    first = found[""]
-    for one in found.values():
-        if one.classes != first.classes:
+    folders = {suffix: _ListedFolder(folder, settings) for suffix, folder in parts.items()}
+    first = folders[""]
+    for part in folders.values():
+        if part.classes != first.classes:
             raise DatasetError(
-                f"{one.root}: has the classes {', '.join(one.classes)[:80]}, not those of"
+                f"{part.root}: has the classes {', '.join(part.classes)[:80]}, not those of"
                 f" {first.root}, {', '.join(first.classes)[:80]}; name them in class_names"
             )
-    key = _key(found)
+    key = _key(folders)
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
     if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
-        known = _convert(found, settings, on_progress)
+        known = _convert(folders, settings, on_progress)
         now = time.time_ns()
-        if all(stamp.is_settled(now) for one in found.values() for stamp in one.stamps):
+        if all(stamp.is_settled(now) for part in folders.values() for stamp in part.stamps):
             write_json(entry, known)
     if known["left_out"]:
         more = known["left_out"]
         warnings.warn(f"{more:,} files are left out: {known['skipped'][0]}", stacklevel=2)
-    return _spec(found, str(known["digest"]))
+    return _spec(folders, str(known["digest"]))
 
 
-class _Found:
+class _ListedFolder:
     """The files of a folder in the order of the rows, and their labels."""
 
     def __init__(self, folder: Folder, settings: Settings) -> None:
@@ -124,16 +124,16 @@ class _Found:
         return there if wanted is None else wanted
 
     def _files(self, folder: Path) -> list[str]:
-        found: list[str] = []
+        files: list[str] = []
         for root, _, names in sorted(os.walk(folder)):
             for name in sorted(names):
                 if name.lower().endswith(self.folder.suffixes) and not name.startswith("."):
-                    found.append(os.path.join(root, name))
-            if len(found) > MAX_FILES:
+                    files.append(os.path.join(root, name))
+            if len(files) > MAX_FILES:
                 raise DatasetError(
                     f"{folder}: holds more than {MAX_FILES:,} files; write them into one HDF5 file"
                 )
-        return found
+        return files
 
     def _labels(self, numbers: Any) -> list[Any] | None:
         mode = self.folder.label_mode
@@ -144,21 +144,21 @@ class _Found:
         return numbers.reshape(-1, 1).tolist() if mode == "binary" else numbers.tolist()  # type: ignore[no-any-return]
 
 
-def _key(found: Mapping[str, _Found]) -> str:
+def _key(folders: Mapping[str, _ListedFolder]) -> str:
     parts: list[Any] = [_VERSION]
-    for suffix, one in found.items():
-        stamps = [asdict(stamp) for stamp in one.stamps]
-        request = {**one.request(suffix), "labels": None}
-        parts.append([request, one.labels and one.classes, stamps])
+    for suffix, folder in folders.items():
+        stamps = [asdict(stamp) for stamp in folder.stamps]
+        request = {**folder.request(suffix), "labels": None}
+        parts.append([request, folder.labels and folder.classes, stamps])
     return str(hasher(json.dumps(parts).encode()).hexdigest())
 
 
 def _convert(
-    found: Mapping[str, _Found], settings: Settings, on_progress: OnProgress | None
+    folders: Mapping[str, _ListedFolder], settings: Settings, on_progress: OnProgress | None
 ) -> dict[str, Any]:
     limits = Limits.of(settings)
-    place = str(found[""].root)
-    requests = [one.request(suffix) for suffix, one in found.items()]
+    place = str(folders[""].root)
+    requests = [folder.request(suffix) for suffix, folder in folders.items()]
 
     def told(done: int, count: int) -> None:
         if on_progress is not None:
@@ -177,12 +177,12 @@ def _convert(
     return answer
 
 
-def _spec(found: Mapping[str, _Found], digest: str) -> DatasetSpec:
+def _spec(folders: Mapping[str, _ListedFolder], digest: str) -> DatasetSpec:
     roles: dict[str, Any] = {}
-    for suffix, one in found.items():
+    for suffix, folder in folders.items():
         roles[f"x{suffix}"] = f"x{suffix}"
-        roles[f"y{suffix}"] = f"{'x' if one.labels is None else 'y'}{suffix}"
-    classes = found[""].classes
+        roles[f"y{suffix}"] = f"{'x' if folder.labels is None else 'y'}{suffix}"
+    classes = folders[""].classes
     if classes:
         roles["categories"] = {"y": classes}
     return DatasetSpec(path=stored.path_in_spec(digest), **roles)

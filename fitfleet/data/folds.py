@@ -95,14 +95,14 @@ def _splitter(kind: str, k: int, seed: int) -> Any:
 
 def _classes(arrays: Arrays) -> Array:
     """One class a row, from class numbers or one-hot labels."""
-    found = flatten(arrays.y)
-    if len(found) != 1:
+    outputs = flatten(arrays.y)
+    if len(outputs) != 1:
         raise DatasetError(
-            f"dataset.fold: kind 'stratified' needs one array of labels, y has {len(found)};"
+            f"dataset.fold: kind 'stratified' needs one array of labels, y has {len(outputs)};"
             " use 'kfold'"
         )
-    whole = found[0].take(np.arange(len(found[0]))) if isinstance(found[0], Stream) else found[0]
-    labels = np.asarray(whole)
+    (y,) = outputs
+    labels = np.asarray(y.take(np.arange(len(y))) if isinstance(y, Stream) else y)
     if labels.ndim == 2 and labels.shape[1] > 1:
         return np.asarray(labels.argmax(axis=1))
     if labels.size != len(labels):

@@ -118,19 +118,19 @@ def _fields(
             raise DatasetError(
                 f"{place}.{unknown[0]!s:.40}: is none of x, y, sample_weight; {_WAY}"
             )
-        found = dict(value)
+        parts = dict(value)
     elif isinstance(value, tuple | list) and any(isinstance(part, str) for part in value):
         raise DatasetError(f"{place}: {value!r:.80} is neither files nor arrays; {_WAY}")
     elif isinstance(value, tuple | list) and 2 <= len(value) <= len(_FIELDS):
-        found = dict(zip(_FIELDS, value, strict=False))
+        parts = dict(zip(_FIELDS, value, strict=False))
     else:
         what = f"the {type(value).__name__}"
         if isinstance(value, tuple | list):
             what += f" of {len(value)}"
         lone = "; of an autoencoder y is x: (x, x)" if hasattr(value, "__array__") else ""
         raise DatasetError(f"{place}: {what} does not say what is x and what is y; {_WAY}{lone}")
-    found = {name: part for name, part in found.items() if part is not None}
+    parts = {name: part for name, part in parts.items() if part is not None}
     for name in ("x", "y"):
-        if name not in found:
+        if name not in parts:
             raise DatasetError(f"{place}.{name}: is missing; {_WAY}")
-    return found
+    return parts

@@ -57,8 +57,8 @@ class Inspection:
 
         def read(ask: Ask) -> list[int]:
             self._open(ask)
-            found: list[int] = ask("runs", leaf=leaf)
-            return found
+            lengths: list[int] = ask("runs", leaf=leaf)
+            return lengths
 
         if key not in self._known:
             self._known[key] = talk(self._content.place, self._limits, read)
@@ -86,13 +86,13 @@ class Inspection:
             name: (str(file.path.absolute()), file.size, file.digests.hex())
             for name, file in self._content.files.items()
         }
-        found: dict[str, Any] = ask(
+        answer: dict[str, Any] = ask(
             "open",
             files=files,
             limits=asdict(self._limits),
             options=self._options.to_json(),
         )
-        return found
+        return answer
 
     def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
         def read(ask: Ask) -> dict[str, Any]:

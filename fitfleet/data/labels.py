@@ -69,9 +69,9 @@ def pairs(
         return []
     if isinstance(loss, list) and len(loss) == len(outputs) != len(arrays):
         outputs = [pair for pair in outputs if loss[pair[0]] is not None]
-    names = [one.name for _, one in outputs]
+    names = [output.name for _, output in outputs]
     if len(arrays) != len(outputs):
-        all_names = ", ".join(one.name for one in facts.outputs)
+        all_names = ", ".join(output.name for output in facts.outputs)
         raise DatasetError(
             f"{place}: names {len(arrays)} arrays, the model has {len(facts.outputs)} outputs:"
             f" {all_names}; of one that is trained without labels the loss is None, in a list such"
@@ -120,15 +120,15 @@ def _check_loss(loss: Any, output: Shape, labels: ArrayInfo, place: str) -> list
         return _check_class_numbers(name, config, output, labels, place)
     if kind not in _ELEMENTWISE:
         return []
-    found = labels.shape[1:]
-    if not matches(output, found):
+    shape = labels.shape[1:]
+    if not matches(output, shape):
         hint = ""
-        if kind in _ONE_HOT and (len(found) < len(output) or found[-1] == 1):
+        if kind in _ONE_HOT and (len(shape) < len(output) or shape[-1] == 1):
             hint = " (class numbers go with sparse_categorical_crossentropy)"
         raise SpecError(
             "loss",
             f"{name} compares outputs of shape {shown(output)} with {place} of shape"
-            f" {shown(found)}{hint}",
+            f" {shown(shape)}{hint}",
         )
     low, high = labels.minimum, labels.maximum
     if kind in _PROBABILITIES and low is not None and high is not None and (low < 0 or high > 1):
@@ -139,15 +139,15 @@ def _check_loss(loss: Any, output: Shape, labels: ArrayInfo, place: str) -> list
 def _check_class_numbers(
     name: str, config: dict[str, Any], output: Shape, labels: ArrayInfo, place: str
 ) -> list[str]:
-    found, inner, classes = labels.shape[1:], output[:-1], output[-1]
-    if not matches(inner, found):
+    shape, inner, classes = labels.shape[1:], output[:-1], output[-1]
+    if not matches(inner, shape):
         hint = (
-            " (one-hot labels go with categorical_crossentropy)" if found[-1:] == (classes,) else ""
+            " (one-hot labels go with categorical_crossentropy)" if shape[-1:] == (classes,) else ""
         )
         each = f"for each of {shown(inner)}" if inner else "a row"
         raise SpecError(
             "loss",
-            f"{name} wants one class number {each}; {place} has rows of shape {shown(found)}{hint}",
+            f"{name} wants one class number {each}; {place} has rows of shape {shown(shape)}{hint}",
         )
     if labels.nan_count:
         raise DatasetError(
@@ -177,14 +177,14 @@ def _name_and_config(loss: Any) -> tuple[str, dict[str, Any]]:
     return str(loss or ""), {}
 
 
-def matches(wanted: Shape, found: tuple[int, ...]) -> bool:
+def matches(wanted: Shape, shape: tuple[int, ...]) -> bool:
     """Whether shapes agree; Keras adds or drops a last dimension of 1 by itself."""
-    if len(wanted) == len(found) + 1 and wanted[-1] in (1, None):
-        found = (*found, 1)
-    elif len(found) == len(wanted) + 1 and found[-1] == 1:
-        found = found[:-1]
-    return len(wanted) == len(found) and all(
-        want is None or want == size for want, size in zip(wanted, found, strict=True)
+    if len(wanted) == len(shape) + 1 and wanted[-1] in (1, None):
+        shape = (*shape, 1)
+    elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return len(wanted) == len(shape) and all(
+        want is None or want == size for want, size in zip(wanted, shape, strict=True)
     )
 
 

@@ -38,24 +38,24 @@ class Limits:
             stall_s=settings.check_stall_s,
         )
 
-    def check_file(self, path: Path, kind: str, found: os.stat_result) -> None:
+    def check_file(self, path: Path, kind: str, status: os.stat_result) -> None:
         """Refuse, before it is read, a file too large for its kind or made of holes."""
-        if found.st_size == 0:
+        if status.st_size == 0:
             raise DatasetError(f"{path}: is empty (0 bytes); give a file that holds the dataset")
         limit, name = self.array_bytes, "max_dataset_bytes"
         if kind in TABLES and self.table_bytes < limit:
             limit, name = self.table_bytes, "memory_bytes"
-        if found.st_size > limit:
+        if status.st_size > limit:
             remedy = (
                 "store it as HDF5, which streams, or raise it" if kind in TABLES else "raise it"
             )
             raise DatasetError(
-                f"{path}: is {found.st_size:,} bytes, above the setting {name}={limit:,}; {remedy}"
+                f"{path}: is {status.st_size:,} bytes, above the setting {name}={limit:,}; {remedy}"
             )
-        stored = getattr(found, "st_blocks", found.st_size) * 512
-        if found.st_size > _FREE_BYTES and found.st_size > _MAX_HOLES * stored:
+        stored = getattr(status, "st_blocks", status.st_size) * 512
+        if status.st_size > _FREE_BYTES and status.st_size > _MAX_HOLES * stored:
             raise DatasetError(
-                f"{path}: is {found.st_size:,} bytes, but only {stored:,} of them are stored (a"
+                f"{path}: is {status.st_size:,} bytes, but only {stored:,} of them are stored (a"
                 " sparse file); write the data into it, or give the file that holds it"
             )
 

@@ -47,33 +47,33 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
             f" path is {dataset.path!r} and files is {dataset.files!r}"
         )
     if dataset.path:
-        found = _find(dataset.path, settings)
-        if found is not None and found.suffix.lower() == ".npy":
+        path = _find(dataset.path, settings)
+        if path is not None and path.suffix.lower() == ".npy":
             raise DatasetError(
                 f"dataset.path: {dataset.path!r} is one array; give the pair as"
                 " files={'x': 'x.npy', 'y': 'y.npy'}"
             )
-        return None if found is None else Location(found, {})
+        return None if path is None else Location(path, {})
     files: dict[str, Path] = {}
     for name, text in dataset.files.items():
-        found = _find(text, settings)
-        if found is None:
+        path = _find(text, settings)
+        if path is None:
             return None
-        if found.suffix.lower() != ".npy":
+        if path.suffix.lower() != ".npy":
             raise DatasetError(f"dataset.files: {text!r} is not a .npy file; use path for others")
-        files[name] = found
+        files[name] = path
     return Location(None, files)
 
 
 def locate_folder(text: str, settings: Settings) -> Path:
     """A folder of files, by the rules of datasets. DatasetError where it is not visible here."""
-    found = _find(text, settings, is_folder=True)
-    if found is None:
+    folder = _find(text, settings, is_folder=True)
+    if folder is None:
         raise DatasetError(
             f"dataset.path: the folder {text!r:.120} is not visible on this machine, and it is"
             " read where the job is submitted; submit from a machine that has it"
         )
-    return found
+    return folder
 
 
 def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> None:

@@ -62,16 +62,16 @@ def _array(value: Any, place: str) -> Array:
     """One array of numbers, rows first. Raises DatasetError."""
     value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
     try:
-        found = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
+        array = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{place}: is no array: {str(error)[:120]}") from None
-    if place[0] == "x" and is_text_array(found):
-        return text_array(place, found.ravel()).reshape(found.shape)
-    if found.dtype.kind in "OUSV":
-        raise DatasetError(f"{place}: {_not_numbers(found)}")
-    if found.ndim == 0:
+    if place[0] == "x" and is_text_array(array):
+        return text_array(place, array.ravel()).reshape(array.shape)
+    if array.dtype.kind in "OUSV":
+        raise DatasetError(f"{place}: {_not_numbers(array)}")
+    if array.ndim == 0:
         raise DatasetError(f"{place}: is one number; an array has a row for each sample")
-    return found
+    return array
 
 
 def _frame(value: Any) -> Array:
@@ -80,14 +80,14 @@ def _frame(value: Any) -> Array:
     if all(getattr(kind, "kind", "O") in "fiub" for kind in kinds):
         if any(getattr(kind, "na_value", None) is not None for kind in kinds):
             return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
-        found = value.to_numpy()
-        return found.astype(np.float64) if found.dtype.kind == "O" else np.asarray(found)
+        values = value.to_numpy()
+        return values.astype(np.float64) if values.dtype.kind == "O" else np.asarray(values)
     return np.asarray(value.to_numpy())
 
 
-def _not_numbers(found: Array) -> str:
-    first = next((v for v in found.ravel() if not isinstance(v, int | float)), "")
-    if found.dtype.kind == "O" and not isinstance(first, str | bytes) and hasattr(first, "__len__"):
+def _not_numbers(array: Array) -> str:
+    first = next((v for v in array.ravel() if not isinstance(v, int | float)), "")
+    if array.dtype.kind == "O" and not isinstance(first, str | bytes) and hasattr(first, "__len__"):
         return (
             "has rows of different lengths; pad them to one, such as with"
             " keras.utils.pad_sequences, and mask what was added"

@@ -58,33 +58,33 @@ def check_metrics(
     `output` and the labels' rows are without the batch; `place` names the labels, such as
     "dataset.y".
     """
-    found = labels.shape[1:]
+    shape = labels.shape[1:]
     for name, config in _named(metrics):
-        if not _fits(name, config, output, found):
+        if not _fits(name, config, output, shape):
             hint = ""
             if name in _TWO_DIMENSIONS and output[-1:] == (1,):
                 hint = "; store them with a last dimension of 1"
             if loss_is_numbers and name not in _OF_CLASS_NUMBERS:
-                way = _INSTEAD.get(name, "make them one-hot and take categorical_crossentropy")
-                hint = f"; they are class numbers: {way}"
+                remedy = _INSTEAD.get(name, "make them one-hot and take categorical_crossentropy")
+                hint = f"; they are class numbers: {remedy}"
             raise SpecError(
                 "metrics",
                 f"{name} cannot compare an output of shape {shown(output)} with {place} of shape"
-                f" {shown(found)}{hint}",
+                f" {shown(shape)}{hint}",
             )
 
 
-def _fits(name: str, config: dict[str, Any], output: Shape, found: tuple[int, ...]) -> bool:
+def _fits(name: str, config: dict[str, Any], output: Shape, shape: tuple[int, ...]) -> bool:
     if name in _OF_CLASS_NUMBERS:
-        return matches(output[:-1], found)
+        return matches(output[:-1], shape)
     if name in _CONFUSION:
         wanted = output if config.get("sparse_y_pred", True) else output[:-1]
-        return matches(wanted, found if config.get("sparse_y_true", True) else found[:-1])
+        return matches(wanted, shape if config.get("sparse_y_true", True) else shape[:-1])
     if name in _TWO_DIMENSIONS:
-        return len(found) == len(output) and matches(output, found)
-    if name in _OF_NUMBERS and found[-1:] == (1,) and len(found) == len(output):
-        return matches(output[:-1], found[:-1])
-    return name not in _ELEMENTWISE or matches(output, found)
+        return len(shape) == len(output) and matches(output, shape)
+    if name in _OF_NUMBERS and shape[-1:] == (1,) and len(shape) == len(output):
+        return matches(output[:-1], shape[:-1])
+    return name not in _ELEMENTWISE or matches(output, shape)
 
 
 def metrics_of(metrics: Any, index: int, name: str, outputs: int) -> Any:

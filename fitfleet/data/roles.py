@@ -43,19 +43,19 @@ def resolve(dataset: DatasetSpec, names: list[str]) -> DatasetSpec:
 
 
 def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, Role]:
-    found: dict[str, Role] = {}
+    roles: dict[str, Role] = {}
     taken = {name for role in ("x", "y") for name in flatten(getattr(dataset, role))}
     for role in OPTIONAL:
         if getattr(dataset, role) is not None or (dataset.fold and role.endswith("_val")):
             continue
         if role.startswith(("y_", "sample_weight_")):  # of use only beside their inputs
             part = "x_" + role.rpartition("_")[2]
-            if not (found.get(part) or getattr(dataset, part)):
+            if not (roles.get(part) or getattr(dataset, part)):
                 continue
         role_found = _beside(dataset, role, names, taken)
         if role_found is not None:
-            found[role] = role_found
-    return found
+            roles[role] = role_found
+    return roles
 
 
 def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[False]], list[str]]:
@@ -71,16 +71,16 @@ def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[Fa
         roles = [role for role in OPTIONAL if role.endswith(f"_{part}")]
         if any(getattr(named, role) for role in roles):
             continue
-        for own in ("x", "y"):
-            role = f"{own}_{part}"
-            found = getattr(info.dataset, role)
-            is_named = getattr(named, own) != DatasetSpec.model_fields[own].default
-            if not is_named or found not in OPTIONAL[role] or _are_alike(info, own, role):
+        for base in ("x", "y"):
+            role = f"{base}_{part}"
+            name = getattr(info.dataset, role)
+            is_named = getattr(named, base) != DatasetSpec.model_fields[base].default
+            if not is_named or name not in OPTIONAL[role] or _are_alike(info, base, role):
                 continue
             left_out |= dict.fromkeys(roles, False)
             lines.append(
-                f"dataset.{role}: the file's {found!r} is left out, as its rows are unlike those"
-                f" of {own}={_shown(getattr(named, own))}; name the {_PARTS[part]} arrays, or say"
+                f"dataset.{role}: the file's {name!r} is left out, as its rows are unlike those"
+                f" of {base}={_shown(getattr(named, base))}; name the {_PARTS[part]} arrays, or say"
                 f" x_{part}=False"
             )
             break
@@ -90,19 +90,19 @@ def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[Fa
 _PARTS = {"val": "validation", "test": "test"}
 
 
-def _are_alike(info: DatasetInfo, own: str, role: str) -> bool:
+def _are_alike(info: DatasetInfo, base: str, role: str) -> bool:
     """As many arrays, of as many dimensions and features; lengths between them may vary."""
-    return _kinds(getattr(info, own)) == _kinds(getattr(info, role))
+    return _kinds(getattr(info, base)) == _kinds(getattr(info, role))
 
 
 def _kinds(structure: Structure) -> list[tuple[int, tuple[int, ...]]]:
     """(dimensions, features) of each array's rows; Keras takes (n, 1) for (n,)."""
-    found = []
+    shapes = []
     for array in flatten(structure):
         shape = array.shape[1:]
         shape = shape[:-1] if shape[-1:] == (1,) else shape
-        found.append((len(shape), shape[-1:]))
-    return found
+        shapes.append((len(shape), shape[-1:]))
+    return shapes
 
 
 def _shown(role: Role) -> str:

@@ -23,7 +23,9 @@ def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None
                 f"dataset.{role}: names {count} arrays for {len(flatten(info.y))} outputs; give"
                 " one, or one for each"
             )
-        names = list(info.y) if isinstance(info.y, dict) else [one.name for one in facts.outputs]
+        names = (
+            list(info.y) if isinstance(info.y, dict) else [output.name for output in facts.outputs]
+        )
         if isinstance(weights, dict) and len(names) > 1 and set(weights) != set(names):
             raise DatasetError(
                 f"dataset.{role}: has the names {', '.join(weights)}; the model's outputs are"
@@ -31,8 +33,8 @@ def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None
             )
         for array, index in _weighted(weights, facts):
             output = facts.outputs[index]
-            own = loss_of(loss, index, output.name, len(facts.outputs))
-            _check_shape(role, array, output, has_value_each(own))
+            output_loss = loss_of(loss, index, output.name, len(facts.outputs))
+            _check_shape(role, array, output, has_value_each(output_loss))
         for array in flatten(weights):
             if array.minimum is not None and array.minimum < 0:
                 raise DatasetError(
@@ -44,7 +46,9 @@ def _weighted(weights: Any, facts: ModelFacts) -> list[tuple[ArrayInfo, int]]:
     """Each array of weights with the number of each output that it is for."""
     outputs = facts.outputs
     if isinstance(weights, dict):
-        return [(weights[one.name], i) for i, one in enumerate(outputs) if one.name in weights]
+        return [
+            (weights[output.name], i) for i, output in enumerate(outputs) if output.name in weights
+        ]
     arrays = flatten(weights)
     if len(arrays) == len(outputs):
         return [(array, index) for index, array in enumerate(arrays)]
@@ -60,22 +64,22 @@ def _check_shape(role: str, array: ArrayInfo, output: OutputFacts, is_each: bool
     """
     if output.shape is None:
         return
-    steps, found = output.shape[:-1], array.shape[1:]
-    if found[-1:] == (1,) and len(found) > len(steps):
-        found = found[:-1]
-    if len(found) == len(steps) - 1 and steps[-1] == 1:
-        found = (*found, 1)
-    is_short = len(found) < len(steps)
-    fits = len(found) <= len(steps) and all(
-        size == 1 or want in (None, size) for want, size in zip(steps, found, strict=False)
+    steps, shape = output.shape[:-1], array.shape[1:]
+    if shape[-1:] == (1,) and len(shape) > len(steps):
+        shape = shape[:-1]
+    if len(shape) == len(steps) - 1 and steps[-1] == 1:
+        shape = (*shape, 1)
+    is_short = len(shape) < len(steps)
+    fits = len(shape) <= len(steps) and all(
+        size == 1 or want in (None, size) for want, size in zip(steps, shape, strict=False)
     )
     if fits and not (is_short and is_each):
         return
-    way = "one weight a row, ()"
+    remedy = "one weight a row, ()"
     if steps:
         every = shown((1,) * len(steps))
-        way = f"{every}, one weight for all steps of a row, or {shown(steps)}, one for each"
+        remedy = f"{every}, one weight for all steps of a row, or {shown(steps)}, one for each"
     raise DatasetError(
         f"dataset.{role}: has rows of shape {shown(array.shape[1:])}; the output"
-        f" {output.name!r} takes {way}"
+        f" {output.name!r} takes {remedy}"
     )

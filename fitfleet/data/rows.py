@@ -41,7 +41,7 @@ class Arrays:
     @property
     def has_streams(self) -> bool:
         """Whether an array is read from its file row by row."""
-        parts = (flatten(getattr(self, one.name)) for one in fields(self))
+        parts = (flatten(getattr(self, field.name)) for field in fields(self))
         return any(isinstance(array, Stream) for part in parts for array in part)
 
 

@@ -32,8 +32,8 @@ def of_files(
     Columns of text have the words of all files. Raises DatasetError for a file that is not
     visible here, for arrays of other shapes than in the first file, and above memory_bytes.
     """
-    own = {name: part for name, part in files.fields.items() if name not in _OF_ALL}
-    specs = [dataset_spec({**own, "path": path}) for path in files.paths]
+    of_each = {name: part for name, part in files.fields.items() if name not in _OF_ALL}
+    specs = [dataset_spec({**of_each, "path": path}) for path in files.paths]
     infos = _with_one_vocabulary([_described(spec, settings) for spec in specs], settings)
     _check_bytes(infos, settings)
     parts = []
@@ -49,8 +49,8 @@ def of_files(
         beside[SERIES] = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
         of_all["windows"] = {**size, SERIES: SERIES}
     given = {name: part for name, part in fields.items() if part is not None}
-    found = written(given, settings, beside)
-    roles = found.model_dump(include={"path", *ROLES, "groups"})
+    dataset = written(given, settings, beside)
+    roles = dataset.model_dump(include={"path", *ROLES, "groups"})
     categories = infos[0].dataset.categories
     return dataset_spec({**roles, "categories": categories, **of_all})
 
@@ -74,10 +74,10 @@ def _with_one_vocabulary(infos: list[DatasetInfo], settings: Settings) -> list[D
             all_words.setdefault(name, set()).update(words)
     if all(info.dataset.categories == infos[0].dataset.categories for info in infos):
         return infos
-    found = {
+    vocabulary = {
         name: [*sorted(words - {""}), *(words & {""})] for name, words in sorted(all_words.items())
     }
-    specs = [info.dataset.model_copy(update={"categories": found}) for info in infos]
+    specs = [info.dataset.model_copy(update={"categories": vocabulary}) for info in infos]
     return [_described(spec, settings) for spec in specs]
 
 
@@ -106,20 +106,20 @@ def _whole(arrays: Arrays) -> Arrays:
 
 
 def _joined(paths: Sequence[str], parts: Sequence[Arrays]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    joined: dict[str, Any] = {}
     for role in (*ROLES, "groups"):
         structures = [getattr(part, role) for part in parts]
         leaves = [flatten(structure) for structure in structures]
-        for path, one in zip(paths, leaves, strict=True):
-            shapes, wanted = [a.shape[1:] for a in one], [a.shape[1:] for a in leaves[0]]
+        for path, file_leaves in zip(paths, leaves, strict=True):
+            shapes, wanted = [a.shape[1:] for a in file_leaves], [a.shape[1:] for a in leaves[0]]
             if shapes != wanted:
                 raise DatasetError(
                     f"{path}: its {role} has rows of {shapes or 'nothing'}, the first file's of"
                     f" {wanted or 'nothing'}; all files need the same arrays"
                 )
         columns = [_concatenated(column) for column in zip(*leaves, strict=True)]
-        found[role] = map_structure(structures[0], _Each(columns))
-    return found
+        joined[role] = map_structure(structures[0], _Each(columns))
+    return joined
 
 
 class _Each:

@@ -32,10 +32,10 @@ def starts(lengths: Sequence[int], windows: Windows) -> range | Array:
 def target_rows(lengths: Sequence[int], windows: Windows) -> range | Array:
     """The row of each window's target, `horizon` steps after the window's last row."""
     offset = windows.length - 1 + windows.horizon
-    found = starts(lengths, windows)
-    if isinstance(found, range):
-        return range(offset, offset + found.stop, windows.stride)
-    return found + offset
+    firsts = starts(lengths, windows)
+    if isinstance(firsts, range):
+        return range(offset, offset + firsts.stop, windows.stride)
+    return firsts + offset
 
 
 def total(lengths: Sequence[int], windows: Windows) -> int:
@@ -74,7 +74,7 @@ def targets(series: Array, windows: Windows, lengths: Sequence[int] = ()) -> Arr
 
 def run_lengths(ids: Iterable[Array]) -> list[int]:
     """How many rows in turn have the same number, of blocks of an array of one number a row."""
-    found: list[int] = []
+    lengths_of_runs: list[int] = []
     last: Any = None
     for block in ids:
         flat = block.reshape(-1)
@@ -82,11 +82,11 @@ def run_lengths(ids: Iterable[Array]) -> list[int]:
             continue
         borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         lengths = np.diff([0, *borders, len(flat)]).tolist()
-        if found and flat[0] == last:
-            found[-1] += lengths.pop(0)
-        found += lengths
+        if lengths_of_runs and flat[0] == last:
+            lengths_of_runs[-1] += lengths.pop(0)
+        lengths_of_runs += lengths
         last = flat[-1]
-    return found
+    return lengths_of_runs
 
 
 def check(windows: Windows) -> None:

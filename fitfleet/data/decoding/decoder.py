@@ -34,7 +34,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     from fitfleet.data.location import open_regular
 
     with open_regular(path) as file:
-        found = file.read(max_bytes + 1)
-    if len(found) > max_bytes:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise UnreadableError(f"has more than {max_bytes:,} bytes")
-    return found
+    return content

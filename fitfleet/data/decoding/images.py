@@ -45,8 +45,8 @@ class Images:
         """One picture, 0 to 255. Raises UnreadableError."""
         pixels = self._pixels(read_bytes(path, MAX_FILE_BYTES))
         resized = _nearest if self._is_nearest else _bilinear
-        found = resized(pixels.astype(np.float32), self.shape[0], self.shape[1])
-        return np.rint(found).astype(np.uint8) if self.dtype.kind == "u" else found
+        row = resized(pixels.astype(np.float32), self.shape[0], self.shape[1])
+        return np.rint(row).astype(np.uint8) if self.dtype.kind == "u" else row
 
     def _pixels(self, data: bytes) -> Array:
         try:
@@ -58,13 +58,13 @@ class Images:
                         raise UnreadableError(
                             f"has {width} x {height} pixels, at most {MAX_PIXELS:,} are read"
                         )
-                    found = np.asarray(self._converted(picture))
+                    converted = np.asarray(self._converted(picture))
         except UnreadableError:
             raise
         except Exception as error:  # Pillow raises what it likes for a damaged file
             words = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise UnreadableError(f"cannot be decoded: {_without_address(words)}") from None
-        return found.reshape(height, width, self.shape[2])
+        return converted.reshape(height, width, self.shape[2])
 
     def _converted(self, picture: Any) -> Any:
         if picture.mode.startswith("I"):  # of 16 bits the upper 8, as TensorFlow reads them
@@ -86,8 +86,8 @@ def _bilinear(pixels: Array, height: int, width: int) -> Array:
     across = across[None, :, None]
     upper = pixels[top][:, left] + (pixels[top][:, right] - pixels[top][:, left]) * across
     lower = pixels[bottom][:, left] + (pixels[bottom][:, right] - pixels[bottom][:, left]) * across
-    found: Array = upper + (lower - upper) * down[:, None, None]
-    return found
+    resized_pixels: Array = upper + (lower - upper) * down[:, None, None]
+    return resized_pixels
 
 
 def _between(size: int, wanted: int) -> tuple[Array, Array, Array]:
@@ -111,5 +111,5 @@ def _nearest(pixels: Array, height: int, width: int) -> Array:
         )
         for size, wanted in ((pixels.shape[0], height), (pixels.shape[1], width))
     )
-    found: Array = pixels[rows][:, columns]
-    return found
+    resized_pixels: Array = pixels[rows][:, columns]
+    return resized_pixels

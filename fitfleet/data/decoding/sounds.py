@@ -34,22 +34,22 @@ class Sounds:
         for path in files:
             on_file()
             try:
-                found, _ = _read(path)
+                header, _ = _read(path)
             except UnreadableError:
                 continue  # said, or left out, when its row is wanted
-            self._first = self._first or found
-            longest = max(longest, found.samples)
+            self._first = self._first or header
+            longest = max(longest, header.samples)
         length = options["output_sequence_length"] or longest
         self.shape: tuple[int, ...] = (length, self._first.channels if self._first else 1)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
 
     def row(self, path: Path) -> Array:
         """One sound. Raises UnreadableError."""
-        found, samples = _read(path)
+        header, samples = _read(path)
         assert self._first is not None
-        if (found.channels, found.rate) != self._first[1:]:
+        if (header.channels, header.rate) != self._first[1:]:
             raise UnreadableError(
-                f"has {found.channels} channels at {found.rate:,} Hz, the first file"
+                f"has {header.channels} channels at {header.rate:,} Hz, the first file"
                 f" {self._first.channels} at {self._first.rate:,} Hz; resample it"
             )
         row = np.zeros(self.shape, np.float32)

@@ -18,14 +18,14 @@ _MAX_CHARACTERS = 256
 def words_of(path: Path, name: str, column: Any) -> list[str]:
     """The words of a column in their order, "" last where some are missing. DatasetError."""
     present = column.dropna()
-    found = sorted(set(map(str, present.unique())))
-    if len(found) > MAX_CATEGORIES or any(len(word) > _MAX_CHARACTERS for word in found):
+    words = sorted(set(map(str, present.unique())))
+    if len(words) > MAX_CATEGORIES or any(len(word) > _MAX_CHARACTERS for word in words):
         raise DatasetError(
-            f"{path}: column {name!r} holds {len(found):,} different texts, at most"
+            f"{path}: column {name!r} holds {len(words):,} different texts, at most"
             f" {MAX_CATEGORIES:,} of up to {_MAX_CHARACTERS} characters are categories; encode it"
             " first"
         )
-    return [*found, ""] if len(present) < len(column) else found
+    return [*words, ""] if len(present) < len(column) else words
 
 
 def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:

@@ -99,13 +99,13 @@ def _unpack(file: DataFile, max_bytes: int) -> bytes:
     """What a gzip file holds. Raises DatasetError before it is more than `max_bytes`."""
     try:
         with gzip.GzipFile(fileobj=file.open()) as packed:
-            found = packed.read(max_bytes + 1)
+            content = packed.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{file.path}: cannot be decompressed: {str(error)[:100]}") from None
-    if len(found) > max_bytes:
+    if len(content) > max_bytes:
         raise DatasetError(
             f"{file.path}: is more than {max_bytes:,} bytes unpacked, which a table is read up to;"
             " store it as HDF5, which streams"
         )
-    check_expansion(str(file.path), len(found), file.size)
-    return found
+    check_expansion(str(file.path), len(content), file.size)
+    return content

@@ -72,7 +72,7 @@ def decode(place: str, data: bytes, line: int) -> str:
 
 
 def _checked_names(place: str, names: list[str], text: str, delimiter: str) -> list[str]:
-    other = max((one for one in _DELIMITERS if one != delimiter), key=text.count)
+    other = max((candidate for candidate in _DELIMITERS if candidate != delimiter), key=text.count)
     if len(names) == 1 and text.count(other):
         raise DatasetError(
             f"{place}: its first line has no {_DELIMITERS.get(delimiter, delimiter)} but"

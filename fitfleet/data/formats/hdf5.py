@@ -90,12 +90,12 @@ def first_sentence(error: Exception) -> str:
 
 def names_of(file: Any, path: Path) -> list[str]:
     """All datasets reached by hard links, and the names of other links. Raises DatasetError."""
-    found: list[str] = []
+    names: list[str] = []
     try:
-        _collect(file, "", 0, set(), found)
+        _collect(file, "", 0, set(), names)
     except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise DatasetError(f"{path}: cannot be read: {first_sentence(error)}") from None
-    return found
+    return names
 
 
 def read_rows(path: Path, dataset: Any, start: int, stop: int) -> Array:
@@ -194,7 +194,7 @@ def check_storage(place: str, dataset: Any) -> None:
             )
 
 
-def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[str]) -> None:
+def _collect(group: Any, prefix: str, depth: int, seen: set[int], names: list[str]) -> None:
     """Names of datasets below a group. A hard link back to a parent group is not walked again.
 
     `seen` holds the groups that were looked at. ValueError for one of too many objects.
@@ -211,18 +211,18 @@ def _collect(group: Any, prefix: str, depth: int, seen: set[int], found: list[st
             " them into one array"
         )
     for key in group:
-        if max(len(found), len(seen)) >= MAX_NAMES:
+        if max(len(names), len(seen)) >= MAX_NAMES:
             return
         link = group.get(key, getlink=True)
         name = f"{prefix}{key}"
         if not isinstance(link, h5py.HardLink):
-            found.append(name)  # listed, and refused with its reason once it is asked for
+            names.append(name)  # listed, and refused with its reason once it is asked for
             continue
         item = group[key]
         if isinstance(item, h5py.Group):
-            _collect(item, f"{name}/", depth + 1, seen, found)
+            _collect(item, f"{name}/", depth + 1, seen, names)
         else:
-            found += [f"{name}/{field}" for field in item.dtype.names or ()] or [name]
+            names += [f"{name}/{field}" for field in item.dtype.names or ()] or [name]
 
 
 def _one_name(path: Path, leaf: Leaf) -> str:

@@ -89,11 +89,11 @@ class _Padded(_View):
 
     def __getitem__(self, chosen: slice) -> Array:
         rows = self._dataset[chosen]
-        found = np.zeros((len(rows), *self.shape[1:]), self.dtype)
+        padded = np.zeros((len(rows), *self.shape[1:]), self.dtype)
         for number, row in enumerate(rows):
             if row is not None:
-                found[number, : len(row)] = row
-        return found
+                padded[number, : len(row)] = row
+        return padded
 
 
 class _Texts(_View):

@@ -83,12 +83,12 @@ class ParquetSource(ColumnSource):
 
     def _check_bytes(self, place: str, columns: int) -> None:
         """The footer's numbers, before anything is read by them."""
-        found = self._table.metadata
-        groups = [found.row_group(index) for index in range(found.num_row_groups)]
+        footer = self._table.metadata
+        groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
         rows = sum(group.num_rows for group in groups)
-        if rows != found.num_rows or any(group.num_rows < 0 for group in groups):
+        if rows != footer.num_rows or any(group.num_rows < 0 for group in groups):
             raise DatasetError(
-                f"{place}: declares {found.num_rows:,} rows, its row groups {rows:,}; the file is"
+                f"{place}: declares {footer.num_rows:,} rows, its row groups {rows:,}; the file is"
                 " damaged"
             )
         # A column of lists has more values than rows.

@@ -16,19 +16,21 @@ def text_array(place: str, texts: Iterable[object]) -> Array:
 
     Raises DatasetError for what is no text, for a zero byte in it, and above MAX_TEXT_BYTES.
     """
-    rows = [_bytes(place, number, one) for number, one in enumerate(texts)]
+    rows = [_bytes(place, number, text) for number, text in enumerate(texts)]
     return np.array(rows, dtype=f"S{max(1, max(map(len, rows), default=1))}")
 
 
-def is_text_array(found: Array) -> bool:
+def is_text_array(array: Array) -> bool:
     """Whether an array holds nothing but texts and gaps between them."""
-    if found.dtype.kind in "US":
+    if array.dtype.kind in "US":
         return True
-    values = found.ravel()
+    values = array.ravel()
     return (
-        found.dtype.kind == "O"
-        and any(isinstance(one, str | bytes) for one in values)
-        and all(one is None or isinstance(one, str | bytes) or one != one for one in values)
+        array.dtype.kind == "O"
+        and any(isinstance(value, str | bytes) for value in values)
+        and all(
+            value is None or isinstance(value, str | bytes) or value != value for value in values
+        )
     )
 
 
@@ -43,10 +45,10 @@ def _bytes(place: str, number: int, value: object) -> bytes:
         )
     if "\0" in value:
         raise DatasetError(f"{place}: row {number + 1:,} holds a zero byte, which ends a text")
-    found = value.encode("utf-8", errors="replace")
-    if len(found) > MAX_TEXT_BYTES:
+    encoded = value.encode("utf-8", errors="replace")
+    if len(encoded) > MAX_TEXT_BYTES:
         raise DatasetError(
-            f"{place}: row {number + 1:,} has {len(found):,} bytes of text; at most"
+            f"{place}: row {number + 1:,} has {len(encoded):,} bytes of text; at most"
             f" {MAX_TEXT_BYTES:,} are read, cut it"
         )
-    return found
+    return encoded
