@@ -38,9 +38,9 @@ class Stopwatch:
     def take(self) -> dict[str, float]:
         """What has been spent since the last call, by phase."""
         self.enter(self._phase)
-        found, self._seconds = self._seconds, {}
+        seconds, self._seconds = self._seconds, {}
         self.before_fit_s = None
-        return found
+        return seconds
 
     def watch(self, owner: Any, name: str, phase: str) -> None:
         """Let every call of `owner.name` belong to a phase."""

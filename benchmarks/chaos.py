@@ -197,7 +197,7 @@ def main() -> int:
         "kill_broker": kill_broker,
     }
     with _database(given.database) as (settings, more), tempfile.TemporaryDirectory() as folder:
-        found = drill(
+        report = drill(
             given.directory or Path(folder),
             jobs=given.jobs,
             workers=given.workers,
@@ -209,9 +209,9 @@ def main() -> int:
             settings={"lease_s": _LEASE_S, "cohort_max": 3, **settings},
             document=document,
         )
-    verdict = {**asdict(found), "is_good": found.is_good, "seconds_lost": found.seconds_lost}
+    verdict = {**asdict(report), "is_good": report.is_good, "seconds_lost": report.seconds_lost}
     print(json.dumps({"database": given.database, "seed": given.seed, **verdict}))
-    return 0 if found.is_good else 1
+    return 0 if report.is_good else 1
 
 
 if __name__ == "__main__":

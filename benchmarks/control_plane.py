@@ -46,8 +46,8 @@ _PLACING_S = 3.0
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
-    found = action()
-    return time.perf_counter() - start, found
+    result = action()
+    return time.perf_counter() - start, result
 
 
 def backlog(database: Database, count: int) -> dict[str, float]:
@@ -91,13 +91,13 @@ def broker_memory(database: Database, broker: Valkey) -> dict[str, float]:
     thread.start()
     time.sleep(_PLACING_S)
     # Of its keys alone: the connections and buffers of this moment are larger.
-    found = sum(client.memory_usage(key, samples=0) or 0 for key in client.scan_iter())
+    used_bytes = sum(client.memory_usage(key, samples=0) or 0 for key in client.scan_iter())
     messages = client.llen("cpu")
     ended.set()
     thread.join()
     client.flushall()
     client.close()
-    return {"messages": messages, "broker_kb": round(found / 2**10, 1)}
+    return {"messages": messages, "broker_kb": round(used_bytes / 2**10, 1)}
 
 
 def idle(url: str, broker_url: str) -> dict[str, Any]:
@@ -150,10 +150,10 @@ def simulate(url: str, broker_url: str, names: list[str], stop: Any) -> None:
 def _work(database: Database, broker_url: str, name: str, stop: Any) -> None:
     client = redis.Redis.from_url(broker_url)
     while not stop.is_set():
-        found: Any = client.brpop(["cpu"], timeout=1)
-        if found is None:
+        popped: Any = client.brpop(["cpu"], timeout=1)
+        if popped is None:
             continue
-        arguments = json.loads(found[1])["headers"]["argsrepr"]
+        arguments = json.loads(popped[1])["headers"]["argsrepr"]
         message = tuple(json.loads(arguments.replace("(", "[").replace(")", "]")))
         with database.begin() as c:
             claim = leases.claim(c, *message, name, 60.0)
@@ -169,7 +169,7 @@ def _work(database: Database, broker_url: str, name: str, stop: Any) -> None:
 def _cpu_s(pid: int) -> float:
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
-    return sum(sum(one.cpu_times()[:2]) for one in family)
+    return sum(sum(each.cpu_times()[:2]) for each in family)
 
 
 def _start_workers(database_url: str, broker_url: str, count: int, stop: Any) -> list[Any]:
@@ -197,7 +197,7 @@ def throughput(server: Postgres, broker: Valkey, workers: int, count: int) -> di
     processes = _start_workers(server.url(name), broker.url, workers, stop)
     time.sleep(3.0)  # their start is not measured
     assert server.process is not None and broker.process is not None
-    pids = [server.process.pid, broker.process.pid, *(one.pid for one in processes)]
+    pids = [server.process.pid, broker.process.pid, *(process.pid for process in processes)]
     before = [_cpu_s(pid) for pid in pids if pid] + [time.process_time()]
     start = time.perf_counter()
     ended = threading.Event()

@@ -81,9 +81,9 @@ class Reading:
         self.page.goto(self.address + path)
         paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
         # The page forbids what Playwright's waiting for a function would do.
-        while not (found := float(self.page.evaluate(paint))):
+        while not (painted_ms := float(self.page.evaluate(paint))):
             self.page.wait_for_timeout(20)
-        return found / 1000
+        return painted_ms / 1000
 
     def swap(self, act: str) -> float:
         """Seconds from an act of the reader until the table has changed."""
@@ -105,14 +105,14 @@ class Reading:
         self.page.locator("#curves canvas").wait_for(timeout=240_000)
         last = -1.0
         while True:
-            found = float(
+            drawn_ms = float(
                 self.page.evaluate(
                     "performance.getEntriesByName('fitfleet:draw').at(-1)?.startTime ?? 0"
                 )
             )
-            if found == last:
+            if drawn_ms == last:
                 break
-            last = found
+            last = drawn_ms
             took = time.monotonic() - began
             self.page.wait_for_timeout(2500)
         each = "performance.getEntriesByName('fitfleet:draw').at(-1).duration"
@@ -161,9 +161,9 @@ def cost_of_pages(
         time.sleep(1)
     took = time.monotonic() - before[2]
     processes = [server] if database.is_sqlite else _postgres()
-    found = _seconds(processes) - before[0], _seconds([server]) - before[1]
+    used_s = _seconds(processes) - before[0], _seconds([server]) - before[1]
     stop.set()
-    return 100 * found[0] / took, 100 * found[1] / took
+    return 100 * used_s[0] / took, 100 * used_s[1] / took
 
 
 def _page(address: str, number: int, stop: threading.Event) -> None:

@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=64)
     parser.add_argument("--engine", choices=("loop", "fused"), default="fused")
     options = parser.parse_args()
-    found = profile(options.engine, options.jobs)["warm"]
+    phases = profile(options.engine, options.jobs)["warm"]
     operations_per_s, bytes_per_s = limits()
     operations, moved = work()
     floor_s = max(operations / operations_per_s, moved / bytes_per_s)
@@ -78,10 +78,10 @@ def main() -> int:
                 "job_gflop": round(operations / 1e9, 3),
                 "job_gb": round(moved / 1e9, 3),
                 "floor_s_a_job": round(floor_s, 5),
-                "steps_s_a_job": round(found["steps"], 4),
-                "all_s_a_job": round(sum(found.values()), 4),
-                "steps_over_floor": round(found["steps"] / floor_s, 1),
-                "all_over_floor": round(sum(found.values()) / floor_s, 1),
+                "steps_s_a_job": round(phases["steps"], 4),
+                "all_s_a_job": round(sum(phases.values()), 4),
+                "steps_over_floor": round(phases["steps"] / floor_s, 1),
+                "all_over_floor": round(sum(phases.values()) / floor_s, 1),
             }
         )
     )

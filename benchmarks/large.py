@@ -86,8 +86,8 @@ def plain_process(path: Path, kind: str, epochs: int) -> dict[str, float]:
     done = subprocess.run(
         [*command, "--epochs", str(epochs)], check=True, stdout=subprocess.PIPE, text=True
     )
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    report: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return report
 
 
 def fleet(path: Path, kind: str, epochs: int, folder: Path) -> dict[str, Any]:
@@ -138,22 +138,22 @@ def measure(kind: str, rounds: int, epochs: int) -> dict[str, Any]:
             ]
             for side in sides if number % 2 == 0 else reversed(sides):
                 side()
-    found: dict[str, Any] = {"benchmark": "large", "model": kind, "epochs": epochs}
-    found |= {"rounds": rounds, "engine": jobs[0]["engine"]}
-    found["plain_fit_s"] = round(_median(alone, "fit_s"), 2)
+    report: dict[str, Any] = {"benchmark": "large", "model": kind, "epochs": epochs}
+    report |= {"rounds": rounds, "engine": jobs[0]["engine"]}
+    report["plain_fit_s"] = round(_median(alone, "fit_s"), 2)
     for name in ("seconds", "cpu_s", "base_mb", "peak_mb"):
-        found[f"plain_{name}"] = [round(one[name], 1) for one in alone]
-        found[name] = [round(one[name], 1) for one in jobs]
+        report[f"plain_{name}"] = [round(side[name], 1) for side in alone]
+        report[name] = [round(side[name], 1) for side in jobs]
     for name in ("seconds", "cpu_s", "peak_mb"):
-        found[f"{name}_ratio"] = round(_median(jobs, name) / _median(alone, name), 3)
+        report[f"{name}_ratio"] = round(_median(jobs, name) / _median(alone, name), 3)
     # Other work can only slow a side down.
-    best = [min(one["seconds"] for one in sides) for sides in (jobs, alone)]
-    found["best_seconds_ratio"] = round(best[0] / best[1], 3)
-    return found
+    best = [min(side["seconds"] for side in sides) for sides in (jobs, alone)]
+    report["best_seconds_ratio"] = round(best[0] / best[1], 3)
+    return report
 
 
 def _median(sides: list[dict[str, Any]], name: str) -> float:
-    return statistics.median(one[name] for one in sides)
+    return statistics.median(side[name] for side in sides)
 
 
 def _cpu_s() -> float:
@@ -168,10 +168,10 @@ def _warm_bytes() -> int:
     while True:
         time.sleep(2)
         children = psutil.Process().children(recursive=True)
-        found: int = max((child.memory_info().rss for child in children), default=0)
-        if found > 300 * 2**20 and found - before < 2**20:
-            return found
-        before = found
+        used_bytes: int = max((child.memory_info().rss for child in children), default=0)
+        if used_bytes > 300 * 2**20 and used_bytes - before < 2**20:
+            return used_bytes
+        before = used_bytes
 
 
 def main() -> int:

@@ -45,13 +45,13 @@ def job(path: Path, seed: int, **changes: Any) -> dict[str, Any]:
 def claims(fleet: ff.Fleet, path: Path, repeats: int) -> list[float]:
     """Seconds from the call of submit to the claim, each with an idle worker."""
     fleet.submit(**job(path, 0)).wait(300)
-    found = []
+    latencies = []
     for seed in range(1, repeats + 1):
         time.sleep(0.3)  # the worker is idle again
         began = time.time()
         handle = fleet.submit(**job(path, seed)).wait(60)
-        found.append(handle.attempts[0]["started_at"] - began)
-    return found
+        latencies.append(handle.attempts[0]["started_at"] - began)
+    return latencies
 
 
 def submit(fleet: ff.Fleet, path: Path, count: int) -> float:

@@ -108,7 +108,7 @@ def measure(kind: str, count: int) -> dict[str, Any]:
             watch.start()
             began = time.perf_counter()
             units = [8] * count if kind == "same" else range(8, 8 + count)
-            jobs = [job(dataset, one, seed, kind) for seed, one in enumerate(units)]
+            jobs = [job(dataset, size, seed, kind) for seed, size in enumerate(units)]
             handles = fleet.submit_many(jobs)
             fleet.wait(handles)
             spent = time.perf_counter() - began

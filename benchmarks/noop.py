@@ -181,9 +181,9 @@ def measure(
         stack.callback(fleet.close)
         for number in range(rounds):
             celery_s.append(celery.round(count))
-            found = fleet.round(count, f"round{number}")
-            fleet_s.append(found["run_s"])
-            submit_s.append(found["submit_s"])
+            times = fleet.round(count, f"round{number}")
+            fleet_s.append(times["run_s"])
+            submit_s.append(times["submit_s"])
     celery_rate = count / statistics.median(celery_s)
     fleet_rate = count / statistics.median(fleet_s)
     return {
@@ -224,10 +224,10 @@ def main() -> int:
             subprocess.run(command, check=True)
         return 0
     (kind,) = options.database
-    found = measure(
+    report = measure(
         kind, options.jobs, options.workers, options.rounds, options.folder, options.storage
     )
-    print(json.dumps(found), flush=True)
+    print(json.dumps(report), flush=True)
     return 0
 
 

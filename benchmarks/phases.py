@@ -113,7 +113,7 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
     from fitfleet.worker.process import tasks
 
     count = 1 if engine == "fit" else count
-    found = {}
+    phases = {}
     with tempfile.TemporaryDirectory() as name:
         dataset = Path(name) / "data.h5"
         write_dataset(dataset)
@@ -137,36 +137,36 @@ def profile(engine: str, count: int) -> dict[str, dict[str, float]]:
             clock.take()
             child.run(*message)
             before_fit_s = clock.before_fit_s or 0.0
-            found[label] = {phase: spent / count for phase, spent in clock.take().items()}
-        states = {str(one.status) for one in fleet.jobs()}
+            phases[label] = {phase: spent / count for phase, spent in clock.take().items()}
+        states = {str(handle.status) for handle in fleet.jobs()}
         if states != {"SUCCEEDED"}:
             raise SystemExit(f"{engine}: the jobs ended {states}")
-        found["before_fit"] = {"seconds": before_fit_s}
-    return found
+        phases["before_fit"] = {"seconds": before_fit_s}
+    return phases
 
 
 def _in_process(engine: str, count: int) -> dict[str, dict[str, float]]:
     command = [sys.executable, __file__, "--engine", engine, "--jobs", str(count)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, dict[str, float]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    phases: dict[str, dict[str, float]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return phases
 
 
-def draw(found: dict[str, dict[str, dict[str, float]]], count: int, path: Path) -> None:
+def draw(phases: dict[str, dict[str, dict[str, float]]], count: int, path: Path) -> None:
     """Stacked bars of each engine's first and warm cohort: seconds a job, and shares of them."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [(engine, label) for engine in found for label in ("first", "warm")]
+    rows = [(engine, label) for engine in phases for label in ("first", "warm")]
     names = [f"{e}, {1 if e == 'fit' else count} at once\n{label} cohort" for e, label in rows]
-    totals = [sum(found[engine][label].values()) for engine, label in rows]
+    totals = [sum(phases[engine][label].values()) for engine, label in rows]
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
     for axis, unit in zip(axes, ("seconds a job", "share of the time, %"), strict=True):
         lefts = [0.0] * len(rows)
         for phase, colour in PHASES.items():
-            widths = [found[engine][label].get(phase, 0.0) for engine, label in rows]
+            widths = [phases[engine][label].get(phase, 0.0) for engine, label in rows]
             if axis is axes[1]:
                 widths = [100 * w / t for w, t in zip(widths, totals, strict=True)]
             axis.barh(names, widths, 0.65, left=lefts, label=phase, color=colour)
@@ -193,8 +193,8 @@ def main() -> int:
     if options.engine:
         print(json.dumps(profile(options.engine, options.jobs)))
         return 0
-    found = {engine: _in_process(engine, options.jobs) for engine in ENGINES}
-    for engine, of in found.items():
+    phases = {engine: _in_process(engine, options.jobs) for engine in ENGINES}
+    for engine, of in phases.items():
         row = {
             "benchmark": "phases",
             "engine": engine,
@@ -204,7 +204,7 @@ def main() -> int:
             row[label] = {k: round(of[label].get(k, 0.0), 4) for k in PHASES}
             row[f"{label}_s"] = round(sum(of[label].values()), 3)
         print(json.dumps(row), flush=True)
-    draw(found, options.jobs, options.picture)
+    draw(phases, options.jobs, options.picture)
     return 0
 
 

@@ -33,13 +33,13 @@ def looks(database: Database, experiments: int) -> tuple[float, float]:
     if not database.is_sqlite:
         with database.engine.connect() as c:
             c.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
-    found = []
+    times = []
     for _ in range(_LOOKS):
         at, cpu = time.perf_counter(), time.process_time()
         with database.begin() as c:
             assert len(dispatch.dispatch(c, "cpu", _PLACED)) == _PLACED or experiments < 20
-        found.append((time.perf_counter() - at, time.process_time() - cpu))
-    clock, cpu = min(found)
+        times.append((time.perf_counter() - at, time.process_time() - cpu))
+    clock, cpu = min(times)
     return clock * 1e3, cpu * 1e3
 
 

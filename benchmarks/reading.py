@@ -126,8 +126,8 @@ def _waiting(fleet: ff.Fleet) -> list[int]:
 
 def _once(action: Callable[[], Any]) -> Any:
     start = time.perf_counter()
-    found = action()
-    return {"seconds": time.perf_counter() - start, "found": len(found)}
+    result = action()
+    return {"seconds": time.perf_counter() - start, "found": len(result)}
 
 
 def _peak_mb(kind: str = "VmHWM") -> float:
@@ -147,10 +147,10 @@ def measure(name: str, url: str, storage: str) -> dict[str, Any]:
     Path("/proc/self/clear_refs").write_text("5")
     before, start = _peak_mb("VmRSS"), time.perf_counter()
     cpu = time.process_time()
-    found = PARTS[name](fleet)
+    answer = PARTS[name](fleet)
     seconds = time.perf_counter() - start
-    if isinstance(found, dict):
-        seconds = found["seconds"]
+    if isinstance(answer, dict):
+        seconds = answer["seconds"]
     cpu = time.process_time() - cpu
     peak = _peak_mb() - before
     return {"part": name, "s": round(seconds, 2), "cpu_s": round(cpu, 2), "mb": round(peak)}

@@ -100,9 +100,9 @@ def main() -> int:
             start = time.perf_counter()
             alone = sweep(fleet, data, search, options.trials, 1).run()
             seconds = time.perf_counter() - start
-            found = alone.trials()
-            asked = found[[_X, _Y]].to_dict("records")
-            value = float(found["cost"].min())
+            trials = alone.trials()
+            asked = trials[[_X, _Y]].to_dict("records")
+            value = float(trials["cost"].min())
             several = sweep(fleet, data, search, options.trials, 4).run()
             together = float(several.trials()["cost"].min())
             is_same = asked == points and value == best

@@ -54,16 +54,16 @@ def run(
     command += ["--points", str(points), "--out", str(out)]
     with (folder / f"{script}.log").open("w") as log:
         used_s, began_at = cpu_s(), time.time()
-        found = subprocess.run(
+        process = subprocess.run(
             command,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={**os.environ, **environment},
         )
-    if found.returncode or not out.exists():
+    if process.returncode or not out.exists():
         tail = (folder / f"{script}.log").read_text().strip().splitlines()[-5:]
-        return {"error": f"exit code {found.returncode}: {' | '.join(tail)}"}
+        return {"error": f"exit code {process.returncode}: {' | '.join(tail)}"}
     report: dict[str, Any] = json.loads(out.read_text())
     report["seconds"] = report.pop("ended_at") - began_at
     report.setdefault("cpu_s", cpu_s() - used_s)
@@ -80,7 +80,9 @@ def cpu_s() -> float:
 def check_work(script: str, report: dict[str, Any], count: int) -> None:
     """SystemExit unless every point was fitted for all epochs, to a number."""
     for losses in (report["losses"], report.get("warm_losses", report["losses"])):
-        whole = [len(one) == workload.EPOCHS and all(map(math.isfinite, one)) for one in losses]
+        whole = [
+            len(curve) == workload.EPOCHS and all(map(math.isfinite, curve)) for curve in losses
+        ]
         if len(losses) != count or not all(whole):
             sys.exit(f"{script}: {sum(whole)} of {count} fits are whole")
 
@@ -114,30 +116,30 @@ def run_fleet(model: str, count: int, folder: Path) -> dict[str, Any]:
 
 def measure(model: str, peers: list[str], python: str, count: int) -> dict[str, Any]:
     """All commands for one model, in turn."""
-    found: dict[str, Any] = {}
+    reports: dict[str, Any] = {}
     missing = [peer for peer in peers if not is_installed(python, PEERS[peer][1])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workload.write_data(model, folder / "data.h5")
         (folder / "points.json").write_text(json.dumps(workload.points(count)))
-        found["fleet"] = run_fleet(model, count, folder)
+        reports["fleet"] = run_fleet(model, count, folder)
         for script in (peer for peer in peers if peer not in missing):
-            found[script] = run(script, python, model, count, folder)
-            print(f"{model}: {script} {found[script].get('seconds', 'failed')}", file=sys.stderr)
-    for report in found.values():
-        report["final_losses"] = [one[-1] for one in report.pop("losses", [])][:4]
+            reports[script] = run(script, python, model, count, folder)
+            print(f"{model}: {script} {reports[script].get('seconds', 'failed')}", file=sys.stderr)
+    for report in reports.values():
+        report["final_losses"] = [curve[-1] for curve in report.pop("losses", [])][:4]
         report.pop("warm_losses", None)
-    return {"benchmark": "sweep", "model": model, "configs": count} | machine(found, missing)
+    return {"benchmark": "sweep", "model": model, "configs": count} | machine(reports, missing)
 
 
-def machine(found: dict[str, Any], missing: list[str]) -> dict[str, Any]:
+def machine(reports: dict[str, Any], missing: list[str]) -> dict[str, Any]:
     """The results with the machine they were measured on."""
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         # Above the number of cores other work ran, and the seconds are too many.
         "load_average": round(os.getloadavg()[0], 2),
-        "results": found,
+        "results": reports,
         "not_installed": missing,
     }
 

@@ -56,9 +56,9 @@ def losses(done: Sequence[Any]) -> list[list[float]]:
 
 def used_s() -> float:
     """CPU seconds of this command and its processes so far."""
-    own = psutil.Process()
-    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
-    return float(sum(one.user + one.system for one in times))
+    process = psutil.Process()
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(cpu.user + cpu.system for cpu in times))
 
 
 def in_a_fleet_that_stays(task: workload.Task, directory: str) -> None:

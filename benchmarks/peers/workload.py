@@ -134,8 +134,8 @@ def task() -> Task:
     for name in ("model", "data", "points", "out"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
-    found = json.loads(Path(given.points).read_text())
-    return Task(given.model, given.data, found, Path(given.out))
+    points = json.loads(Path(given.points).read_text())
+    return Task(given.model, given.data, points, Path(given.out))
 
 
 def load(path: str) -> Arrays:
@@ -173,8 +173,8 @@ def fitted(name: str, model: Any, arrays: Arrays, **more: Any) -> Any:
 def fit(name: str, point: Point, arrays: Arrays) -> list[float]:
     """Build, compile and fit by Keras; the loss of every epoch."""
     history = fitted(name, compiled(name, point), arrays)
-    found: list[float] = history.history["loss"]
-    return found
+    losses: list[float] = history.history["loss"]
+    return losses
 
 
 def versions() -> dict[str, str]:

@@ -45,17 +45,17 @@ def processes(folder: Path, mark: str) -> list[str]:
 
     By the environment, or by the working directory: Valkey overwrites its environment.
     """
-    found = []
+    commands = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             is_marked = f"{MARK}={mark}".encode() in (path / "environ").read_bytes().split(b"\0")
             is_inside = (path / "cwd").readlink().is_relative_to(folder)
             is_alive = (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
             if (is_marked or is_inside) and is_alive:
-                found.append((path / "cmdline").read_text().replace("\0", " ")[:200])
+                commands.append((path / "cmdline").read_text().replace("\0", " ")[:200])
         except OSError:
             continue
-    return found
+    return commands
 
 
 def gone(folder: Path, mark: str) -> list[str]:
@@ -72,7 +72,7 @@ def left_behind(folder: Path, workers: int, moments: int) -> dict[str, list[str]
     assert started(folder, f"{folder.name}-whole", workers).wait(120) == 0
     life_s = time.monotonic() - began
     assert gone(folder, f"{folder.name}-whole") == []
-    found = {}
+    by_moment = {}
     for index in range(moments):
         number, mark = SIGNALS[index % len(SIGNALS)], f"{folder.name}-{index}"
         script = started(folder, mark, workers)
@@ -83,8 +83,8 @@ def left_behind(folder: Path, workers: int, moments: int) -> dict[str, list[str]
         finally:
             script.kill()
         if left := gone(folder, mark):
-            found[f"{number.name} after {life_s * (index + 0.5) / moments:.2f} s"] = left
-    return found
+            by_moment[f"{number.name} after {life_s * (index + 0.5) / moments:.2f} s"] = left
+    return by_moment
 
 
 @pytest.mark.parametrize("sign", ["users/*", "valkey.pid", "socket"])

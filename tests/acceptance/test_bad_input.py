@@ -123,18 +123,18 @@ def test_bad_input_is_refused_in_one_sentence_and_nothing_is_queued(
     document = good()
     alter, said = BAD[case]
     alter(document)
-    found = submitted(folder, document)
-    assert found.exit_code == 2, (found.output, found.exception)
-    assert found.stderr.startswith("error: ")
-    assert said in found.stderr
-    assert len(found.stderr) < 600 and found.stderr.count("\n") == 1
+    result = submitted(folder, document)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert result.stderr.startswith("error: ")
+    assert said in result.stderr
+    assert len(result.stderr) < 600 and result.stderr.count("\n") == 1
     assert command("ps", "--json").stdout == "[]\n"
 
 
 def test_the_good_one_is_queued(folder: Path) -> None:
-    found = submitted(folder, good())
-    assert (found.exit_code, found.stdout) == (0, "job 1 queued\n")
-    assert "kept in the database" in found.stderr
+    result = submitted(folder, good())
+    assert (result.exit_code, result.stdout) == (0, "job 1 queued\n")
+    assert "kept in the database" in result.stderr
 
 
 def written(*layers: Any) -> Document:
@@ -174,11 +174,11 @@ BAD_SWEEPS: dict[str, tuple[Document, str]] = {
 def test_a_bad_sweep_is_one_sentence(folder: Path, case: str, verb: str) -> None:
     changes, said = BAD_SWEEPS[case]
     (folder / "sweep.json").write_text(json.dumps({**good(), **SWEEP, **changes}))
-    found = command(verb, "sweep.json")
-    assert found.exit_code == 2, (found.output, found.exception)
-    assert said in found.output and "Traceback" not in found.output
+    result = command(verb, "sweep.json")
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert said in result.output and "Traceback" not in result.output
     if verb == "submit":
-        assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert command("ps", "--json").stdout == "[]\n"
     assert not (folder / "called").exists()
 
@@ -200,9 +200,9 @@ def test_a_job_file_calls_no_function_that_is_not_trusted(
     (folder / "called_model.yaml").write_text("{builder: 'os:system', command: 'id > called'}")
     (folder / "job.json").write_text(json.dumps({**good(), "model": BUILDER_FORMS[form]}))
     more = ["--workers", "1"] if verb == "run" else []
-    found = command(verb, "job.json", *more)
-    assert found.exit_code == 2, (found.output, found.exception)
-    assert "is in the setting trusted_modules" in found.stderr
+    result = command(verb, "job.json", *more)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert "is in the setting trusted_modules" in result.stderr
     assert not (folder / "called").exists()
 
 
@@ -216,8 +216,8 @@ def test_a_point_whose_builder_raises_does_not_stop_the_others(folder: Path) -> 
     )
     model = {"builder": "half_good:build", "units": {"choice": [4, 13, 8]}}
     (folder / "sweep.json").write_text(json.dumps({**good(), **SWEEP, "model": model}))
-    found = command("submit", "sweep.json", "--trust", "half_good")
-    assert found.exit_code == 0, (found.output, found.exception)
+    result = command("submit", "sweep.json", "--trust", "half_good")
+    assert result.exit_code == 0, (result.output, result.exception)
     jobs = json.loads(command("ps", "--json").stdout)
     assert sorted(job["params"]["units"] for job in jobs) == [4, 8]
     (listed,) = json.loads(command("sweeps", "--json").stdout)
@@ -225,9 +225,9 @@ def test_a_point_whose_builder_raises_does_not_stop_the_others(folder: Path) -> 
 
 
 def test_nan_is_a_warning_unless_asked_for(folder: Path) -> None:
-    found = submitted(folder, {**good(), "dataset": "nan.h5"})
-    assert found.exit_code == 0, found.output
-    assert "warning: " in found.stderr and "NaN" in found.stderr
+    result = submitted(folder, {**good(), "dataset": "nan.h5"})
+    assert result.exit_code == 0, result.output
+    assert "warning: " in result.stderr and "NaN" in result.stderr
 
 
 def test_a_zip_bomb_is_no_dataset(folder: Path) -> None:
@@ -236,13 +236,13 @@ def test_a_zip_bomb_is_no_dataset(folder: Path) -> None:
     with zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as bomb:
         header = array.getvalue()[:128].replace(b"(32, 8, 8), }  ", b"(9999999,8,8),}")
         bomb.writestr("x_train.npy", header + b"\0" * 80_000_000)
-    found = submitted(folder, {**good(), "dataset": "bomb.npz"})
-    assert found.exit_code == 2, found.output
+    result = submitted(folder, {**good(), "dataset": "bomb.npz"})
+    assert result.exit_code == 2, result.output
 
 
 def test_a_directory_that_cannot_be_written_is_said(folder: Path) -> None:
     (folder / "taken").write_text("a file")
     (folder / "job.json").write_text(json.dumps(good()))
-    found = command("run", "job.json", "--directory", os.fspath(folder / "taken" / "fleet"))
-    assert found.exit_code == 2, found.output
-    assert "cannot be written" in found.stderr and "Traceback" not in found.stderr
+    result = command("run", "job.json", "--directory", os.fspath(folder / "taken" / "fleet"))
+    assert result.exit_code == 2, result.output
+    assert "cannot be written" in result.stderr and "Traceback" not in result.stderr

@@ -51,13 +51,13 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     (folder / "small.json").write_text(json.dumps(model(4)))
     (folder / "large.json").write_text(json.dumps(model(16)))
     (folder / "job.yaml").write_text(JOB)
-    found = fitfleet(folder, "doctor", "--json")
-    assert found.returncode == 0, found.stdout
+    result = fitfleet(folder, "doctor", "--json")
+    assert result.returncode == 0, result.stdout
     assert not (folder / ".fitfleet" / "fleet.db").exists(), "the doctor changes nothing"
     assert answered(folder, "sweeps") == []
-    found = fitfleet(folder, "run", "job.yaml")
-    assert (found.returncode, found.stderr) == (0, "")
-    assert "best val_loss first" in found.stdout
+    result = fitfleet(folder, "run", "job.yaml")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "best val_loss first" in result.stdout
     return folder
 
 
@@ -73,9 +73,9 @@ def fitfleet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def answered(folder: Path, *arguments: str) -> Any:
     """The JSON that a command prints."""
-    found = fitfleet(folder, *arguments, "--json")
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout)
+    result = fitfleet(folder, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def test_ps_lists_the_jobs(project: Path) -> None:
@@ -111,33 +111,33 @@ def test_compare_puts_the_best_first_and_draws(project: Path) -> None:
 
 
 def test_logs_are_printed(project: Path) -> None:
-    found = fitfleet(project, "logs", "-f", "1")
-    assert (found.returncode, found.stdout == "") == (0, False)
-    assert found.stdout == fitfleet(project, "logs", "1").stdout
+    result = fitfleet(project, "logs", "-f", "1")
+    assert (result.returncode, result.stdout == "") == (0, False)
+    assert result.stdout == fitfleet(project, "logs", "1").stdout
 
 
 @pytest.mark.parametrize("name", quick(["model.keras", "model.h5", "model.json"], "model.keras"))
 def test_a_model_is_exported(project: Path, name: str) -> None:
-    found = fitfleet(project, "export", "1", name)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.strip() == name
-    assert "legacy" not in found.stderr and "rebuild" not in found.stderr
+    result = fitfleet(project, "export", "1", name)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == name
+    assert "legacy" not in result.stderr and "rebuild" not in result.stderr
     assert (project / name).stat().st_size > 100
 
 
 def test_a_second_run_trains_nothing_again(project: Path) -> None:
-    found = fitfleet(project, "run", "job.yaml")
-    assert found.returncode == 0
-    assert "reusing 2 existing jobs: 1, 2" in found.stderr
+    result = fitfleet(project, "run", "job.yaml")
+    assert result.returncode == 0
+    assert "reusing 2 existing jobs: 1, 2" in result.stderr
 
 
 def test_a_failed_job_is_exit_code_1(project: Path) -> None:
     text = JOB.replace("epochs: 2", "epochs: 100000\ntimeout_s: 1.0")
     (project / "broken.yaml").write_text(text)
-    found = fitfleet(project, "run", "broken.yaml")
-    assert found.returncode == 1
-    assert "failed: timeout: " in found.stderr
-    assert "Traceback" not in found.stderr
+    result = fitfleet(project, "run", "broken.yaml")
+    assert result.returncode == 1
+    assert "failed: timeout: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -158,28 +158,28 @@ def test_a_failed_job_is_exit_code_1(project: Path) -> None:
 def test_a_bad_request_is_one_sentence_and_exit_code_2(
     project: Path, arguments: list[str], said: str
 ) -> None:
-    found = fitfleet(project, *arguments)
-    assert found.returncode == 2, found.stdout + found.stderr
-    assert any(part in found.stderr for part in said.split("|"))
-    assert len(found.stderr.splitlines()) == 1
+    result = fitfleet(project, *arguments)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert any(part in result.stderr for part in said.split("|"))
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_database_that_is_away_is_exit_code_3(project: Path) -> None:
     url = "postgresql://fitfleet:secret@127.0.0.1:1/fitfleet"
-    found = fitfleet(project, "ps", "--database-url", url)
-    assert found.returncode == 3
-    assert "secret" not in found.stderr
-    assert len(found.stderr.splitlines()) == 1
+    result = fitfleet(project, "ps", "--database-url", url)
+    assert result.returncode == 3
+    assert "secret" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_with_the_broker_away_a_job_is_kept_and_says_so(project: Path) -> None:
     text = JOB.replace("experiment: digits", "experiment: kept")
     (project / "kept.yaml").write_text(text)
     away = ["--broker-url", "redis://127.0.0.1:1/0"]
-    found = fitfleet(project, "submit", "kept.yaml", *away)
-    assert found.returncode == 0, found.stderr
-    assert "queued" in found.stdout
-    assert "kept in the database" in found.stderr
+    result = fitfleet(project, "submit", "kept.yaml", *away)
+    assert result.returncode == 0, result.stderr
+    assert "queued" in result.stdout
+    assert "kept in the database" in result.stderr
     kept = answered(project, "ps", "-e", "kept")
     assert [job["status"] for job in kept] == ["QUEUED"] * 2
     cancelled = fitfleet(project, "cancel", "-e", "kept")
@@ -187,9 +187,9 @@ def test_with_the_broker_away_a_job_is_kept_and_says_so(project: Path) -> None:
 
 
 def test_doctor_names_what_is_wrong_and_how_to_fix_it(project: Path) -> None:
-    found = fitfleet(project, "doctor", "--broker-url", "redis://127.0.0.1:1/0", "--json")
-    assert found.returncode == 3
-    findings = {finding["name"]: finding for finding in json.loads(found.stdout)}
+    result = fitfleet(project, "doctor", "--broker-url", "redis://127.0.0.1:1/0", "--json")
+    assert result.returncode == 3
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
     assert not findings["broker"]["is_ok"] and findings["broker"]["fix"]
     for name in ("database", "storage", "data root", "devices", "versions", "clock"):
         assert findings[name]["is_ok"], findings[name]

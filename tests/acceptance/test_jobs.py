@@ -23,8 +23,8 @@ def test_the_same_job_is_found_again_and_runs_again_only_when_asked(
 ) -> None:
     first = fleet.submit(**job, params={"units": 8}).wait(120)
     assert first.status is ff.JobStatus.SUCCEEDED
-    found = fleet.submit(**job, params={"units": 8})
-    assert (found.id, found.is_reused) == (first.id, True)
+    again = fleet.submit(**job, params={"units": 8})
+    assert (again.id, again.is_reused) == (first.id, True)
     other = fleet.submit(**job, again=True).wait(120)
     assert (other.id != first.id, other.is_reused) == (True, False)
     assert other.history.equals(first.history)
@@ -75,8 +75,8 @@ def test_waiting_ends_after_the_time_given_and_the_job_goes_on(
 
 @pytest.mark.filterwarnings("ignore:.*no worker serves")  # said at submit, and meant here
 def test_a_queued_job_is_cancelled_at_once(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = fleet.submit(**{**job, "queue": "nowhere", "experiment": "queued"})
-    assert made.cancel() is ff.JobStatus.CANCELLED
+    queued = fleet.submit(**{**job, "queue": "nowhere", "experiment": "queued"})
+    assert queued.cancel() is ff.JobStatus.CANCELLED
 
 
 def test_a_paused_experiment_waits(fleet: ff.Fleet, job: dict[str, Any]) -> None:
@@ -114,22 +114,24 @@ def test_a_failure_is_told_with_its_class_message_and_traceback(
 
 
 def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    made = fleet.submit(**{**job, "experiment": "logs", "evaluators": ["judging:speaks"]})
-    followed = "".join(made.logs(follow=True))
-    assert made.status is ff.JobStatus.SUCCEEDED
+    job_that_prints = fleet.submit(
+        **{**job, "experiment": "logs", "evaluators": ["judging:speaks"]}
+    )
+    followed = "".join(job_that_prints.logs(follow=True))
+    assert job_that_prints.status is ff.JobStatus.SUCCEEDED
     assert "scored 200 rows" in followed
-    assert made.scores["rows"] == 200.0
-    assert followed == made.logs()
+    assert job_that_prints.scores["rows"] == 200.0
+    assert followed == job_that_prints.logs()
 
 
 def test_a_killed_worker_is_replaced_and_its_job_done(
     fleet: LocalFleet, job: dict[str, Any]
 ) -> None:
-    made = fleet.submit(**{**job, "epochs": 150, "experiment": "killed", "checkpoint_s": 0.0})
-    until(lambda: made.refresh().epoch >= 1)
-    assert made.row.owner is not None
-    pid = int(made.row.owner.split(":")[1])
+    killed = fleet.submit(**{**job, "epochs": 150, "experiment": "killed", "checkpoint_s": 0.0})
+    until(lambda: killed.refresh().epoch >= 1)
+    assert killed.row.owner is not None
+    pid = int(killed.row.owner.split(":")[1])
     os.killpg(os.getpgid(pid), signal.SIGKILL)
-    fleet.wait([made], timeout_s=150)
-    assert made.status is ff.JobStatus.SUCCEEDED
-    assert made.attempt == 2
+    fleet.wait([killed], timeout_s=150)
+    assert killed.status is ff.JobStatus.SUCCEEDED
+    assert killed.attempt == 2

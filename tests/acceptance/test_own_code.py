@@ -98,7 +98,7 @@ with ff.local(1, threads=1) as fleet:
         warnings.simplefilter("always")
         submit(loss=broken)
     x = np.load("data.npz")["x_train"][:4]
-    found = {name: {
+    results = {name: {
         "status": job.status, "reused": job.is_reused, "scores": job.scores,
         "loss": job.history["loss"].tolist() if job.status == "SUCCEEDED" else None,
         "error": str(job.error), "code": job.code, "log": job.logs(),
@@ -106,14 +106,14 @@ with ff.local(1, threads=1) as fleet:
     loaded = jobs["layers"].load_model()
     plain = model(*hidden)
     plain.set_weights(loaded.get_weights())
-    found["equal"] = bool(np.array_equal(plain(x), loaded(x)))
-    found["warnings"] = [str(one.message) for one in caught]
-    print(json.dumps(found))
+    results["equal"] = bool(np.array_equal(plain(x), loaded(x)))
+    results["warnings"] = [str(warning.message) for warning in caught]
+    print(json.dumps(results))
 """
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the script says of its jobs."""
     folder = tmp_path_factory.mktemp("project")
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -129,32 +129,32 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return answer
 
 
-def test_all_of_it_runs(found: dict[str, Any]) -> None:
+def test_all_of_it_runs(results: dict[str, Any]) -> None:
     wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused")
-    assert {name: found[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
-    assert found["script"]["loss"][0] == pytest.approx(3 * found["plain"]["loss"][0], rel=0.2)
-    assert found["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0}
-    assert found["callbacks"]["log"].count("yes") == 2
-    assert found["callbacks"]["loss"][1] != found["plain"]["loss"][1]
-    assert found["equal"], "load_model gives the layers of the snapshot"
+    assert {name: results[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
+    assert results["script"]["loss"][0] == pytest.approx(3 * results["plain"]["loss"][0], rel=0.2)
+    assert results["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0}
+    assert results["callbacks"]["log"].count("yes") == 2
+    assert results["callbacks"]["loss"][1] != results["plain"]["loss"][1]
+    assert results["equal"], "load_model gives the layers of the snapshot"
 
 
-def test_an_edited_module_makes_another_job(found: dict[str, Any]) -> None:
-    assert found["two"]["loss"][0] == pytest.approx(2 * found["one"]["loss"][0], rel=0.2)
-    assert found["reused"]["reused"] and not found["two"]["reused"]
-    assert found["two"]["code"]["own_factor.py"] == "FACTOR = 2.0"
-    assert found["one"]["code"]["own_factor.py"] == "FACTOR = 1.0"
+def test_an_edited_module_makes_another_job(results: dict[str, Any]) -> None:
+    assert results["two"]["loss"][0] == pytest.approx(2 * results["one"]["loss"][0], rel=0.2)
+    assert results["reused"]["reused"] and not results["two"]["reused"]
+    assert results["two"]["code"]["own_factor.py"] == "FACTOR = 2.0"
+    assert results["one"]["code"]["own_factor.py"] == "FACTOR = 1.0"
 
 
-def test_a_job_shows_its_code_and_only_that(found: dict[str, Any]) -> None:
-    assert found["plain"]["code"] == {}
-    assert sorted(found["script"]["code"]) == ["__main__.py", "own_factor.py", "own_module.py"]
-    source = found["script"]["code"]["__main__.py"]
+def test_a_job_shows_its_code_and_only_that(results: dict[str, Any]) -> None:
+    assert results["plain"]["code"] == {}
+    assert sorted(results["script"]["code"]) == ["__main__.py", "own_factor.py", "own_module.py"]
+    source = results["script"]["code"]["__main__.py"]
     assert "ALPHA = 3.0" in source and "ff.local" not in source and "def score" not in source
 
 
-def test_a_failure_that_is_there_already_says_how_to_run_it_again(found: dict[str, Any]) -> None:
-    assert "broken on purpose" in found["failed"]["error"]
-    assert found["failed"]["error"].startswith("user")
-    (warning,) = found["warnings"]
+def test_a_failure_that_is_there_already_says_how_to_run_it_again(results: dict[str, Any]) -> None:
+    assert "broken on purpose" in results["failed"]["error"]
+    assert results["failed"]["error"].startswith("user")
+    (warning,) = results["warnings"]
     assert "has failed" in warning and "job.retry()" in warning

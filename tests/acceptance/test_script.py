@@ -53,12 +53,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> list[dict[st
     (folder / "sweep.py").write_text(SCRIPT)
     printed = []
     for _ in range(2):
-        found = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "sweep.py"], cwd=folder, capture_output=True, text=True, timeout=200
         )
-        assert found.returncode == 0, found.stderr
-        assert len(found.stdout.splitlines()) == 1, "a pipe is quiet"
-        printed.append(json.loads(found.stdout))
+        assert process.returncode == 0, process.stderr
+        assert len(process.stdout.splitlines()) == 1, "a pipe is quiet"
+        printed.append(json.loads(process.stdout))
     return printed
 
 

@@ -133,16 +133,16 @@ def test_no_log_row_file_output_or_process_title_holds_a_password(
         until(lambda: long.refresh().status is ff.JobStatus.CANCELLED, timeout_s=120)
         handles = [failed, long]
         shown = [repr(fleet), repr(fleet.settings), repr(handles), repr([j.error for j in handles])]
-    found = {
+    texts = {
         **{path: path.read_bytes() for path in compose.folder.rglob("*") if path.is_file()},
         **_titles(),
-        **_outputs(compose, [str(one.id) for one in handles]),
+        **_outputs(compose, [str(handle.id) for handle in handles]),
         **_rows(compose),
         "representations": "".join(shown).encode(),
     }
-    assert b"password authentication failed" in b"".join(found.values()), "it was refused"
+    assert b"password authentication failed" in b"".join(texts.values()), "it was refused"
     secrets = (PASSWORD, str(urlsplit(compose.postgres_url).password))
-    holders = [name for name, text in found.items() for s in secrets if s.encode() in text]
+    holders = [name for name, text in texts.items() for s in secrets if s.encode() in text]
     assert holders == []
 
 
@@ -171,12 +171,12 @@ def _refuse_all(compose: Compose, server: Postgres) -> None:
 
 def _titles() -> dict[str, bytes]:
     """Of every process that was started here, as any user of the machine sees them."""
-    found = {}
+    titles = {}
     for process in psutil.Process().children(recursive=True):
         for name in ("cmdline", "comm"):
-            found[f"{name} of {process.pid}"] = Path(f"/proc/{process.pid}/{name}").read_bytes()
-    assert len(found) > 2 * (WORKERS + 2)
-    return found
+            titles[f"{name} of {process.pid}"] = Path(f"/proc/{process.pid}/{name}").read_bytes()
+    assert len(titles) > 2 * (WORKERS + 2)
+    return titles
 
 
 def _outputs(compose: Compose, job_ids: list[str]) -> dict[str, bytes]:

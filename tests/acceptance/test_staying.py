@@ -43,8 +43,8 @@ def is_gone(pid: int) -> bool:
 
 
 def processes(record: Record) -> list[psutil.Process]:
-    own = psutil.Process(record.pid)
-    return [own, *own.children(recursive=True)]
+    keeper = psutil.Process(record.pid)
+    return [keeper, *keeper.children(recursive=True)]
 
 
 def test_it_stays_for_the_next_script_and_ends_when_told(stay: Stay) -> None:
@@ -161,8 +161,8 @@ def test_scripts_that_start_at_once_share_one(stay: Stay) -> None:
     )
     command = [sys.executable, "-c", script, str(stay.directory)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    found = {one.communicate(timeout=60)[0] for one in running}
-    assert len(found) == 1 and found.pop().strip().isdigit()
+    printed = {process.communicate(timeout=60)[0] for process in running}
+    assert len(printed) == 1 and printed.pop().strip().isdigit()
 
 
 def test_the_commands(stay: Stay, tmp_path: Path) -> None:

@@ -238,9 +238,9 @@ def test_the_command_line(digits: Path, tmp_path: Path) -> None:
 
 def test_a_plan_of_nothing_but_refusals_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text(SWEEP)
-    found = fitfleet(tmp_path, "plan", "sweep.yaml", "--directory", ".fitfleet")
-    assert found.returncode == 2 and "2 points refused" in found.stdout
+    result = fitfleet(tmp_path, "plan", "sweep.yaml", "--directory", ".fitfleet")
+    assert result.returncode == 2 and "2 points refused" in result.stdout
     (tmp_path / "sweep.yaml").write_text(SWEEP.replace("val_loss", "val_los"))
     (tmp_path / "digits.h5").write_text("")
-    found = fitfleet(tmp_path, "plan", "sweep.yaml", "--directory", ".fitfleet")
-    assert found.returncode == 2 and "Traceback" not in found.stderr
+    result = fitfleet(tmp_path, "plan", "sweep.yaml", "--directory", ".fitfleet")
+    assert result.returncode == 2 and "Traceback" not in result.stderr

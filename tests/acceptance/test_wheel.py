@@ -46,8 +46,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     subprocess.run(["make", "dist"], check=True, cwd=source, capture_output=True, timeout=240)
-    (found,) = (source / "dist").glob("fitfleet-*.whl")
-    return found
+    (built,) = (source / "dist").glob("fitfleet-*.whl")
+    return built
 
 
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel: Path) -> None:

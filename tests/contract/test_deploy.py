@@ -115,11 +115,17 @@ def test_a_reader_sees_the_views_and_nothing_behind_them(roles: str) -> None:
 def _manifests() -> list[dict[str, Any]]:
     named = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
     assert {*named, "kustomization.yaml"} == {path.name for path in KUBERNETES.iterdir()}
-    return [one for name in named for one in yaml.safe_load_all((KUBERNETES / name).read_text())]
+    return [
+        manifest
+        for name in named
+        for manifest in yaml.safe_load_all((KUBERNETES / name).read_text())
+    ]
 
 
 MANIFESTS = _manifests()
-PODS = [one["spec"]["template"] for one in MANIFESTS if "template" in one.get("spec", {})]
+PODS = [
+    manifest["spec"]["template"] for manifest in MANIFESTS if "template" in manifest.get("spec", {})
+]
 
 
 def _part(pod: dict[str, Any]) -> str:
@@ -144,7 +150,7 @@ def test_a_pod_runs_a_command_that_there_is(pod: dict[str, Any]) -> None:
 @pytest.mark.parametrize("pod", PODS, ids=_part)
 def test_a_pod_has_what_it_refers_to(pod: dict[str, Any]) -> None:
     (container,) = pod["spec"]["containers"]
-    kinds = {(one["kind"], one["metadata"]["name"]) for one in MANIFESTS}
+    kinds = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in MANIFESTS}
     assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in kinds
     assert container["envFrom"][1]["secretRef"]["name"] == "fitfleet-urls"
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
@@ -162,7 +168,7 @@ def test_a_pod_has_what_it_refers_to(pod: dict[str, Any]) -> None:
 
 
 def test_the_settings_of_pods_are_settings() -> None:
-    (shared,) = (one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap")
+    (shared,) = (manifest["data"] for manifest in MANIFESTS if manifest["kind"] == "ConfigMap")
     names = {f"FITFLEET_{name.upper()}" for name, _, _ in Settings.table()}
     assert set(shared) <= names
     for pod in PODS:
@@ -172,14 +178,14 @@ def test_the_settings_of_pods_are_settings() -> None:
 
 
 def test_every_deployment_is_selected_by_its_labels_and_its_budget() -> None:
-    deployments = [one for one in MANIFESTS if one["kind"] == "Deployment"]
+    deployments = [manifest for manifest in MANIFESTS if manifest["kind"] == "Deployment"]
     budgets = {
-        one["metadata"]["name"]: one["spec"]["selector"]
-        for one in MANIFESTS
-        if one["kind"] == "PodDisruptionBudget"
+        manifest["metadata"]["name"]: manifest["spec"]["selector"]
+        for manifest in MANIFESTS
+        if manifest["kind"] == "PodDisruptionBudget"
     }
     assert len(deployments) == 3
-    for one in deployments:
-        selector = one["spec"]["selector"]
-        assert selector["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
-        assert budgets[one["metadata"]["name"]] == selector
+    for manifest in deployments:
+        selector = manifest["spec"]["selector"]
+        assert selector["matchLabels"] == manifest["spec"]["template"]["metadata"]["labels"]
+        assert budgets[manifest["metadata"]["name"]] == selector

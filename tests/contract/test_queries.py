@@ -27,8 +27,10 @@ FILE, DUCKDB = REFERENCE / "queries.sql", REFERENCE / "duckdb.sql"
 def queries() -> dict[int, str]:
     """Number -> SQL."""
     parts = re.split(r"^-- (\d+)\. ", FILE.read_text(encoding="utf-8"), flags=re.M)[1:]
-    found = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
-    return {number: text.split("\n", 1)[1].strip().rstrip(";") for number, text in found.items()}
+    by_number = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
+    return {
+        number: text.split("\n", 1)[1].strip().rstrip(";") for number, text in by_number.items()
+    }
 
 
 QUERIES = queries()
@@ -95,9 +97,9 @@ def table(database: Database, query: str) -> pd.DataFrame:
         return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
-def comparable(found: pd.DataFrame) -> list[list[Any]]:
+def comparable(frame: pd.DataFrame) -> list[list[Any]]:
     """Rows without what two runs of the same work cannot share: times."""
-    plain = found.drop(columns=[name for name in ("at",) if name in found])
+    plain = frame.drop(columns=[name for name in ("at",) if name in frame])
     return [
         [None if pd.isna(v) else pytest.approx(float(v)) if _is_number(v) else v for v in row]
         for row in plain.itertuples(index=False)
@@ -114,15 +116,15 @@ def test_there_are_ten() -> None:
 
 @pytest.mark.parametrize("number", QUERIES)
 def test_every_engine_gives_the_same_answer(answers: dict[str, Any], number: int) -> None:
-    found = {engine: answers[engine](QUERIES[number]) for engine in ENGINES}
-    assert len(found["sqlite"]), "an example without an answer shows nothing"
+    frames = {engine: answers[engine](QUERIES[number]) for engine in ENGINES}
+    assert len(frames["sqlite"]), "an example without an answer shows nothing"
     for engine in ("postgresql", "duckdb"):
-        assert list(found[engine].columns) == list(found["sqlite"].columns)
+        assert list(frames[engine].columns) == list(frames["sqlite"].columns)
         rows = [
             [None if pd.isna(v) else v for v in row]
-            for row in found[engine].itertuples(index=False)
+            for row in frames[engine].itertuples(index=False)
         ]
-        assert rows == comparable(found["sqlite"])
+        assert rows == comparable(frames["sqlite"])
 
 
 @pytest.mark.parametrize("view", COLUMNS)
@@ -130,8 +132,8 @@ def test_duckdb_gives_each_column_the_type_of_the_contract(
     answers: dict[str, Any], view: str
 ) -> None:
     types = {"integer": "BIGINT", "real": "DOUBLE"}
-    found = answers["types"](view)
-    assert found == [(name, types.get(kind, "VARCHAR")) for name, kind, _ in COLUMNS[view]]
+    types_read = answers["types"](view)
+    assert types_read == [(name, types.get(kind, "VARCHAR")) for name, kind, _ in COLUMNS[view]]
 
 
 def test_the_answers_are_those_of_the_sweep(answers: dict[str, Any]) -> None:

@@ -134,23 +134,23 @@ def test_runs(filled: Database) -> None:
 
 def test_curves(filled: Database) -> None:
     query = "SELECT epoch, value FROM curves WHERE job_id = 2 AND metric = 'loss' AND phase = 'val'"
-    found = _rows(filled, query + " ORDER BY epoch")
-    assert [tuple(row.values()) for row in found] == [(1, 3.0), (2, 0.125), (3, 2.0)]
+    rows = _rows(filled, query + " ORDER BY epoch")
+    assert [tuple(row.values()) for row in rows] == [(1, 3.0), (2, 0.125), (3, 2.0)]
 
 
 def test_groups_have_the_interval_of_the_t_distribution(filled: Database) -> None:
     query = "SELECT * FROM groups WHERE experiment = 'digits' AND metric = 'loss' AND phase = 'val'"
-    found = {row["group_hash"]: row for row in _rows(filled, query)}
-    assert sorted(found) == ["a", "b", "c"]
+    groups = {row["group_hash"]: row for row in _rows(filled, query)}
+    assert sorted(groups) == ["a", "b", "c"]
     values = [1.0, 2.0, 4.0]
     low, high = stats.t.interval(0.95, 2, sum(values) / 3, stats.sem(values))
-    row = found["a"]
+    row = groups["a"]
     assert (row["n"], row["minimum"], row["maximum"], row["seconds"]) == (3, 1.0, 4.0, 2.0)
     assert row["mean"] == pytest.approx(7 / 3)
     assert row["std"] == pytest.approx(math.sqrt(7 / 3))
     assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
     assert json.loads(row["params"]) == {"units": 16}
-    alone = found["c"]
+    alone = groups["c"]
     assert (alone["n"], alone["mean"], alone["std"], alone["low"]) == (1, 5.0, None, None)
 
 
@@ -163,15 +163,15 @@ def test_values_are_those_of_the_weights_that_are_kept(database: Database) -> No
     with database.begin() as c:
         metrics.record(c, [EpochMetrics(claim, 1, {"loss": 8.0, "val_loss": 4.0})])
     columns = "loss, val_loss, kept_epoch, epoch, last_loss, last_val_loss"
-    found = _rows(database, f"SELECT {columns} FROM runs ORDER BY job_id")
-    assert [tuple(row.values()) for row in found] == [
+    rows = _rows(database, f"SELECT {columns} FROM runs ORDER BY job_id")
+    assert [tuple(row.values()) for row in rows] == [
         (1.0, 0.5, 2, 3, 4.0, 2.0),
         (2.0, 1.0, 2, 2, 2.0, 1.0),
         (8.0, 4.0, None, 1, 8.0, 4.0),
     ]
     query = "FROM leaderboard WHERE metric = 'loss' AND phase = 'val' ORDER BY rank_low"
-    found = _rows(database, f"SELECT job_id, value, epoch {query}")
-    assert [tuple(row.values()) for row in found] == [(1, 0.5, 2), (2, 1.0, 2)]
+    rows = _rows(database, f"SELECT job_id, value, epoch {query}")
+    assert [tuple(row.values()) for row in rows] == [(1, 0.5, 2), (2, 1.0, 2)]
 
 
 def test_groups_count_each_seed_and_fold_once_and_leave_out_what_diverged(
@@ -231,9 +231,9 @@ def test_the_leaderboard_ranks_ties_alike(filled: Database) -> None:
 
 
 def test_workers_and_events(filled: Database) -> None:
-    found = {row["worker"]: row for row in _rows(filled, "SELECT * FROM workers")}
-    assert {name: row["running"] for name, row in found.items()} == {"host:1:0": 1, "host:1:1": 0}
-    assert {row["is_draining"] for row in found.values()} == {0}
+    workers = {row["worker"]: row for row in _rows(filled, "SELECT * FROM workers")}
+    assert {name: row["running"] for name, row in workers.items()} == {"host:1:0": 1, "host:1:1": 0}
+    assert {row["is_draining"] for row in workers.values()} == {0}
     kinds = _rows(filled, "SELECT kind, job_id, detail FROM events ORDER BY event_id")
     assert [row["kind"] for row in kinds] == ["failed", "paused"]
     assert kinds[0]["job_id"] == 8
@@ -251,5 +251,5 @@ def test_the_views_answer_where_tensorflow_came_before_sqlite(tmp_path: Path) ->
         "    assert tuple(found) == (2.0, None, None), found\n"
     )
     command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'fleet.db'}"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr[-2000:]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-2000:]

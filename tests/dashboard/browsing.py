@@ -33,18 +33,18 @@ class Reader:
 
     def rows(self, column: int) -> list[str]:
         """The texts of a column of the table of jobs."""
-        found: list[str] = self.page.locator(
+        texts: list[str] = self.page.locator(
             f"#jobs tbody td:nth-child({column})"
         ).all_inner_texts()
-        return found
+        return texts
 
     def violations(self) -> list[str]:
         """What axe-core has against the page as it is."""
-        found: Any = self.page.evaluate(
+        violations: Any = self.page.evaluate(
             "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.flatMap("
             "v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 200)} ${n.failureSummary}`)))"
         )
-        return [str(one) for one in found]
+        return [str(violation) for violation in violations]
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than the screen."""
@@ -62,24 +62,24 @@ def reader(browser: Browser, link: str, address: str, **options: Any) -> Iterato
     context.set_default_timeout(15_000)
     context.add_init_script(path=AXE)
     page = context.new_page()
-    found = Reader(page, address)
-    page.on("pageerror", lambda error: found.wrong.append(str(error)))
-    page.on("console", lambda said: _hear(found, said))
-    page.on("request", lambda request: _look(found, request.url))
+    opened = Reader(page, address)
+    page.on("pageerror", lambda error: opened.wrong.append(str(error)))
+    page.on("console", lambda said: _hear(opened, said))
+    page.on("request", lambda request: _look(opened, request.url))
     page.goto(link)
     page.wait_for_selector("#stream[data-state=live]")
-    yield found
-    wrong = list(found.wrong)
+    yield opened
+    wrong = list(opened.wrong)
     context.close()
     if wrong:
         raise AssertionError("\n".join(wrong))
 
 
-def _hear(found: Reader, said: Any) -> None:
+def _hear(reading: Reader, said: Any) -> None:
     if said.type in ("error", "warning"):
-        found.wrong.append(f"{said.type}: {said.text} {said.location.get('url', '')}")
+        reading.wrong.append(f"{said.type}: {said.text} {said.location.get('url', '')}")
 
 
-def _look(found: Reader, url: str) -> None:
-    if urlsplit(url).netloc != urlsplit(found.address).netloc and not url.startswith("data:"):
-        found.wrong.append(f"a request to {url}")
+def _look(reading: Reader, url: str) -> None:
+    if urlsplit(url).netloc != urlsplit(reading.address).netloc and not url.startswith("data:"):
+        reading.wrong.append(f"a request to {url}")

@@ -59,18 +59,18 @@ def page(serve: Serve, fleet: Fleet) -> Dashboard:
 @pytest.fixture
 def visitor(page: Dashboard) -> Visitor:
     """Somebody who has signed in."""
-    found = Visitor(page.address)
-    assert found.sign_in(page.url).status == 200
-    return found
+    signed_in = Visitor(page.address)
+    assert signed_in.sign_in(page.url).status == 200
+    return signed_in
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of a process."""
-    found = get_browser.find()
-    assert found is not None, get_browser.SENTENCE
+    path = get_browser.find()
+    assert path is not None, get_browser.SENTENCE
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 
@@ -84,5 +84,5 @@ def filled(fleet: Fleet) -> dict[str, Any]:
 @pytest.fixture
 def read(browser: Browser, page: Dashboard, filled: dict[str, Any]) -> Iterator[Reader]:
     """Somebody who has opened the page of that fleet."""
-    with reader(browser, page.url, page.address) as found:
-        yield found
+    with reader(browser, page.url, page.address) as opened:
+        yield opened

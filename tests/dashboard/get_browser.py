@@ -35,7 +35,7 @@ def find() -> Path | None:
 def _candidates() -> Iterator[Path]:
     if os.environ.get(VARIABLE):
         yield Path(os.environ[VARIABLE])
-    yield from (Path(found) for name in _NAMES if (found := shutil.which(name)))
+    yield from (Path(path) for name in _NAMES if (path := shutil.which(name)))
     yield _MAC
     yield from _playwrights()
 
@@ -69,9 +69,9 @@ def main() -> int:
     """Find or fetch."""
     if find() is None:
         fetch()
-    found = find()
-    print(found or SENTENCE, file=sys.stdout if found else sys.stderr)
-    return 0 if found else 1
+    path = find()
+    print(path or SENTENCE, file=sys.stdout if path else sys.stderr)
+    return 0 if path else 1
 
 
 if __name__ == "__main__":

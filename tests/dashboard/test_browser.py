@@ -151,8 +151,8 @@ def test_one_or_many_are_cancelled_retried_tagged_and_moved(
     page.get_by_role("textbox", name="Tags").fill("good")
     page.get_by_role("button", name="Tag", exact=True).click()
     expect(page.locator("#said")).to_have_text(re.compile("2 jobs tagged"))
-    found = fleet.job(first)
-    assert (found.row.priority, found.labels.tags) == (7, ("good",))
+    changed = fleet.job(first)
+    assert (changed.row.priority, changed.labels.tags) == (7, ("good",))
     page.get_by_label("Search the parameters").fill("#good")
     expect(page.locator("#jobs tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Pause").click()
@@ -265,7 +265,7 @@ def test_every_page_fits_and_is_accessible(
                 read.page.wait_for_timeout(150)
                 assert read.violations() == [], (path, scheme)
                 assert read.overflow() <= 0, (path, width)
-            read.wrong[:] = [one for one in read.wrong if "404" not in one]
+            read.wrong[:] = [problem for problem in read.wrong if "404" not in problem]
 
 
 def test_an_empty_fleet_says_what_to_do(browser: Browser, page: Dashboard) -> None:
@@ -287,7 +287,7 @@ def test_a_database_that_goes_away_is_told_and_comes_back(
     expect(read.page.locator("#jobs tbody tr")).to_have_count(24)
     hidden.rename(tmp_path)
     expect(banner).to_be_hidden(timeout=30_000)
-    read.wrong[:] = [one for one in read.wrong if "503" not in one]
+    read.wrong[:] = [problem for problem in read.wrong if "503" not in problem]
 
 
 def test_a_sweep_is_watched_to_its_end(browser: Browser, tmp_path: Path) -> None:

@@ -175,11 +175,11 @@ def test_an_older_schema_is_said_with_what_to_do(serve: Serve, fleet: Fleet) -> 
 
 def test_a_notebook_gets_the_link_and_the_experiment(fleet: Fleet) -> None:
     fill(fleet.database)
-    found = view(fleet, None, None)
+    shown = view(fleet, None, None)
     try:
-        html = found.html()
+        html = shown.html()
         assert "<polyline" in html and "digits" in html and "sign-in?token=" in html
-        assert Visitor(found.page.address).sign_in(found.url).status == 200
-        assert "token" not in repr(found)
+        assert Visitor(shown.page.address).sign_in(shown.url).status == 200
+        assert "token" not in repr(shown)
     finally:
-        found.page.stop()
+        shown.page.stop()

@@ -60,10 +60,10 @@ class Visitor:
         if self.cookie:
             sent["Cookie"] = self.cookie
         connection.request(method, path, body, sent)
-        found = connection.getresponse()
-        text = found.read().decode()
-        headers = {name.lower(): value for name, value in found.getheaders()}
+        response = connection.getresponse()
+        text = response.read().decode()
+        headers = {name.lower(): value for name, value in response.getheaders()}
         connection.close()
         if "set-cookie" in headers:
             self.cookie = headers["set-cookie"].partition(";")[0]
-        return Answer(found.status, headers, text)
+        return Answer(response.status, headers, text)

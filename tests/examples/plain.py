@@ -42,8 +42,8 @@ def arrays(spec: JobSpec) -> dict[str, Any]:
     """x, y, x_val, ... as they stand in the HDF5 file, windows cut, validation split taken off."""
     names = ("x", "y", "x_val", "y_val", "x_test", "y_test")
     if spec.dataset.path.endswith(".csv"):
-        found = table(spec)
-        return split(spec, {**dict.fromkeys(names), **found})
+        columns = table(spec)
+        return split(spec, {**dict.fromkeys(names), **columns})
     with h5py.File(spec.dataset.path) as file:
 
         def read(name: Any) -> Any:
@@ -51,10 +51,10 @@ def arrays(spec: JobSpec) -> dict[str, Any]:
                 return {key: read(part) for key, part in name.items()}
             return None if name is None else file[name][()]
 
-        found = {name: read(getattr(spec.dataset, name)) for name in names}
+        columns = {name: read(getattr(spec.dataset, name)) for name in names}
     if spec.dataset.windows:
-        found["x"], found["y"] = cut(found["x"], spec.dataset.windows.length)
-    return split(spec, found)
+        columns["x"], columns["y"] = cut(columns["x"], spec.dataset.windows.length)
+    return split(spec, columns)
 
 
 def table(spec: JobSpec) -> dict[str, Any]:
@@ -66,22 +66,22 @@ def table(spec: JobSpec) -> dict[str, Any]:
     def read(name: Any) -> Any:
         if isinstance(name, dict):
             return {key: read(part) for key, part in name.items()}
-        found = frame[name].to_numpy()
-        return found.astype("float32") if found.dtype.kind == "f" else found
+        column = frame[name].to_numpy()
+        return column.astype("float32") if column.dtype.kind == "f" else column
 
     return {"x": read(spec.dataset.x), "y": read(spec.dataset.y)}
 
 
-def split(spec: JobSpec, found: dict[str, Any]) -> dict[str, Any]:
+def split(spec: JobSpec, parts: dict[str, Any]) -> dict[str, Any]:
     """The last rows for validation."""
     if spec.validation_split:
-        rows = len(tf.nest.flatten(found["x"])[0])
+        rows = len(tf.nest.flatten(parts["x"])[0])
         kept = int(rows * (1 - spec.validation_split))
         for name in ("x", "y"):
-            whole = found[name]
-            found[name] = tf.nest.map_structure(lambda a: a[:kept], whole)
-            found[f"{name}_val"] = tf.nest.map_structure(lambda a: a[kept:], whole)
-    return found
+            whole = parts[name]
+            parts[name] = tf.nest.map_structure(lambda a: a[:kept], whole)
+            parts[f"{name}_val"] = tf.nest.map_structure(lambda a: a[kept:], whole)
+    return parts
 
 
 def cut(series: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -120,8 +120,8 @@ def test_it_is_refused_with_a_sentence(name: str) -> None:
 
 def test_the_table_is_fresh() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    found = page.partition(START)[2].partition(END)[0]
-    assert found == table(), "write it anew: python tests/examples/test_natural_models.py"
+    written = page.partition(START)[2].partition(END)[0]
+    assert written == table(), "write it anew: python tests/examples/test_natural_models.py"
 
 
 def test_every_model_that_is_equal_has_its_example() -> None:

@@ -125,20 +125,20 @@ def assert_equal(job: ff.Job, straight: ff.Job) -> None:
     until(lambda: files(job) == [job.weights_path.name], timeout_s=10)
     assert job.history.equals(straight.history)
     assert job.scores == straight.scores
-    found, wanted = _arrays(job.weights_path), _arrays(straight.weights_path)
-    assert found.keys() == wanted.keys()
-    assert len(found) > 8, "weights and optimizer"
+    resumed, wanted = _arrays(job.weights_path), _arrays(straight.weights_path)
+    assert resumed.keys() == wanted.keys()
+    assert len(resumed) > 8, "weights and optimizer"
     for name, array in wanted.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        np.testing.assert_array_equal(resumed[name], array, err_msg=name)
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    datasets: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith(JOB_GROUP):
-            found[name] = item[()]
+            datasets[name] = item[()]
 
     with h5py.File(path) as file:
         file.visititems(visit)
-    return found
+    return datasets

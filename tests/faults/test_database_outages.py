@@ -102,8 +102,10 @@ def test_connections_cut_in_every_transaction(
         for where in ("inside", "commit"):
             for what in CUTS:
                 name = f"cut_{where}_{what}"
-                found = connection.execute(f"SELECT last_value FROM {name}").fetchone()
-                assert found is not None and found[0] > 1, f"{name}: not cut and done again"
+                last_value = connection.execute(f"SELECT last_value FROM {name}").fetchone()
+                assert last_value is not None and last_value[0] > 1, (
+                    f"{name}: not cut and done again"
+                )
     until(lambda: outcomes(job) == ["released", "succeeded"], timeout_s=5)
     assert_equal(job, straight_paused)
 

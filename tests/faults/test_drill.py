@@ -13,11 +13,11 @@ import pytest
 @pytest.mark.slow
 def test_a_drill_is_passed_and_touches_nothing_else(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fitfleet", "drill", "--jobs", "3", "--seed", "3", "--json"]
-    found = subprocess.run(
+    process = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
     )
-    assert found.returncode == 0, found.stderr
-    verdict = json.loads(found.stdout)
+    assert process.returncode == 0, process.stderr
+    verdict = json.loads(process.stdout)
     assert verdict["is_good"] is True
     assert (verdict["done"], verdict["lost"], verdict["twice"], verdict["different"]) == (
         3,

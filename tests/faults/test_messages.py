@@ -27,10 +27,10 @@ def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> 
     try:
         # Two messages lie in the sockets of the stopped services, the others in the broker.
         seeds = [7, 8, 9, 10, 11, 12]
-        made = fleet.submit_many(
+        handles = fleet.submit_many(
             small_job(series, seed=seed, experiment="flushed") for seed in seeds
         )
-        until(lambda: [job.status for job in made].count(ff.JobStatus.DISPATCHED) >= 3)
+        until(lambda: [job.status for job in handles].count(ff.JobStatus.DISPATCHED) >= 3)
         path = urlsplit(fleet.settings.broker_url).path
         with redis.Redis(unix_socket_path=path) as client:
             until(lambda: int(client.llen(fleet.settings.queue)) >= 1)
@@ -38,9 +38,9 @@ def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> 
     finally:
         for service in services:
             wake(service)
-    fleet.wait(made, timeout_s=120, raise_on_failure=True)
-    assert [outcomes(job) for job in made] == [["succeeded"]] * len(made)
-    assert_equal(made[0], straight)
+    fleet.wait(handles, timeout_s=120, raise_on_failure=True)
+    assert [outcomes(job) for job in handles] == [["succeeded"]] * len(handles)
+    assert_equal(handles[0], straight)
 
 
 def test_a_message_that_comes_three_times(
@@ -111,5 +111,5 @@ def _is_left_waiting(fleet: LocalFleet, job: ff.Job) -> bool:
 
 def _dispatches(fleet: LocalFleet, job: ff.Job) -> int:
     with fleet.database.read() as c:
-        found = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
-    return int(found)
+        dispatches = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
+    return int(dispatches)

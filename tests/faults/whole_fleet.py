@@ -124,10 +124,10 @@ def paused_job(series: Path, **changes: Any) -> dict[str, Any]:
 
 def with_own_layer(name: str, **config: Any) -> dict[str, Any]:
     """The model of `small_job`, a layer of `obstacles` before it."""
-    own = {"module": "obstacles", "registered_name": f"obstacles>{name}", "config": config}
+    reference = {"module": "obstacles", "registered_name": f"obstacles>{name}", "config": config}
     layers = [
         {"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 3]}},
-        {"class_name": name, **own},
+        {"class_name": name, **reference},
         {"class_name": "LSTM", "config": {"units": 6, "dropout": 0.2}},
         {"class_name": "Dropout", "config": {"rate": 0.1}},
         {"class_name": "Dense", "config": {"units": 1}},

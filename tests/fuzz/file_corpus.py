@@ -130,15 +130,15 @@ _TOKENS = {
 
 def damaged(data: bytes, kind: str, chance: random.Random) -> bytes:
     """The file with one to eight changes, each of a random kind and place."""
-    found = bytearray(data)
+    content = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
-        chance.choice(_CHANGES)(found, kind, chance)
-    return bytes(found)
+        chance.choice(_CHANGES)(content, kind, chance)
+    return bytes(content)
 
 
-def _place(found: bytearray, chance: random.Random) -> int:
+def _place(content: bytearray, chance: random.Random) -> int:
     """Anywhere, more often in the first and last parts, where the structure is."""
-    size = max(1, len(found))
+    size = max(1, len(content))
     return {
         0: lambda: chance.randrange(size),
         1: lambda: chance.randrange(min(size, 1024)),
@@ -146,48 +146,48 @@ def _place(found: bytearray, chance: random.Random) -> int:
     }[chance.randrange(3)]()
 
 
-def _flip(found: bytearray, kind: str, chance: random.Random) -> None:
-    if found:
-        found[_place(found, chance)] ^= 1 << chance.randrange(8)
+def _flip(content: bytearray, kind: str, chance: random.Random) -> None:
+    if content:
+        content[_place(content, chance)] ^= 1 << chance.randrange(8)
 
 
-def _byte(found: bytearray, kind: str, chance: random.Random) -> None:
-    if found:
-        found[_place(found, chance)] = chance.choice(
+def _byte(content: bytearray, kind: str, chance: random.Random) -> None:
+    if content:
+        content[_place(content, chance)] = chance.choice(
             (0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256))
         )
 
 
-def _number(found: bytearray, kind: str, chance: random.Random) -> None:
+def _number(content: bytearray, kind: str, chance: random.Random) -> None:
     form = chance.choice(("<H", "<I", "<Q", ">I"))
     width = struct.calcsize(form)
     value = chance.choice(_INTERESTING) % (1 << (8 * width))
-    at = _place(found, chance)
-    found[at : at + width] = struct.pack(form, value)
+    at = _place(content, chance)
+    content[at : at + width] = struct.pack(form, value)
 
 
-def _token(found: bytearray, kind: str, chance: random.Random) -> None:
-    token, at = chance.choice(_TOKENS[kind]), _place(found, chance)
-    found[at : at + chance.choice((0, len(token)))] = token
+def _token(content: bytearray, kind: str, chance: random.Random) -> None:
+    token, at = chance.choice(_TOKENS[kind]), _place(content, chance)
+    content[at : at + chance.choice((0, len(token)))] = token
 
 
-def _remove(found: bytearray, kind: str, chance: random.Random) -> None:
-    at = _place(found, chance)
-    del found[at : at + chance.choice((1, 2, 8, 64))]
+def _remove(content: bytearray, kind: str, chance: random.Random) -> None:
+    at = _place(content, chance)
+    del content[at : at + chance.choice((1, 2, 8, 64))]
 
 
-def _repeat(found: bytearray, kind: str, chance: random.Random) -> None:
-    at, size = _place(found, chance), chance.choice((1, 8, 64))
-    found[at:at] = found[at : at + size] * chance.choice((1, 2, 10))
+def _repeat(content: bytearray, kind: str, chance: random.Random) -> None:
+    at, size = _place(content, chance), chance.choice((1, 8, 64))
+    content[at:at] = content[at : at + size] * chance.choice((1, 2, 10))
 
 
-def _copy(found: bytearray, kind: str, chance: random.Random) -> None:
-    start, at, size = _place(found, chance), _place(found, chance), chance.choice((1, 8, 64))
-    found[at : at + size] = found[start : start + size]
+def _copy(content: bytearray, kind: str, chance: random.Random) -> None:
+    start, at, size = _place(content, chance), _place(content, chance), chance.choice((1, 8, 64))
+    content[at : at + size] = content[start : start + size]
 
 
-def _cut(found: bytearray, kind: str, chance: random.Random) -> None:
-    del found[_place(found, chance) :]
+def _cut(content: bytearray, kind: str, chance: random.Random) -> None:
+    del content[_place(content, chance) :]
 
 
 _CHANGES = (_flip, _flip, _byte, _byte, _number, _number, _token, _remove, _repeat, _copy, _cut)

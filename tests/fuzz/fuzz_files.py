@@ -49,10 +49,10 @@ def _batch(kind: str, first: int, count: int, folder: Path, result: Result) -> N
         last = done.stderr.strip().splitlines()[-1:] or [""]
         result.wrong[f"{kind} {first}..."] = f"the process ended with {done.returncode}: {last[0]}"
         return
-    found = json.loads(done.stdout.splitlines()[-1])
-    result.outcomes.update(found["outcomes"])
-    result.wrong |= {f"{kind} {number}": text for number, text in found["wrong"].items()}
-    result.exits += len(found["died"])
+    report = json.loads(done.stdout.splitlines()[-1])
+    result.outcomes.update(report["outcomes"])
+    result.wrong |= {f"{kind} {number}": text for number, text in report["wrong"].items()}
+    result.exits += len(report["died"])
 
 
 def main(count: int, first: int) -> int:
@@ -60,16 +60,16 @@ def main(count: int, first: int) -> int:
     is_wrong = False
     for kind in FORMATS:
         started = time.monotonic()
-        found = fuzz(kind, first, count, Path("fuzz"))
+        fuzzed = fuzz(kind, first, count, Path("fuzz"))
         took_s = time.monotonic() - started
         print(
-            f"{kind}: {dict(found.outcomes)}, {found.exits} exits of the checking process,",
+            f"{kind}: {dict(fuzzed.outcomes)}, {fuzzed.exits} exits of the checking process,",
             end="",
         )
-        print(f" {len(found.wrong)} wrong, {took_s:.0f} s", flush=True)
-        for number, text in found.wrong.items():
+        print(f" {len(fuzzed.wrong)} wrong, {took_s:.0f} s", flush=True)
+        for number, text in fuzzed.wrong.items():
             print(f"  {number}: {text}", flush=True)
-        is_wrong = is_wrong or bool(found.wrong)
+        is_wrong = is_wrong or bool(fuzzed.wrong)
     return int(is_wrong)
 
 

@@ -90,9 +90,9 @@ class Watch:
         if isinstance(mode, str) and set(mode) & set("wax+"):
             is_write = True
         allowed = self._roots if is_write else self._readable
-        found = os.path.realpath(os.fsdecode(path))
-        if not any(found == root or found.startswith(f"{root}{os.sep}") for root in allowed):
-            self.seen.append(f"open of {found} ({'write' if is_write else 'read'})")
+        resolved = os.path.realpath(os.fsdecode(path))
+        if not any(resolved == root or resolved.startswith(f"{root}{os.sep}") for root in allowed):
+            self.seen.append(f"open of {resolved} ({'write' if is_write else 'read'})")
 
 
 class TooLong(BaseException):

@@ -10,7 +10,7 @@ from fuzz_files import FORMATS, fuzz
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_damaged_file_gives_numbers_or_a_sentence(kind: str, tmp_path: Path) -> None:
-    found = fuzz(kind, 0, 40, tmp_path)
-    assert found.wrong == {}
-    assert sum(found.outcomes.values()) == 40
-    assert found.outcomes["accepted"] and found.outcomes["DatasetError"]
+    fuzzed = fuzz(kind, 0, 40, tmp_path)
+    assert fuzzed.wrong == {}
+    assert sum(fuzzed.outcomes.values()) == 40
+    assert fuzzed.outcomes["accepted"] and fuzzed.outcomes["DatasetError"]

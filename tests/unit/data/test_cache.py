@@ -88,9 +88,9 @@ def test_the_cache_keeps_within_its_bytes_and_forgets_the_oldest(
 
 def test_without_room_arrays_are_read_into_memory(folder: Path, settings: Settings) -> None:
     small = settings.replace(cache_bytes=100)
-    found = load(_save(folder / "a.npz", 2.0), small)
-    assert found.x.sum() == 8000 and _stored(small) == []
-    assert not found.x.flags.writeable
+    arrays = load(_save(folder / "a.npz", 2.0), small)
+    assert arrays.x.sum() == 8000 and _stored(small) == []
+    assert not arrays.x.flags.writeable
 
 
 def test_without_room_in_the_cache_or_memory_the_way_out_is_said(
@@ -105,8 +105,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     folder: Path, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    found = load(_save(folder / "a.npz", 2.0), settings.replace(cache=str(tmp_path / "file")))
-    assert found.x.sum() == 8000
+    arrays = load(_save(folder / "a.npz", 2.0), settings.replace(cache=str(tmp_path / "file")))
+    assert arrays.x.sum() == 8000
 
 
 def _truncate(path: Path) -> None:

@@ -31,7 +31,7 @@ def _fingerprint(path: Path, cache: Path) -> str:
 
 def test_the_fingerprint_is_that_of_content_and_format(tmp_path: Path, cache: Path) -> None:
     data = np.random.default_rng(0).bytes(3 * 2**20 + 5)  # several blocks
-    found = {}
+    fingerprints = {}
     for name, content in (
         ("a.csv", data),
         ("b.csv", data),
@@ -41,9 +41,9 @@ def test_the_fingerprint_is_that_of_content_and_format(tmp_path: Path, cache: Pa
         ("e.npz", data + b"PK\x05\x06" + bytes(18)),
     ):
         (tmp_path / name).write_bytes(content)
-        found[name] = _fingerprint(tmp_path / name, cache)
-    assert found["a.csv"] == found["b.csv"]
-    assert len(set(found.values())) == 5
+        fingerprints[name] = _fingerprint(tmp_path / name, cache)
+    assert fingerprints["a.csv"] == fingerprints["b.csv"]
+    assert len(set(fingerprints.values())) == 5
 
 
 def test_one_file_under_two_formats_is_two_datasets(folder: Path, settings: Settings) -> None:
@@ -56,9 +56,9 @@ def test_one_file_under_two_formats_is_two_datasets(folder: Path, settings: Sett
             np.save(buffer, np.full((6, 1), value))
             archive.writestr(f"{name}.npy", buffer.getvalue())
     (folder / "d.npz").write_bytes((folder / "d.h5").read_bytes())
-    one, other = (load(DatasetSpec(path=name), settings) for name in ("d.h5", "d.npz"))
-    assert one.fingerprint != other.fingerprint
-    assert (one.x.max(), other.x.max()) == (0, 777)
+    hdf5, npz = (load(DatasetSpec(path=name), settings) for name in ("d.h5", "d.npz"))
+    assert hdf5.fingerprint != npz.fingerprint
+    assert (hdf5.x.max(), npz.x.max()) == (0, 777)
 
 
 def test_a_rewrite_of_equal_size_is_seen_even_within_the_clock_tick(
@@ -103,9 +103,11 @@ def test_stamps_settle_after_two_seconds(tmp_path: Path) -> None:
 def test_names_of_npy_files_are_part_of_the_content(folder: Path, settings: Settings) -> None:
     np.save(folder / "a.npy", np.zeros((3, 1)))
     np.save(folder / "b.npy", np.ones((3, 1)))
-    one = describe(DatasetSpec(files={"x": "a.npy", "y": "b.npy"}), settings)
+    described = describe(DatasetSpec(files={"x": "a.npy", "y": "b.npy"}), settings)
     other = describe(DatasetSpec(files={"x": "b.npy", "y": "a.npy"}), settings)
-    assert one is not None and other is not None and one.fingerprint != other.fingerprint
+    assert (
+        described is not None and other is not None and described.fingerprint != other.fingerprint
+    )
 
 
 def test_ten_thousand_descriptions_take_less_than_a_second(

@@ -25,9 +25,9 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def stored(settings: Settings, dataset: object, **more: object) -> DatasetSpec:
-    found = DataStore(settings).replaced({"dataset": dataset, **more})["dataset"]
-    assert isinstance(found, DatasetSpec)
-    return found
+    dataset = DataStore(settings).replaced({"dataset": dataset, **more})["dataset"]
+    assert isinstance(dataset, DatasetSpec)
+    return dataset
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def test_what_is_no_such_folder_is_refused(
     settings: Settings, pictures: Path, given: object, says: str
 ) -> None:
     with pytest.raises(DatasetError, match=says):
-        found = stored(settings, given()) if not isinstance(given(), str) else given()
-        load(DatasetSpec(path=found), settings)
+        path = stored(settings, given()) if not isinstance(given(), str) else given()
+        load(DatasetSpec(path=path), settings)
 
 
 def test_texts_are_utf8_of_any_length(settings: Settings, folder: Path) -> None:

@@ -125,5 +125,5 @@ def test_more_folds_than_the_setting_are_refused_before_the_work(
     dataset = DatasetSpec(path="a.npz", fold={"kind": "kfold", "k": 60_000, "index": 0})
     with pytest.raises(DatasetError, match="60,000 folds are above the setting max_folds=1,000"):
         load(dataset, settings)
-    one = load(dataset, settings.replace(max_folds=10**6))
-    assert one.rows == 59_999 and len(one.x_val) == 1
+    fold = load(dataset, settings.replace(max_folds=10**6))
+    assert fold.rows == 59_999 and len(fold.x_val) == 1

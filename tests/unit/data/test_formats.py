@@ -89,8 +89,8 @@ def test_columns_of_a_table(suffix: str, folder: Path, settings: Settings) -> No
     np.testing.assert_array_equal(arrays.x["left"], np.array([[1.5, 1], [2.5, 2], [np.nan, 3]]))
     assert arrays.x["right"].shape == (3,) and arrays.x["right"].dtype == bool
     assert arrays.y.dtype == np.int64
-    one = load(DatasetSpec(path=path.name, x=["b"], y="y"), settings)
-    assert one.x.shape == (3, 1)
+    arrays = load(DatasetSpec(path=path.name, x=["b"], y="y"), settings)
+    assert arrays.x.shape == (3, 1)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -65,11 +65,11 @@ def test_strings_of_any_length(folder: Path, settings: Settings) -> None:
     texts = ["a", "très long", ""]
     with h5py.File(folder / "s.h5", "w") as file:
         file["x"] = texts
-        file["fixed"] = np.array([one.encode() for one in texts])
+        file["fixed"] = np.array([text.encode() for text in texts])
         file["y"] = np.arange(3)
     for name in ("x", "fixed"):
-        found = _load(settings, "s.h5", x=name, y="y").x
-        assert [one.decode() for one in found] == texts
+        texts_read = _load(settings, "s.h5", x=name, y="y").x
+        assert [text.decode() for text in texts_read] == texts
     with pytest.raises(DatasetError, match="y holds texts, and only inputs may"):
         _load(settings, "s.h5", x="y", y="fixed")
 

@@ -95,7 +95,7 @@ def test_one_content_is_one_file(settings: Settings) -> None:
     first = stored((X, Y), settings)
     assert stored((X.copy(order="F"), Y), settings) == first
     others = [stored(data, settings) for data in ((X + 1, Y), (X.astype("f8"), Y), (Y, X[:, 0]))]
-    assert len({first.path, *(one.path for one in others)}) == 4
+    assert len({first.path, *(dataset.path for dataset in others)}) == 4
     files = sorted((Path(settings.storage) / "datasets").iterdir())
     assert [path.suffix for path in files] == [".h5"] * 4
     (Path(settings.storage) / first.path.removeprefix("storage:")).unlink()

@@ -36,22 +36,22 @@ NAMES = [*ROLES, "xa", "xb", "ya"]
     ],
 )
 def test_a_role_that_is_named_drops_no_other(named: dict[str, Any]) -> None:
-    found = resolve(DatasetSpec(path="a.h5", **named), NAMES)
+    resolved = resolve(DatasetSpec(path="a.h5", **named), NAMES)
     for role in ("x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val"):
-        assert getattr(found, role) == (
+        assert getattr(resolved, role) == (
             ["x_val"]
             if named.get("x") == ["x"] and role == "x_val"
             else ["x_test"]
             if named.get("x") == ["x"] and role == "x_test"
             else role
         )
-    assert resolve(found, NAMES) == found
+    assert resolve(resolved, NAMES) == resolved
 
 
 def test_validation_is_named_as_training_is() -> None:
     names = ["a_train", "b", "a_val", "b_val", "y", "y_val", "x_val"]
-    found = resolve(DatasetSpec(path="a.h5", x={"i": "a_train", "j": "b"}), names)
-    assert found.x_val == {"i": "a_val", "j": "b_val"} and found.y_val == "y_val"
+    resolved = resolve(DatasetSpec(path="a.h5", x={"i": "a_train", "j": "b"}), names)
+    assert resolved.x_val == {"i": "a_val", "j": "b_val"} and resolved.y_val == "y_val"
 
 
 def test_false_says_that_there_is_none(folder: Path, settings: Settings) -> None:
@@ -67,14 +67,18 @@ def test_false_says_that_there_is_none(folder: Path, settings: Settings) -> None
 
 def test_an_array_that_is_x_already_is_no_validation() -> None:
     spec = DatasetSpec(path="a.h5", x="x_val", y="y_val")
-    found = resolve(spec, ["x_val", "y_val"])
-    assert found.x_val is None and found.y_val is None
+    resolved = resolve(spec, ["x_val", "y_val"])
+    assert resolved.x_val is None and resolved.y_val is None
 
 
 def test_a_fold_gives_the_validation_rows() -> None:
     spec = DatasetSpec(path="a.h5", x=["xa", "xb"], fold={"k": 2, "index": 0})
-    found = resolve(spec, NAMES)
-    assert found.x_val is None and found.y_val is None and found.sample_weight == "sample_weight"
+    resolved = resolve(spec, NAMES)
+    assert (
+        resolved.x_val is None
+        and resolved.y_val is None
+        and resolved.sample_weight == "sample_weight"
+    )
 
 
 PARTS = ("x_val", "y_val", "sample_weight_val", "x_test", "y_test")

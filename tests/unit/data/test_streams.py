@@ -21,9 +21,9 @@ def stream(folder: Path, settings: Settings) -> Stream:
     with h5py.File(folder / "s.h5", "w") as file:
         file.create_dataset("x", data=DATA, chunks=(32, 6), compression="lzf")
         file["y"] = np.arange(ROWS)
-    found = load(DatasetSpec(path="s.h5"), settings.replace(memory_bytes=1000)).x
-    assert isinstance(found, Stream)
-    return found
+    streamed = load(DatasetSpec(path="s.h5"), settings.replace(memory_bytes=1000)).x
+    assert isinstance(streamed, Stream)
+    return streamed
 
 
 def test_a_stream_looks_like_its_array(stream: Stream) -> None:
@@ -36,9 +36,9 @@ def test_a_stream_looks_like_its_array(stream: Stream) -> None:
     [[], [3], [499, 0, 250], [7, 7, 7], list(range(ROWS)), list(range(ROWS))[::-1], [-1, -500]],
 )
 def test_take_gives_rows_in_the_order_asked(stream: Stream, indices: list[int]) -> None:
-    found = stream.take(indices)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, DATA.astype("f4")[np.array(indices, int)])
+    taken = stream.take(indices)
+    assert taken.dtype == np.float32
+    np.testing.assert_array_equal(taken, DATA.astype("f4")[np.array(indices, int)])
 
 
 def test_take_of_shuffled_rows(stream: Stream) -> None:

@@ -54,8 +54,8 @@ def test_windows_equal_a_plain_loop(
 
 def test_windows_do_not_copy() -> None:
     series = np.zeros((1000, 4), np.float32)
-    found = windows.inputs(series, Windows(length=100))
-    assert np.shares_memory(found, series) and not found.flags.writeable
+    cut = windows.inputs(series, Windows(length=100))
+    assert np.shares_memory(cut, series) and not cut.flags.writeable
 
 
 @pytest.mark.parametrize("memory_bytes", [2**30, 100])
