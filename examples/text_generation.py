@@ -61,7 +61,7 @@ def jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def generate(model: Any, start: str, characters: int) -> str:
-    """Goes on from `start` (at least LENGTH characters of the text), most likely next."""
+    """Continues from `start` (at least LENGTH characters of the text), most likely next."""
     _, alphabet = encode(zen())
     text = start
     for _ in range(characters):

@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             self._send(*page())
-        except Exception as error:  # the service goes on, and its monitoring hears of it
+        except Exception as error:  # the service keeps running, and its monitoring hears of it
             self._send(500, TEXT, f"{type(error).__name__}\n")
 
     def _send(self, status: int, kind: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The states of a job, the legal ways between them, and the classes of failure."""
+"""The states of a job, the legal transitions between them, and the classes of failure."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def run(
 
 @contextmanager
 def _timed(timeout_s: float | None) -> Iterator[None]:
-    """The fleet of `run` ends with the command: its jobs do not go on, as those of others do."""
+    """The fleet of `run` and its jobs end with the command; those of other fleets keep running."""
     try:
         yield
     except WaitTimeoutError:

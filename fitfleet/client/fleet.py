@@ -235,7 +235,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
             experiment_table.pause(c, experiment)
 
     def resume(self, experiment: str) -> None:
-        """Go on with a paused experiment."""
+        """Resume a paused experiment."""
         with self.database.begin() as c:
             experiment_table.resume(c, experiment)
 

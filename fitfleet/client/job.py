@@ -194,7 +194,7 @@ class Job(FittedJob):
         return self
 
     def extend(self, *, epochs: int) -> Job:
-        """Go on with a succeeded job until it has `epochs` epochs, as the same job.
+        """Continue a succeeded job until it has `epochs` epochs, as the same job.
 
         StateError if the job has not succeeded, or has that many epochs already.
         """

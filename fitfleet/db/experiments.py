@@ -51,7 +51,7 @@ def pause(c: Connection, name: str) -> None:
 
 
 def resume(c: Connection, name: str) -> None:
-    """Go on with a paused experiment."""
+    """Resume a paused experiment."""
     _set_paused(c, name, False)
     events.add(c, "resumed", detail=name)
 

@@ -187,12 +187,12 @@ class Database:
 
         with self.read() as c:
             maker = upgrades.made_by(c, revision)
-        who, way = "a newer fitfleet", "upgrade it (pip install -U fitfleet)"
+        who, remedy = "a newer fitfleet", "upgrade it (pip install -U fitfleet)"
         if maker is not None:
-            who, way = f"fitfleet {maker}", f"install that one (pip install fitfleet=={maker})"
+            who, remedy = f"fitfleet {maker}", f"install that one (pip install fitfleet=={maker})"
         return (
             f"the database {self.place} was upgraded to schema {revision} by {who}, and this is"
-            f" {installed()}: {way}"
+            f" {installed()}: {remedy}"
         )
 
     def _option(self) -> str:

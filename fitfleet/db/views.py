@@ -33,7 +33,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("finished_at", "time", "end; NULL while it has not ended"),
         ("worker", "text", "slot that runs it, or ran its last attempt"),
         ("engine", "text", "fit, reuse, loop or fused"),
-        ("engine_reason", "text", "why that way"),
+        ("engine_reason", "text", "why that engine"),
         ("failure_class", "text", "user, nan, timeout, memory, lost, stalled, storage or internal"),
         ("failure_message", "text", "one sentence"),
         ("parameters", "integer", "number of weights of the model"),

@@ -11,7 +11,7 @@ from fitfleet.settings import Settings
 
 
 class JoinedFleet(Fleet):
-    """A fleet that was there before and goes on afterwards. Made by `ff.local(...)`."""
+    """A fleet that was there before and keeps running afterwards. Made by `ff.local(...)`."""
 
     def __init__(self, settings: Settings, stay: Stay) -> None:
         """The fleet must be up; it stays as long as this handle is open."""
@@ -34,7 +34,7 @@ class JoinedFleet(Fleet):
             )
 
     def close(self) -> None:
-        """Leave the fleet, which stays; its jobs go on."""
+        """Leave the fleet, which keeps running, as do its jobs."""
         if self._is_open:
             self._is_open = False
             self._broker.release()

@@ -81,7 +81,7 @@ def _keep(fleet: LocalFleet, stay: Stay, stop: threading.Event) -> None:
 
 
 def _is_used(fleet: LocalFleet) -> bool:
-    """Whether a script is there, or a job under way."""
+    """Whether a script is there, or a job that has not ended."""
     from fitfleet.db import capacity
 
     if len(fleet.broker.users()) > 1:

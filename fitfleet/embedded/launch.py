@@ -53,7 +53,7 @@ def local(
     for so long and no script is there, and the next script in this directory joins it with its
     workers warm; so does one without `keep`, and `fitfleet up` starts one beforehand. A fleet that
     stays but is of other settings, workers, versions, environment or trusted modules is ended
-    first; its running fits write a checkpoint and go on with the new workers.
+    first; its running fits write a checkpoint and resume on the new workers.
 
     With `dashboard` the fleet is on a page meanwhile: a link that signs a browser in is the first
     line of the progress display, and in `fleet.dashboard().url`.

@@ -25,14 +25,14 @@ _FRESH_S = 5.0
 
 
 class Exposition:
-    """The page of a scheduler. `looked_at` is when it last looked at the queue, in Unix seconds."""
+    """The page of a scheduler. `polled_at` is when it last polled the queue, in Unix seconds."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
         self._lock = threading.Lock()
         self._page, self._made_at = "", float("-inf")
-        self.looked_at = 0.0
+        self.polled_at = 0.0
 
     def page(self) -> str:
         """The text; while the database is away only what is known without it."""
@@ -49,7 +49,7 @@ class Exposition:
             "fitfleet_scheduler_last_look_timestamp_seconds",
             "gauge",
             "When this scheduler last looked at the queue.",
-            [({}, self.looked_at)],
+            [({}, self.polled_at)],
         )
         yield from self._broker()
         at = time.perf_counter()

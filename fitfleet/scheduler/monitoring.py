@@ -20,14 +20,14 @@ def serve(address: str, settings: Settings, database: Database, scheduler: Sched
     exposition, began_at = Exposition(settings, database), time.time()
 
     def metrics() -> tuple[int, str, str]:
-        exposition.looked_at = scheduler.looked_at
+        exposition.polled_at = scheduler.polled_at
         return 200, probes.METRICS, exposition.page()
 
     def is_alive() -> bool:
         return time.time() - max(began_at, scheduler.turned_at) < _HANGS_S
 
     def is_ready() -> bool:
-        return time.time() - scheduler.looked_at < _READY_S
+        return time.time() - scheduler.polled_at < _READY_S
 
     return probes.serve(
         address,

@@ -61,7 +61,7 @@ class Scheduler:
         self._wait_a_lease()
         self.steps: list[Callable[[Database], None]] = []
         self.turned_at = 0.0  # of the last turn of its loop
-        self.looked_at = 0.0  # Unix seconds of the last look that database and broker answered
+        self.polled_at = 0.0  # Unix seconds of the last poll that database and broker answered
 
     def wake(self) -> None:
         """Poll at once instead of after `poll_s`."""
@@ -100,7 +100,7 @@ class Scheduler:
             self._recovered_at = now
             self._recover(now)
         sent = self._dispatcher.poll()
-        self.looked_at = time.time()
+        self.polled_at = time.time()
         return sent
 
     def _wait_a_lease(self) -> None:

@@ -175,7 +175,7 @@ class JobOptions(_Part):
     max_failures: int | None = None
     timeout_s: float | None = None
     stall_timeout_s: float | None = None
-    fuse: bool | Literal["auto"] = "auto"  # False: only ways that are bit-equal to running alone
+    fuse: bool | Literal["auto"] = "auto"  # False: only engines that are bit-equal to running alone
     shrink_on_oom: bool = False  # allow the OOM fallback with micro-batches
     checkpoint_epochs: int | None = None
     checkpoint_s: float | None = None

@@ -93,7 +93,7 @@ class Server:
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Continue after `freeze`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 

@@ -72,7 +72,7 @@ def _write(
         except UnreadableError as error:
             if not part["options"]["skip_unreadable"]:
                 raise DatasetError(
-                    f"{path}: {error}; mend or remove it, or leave such files out with"
+                    f"{path}: {error}; repair or remove it, or leave such files out with"
                     " skip_unreadable=True"
                 ) from None
             skipped.append(f"{path}: {error}")

@@ -69,14 +69,14 @@ class Session(Protocol):
         """
 
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
-        """Go on with these only."""
+        """Train only these from here on."""
 
     def close(self, *, is_intact: bool) -> None:
         """The jobs have ended. Not intact: an error may have left the models in any state."""
 
 
 class Engine(Protocol):
-    """A way to train jobs."""
+    """Trains the jobs of a cohort, an epoch at a time; knows neither callbacks nor records."""
 
     name: str  # fit, loop, fused; what the row says
     trains_together: bool  # all jobs of a session at once; or one after the other

@@ -1,4 +1,4 @@
-"""Keras's own way: a fresh model for each job, its train function called step by step."""
+"""Keras's own `fit`: a fresh model for each job, its train function called step by step."""
 
 from __future__ import annotations
 

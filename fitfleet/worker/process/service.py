@@ -190,7 +190,7 @@ class _Presence:
         )
 
     def _forget_connection(self) -> None:
-        """In a child: it is the parent's, which goes on with it."""
+        """In a child: it is the parent's, which keeps using it."""
         self._database.engine.dispose(close=False)
         _database_open.release()
 
