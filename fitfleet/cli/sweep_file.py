@@ -53,11 +53,11 @@ def spaces_opened(value: Any, place: str = "") -> Any:
     if len(value) == 1:
         ((name, given),) = value.items()
         if name in _MAKERS and isinstance(given, list | dict):
-            return _made(str(name), given, place)
+            return _space(str(name), given, place)
     return {key: spaces_opened(part, f"{place}.{key}".lstrip(".")) for key, part in value.items()}
 
 
-def _made(name: str, given: Any, place: str) -> Any:
+def _space(name: str, given: Any, place: str) -> Any:
     given = spaces_opened(given, place)
     try:
         if isinstance(given, dict):

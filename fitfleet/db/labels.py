@@ -44,7 +44,7 @@ def tag(
             raise FitfleetError(
                 f"tag: {name[:80]!r} is not a word of 1 to {MAX_TAG_LENGTH} printable characters"
             )
-    labels = _found(c, job_id)
+    labels = _labels_of_job(c, job_id)
     tags = sorted(({*labels.tags} | {name.strip() for name in add}) - set(remove))
     if len(tags) > MAX_TAGS:
         raise FitfleetError(
@@ -61,10 +61,10 @@ def note(c: Connection, job_id: int, text: str) -> None:
             f"note: {len(text):,} characters are more than {MAX_NOTE_LENGTH:,}; keep"
             " the rest elsewhere"
         )
-    _write(c, job_id, Labels(_found(c, job_id).tags, storable_text(text)))
+    _write(c, job_id, Labels(_labels_of_job(c, job_id).tags, storable_text(text)))
 
 
-def _found(c: Connection, job_id: int) -> Labels:
+def _labels_of_job(c: Connection, job_id: int) -> Labels:
     if c.execute(select(jobs.c.id).where(jobs.c.id == job_id)).first() is None:
         raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
     return labels_of(c, [job_id]).get(job_id, Labels())

@@ -56,7 +56,7 @@ def remove_jobs(
             f"sweep {sweeps[0]} compares some of these jobs; remove it with its experiment:"
             f" fitfleet rm -e {shlex.quote(name)}"
         )
-    removal = _found(settings, everything, going)
+    removal = _removal_of(settings, everything, going)
     if not is_dry:
         with database.begin() as c:
             table.remove_jobs(c, wanted)
@@ -75,7 +75,7 @@ def remove_experiment(
         everything = retention.kept(c)
     going = [job for job in everything if job.experiment == name]
     _check_ended(going, f"-e {shlex.quote(name)}")
-    removal = _found(settings, everything, going)
+    removal = _removal_of(settings, everything, going)
     if not is_dry:
         with database.begin() as c:
             table.remove_experiment(c, name)
@@ -94,7 +94,7 @@ def _check_ended(going: Sequence[Kept], how: str = "") -> None:
         )
 
 
-def _found(settings: Settings, everything: Sequence[Kept], going: Sequence[Kept]) -> Removal:
+def _removal_of(settings: Settings, everything: Sequence[Kept], going: Sequence[Kept]) -> Removal:
     """The files of these jobs that no other job points to (adopted results share their weights)."""
     numbers = {job.job_id for job in going}
     needed = {path for job in everything if job.job_id not in numbers for path in _paths(job)}

@@ -62,7 +62,7 @@ def job_spec(
         values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
-    spec = _made(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
+    spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     _check_together(spec)
     _check_encoding(spec)
     _check_freeze(spec)
@@ -88,7 +88,7 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
         if place:
             raise SpecError(name, f"{values[name]!r:.60} is not {place}")
     values["params"] = _params(values.get("params") or {})
-    return _made(JobOptions, values)
+    return _validated(JobOptions, values)
 
 
 def _unknown(name: str) -> str:
@@ -161,7 +161,7 @@ def _evaluator(value: Any, place: str) -> Evaluator:
         value = f"{value.__module__}:{value.__name__}"
     if isinstance(value, str):
         value = {"path": value}
-    evaluator = _made(Evaluator, to_document(value, place), place)
+    evaluator = _validated(Evaluator, to_document(value, place), place)
     module, _, function = evaluator.path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), function)):
         raise SpecError(place, f"{evaluator.path!r} is not of the form module:function")
@@ -194,7 +194,7 @@ def _check_text(value: Any, place: str) -> None:
             _check_text(part, place)
 
 
-def _made(kind: type[_Part], values: Any, place: str = "") -> _Part:
+def _validated(kind: type[_Part], values: Any, place: str = "") -> _Part:
     """The pydantic model, its first complaint as a SpecError."""
     try:
         return kind.model_validate(values)

@@ -141,10 +141,10 @@ def make_pruner(wanted: Mapping[str, Any], epochs: int) -> Any:
     name = wanted["name"]
     options = {key: value for key, value in wanted.items() if key != "name"}
     with quiet_optuna() as optuna:
-        return _made(optuna.pruners, name, options, epochs)
+        return _pruner(optuna.pruners, name, options, epochs)
 
 
-def _made(pruners: Any, name: str, options: dict[str, Any], epochs: int) -> Any:
+def _pruner(pruners: Any, name: str, options: dict[str, Any], epochs: int) -> Any:
     try:
         if name == "median":
             return pruners.MedianPruner(**options)

@@ -43,14 +43,14 @@ class Columns:
     def __init__(self, query: Select[Any], dialect: str) -> None:
         self.query = query
         self._dialect = dialect
-        self._found: dict[str, Any] = {}
+        self._sorted_by: dict[str, Any] = {}
         self._has_labels = False
 
     def sorting(self, name: str) -> Any:
         """What rows are sorted by."""
-        if name not in self._found:
-            self._found[name] = self._make(name)
-        return self._found[name]
+        if name not in self._sorted_by:
+            self._sorted_by[name] = self._make(name)
+        return self._sorted_by[name]
 
     def number(self, name: str) -> Any:
         """The column as a number; NULL where it is none."""

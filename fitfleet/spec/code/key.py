@@ -20,7 +20,7 @@ _BYTES = 32
 
 def sign(sha256: str, settings: Settings) -> str | None:
     """The signature of a snapshot; None where the storage cannot be reached from here."""
-    key = _read(settings) or _made(settings)
+    key = _read(settings) or _create(settings)
     return None if key is None else _signature(key, sha256)
 
 
@@ -48,7 +48,7 @@ def _read(settings: Settings) -> bytes | None:
     return key if len(key) == _BYTES else None
 
 
-def _made(settings: Settings) -> bytes | None:
+def _create(settings: Settings) -> bytes | None:
     """The first to sign makes the key, whole from the start; another one may be quicker."""
     path = _path(settings)
     draft = path.with_name(f"{_NAME}.{secrets.token_hex(8)}")

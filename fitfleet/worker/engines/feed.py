@@ -45,7 +45,7 @@ class Feeds:
         """Test arrays above `most_bytes` are not made tensors of."""
         self._most_bytes = most_bytes
         self._key: tuple[Any, ...] = ()
-        self._found: tuple[Feed, Feed | None] | None = None
+        self._feeds: tuple[Feed, Feed | None] | None = None
         self._test: Feed | None = None
         self._arrays: Any = None
 
@@ -53,12 +53,12 @@ class Feeds:
         """(training, validation) of a job."""
         spec = job.spec
         key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
-        if self._found is None or key != self._key or not _same(self._arrays, job.arrays):
-            self._found = self._test = None  # two datasets at once may not fit in memory
-            self._found = training(job.arrays, spec), validation(job.arrays)
+        if self._feeds is None or key != self._key or not _same(self._arrays, job.arrays):
+            self._feeds = self._test = None  # two datasets at once may not fit in memory
+            self._feeds = training(job.arrays, spec), validation(job.arrays)
             self._key, self._arrays = key, job.arrays
             _let_go(job.arrays)
-        return self._found
+        return self._feeds
 
     def test(self, job: PreparedJob) -> Feed | None:
         """The test arrays of a job; None without test labels, and for what is streamed or large."""
