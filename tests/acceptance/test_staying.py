@@ -49,16 +49,19 @@ def processes(record: Record) -> list[psutil.Process]:
 
 def test_it_stays_for_the_next_script_and_ends_when_told(stay: Stay) -> None:
     first = kept(stay)
-    began = time.monotonic()
-    assert kept(stay).pid == first.pid
-    assert time.monotonic() - began < 1.5  # 0.02 s on a quiet machine
+    seconds = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert kept(stay).pid == first.pid
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 1.5  # 0.02 s on a quiet machine; a busy one can only add to it
     with ff.local(workers=0, directory=stay.directory) as fleet:
         assert isinstance(fleet, JoinedFleet)
     all_of_it = processes(first)
     assert len(all_of_it) > 1  # and the broker
     assert stay.end()
     assert not stay.end()
-    until(lambda: all(is_gone(p.pid) for p in all_of_it), 10.0)
+    until(lambda: all(is_gone(p.pid) for p in all_of_it))
 
 
 def test_without_one_a_script_has_a_fleet_of_its_own(stay: Stay) -> None:
@@ -118,8 +121,8 @@ def test_it_ends_when_nobody_uses_it(stay: Stay) -> None:
         time.sleep(2.0)
         record = stay.read()
         assert record is not None  # a script is there
-    until(lambda: not stay.is_up(), 10.0)
-    until(lambda: is_gone(record.pid), 10.0)
+    until(lambda: not stay.is_up())
+    until(lambda: is_gone(record.pid))
 
 
 @pytest.mark.slow
@@ -128,7 +131,7 @@ def test_the_time_that_it_is_kept_can_be_changed(stay: Stay) -> None:
     second = kept(stay, "2h")
     assert (second.pid, second.keep_s) == (first.pid, 7200.0)
     kept(stay, "0.1s")
-    until(lambda: not stay.is_up(), 10.0)
+    until(lambda: not stay.is_up())
 
 
 @pytest.mark.slow
@@ -136,7 +139,7 @@ def test_after_a_kill_another_is_started(stay: Stay) -> None:
     first = kept(stay)
     with ff.local(workers=0, directory=stay.directory, keep="1h") as fleet:
         os.kill(first.pid, signal.SIGKILL)
-        until(lambda: not stay.is_up(), 10.0)
+        until(lambda: not stay.is_up())
         with pytest.raises(FitfleetError, match="has ended"):
             fleet.submit_many([])
             fleet._on_poll()

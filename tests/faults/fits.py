@@ -122,7 +122,7 @@ def assert_equal(job: ff.Job, straight: ff.Job) -> None:
     assert job.refresh().status is ff.JobStatus.SUCCEEDED, job.error
     assert outcomes(job).count("succeeded") == 1
     # Checkpoints are removed right after the commit.
-    until(lambda: files(job) == [job.weights_path.name], timeout_s=10)
+    until(lambda: files(job) == [job.weights_path.name])
     assert job.history.equals(straight.history)
     assert job.scores == straight.scores
     resumed, wanted = _arrays(job.weights_path), _arrays(straight.weights_path)

@@ -106,7 +106,7 @@ def test_connections_cut_in_every_transaction(
                 assert last_value is not None and last_value[0] > 1, (
                     f"{name}: not cut and done again"
                 )
-    until(lambda: outcomes(job) == ["released", "succeeded"], timeout_s=5)
+    until(lambda: outcomes(job) == ["released", "succeeded"])
     assert_equal(job, straight_paused)
 
 

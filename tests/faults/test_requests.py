@@ -14,23 +14,27 @@ from fitfleet.embedded.fleet import LocalFleet
 LONG = 100_000
 
 
-def test_a_cancelled_job_keeps_its_checkpoint_and_goes_on_from_it(
+def seconds_to_cancel(job: ff.Job) -> float:
+    began = time.monotonic()
+    job.cancel()
+    assert job.wait(60).status is ff.JobStatus.CANCELLED
+    return time.monotonic() - began
+
+
+def test_a_cancelled_job_keeps_its_checkpoint_and_resumes_from_it(
     fleet: LocalFleet, series: Path
 ) -> None:
     job = fleet.submit(**small_job(series, epochs=LONG), experiment="cancelled")
     until_checkpoint(job)
-    began = time.monotonic()
-    job.cancel()
-    assert job.wait(20).status is ff.JobStatus.CANCELLED
-    assert time.monotonic() - began < 5.0
+    seconds = [seconds_to_cancel(job)]
     epoch, path = job.row.checkpoint_epoch, job.row.checkpoint_path
     assert epoch is not None and path is not None
     assert (Path(fleet.settings.storage) / path).exists()
     job.retry()
     until_checkpoint(job, epoch + 1)
     assert job.attempts[1]["first_epoch"] == epoch
-    job.cancel()
-    assert job.wait(20).status is ff.JobStatus.CANCELLED
+    seconds.append(seconds_to_cancel(job))
+    assert min(seconds) < 5.0  # what else the machine does can only add to it
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ class Valkey(Server):
         """A redis-py client; to be closed."""
         import redis
 
-        return redis.Redis.from_url(self.url, socket_timeout=2)
+        return redis.Redis.from_url(self.url, socket_timeout=20)
 
     def is_up(self) -> bool:
         import redis
@@ -210,7 +210,7 @@ class Postgres(Server):
         import psycopg
 
         try:
-            psycopg.connect(self.url(), connect_timeout=2).close()
+            psycopg.connect(self.url(), connect_timeout=20).close()
         except psycopg.Error:
             return False
         return True

@@ -282,7 +282,7 @@ def _statements(database: Database, scheduler: Scheduler, ticks: int) -> int:
     return sum(not statement.startswith("BEGIN") for statement in asked)
 
 
-def test_an_idle_look_is_one_statement(scheduler: Scheduler, database: Database) -> None:
+def test_an_idle_poll_is_one_statement(scheduler: Scheduler, database: Database) -> None:
     """With nothing to do, and with jobs that wait behind busy slots."""
     assert _statements(database, scheduler, 10) == 10
     register(database, 1)
@@ -291,7 +291,7 @@ def test_an_idle_look_is_one_statement(scheduler: Scheduler, database: Database)
     assert _statements(database, scheduler, 10) == 10
 
 
-def test_jobs_that_must_not_start_are_not_looked_at_all_the_time(
+def test_jobs_that_must_not_start_are_not_polled_all_the_time(
     scheduler: Scheduler, database: Database
 ) -> None:
     register(database, 1)
@@ -305,11 +305,11 @@ def test_jobs_that_must_not_start_are_not_looked_at_all_the_time(
     assert scheduler.tick() == 2
 
 
-def test_waking_looks_at_once(settings: Settings, database: Database) -> None:
+def test_a_woken_scheduler_polls_at_once(settings: Settings, database: Database) -> None:
     scheduler = Scheduler(settings.replace(poll_s=30.0), database)
     register(database, 1)
     with _running(scheduler):
         time.sleep(0.3)
         insert_many(database, 1)
         scheduler.wake()
-        wait_until(lambda: _waiting(settings) == 1, "the job is published", 5.0)
+        wait_until(lambda: _waiting(settings) == 1, "the job is published", 20.0)
