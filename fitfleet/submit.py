@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from fitfleet.data.compatibility import check_fit
 from fitfleet.data.describe import describe
-from fitfleet.data.fit import check_fit
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.db.jobs import NewJob
 from fitfleet.errors import SpecError

@@ -12,13 +12,13 @@ from fitfleet.cli import (
     disk,
     drill,
     labels,
+    priorities,
     read,
     service,
     stay,
     submit,
     sweep,
     top,
-    turns,
 )
 
 app = typer.Typer(
@@ -47,8 +47,8 @@ _PANELS = {
         change.cancel,
         change.retry,
         change.extend,
-        turns.priority,
-        turns.limit,
+        priorities.priority,
+        priorities.limit,
         labels.tag,
         labels.note,
         change.pause,

@@ -68,7 +68,7 @@ def ps(
 
 def _unserved(fleet: Fleet, rows: Sequence[JobRow]) -> list[str]:
     """A sentence for each queue of waiting jobs that no worker serves, while others are served."""
-    from fitfleet.client.waiting import unserved
+    from fitfleet.client.wait_reasons import unserved
 
     queues = {row.queue for row in rows if not row.status.is_terminal}
     with fleet.database.read() as c:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from fitfleet.client.notebook import Cell
-from fitfleet.client.running import running_table
+from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import Snapshot
 from fitfleet.db.lookup import JobRow
 from fitfleet.states import JobStatus

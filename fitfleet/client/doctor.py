@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
-from fitfleet.client.waiting import unserved
+from fitfleet.client.wait_reasons import unserved
 from fitfleet.db import capacity, lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError, SettingsError

@@ -16,7 +16,7 @@ from fitfleet.client import experiment as experiment_views
 from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
-from fitfleet.client.reading import Reading
+from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import experiments as experiment_table

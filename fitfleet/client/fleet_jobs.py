@@ -12,10 +12,10 @@ from rich.console import Console
 from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.reading import Reading
+from fitfleet.client.reading_progress import Reading
 from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
-from fitfleet.client.waiting import unserved
+from fitfleet.client.wait_reasons import unserved
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup, progress

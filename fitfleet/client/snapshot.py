@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fitfleet.client.waiting import going_first, unserved
+from fitfleet.client.wait_reasons import going_first, unserved
 from fitfleet.db import capacity, lookup, progress
 from fitfleet.db.attempts import attempt_starts
 from fitfleet.db.progress import Count

@@ -13,8 +13,8 @@ from typing import Any
 
 from fitfleet.data.batches import is_batches, joined
 from fitfleet.data.folders import OnProgress, decoded
+from fitfleet.data.joined_files import of_files
 from fitfleet.data.materialise import is_data, written
-from fitfleet.data.several import of_files
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.files import as_files

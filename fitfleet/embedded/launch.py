@@ -81,7 +81,7 @@ def joined(
     if keep_s is None and not stay.is_up():
         return None
     from fitfleet.embedded.joined import JoinedFleet
-    from fitfleet.embedded.likeness import likeness
+    from fitfleet.embedded.matching import likeness
 
     wanted = likeness(chosen, workers)
     with stay.turn():

@@ -14,6 +14,7 @@ from fitfleet.spec import limits
 from fitfleet.spec.allow import check_names
 from fitfleet.spec.arguments import check_arguments
 from fitfleet.spec.canonical import model_kind
+from fitfleet.spec.consistency import check_together
 from fitfleet.spec.cost import check_metrics, check_optimizer
 from fitfleet.spec.facts import (
     NOTHING,
@@ -26,7 +27,6 @@ from fitfleet.spec.facts import (
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.shapes import Shape
-from fitfleet.spec.together import check_together
 from fitfleet.spec.trust import check_trusted
 
 

@@ -1,4 +1,4 @@
-"""Names of the classes that signatures.json holds. What is left out, and why, is in `left_out`."""
+"""Names of the classes that signatures.json holds. `refused_names` says why others are not."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ from fitfleet.spec.code.modules import find, roots
 from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
-from fitfleet.spec.lossy import recover
+from fitfleet.spec.lossy_configs import recover
 from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import to_document
-from fitfleet.spec.short import from_short
-from fitfleet.spec.trained import changed_weight
+from fitfleet.spec.short_form import from_short
+from fitfleet.spec.trained_weights import changed_weight
 from fitfleet.spec.trust import check_trusted, is_trusted
 from fitfleet.text import named_kind
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog, peer_names
+from fitfleet.spec import catalog, foreign_names
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
@@ -94,7 +94,7 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
 def _unknown(name: str) -> str:
     known = [*JobSpec.model_fields, *JobOptions.model_fields]
     nearest = f"no such argument; {catalog.nearest(name, known)}"
-    return instead(name) or peer_names.of_a_job(name) or nearest
+    return instead(name) or foreign_names.of_a_job(name) or nearest
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -20,9 +20,9 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.code.collect import paths_of
 from fitfleet.spec.code.names import named_in
 from fitfleet.spec.custom_objects import check_reachable
+from fitfleet.spec.foreign_names import hint
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.model import builder_of, model_spec
-from fitfleet.spec.peer_names import hint
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space

@@ -15,7 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.job import InitialWeights
 from fitfleet.spec.model import model_document, opened_model
-from fitfleet.spec.trained import changed_weight, has_optimizer_state
+from fitfleet.spec.trained_weights import changed_weight, has_optimizer_state
 from fitfleet.storage import SUFFIX
 from fitfleet.text import with_article
 from fitfleet.weights.keeping import keep

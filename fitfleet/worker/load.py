@@ -13,8 +13,8 @@ from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.check import check
+from fitfleet.spec.consistency import list_of_outputs
 from fitfleet.spec.job import JobOptions, JobSpec
-from fitfleet.spec.together import list_of_outputs
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import has_digest

@@ -12,7 +12,7 @@ from rich.console import Console
 import fitfleet as ff
 from fitfleet.client.display import Display, duration
 from fitfleet.client.labels import labels
-from fitfleet.client.running import running_table
+from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import RunningJob, Snapshot, take
 from fitfleet.db.tables import attempts, jobs
 from fitfleet.states import JobStatus

@@ -10,7 +10,7 @@ import pytest
 
 import fitfleet as ff
 from fitfleet.client.notebook import as_html
-from fitfleet.client.running import running_table
+from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import RunningJob
 from fitfleet.db.tables import jobs, metrics
 

@@ -13,7 +13,7 @@ from support.parts import quick
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.model import model_spec
-from fitfleet.spec.trained import changed_weight
+from fitfleet.spec.trained_weights import changed_weight
 
 L = keras.layers
 
