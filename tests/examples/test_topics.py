@@ -122,7 +122,7 @@ def test_states_are_carried_only_by_the_stateful_forecast(finished: Any) -> None
 
 
 @pytest.mark.slow
-def test_text_goes_on_from_a_start(finished: Any) -> None:
+def test_text_is_continued_from_a_start(finished: Any) -> None:
     generation = importlib.import_module("text_generation")
     start = generation.zen()[: generation.LENGTH]
     text = generation.generate(finished("text_generation")[0].load_model(), start, 5)

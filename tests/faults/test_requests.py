@@ -52,7 +52,7 @@ def test_an_extended_job_is_one_that_was_asked_for_longer(fleet: LocalFleet, ser
 
 
 @pytest.mark.slow
-def test_a_paused_experiment_goes_on_as_if_it_had_not(
+def test_a_resumed_experiment_equals_one_never_paused(
     fleet: LocalFleet, series: Path, straight: ff.Job
 ) -> None:
     job = fleet.submit(**small_job(series), experiment="paused")

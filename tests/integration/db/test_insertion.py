@@ -149,7 +149,7 @@ def _succeed(database: Database, epochs: int) -> int:
     return claim.job_id
 
 
-def test_extend_goes_on_from_the_weights_that_won(database: Database) -> None:
+def test_extend_continues_from_the_weights_that_won(database: Database) -> None:
     (job_id,) = insert(database, new_job("a", epochs=5))
     with database.begin() as c:
         assert job_table.extend(c, job_id, 9) is False

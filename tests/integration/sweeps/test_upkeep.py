@@ -50,7 +50,7 @@ def collect(*given: Any, **options: Any) -> list[Collected]:
     return list(retention.collect(*given, **options))
 
 
-def test_a_submitted_search_goes_on_without_its_script(
+def test_a_submitted_search_continues_without_its_script(
     fleet: ff.Fleet, database: Database, settings: Settings
 ) -> None:
     sweep = fleet.sweep(**arguments(trials=6, max_running=2)).submit()

@@ -65,7 +65,7 @@ def trained_model(data: Path) -> Any:
     return model
 
 
-def test_a_fitted_object_goes_on_as_its_own_fit_would(data: Path, fleet: Fleet) -> None:
+def test_a_fitted_object_is_continued_as_its_own_fit_would(data: Path, fleet: Fleet) -> None:
     model = trained_model(data)
     row = fleet.run(model=model, dataset=dataset_of(data, "numbers"), **FIT)
     x, y = arrays(data, "numbers", "targets")
@@ -157,7 +157,7 @@ def test_a_job_that_waited_for_another_is_the_one_submitted_after_it(
     assert fleet.curve(waiting) == fleet.curve(after.id)
 
 
-def test_a_job_goes_on_from_a_whole_job_with_other_data_and_a_frozen_part(
+def test_a_job_starts_from_another_with_other_data_and_frozen_layers(
     data: Path, fleet: Fleet
 ) -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(4, name="base"), L.Dense(1, name="head")])

@@ -71,7 +71,7 @@ def test_more_jobs_than_lines_are_counted() -> None:
     assert len(text.splitlines()) <= 30
 
 
-def test_it_says_why_nothing_goes_on() -> None:
+def test_it_says_why_nothing_runs() -> None:
     assert "fitfleet worker" in rendered(snapshot(0, slots=0))
     assert "digits is paused" in rendered(snapshot(0, paused=("digits",)))
     fresh = Snapshot({JobStatus.QUEUED: 3}, 0, 9, [], 2, [])
@@ -79,7 +79,7 @@ def test_it_says_why_nothing_goes_on() -> None:
     assert "loads TensorFlow" not in rendered(snapshot(2))
 
 
-def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_goes_on(
+def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_runs(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     handle = fleet.submit(**{**job, "epochs": 400})

@@ -51,7 +51,7 @@ def test_halving_lets_the_best_through(name: str) -> None:
     assert sum(n % 9 for n in pruned) / len(pruned) > 4
 
 
-def test_a_restarted_judge_goes_on() -> None:
+def test_a_restarted_pruner_decides_as_before() -> None:
     done = [curve(n, 0.1 * n) for n in range(6)]
     lasting = pruning("median")
     for epoch in range(1, 4):
