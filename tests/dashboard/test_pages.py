@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ import pytest
 from filling import EPOCHS, fill, logs, train
 from proxy import Proxy
 from support.rows import insert, new_job
+from support.waiting import until
 from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet
@@ -141,25 +144,28 @@ def test_it_works_behind_a_proxy_under_a_path(
         assert visitor.post("/fit/fleet/do/pause", name="digits").status == 200
 
 
-def test_one_look_at_the_database_serves_all_streams(page: Dashboard, fleet: Fleet) -> None:
-    import http.client
-
+def test_one_poll_of_the_database_serves_all_streams(page: Dashboard, fleet: Fleet) -> None:
     fill(fleet.database, count=6)
     visitor = Visitor(page.address)
     visitor.sign_in(page.url)
-    streams = []
-    for _ in range(5):
-        connection = http.client.HTTPConnection(urlsplit(page.address).netloc, timeout=20)
+    with ExitStack() as opened:
+        streams = [opened.enter_context(_stream(page, visitor)) for _ in range(5)]
+        until(lambda: page.board.live.cursor > 0)
+        (job_id,) = insert(fleet.database, new_job("new"))
+        for stream in streams:
+            lines = iter(lambda stream=stream: stream.readline().decode(), "")
+            news = next(line for line in lines if f"job-{job_id}" in line)
+            assert '"fleet"' in news and '"experiment-1"' in news
+
+
+@contextmanager
+def _stream(page: Dashboard, visitor: Visitor) -> Iterator[HTTPResponse]:
+    """The events of a page, as its browser reads them."""
+    connection = HTTPConnection(urlsplit(page.address).netloc, timeout=60)
+    with closing(connection):
         connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
-        streams.append(connection.getresponse())
-    deadline = time.monotonic() + 10
-    while page.board.live.cursor == 0 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (job_id,) = insert(fleet.database, new_job("new"))
-    for stream in streams:
-        lines = iter(lambda stream=stream: stream.readline().decode(), "")
-        news = next(line for line in lines if f"job-{job_id}" in line)
-        assert '"fleet"' in news and '"experiment-1"' in news
+        with connection.getresponse() as response:
+            yield response
 
 
 def test_an_older_schema_is_said_with_what_to_do(serve: Serve, fleet: Fleet) -> None:
