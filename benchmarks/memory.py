@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--jobs 200] [--kinds same different recycled]
 
-The resident memory of the child is looked at twice a second. `growth_mb` is from the first child's
+The resident memory of the child is measured twice a second. `growth_mb` is from the first child's
 first finished job to the most that any child held. A child that has grown by `child_growth_bytes`
 is replaced; the jobs of `recycled` are those of `different` with an allowance of 300 MB for it.
 `children` tells how many there were, `idle_s` the seconds in which the one slot had no job for
@@ -58,21 +58,21 @@ class Watch:
 
     def start(self) -> None:
         """Begin; what the child holds now is what all grow from."""
-        self._look()
+        self._sample()
         self.base = max(self.most.values())
         self._thread.start()
 
     def stop(self) -> None:
-        """End it after a last look."""
+        """End it after a last sample."""
         self._ended.set()
         self._thread.join()
-        self._look()
+        self._sample()
 
     def _run(self) -> None:
         while not self._ended.wait(0.5):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         for pid in self._fleet.worker_pids:
             try:
                 for child in psutil.Process(pid).children(recursive=True):

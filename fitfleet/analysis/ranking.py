@@ -64,16 +64,16 @@ def rank(
     after_params = list(dict.fromkeys(["epochs", *_COUNTS, *_MEANS, *_TESTS, *others, "seconds"]))
     columns = param_columns(chosen, ["trial", *after_params])
     groups = _grouped(_filtered(runs, names, where), chosen, is_by=by is not None)
-    whole = [by is not None or _is_whole(group) for group in groups]
+    complete = [by is not None or _is_complete(group) for group in groups]
     rows = [_row(group, columns, wanted) for group in groups]
-    _test(rows, groups, whole, chosen, wanted, is_by=by is not None)
+    _test(rows, groups, complete, chosen, wanted, is_by=by is not None)
     table = pd.DataFrame(rows, columns=["trial", *columns.values(), *after_params])
     if by is not None or all(run.trial is None for run in runs):
         table = table.drop(columns="trial")
     if by is not None or table["epochs"].nunique() < 2:
         table = table.drop(columns="epochs")
     direction = wanted[0].direction
-    order = _order(rows, whole, 1.0 if direction == "minimize" else -1.0)
+    order = _order(rows, complete, 1.0 if direction == "minimize" else -1.0)
     table = table.iloc[order].reset_index(drop=True)
     table.attrs.update(metric=wanted[0].name, direction=direction, at=wanted[0].at)
     return table if top is None else table.head(top)
@@ -104,7 +104,7 @@ def _shared(group: Sequence[Run], name: str) -> Any:
 def _test(
     rows: Sequence[dict[str, Any]],
     groups: Sequence[Sequence[Run]],
-    whole: Sequence[bool],
+    complete: Sequence[bool],
     chosen: Sequence[str],
     wanted: Sequence[Objective],
     *,
@@ -112,27 +112,27 @@ def _test(
 ) -> None:
     """Write down what can be told: against the best one, and of several objectives."""
     paired = [
-        _paired(g, chosen, is_by=is_by) if is_whole else {}
-        for g, is_whole in zip(groups, whole, strict=True)
+        _paired(g, chosen, is_by=is_by) if is_complete else {}
+        for g, is_complete in zip(groups, complete, strict=True)
     ]
     directions: list[Direction] = [objective.direction for objective in wanted]
     for row, comparison in zip(rows, against_best(paired, directions[0]), strict=True):
         row |= {"verdict": comparison.verdict, "test": comparison.test, "p": comparison.p}
     if len(wanted) > 1:
         means = [
-            [row["mean"] if is_whole else math.nan, *(row[o.name] for o in wanted[1:])]
-            for row, is_whole in zip(rows, whole, strict=True)
+            [row["mean"] if is_complete else math.nan, *(row[o.name] for o in wanted[1:])]
+            for row, is_complete in zip(rows, complete, strict=True)
         ]
         for row, is_best in zip(rows, pareto(means, directions), strict=True):
             row["pareto"] = is_best
 
 
-def _order(rows: Sequence[dict[str, Any]], whole: Sequence[bool], sign: float) -> list[int]:
+def _order(rows: Sequence[dict[str, Any]], complete: Sequence[bool], sign: float) -> list[int]:
     """Best mean first; then what was cut short, whose mean is of those that were not."""
 
     def cost(i: int) -> tuple[bool, bool, float]:
         mean = float(rows[i]["mean"])
-        return not whole[i], math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
+        return not complete[i], math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
 
     return sorted(range(len(rows)), key=cost)
 
@@ -175,15 +175,15 @@ def _grouped(runs: Sequence[Run], chosen: Sequence[str], *, is_by: bool) -> list
     for run in runs:
         params = [run.params.get(name) for name in chosen]
         # A trial that was extended in part is two configurations.
-        whole = [run.group] if run.group is not None else [params, run.epochs]
-        key = json.dumps(params if is_by else whole, sort_keys=True)
+        of_trial = [run.group] if run.group is not None else [params, run.epochs]
+        key = json.dumps(params if is_by else of_trial, sort_keys=True)
         groups.setdefault(key, []).append(run)
     return list(groups.values())
 
 
-def _is_whole(group: Sequence[Run]) -> bool:
+def _is_complete(group: Sequence[Run]) -> bool:
     """Whether its mean stands for it: what is left of those that were cut short is the luckier."""
-    return all(run.is_whole and (run.group is None or run.has_value) for run in group)
+    return all(run.is_complete and (run.group is None or run.has_value) for run in group)
 
 
 def _paired(group: Sequence[Run], chosen: Sequence[str], *, is_by: bool) -> dict[Hashable, float]:

@@ -27,7 +27,7 @@ class Run:
     seconds: float
     has_succeeded: bool
     trial: int | None = None
-    is_whole: bool = True  # all jobs of its trial have succeeded
+    is_complete: bool = True  # all jobs of its trial have succeeded
     epochs: int | None = None  # asked for
     group: str | None = None  # of its configuration; None: its params are all that tells
     nan_epoch: int | None = None  # the first whose loss was not finite
@@ -41,12 +41,12 @@ class Run:
 def sweep_runs(results: Results) -> list[Run]:
     """The ended jobs of a sweep."""
     points = {row.number: row.point for row in results.rows}
-    whole = {trial.number for trial in results.trials() if trial.state == "complete"}
+    complete = {trial.number for trial in results.trials() if trial.state == "complete"}
     nothing = (math.nan,) * len(results.wanted)
     return [
         replace(
             _run(replicate, points[number], results.values.get(replicate.job_id, nothing), number),
-            is_whole=number in whole,
+            is_complete=number in complete,
         )
         for number, replicates in results.replicates.items()
         for replicate in replicates

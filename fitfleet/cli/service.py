@@ -47,7 +47,7 @@ def worker(
     from fitfleet.cli.log import log_start, start_logging
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
-    from fitfleet.worker.process.service import leave, run_service
+    from fitfleet.worker.process.service import exit_now, run_service
 
     hide_passwords(target)
     changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
@@ -65,7 +65,7 @@ def worker(
         if broker_folder is not None:
             # After a script that was killed, its workers stop the broker when no other uses it.
             Broker(broker_folder).release()
-    leave(code)
+    exit_now(code)
 
 
 @command

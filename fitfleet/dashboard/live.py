@@ -34,14 +34,14 @@ class Live:
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._away_since: float | None = None
-        self._has_looked = False
+        self._has_polled = False
         self.cursor = 0
         self.is_closed = False
 
     @property
     def is_looking(self) -> bool:
         """Whether the cursor follows the database at the moment."""
-        return bool(self._listeners) and self._away_since is None and self._has_looked
+        return bool(self._listeners) and self._away_since is None and self._has_polled
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events, until the reader is gone or the server ends."""
@@ -51,7 +51,7 @@ class Live:
             self._task = asyncio.create_task(self._run())
         try:
             yield ": connected\n\n"
-            if self._has_looked:
+            if self._has_polled:
                 yield _event(["hello"], self.cursor, {})
             if self._away_since is not None:
                 yield _event(["database"], self.cursor, {"away_since": self._away_since})
@@ -77,25 +77,25 @@ class Live:
         while self._listeners and not self.is_closed:
             pause_s = _POLL_S
             try:
-                changes = await to_thread.run_sync(self._look, watch)
-                self._say_back()
+                changes = await to_thread.run_sync(self._poll, watch)
+                self._report_return()
                 self._begin()
                 self._tell(changes)
             except DatabaseError:
-                self._say_away()
+                self._report_outage()
                 pause_s = OUTAGE_POLL_S
             await asyncio.sleep(pause_s)
         # What happens from now on is seen by nobody.
-        self._has_looked = False
+        self._has_polled = False
 
     def _begin(self) -> None:
         """After the first poll: what a page reads from now on is either new, or will be told."""
-        if not self._has_looked:
-            self._has_looked = True
+        if not self._has_polled:
+            self._has_polled = True
             self.cursor += 1
             self._send(["hello"], {})
 
-    def _look(self, watch: Watch) -> Changes:
+    def _poll(self, watch: Watch) -> Changes:
         with self._database.read() as c:
             return watch.poll(c)
 
@@ -110,12 +110,12 @@ class Live:
             names.append("experiment-0")
         self._send(["fleet", *names], {"jobs": jobs})
 
-    def _say_away(self) -> None:
+    def _report_outage(self) -> None:
         if self._away_since is None:
             self._away_since = time.time()
             self._send(["database"], {"away_since": self._away_since})
 
-    def _say_back(self) -> None:
+    def _report_return(self) -> None:
         if self._away_since is not None:
             self._away_since = None
             self._send(["database"], {"away_since": None})

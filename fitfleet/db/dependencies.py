@@ -45,7 +45,7 @@ def settle(c: Connection) -> list[int]:
     settled = []
     for row in c.execute(query).all():
         if row.status == JobStatus.SUCCEEDED:
-            won = _let_go(c, row.id)
+            won = _release(c, row.id)
             detail = f"job {row.parent_id} has succeeded"
         else:
             detail = _reason(row)
@@ -76,7 +76,7 @@ def needed_parents(c: Connection) -> set[int]:
     return {int(number) for number in c.scalars(query)}
 
 
-def _let_go(c: Connection, job_id: int) -> bool:
+def _release(c: Connection, job_id: int) -> bool:
     waits = (jobs.c.id == job_id) & (jobs.c.status == JobStatus.QUEUED)
     return bool(c.execute(update(jobs).where(waits).values(not_before=0.0)).rowcount)
 

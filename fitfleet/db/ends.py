@@ -52,7 +52,7 @@ def release(c: Connection, claim: Claim, *, seconds: float, log_tail: str = "") 
     return True
 
 
-def leave(c: Connection, claim: Claim, *, above: int, detail: str) -> bool:
+def release_to_newer(c: Connection, claim: Claim, *, above: int, detail: str) -> bool:
     """Leave the job to workers of a version above this one; not a failure."""
     if not _end(c, claim, JobStatus.QUEUED, 0.0, not_before=0.0, min_version=above + 1):
         return False

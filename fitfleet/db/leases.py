@@ -37,7 +37,7 @@ def claim(
     )
     won = start_attempts(c, which & is_readable(), worker, lease_s)
     if not won:
-        _leave(c, which)
+        _requeue_for_newer(c, which)
         return None
     return next(iter(claims_of(c, won)), None)
 
@@ -47,7 +47,7 @@ def is_readable() -> sa.ColumnElement[bool]:
     return jobs.c.min_version <= number_of(installed())
 
 
-def _leave(c: Connection, which: sa.ColumnElement[bool]) -> None:
+def _requeue_for_newer(c: Connection, which: sa.ColumnElement[bool]) -> None:
     """Leave a job to newer workers, and time to them to take it before it comes here again."""
     values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
     c.execute(update(jobs).where(which & ~is_readable()).values(values))

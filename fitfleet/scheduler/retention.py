@@ -53,8 +53,8 @@ def collect(
         raise StorageError(f"{root}: the storage is not there; see `fitfleet doctor`")
     with database.read() as c:
         shared = table.shared_paths(c)
-    later: list[_Going] = []
-    for candidate in _going(database, policy, experiment):
+    later: list[_Candidate] = []
+    for candidate in _candidates(database, policy, experiment):
         if candidate[1] in shared or not _is_own(*candidate):
             later.append(candidate)
         else:
@@ -70,7 +70,7 @@ def collect(
             yield from datasets(database, root, is_dry=is_dry)
 
 
-_Going = tuple[Kept, str, str]  # a job, the path that it lets go of, and why
+_Candidate = tuple[Kept, str, str]  # a job, the path that it lets go of, and why
 
 
 def _is_own(job: Kept, path: str, _: str) -> bool:
@@ -78,16 +78,16 @@ def _is_own(job: Kept, path: str, _: str) -> bool:
     return path.split("/")[-2:-1] == [str(job.job_id)]
 
 
-def _needed(database: Database, going: Sequence[_Going]) -> set[str]:
+def _needed(database: Database, candidates: Sequence[_Candidate]) -> set[str]:
     """The paths that another job points to, which stays."""
-    leaving = {(job.job_id, path) for job, path, _ in going}
+    leaving = {(job.job_id, path) for job, path, _ in candidates}
     with database.read() as c:
-        pointing = table.pointing(c, {path for _, path, _ in going})
+        pointing = table.pointing(c, {path for _, path, _ in candidates})
     return {path for job_id, path in pointing if (job_id, path) not in leaving}
 
 
 def _collected(
-    database: Database, root: Path, candidate: _Going, *, is_needed: bool, is_dry: bool
+    database: Database, root: Path, candidate: _Candidate, *, is_needed: bool, is_dry: bool
 ) -> Iterator[Collected]:
     job, path, why = candidate
     place = inside(root, path)
@@ -103,7 +103,7 @@ def _collected(
         yield Collected(job.job_id, job.experiment, path, size, why)
 
 
-def _going(database: Database, policy: Policy, experiment: str | None) -> Iterator[_Going]:
+def _candidates(database: Database, policy: Policy, experiment: str | None) -> Iterator[_Candidate]:
     """All that the policy does not keep, by job."""
     winners: dict[str, frozenset[int] | None] = {}
     with database.read() as c:

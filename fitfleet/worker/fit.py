@@ -225,11 +225,11 @@ class _Cohort:
         with suppress(_NothingLeft):
             while self._open:
                 yield from self._end_fits(session)
-                self._leave(session)
+                self._drop_ended(session)
                 if self._seated:
                     self._epoch(session)
 
-    def _leave(self, session: Session) -> None:
+    def _drop_ended(self, session: Session) -> None:
         """Take those that have ended out of the session."""
         seated = [fit for fit in self._seated if not fit.control.is_done]
         if len(seated) < len(self._seated):

@@ -57,7 +57,7 @@ class Feeds:
             self._feeds = self._test = None  # two datasets at once may not fit in memory
             self._feeds = training(job.arrays, spec), validation(job.arrays)
             self._key, self._arrays = key, job.arrays
-            _let_go(job.arrays)
+            _drop_pages(job.arrays)
         return self._feeds
 
     def test(self, job: PreparedJob) -> Feed | None:
@@ -130,7 +130,7 @@ def _row_spec(tensor: Any) -> Any:
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
 
 
-def _let_go(arrays: Arrays) -> None:
+def _drop_pages(arrays: Arrays) -> None:
     """The tensors hold a copy, so the mapped files need no memory; they are there when read."""
     if not hasattr(mmap, "MADV_DONTNEED"):
         return

@@ -89,7 +89,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     return int(worker.exitcode or tasks.has_failed())
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End this process once `run_service` has returned, with all that is registered for its exit.
 
     Python's own way takes more than a second to take everything apart, for which scripts wait.

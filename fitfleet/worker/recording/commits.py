@@ -110,7 +110,7 @@ class CommitQueue:
     def put(self, commit: PendingCommit) -> None:
         """Leave a job to be committed. Waits for neither disk nor database."""
         commit.control.start_commit()
-        self._recorder.leave(commit.control.claim)
+        self._recorder.leave_to_commit(commit.control.claim)
         with self._changed:
             self._waiting.append(commit)
             self._changed.notify_all()

@@ -62,7 +62,7 @@ class FailureRecorder:
             self._end_stopped(control, error.reason)
             return
         if isinstance(error, OfNewerVersion):
-            self._leave(control, str(error))
+            self._release_to_newer(control, str(error))
             return
         failure_class, message = classify(error)
         text = "".join(traceback.format_exception(error))
@@ -102,13 +102,13 @@ class FailureRecorder:
             wait_s,
         )
 
-    def _leave(self, control: JobControl, detail: str) -> None:
+    def _release_to_newer(self, control: JobControl, detail: str) -> None:
         version = number_of(installed())
         self._write(
             control,
             lambda c: (
                 _has_begun(c, control, self._settings)
-                and ends.leave(c, control.claim, above=version, detail=detail)
+                and ends.release_to_newer(c, control.claim, above=version, detail=detail)
             ),
             _MAX_OUTAGE_S,
         )

@@ -57,7 +57,7 @@ class Recorder:
                     self._rows.extendleft(reversed(half))
             self._changed.notify_all()
 
-    def leave(self, claim: Claim) -> None:
+    def leave_to_commit(self, claim: Claim) -> None:
         """Its end is near, and will write what waits for it: `forget` has to follow."""
         with self._changed:
             for row in self._rows:

@@ -135,7 +135,7 @@ def test_a_parameter_named_like_a_column_keeps_its_values() -> None:
 
 
 def test_a_trial_that_was_cut_short_is_not_the_best() -> None:
-    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 1.0), 1.0, True, 9, is_whole=False)
+    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 1.0), 1.0, True, 9, is_complete=False)
     table = rank([*runs(), lucky], [LOSS])
     assert table["trial"].iloc[-1] == 9 and table["verdict"].iloc[-1] == "untested"
     assert table["verdict"][0] == "best"
@@ -153,7 +153,7 @@ def test_seconds_may_be_an_objective_and_are_shown_once() -> None:
 
 
 def test_what_was_cut_short_is_in_no_pareto_set() -> None:
-    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 0.1), 0.1, True, 9, is_whole=False)
+    lucky = Run({"units": 64, "rate": 0.01}, 0, None, (0.01, 0.1), 0.1, True, 9, is_complete=False)
     table = rank([*runs(), lucky], [LOSS, SECONDS]).set_index("trial")
     assert not table["pareto"][9] and table["pareto"].any()
 
