@@ -97,13 +97,13 @@ def run_fleet(model: str, count: int, folder: Path) -> dict[str, Any]:
     """The report of fitfleet's first command, with the seconds of the others."""
     programs, stays = {"FITFLEET_PROGRAMS": str(folder / "programs")}, str(folder / "stays")
 
-    def one(**environment: str) -> dict[str, Any]:
+    def timed(**environment: str) -> dict[str, Any]:
         return run("fleet", sys.executable, model, count, folder, **programs, **environment)
 
-    report, again = one(), one()
+    report, again = timed(), timed()
     try:
-        one(FLEET_DIRECTORY=stays)  # starts it
-        joined = one(FLEET_DIRECTORY=stays)
+        timed(FLEET_DIRECTORY=stays)  # starts it
+        joined = timed(FLEET_DIRECTORY=stays)
     finally:
         command = [sys.executable, "-m", "fitfleet", "down", "--directory", stays]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -151,7 +151,7 @@ def _end_attempt(
             values[name] = values[name][-_MAX_TEXT:]
     c.execute(
         update(attempts)
-        .where(*_own(claim))
+        .where(*_is_attempt(claim))
         .values(
             outcome=outcome,
             ended_at=now(c),
@@ -162,5 +162,5 @@ def _end_attempt(
     )
 
 
-def _own(claim: Claim) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+def _is_attempt(claim: Claim) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     return (attempts.c.job_id == claim.job_id, attempts.c.attempt == claim.attempt)

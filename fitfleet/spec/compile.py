@@ -128,7 +128,7 @@ def _each(kind: str, value: Any, place: str) -> Any:
         return [_each(kind, part, f"{place}[{i}]") for i, part in enumerate(value)]
     if isinstance(value, dict) and "class_name" not in value and not _is_short(kind, value):
         return {key: _each(kind, part, f"{place}.{key}") for key, part in value.items()}
-    return _one(kind, value, place)
+    return _canonical(kind, value, place)
 
 
 def _is_short(kind: str, value: dict[str, Any]) -> bool:
@@ -136,7 +136,7 @@ def _is_short(kind: str, value: dict[str, Any]) -> bool:
     return len(value) == 1 and isinstance(name, str) and catalog.signature(kind, name) is not None
 
 
-def _one(kind: str, value: Any, place: str) -> Any:
+def _canonical(kind: str, value: Any, place: str) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "function" and not is_custom(value):
         value = value.get("config")
     if isinstance(value, str):

@@ -74,12 +74,14 @@ def _rule(cls: Any) -> str | None:
 def _gives(cls: Any, arguments: dict[str, Any], inputs: Any, outputs: Any) -> bool:
     tensor = importlib.import_module("keras").KerasTensor
 
-    def found(shapes: Any, dtype: str) -> Any:
+    def shape_of(shapes: Any, dtype: str) -> Any:
         given = [tensor(shape, dtype) for shape in shapes]
         return tuple(cls(**arguments).compute_output_spec(*given).shape)
 
     for dtype in ("float32", "int32"):
         with contextlib.suppress(Exception):  # Keras raises many kinds; each means "not this rule"
-            if all(found(*row[:1], dtype) == row[1] for row in zip(inputs, outputs, strict=True)):
+            if all(
+                shape_of(*row[:1], dtype) == row[1] for row in zip(inputs, outputs, strict=True)
+            ):
                 return True
     return False

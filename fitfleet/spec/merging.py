@@ -5,7 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from fitfleet.spec.shapes import Config, Inputs, Outcome, Rule, Shape, first, has_bias, one
+from fitfleet.spec.shapes import (
+    Config,
+    Inputs,
+    Outcome,
+    Rule,
+    Shape,
+    first,
+    has_bias,
+    single,
+)
 
 
 def broadcast(shapes: Inputs) -> Shape | None:
@@ -27,7 +36,7 @@ def broadcast(shapes: Inputs) -> Shape | None:
 
 def _elementwise(_: str, __: Config, inputs: Inputs) -> Outcome:
     ranks = {len(shape) for shape in inputs if shape is not None}
-    return one(broadcast(inputs) if len(ranks) == 1 else None)
+    return single(broadcast(inputs) if len(ranks) == 1 else None)
 
 
 def _concatenate(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -35,26 +44,26 @@ def _concatenate(_: str, config: Config, inputs: Inputs) -> Outcome:
     axis = int(config.get("axis", -1))
     index = axis if axis < 0 else axis - 1
     if len(known) != len(inputs) or len({len(shape) for shape in known}) != 1 or axis == 0:
-        return one(None)
+        return single(None)
     sizes = [shape[index] for shape in known]
     total = None if None in sizes else sum(size for size in sizes if size is not None)
     out = list(known[0])
     out[index] = total
-    return one(tuple(out))
+    return single(tuple(out))
 
 
 def _dot(_: str, config: Config, inputs: Inputs) -> Outcome:
     axes = config["axes"]
     if len(inputs) != 2 or inputs[0] is None or inputs[1] is None:
-        return one(None)
+        return single(None)
     pair = axes if isinstance(axes, list) else [axes, axes]
     left, right = list(inputs[0]), list(inputs[1])
     for shape, axis in ((left, int(pair[0])), (right, int(pair[1]))):
         index = axis if axis < 0 else axis - 1
         if axis == 0 or not -len(shape) <= index < len(shape):
-            return one(None)
+            return single(None)
         del shape[index]
-    return one((*left, *right) or (1,))
+    return single((*left, *right) or (1,))
 
 
 def _attention(name: str, config: Config, inputs: Inputs) -> Outcome:
@@ -68,7 +77,7 @@ def _attention(name: str, config: Config, inputs: Inputs) -> Outcome:
     if name == "Attention" and config.get("score_mode") == "concat":
         weights = (weights or 0) + 1
     out = (*query[:-1], value[-1]) if query and value else None
-    return one(out, weights)
+    return single(out, weights)
 
 
 def _multi_head(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -85,12 +94,12 @@ def _multi_head(_: str, config: Config, inputs: Inputs) -> Outcome:
         last = (sizes[0],)
     out = None if query is None else (*query[:-1], *last)
     if None in sizes or None in last:
-        return one(out, None)
+        return single(out, None)
     bias = has_bias(config)
     weights = _projections(sizes, heads, key_dim, value_dim, last, bias)
     if config.get("use_gate"):
         weights += ((sizes[0] or 0) + bias) * heads * value_dim
-    return one(out, weights)
+    return single(out, weights)
 
 
 def _projections(
@@ -107,14 +116,14 @@ def _group_query(_: str, config: Config, inputs: Inputs) -> Outcome:
     key = inputs[2] if len(inputs) > 2 else value
     sizes = [shape[-1] if shape else None for shape in (query, key, value)]
     if None in sizes:
-        return one(query, None)
+        return single(query, None)
     d = int(config["head_dim"])
     many, few = int(config["num_query_heads"]), int(config["num_key_value_heads"])
     features, keys, values = (int(size or 0) for size in sizes)
     bias = has_bias(config)
     gated = 2 if config.get("use_gate") else 1
     weights = gated * (features + bias) * many * d + (keys + values + 2 * bias) * few * d
-    return one(query, weights + (many * d + bias) * features)
+    return single(query, weights + (many * d + bias) * features)
 
 
 def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -124,7 +133,7 @@ def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
     term, _, kernel = left.partition(",")
     rest = [target] if isinstance(target, int) else list(target)
     if shape is None or not term or not kernel or not out:
-        return one(None, None)
+        return single(None, None)
     whole: list[Any] = [None, *shape]
     elided = len(whole) - len(term)
     is_left = str(config["equation"]).startswith("...")
@@ -136,10 +145,10 @@ def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
     bias = [sizes.get(letter) for letter in config.get("bias_axes") or ""]
     parts = [sizes.get(letter) for letter in kernel]
     if None in parts or None in bias:
-        return one(tuple(output[1:]), None)
+        return single(tuple(output[1:]), None)
     weights = prod(int(part or 0) for part in parts)
     added = prod(int(part or 0) for part in bias) if bias else 0
-    return one(tuple(output[1:]), weights + added)
+    return single(tuple(output[1:]), weights + added)
 
 
 RULES: dict[str, Rule] = {

@@ -12,7 +12,7 @@ from typing import Any
 from fitfleet.spec import catalog
 from fitfleet.spec.batch_shapes import BATCH, Whole
 from fitfleet.spec.operation_rules import BY_KIND, RULES
-from fitfleet.spec.shapes import Outcome, Shape, one
+from fitfleet.spec.shapes import Outcome, Shape, single
 
 _ARRAYS = ("__numpy__", "__tensor__")
 
@@ -32,7 +32,7 @@ def operation_outcome(
         shapes = None  # Keras refuses what these arguments say, or reads more into them
     if isinstance(shapes, list):
         return Outcome(tuple(_batchless(shape) for shape in shapes))
-    return one(_batchless(shapes))
+    return single(_batchless(shapes))
 
 
 def _batchless(shape: Whole | None) -> Shape | None:

@@ -41,7 +41,7 @@ Rule = Callable[[str, Config, Inputs], Outcome]
 UNKNOWN = Outcome((None,), None)
 
 
-def one(shape: Shape | None, weights: int | None = 0) -> Outcome:
+def single(shape: Shape | None, weights: int | None = 0) -> Outcome:
     """The outcome of a layer with one output."""
     return Outcome((shape,), weights)
 
@@ -65,20 +65,20 @@ def has_bias(config: Config) -> int:
 
 
 def _same(_: str, __: Config, inputs: Inputs) -> Outcome:
-    return one(first(inputs))
+    return single(first(inputs))
 
 
 def _dense(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape, units = first(inputs), int(config["units"])
     if not shape:
-        return one(None, None)
+        return single(None, None)
     weights = None if shape[-1] is None else (shape[-1] + has_bias(config)) * units
-    return one((*shape[:-1], units), weights)
+    return single((*shape[:-1], units), weights)
 
 
 def _embedding(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape, size = first(inputs), int(config["output_dim"])
-    return one(None if shape is None else (*shape, size), int(config["input_dim"]) * size)
+    return single(None if shape is None else (*shape, size), int(config["input_dim"]) * size)
 
 
 def _normalisation(name: str, config: Config, inputs: Inputs) -> Outcome:
@@ -86,7 +86,7 @@ def _normalisation(name: str, config: Config, inputs: Inputs) -> Outcome:
     axes = config.get("axis", -1)
     sizes = [size_at(shape, axis) for axis in (axes if isinstance(axes, list) else [axes])]
     if shape is None or None in sizes:
-        return one(shape, None)
+        return single(shape, None)
     vectors = int(bool(config.get("scale", True)))
     if name != "RMSNormalization" and not config.get("rms_scaling"):
         vectors += int(bool(config.get("center", True)))
@@ -94,17 +94,17 @@ def _normalisation(name: str, config: Config, inputs: Inputs) -> Outcome:
         vectors = 1
     if name == "BatchNormalization":
         vectors += 5 if config.get("renorm") else 2
-    return one(shape, vectors * prod(size for size in sizes if size is not None))
+    return single(shape, vectors * prod(size for size in sizes if size is not None))
 
 
 def _prelu(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     if shape is None:
-        return one(None, None)
+        return single(None, None)
     shared = {axis - 1 for axis in _list(config.get("shared_axes"))}
     sizes = [1 if i in shared else size for i, size in enumerate(shape)]
     weights = None if None in sizes else prod(size for size in sizes if size is not None)
-    return one(shape, weights)
+    return single(shape, weights)
 
 
 def _list(value: Any) -> list[Any]:
@@ -116,8 +116,8 @@ def _list(value: Any) -> list[Any]:
 def _flatten(_: str, __: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     if shape is None:
-        return one(None)
-    return one((None,) if None in shape else (_product(shape),))
+        return single(None)
+    return single((None,) if None in shape else (_product(shape),))
 
 
 def _product(shape: Sequence[int | None]) -> int:
@@ -127,23 +127,23 @@ def _product(shape: Sequence[int | None]) -> int:
 def _reshape(_: str, config: Config, inputs: Inputs) -> Outcome:
     target, shape = list(config["target_shape"]), first(inputs)
     if -1 not in target:
-        return one(tuple(target))
+        return single(tuple(target))
     if shape is None or None in shape:
-        return one(tuple(None if size == -1 else size for size in target))
+        return single(tuple(None if size == -1 else size for size in target))
     known = max(_product([size for size in target if size != -1]), 1)
-    return one(tuple(_product(shape) // known if size == -1 else size for size in target))
+    return single(tuple(_product(shape) // known if size == -1 else size for size in target))
 
 
 def _repeat(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
-    return one(None if shape is None else (int(config["n"]), *shape))
+    return single(None if shape is None else (int(config["n"]), *shape))
 
 
 def _permute(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape, dims = first(inputs), list(config["dims"])
     if shape is None or sorted(dims) != list(range(1, len(shape) + 1)):
-        return one(None)
-    return one(tuple(shape[d - 1] for d in dims))
+        return single(None)
+    return single(tuple(shape[d - 1] for d in dims))
 
 
 def _spectral(_: str, config: Config, inputs: Inputs) -> Outcome:
@@ -159,29 +159,29 @@ def _spectral(_: str, config: Config, inputs: Inputs) -> Outcome:
 def _resized(_: str, config: Config, inputs: Inputs) -> Outcome:
     shape = first(inputs)
     if shape is None or len(shape) != 3:
-        return one(None)
+        return single(None)
     size = (int(config["height"]), int(config["width"]))
     if config.get("data_format") == "channels_first":
-        return one((shape[0], *size))
-    return one((*size, shape[2]))
+        return single((shape[0], *size))
+    return single((*size, shape[2]))
 
 
 def _adapted(_: str, config: Config, inputs: Inputs) -> Outcome:
     """Normalization: mean, variance and a count are weights unless they are arguments."""
     shape = first(inputs)
     if config.get("mean") is not None:
-        return one(shape)
+        return single(shape)
     axes = config.get("axis")
     sizes = [size_at(shape, axis) for axis in _list(axes)]
     known = None if shape is None or None in sizes else 2 * _product(sizes) + 1
-    return one(shape, known)
+    return single(shape, known)
 
 
 def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
     """Codes of categories; with one_hot, multi_hot or count a vector in place of the last axis."""
     shape, mode = first(inputs), config.get("output_mode", "int")
     if mode == "int" or shape is None:
-        return one(shape)
+        return single(shape)
     vocabulary = config.get("vocabulary") or ()
     depths = {
         "CategoryEncoding": config.get("num_tokens"),
@@ -190,23 +190,23 @@ def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
     }
     depth = depths.get(name, config.get("num_bins"))
     if name in _LOOKUPS and (config.get("pad_to_max_tokens") or config.get("mask_token")):
-        return one(None)
+        return single(None)
     if mode == "one_hot" and shape[-1:] != (1,):
-        return one((*shape, depth))
-    return one((*shape[:-1], depth))
+        return single((*shape, depth))
+    return single((*shape[:-1], depth))
 
 
 def _tokens(_: str, config: Config, inputs: Inputs) -> Outcome:
     """Numbers of words, padded to a length, or one vector as long as the vocabulary."""
     if config.get("output_mode", "int") == "int":
-        return one((config.get("output_sequence_length"),))
+        return single((config.get("output_sequence_length"),))
     if config.get("pad_to_max_tokens") or config.get("split", "whitespace") is None:
-        return one(None)
-    return one((len(config.get("vocabulary") or ()) + 1,))
+        return single(None)
+    return single((len(config.get("vocabulary") or ()) + 1,))
 
 
 def _scaled(_: str, config: Config, inputs: Inputs) -> Outcome:
-    return one(first(inputs), int(config["projection_dim"]))
+    return single(first(inputs), int(config["projection_dim"]))
 
 
 SAME_SHAPE = """

@@ -5,7 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from fitfleet.spec.shapes import Config, Inputs, Outcome, Rule, Shape, first, has_bias, one
+from fitfleet.spec.shapes import (
+    Config,
+    Inputs,
+    Outcome,
+    Rule,
+    Shape,
+    first,
+    has_bias,
+    single,
+)
 
 Size = int | None
 
@@ -55,7 +64,7 @@ def _convolution(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank, filters = rank_of(name), int(config["filters"])
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None, None)
+        return single(None, None)
     inner, channels = parts
     window = repeated(config["kernel_size"], rank)
     new = slid(inner, window, config, repeated(config["strides"], rank))
@@ -63,14 +72,14 @@ def _convolution(name: str, config: Config, inputs: Inputs) -> Outcome:
     weights = None
     if channels is not None:
         weights = prod(window) * (channels // groups) * filters + has_bias(config) * filters
-    return one(joined(new, filters, config), weights)
+    return single(joined(new, filters, config), weights)
 
 
 def _transposed(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank, filters = rank_of(name), int(config["filters"])
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None, None)
+        return single(None, None)
     inner, channels = parts
     window = repeated(config["kernel_size"], rank)
     strides = repeated(config["strides"], rank)
@@ -82,7 +91,7 @@ def _transposed(name: str, config: Config, inputs: Inputs) -> Outcome:
     ends: list[Any] = [None] * rank if added is None else repeated(added, rank)
     is_same = config.get("padding") == "same"
     rows = zip(inner, window, strides, dilations, ends, strict=True)
-    return one(joined([_stretched(*row, is_same) for row in rows], filters, config), weights)
+    return single(joined([_stretched(*row, is_same) for row in rows], filters, config), weights)
 
 
 def _stretched(
@@ -102,47 +111,47 @@ def _adaptive(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank = rank_of(name)
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None)
-    return one(joined(list(repeated(config["output_size"], rank)), parts[1], config))
+        return single(None)
+    return single(joined(list(repeated(config["output_size"], rank)), parts[1], config))
 
 
 def _separable(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank = rank_of(name)
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None, None)
+        return single(None, None)
     inner, channels = parts
     window = repeated(config["kernel_size"], rank)
     new = slid(inner, window, config, repeated(config["strides"], rank))
     depth = int(config.get("depth_multiplier") or 1)
     if channels is None:
-        return one(joined(new, config.get("filters"), config), None)
+        return single(joined(new, config.get("filters"), config), None)
     weights, out = prod(window) * channels * depth, channels * depth
     if name.startswith("Separable"):
         out = int(config["filters"])
         weights += channels * depth * out
-    return one(joined(new, out, config), weights + has_bias(config) * out)
+    return single(joined(new, out, config), weights + has_bias(config) * out)
 
 
 def _pooling(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank = rank_of(name)
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None)
+        return single(None)
     inner, channels = parts
     window = repeated(config["pool_size"], rank)
     strides = window if config.get("strides") is None else repeated(config["strides"], rank)
-    return one(joined(slid(inner, window, config, strides), channels, config))
+    return single(joined(slid(inner, window, config, strides), channels, config))
 
 
 def _global_pooling(name: str, config: Config, inputs: Inputs) -> Outcome:
     parts = split(first(inputs), config, rank_of(name))
     if parts is None:
-        return one(None)
+        return single(None)
     inner, channels = parts
     if config.get("keepdims"):
-        return one(joined([1] * len(inner), channels, config))
-    return one((channels,))
+        return single(joined([1] * len(inner), channels, config))
+    return single((channels,))
 
 
 def _borders(name: str, config: Config, inputs: Inputs) -> Outcome:
@@ -151,14 +160,14 @@ def _borders(name: str, config: Config, inputs: Inputs) -> Outcome:
     argument, sign = ("padding", 1) if name.startswith("Zero") else ("cropping", -1)
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None)
+        return single(None)
     inner, channels = parts
     ends = _ends(config[argument], rank)
     new = [
         None if size is None else max(size + sign * (low + high), 0)
         for size, (low, high) in zip(inner, ends, strict=True)
     ]
-    return one(joined(new, channels, config))
+    return single(joined(new, channels, config))
 
 
 def _ends(value: Any, rank: int) -> list[tuple[int, int]]:
@@ -177,11 +186,11 @@ def _upsampling(name: str, config: Config, inputs: Inputs) -> Outcome:
     rank = rank_of(name)
     parts = split(first(inputs), config, rank)
     if parts is None:
-        return one(None)
+        return single(None)
     inner, channels = parts
     sizes = repeated(config["size"], rank)
     new = [None if n is None else n * size for n, size in zip(inner, sizes, strict=True)]
-    return one(joined(new, channels, config))
+    return single(joined(new, channels, config))
 
 
 _RANKS = (1, 2, 3)

@@ -78,7 +78,7 @@ def _snapshot(
     is_trusting = all(is_trusted(reference.module, settings) for reference in names)
     if not is_trusting and settings.code_trust != "scripts":
         return None  # the check of the specification says so
-    local = _own(names, settings) if is_trusting else None
+    local = _own_copy(names, settings) if is_trusting else None
     if spec.code is None:
         return local
     if local is not None and local.sha256 == spec.code:
@@ -101,7 +101,7 @@ def _snapshot(
     return snapshot
 
 
-def _own(names: Sequence[Named], settings: Settings) -> Snapshot | None:
+def _own_copy(names: Sequence[Named], settings: Settings) -> Snapshot | None:
     """What this worker has itself of the modules."""
     try:
         return collect(names, settings, with_script=False)

@@ -22,9 +22,9 @@ NAMES = [
 def compile_arguments(job: dict[str, Any]) -> dict[str, Any]:
     """What a Keras script would give to `compile` for this job."""
 
-    def made(value: Any, get: Any) -> Any:
+    def compiled_part(value: Any, get: Any) -> Any:
         if isinstance(value, list):
-            return [made(part, get) for part in value]
+            return [compiled_part(part, get) for part in value]
         if not isinstance(value, dict) or "class_name" not in value:
             return value
         if "registered_name" not in value:
@@ -33,8 +33,8 @@ def compile_arguments(job: dict[str, Any]) -> dict[str, Any]:
         return keras.saving.deserialize_keras_object(value)
 
     return {
-        "optimizer": made(job["optimizer"], keras.optimizers.get),
+        "optimizer": compiled_part(job["optimizer"], keras.optimizers.get),
         "loss": job.get("loss"),
         "loss_weights": job.get("loss_weights"),
-        "metrics": made(job.get("metrics"), keras.metrics.get),
+        "metrics": compiled_part(job.get("metrics"), keras.metrics.get),
     }

@@ -86,8 +86,8 @@ def test_one_space_in_two_places_is_one_parameter() -> None:
 
 
 def test_equal_spaces_are_two_parameters_and_a_name_ties_them() -> None:
-    two = {"a": ff.choice([1, 2]), "b": ff.choice([1, 2])}
-    assert list(space.find(two)) == ["a", "b"]
+    spaces = {"a": ff.choice([1, 2]), "b": ff.choice([1, 2])}
+    assert list(space.find(spaces)) == ["a", "b"]
     tied = {"a": ff.choice([1, 2], name="n"), "b": ff.choice([1, 2], name="n")}
     assert list(space.find(tied)) == ["n"]
     with pytest.raises(SearchError, match="different spaces have the name 'n'"):

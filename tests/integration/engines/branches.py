@@ -331,7 +331,7 @@ def embedding_branches() -> list[Branch]:
         "Embedding twice": lambda w: (lambda e: L.Add()([e(w), e(w)]))(L.Embedding(9, 4)),
     }
 
-    def one(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def a_row_or_step(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda words: rows_or_steps(make(words))
 
-    return [Branch(f"layer {name}", "words", one(make)) for name, make in makes.items()]
+    return [Branch(f"layer {name}", "words", a_row_or_step(make)) for name, make in makes.items()]

@@ -36,14 +36,14 @@ def database(sqlite_url: str) -> Any:
     database.dispose()
 
 
-def made(database: Database, settings: Settings, **changes: Any) -> Plan:
+def planned_sweep(database: Database, settings: Settings, **changes: Any) -> Plan:
     return plan(database, settings, design(arguments(**changes)))
 
 
 def test_it_counts_weights_and_memory_and_writes_nothing(
     database: Database, settings: Settings
 ) -> None:
-    planned = made(database, settings, **GRID, repeats=3, batch_size=32)
+    planned = planned_sweep(database, settings, **GRID, repeats=3, batch_size=32)
     assert planned.is_built and not planned.is_sample and planned.jobs == 9
     weights = [4 * u + u + u + 1 for u in (4, 8, 16)]
     assert [p.parameters for p in planned.points] == weights
@@ -63,24 +63,24 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
         StandIn(database).work()
     with database.begin() as c:
         c.execute(attempts.update().values(memory_peak_bytes=123_000_000))
-    planned = made(database, settings, **GRID, repeats=2, epochs=8, name="longer")
+    planned = planned_sweep(database, settings, **GRID, repeats=2, epochs=8, name="longer")
     assert planned.jobs == 6  # other epochs, other jobs, but of the same kind
     assert [p.seconds for p in planned.points] == pytest.approx([2.0] * 3)
     assert planned.points[0].peak_bytes == 123_000_000
     assert planned.to_pandas()["peak_mib"][0] == pytest.approx(117.3)
     assert planned.seconds == pytest.approx(12.0)
-    again = made(database, settings, **GRID, repeats=2, name="wider")
+    again = planned_sweep(database, settings, **GRID, repeats=2, name="wider")
     assert [(p.new, p.reused) for p in again.points] == [(1, 1)] * 3
-    elsewhere = made(database, settings, **GRID, experiment="new", adopt=True)
+    elsewhere = planned_sweep(database, settings, **GRID, experiment="new", adopt=True)
     assert elsewhere.jobs == 0
 
 
 def test_a_builder_that_raises_refuses_its_point(database: Database, settings: Settings) -> None:
     model = ff.builder("plan_models:dense", units=ff.choice([8, 13, 16]))
     trusting = settings.replace(trusted_modules=("plan_models",))
-    untrusted = made(database, settings, **GRID, model=model)
+    untrusted = planned_sweep(database, settings, **GRID, model=model)
     assert all("trusted_modules" in str(p.refused) for p in untrusted.points)
-    planned = made(database, trusting, **GRID, model=model)
+    planned = planned_sweep(database, trusting, **GRID, model=model)
     assert [p.refused is None for p in planned.points] == [True, False, True]
     assert "plan_models:dense(units=13)" in str(planned.points[1].refused)
     assert "thirteen is unlucky" in str(planned)
@@ -97,13 +97,13 @@ def test_what_only_keras_notices_is_refused(database: Database, settings: Settin
             layers.Dense(1),
         ]
     )
-    planned = made(database, settings, **GRID, model=model)
+    planned = planned_sweep(database, settings, **GRID, model=model)
     assert planned.points[0].refused is None
     assert planned.points[1].refused and planned.points[1].new == 0
 
 
 def test_loss_and_labels_are_compared(database: Database, settings: Settings) -> None:
-    planned = made(database, settings, **GRID, loss="categorical_crossentropy")
+    planned = planned_sweep(database, settings, **GRID, loss="categorical_crossentropy")
     assert all(p.refused for p in planned.points)
 
 
@@ -120,7 +120,7 @@ def test_equal_architectures_are_built_once(database: Database, settings: Settin
 
 
 def test_a_search_that_learns_shows_a_sample(database: Database, settings: Settings) -> None:
-    planned = made(database, settings)
+    planned = planned_sweep(database, settings)
     assert planned.is_sample and len(planned.points) == 12
     assert "12 example points: " in str(planned)
 
@@ -128,12 +128,12 @@ def test_a_search_that_learns_shows_a_sample(database: Database, settings: Setti
 def test_a_grid_without_end_is_refused_at_once(database: Database, settings: Settings) -> None:
     many = {**GRID, "seed": ff.integers(0, 999_999)}
     with pytest.raises(SearchError, match="3,000,000 points"):
-        made(database, settings, **many)
+        planned_sweep(database, settings, **many)
 
 
 def test_a_bad_pruner_is_refused(database: Database, settings: Settings) -> None:
     with pytest.raises(SearchError, match="pruner: Optuna's hyperband pruner refuses"):
-        made(database, settings, pruner={"name": "hyperband", "reduction_factor": 1})
+        planned_sweep(database, settings, pruner={"name": "hyperband", "reduction_factor": 1})
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ KINDS = [kind for kind in catalog.MODULES if kind != "callbacks"]
 OBJECTS = [(kind, name) for kind in KINDS for name in catalog.class_names(kind)]
 
 
-def made(kind: str, name: str) -> Any:
+def example(kind: str, name: str) -> Any:
     """An object of the class with its required arguments only."""
     signature = catalog.signature(kind, name)
     assert signature is not None
@@ -36,7 +36,7 @@ def made(kind: str, name: str) -> Any:
 
 @pytest.mark.parametrize(("kind", "name"), OBJECTS, ids=lambda part: part)
 def test_a_class_with_its_defaults_is_built_from_its_canonical_form(kind: str, name: str) -> None:
-    original = made(kind, name)
+    original = example(kind, name)
     document = to_document(original, kind)
     if kind == "layers":
         document = canonical_layer(document, "layer")
