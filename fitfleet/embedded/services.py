@@ -206,3 +206,5 @@ def _kill_group(service: _Service) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(service.process.pid, signal.SIGKILL)
     service.process.wait()
+    if service.process.stdin is not None:  # open still, where the broker did not start
+        service.process.stdin.close()

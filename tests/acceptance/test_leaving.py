@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -92,7 +93,7 @@ def left(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Proce
 def status(folder: Path) -> str:
     """Of the one job; "" before it is there."""
     try:
-        with sqlite3.connect(folder / ".fitfleet" / "fleet.db") as connection:
+        with closing(sqlite3.connect(folder / ".fitfleet" / "fleet.db")) as connection:
             row = connection.execute("SELECT status FROM jobs").fetchone()
     except sqlite3.OperationalError:
         return ""
@@ -116,11 +117,10 @@ def test_an_interrupted_script_drains_its_workers(
 
 
 def test_a_killed_script_leaves_no_orphans(tmp_path: Path, digits: Path) -> None:
-    script = started(tmp_path, digits)
-    processes = family(script)
-    assert len(processes) >= 2
-    script.kill()
-    script.wait()
+    with started(tmp_path, digits) as script:
+        processes = family(script)
+        assert len(processes) >= 2
+        script.kill()
     assert left(processes, 25.0) == []
 
 
@@ -154,7 +154,7 @@ def test_a_fleet_that_cannot_start_leaves_no_worker(tmp_path: Path) -> None:
     before = psutil.Process().children()
     with pytest.raises(ff.FitfleetError, match="file is not a database"):
         ff.local(1, tmp_path)
-    assert left([p for p in psutil.Process().children() if p not in before], 1.0) == []
+    assert left([p for p in psutil.Process().children() if p not in before], 25.0) == []
 
 
 def test_a_worker_whose_script_ends_before_its_fleet_is_there_ends_too(tmp_path: Path) -> None:

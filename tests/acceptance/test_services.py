@@ -48,7 +48,8 @@ def wait_for_valkey(port: int) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            redis.Redis(port=port, password=PASSWORD).ping()
+            with redis.Redis(port=port, password=PASSWORD) as client:
+                client.ping()
             return
         except redis.ConnectionError:
             assert time.monotonic() < deadline

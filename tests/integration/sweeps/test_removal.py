@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,7 @@ def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
         0,
         "removed 1 job, 1010 B of weights, checkpoints and logs\n",
     )
-    with sqlite3.connect(tmp_path / "fleet" / "fleet.db") as c:
+    with closing(sqlite3.connect(tmp_path / "fleet" / "fleet.db")) as c, c:
         assert c.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 
