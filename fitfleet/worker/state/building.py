@@ -83,3 +83,17 @@ def _symbols(tree: Any) -> Any:
         return tuple(map(_symbols, tree["list"]))
     dtype = keras.backend.standardize_dtype(tree["dtype"])
     return keras.KerasTensor((None, *tree[_LEAF]), dtype)
+
+
+def ends(model: Any) -> tuple[Any, Any]:
+    """KerasTensors of the inputs and outputs that a model declares, in their structure.
+
+    ValueError for a subclassed model, which declares none.
+    """
+    import keras
+
+    if isinstance(model, keras.Sequential) and model.inputs:
+        return model.inputs[0], model.outputs[0]
+    if not getattr(model, "inputs", None):
+        raise ValueError("it declares no inputs, as models that are Sequential or functional do")
+    return model.input, model.output

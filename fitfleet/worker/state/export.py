@@ -17,28 +17,47 @@ from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX
 from fitfleet.weights.keeping import copy_weights
 from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.state.conversion import save_for_lite, save_for_onnx
 from fitfleet.worker.state.weights import load_model
 
-FORMS = (".keras", ".h5", SUFFIX, ".json", "a folder without a suffix (SavedModel)")
+FORMS = (
+    ".keras",
+    ".h5",
+    SUFFIX,
+    ".json",
+    ".tflite",
+    ".onnx",
+    "a folder without a suffix (SavedModel)",
+)
 
 
 def export(source: Path, target: Path, settings: Settings, digest: str | None = None) -> Path:
-    """Write `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`, `.json`, or a folder
-    with TensorFlow's SavedModel.
+    """Write `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`, `.json`, `.tflite`,
+    `.onnx`, or a folder with TensorFlow's SavedModel.
 
-    The file is read again, and has the same weights, before it gets its name. SpecError for
+    The file is read again, and has the same weights or computes the same outputs, before it gets
+    its name. MissingExtraError for `.onnx` without its converter, SpecError for
     another suffix and for a model that the format cannot hold, StorageError if the file cannot be
     written.
     """
     write = _writer(target)
+    if write is None:
+        return _drafted(target, lambda draft: copy_weights(source, draft, settings, digest))
+    return _drafted(target, lambda draft: write(load_model(source, settings, digest), draft))
+
+
+def export_model(model: Any, target: Path) -> Path:
+    """The same of a model at hand."""
+    write = _writer(target) or (lambda model, draft: model.save_weights(draft))
+    return _drafted(target, lambda draft: write(model, draft))
+
+
+def _drafted(target: Path, write: Callable[[Path], None]) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
         try:
-            if write is None:
-                copy_weights(source, draft, settings, digest)
-            else:
-                write(load_model(source, settings, digest), draft)
+            write(draft)
             if draft.is_dir() and target.is_dir():
                 shutil.rmtree(target)
             draft.replace(target)
@@ -53,7 +72,14 @@ def _writer(target: Path) -> Callable[[Any, Path], None] | None:
     """None: the weights alone, for which no model is needed."""
     if target.name.endswith(SUFFIX):
         return None
-    writers = {".keras": _save, ".h5": _save, ".json": _describe, "": _save_for_serving}
+    writers = {
+        ".keras": _save,
+        ".h5": _save,
+        ".json": _describe,
+        ".tflite": _converter(save_for_lite),
+        ".onnx": _converter(save_for_onnx),
+        "": _save_for_serving,
+    }
     if target.suffix not in writers:
         raise SpecError("export", f"{target.name!r} does not end in one of {', '.join(FORMS)}")
     return writers[target.suffix]
@@ -83,6 +109,14 @@ def _describe(model: Any, path: Path) -> None:
 
 def _save_for_serving(model: Any, path: Path) -> None:
     _held(model, path, lambda: model.export(path, verbose=False))
+
+
+def _converter(save: Callable[[Any, Path], None]) -> Callable[[Any, Path], None]:
+    def write(model: Any, path: Path) -> None:
+        # Keras looks at the suffix, and the draft's own name has it.
+        _held(model, path, lambda: save(model, path))
+
+    return write
 
 
 def _held(model: Any, path: Path, write: Callable[[], None]) -> None:
