@@ -28,6 +28,7 @@ JOB_GROUP = "_job"
 # No experiment's folder starts with a dot.
 INITIAL = ".initial"
 DOCUMENT = f"{JOB_GROUP}/document.json"
+PREDICTIONS = f"{JOB_GROUP}/predictions"
 _NAME = re.compile(
     r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32})?"
     + re.escape(SUFFIX)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from fitfleet.client import asking
 from fitfleet.client.job_row import JobHandle
 from fitfleet.db import code as code_table
 from fitfleet.db import lookup
-from fitfleet.errors import MissingExtraError, NotFoundError, StateError
+from fitfleet.errors import (
+    FitfleetError,
+    MissingExtraError,
+    NotFoundError,
+    SpecError,
+    StateError,
+)
 from fitfleet.settings import Settings
 from fitfleet.spec.code.snapshot import Snapshot
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import DatasetSpec, JobSpec, Task
+from fitfleet.spec.keywords import CHECKS
 from fitfleet.storage import Storage
 
 if TYPE_CHECKING:
     import numpy as np
+
+Where = Literal["auto", "here", "fleet"]
 
 
 class FittedJob(JobHandle):
@@ -45,7 +56,7 @@ class FittedJob(JobHandle):
         return {path: text.decode(errors="replace") for path, text in sorted(files.items())}
 
     def _with_code(self) -> AbstractContextManager[Settings]:
-        spec = self.spec
+        spec = self._fit()
         if spec.code is None:
             return nullcontext(self._settings)
         from fitfleet.worker.code import borrowed
@@ -72,6 +83,7 @@ class FittedJob(JobHandle):
         """
         from fitfleet.weights.files import read_weights
 
+        self._fit()
         return read_weights(self.weights_path, self._settings, self._row.artifact_sha256)
 
     def load_model(self) -> Any:
@@ -84,30 +96,80 @@ class FittedJob(JobHandle):
         with self._with_code() as settings:
             return load_model(self.weights_path, settings, self._row.artifact_sha256)
 
-    def predict(self, x: Any, *, batch_size: int = 32) -> Any:
-        """Keras's `predict` of the fitted model, in this process; needs the extra `worker`.
+    def predict(
+        self, x: Any, *, batch_size: int = 32, where: Where = "auto", stream: bool = False
+    ) -> Any:
+        """Keras's `predict` of the fitted model: NumPy arrays in the structure of its outputs.
 
-        `x` is an array, or arrays as the model's inputs are. DatasetError if they do not fit.
+        `x` is an array, or arrays as the model's inputs are, or names a dataset, whose x is taken.
+        `where`: "here", in this process, with the extra `worker`; "fleet", by a worker, as a job of
+        its own that the experiment `<experiment>-evaluations` lists; "auto", here where TensorFlow
+        is installed. With `stream` an iterator of parts, some batches each, for what is larger
+        than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
         """
-        from fitfleet.worker.predict import predict
+        if self._is_here(where):
+            from fitfleet.worker import predict as here
 
-        return predict(self.load_model(), x, self.spec, batch_size)
+            act = here.stream if stream else here.predict
+            return act(self.load_model(), x, self.spec, self._settings, batch_size)
+        asked = self._ask("predict", asking.inputs(x, self._settings), batch_size)
+        return asked.stream(batch_size) if stream else asked.predictions()
 
-    def evaluate(self, dataset: Any, *, batch_size: int = 32) -> dict[str, float]:
-        """Loss and metrics of the fitted model on other data, in this process.
+    def evaluate(
+        self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
+    ) -> dict[str, float]:
+        """Keras's `evaluate` of the fitted model on other data: loss and metrics by their names.
 
         `dataset` is `(x, y)` or `(x, y, sample_weight)`, or a dataset by its path, whose x and y
-        are taken. DatasetError if they do not fit.
+        are taken. `where` is as in `predict`; on the fleet the numbers are in SQL, as the test
+        scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
         """
-        from fitfleet.worker.predict import evaluate
+        if self._is_here(where):
+            from fitfleet.worker.predict import evaluate
 
-        return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
+            return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
+        return self._ask("evaluate", asking.labelled(dataset, self._settings), batch_size).metrics
+
+    def _is_here(self, where: Where) -> bool:
+        if where not in get_args(Where):
+            raise FitfleetError(f"where: {where!r:.40} is none of {', '.join(get_args(Where))}")
+        has_keras = importlib.util.find_spec("tensorflow") is not None
+        return where == "here" or (where == "auto" and has_keras)
+
+    def _ask(
+        self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
+    ) -> asking.Asked:
+        self._artifact()
+        digest = self._row.artifact_sha256
+        if digest is None:
+            raise StateError(
+                f"job {self.id} is of a version that kept no sha256; retry it, or use where='here'"
+            )
+        words = CHECKS["batch_size"](batch_size)
+        if words:
+            raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
+        task = Task(kind=kind, job=self.id, sha256=digest)
+        return asking.ask(
+            self._database, self._settings, self._row, self._fit(), task, dataset, batch_size
+        )
+
+    def _fit(self) -> JobSpec:
+        """The specification of a fit, which has weights. StateError for a job without one."""
+        spec = self.spec
+        if spec.task is not None:
+            raise StateError(
+                f"job {self.id} did only {spec.task.kind}, and has no weights; those are of job"
+                f" {spec.task.job}"
+            )
+        return spec
 
     def export(self, path: str | Path) -> Path:
         """Write the model as `.keras`, `.h5` (Keras's older whole-model file), `.weights.h5`,
-        `.json`, or as TensorFlow's SavedModel into a folder, a path without a suffix.
+        `.json`, `.tflite`, `.onnx` (extra `onnx`), or as TensorFlow's SavedModel into a folder, a
+        path without a suffix.
 
-        The file is read again before it gets its name. SpecError for another suffix and for a
+        The file is read again before it gets its name. MissingExtraError without its converter,
+        SpecError for another suffix and for a
         model that the format cannot hold, StorageError if it cannot be written.
         """
         try:

@@ -29,6 +29,8 @@ def check_fit(
     shape takes Keras to tell) is not checked.
     """
     _check_inputs(facts, info)
+    if spec.task is not None and spec.task.kind == "predict":
+        return []  # labels play no part
     warnings = check_labels(spec, facts, info)
     _check_metrics(spec, facts, info)
     counts = _rows(spec, info)

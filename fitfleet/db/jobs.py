@@ -240,9 +240,9 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     row = c.execute(query).first()
     if row is None:
         raise NotFoundError(f"there is no job {job_id}")
-    if row.status != JobStatus.SUCCEEDED or epochs <= row.epochs:
-        return False
     spec = JobSpec.from_canonical(row.spec).model_copy(update={"epochs": epochs})
+    if row.status != JobStatus.SUCCEEDED or epochs <= row.epochs or spec.task is not None:
+        return False
     content = content_hash(spec, row.fingerprint)
     key = (row.experiment_id, content, row.rerun)
     other = _existing(c, [key]).get(key)

@@ -16,6 +16,7 @@ from fitfleet.spec.job import DatasetSpec, Windows
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
 _HDF5 = (".h5", ".hdf5", ".mat")
 _ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
+_BESIDE = _ROLES[2:6] + _ROLES[7:]
 _FOLD = {"kind": "kfold", "k": None, "index": None, "seed": 0}
 
 
@@ -71,6 +72,22 @@ def dataset_spec(value: Any) -> DatasetSpec:
     _check_windows(dataset)
     _check_table(dataset)
     return _canonical(dataset)
+
+
+def names_a_dataset(value: Any) -> TypeGuard[str | os.PathLike[str] | DatasetSpec]:
+    """Whether a value is a path or a DatasetSpec, and holds no data itself."""
+    return isinstance(value, str | os.PathLike | DatasetSpec)
+
+
+def training_only(dataset: DatasetSpec) -> DatasetSpec:
+    """Its x, y and sample weights; what else is in the file is not looked for."""
+    return dataset.model_copy(update=dict.fromkeys(_BESIDE, False))
+
+
+def inputs_only(dataset: DatasetSpec) -> DatasetSpec:
+    """Its x alone."""
+    alone = {"y": None, "sample_weight": False, "groups": None, "fold": None}
+    return training_only(dataset).model_copy(update=alone)
 
 
 def check_text(dataset: DatasetSpec) -> None:

@@ -33,8 +33,10 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 
     Seeds, the constant learning rate, dropout rates, regularization factors, callbacks and the
     number of epochs may differ. A model with custom classes, with states between batches, or
-    that only a worker can build is trained alone.
+    that only a worker can build is trained alone, and what is no fit runs alone.
     """
+    if spec.task is not None:
+        return None
     if spec.model.builder is not None or fingerprint is None or _has_custom(spec):
         return None
     if _is_stateful(spec.model.config):
@@ -55,9 +57,11 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
-    for name in ("initial_weights", "freeze", "code"):
+    for name in ("initial_weights", "freeze", "code", "task"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
+    if "task" in document:
+        del document["task"]["job"]  # equal weights give equal numbers
     if "initial_weights" in document:
         start = document["initial_weights"]
         del start["sha256" if start["of_job"] else "of_job"]

@@ -113,6 +113,17 @@ class Evaluator(_Part):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Task(_Part):
+    """What a job does with the fitted model of another instead of a fit.
+
+    "evaluate": Keras's `evaluate` on x and y of the dataset; "predict": `predict` on its x.
+    """
+
+    kind: Literal["evaluate", "predict"]
+    job: int  # whose weights file it is
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of that file
+
+
 class JobSpec(_Part):
     """One Keras fit, complete. Fields are named as Keras names them."""
 
@@ -144,6 +155,7 @@ class JobSpec(_Part):
     evaluators: list[Evaluator] = Field(default_factory=list)
     # sha256 of the snapshot of the user's code that the job runs (spec/code)
     code: str | None = None
+    task: Task | None = None  # None: a fit
     seed: int = 0
 
     @property

@@ -28,7 +28,8 @@ _Part = TypeVar("_Part", bound=BaseModel)
 _MAX_PATTERNS = 64
 _MAX_PATTERN = 256
 
-SPEC_NAMES = frozenset(JobSpec.model_fields)
+# A task is asked of a fitted job, by its `predict` and `evaluate`.
+SPEC_NAMES = frozenset(JobSpec.model_fields) - {"task"}
 OPTION_NAMES = frozenset(JobOptions.model_fields)
 
 
@@ -92,7 +93,7 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
 
 
 def _unknown(name: str) -> str:
-    known = [*JobSpec.model_fields, *JobOptions.model_fields]
+    known = [*SPEC_NAMES, *JobOptions.model_fields]
     nearest = f"no such argument; {catalog.nearest(name, known)}"
     return instead(name) or foreign_names.of_a_job(name) or nearest
 

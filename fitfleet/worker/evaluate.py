@@ -15,6 +15,7 @@ from fitfleet.worker.callbacks import OnBatch
 from fitfleet.worker.engines.engine import Logs, OnProgress
 from fitfleet.worker.fit import Fit
 from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.predict import measured
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states_kept
 
@@ -45,20 +46,8 @@ def _on_test_arrays(model: Any, fit: Fit, settings: Settings) -> Scores:
 
 def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress) -> Logs:
     """Keras's own logs of the test arrays."""
-    arrays, batch_size = job.arrays, _batch_size(job)
-    parts = (arrays.x_test, arrays.y_test, None)
-    fed = data.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
-    options: dict[str, Any] = {
-        "return_dict": True,
-        "verbose": 0,
-        "callbacks": [OnBatch(on_progress)],
-    }
-    results = (
-        model.evaluate(*fed, batch_size=batch_size, **options)
-        if isinstance(fed, tuple)
-        else model.evaluate(fed, **options)
-    )
-    return {name: float(value) for name, value in results.items()}
+    parts = (job.arrays.x_test, job.arrays.y_test, None)
+    return measured(model, parts, _batch_size(job), settings, [OnBatch(on_progress)])
 
 
 def run_evaluators(

@@ -1,33 +1,98 @@
-"""A fitted model at work, in the process that asks."""
+"""A fitted model at work: Keras's `predict` and `evaluate`, in a worker or in a script."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fitfleet.data.arrays import load
 from fitfleet.data.formats.text import text_array
-from fitfleet.data.info import flatten
+from fitfleet.data.info import flatten, map_structure
+from fitfleet.data.rows import rows_of, take
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
 from fitfleet.worker.build import precision
 from fitfleet.worker.recording.explanation import explanation
 
+# About so many bytes of predictions are made at once where they are streamed.
+_PART_BYTES = 64 * 2**20
 
-def predict(model: Any, x: Any, spec: JobSpec, batch_size: int) -> Any:
-    """Keras's `predict` in the job's dtype policy. DatasetError for arrays that do not fit."""
+
+def predict(model: Any, x: Any, spec: JobSpec, settings: Settings, batch_size: int) -> Any:
+    """Keras's `predict` in the job's dtype policy, on arrays or on x of a dataset by its path.
+
+    DatasetError for arrays that do not fit.
+    """
+    x, how = _inputs(x, settings), {"batch_size": batch_size, "verbose": 0}
     with precision(spec.dtype_policy):
         try:
-            x = _texts(x)
             if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "S" for leaf in flatten(x)):
                 return model.predict(data.evaluation(x, None, None, batch_size), verbose=0)
-            return model.predict(x, batch_size=batch_size, verbose=0)
+            return model.predict(x, **how)
         except (ValueError, TypeError) as error:
-            raise DatasetError(f"x: does not fit the model: {explanation(error)}") from error
+            raise _misfit("x", error) from error
+
+
+def stream(model: Any, x: Any, spec: JobSpec, settings: Settings, batch_size: int) -> Iterator[Any]:
+    """The same, some whole batches at a time. `x` holds arrays, or names a dataset."""
+    x = map_structure(_inputs(x, settings), lambda leaf: leaf if _has_rows(leaf) else _array(leaf))
+    parts = predictions(model, x, batch_size)
+    while True:
+        with precision(spec.dtype_policy):  # the caller's own between two parts
+            try:
+                part = next(parts, None)
+            except (ValueError, TypeError) as error:
+                raise _misfit("x", error) from error
+        if part is None:
+            return
+        yield part
+
+
+def predictions(
+    model: Any, x: Any, batch_size: int, callbacks: Sequence[Any] = ()
+) -> Iterator[Any]:
+    """What the model predicts for the rows in their order, some whole batches at a time."""
+    rows, start, count = rows_of(x), 0, batch_size
+    while start < rows:
+        chosen = take(x, slice(start, min(rows, start + count)))
+        fed = data.evaluation(chosen, None, None, batch_size)
+        fed = fed[0] if isinstance(fed, tuple) else fed
+        part = model.predict(fed, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
+        yield part
+        row_bytes = sum(leaf.nbytes for leaf in leaves(part)) / (min(rows, start + count) - start)
+        start += count
+        count = batch_size * max(1, int(_PART_BYTES / max(1.0, row_bytes * batch_size)))
+
+
+def leaves(predicted: Any) -> list[Any]:
+    """The arrays of what a model predicts, which may be a list, a tuple or a dict of them."""
+    if isinstance(predicted, dict):
+        return [leaf for part in predicted.values() for leaf in leaves(part)]
+    if isinstance(predicted, list | tuple):
+        return [leaf for part in predicted for leaf in leaves(part)]
+    return [predicted]
+
+
+def _inputs(x: Any, settings: Settings) -> Any:
+    return load(inputs_only(dataset_spec(x)), settings).x if names_a_dataset(x) else _texts(x)
+
+
+def _has_rows(leaf: Any) -> bool:
+    return hasattr(leaf, "select") or isinstance(leaf, np.ndarray)
+
+
+def _array(leaf: Any) -> Any:
+    if not hasattr(leaf, "__array__") and not hasattr(leaf, "__len__"):
+        raise DatasetError(
+            f"x: predictions of a {type(leaf).__name__} cannot be streamed; give arrays or the path"
+            " of a dataset"
+        )
+    return np.asarray(leaf)
 
 
 def _texts(part: Any) -> Any:
@@ -51,19 +116,34 @@ def evaluate(
     """Loss and metrics on `(x, y)`, or on x and y of a dataset as submit takes it by its path."""
     if isinstance(dataset, tuple):
         x, y, weight = (*dataset, None)[:3]
-        x = _texts(x)
+        parts = (_texts(x), y, weight)
     else:
         arrays = load(dataset_spec(dataset), settings)
-        x, y, weight = arrays.x, arrays.y, arrays.sample_weight
-    fed = data.evaluation(x, y, weight, batch_size, whole_bytes=settings.memory_bytes)
-    how: dict[str, Any] = {"return_dict": True, "verbose": 0}
+        parts = (arrays.x, arrays.y, arrays.sample_weight)
     with precision(spec.dtype_policy):
         try:
-            results = (
-                model.evaluate(*fed, batch_size=batch_size, **how)
-                if isinstance(fed, tuple)
-                else model.evaluate(fed, **how)
-            )
+            return measured(model, parts, batch_size, settings)
         except (ValueError, TypeError) as error:
-            raise DatasetError(f"dataset: does not fit the model: {explanation(error)}") from error
+            raise _misfit("dataset", error) from error
+
+
+def measured(
+    model: Any,
+    parts: tuple[Any, Any, Any],
+    batch_size: int,
+    settings: Settings,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, float]:
+    """Keras's `evaluate` on (x, y, sample_weight), by Keras's names."""
+    fed = data.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
+    how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": list(callbacks)}
+    if isinstance(fed, tuple):
+        x, y, weight = (*fed, None)[:3]
+        results = model.evaluate(x, y, sample_weight=weight, batch_size=batch_size, **how)
+    else:
+        results = model.evaluate(fed, **how)
     return {name: float(value) for name, value in results.items()}
+
+
+def _misfit(place: str, error: Exception) -> DatasetError:
+    return DatasetError(f"{place}: does not fit the model: {explanation(error)}")

@@ -13,7 +13,7 @@ from fitfleet.db.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
-from fitfleet.worker import cohort, evaluate
+from fitfleet.worker import cohort, evaluate, task
 from fitfleet.worker.claiming import claim_message
 from fitfleet.worker.control import JobControl, StopReason
 from fitfleet.worker.engines.choice import Engines
@@ -101,6 +101,10 @@ class Child:
     def _fit(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> None:
         loader = Loader(self.database, self.storage, self.settings)
         jobs = loader.load(controls, journal)
+        for job in jobs:
+            if job.spec.task is not None:
+                task.run(job, job.spec.task, journal, self.database, self.storage, self.settings)
+        jobs = [job for job in jobs if job.spec.task is None]
         reach("in_choice")
         for choice in self.engines.choose(jobs):
             with closing(train(choice, journal, self.settings)) as fits:

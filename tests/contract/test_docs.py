@@ -17,7 +17,8 @@ from fitfleet.dashboard.app import READ
 from fitfleet.dashboard.view import View
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
-from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
+from fitfleet.spec.job import DatasetSpec, JobOptions
+from fitfleet.spec.submission import SPEC_NAMES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -77,7 +78,7 @@ def test_every_public_member_of_the_handles_is_documented() -> None:
 
 def test_every_argument_of_submit_is_documented() -> None:
     page = read("reference/python.md")
-    names = [*JobSpec.model_fields, *JobOptions.model_fields]
+    names = [*SPEC_NAMES, *JobOptions.model_fields]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

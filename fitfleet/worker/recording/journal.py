@@ -212,6 +212,10 @@ class DatabaseJournal:
         self._report(fit.job.claim, getattr(model, "initial_weights_report", None))
         self._saver.final(fit, model, scores)
 
+    def save_task(self, job: PreparedJob, predicted: Iterator[Any] | None, scores: Scores) -> None:
+        """Write what a job without a fit gave; the commit follows from another thread."""
+        self._saver.task(job, predicted, scores)
+
     def _report(self, claim: Claim, text: str | None) -> None:
         """An event says which of another job's weights did not fit."""
         if text is None:

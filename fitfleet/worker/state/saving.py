@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from fitfleet.worker.process.memory import micro_batch, peak_bytes
 from fitfleet.worker.recording import log
 from fitfleet.worker.recording.commits import CommitQueue, PendingCommit
 from fitfleet.worker.recording.failures import log_path
-from fitfleet.worker.state import checkpoint
+from fitfleet.worker.state import checkpoint, predictions
 from fitfleet.worker.state.building import inputs_of
 
 if TYPE_CHECKING:
     from fitfleet.worker.fit import Fit
+    from fitfleet.worker.job import PreparedJob
 
 Scores = dict[str, dict[str, float]]  # by source
 
@@ -109,6 +111,26 @@ class Saver:
                     after=lambda: self._remove_outdated(claim, None, keep=last_checkpoint),
                 )
             )
+
+    def task(self, job: PreparedJob, predicted: Iterator[Any] | None, scores: Scores) -> None:
+        """Save what the model of another job predicts, and leave the job to be committed."""
+        claim = job.claim
+        name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
+        document = {"spec": claim.spec, "environment": self._environment, "scores": scores}
+        with ExitStack() as kept:
+            draft = kept.enter_context(self._storage.draft(name))
+            predictions.write(draft.path, predicted, document)
+            values = {
+                "epoch": 0,
+                "seconds": job.control.seconds,
+                "log_tail": log.tail(log_path(self._settings, claim)),
+                "memory_peak_bytes": peak_bytes(),
+                "scores": scores,
+            }
+            pending = PendingCommit(
+                job.control, name, draft, kept.pop_all(), values, after=lambda: None
+            )
+            self._commits.put(pending)
 
     def _write(self, draft: Draft, fit: Fit, model: Any, *, has_stopped: bool, **more: Any) -> None:
         job = fit.job

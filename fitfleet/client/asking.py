@@ -1,0 +1,174 @@
+"""Asking workers of the fleet for what a fitted model predicts, or how good it is, as a job."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fitfleet.client.display import Display
+from fitfleet.client.reading import Reading
+from fitfleet.client.wait import wait_for
+from fitfleet.data.in_memory import DataStore
+from fitfleet.data.materialise import written
+from fitfleet.db import jobs as job_table
+from fitfleet.db import lookup
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.errors import JobFailedError
+from fitfleet.settings import Settings
+from fitfleet.spec.code.names import named
+from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
+from fitfleet.spec.job import DatasetSpec, JobSpec, Task
+from fitfleet.spec.submission import job_options
+from fitfleet.states import JobStatus
+from fitfleet.storage import PREDICTIONS, Storage
+from fitfleet.submit import Submission
+from fitfleet.weights.files import checked, opened, read_document
+
+_NAME = 128
+
+
+class Asked:
+    """A job without a fit that workers have done: its scores are in SQL, predictions in a file."""
+
+    def __init__(self, database: Database, settings: Settings, row: JobRow) -> None:
+        self._database, self._settings, self._row = database, settings, row
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Loss and metrics by Keras's names."""
+        with self._database.read() as c:
+            scores = lookup.scores_of(c, [self._row.id]).get(self._row.id, {})
+        return {
+            name.removeprefix("test_"): float("nan") if value is None else value
+            for name, value in scores.items()
+        }
+
+    def predictions(self) -> Any:
+        """All of them, in the structure of the model's outputs. StorageError."""
+        path, outputs = self._file()
+        with opened(path, self._settings) as file:
+            return _read(file[PREDICTIONS], outputs, slice(None))
+
+    def stream(self, rows: int) -> Iterator[Any]:
+        """The same, so many rows at a time."""
+        path, outputs = self._file()
+        with opened(path, self._settings) as file:
+            group = file[PREDICTIONS]
+            for start in range(0, len(group["0"]), rows):
+                yield _read(group, outputs, slice(start, start + rows))
+
+    def _file(self) -> tuple[Path, Any]:
+        path = _path(self._settings, self._row)
+        checked(path, self._settings, self._row.artifact_sha256)
+        return path, read_document(path, self._settings)["outputs"]
+
+
+def ask(
+    database: Database,
+    settings: Settings,
+    fitted: JobRow,
+    spec: JobSpec,
+    task: Task,
+    dataset: DatasetSpec,
+    batch_size: int,
+) -> Asked:
+    """Queue the task as a job and wait for its end. What was asked before is not done again.
+
+    JobFailedError with the worker's reason, SpecError or DatasetError for what cannot work.
+    """
+    asked = _specification(spec, task, dataset, batch_size)
+    modules = {reference.module for reference in named(asked)}  # the job ran them; workers check
+    trusting = settings.replace(trusted_modules=(*settings.trusted_modules, *sorted(modules)))
+    options = job_options(
+        settings,
+        experiment=f"{fitted.experiment[: _NAME - 12]}-evaluations",
+        params={"job": fitted.id, "task": task.kind},
+        queue=fitted.queue,
+        priority=fitted.priority,
+    )
+    submission = Submission(trusting)
+    new = replace(submission.checked(asked, options), settings=settings)
+    for line in submission.warnings:
+        warnings.warn(line, stacklevel=4)
+    row = _queued(database, settings, new)
+    display = Display(Console(stderr=True))
+    with display.shown():
+        wait_for(
+            database,
+            [row.id],
+            settings.lease_s,
+            on_snapshot=display.draw,
+            snapshot_s=display.every_s,
+        )
+    with database.read() as c:
+        (row,) = lookup.jobs_by_id(c, [row.id])
+    if row.status is not JobStatus.SUCCEEDED:
+        why = f": {row.failure_message}" if row.failure_message else ""
+        raise JobFailedError(
+            f"job {row.id}, to {task.kind} by job {fitted.id}, has ended as {row.status}{why}"
+        )
+    return Asked(database, settings, row)
+
+
+def inputs(x: Any, settings: Settings) -> DatasetSpec:
+    """Inputs of a model as a dataset: a dataset by its path, or arrays, written to the storage."""
+    if names_a_dataset(x):
+        return inputs_only(dataset_spec(x))
+    return inputs_only(written({"x": x}, settings))
+
+
+def labelled(dataset: Any, settings: Settings) -> DatasetSpec:
+    """The same with labels; `dataset` is what `fleet.submit` takes."""
+    given = DataStore(settings, Reading()).replaced({"dataset": dataset})["dataset"]
+    return training_only(dataset_spec(given))
+
+
+def _specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: int) -> JobSpec:
+    """What of a fit still matters once its weights are there: equal tasks are one job."""
+    changes = {
+        "task": task,
+        "dataset": dataset,
+        "batch_size": batch_size,
+        "epochs": 0,
+        "shuffle": False,
+        "validation_split": 0.0,
+        "validation_batch_size": None,
+        "class_weight": None,
+        "callbacks": [],
+        "evaluators": [],
+        "initial_weights": None,
+        "steps_per_execution": 1,
+        "gradient_accumulation_steps": None,
+    }
+    return spec.model_copy(update=changes)
+
+
+def _queued(database: Database, settings: Settings, new: job_table.NewJob) -> JobRow:
+    """The job, new or as it is; one that has not succeeded is tried again."""
+    with database.begin() as c:
+        ((job_id, _),) = job_table.insert(c, [new])
+        (row,) = lookup.jobs_by_id(c, [job_id])
+        if row.status.is_terminal and row.status is not JobStatus.SUCCEEDED:
+            job_table.retry(c, job_id)
+        elif row.status is JobStatus.SUCCEEDED and not _path(settings, row).is_file():
+            ((job_id, _),) = job_table.insert(c, [replace(new, again=True)])
+            (row,) = lookup.jobs_by_id(c, [job_id])
+    return row
+
+
+def _path(settings: Settings, row: JobRow) -> Path:
+    return Storage(Path(settings.storage).absolute()).absolute(row.artifact_path or "")
+
+
+def _read(group: Any, outputs: Any, rows: slice) -> Any:
+    if isinstance(outputs, dict):
+        return {name: _read(group, part, rows) for name, part in outputs.items()}
+    if isinstance(outputs, list):
+        return [_read(group, part, rows) for part in outputs]
+    return group[outputs][rows]

@@ -1,0 +1,67 @@
+"""A job without a fit: Keras's `predict` or `evaluate` of the model that another job has fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fitfleet.db import lookup
+from fitfleet.db.session import Database
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import Task
+from fitfleet.storage import Storage
+from fitfleet.worker import code
+from fitfleet.worker.build import precision
+from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker.engines.choice import Choice
+from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.predict import measured, predictions
+from fitfleet.worker.process.memory import reset_peak
+from fitfleet.worker.recording.journal import DatabaseJournal
+from fitfleet.worker.state.weights import load_model
+
+
+def run(
+    job: PreparedJob,
+    task: Task,
+    journal: DatabaseJournal,
+    database: Database,
+    storage: Storage,
+    settings: Settings,
+) -> None:
+    """Do the task and leave its result to be committed; an error is recorded as the job's end."""
+    with journal.hold(job.control):
+        journal.begin(Choice(KerasFit(settings), [job], [f"Keras's own {task.kind}"]), [job])
+        job.control.start()
+        job.control.check()  # it may have been stopped while it waited
+        reset_peak()
+        path = _weights(task, database, storage)
+        model = load_model(path, code.use(job.spec, database, settings), task.sha256)
+        arrays, size = job.arrays, job.spec.batch_size
+        between = [OnBatch(job.control.check)]
+        scores: dict[str, float] = {}
+        predicted: Iterator[Any] | None = None
+        with precision(job.spec.dtype_policy):
+            if task.kind == "evaluate":
+                parts = (arrays.x, arrays.y, arrays.sample_weight)
+                logs = measured(model, parts, size, settings, between)
+                scores = {f"test_{name}": value for name, value in logs.items()}
+            else:
+                predicted = predictions(model, arrays.x, size, between)
+            journal.save_task(job, predicted, {"keras": scores})
+        job.control.finish()
+
+
+def _weights(task: Task, database: Database, storage: Storage) -> Path:
+    with database.read() as c:
+        row = lookup.job(c, task.job)
+    if row is None or row.artifact_path is None:
+        raise SpecError("task", f"the weights of job {task.job} were removed; run it again")
+    if row.artifact_sha256 != task.sha256:
+        raise SpecError(
+            "task", f"job {task.job} has other weights by now than when it was asked; ask it again"
+        )
+    return storage.absolute(row.artifact_path)
