@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from fitfleet.client import asking
+from fitfleet.client import tasks
 from fitfleet.client.job_row import JobHandle
 from fitfleet.db import code as code_table
 from fitfleet.db import lookup
@@ -112,8 +112,8 @@ class FittedJob(JobHandle):
 
             act = here.stream if stream else here.predict
             return act(self.load_model(), x, self.spec, self._settings, batch_size)
-        asked = self._ask("predict", asking.inputs(x, self._settings), batch_size)
-        return asked.stream(batch_size) if stream else asked.predictions()
+        result = self._run_task("predict", tasks.inputs(x, self._settings), batch_size)
+        return result.stream(batch_size) if stream else result.predictions()
 
     def evaluate(
         self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
@@ -128,7 +128,9 @@ class FittedJob(JobHandle):
             from fitfleet.worker.predict import evaluate
 
             return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
-        return self._ask("evaluate", asking.labelled(dataset, self._settings), batch_size).metrics
+        return self._run_task(
+            "evaluate", tasks.labelled(dataset, self._settings), batch_size
+        ).metrics
 
     def _is_here(self, where: Where) -> bool:
         if where not in get_args(Where):
@@ -136,9 +138,9 @@ class FittedJob(JobHandle):
         has_keras = importlib.util.find_spec("tensorflow") is not None
         return where == "here" or (where == "auto" and has_keras)
 
-    def _ask(
+    def _run_task(
         self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
-    ) -> asking.Asked:
+    ) -> tasks.TaskResult:
         self._artifact()
         digest = self._row.artifact_sha256
         if digest is None:
@@ -149,7 +151,7 @@ class FittedJob(JobHandle):
         if words:
             raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
         task = Task(kind=kind, job=self.id, sha256=digest)
-        return asking.ask(
+        return tasks.run_task(
             self._database, self._settings, self._row, self._fit(), task, dataset, batch_size
         )
 

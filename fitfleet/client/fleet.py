@@ -14,6 +14,7 @@ from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
 from fitfleet.client import experiment as experiment_views
 from fitfleet.client.disk import DiskUsage, disk_usage
+from fitfleet.client.ensemble import Ensemble, ensemble
 from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
 from fitfleet.client.reading_progress import Reading
@@ -143,6 +144,23 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
                 self.database, experiment, metric=metric, direction=direction, at=at
             )
         )
+
+    def ensemble(
+        self,
+        experiment: str = "default",
+        *,
+        top: int = 5,
+        metric: str = "val_loss",
+        direction: str | None = None,
+        candidates: int = 20,
+    ) -> Ensemble:
+        """At most `top` jobs of the experiment whose weighted mean predicts validation rows best.
+
+        Of the best `candidates`, by `metric`; see `client.ensemble.ensemble`. `.members` has their
+        shares, `.export("ensemble.keras")` writes one Keras model. Needs the extra `worker`.
+        """
+        chosen_by = (metric, direction, candidates)
+        return ensemble(self.database, self.settings, experiment, top, *chosen_by)
 
     def sweep(self, **arguments: Any) -> Sweep:
         """A search over the spaces (`ff.choice`, ...) anywhere in the arguments of `submit`.

@@ -64,4 +64,7 @@ def _weights(task: Task, database: Database, storage: Storage) -> Path:
         raise SpecError(
             "task", f"job {task.job} has other weights by now than when it was asked; ask it again"
         )
-    return storage.absolute(row.artifact_path)
+    path = storage.absolute(row.artifact_path)
+    if path.parent.is_dir() and not path.exists():  # without the folder the storage may be away
+        raise SpecError("task", f"the weights of job {task.job} are gone; run it again")
+    return path

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from fitfleet.client.display import Display
-from fitfleet.client.reading import Reading
+from fitfleet.client.reading_progress import Reading
 from fitfleet.client.wait import wait_for
 from fitfleet.data.in_memory import DataStore
 from fitfleet.data.materialise import written
@@ -33,7 +33,7 @@ from fitfleet.weights.files import checked, opened, read_document
 _NAME = 128
 
 
-class Asked:
+class TaskResult:
     """A job without a fit that workers have done: its scores are in SQL, predictions in a file."""
 
     def __init__(self, database: Database, settings: Settings, row: JobRow) -> None:
@@ -69,7 +69,7 @@ class Asked:
         return path, read_document(path, self._settings)["outputs"]
 
 
-def ask(
+def run_task(
     database: Database,
     settings: Settings,
     fitted: JobRow,
@@ -77,13 +77,13 @@ def ask(
     task: Task,
     dataset: DatasetSpec,
     batch_size: int,
-) -> Asked:
+) -> TaskResult:
     """Queue the task as a job and wait for its end. What was asked before is not done again.
 
     JobFailedError with the worker's reason, SpecError or DatasetError for what cannot work.
     """
-    asked = _specification(spec, task, dataset, batch_size)
-    modules = {reference.module for reference in named(asked)}  # the job ran them; workers check
+    wanted = _specification(spec, task, dataset, batch_size)
+    modules = {reference.module for reference in named(wanted)}  # the job ran them; workers check
     trusting = settings.replace(trusted_modules=(*settings.trusted_modules, *sorted(modules)))
     options = job_options(
         settings,
@@ -93,7 +93,7 @@ def ask(
         priority=fitted.priority,
     )
     submission = Submission(trusting)
-    new = replace(submission.checked(asked, options), settings=settings)
+    new = replace(submission.checked(wanted, options), settings=settings)
     for line in submission.warnings:
         warnings.warn(line, stacklevel=4)
     row = _queued(database, settings, new)
@@ -113,7 +113,7 @@ def ask(
         raise JobFailedError(
             f"job {row.id}, to {task.kind} by job {fitted.id}, has ended as {row.status}{why}"
         )
-    return Asked(database, settings, row)
+    return TaskResult(database, settings, row)
 
 
 def inputs(x: Any, settings: Settings) -> DatasetSpec:

@@ -1,0 +1,188 @@
+"""Ensemble: jobs whose mean prediction is better than the best of them alone."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
+from fitfleet.analysis.greedy import Chosen, choose
+from fitfleet.client.job import Job
+from fitfleet.data.arrays import Arrays, load, split_validation
+from fitfleet.db import best, lookup
+from fitfleet.db.session import Database
+from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
+from fitfleet.states import JobStatus
+from fitfleet.text import html_table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# More rounds change the shares of the members by less than a twentieth.
+_ROUNDS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The weighted mean of what some fitted models predict."""
+
+    members: dict[int, float]  # job -> its share of the mean; all together 1
+    metric: str  # such as val_loss
+    score: float  # of the mean, on the validation rows
+    best_single: int  # job
+    best_single_score: float  # on the same rows
+    left_out: dict[int, str]  # job -> why it was no candidate
+    model: Any  # a compiled keras.Model of built-in layers around the members
+    spec: JobSpec
+    settings: Settings
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"job {job}: {share:.3g}" for job, share in self.members.items())
+        return (
+            f"<Ensemble {self.metric} {self.score:.6g}, best single (job {self.best_single})"
+            f" {self.best_single_score:.6g}; {shares}>"
+        )
+
+    def _repr_html_(self) -> str:
+        note = (
+            f"{self.metric} {self.score:.6g}; job {self.best_single}, the best one alone:"
+            f" {self.best_single_score:.6g}"
+        )
+        rows = [(job, f"{share:.3g}") for job, share in self.members.items()]
+        return html_table(["job", "share"], rows, note)
+
+    def predict(self, x: Any, *, batch_size: int = 32) -> np.ndarray[Any, Any]:
+        """The weighted mean, as `Job.predict` takes and gives it, in this process."""
+        from fitfleet.worker.predict import predict
+
+        predicted: np.ndarray[Any, Any] = predict(
+            self.model, x, self.spec, self.settings, batch_size
+        )
+        return predicted
+
+    def export(self, path: str | Path) -> Path:
+        """Write it as one Keras model, in the formats of `Job.export`; Keras alone loads it."""
+        from fitfleet.worker.state.export import export_model
+
+        return export_model(self.model, Path(path))
+
+
+def ensemble(
+    database: Database,
+    settings: Settings,
+    experiment: str,
+    top: int,
+    metric: str,
+    direction: str | None,
+    candidates: int,
+) -> Ensemble:
+    """At most `top` jobs of the experiment whose weighted mean prediction is best.
+
+    The best `candidates` jobs predict their validation rows, in this process; then the bag of jobs
+    grows by the one that helps most, with replacement, and the best bag counts (analysis/greedy).
+    A job with other validation rows than the best one, such as of another fold, is no candidate.
+
+    NotFoundError where no job has the metric, SpecError for models that take different inputs,
+    FitfleetError for a metric that is not of the validation, MissingExtraError without TensorFlow.
+    """
+    for name, value in (("top", top), ("candidates", candidates)):
+        if type(value) is not int or value < 1:
+            raise FitfleetError(f"{name}: {value!r:.40} is not a positive integer")
+    if not metric.startswith("val_"):
+        raise FitfleetError(
+            f"metric: {metric!r:.60} is not of the validation rows; give one such as 'val_loss'"
+        )
+    way = direction_of(
+        metric, direction, compiled_parts(database, metric, experiment) if not direction else ()
+    )
+    if importlib.util.find_spec("keras") is None:
+        raise MissingExtraError("keras", "worker")
+    jobs = _candidates(database, settings, experiment, metric, way, candidates)
+    return _Choice(jobs, settings, metric).made(way, top)
+
+
+def _candidates(
+    database: Database,
+    settings: Settings,
+    experiment: str,
+    metric: str,
+    direction: Direction,
+    count: int,
+) -> list[Job]:
+    """The best jobs by the metric, best first."""
+    with database.read() as c:
+        succeeded = [JobStatus.SUCCEEDED]
+        ranked = best.best_jobs(
+            c, experiment, succeeded, metric, direction, "last", count, with_weights=True
+        )
+        rows = lookup.jobs_by_id(c, [job_id for job_id, value in ranked if value is not None])
+    if not rows:
+        raise NotFoundError(
+            f"{experiment}: no succeeded job with weights has {metric}; an ensemble is chosen on"
+            " validation rows, which validation_split or x_val and y_val give"
+        )
+    order = [job_id for job_id, _ in ranked]
+    return [Job(database, settings, row) for row in sorted(rows, key=lambda r: order.index(r.id))]
+
+
+class _Choice:
+    """Predicts the validation rows by every candidate, one model at a time, and chooses."""
+
+    def __init__(self, jobs: Sequence[Job], settings: Settings, metric: str) -> None:
+        from fitfleet.worker import ensemble as here
+
+        self._here, self._settings, self._metric = here, settings, metric
+        self._jobs = {job.id: job for job in jobs}
+        self._spec = first = jobs[0].spec
+        self._left_out: dict[int, str] = {}
+        arrays = self._rows(first)
+        self._predicted: dict[int, Any] = {}
+        labelled = (arrays.y_val, arrays.sample_weight_val)
+        for job in jobs:
+            spec = job.spec
+            if _rows_of(spec) != _rows_of(first):
+                self._left_out[job.id] = f"its validation rows are not those of job {jobs[0].id}"
+                continue
+            model = job.load_model()
+            if not self._predicted:
+                self._scorer = here.Scorer(model, labelled, metric.removeprefix("val_"), settings)
+            self._predicted[job.id] = here.predicted(model, arrays.x_val, spec)
+
+    def made(self, direction: Direction, top: int) -> Ensemble:
+        """The best bag, as one model."""
+
+        def score(bag: Counter[int]) -> float:
+            return self._scorer(self._here.means(bag, self._predicted))
+
+        chosen: Chosen[int] = choose(
+            list(self._predicted), score, direction, top=top, rounds=_ROUNDS
+        )
+        total = sum(chosen.counts.values())
+        shares = {job: count / total for job, count in sorted(chosen.counts.items())}
+        models = {job: self._jobs[job].load_model() for job in shares}
+        return Ensemble(
+            members=shares,
+            metric=self._metric,
+            score=chosen.score,
+            best_single=chosen.single,
+            best_single_score=chosen.single_score,
+            left_out=self._left_out,
+            model=self._here.combined(models, shares),
+            spec=self._spec,
+            settings=self._settings,
+        )
+
+    def _rows(self, spec: JobSpec) -> Arrays:
+        """The arrays of the job, with its validation rows."""
+        return split_validation(load(spec.dataset, self._settings), spec.validation_split)
+
+
+def _rows_of(spec: JobSpec) -> tuple[Any, ...]:
+    """What decides the rows that a job validates on."""
+    return spec.dataset.model_dump(), spec.validation_split
