@@ -241,16 +241,16 @@ def existing(
 
 
 @dataclass(frozen=True)
-class Experience:
+class MeasuredCost:
     """What succeeded jobs of one fuse key have cost."""
 
     seconds_an_epoch: float
     memory_peak_bytes: int | None
 
 
-def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]:
+def measured_costs(c: Connection, fuse_keys: Sequence[str]) -> dict[str, MeasuredCost]:
     """Fuse key -> what its jobs have cost, for those that have been run."""
-    by_key: dict[str, Experience] = {}
+    by_key: dict[str, MeasuredCost] = {}
     for start in range(0, len(fuse_keys), _CHUNK):
         query = (
             select(
@@ -271,7 +271,7 @@ def experience(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Experience]
             .group_by(jobs.c.fuse_key)
         )
         for key, seconds, epochs, peak in c.execute(query):
-            by_key[key] = Experience(float(seconds) / int(epochs), peak)
+            by_key[key] = MeasuredCost(float(seconds) / int(epochs), peak)
     return by_key
 
 

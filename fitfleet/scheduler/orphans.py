@@ -49,7 +49,7 @@ def orphans(
             )
         for folder in some:
             if folder.name not in busy:
-                yield from _strays(root, folder, known, shared, is_dry)
+                yield from _unreferenced(root, folder, known, shared, is_dry)
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -59,7 +59,7 @@ def _folders(root: Path) -> Iterator[Path]:
             yield from sorted(folder for folder in experiment.iterdir() if folder.is_dir())
 
 
-def _strays(
+def _unreferenced(
     root: Path, folder: Path, known: Collection[str], shared: Collection[str], is_dry: bool
 ) -> Iterator[Collected]:
     for path in sorted(folder.iterdir()):

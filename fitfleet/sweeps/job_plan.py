@@ -14,7 +14,7 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
-from fitfleet.sweeps.plan import Plan, builds_of, costs, experience_with
+from fitfleet.sweeps.plan import Plan, builds_of, costs, measured_costs_of
 from fitfleet.sweeps.search import Point
 
 
@@ -38,7 +38,7 @@ def plan_jobs(
     builds = builds_of([of_job[0].spec for of_job in rows if of_job], settings)
     there = _there(database, rows)
     with database.read() as c:
-        known = experience_with(c, rows)
+        known = measured_costs_of(c, rows)
     points = [_point(i, document, documents) for i, document in enumerate(documents)]
     planned = [
         next(costs([point], [of_job], builds, hashes, known))

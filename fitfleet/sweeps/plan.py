@@ -170,7 +170,7 @@ def plan(
     with database.read() as c:
         hashes = [row.content_hash for of_point in rows for row in of_point]
         there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
-        known = experience_with(c, rows)
+        known = measured_costs_of(c, rows)
     planned = costs(chosen, rows, builds, there, known)
     points = [
         p if reason is None else replace(p, refused=reason)
@@ -215,10 +215,12 @@ def builds_of(specs: Sequence[JobSpec], settings: Settings) -> dict[str, build_c
     return build_check.build_all(models, shapes)
 
 
-def experience_with(c: Connection, rows: Iterable[Sequence[NewJob]]) -> dict[str, table.Experience]:
+def measured_costs_of(
+    c: Connection, rows: Iterable[Sequence[NewJob]]
+) -> dict[str, table.MeasuredCost]:
     """What finished jobs of the same kind have cost, by fuse key."""
     keys = {row.fuse_key for of_point in rows for row in of_point if row.fuse_key is not None}
-    return table.experience(c, list(keys))
+    return table.measured_costs(c, list(keys))
 
 
 def costs(
@@ -226,7 +228,7 @@ def costs(
     rows: Sequence[Sequence[NewJob]],
     builds: dict[str, build_check.Build],
     there: Collection[str],
-    known: dict[str, table.Experience],
+    known: dict[str, table.MeasuredCost],
 ) -> Iterator[Planned]:
     """A row of the plan for each point, whose jobs are `rows`; none for a refused one.
 

@@ -202,7 +202,7 @@ class JobControl:
         if stop is not None and at >= stop.deadline:
             raise Interrupted(stop.reason)
 
-    def forgive(self, seconds: float) -> None:
+    def ignore_standstill(self, seconds: float) -> None:
         """So long the whole process stood still, which is no stall of the fit."""
         with self._lock:
             self._progress_at += seconds

@@ -31,7 +31,7 @@ def reach(name: str) -> None:
         if not times or _reached[fault] == int(times):
             action, _, marker = rest.partition(":")
             if not marker or _is_first(Path(marker)):
-                _carry_out(action)
+                _act(action)
 
 
 def _is_first(marker: Path) -> bool:
@@ -42,7 +42,7 @@ def _is_first(marker: Path) -> bool:
     return True
 
 
-def _carry_out(action: str) -> None:
+def _act(action: str) -> None:
     if action == "raise":
         raise OSError(28, "No space left on device")
     if action == "defect":

@@ -72,7 +72,7 @@ def _still(curves: pd.DataFrame, labels: Mapping[int, str], metric: str, title: 
     panel.set_xlabel("epoch")
     panel.set_ylabel(canvas.unit(metric.removeprefix("val_")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    canvas.dress(panel)
+    canvas.style_axes(panel)
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
                 title="trial: parameters", title_fontsize=9)  # fmt: skip
     panel.set_title(_explained(curves, has_validation), fontsize=9, color=canvas.GREY)

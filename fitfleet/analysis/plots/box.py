@@ -21,8 +21,8 @@ def plot_box(
     return canvas.still(lambda: _still(drawn, objective, title), path)
 
 
-def _is_lying(groups: Mapping[str, Sequence[float]]) -> bool:
-    """Whether the labels need so much room that the boxes should lie."""
+def _is_horizontal(groups: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the labels need so much room that the boxes are horizontal."""
     return max(map(len, groups)) > 14 or len(groups) > 8
 
 
@@ -33,15 +33,15 @@ def _explained(groups: Mapping[str, Sequence[float]]) -> str:
 
 
 def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
-    is_lying = _is_lying(groups)
-    size = (8.2, 1.9 + 0.55 * len(groups)) if is_lying else (2.4 + 1.5 * len(groups), 5.2)
+    is_horizontal = _is_horizontal(groups)
+    size = (8.2, 1.9 + 0.55 * len(groups)) if is_horizontal else (2.4 + 1.5 * len(groups), 5.2)
     figure = canvas.figure(max(size[0], 6.0), size[1], title)
     panel = figure.subplots()
-    labels = list(groups)[::-1] if is_lying else list(groups)
+    labels = list(groups)[::-1] if is_horizontal else list(groups)
     panel.boxplot(
         [groups[label] for label in labels],
         tick_labels=[canvas.cut(label, 60) for label in labels],
-        orientation="horizontal" if is_lying else "vertical",
+        orientation="horizontal" if is_horizontal else "vertical",
         widths=0.5,
         showfliers=False,
         medianprops={"color": canvas.BEST, "linewidth": 2},
@@ -49,26 +49,26 @@ def _still(groups: Mapping[str, Sequence[float]], objective: str, title: str) ->
     )
     for position, label in enumerate(labels, 1):
         spread = [position + 0.16 * (((i * 7) % 5) - 2) / 2 for i in range(len(groups[label]))]
-        xy = (groups[label], spread) if is_lying else (spread, groups[label])
+        xy = (groups[label], spread) if is_horizontal else (spread, groups[label])
         panel.scatter(*xy, s=20, color=canvas.colour(0), alpha=0.65, zorder=3, linewidths=0)
-    if is_lying:
+    if is_horizontal:
         panel.set_xlabel(canvas.unit(objective))
     else:
         panel.set_ylabel(canvas.unit(objective))
     figure.supxlabel(_explained(groups), fontsize=9, color=canvas.GREY)
-    canvas.dress(panel)
+    canvas.style_axes(panel)
     return figure
 
 
 def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: str) -> Any:
     objects = canvas.plotly()
     figure = objects.Figure()
-    is_lying = _is_lying(groups)
+    is_horizontal = _is_horizontal(groups)
     for index, (label, values) in enumerate(groups.items()):
         figure.add_box(
-            **{"x" if is_lying else "y": list(values)},
+            **{"x" if is_horizontal else "y": list(values)},
             name=canvas.html(label),
-            orientation="h" if is_lying else "v",
+            orientation="h" if is_horizontal else "v",
             boxpoints="all",
             jitter=0.3,
             pointpos=0,
@@ -79,7 +79,7 @@ def _interactive(groups: Mapping[str, Sequence[float]], objective: str, title: s
         **canvas.page(title, _explained(groups)),
         height=max(480, 160 + 40 * len(groups)),
     )
-    if is_lying:
+    if is_horizontal:
         figure.update_yaxes(autorange="reversed", automargin=True)
         figure.update_xaxes(title_text=canvas.html(canvas.unit(objective)))
     else:

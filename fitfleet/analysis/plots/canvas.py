@@ -74,7 +74,7 @@ def html(text: str, width: int = 60) -> str:
     return escape(cut(text, width), quote=False)
 
 
-def dress(panel: Any) -> None:
+def style_axes(panel: Any) -> None:
     """A light grid and no box."""
     panel.grid(alpha=0.25)
     panel.set_axisbelow(True)

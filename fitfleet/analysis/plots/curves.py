@@ -46,7 +46,7 @@ def _figure(drawn: Mapping[str, pd.DataFrame], title: str) -> Any:
     for metric, panel in zip(metrics, panels, strict=True):
         for shade, (label, history) in zip(shades, drawn.items(), strict=True):
             _draw(panel, history, metric, shade, label)
-        _dress(panel, metric)
+        _style_axes(panel, metric)
     _legend(figure, drawn, shades)
     figure.suptitle(canvas.cut(title, 120))
     return figure
@@ -86,7 +86,7 @@ def _draw(panel: Axes, history: pd.DataFrame, metric: str, shade: Any, label: st
         panel.plot(history["epoch"], history[f"val_{metric}"], color=shade, lw=1.6, marker=marker)
 
 
-def _dress(panel: Axes, metric: str) -> None:
+def _style_axes(panel: Axes, metric: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     panel.set_xlabel("epoch")

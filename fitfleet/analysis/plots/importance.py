@@ -36,7 +36,7 @@ def _still(ordered: list[tuple[str, float]], objective: str, title: str) -> Any:
     panel.set_xlim(0, max(share for _, share in ordered) * 1.14 + 1e-9)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     panel.set_xlabel(_axis_title(objective))
-    canvas.dress(panel)
+    canvas.style_axes(panel)
     panel.grid(axis="y", visible=False)
     return figure
 

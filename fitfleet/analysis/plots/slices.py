@@ -114,7 +114,7 @@ def _still(
         if axis.is_category:
             panel.set_xlim(-0.5, len(axis.ticks or ()) - 0.5)
         panel.set_xlabel(canvas.short(name))
-        canvas.dress(panel)
+        canvas.style_axes(panel)
     for row in panels:
         row[0].set_ylabel(canvas.unit(objective))
     for panel in panels.flat[len(names) :]:

@@ -29,7 +29,7 @@ def plot_timeline(attempts: pd.DataFrame, path: canvas.Target, *, title: str) ->
     return canvas.still(lambda: _still(attempts, title), path)
 
 
-def _lanes(attempts: pd.DataFrame) -> list[str]:
+def _slots(attempts: pd.DataFrame) -> list[str]:
     return sorted({str(worker) for worker in attempts["worker"]})
 
 
@@ -40,7 +40,7 @@ def _colour(outcome: str) -> str:
 def _packed(attempts: pd.DataFrame) -> list[tuple[dict[str, Any], int, int]]:
     """(attempt, its row within the slot, rows of the slot): jobs of a cohort run side by side."""
     packed = []
-    for worker in _lanes(attempts):
+    for worker in _slots(attempts):
         ends: list[float] = []
         placed = []
         for row in attempts[attempts["worker"] == worker].sort_values("start").to_dict("records"):
@@ -55,28 +55,28 @@ def _packed(attempts: pd.DataFrame) -> list[tuple[dict[str, Any], int, int]]:
 def _still(attempts: pd.DataFrame, title: str) -> Any:
     from matplotlib.patches import Patch
 
-    lanes = _lanes(attempts)
+    slots = _slots(attempts)
     packed = _packed(attempts)
     max_rows = max(rows for _, _, rows in packed)
-    figure = canvas.figure(9.6, 2.0 + len(lanes) * min(0.4 + 0.12 * max_rows, 2.2), title)
+    figure = canvas.figure(9.6, 2.0 + len(slots) * min(0.4 + 0.12 * max_rows, 2.2), title)
     panel = figure.subplots()
     span = max(float(attempts["end"].max()), 1e-9)
     for row, place, rows in packed:
         start, outcome, job = float(row["start"]), str(row["outcome"]), str(row["job"])
         length = max(float(row["end"]) - start, span / 500)
         height = 0.76 / rows
-        middle = lanes.index(str(row["worker"])) - 0.38 + height * (place + 0.5)
+        middle = slots.index(str(row["worker"])) - 0.38 + height * (place + 0.5)
         panel.barh(middle, length, left=start, height=height, color=_colour(outcome),
                    edgecolor="white", linewidth=0.5)  # fmt: skip
         if rows <= 8 and length > span * 0.016 * len(job):
             panel.text(start + length / 2, middle, job, ha="center", va="center",
                        fontsize=8, color="white")  # fmt: skip
-    panel.set_yticks(range(len(lanes)), lanes, fontsize=9)
-    panel.set_ylim(len(lanes) - 0.5, -0.5)
+    panel.set_yticks(range(len(slots)), slots, fontsize=9)
+    panel.set_ylim(len(slots) - 0.5, -0.5)
     panel.set_xlim(0, span * 1.01)
     panel.set_xlabel("time since the first attempt (s); numbers are jobs")
     panel.set_ylabel("worker slot")
-    canvas.dress(panel)
+    canvas.style_axes(panel)
     panel.grid(axis="y", visible=False)
     seen = dict.fromkeys(str(outcome) for outcome in attempts["outcome"])
     handles = [Patch(color=_colour(outcome), label=outcome) for outcome in seen]

@@ -26,11 +26,11 @@ def program_key(engine: str, trace_key: str, model: Any) -> str:
     names = [metric.name for metric in model.metrics], getattr(model, "output_names", None)
     floats = keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()
     policy = keras.config.dtype_policy().name
-    return json.dumps([engine, trace_key, names, floats, policy, _circumstances()])
+    return json.dumps([engine, trace_key, names, floats, policy, _environment()])
 
 
 @functools.cache
-def _circumstances() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     import tensorflow as tf
 
     switches = {

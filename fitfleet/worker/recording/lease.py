@@ -112,7 +112,7 @@ class Lease:
         for control in live:
             if not (control.is_training or control.is_committing):
                 continue
-            control.forgive(slept)
+            control.ignore_standstill(slept)
             claim = control.claim
             limit = claim.timeout_s if control.is_training else None
             if limit is not None and claim.seconds + control.seconds > limit:
