@@ -43,7 +43,7 @@ def choose(
 
     def cost(bag: Counter[K]) -> float:
         parts = math.gcd(*bag.values())
-        shares = frozenset((one, count // parts) for one, count in bag.items())
+        shares = frozenset((candidate, count // parts) for candidate, count in bag.items())
         if shares not in known:
             value = sign * score(bag)
             known[shares] = math.inf if math.isnan(value) else value
@@ -53,7 +53,9 @@ def choose(
     bags: list[tuple[float, Counter[K]]] = []
     for _ in range(rounds):
         open_to = candidates if len(bag) < top else list(bag)
-        costs = [(cost(bag + Counter([one])), index) for index, one in enumerate(open_to)]
+        costs = [
+            (cost(bag + Counter([candidate])), index) for index, candidate in enumerate(open_to)
+        ]
         lowest, index = min(costs)
         bag = bag + Counter([open_to[index]])
         bags.append((lowest, bag))

@@ -98,13 +98,13 @@ def ensemble(
         raise FitfleetError(
             f"metric: {metric!r:.60} is not of the validation rows; give one such as 'val_loss'"
         )
-    way = direction_of(
+    better_when = direction_of(
         metric, direction, compiled_parts(database, metric, experiment) if not direction else ()
     )
     if importlib.util.find_spec("keras") is None:
         raise MissingExtraError("keras", "worker")
-    jobs = _candidates(database, settings, experiment, metric, way, candidates)
-    return _Choice(jobs, settings, metric).made(way, top)
+    jobs = _candidates(database, settings, experiment, metric, better_when, candidates)
+    return _Choice(jobs, settings, metric).best_ensemble(better_when, top)
 
 
 def _candidates(
@@ -154,7 +154,7 @@ class _Choice:
                 self._scorer = here.Scorer(model, labelled, metric.removeprefix("val_"), settings)
             self._predicted[job.id] = here.predicted(model, arrays.x_val, spec)
 
-    def made(self, direction: Direction, top: int) -> Ensemble:
+    def best_ensemble(self, direction: Direction, top: int) -> Ensemble:
         """The best bag, as one model."""
 
         def score(bag: Counter[int]) -> float:

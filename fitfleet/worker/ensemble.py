@@ -42,7 +42,7 @@ class Scorer:
                 leaf.astype("float64") * (count / total)
                 for leaf, (_, count) in zip(leaves, predicted, strict=True)
             ).astype(leaves[0].dtype),
-            *[one for one, _ in predicted],
+            *[outputs for outputs, _ in predicted],
         )
         parts = (keras.tree.flatten(mean), *self._labelled)
         logs = measured(self._model, parts, _BATCH, self._settings)

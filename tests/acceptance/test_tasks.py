@@ -127,11 +127,11 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 def test_a_script_without_tensorflow_can_ask(fleet: ff.Fleet, fitted: ff.Job, other: Path) -> None:
     settings = fleet.settings
     places = [settings.database_url, settings.broker_url, settings.storage]
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SCRIPT, *places, str(fitted.id), str(other)],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert found.returncode == 0, found.stderr
-    assert found.stdout == "['accuracy', 'loss'] (150, 10)\n"
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "['accuracy', 'loss'] (150, 10)\n"

@@ -79,7 +79,7 @@ def save_for_onnx(model: Any, path: Path) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = _in_order([one.name for one in session.get_inputs()], [t.name for t in model.inputs])
+    names = _in_order([node.name for node in session.get_inputs()], [t.name for t in model.inputs])
     _check(session.run(None, dict(zip(names, sample, strict=True))), expected)
 
 
@@ -107,14 +107,18 @@ def _in_order(there: list[str], wanted: list[str]) -> list[str]:
     """The runtime's names of the inputs, in the model's order; some write them otherwise."""
     if len(there) == 1:
         return there
-    found = [next((name for name in there if name.partition(":")[0] == own), own) for own in wanted]
-    return found if sorted(found) == sorted(there) else there
+    names = [
+        next((name for name in there if name.partition(":")[0] == tensor), tensor)
+        for tensor in wanted
+    ]
+    return names if sorted(names) == sorted(there) else there
 
 
 def _check(outputs: list[Any], expected: list[Any]) -> None:
     is_equal = len(outputs) == len(expected) and all(
-        one.shape == other.shape and np.allclose(one, other, _RELATIVE, _ABSOLUTE, equal_nan=True)
-        for one, other in zip(outputs, expected, strict=True)
+        output.shape == other.shape
+        and np.allclose(output, other, _RELATIVE, _ABSOLUTE, equal_nan=True)
+        for output, other in zip(outputs, expected, strict=True)
     )
     if not is_equal:
         raise ValueError("the file computes other outputs than the model")

@@ -62,7 +62,7 @@ def test_the_runtime_of_onnx_computes_the_same(kind: str, tmp_path: Path) -> Non
     }
     fed = keras.tree.map_structure(lambda tensor: x[tensor.name], ends(model)[0])
     expected = keras.tree.flatten(model.predict(fed, verbose=0))
-    given = {one.name: x[one.name.partition(":")[0]] for one in session.get_inputs()}
+    given = {node.name: x[node.name.partition(":")[0]] for node in session.get_inputs()}
     for output, wanted in zip(session.run(None, given), expected, strict=True):
         np.testing.assert_allclose(output, wanted, rtol=1e-4, atol=1e-5)
 
@@ -108,9 +108,9 @@ def test_what_cannot_be_converted_says_so(suffix: str, tmp_path: Path) -> None:
         def call(self, x: Any) -> Any:
             return self.dense(x)
 
-    own = Own()
-    own(np.ones((1, 2)))
-    for model, why in ((texts, "it takes texts"), (own, "it declares no inputs")):
+    subclassed = Own()
+    subclassed(np.ones((1, 2)))
+    for model, why in ((texts, "it takes texts"), (subclassed, "it declares no inputs")):
         with pytest.raises(SpecError, match=rf"^export: a \{suffix} file cannot hold.*{why}"):
             export_model(model, tmp_path / f"model{suffix}")
     assert not list(tmp_path.iterdir())
@@ -133,10 +133,10 @@ except MissingExtraError as error:
 
 @pytest.mark.slow
 def test_without_its_converter_onnx_names_what_to_install(tmp_path: Path) -> None:
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", WITHOUT, str(tmp_path)], capture_output=True, text=True, timeout=120
     )
-    assert found.stdout == (
+    assert process.stdout == (
         "tf2onnx is not installed; it comes with: pip install 'fitfleet[onnx]'\n"
-    ), found.stderr
+    ), process.stderr
     assert not list(tmp_path.iterdir())

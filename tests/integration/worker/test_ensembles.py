@@ -29,7 +29,7 @@ def test_the_bag_that_grows_best_is_chosen() -> None:
 
     def score(bag: Counter[int]) -> float:
         asked.append(bag)
-        return abs(sum(values[one] * n for one, n in bag.items()) / bag.total() - target)
+        return abs(sum(values[number] * n for number, n in bag.items()) / bag.total() - target)
 
     chosen = choose([1, 2, 3, 4], score, "minimize", top=2, rounds=8)
     # 2.6, then 1.8, then 2.07: three of eight bags of two candidates come no nearer than 8 do.
@@ -68,23 +68,23 @@ def test_an_ensemble_is_one_keras_model(
     client = ff.Fleet(fleet.settings, fleet.database)
     with h5py.File(data) as file:
         x, y = file["x_val"][()], file["y_val"][()]
-    found = client.ensemble("together", top=2)
-    assert 1 <= len(found.members) <= 2 and sum(found.members.values()) == pytest.approx(1.0)
+    ensemble = client.ensemble("together", top=2)
+    assert 1 <= len(ensemble.members) <= 2 and sum(ensemble.members.values()) == pytest.approx(1.0)
     lowest = {job.id: job.history["val_loss"].iloc[-1] for job in jobs}
-    assert found.best_single == min(lowest, key=lambda number: lowest[number])
-    assert found.best_single_score == pytest.approx(min(lowest.values()), rel=1e-5)
-    assert found.score <= found.best_single_score
+    assert ensemble.best_single == min(lowest, key=lambda number: lowest[number])
+    assert ensemble.best_single_score == pytest.approx(min(lowest.values()), rel=1e-5)
+    assert ensemble.score <= ensemble.best_single_score
     by_id = {job.id: job for job in jobs}
-    alone = {job: by_id[job].load_model().predict(x, verbose=0) for job in found.members}
-    mean = sum(share * alone[job] for job, share in found.members.items())
-    again = keras.saving.load_model(found.export(tmp_path / "ensemble.keras"))
+    alone = {job: by_id[job].load_model().predict(x, verbose=0) for job in ensemble.members}
+    mean = sum(share * alone[job] for job, share in ensemble.members.items())
+    again = keras.saving.load_model(ensemble.export(tmp_path / "ensemble.keras"))
     np.testing.assert_allclose(again.predict(x, verbose=0), mean, rtol=1e-5, atol=1e-6)
     logs = again.evaluate(x, y, verbose=0, return_dict=True)
-    assert logs["loss"] == pytest.approx(found.score, rel=1e-5) and "mae" in logs
-    assert found.predict(str(data)).shape == (40, 1)
-    assert repr(found).startswith(f"<Ensemble val_loss {found.score:.6g}, best single (job")
-    assert all(f"<td>{job}</td>" in found._repr_html_() for job in found.members)
-    assert list(client.ensemble("together", top=1).members) == [found.best_single]
+    assert logs["loss"] == pytest.approx(ensemble.score, rel=1e-5) and "mae" in logs
+    assert ensemble.predict(str(data)).shape == (40, 1)
+    assert repr(ensemble).startswith(f"<Ensemble val_loss {ensemble.score:.6g}, best single (job")
+    assert all(f"<td>{job}</td>" in ensemble._repr_html_() for job in ensemble.members)
+    assert list(client.ensemble("together", top=1).members) == [ensemble.best_single]
     by_mae = client.ensemble("together", metric="val_mae")
     assert by_mae.score <= by_mae.best_single_score
 
@@ -94,10 +94,10 @@ def test_mean_predictions_of_several_outputs_keep_their_names() -> None:
     x = {"a": rng.random((40, 3), "float32"), "b": rng.random((40, 2), "float32")}
     y = {"low": rng.random((40, 2), "float32"), "high": rng.random((40, 1), "float32")}
     models = {number: two_heads(number) for number in (4, 7, 9)}
-    predicted = {number: one.predict(x, verbose=0) for number, one in models.items()}
+    predicted = {number: model.predict(x, verbose=0) for number, model in models.items()}
     score = Scorer(models[4], (y, None), "loss", Settings())
-    for number, one in models.items():
-        expected = one.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    for number, model in models.items():
+        expected = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
         assert score([(predicted[number], 1)]) == pytest.approx(expected, rel=1e-5)
     shares = {4: 0.25, 9: 0.75}
     whole = combined({number: models[number] for number in shares}, shares)
@@ -116,9 +116,9 @@ def two_heads(seed: int) -> Any:
     both = keras.layers.Dense(4)(keras.layers.Concatenate()(list(inputs.values())))
     dense = keras.layers.Dense
     heads = {"low": dense(2, name="low")(both), "high": dense(1, name="high")(both)}
-    found = keras.Model(inputs, heads)
-    found.compile("adam", loss={"low": "mse", "high": "mae"}, metrics={"low": ["mae"]})
-    return found
+    model = keras.Model(inputs, heads)
+    model.compile("adam", loss={"low": "mse", "high": "mae"}, metrics={"low": ["mae"]})
+    return model
 
 
 @pytest.mark.slow
@@ -139,9 +139,9 @@ def test_what_cannot_be_averaged_says_so(
     )
     row = fleet.run(**{**given, "model": narrow, "dataset": dataset})
     assert row.status is JobStatus.SUCCEEDED, row.failure_message
-    found = client.ensemble("together")
-    left_out = {row.id} if found.best_single != row.id else {one.id for one in jobs}
-    assert set(found.left_out) == left_out
-    assert "its validation rows are not those of job" in next(iter(found.left_out.values()))
+    ensemble = client.ensemble("together")
+    left_out = {row.id} if ensemble.best_single != row.id else {job.id for job in jobs}
+    assert set(ensemble.left_out) == left_out
+    assert "its validation rows are not those of job" in next(iter(ensemble.left_out.values()))
     with pytest.raises(SpecError, match=r"^ensemble: job 2 takes or gives .*, job 1 "):
         combined({1: two_heads(1), 2: jobs[0].load_model()}, {1: 0.5, 2: 0.5})

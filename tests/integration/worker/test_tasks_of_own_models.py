@@ -81,7 +81,7 @@ def test_an_attempt_that_is_lost_leaves_nothing(fleet: Fleet, fitted: Job, tmp_p
     with fleet.database.read() as c:
         (asked,) = lookup.find_jobs(c, f"{fitted.experiment}-evaluations")
     assert (asked.attempt, asked.failures, asked.epochs) == (2, 1, 0)
-    assert [one["outcome"] for one in fleet.attempts(asked.id)] == ["lost", "succeeded"]
+    assert [attempt["outcome"] for attempt in fleet.attempts(asked.id)] == ["lost", "succeeded"]
     assert fleet.files(asked) == ["attempt-2.weights.h5"]
 
 
