@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support.servers import free_port
 
 from fitfleet.embedded.broker import _binary as valkey_server
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 PASSWORD = "compose0test0password"
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 class Compose:

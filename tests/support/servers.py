@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 import itertools
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -23,14 +24,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_START_S = 20.0
+_START_S = 60.0
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A TCP port that nobody listens on, and that no connection is given for its own end.
+
+    Whoever tries such an ephemeral port again and again, as in an outage, may be given it too and
+    then connects to himself; the server cannot come back to it.
+    """
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(10_000, _first_ephemeral_port())
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_ephemeral_port() -> int:
+    """As Linux has it, else as IANA; never below 20,000."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        first = 49_152
+    return max(20_000, first)
 
 
 def die_with_parent(number: int) -> Callable[[], None] | None:
@@ -84,7 +101,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGCONT)
                 self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
     def freeze(self) -> None:
