@@ -30,6 +30,7 @@ from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweeps import keras_tuner
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import find_sweep
 from fitfleet.text import html_table
@@ -169,13 +170,16 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         `repeats` (3, or "3..10" for a race), `folds` (5, or {"kind": "stratified", "k": 5}),
         `objective` and `direction` (one or several), `at` ("last" or "best" epoch), `pruner`,
         `max_running`, `adopt` (take results over from other experiments), `name` (default: the
-        experiment). `seed` is the search's and the first repeat's.
+        experiment), `points_from` (an Optuna study, the URL of its storage or a KerasTuner project:
+        what a search knows before). `seed` is the search's and the first repeat's. KerasTuner's
+        build functions and HyperModels are taken as `model`, and called here; so is its Objective.
 
         Nothing is written before `run` or `submit` of the handle. SearchError or SpecError says
         what is wrong.
         """
-        given = DataStore(self.settings, Reading()).replaced(arguments)
-        asked_for = design(Starting(self.settings, is_own_call=True).of_sweep(given))
+        points_from = arguments.pop("points_from", None)
+        given = DataStore(self.settings, Reading()).replaced(keras_tuner.accepted(arguments))
+        asked_for = design(Starting(self.settings, is_own_call=True).of_sweep(given), points_from)
         return Sweep(
             self.database, self.settings, asked_for, is_own_call=True, on_poll=self._on_poll
         )

@@ -28,6 +28,7 @@ from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver, Progress, find_sweep, open_sweep
+from fitfleet.sweeps.known_points import with_imported
 from fitfleet.sweeps.plan import Plan
 from fitfleet.sweeps.plan import plan as make_plan
 from fitfleet.text import html_table
@@ -151,8 +152,11 @@ class Sweep:
         return driver.progress()
 
     def trials(self) -> pd.DataFrame:
-        """A row a trial: parameters, state, means of the objectives, why refused or pruned."""
-        return frames.trials_frame(self._results())
+        """A row a trial: parameters, state, means of the objectives, why refused or pruned.
+
+        Points of `points_from` come last, with the state `imported` and no number.
+        """
+        return with_imported(frames.trials_frame(self._results()), self.design)
 
     def jobs(self, trial: int | None = None) -> Jobs:
         """The jobs of the sweep, or of one trial, by trial and replicate."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import isfunction
+from inspect import isfunction, signature
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -30,6 +30,8 @@ def check_config(document: Any) -> None:
 def not_a_model(value: Any) -> str:
     """What is wrong with an object that is no model, and the way that works for code."""
     name = getattr(value, "__name__", "")
+    if isfunction(value) and next(iter(signature(value).parameters), "") == "hp":
+        return f"{name}(hp) makes the models of a search; give it to fleet.sweep"
     if isfunction(value):
         return f"{name} is a function; name it as what makes the model: model=ff.builder({name})"
     if isinstance(value, type):

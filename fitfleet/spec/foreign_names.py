@@ -12,6 +12,7 @@ _OURS = {
     **dict.fromkeys(("scheduler", "pruners"), "pruner"),
     **dict.fromkeys(("n_jobs", "max_concurrent_trials", "max_concurrent"), "max_running"),
     **dict.fromkeys(("study_name", "project_name"), "name"),
+    "hypermodel": "model",
     **dict.fromkeys(("config", "param_space", "hyperparameters", "param_grid"), ""),
 }
 

@@ -62,6 +62,9 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
             del document[name]
     if "task" in document:
         del document["task"]["job"]  # equal weights give equal numbers
+    builder = document["model"]["builder"]
+    if builder is not None and builder["hyperparameters"] is None:
+        del builder["hyperparameters"]
     if "initial_weights" in document:
         start = document["initial_weights"]
         del start["sha256" if start["of_job"] else "of_job"]

@@ -13,10 +13,15 @@ class _Part(BaseModel):
 
 
 class Builder(_Part):
-    """A function of the user that returns a Keras model: `module:function` and its arguments."""
+    """A function of the user that returns a Keras model: `module:function` and its arguments.
+
+    With `hyperparameters` it is a build function of KerasTuner, which is given their values as its
+    first argument, or a HyperModel class of KerasTuner.
+    """
 
     path: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    hyperparameters: dict[str, Any] | None = None
 
 
 class ModelSpec(_Part):

@@ -6,21 +6,18 @@ form, and a builder. Keras is never imported here; a builder may import it itsel
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import sys
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
+from fitfleet.spec.building import call
 from fitfleet.spec.canonical import canonical_model
-from fitfleet.spec.code.modules import find, roots
 from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
@@ -29,12 +26,18 @@ from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.short_form import from_short
 from fitfleet.spec.trained_weights import changed_weight
-from fitfleet.spec.trust import check_trusted, is_trusted
-from fitfleet.text import named_kind
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
 _CACHE_SIZE = 64
+
+
+@dataclass(frozen=True)
+class BuiltByWorker:
+    """A builder that a worker calls, and what the model that it gave here was compiled with."""
+
+    spec: ModelSpec
+    compiled: dict[str, Any]
 
 
 def model_spec(
@@ -49,6 +52,8 @@ def model_spec(
     model = opened_model(model, settings, is_own_call=is_own_call)
     if isinstance(model, ModelSpec):
         return model, {}
+    if isinstance(model, BuiltByWorker):
+        return model.spec, dict(model.compiled)
     if hasattr(model, "_flatten_layers"):
         _refuse_trained(model)
     return _from_document(model_document(model))
@@ -57,7 +62,7 @@ def model_spec(
 def opened_model(model: Any, settings: Settings, *, is_own_call: bool = False) -> Any:
     """What a path or a builder stands for: a Keras object, a document, the short form.
 
-    A ModelSpec, when only a worker can call the builder. SpecError as in `model_spec`.
+    BuiltByWorker, when a worker has to call the builder. SpecError as in `model_spec`.
     """
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
@@ -67,8 +72,10 @@ def opened_model(model: Any, settings: Settings, *, is_own_call: bool = False) -
     if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
         model = builder_of(model)
     if isinstance(model, Builder):
-        built = _call(model, settings, is_own_call=is_own_call)
-        return ModelSpec(builder=model) if built is None else built
+        built, is_for_worker = call(model, settings, is_own_call=is_own_call)
+        if not is_for_worker:
+            return built
+        return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built))
     return model
 
 
@@ -77,6 +84,10 @@ def builder_of(document: dict[str, Any]) -> Builder:
 
     SpecError for arguments given both ways, and for what is no builder.
     """
+    if set(document) == {"path", "arguments", "hyperparameters"}:  # as it is stored
+        values = document["hyperparameters"]
+        stored = builder_of({key: document[key] for key in ("path", "arguments")})
+        return stored.model_copy(update={"hyperparameters": values})
     path = document.get("builder") or document.get("path")
     rest = {key: value for key, value in document.items() if key not in ("builder", "path")}
     arguments = rest.pop("arguments", None)
@@ -180,6 +191,16 @@ def _read_compiled(model: Any, document: dict[str, Any]) -> None:
         }
 
 
+def _compiled_by(model: Any) -> dict[str, Any]:
+    """The same of a model of a class of the user's; nothing where the class has its own compile."""
+    method = getattr(type(model), "compile", None)
+    if method is None or not str(method.__module__).startswith("keras."):
+        return {}
+    document: dict[str, Any] = {}
+    _read_compiled(model, document)
+    return _compile_parts(document.get("compile_config", {}))
+
+
 def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
     """Parsed and made canonical; the last results are kept, since sweeps repeat their model."""
     parsed = _cache.get(text)
@@ -212,87 +233,3 @@ def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
     if steps is not None and steps != 1:
         parts["steps_per_execution"] = steps
     return parts
-
-
-def _call(called: Builder, settings: Settings, *, is_own_call: bool) -> Any:
-    """The model that the builder returns; None when only a worker can call it."""
-    module_name, _, function_name = called.path.partition(":")
-    if not is_own_call:
-        check_trusted(called.path, settings, "model")
-    shown = _shown_call(called)
-    with _import_path(settings), _imported_anew(settings):
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if is_trusted(module_name, settings):
-                return None
-            raise SpecError(
-                "model",
-                f"{error.name} of builder {called.path} is not installed here, and "
-                f"{module_name} is not in trusted_modules, so no worker would run it",
-            ) from None
-        except Exception as error:  # the user's own code may raise anything
-            raise SpecError("model", f"importing {module_name} failed: {_named(error)}") from error
-        function = getattr(module, function_name, None)
-        if not callable(function):
-            raise SpecError("model", f"{module_name} has no function {function_name}")
-        try:
-            model = function(**called.arguments)
-        except Exception as error:  # the user's own code may raise anything
-            raise SpecError("model", f"{shown} raised {_named(error)}") from error
-    if isinstance(model, dict | str) or hasattr(model, "to_layer"):
-        return model
-    if not hasattr(model, "get_config"):
-        raise SpecError("model", f"{shown} returned {named_kind(model)}, not a Keras model")
-    is_scripts = is_own_call and settings.code_trust == "scripts"
-    if _has_custom(model) and (is_scripts or is_trusted(module_name, settings)):
-        return None
-    return model
-
-
-def _has_custom(model: Any) -> bool:
-    """Whether the model itself is a subclass, which has no config that a worker could read."""
-    return not type(model).__module__.startswith("keras.")
-
-
-@contextmanager
-def _imported_anew(settings: Settings) -> Iterator[None]:
-    """Forgets afterwards what was imported of the user's, so that the next call sees his edits."""
-    before = set(sys.modules)
-    try:
-        yield
-    finally:
-        places = [str(place) for place in roots(settings)]
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            is_here = isinstance(file, str) and any(file.startswith(p) for p in places)
-            if is_here and find(name, [Path(place) for place in places]) is not None:
-                del sys.modules[name]
-
-
-@contextmanager
-def _import_path(settings: Settings) -> Iterator[None]:
-    """The working directory, the script's folder and module_path, as for a script's imports."""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    folders = [os.path.abspath(p) for p in settings.module_path] + [os.getcwd()]
-    if main:
-        folders.append(os.path.dirname(os.path.abspath(main)))
-    added = [folder for folder in folders if folder not in sys.path]
-    sys.path[:0] = added
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        for folder in added:
-            if folder in sys.path:
-                sys.path.remove(folder)
-
-
-def _shown_call(called: Builder) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in called.arguments.items())
-    return f"{called.path}({arguments})"
-
-
-def _named(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -26,6 +26,7 @@ from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_options
 from fitfleet.sweeps import space
+from fitfleet.sweeps.builders import builder, is_builder, names_builder
 from fitfleet.sweeps.design_bounds import (
     check_positive,
     check_seed,
@@ -34,7 +35,9 @@ from fitfleet.sweeps.design_bounds import (
     pruner_of,
     repeats_of,
 )
-from fitfleet.sweeps.search import OPTUNAS, OWN, Point, key_of
+from fitfleet.sweeps.known_points import Imported, imported
+from fitfleet.sweeps.search import Point, key_of
+from fitfleet.sweeps.search_names import OPTUNAS, OWN
 
 MAX_REPLICATES = 1_000  # jobs of one point
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
@@ -58,6 +61,7 @@ class Design:
     pruner: dict[str, Any] | None  # {"name": ..., options of Optuna's pruner}
     max_running: int | None
     is_adopting: bool  # take over what another experiment has computed
+    imported: tuple[Imported, ...] = ()  # what another program has measured
 
     @property
     def fold_count(self) -> int:
@@ -67,7 +71,7 @@ class Design:
     @property
     def has_builder(self) -> bool:
         """Whether the model of some point is, or may be, made by a function of the user."""
-        return _names_builder(self.job["model"])
+        return names_builder(self.job["model"])
 
     @property
     def has_own_code(self) -> bool:
@@ -105,8 +109,8 @@ class Design:
     def job_of(self, point: Point) -> dict[str, Any]:
         """Arguments of `Fleet.submit` for the first job of a point, without its fold."""
         document: dict[str, Any] = space.substitute(self.job, point)
-        if _is_builder(document["model"]):
-            document["model"] = Builder(**document["model"])
+        if is_builder(document["model"]):
+            document["model"] = builder(document["model"])
         document.setdefault("seed", self.seed)
         return {**document, **self.options, "experiment": self.experiment, "params": dict(point)}
 
@@ -114,6 +118,9 @@ class Design:
         """The document of the table `sweeps`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         fields["wanted"] = [vars(objective) for objective in self.wanted]
+        fields["imported"] = [vars(point) for point in self.imported]
+        if not self.imported:
+            del fields["imported"]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
@@ -121,13 +128,18 @@ class Design:
         """The design that `to_json` wrote."""
         fields = json.loads(text)
         fields["wanted"] = tuple(Objective(**objective) for objective in fields["wanted"])
+        fields["imported"] = tuple(map(Imported.of_json, fields.get("imported", ())))
         return cls(**fields)
 
 
-def design(arguments: Mapping[str, Any]) -> Design:
+def design(arguments: Mapping[str, Any], points_from: Any = None) -> Design:
     """A design from the arguments of `Fleet.sweep`. SearchError or SpecError says what is wrong."""
     try:
-        return _design(arguments)
+        design = _design(arguments)
+        if points_from is None:
+            return design
+        points = imported(points_from, space.parameters(design.job), design.wanted, design.search)
+        return replace(design, imported=points)
     except RecursionError:
         raise SearchError("the sweep is nested too deeply, or holds itself") from None
 
@@ -227,22 +239,6 @@ def _of_object(part: Any, place: str) -> Any:
         return f"{part.__module__}:{part.__name__}"
     is_object = place == "callbacks" and not isinstance(part, str | Mapping | space.Space)
     return callbacks([part])[0] if is_object else part
-
-
-def _is_builder(model: Any) -> bool:
-    return isinstance(model, dict) and set(model) == {"path", "arguments"}
-
-
-def _names_builder(model: Any) -> bool:
-    """Text that is no JSON names a function or a file; a space may offer either."""
-    if isinstance(model, str):
-        return not model.lstrip().startswith("{")
-    if not isinstance(model, dict):
-        return False
-    searched = space.from_space(model)
-    if searched is not None:
-        return any(_names_builder(option) for option in searched.options or ())
-    return bool({"path", "builder"} & set(model)) and "config" not in model
 
 
 def _check(design: Design) -> None:

@@ -117,6 +117,7 @@ class Driver:
             trials=design.trials,
             seed=design.seed,
             directions=[objective.direction for objective in design.wanted],
+            imported=design.imported,
         )
         self._pruning: Pruning | None = None
         self._is_exhausted = False

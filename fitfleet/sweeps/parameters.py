@@ -8,7 +8,7 @@ import math
 import random as random_module
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fitfleet.errors import SearchError
@@ -18,6 +18,8 @@ REPEAT = "$repeat"
 MAX_OPTIONS = 10_000
 MAX_COPIES = 1_000
 MAX_NAME_LENGTH = 128
+# (name of a parameter, values of it): with all of these pairs a space is a parameter.
+When = tuple[tuple[str, tuple[Any, ...]], ...]
 _LARGEST = 2**53  # floats tell whole numbers apart up to here
 
 
@@ -25,7 +27,8 @@ _LARGEST = 2**53  # floats tell whole numbers apart up to here
 class Space:
     """One value to be chosen. `kind` is choice, uniform, log_uniform or integers.
 
-    Spaces with one `name` are one parameter.
+    Spaces with one `name` are one parameter. It is one only where, for an entry of `when`, all the
+    parameters named there have one of the values listed; () is always.
     """
 
     kind: str
@@ -35,6 +38,8 @@ class Space:
     step: int = 1
     is_log: bool = False
     name: str | None = None
+    is_mirrored: bool = False  # logarithmic, counted down from `high`
+    when: tuple[When, ...] = ()
 
     def to_space(self) -> dict[str, Any]:
         """The JSON form; the same dict each time, so that one space stays one parameter."""
@@ -51,12 +56,20 @@ class Space:
             document |= {"step": self.step, "log": self.is_log}
         if self.name is not None:
             document["name"] = self.name
+        if self.is_mirrored:
+            document["mirrored"] = True
+        if self.when:
+            document["when"] = [{n: list(values) for n, values in entry} for entry in self.when]
         return document
 
     @property
     def is_logarithmic(self) -> bool:
         """Whether its logarithm is what is evenly spread."""
-        return self.is_log or self.kind == "log_uniform"
+        return (self.is_log or self.kind == "log_uniform") and not self.is_mirrored
+
+    def mirrored(self, value: Any) -> Any:
+        """The value as far from the other end, for a space that is mirrored; else as it is."""
+        return self.low + self.high - value if self.is_mirrored else value
 
     @property
     def first(self) -> Any:
@@ -79,10 +92,10 @@ class Space:
         """One value at random."""
         if self.kind == "uniform":
             return source.uniform(self.low, self.high)
-        if self.kind == "choice" or not self.is_logarithmic:
+        if self.kind == "choice" or not (self.is_log or self.kind == "log_uniform"):
             return source.choice(self.points())
         value = math.exp(source.uniform(math.log(self.low), math.log(self.high)))
-        value = min(max(value, self.low), self.high)
+        value = min(max(self.mirrored(value), self.low), self.high)
         return round(value) if self.kind == "integers" else value
 
 
@@ -216,6 +229,12 @@ def from_space(document: Any) -> Space | None:
         return document
     if not isinstance(document, dict) or MARK not in document:
         return None
+    space = _kind_of(document)
+    when, is_mirrored = _when(document.get("when", [])), document.get("mirrored") is True
+    return replace(space, when=when, is_mirrored=is_mirrored) if when or is_mirrored else space
+
+
+def _kind_of(document: dict[str, Any]) -> Space:
     kind, name = document[MARK], document.get("name")
     makers = {"uniform": uniform, "log_uniform": log_uniform}
     try:
@@ -230,3 +249,13 @@ def from_space(document: Any) -> Space | None:
         raise SearchError(f"a space of kind {kind} lacks {error}") from None
     known = "choice, uniform, log_uniform, integers"
     raise SearchError(f"{kind!r:.40} is no kind of space; known are {known}")
+
+
+def _when(document: Any) -> tuple[When, ...]:
+    """The conditions of a space out of its JSON form. SearchError."""
+    if not isinstance(document, list) or not all(
+        isinstance(entry, dict) and entry and all(isinstance(v, list) for v in entry.values())
+        for entry in document
+    ):
+        raise SearchError(f"when: {document!r:.60} is not a list of {{parameter: [values]}}")
+    return tuple(tuple((n, tuple(values)) for n, values in entry.items()) for entry in document)

@@ -94,7 +94,10 @@ def opened(value: Any) -> Any:
     if hasattr(value, "to_layer") and not isinstance(value, type):
         return value.to_layer()
     if hasattr(value, "model_dump"):
-        return {name: getattr(value, name) for name in type(value).model_fields}
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        if fields.get("hyperparameters", "") is None:  # of a builder that takes none
+            del fields["hyperparameters"]
+        return fields
     return value
 
 

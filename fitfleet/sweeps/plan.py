@@ -186,6 +186,7 @@ def _points(database: Database, design: Design) -> tuple[list[Point], bool]:
         trials=design.trials,
         seed=design.seed,
         directions=[objective.direction for objective in design.wanted],
+        imported=design.imported,
     )
     if isinstance(search, Listed):
         return search.points[: design.trials], False

@@ -18,12 +18,12 @@ from fitfleet.analysis.results import Trial
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import MissingExtraError, SearchError
 from fitfleet.sweeps import space
+from fitfleet.sweeps.known_points import Imported
+from fitfleet.sweeps.search_names import OPTUNAS, OWN
 from fitfleet.sweeps.space import Parameter, Space
 
 Point = dict[str, Any]
 
-OWN = ("grid", "random")
-OPTUNAS = ("tpe", "gp", "cmaes", "qmc")
 # A discrete space may be nearly used up; then the sampler repeats itself.
 _MAX_DRAWS = 200
 _GP_REPLAYED = 60
@@ -37,9 +37,18 @@ class Search(Protocol):
 
 
 def make_search(
-    name: str, document: Any, *, trials: int | None, seed: int, directions: Sequence[Direction]
+    name: str,
+    document: Any,
+    *,
+    trials: int | None,
+    seed: int,
+    directions: Sequence[Direction],
+    imported: Sequence[Imported] = (),
 ) -> Search:
-    """The search of that name over the spaces of a document. SearchError, MissingExtraError."""
+    """The search of that name over the spaces of a document. SearchError, MissingExtraError.
+
+    One that learns knows the values of `imported` from the start.
+    """
     known = space.parameters(document)
     if not known:
         raise SearchError(
@@ -54,7 +63,8 @@ def make_search(
         raise SearchError(f"trials: search={name!r} needs to know how many points to try")
     if name == "random":
         return Listed(_distinct(document, trials, seed))
-    return OptunaSearch(name, known, seed=seed, directions=directions)
+    learnt = [point for point in imported if point.unused is None]
+    return OptunaSearch(name, known, seed=seed, directions=directions, imported=learnt)
 
 
 def key_of(point: Mapping[str, Any]) -> str:
@@ -85,7 +95,13 @@ class OptunaSearch:
     """A study in memory that follows the trials of the database."""
 
     def __init__(
-        self, name: str, known: Mapping[str, Parameter], *, seed: int, directions: Sequence[str]
+        self,
+        name: str,
+        known: Mapping[str, Parameter],
+        *,
+        seed: int,
+        directions: Sequence[str],
+        imported: Sequence[Imported] = (),
     ) -> None:
         self._name, self._seed, self._known = name, seed, known
         self._codes = {key: _Code(parameter.space) for key, parameter in known.items()}
@@ -95,10 +111,20 @@ class OptunaSearch:
             self._study = optuna.create_study(
                 directions=list(directions), sampler=_sampler(optuna, name, seed)
             )
+            for point in imported:
+                self._study.add_trial(self._measured(optuna, point))
         self._bound: dict[int, Any] = {}  # trial's number -> Optuna's trial
         self._told: set[int] = set()
         self._open: tuple[Any, Point] | None = None  # asked, but not yet seen as a row
         self._taken: set[str] = set()
+
+    def _measured(self, optuna: Any, imported: Imported) -> Any:
+        """A finished trial of the study. What is no parameter of it here was left out before."""
+        return optuna.trial.create_trial(
+            params={k: self._codes[k].encode(v) for k, v in imported.point.items()},
+            distributions={k: self._distributions[k] for k in imported.point},
+            values=list(imported.values),
+        )
 
     def next(self, trials: Sequence[Trial]) -> Point | None:
         """The next point given all trials so far; None when the sampler only repeats itself."""
@@ -212,10 +238,14 @@ class _Code:
         return trial.suggest_float(*bounds, log=distribution.log)
 
     def encode(self, value: Any) -> Any:
-        return list(self._space.options).index(value) if self._by_index else value
+        return (
+            list(self._space.options).index(value)
+            if self._by_index
+            else self._space.mirrored(value)
+        )
 
     def decode(self, value: Any) -> Any:
-        return self._space.options[value] if self._by_index else value
+        return self._space.options[value] if self._by_index else self._space.mirrored(value)
 
 
 def _check_parts(name: str) -> None:

@@ -9,10 +9,8 @@ option is chosen.
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
-import json
 import math
 import random as random_module
 from collections import Counter
@@ -22,7 +20,6 @@ from typing import Any
 
 from fitfleet.errors import SearchError
 from fitfleet.sweeps.parameters import (
-    REPEAT,
     Space,
     choice,
     from_space,
@@ -32,10 +29,10 @@ from fitfleet.sweeps.parameters import (
     repeat,
     uniform,
 )
-from fitfleet.sweeps.places import Path, Place, labels, names_of, opened, option_path, places
+from fitfleet.sweeps.places import Path, Place, labels, names_of, option_path, places
+from fitfleet.sweeps.replacing import ABSENT, Option, replaced
 
 GRID_LIMIT = 100_000
-_MAX_BYTES = 2**22
 
 Point = dict[str, Any]
 
@@ -44,7 +41,8 @@ Point = dict[str, Any]
 class Parameter:
     """One name and its space. `conditions`: (choice, label) pairs; () is a parameter always.
 
-    The options of a choice with spaces inside are its labels here.
+    The options of a choice with spaces inside are its labels here. The space's own `when` holds
+    besides.
     """
 
     space: Space
@@ -52,6 +50,11 @@ class Parameter:
 
     def is_active(self, point: Mapping[str, Any]) -> bool:
         """Whether a point with these values so far has a value of it."""
+        when = self.space.when
+        if when and not any(
+            all(name in point and point[name] in values for name, values in entry) for entry in when
+        ):
+            return False
         return not self.conditions or any(point.get(n) == label for n, label in self.conditions)
 
 
@@ -69,13 +72,13 @@ def plain(document: Any) -> Any:
         if place.space.kind == "choice":
             options = enumerate(place.space.options)
             marker["options"] = [
-                _replaced(jsonable(option), option_path(place.path, i), marked)
+                replaced(jsonable(option), option_path(place.path, i), marked)
                 for i, option in options
             ]
         if shared[place.key] > 1:
             marker["name"] = names[place.path]
         marked[place.path] = marker
-    return _replaced(document, (), marked)
+    return replaced(document, (), marked)
 
 
 def find(document: Any) -> dict[str, Space]:
@@ -107,8 +110,15 @@ def parameters(document: Any) -> dict[str, Parameter]:
             always.add(name)
         before = known[name].conditions if name in known else ()
         conditions = () if name in always else (*before, *([hangs_on] if hangs_on else []))
+        _check_when(name, space, known)
         known[name] = Parameter(space, conditions)
     return known
+
+
+def _check_when(name: str, space: Space, known: Mapping[str, Parameter]) -> None:
+    for parent in (parent for entry in space.when for parent, _ in entry):
+        if parent not in known:
+            raise SearchError(f"{name!r} is active by {parent!r}, which is no parameter before it")
 
 
 def _condition(
@@ -137,27 +147,13 @@ def substitute(document: Any, values: Mapping[str, Any]) -> Any:
     structural = {place.parent for place in spaces}
     filled: dict[Path, Any] = {}
     for place in spaces:
-        if names[place.path] in values:
+        if place.space.when and names[place.path] not in values:
+            filled[place.path] = ABSENT
+        elif names[place.path] in values:
             value = values[names[place.path]]
             is_option = place.path in structural
-            filled[place.path] = _Option.of(place, value) if is_option else value
-    return _replaced(document, (), filled)
-
-
-@dataclass(frozen=True)
-class _Option:
-    """The chosen option of a choice, in which there may be spaces to fill in."""
-
-    path: Path
-    value: Any
-
-    @classmethod
-    def of(cls, place: Place, label: Any) -> _Option:
-        known = labels(place.space)
-        if label not in known:
-            raise SearchError(f"{label!r} is none of the options {', '.join(known)}")
-        index = known.index(label)
-        return cls(option_path(place.path, index), place.space.options[index])
+            filled[place.path] = Option.of(place, value) if is_option else value
+    return replaced(document, (), filled)
 
 
 def grid(document: Any, count: int | None = None) -> list[Point]:
@@ -197,7 +193,12 @@ def _combined(
 
 
 def _total(known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]) -> int:
-    """The number of points, never counted one by one; above it where spaces are shared."""
+    """The number of points, above it where spaces are shared.
+
+    Counted one by one, as far as the limit, only where spaces have conditions of their own.
+    """
+    if any(parameter.space.when for parameter in known.values()):
+        return sum(1 for _ in itertools.islice(_combined(known, values), GRID_LIMIT + 1))
 
     @functools.cache
     def below(name: str) -> int:
@@ -244,32 +245,6 @@ def _some(document: Any) -> dict[str, Parameter]:
             "nothing is to be searched; put choice, uniform, log_uniform or integers in"
         )
     return known
-
-
-def _replaced(value: Any, path: Path, values: Mapping[Path, Any]) -> Any:
-    if path in values:
-        chosen = values[path]
-        if isinstance(chosen, _Option):
-            return _replaced(chosen.value, chosen.path, values)
-        return chosen
-    value = opened(value)
-    if isinstance(value, dict):
-        return {key: _replaced(part, (*path, str(key)), values) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        parts = [_replaced(part, (*path, str(i)), values) for i, part in enumerate(value)]
-        return [layer for part in parts for layer in _copies(part)]
-    return value
-
-
-def _copies(part: Any) -> list[Any]:
-    """The layers that a repeat stands for, once its count is known; anything else is itself."""
-    if not isinstance(part, dict) or REPEAT not in part or not isinstance(part.get("count"), int):
-        return [part]
-    layers = part[REPEAT] if isinstance(part[REPEAT], list) else [part[REPEAT]]
-    count = repeat(layers, part["count"]).count
-    if count * len(json.dumps(layers, default=str)) > _MAX_BYTES:
-        raise SearchError(f"repeat: {count} copies are more than {_MAX_BYTES:,} bytes of JSON")
-    return [copy.deepcopy(layer) for _ in range(count) for layer in layers]
 
 
 __all__ = [

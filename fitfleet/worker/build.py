@@ -10,6 +10,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec import hyperparameters
 from fitfleet.spec.canonical import nodes
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.precision import layer_configs, policy_name
@@ -79,7 +80,8 @@ def _fresh(spec: JobSpec, settings: Settings) -> Any:
     if spec.model.builder is not None:
         function = trusted.function(spec.model.builder.path, settings, "model")
         seed_everything(spec.seed, has_own_code=True)
-        return _built(function(**spec.model.builder.arguments), spec)
+        model, _ = hyperparameters.build(function, spec.model.builder)
+        return _built(model, spec)
     config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
     if spec.dtype_policy:
         config = _with_policy(config, spec.dtype_policy)
