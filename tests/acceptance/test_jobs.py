@@ -52,7 +52,7 @@ def test_a_running_job_is_cancelled_and_resumes_after_a_retry(
         until(lambda epoch=running.epoch: running.refresh().epoch > epoch)
         began = time.monotonic()
         running.cancel()
-        assert running.wait(60).status is ff.JobStatus.CANCELLED
+        assert running.wait(120).status is ff.JobStatus.CANCELLED
         seconds.append(time.monotonic() - began)
         assert running.attempt == attempt
         if attempt == 1:
@@ -69,7 +69,7 @@ def test_waiting_ends_after_the_time_given_and_the_job_keeps_running(
     with pytest.raises(StateError, match="only a failed, cancelled or pruned job"):
         running.retry()
     running.cancel()
-    running.wait(30)
+    running.wait(120)
 
 
 @pytest.mark.filterwarnings("ignore:.*no worker serves")  # said at submit, and meant here
@@ -79,20 +79,20 @@ def test_a_queued_job_is_cancelled_at_once(fleet: ff.Fleet, job: dict[str, Any])
 
 
 def test_a_paused_experiment_waits(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    first = fleet.submit(**{**job, "experiment": "paused", "epochs": 1}).wait(60)
+    first = fleet.submit(**{**job, "experiment": "paused", "epochs": 1}).wait(120)
     fleet.pause("paused")
     held = fleet.submit(**{**job, "experiment": "paused", "epochs": 1, "seed": first.seed + 1})
     time.sleep(1.0)
     assert held.status is ff.JobStatus.QUEUED
     fleet.resume("paused")
-    assert held.wait(60).status is ff.JobStatus.SUCCEEDED
+    assert held.wait(120).status is ff.JobStatus.SUCCEEDED
 
 
 def test_an_extended_job_is_trained_for_more_epochs(fleet: ff.Fleet, job: dict[str, Any]) -> None:
-    short = fleet.submit(**{**job, "experiment": "extend"}).wait(60)
+    short = fleet.submit(**{**job, "experiment": "extend"}).wait(120)
     short.extend(epochs=4)
-    assert short.wait(60).status is ff.JobStatus.SUCCEEDED
-    straight = fleet.submit(**{**job, "experiment": "straight", "epochs": 4}).wait(60)
+    assert short.wait(120).status is ff.JobStatus.SUCCEEDED
+    straight = fleet.submit(**{**job, "experiment": "straight", "epochs": 4}).wait(120)
     assert short.history.equals(straight.history)
     with pytest.raises(StateError, match="4 must be more than it has"):
         short.extend(epochs=4)

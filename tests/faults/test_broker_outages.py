@@ -36,22 +36,22 @@ def test_jobs_outlive_every_outage_of_the_broker(
     whole.valkey.stop(signal.SIGKILL)
     handles += dispatched()
     whole.valkey.start()
-    whole.client.wait(handles, timeout_s=60)
+    whole.client.wait(handles, timeout_s=120)
 
     handles += dispatched()
     whole.valkey.freeze()
     time.sleep(FROZEN_S)
     whole.valkey.thaw()
-    whole.client.wait(handles, timeout_s=60)
+    whole.client.wait(handles, timeout_s=120)
 
     handles += dispatched()
     until(lambda: ff.JobStatus.DISPATCHED in [handle.status for handle in handles])
     whole.valkey.flush()
-    whole.client.wait(handles, timeout_s=60)
+    whole.client.wait(handles, timeout_s=120)
 
     assert job.refresh().status is ff.JobStatus.RUNNING, "the fit was too short for the faults"
     whole.pace(0.0)
-    job.wait(60)
+    job.wait(120)
     assert outcomes(job) == ["succeeded"]
     assert [outcomes(handle) for handle in handles] == [["succeeded"]] * len(handles)
     assert_equal(job, straight_paused)

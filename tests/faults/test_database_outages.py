@@ -39,7 +39,7 @@ def test_fits_go_on_while_the_database_is_away(
     assert "Epoch 8/8" in whole.log(short)
     whole.postgres.start()
     whole.pace(0.0)
-    whole.client.wait([job, short], timeout_s=60)
+    whole.client.wait([job, short], timeout_s=120)
     assert outcomes(job) == outcomes(short) == ["succeeded"]
     assert_equal(job, straight_paused)
     assert short.history.equals(straight_paused.history[:8])

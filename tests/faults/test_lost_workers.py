@@ -28,7 +28,7 @@ def test_a_killed_job_resumes_bit_equal(fleet: LocalFleet, series: Path, straigh
     job = fleet.submit(**small_job(series), experiment="child")
     until_checkpoint(job)
     os.kill(child_of(job).pid, signal.SIGKILL)
-    job.wait(60)
+    job.wait(120)
     assert outcomes(job) == ["lost", "succeeded"]
     assert job.attempts[1]["first_epoch"] >= 3
     assert_equal(job, straight)
@@ -40,7 +40,7 @@ def test_a_drained_job_resumes_elsewhere_bit_equal(
     job = fleet.submit(**small_job(series), experiment="drain")
     until_checkpoint(job)
     service_of(job).terminate()
-    job.wait(60)
+    job.wait(120)
     assert outcomes(job) == ["released", "succeeded"]
     assert job.row.failures == 0
     assert job.attempts[0]["worker"] != job.attempts[1]["worker"]
@@ -55,7 +55,7 @@ def test_a_child_that_wakes_after_its_lease_changes_nothing(
     zombie = child_of(job)
     stop(zombie, fleet.database)
     try:
-        job.wait(60)
+        job.wait(120)
         assert_equal(job, straight)
         row = job.row
     finally:

@@ -52,7 +52,7 @@ def test_a_message_that_comes_three_times(
         number = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
     app = celery_app(fleet.settings)
     publish(app, fleet.settings.queue, [(job.id, number)] * 2)  # the other worker takes these
-    job.wait(60)
+    job.wait(120)
     publish(app, fleet.settings.queue, [(job.id, number), (job.id, number - 1)])
     # One worker after the other takes them before these jobs.
     fleet.wait(
@@ -97,7 +97,7 @@ def test_a_message_waits_in_the_broker_for_a_child_that_only_starts(
     finally:
         for child in starting:
             child.resume()
-    job.wait(60)
+    job.wait(120)
     assert outcomes(job) == ["succeeded"]
 
 

@@ -58,7 +58,7 @@ def test_the_oom_fallback_under_a_real_limit(troubled: Troubled) -> None:
 
 
 def test_a_fit_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff.Job) -> None:
-    job = troubled.hung.wait(60)
+    job = troubled.hung.wait(120)
     assert outcomes(job) == ["stalled", "succeeded"]
     assert job.attempts[0]["message"] == f"the fit has made no progress for {STALL_S:g} s"
     assert job.attempts[1]["first_epoch"] >= 3
@@ -67,6 +67,6 @@ def test_a_fit_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff
 
 @pytest.mark.slow
 def test_a_dataset_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff.Job) -> None:
-    job = troubled.hung_in_load.wait(60)
+    job = troubled.hung_in_load.wait(120)
     assert outcomes(job) == ["stalled", "succeeded"]
     assert_equal(job, straight_paused)

@@ -87,7 +87,7 @@ def test_storage_that_refuses(
         assert checkpoint is not None and path is not None
     assert (Path(client.settings.storage) / path).exists()
     whole.pace(0.0)
-    job.wait(60)
+    job.wait(120)
     *failed, last = job.attempts
     assert {attempt["outcome"] for attempt in failed} == {"storage"}
     assert "cannot be" in failed[0]["message"]
@@ -111,7 +111,7 @@ def test_storage_that_is_slower_than_a_lease(
     armed = whole.faults if is_whole else faults
     armed.arm("in_publish:slow")
     began = time.monotonic()
-    job = client.submit(**small_job(series), experiment="slow").wait(60)
+    job = client.submit(**small_job(series), experiment="slow").wait(120)
     assert armed.has_fired("in_publish:slow")
     assert time.monotonic() - began > client.settings.lease_s
     assert outcomes(job) == ["succeeded"]

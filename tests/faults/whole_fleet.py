@@ -109,7 +109,7 @@ class WholeFleet:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

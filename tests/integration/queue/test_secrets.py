@@ -144,7 +144,7 @@ def test_a_service_shows_its_password_to_no_other_process(valkey: Valkey, tmp_pa
         assert_silent(Path(f"/proc/{service.pid}/cmdline").read_text())
     finally:
         service.send_signal(signal.SIGTERM)
-        service.wait(20)
+        service.wait(120)
     assert service.returncode == 0, log.read_text()
     assert_silent(log.read_text())
 

@@ -132,7 +132,7 @@ def test_while_the_database_is_away_it_waits_until_it_is_told_to_stop(
         commits.put(patient)
         commits.put(drained)
         drained.control.end_soon(StopReason.RELEASE, 0.0)
-        assert has_ended.wait(60)
+        assert has_ended.wait(120)
         assert patient.control.is_committing
         with fleet.database.begin() as c:
             c.execute(text("ALTER TABLE away RENAME TO scores"))

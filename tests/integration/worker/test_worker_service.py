@@ -87,7 +87,7 @@ def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
     until(lambda: unresponsive.refresh().attempts[0]["outcome"] == "released")
     assert unresponsive.refresh().row.failures == 0
     unresponsive.cancel()
-    unresponsive.wait(60)
+    unresponsive.wait(120)
 
 
 def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -> None:
