@@ -223,9 +223,9 @@ class _Code:
             options = range(len(space.options)) if self._by_index else space.options
             return kinds.CategoricalDistribution(list(options))
         if space.kind == "integers":
-            return kinds.IntDistribution(
-                int(space.low), int(space.high), log=space.is_log, step=space.step
-            )
+            low, high = int(space.low), int(space.high)
+            high -= (high - low) % space.step  # as Optuna would, which warns of it
+            return kinds.IntDistribution(low, high, log=space.is_log, step=space.step)
         return kinds.FloatDistribution(space.low, space.high, log=space.kind == "log_uniform")
 
     def suggest(self, trial: Any, name: str, distribution: Any) -> Any:

@@ -9,11 +9,13 @@ from typing import Any
 import keras_tuner
 import pytest
 
+from fitfleet.analysis.results import Trial
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.spec.hyperparameters import HyperParameters
 from fitfleet.sweeps import space
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.keras_tuner import accepted
+from fitfleet.sweeps.search import make_search
 
 
 def numbers(hp: Any) -> None:
@@ -143,6 +145,20 @@ def test_what_a_loop_asks_for_is_found_and_absent_where_it_is_not_asked() -> Non
         hp = HyperParameters(point)
         layered(hp)
         assert (hp.values, hp.unknown) == (point, [])
+
+
+@pytest.mark.parametrize("search", ["cmaes", "qmc", "random", "tpe"])
+@pytest.mark.parametrize("build", [branched, layered, numbers], ids=lambda build: build.__name__)
+def test_every_search_gives_a_function_all_that_it_asks_for(build: Any, search: str) -> None:
+    document, trials = model_of(build), list[Trial]()
+    asked = make_search(search, document, trials=8, seed=1, directions=["minimize"])
+    for number in range(8):
+        point = asked.next(trials)
+        assert point is not None
+        hp = HyperParameters({name.rpartition(".")[2]: value for name, value in point.items()})
+        build(hp)
+        assert (len(hp.values), hp.unknown) == (len(point), [])
+        trials.append(Trial(number, point, state="complete", values=(float(number % 4),)))
 
 
 def test_one_name_with_two_ranges_is_told_apart_by_its_scopes() -> None:
