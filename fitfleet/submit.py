@@ -38,14 +38,14 @@ class Submission:
     """Turns what users ask for into checked rows.
 
     Parts that many jobs share (a dataset, a model) are read and checked once for all of them;
-    `warnings` collects what the user should hear. Only with `is_own_call`, when a Python program
+    `warnings` collects what the user should hear. Only with `is_scripted`, when a Python program
     asks, are builders called whose modules are not trusted.
     """
 
-    def __init__(self, settings: Settings, *, is_own_call: bool = False) -> None:
+    def __init__(self, settings: Settings, *, is_scripted: bool = False) -> None:
         self._settings = settings
-        self._is_own_call = is_own_call
-        self._starting = Starting(settings, is_own_call=is_own_call)
+        self._is_scripted = is_scripted
+        self._starting = Starting(settings, is_scripted=is_scripted)
         self._facts: dict[str, ModelFacts] = {}
         self._snapshots: dict[Any, Snapshot | None] = {}
         self._infos: dict[str, DatasetInfo | None] = {}
@@ -58,7 +58,7 @@ class Submission:
         SpecError or DatasetError says what is wrong and where.
         """
         parts = {k: v for k, v in document.items() if k not in _OPTION_NAMES}
-        for name in parts.keys() & {"settings", "is_own_call"}:  # ours, not the document's
+        for name in parts.keys() & {"settings", "is_scripted"}:  # ours, not the document's
             raise SpecError(name, "no such argument")
         options = {k: v for k, v in document.items() if k in _OPTION_NAMES}
         for name in ("model", "dataset"):
@@ -67,7 +67,7 @@ class Submission:
         code = paths_of(parts.pop("code", None))
         parts = self._starting.resolved(parts)
         starts_from = parts.pop("starts_from", None)
-        spec = job_spec(self._settings, is_own_call=self._is_own_call, **parts)
+        spec = job_spec(self._settings, is_scripted=self._is_scripted, **parts)
         snapshot = self._code(spec, code)
         spec = spec.model_copy(update={"code": None if snapshot is None else snapshot.sha256})
         row = self.checked(spec, job_options(self._settings, **options), again=again, code=snapshot)
@@ -117,17 +117,17 @@ class Submission:
     def _code(self, spec: JobSpec, more: list[str]) -> Snapshot | None:
         """The user's code that the job names, read once for all jobs that name the same."""
         names = named(spec)
-        if not self._is_own_call:
+        if not self._is_scripted:
             check_inside(more)
         return self._known(
             self._snapshots,
             (tuple(names), tuple(more)),
-            lambda: collect(names, self._settings, more=more, with_script=self._is_own_call),
+            lambda: collect(names, self._settings, more=more, with_script=self._is_scripted),
         )
 
     def _trusting(self, spec: JobSpec, code: Snapshot | None) -> Settings:
         """The settings, with the modules that a script of an embedded fleet brings along."""
-        if code is None or not self._is_own_call or self._settings.code_trust != "scripts":
+        if code is None or not self._is_scripted or self._settings.code_trust != "scripts":
             return self._settings
         held = [reference.module for reference in named(spec) if code.holds(reference.module)]
         modules = (*self._settings.trusted_modules, *held)

@@ -179,9 +179,9 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         """
         points_from = arguments.pop("points_from", None)
         given = DataStore(self.settings, Reading()).replaced(keras_tuner.accepted(arguments))
-        asked_for = design(Starting(self.settings, is_own_call=True).of_sweep(given), points_from)
+        asked_for = design(Starting(self.settings, is_scripted=True).of_sweep(given), points_from)
         return Sweep(
-            self.database, self.settings, asked_for, is_own_call=True, on_poll=self._on_poll
+            self.database, self.settings, asked_for, is_scripted=True, on_poll=self._on_poll
         )
 
     def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:

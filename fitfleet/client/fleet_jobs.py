@@ -77,7 +77,7 @@ class FleetJobs:
         Each is a mapping of the arguments of `submit`. SpecError names the job by its index.
         With `are_untrusted`, as for a job file, only builders of trusted modules are called here.
         """
-        submission = Submission(self.settings, is_own_call=not are_untrusted)
+        submission = Submission(self.settings, is_scripted=not are_untrusted)
         rows = []
         documents = list(jobs)
         data = DataStore(self.settings, Reading())

@@ -50,7 +50,7 @@ class Sweep:
 
     Every method may raise DatabaseError. Any number of handles, in any processes, may run one
     sweep at once or one after another. A builder is called here if it is trusted, or if this
-    program asked for the sweep itself (`is_own_call`).
+    program asked for the sweep itself (`is_scripted`).
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Sweep:
         settings: Settings,
         design: Design,
         *,
-        is_own_call: bool = False,
+        is_scripted: bool = False,
         on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.design = design
-        self._is_own_call = is_own_call
+        self._is_scripted = is_scripted
         self._database, self._settings, self._on_poll = database, settings, on_poll
         self._driver: Driver | None = None
 
@@ -94,7 +94,7 @@ class Sweep:
 
     def plan(self) -> Plan:
         """What would run, what is there already, what is refused and why. Nothing is queued."""
-        return make_plan(self._database, self._settings, self.design, is_own_call=self._is_own_call)
+        return make_plan(self._database, self._settings, self.design, is_scripted=self._is_scripted)
 
     def submit(self) -> Sweep:
         """Write the sweep down and queue what can be asked for now; return at once.
@@ -232,7 +232,7 @@ class Sweep:
         if self._driver is None:
             row = open_sweep(self._database, self.design)
             self._driver = Driver(
-                self._database, self._settings, row, is_own_call=self._is_own_call
+                self._database, self._settings, row, is_scripted=self._is_scripted
             )
         return self._driver
 

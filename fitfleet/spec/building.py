@@ -20,13 +20,13 @@ from fitfleet.spec.trust import check_trusted, is_trusted
 from fitfleet.text import named_kind
 
 
-def call(called: Builder, settings: Settings, *, is_own_call: bool) -> tuple[Any, bool]:
+def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any, bool]:
     """The model that the builder returns, and whether a worker has to call it again.
 
     The model is None where the builder's module is on the workers only.
     """
     module_name, _, function_name = called.path.partition(":")
-    if not is_own_call:
+    if not is_scripted:
         check_trusted(called.path, settings, "model")
     shown = _shown_call(called)
     with _import_path(settings), _imported_anew(settings):
@@ -61,7 +61,7 @@ def call(called: Builder, settings: Settings, *, is_own_call: bool) -> tuple[Any
         return model, False
     if not hasattr(model, "get_config"):
         raise SpecError("model", f"{shown} returned {named_kind(model)}, not a Keras model")
-    is_scripts = is_own_call and settings.code_trust == "scripts"
+    is_scripts = is_scripted and settings.code_trust == "scripts"
     return model, _has_custom(model) and (is_scripts or is_trusted(module_name, settings))
 
 

@@ -41,15 +41,15 @@ class BuiltByWorker:
 
 
 def model_spec(
-    model: Any, settings: Settings, *, is_own_call: bool = False
+    model: Any, settings: Settings, *, is_scripted: bool = False
 ) -> tuple[ModelSpec, dict[str, Any]]:
     """The model in canonical form, and what a compiled Keras object says about compiling.
 
-    A builder runs here, so its module must be trusted, unless `is_own_call`: a Python caller named
+    A builder runs here, so its module must be trusted, unless `is_scripted`: a Python caller named
     it in his own program. What a file or a row of the database names is never that.
     Raises SpecError for anything that is not a model, with the place of what is wrong.
     """
-    model = opened_model(model, settings, is_own_call=is_own_call)
+    model = opened_model(model, settings, is_scripted=is_scripted)
     if isinstance(model, ModelSpec):
         return model, {}
     if isinstance(model, BuiltByWorker):
@@ -59,7 +59,7 @@ def model_spec(
     return _from_document(model_document(model))
 
 
-def opened_model(model: Any, settings: Settings, *, is_own_call: bool = False) -> Any:
+def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -> Any:
     """What a path or a builder stands for: a Keras object, a document, the short form.
 
     BuiltByWorker, when a worker has to call the builder. SpecError as in `model_spec`.
@@ -67,12 +67,12 @@ def opened_model(model: Any, settings: Settings, *, is_own_call: bool = False) -
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
     if isinstance(model, str) and not model.lstrip().startswith("{"):
-        is_own_call = is_own_call and not _is_file(model)
+        is_scripted = is_scripted and not _is_file(model)
         model = _from_text(model)
     if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
         model = builder_of(model)
     if isinstance(model, Builder):
-        built, is_for_worker = call(model, settings, is_own_call=is_own_call)
+        built, is_for_worker = call(model, settings, is_scripted=is_scripted)
         if not is_for_worker:
             return built
         return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built))

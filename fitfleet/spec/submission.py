@@ -34,18 +34,18 @@ OPTION_NAMES = frozenset(JobOptions.model_fields)
 
 
 def job_spec(
-    settings: Settings, *, model: Any, dataset: Any, is_own_call: bool = False, **given: Any
+    settings: Settings, *, model: Any, dataset: Any, is_scripted: bool = False, **given: Any
 ) -> JobSpec:
     """All that decides a fit's numbers, from the keywords of `Fleet.submit`.
 
-    What a compiled Keras object says is taken where the keyword is not given. `is_own_call`: a
+    What a compiled Keras object says is taken where the keyword is not given. `is_scripted`: a
     Python caller asks, whose builder runs here untrusted (`model_spec`).
     Raises SpecError or DatasetError, with the place of what is wrong.
     """
     for name in given:
         if name not in SPEC_NAMES:
             raise SpecError(name, _unknown(name))
-    model_part, compiled = model_spec(model, settings, is_own_call=is_own_call)
+    model_part, compiled = model_spec(model, settings, is_scripted=is_scripted)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     if model_part.config is not None and values.get("dtype_policy") is None:
         model_part = model_part.model_copy(

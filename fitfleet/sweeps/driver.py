@@ -95,7 +95,7 @@ def find_sweep(database: Database, name: str) -> SweepRow:
 class Driver:
     """Brings one sweep forward, a step at a time.
 
-    `is_own_call`: this program asked for the sweep itself, so its builder is called here; without
+    `is_scripted`: this program asked for the sweep itself, so its builder is called here; without
     it only builders of trusted modules are.
     """
 
@@ -105,11 +105,11 @@ class Driver:
         settings: Settings,
         row: SweepRow,
         *,
-        is_own_call: bool = False,
+        is_scripted: bool = False,
     ) -> None:
         self.design = design = Design.from_json(row.document)
         self._database, self._settings, self._row = database, settings, row
-        self._points = Points(design, settings, is_own_call=is_own_call)
+        self._points = Points(design, settings, is_scripted=is_scripted)
         self.results = Results(design.wanted)
         self._search = make_search(
             design.search,

@@ -147,7 +147,7 @@ def _mebibytes(size_bytes: int | None) -> float | None:
 
 
 def plan(
-    database: Database, settings: Settings, design: Design, *, is_own_call: bool = False
+    database: Database, settings: Settings, design: Design, *, is_scripted: bool = False
 ) -> Plan:
     """Check every point as submitting would, build it, and look it up. Nothing is written.
 
@@ -156,7 +156,7 @@ def plan(
     if design.pruner is not None:
         make_pruner(design.pruner, design.max_epochs)  # complains about a bad option
     chosen, is_sample = _points(database, design)
-    makers = Points(design, settings, is_own_call=is_own_call)
+    makers = Points(design, settings, is_scripted=is_scripted)
     rows: list[list[NewJob]] = []
     refused: list[str | None] = []
     for point in chosen:

@@ -18,12 +18,12 @@ from fitfleet.sweeps.search import Point
 class Points:
     """Makes the rows of a sweep's jobs; `warnings` collects what the user should hear.
 
-    `is_own_call`: the design is of this very program, not read from the database or a file.
+    `is_scripted`: the design is of this very program, not read from the database or a file.
     """
 
-    def __init__(self, design: Design, settings: Settings, *, is_own_call: bool) -> None:
+    def __init__(self, design: Design, settings: Settings, *, is_scripted: bool) -> None:
         self._design = design
-        self._submission = Submission(settings, is_own_call=is_own_call)
+        self._submission = Submission(settings, is_scripted=is_scripted)
 
     @property
     def warnings(self) -> list[str]:

@@ -38,10 +38,10 @@ _SUFFIXES = (SUFFIX, ".keras", ".h5")
 class Starting:
     """Turns the arguments of a submit into such that stand for their weights by content."""
 
-    def __init__(self, settings: Settings, *, is_own_call: bool = False) -> None:
-        """`is_own_call`: as in `spec.model.model_spec`."""
+    def __init__(self, settings: Settings, *, is_scripted: bool = False) -> None:
+        """`is_scripted`: as in `spec.model.model_spec`."""
         self._settings = settings
-        self._is_own_call = is_own_call
+        self._is_scripted = is_scripted
         # The object is held, so that its id stays its own.
         self._objects: dict[int, tuple[Any, Any, InitialWeights | None]] = {}
 
@@ -84,7 +84,7 @@ class Starting:
         return arguments
 
     def _of_model(self, model: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-        opened = opened_model(model, self._settings, is_own_call=self._is_own_call)
+        opened = opened_model(model, self._settings, is_scripted=self._is_scripted)
         if not hasattr(opened, "_flatten_layers"):
             return {**arguments, "model": opened}
         if id(opened) not in self._objects:

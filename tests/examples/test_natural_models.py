@@ -93,7 +93,7 @@ def _sentence(make: Callable[[], dict[str, Any]]) -> str:
     given = {"dataset": "data.h5", "optimizer": "sgd", "loss": "mse", **make()}
     settings = Settings()
     try:
-        spec = job_spec(settings, is_own_call=True, **given)
+        spec = job_spec(settings, is_scripted=True, **given)
         collect(named(spec), settings, more=[], with_script=True)
         check(spec, settings)
     except FitfleetError as error:

@@ -35,7 +35,7 @@ def submitted(document: Any) -> None:
     """What submitting does with the keywords of a job, without the dataset."""
     if not isinstance(document, dict):
         return
-    given = {str(k): v for k, v in document.items() if k not in ("settings", "is_own_call")}
+    given = {str(k): v for k, v in document.items() if k not in ("settings", "is_scripted")}
     parts = {k: v for k, v in given.items() if k not in _OPTIONS}
     parts.setdefault("model", None)
     parts.setdefault("dataset", None)

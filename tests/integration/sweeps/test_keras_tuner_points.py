@@ -83,13 +83,13 @@ def test_a_point_is_the_job_of_the_object_that_the_function_returns(
     from keras_tuner import HyperParameters
 
     given = design({**accepted({"model": module.build}), **job, "trials": 4})
-    points = Points(given, settings, is_own_call=True)
+    points = Points(given, settings, is_scripted=True)
     fuse_keys = set()
     for point in space.random(given.job, 4, 3):
         row = points.rows(point, range(2))[0]
         hp = HyperParameters()
         hp.values = dict(point)
-        alone = Submission(settings, is_own_call=True).row({"model": module.build(hp), **job})
+        alone = Submission(settings, is_scripted=True).row({"model": module.build(hp), **job})
         assert (row.content_hash, row.fuse_key) == (alone.content_hash, alone.fuse_key)
         assert row.options.params == point
         fuse_keys.add((row.fuse_key, point["layers"], point["units_0"], point.get("units_1")))
@@ -102,7 +102,7 @@ def test_a_model_of_a_class_goes_as_its_builder_with_what_it_was_compiled_with(
     given = design({**accepted({"model": module.Searched(5)}), **job, "search": "grid"})
     points = space.grid(given.job)
     assert points == [{"units": 5}, {"units": 9}]
-    spec = Points(given, settings, is_own_call=True).rows(points[1], range(1))[0].spec
+    spec = Points(given, settings, is_scripted=True).rows(points[1], range(1))[0].spec
     builder = spec.model.builder
     assert builder is not None and builder.path == "tuned_models:Searched"
     assert (builder.arguments["least"], builder.hyperparameters) == (5, {"units": 9})

@@ -89,7 +89,7 @@ FORMS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_every_form_gives_one_config(form: str, folder: Path) -> None:
-    spec, _ = model_spec(FORMS[form](), SETTINGS, is_own_call=True)
+    spec, _ = model_spec(FORMS[form](), SETTINGS, is_scripted=True)
     assert spec == model_spec(short_form(), SETTINGS)[0]
     assert spec.builder is None
 
@@ -202,7 +202,7 @@ def test_keras_builds_the_same_model_from_the_canonical_config(index: int) -> No
 )
 def test_a_bad_model_is_refused(model: Any, message: str, folder: Path) -> None:
     with pytest.raises(SpecError, match=message):
-        model_spec(model, SETTINGS, is_own_call=True)
+        model_spec(model, SETTINGS, is_scripted=True)
 
 
 @pytest.mark.parametrize("has_arguments", [True, False])
@@ -213,7 +213,7 @@ def test_an_object_of_a_class_of_the_users_own_is_refused(has_arguments: bool) -
 
     model = Distiller(keras.Sequential()) if has_arguments else Distiller()
     with pytest.raises(SpecError, match=r"^model: Distiller is a Model class .*=ff\.builder"):
-        model_spec(model, SETTINGS, is_own_call=True)
+        model_spec(model, SETTINGS, is_scripted=True)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_an_object_of_a_class_of_the_users_own_is_refused(has_arguments: bool) -
 def test_a_lambda_is_refused_where_it_stands(layer: Callable[[], Any], place: str) -> None:
     model = keras.Sequential([layer()])  # not built: an initialiser of None would fail there
     with pytest.raises(SpecError, match=rf"^model.{place}: a lambda has no name to find it by"):
-        model_spec(model, SETTINGS, is_own_call=True)
+        model_spec(model, SETTINGS, is_scripted=True)
 
 
 def test_a_builder_that_only_a_worker_has_is_kept() -> None:
@@ -243,5 +243,5 @@ def test_a_builder_that_only_a_worker_has_is_kept() -> None:
 def test_a_builder_is_found_on_the_module_path(tmp_path: Path) -> None:
     (tmp_path / "path_builders.py").write_text(BUILDERS)
     settings = SETTINGS.replace(module_path=(str(tmp_path),))
-    spec, _ = model_spec(ff.builder("path_builders:build", units=3), settings, is_own_call=True)
+    spec, _ = model_spec(ff.builder("path_builders:build", units=3), settings, is_scripted=True)
     assert spec.config is not None
