@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fitfleet.spec.layers import Sequential as Sequential
     from fitfleet.spec.layers import builder as builder
     from fitfleet.spec.layers import custom as custom
+    from fitfleet.spec.records import TFRecord as TFRecord
     from fitfleet.states import JobStatus as JobStatus
     from fitfleet.sweeps.space import choice as choice
     from fitfleet.sweeps.space import integers as integers
@@ -44,6 +45,7 @@ _HOMES = {
     "JobStatus": "fitfleet.states",
     "Sequential": "fitfleet.spec.layers",
     "Sweep": "fitfleet.client.sweep",
+    "TFRecord": "fitfleet.spec.records",
     "TextFolder": "fitfleet.spec.folders",
     "builder": "fitfleet.spec.layers",
     "choice": "fitfleet.sweeps.space",
@@ -67,6 +69,7 @@ __all__ = [
     "JobStatus",
     "Sequential",
     "Sweep",
+    "TFRecord",
     "TextFolder",
     "builder",
     "choice",

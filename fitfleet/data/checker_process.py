@@ -157,6 +157,14 @@ class _Session:
 
         return convert(parts, Path(target), max_bytes, self._progress)
 
+    def do_records(
+        self, parts: list[dict[str, Any]], target: str, max_bytes: int
+    ) -> dict[str, Any]:
+        """Read the examples of TFRecord files into one HDF5 file: its hash."""
+        from fitfleet.data.decoding.records import convert_records
+
+        return convert_records(parts, Path(target), max_bytes, self._progress)
+
     def _progress(self, done: int, count: int) -> None:
         self._answers.write(f"#{done} {count}\n")
         self._answers.flush()

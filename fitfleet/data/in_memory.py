@@ -15,11 +15,14 @@ from fitfleet.data.batches import is_batches, joined
 from fitfleet.data.folders import OnProgress, decoded
 from fitfleet.data.joined_files import of_files
 from fitfleet.data.materialise import is_data, written
+from fitfleet.data.records import of_records
+from fitfleet.data.remote import fetched, has_remote
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.files import as_files
 from fitfleet.spec.folders import Folder, as_folder
 from fitfleet.spec.job import DatasetSpec
+from fitfleet.spec.records import TFRecord, as_records
 
 _FIELDS = ("x", "y", "sample_weight")
 _BESIDE = ("validation_data", "sample_weight")
@@ -33,13 +36,18 @@ class DataStore:
         self._settings = settings
         self._on_progress = on_progress
         self._known: dict[tuple[int, ...], DatasetSpec] = {}
+        self._fetched: dict[str, Any] = {}
 
     def replaced(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments with a dataset that is a file. Raises DatasetError, StorageError."""
         given = dict(job)
         dataset, more = given.get("dataset"), [given.pop(name, None) for name in _BESIDE]
-        folder, files = as_folder(dataset), as_files(dataset)
-        if folder is not None:
+        dataset = given["dataset"] = self._here(dataset)
+        folder, files, records = as_folder(dataset), as_files(dataset), as_records(dataset)
+        if records is not None:
+            make = partial(self._of_records, records, *more)
+            given["dataset"] = self._once(dataset, more, make)
+        elif folder is not None:
             given["dataset"] = self._once(dataset, more, partial(self._of_folder, folder, *more))
         elif files is not None and more == [None, None]:
             make = partial(of_files, files, self._settings, self._on_progress)
@@ -54,6 +62,15 @@ class DataStore:
                 " as Dataset(path, x_val=..., y_val=..., sample_weight=...)"
             )
         return given
+
+    def _here(self, dataset: Any) -> Any:
+        """The dataset with its URLs fetched."""
+        if not has_remote(dataset):
+            return dataset
+        key = repr(dataset)  # of paths and names; what is fetched stays held, so that its id does
+        if key not in self._fetched:
+            self._fetched[key] = fetched(dataset, self._settings, self._on_progress)
+        return self._fetched[key]
 
     def _once(self, dataset: Any, more: list[Any], make: Callable[[], DatasetSpec]) -> DatasetSpec:
         key = tuple(map(id, (dataset, *more)))  # the caller holds them while this lives
@@ -74,6 +91,18 @@ class DataStore:
                 )
             parts["_val"] = beside
         return decoded(parts, self._settings, self._on_progress)
+
+    def _of_records(self, records: TFRecord, validation: Any, weights: Any) -> DatasetSpec:
+        if weights is not None:
+            raise DatasetError("sample_weight: name the feature, ff.TFRecord(sample_weight='w')")
+        beside = as_records(validation)
+        if validation is not None and beside is None:
+            raise DatasetError(
+                f"validation_data: the {type(validation).__name__} does not go with a TFRecord;"
+                " give one of those"
+            )
+        parts = {"": records} if beside is None else {"": records, "_val": beside}
+        return of_records(parts, self._settings, self._on_progress)
 
 
 def is_in_memory(dataset: Any) -> bool:

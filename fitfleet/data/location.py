@@ -18,7 +18,7 @@ _MAX_CHARACTERS = 4096
 # A file that fitfleet has written to the storage, which every machine finds by its own setting.
 STORAGE = "storage:"
 DATASETS = "datasets"
-STORED = rf"storage:{DATASETS}/[0-9a-f]{{64}}\.h5"
+STORED = rf"storage:{DATASETS}/[0-9a-f]{{64}}\.(h5|hdf5|mat|npz|csv|tsv|csv\.gz|tsv\.gz|parquet)"
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,17 @@ def locate_folder(text: str, settings: Settings) -> Path:
     return folder
 
 
+def locate_file(text: str, settings: Settings) -> Path:
+    """A file by the rules of datasets, which is read where the job is submitted. DatasetError."""
+    found = _find(text, settings)
+    if found is None:
+        raise DatasetError(
+            f"dataset.path: {text!r:.120} is not visible on this machine, and it is read where the"
+            " job is submitted; submit from a machine that has it"
+        )
+    return found
+
+
 def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> None:
     """Refuse links in a folder of the data root that lead out of it."""
     if Path(text).is_absolute() and not settings.data_root_only:
@@ -110,8 +121,8 @@ def _check_name(text: str, settings: Settings) -> None:
         raise DatasetError(f"dataset.path: {text!r} is not the name of a file")
     if "://" in text:
         raise DatasetError(
-            f"dataset.path: {text!r:.120} is a URL; download the file to the data root"
-            f" {settings.data_root!r} and name it there"
+            "dataset.path: a URL is fetched where a job is submitted; download the file to the data"
+            f" root {settings.data_root!r} and name it there"
         )
 
 

@@ -13,14 +13,14 @@ from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 
 
-def file_of(settings: Settings, digest: str) -> Path:
+def file_of(settings: Settings, digest: str, suffix: str = ".h5") -> Path:
     """Where the file with this content is, or will be."""
-    return _folder(settings) / f"{digest}.h5"
+    return _folder(settings) / f"{digest}{suffix}"
 
 
-def path_in_spec(digest: str) -> str:
+def path_in_spec(digest: str, suffix: str = ".h5") -> str:
     """The same as a dataset names it, on whichever host the storage is."""
-    return f"{STORAGE}{DATASETS}/{digest}.h5"
+    return f"{STORAGE}{DATASETS}/{digest}{suffix}"
 
 
 def is_there(path: Path) -> bool:

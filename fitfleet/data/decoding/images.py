@@ -43,7 +43,11 @@ class Images:
 
     def row(self, path: Path) -> Array:
         """One picture, 0 to 255. Raises UnreadableError."""
-        pixels = self._pixels(read_bytes(path, MAX_FILE_BYTES))
+        return self.decoded(read_bytes(path, MAX_FILE_BYTES))
+
+    def decoded(self, data: bytes) -> Array:
+        """The same of a file's content."""
+        pixels = self._pixels(data)
         resized = _nearest if self._is_nearest else _bilinear
         row = resized(pixels.astype(np.float32), self.shape[0], self.shape[1])
         return np.rint(row).astype(np.uint8) if self.dtype.kind == "u" else row

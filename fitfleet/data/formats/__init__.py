@@ -44,7 +44,10 @@ _HINTS = {
     ".feather": f"read it with pandas.read_feather {_LOADED}",
     ".pt": f"load it {_LOADED}",
     ".zarr": f"load it {_LOADED}",
-    ".tfrecord": "parse it with tf.data in your script and give dataset=that.batch(...)",
+    **dict.fromkeys(
+        (".tfrecord", ".tfrecords"),
+        "say what an example holds: ff.TFRecord(path, features={...}, x=..., y=...)",
+    ),
     **dict.fromkeys(
         (".png", ".jpg", ".jpeg"),
         "give its folder, ff.ImageFolder(path), in which each folder is a class",

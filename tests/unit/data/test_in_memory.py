@@ -112,7 +112,7 @@ def test_jobs_that_share_data_write_it_once(settings: Settings) -> None:
         store.replaced({"dataset": "a.h5", "validation_data": data})
 
 
-@pytest.mark.parametrize("path", ["../x", "datasets/../../a.h5", f"datasets/{'a' * 64}.csv", ""])
+@pytest.mark.parametrize("path", ["../x", "datasets/../../a.h5", f"datasets/{'a' * 64}.pkl", ""])
 def test_only_files_of_arrays_are_read_from_the_storage(path: str, settings: Settings) -> None:
     with pytest.raises(DatasetError, match="names no data in the storage"):
         load(DatasetSpec(path=f"storage:{path}"), settings)

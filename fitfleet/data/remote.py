@@ -1,0 +1,210 @@
+"""Datasets behind a URL: fetched where the job is submitted, to a file of the storage.
+
+The file is named by its content, and the job names that file. So workers need no network and no
+credentials, no row holds a URL, and what changes there later changes no job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import posixpath
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fitfleet.data import stored
+from fitfleet.data.fingerprint import read_json, write_json
+from fitfleet.data.formats import FORMATS, format_of
+from fitfleet.data.formats.file import hasher
+from fitfleet.errors import DatasetError, MissingExtraError
+from fitfleet.settings import Settings
+from fitfleet.spec.files import Files
+from fitfleet.spec.job import DatasetSpec
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Scheme -> what fsspec reads it with; all come with the extra `remote`.
+_SCHEMES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+_BLOCK_BYTES = 4 * 2**20
+_TOLD_S = 1.0
+# What tells one content of a file from the next, as its server says.
+_VERSIONS = ("ETag", "etag", "LastModified", "Last-Modified", "md5Hash", "generation", "mtime")
+
+OnProgress = Callable[[str], None]
+
+
+def is_remote(text: Any) -> bool:
+    """Whether a path is a URL."""
+    return isinstance(text, str) and _URL.match(text) is not None
+
+
+def has_remote(dataset: Any) -> bool:
+    """Whether a `dataset=` names files by URLs."""
+    if isinstance(dataset, Files):
+        return any(map(is_remote, dataset.paths))
+    if isinstance(dataset, list | tuple):
+        return any(map(is_remote, dataset))
+    path = dataset.get("path") if isinstance(dataset, Mapping) else dataset
+    path = path.path if isinstance(path, DatasetSpec) else path
+    return any(map(is_remote, path)) if isinstance(path, list | tuple) else is_remote(path)
+
+
+def fetched(dataset: Any, settings: Settings, on_progress: OnProgress | None = None) -> Any:
+    """The dataset with files of the storage in place of its URLs.
+
+    DatasetError for what cannot be read there, and above max_dataset_bytes; StorageError;
+    MissingExtraError.
+    """
+
+    def local(text: Any) -> Any:
+        return _fetch(text, settings, on_progress) if is_remote(text) else text
+
+    if isinstance(dataset, str):
+        return local(dataset)
+    if isinstance(dataset, DatasetSpec):
+        return dataset.model_copy(update={"path": local(dataset.path)})
+    if isinstance(dataset, Files):
+        return Files(tuple(map(local, dataset.paths)), dataset.fields)
+    if isinstance(dataset, Mapping):
+        path = dataset["path"]
+        here = [*map(local, path)] if isinstance(path, list | tuple) else local(path)
+        return {**dataset, "path": here}
+    return [*map(local, dataset)]
+
+
+def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
+    """The path in a spec of the file that has the content of a URL."""
+    shown = shown_url(url)
+    suffix = _suffix(url, shown)
+    try:
+        system, path = _opened(url)
+        about = system.info(path)
+        if about.get("type") == "directory":
+            raise DatasetError(f"dataset.path: {shown} is a folder; name the file in it")
+        entry = Path(settings.cache) / "fetched" / f"{_key(url, about)}.json"
+        known = read_json(entry) if _version(about) else None
+        digest = str((known or {}).get("digest"))
+        if known is None or not stored.is_there(stored.file_of(settings, digest, suffix)):
+            digest = _download(system, path, about, shown, suffix, settings, on_progress)
+            if _version(about):
+                write_json(entry, {"digest": digest})
+    except (DatasetError, MissingExtraError):
+        raise
+    except Exception as error:  # each file system raises errors of its own
+        raise DatasetError(f"dataset.path: {shown} cannot be read: {_reason(error, url)}") from None
+    return stored.path_in_spec(digest, suffix)
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    scheme = url.partition("://")[0].lower()
+    try:
+        importlib.import_module(_SCHEMES[scheme])
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise MissingExtraError(_SCHEMES[scheme], "remote") from None
+    system, path = url_to_fs(url, use_listings_cache=False)
+    return system, path
+
+
+def _download(
+    system: Any,
+    path: str,
+    about: Mapping[str, Any],
+    shown: str,
+    suffix: str,
+    settings: Settings,
+    on_progress: OnProgress | None,
+) -> str:
+    """The hash of the content, which is then in the storage."""
+    limit, size = settings.max_dataset_bytes, about.get("size")
+    _check_size(shown, size or 0, limit)
+    digest, done, told = hasher(), 0, time.monotonic()
+    with stored.draft(settings) as draft:
+        with _reading(system, path, size) as source, draft.open("wb") as target:
+            while block := source.read(_BLOCK_BYTES):
+                done += len(block)
+                _check_size(shown, done, limit)
+                digest.update(block)
+                target.write(block)
+                if on_progress is not None and time.monotonic() - told > _TOLD_S:
+                    told = time.monotonic()
+                    of_all = f" of {size:,}" if size else ""
+                    on_progress(f"{shown}: {done:,}{of_all} bytes fetched")
+        if size and done != size:
+            raise DatasetError(
+                f"dataset.path: {shown} ended after {done:,} of {size:,} bytes; try again"
+            )
+        found = str(digest.hexdigest())
+        stored.keep(draft, stored.file_of(settings, found, suffix))
+    return found
+
+
+def _reading(system: Any, path: str, size: Any) -> Any:
+    """The file, open. One whose size its server does not say is read from its beginning once."""
+    if not size:
+        return system.open(path, "rb", block_size=0)
+    return system.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
+
+
+def _check_size(shown: str, nbytes: int, limit: int) -> None:
+    if nbytes > limit:
+        raise DatasetError(
+            f"dataset.path: {shown} has {nbytes:,} bytes or more, above the setting"
+            f" max_dataset_bytes={limit:,}; raise it"
+        )
+
+
+def _suffix(url: str, shown: str) -> str:
+    """The suffix of the file's name, which tells its format. Raises DatasetError."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in _SCHEMES:
+        raise DatasetError(
+            f"dataset.path: {shown} cannot be fetched; https://, s3:// and gs:// can, or download"
+            " the file to the data root and name it there"
+        )
+    if parts.username or parts.password:
+        raise DatasetError(
+            f"dataset.path: {shown} was given with a password; leave it out and set the variables"
+            " that the service's own tools read, such as AWS_PROFILE or"
+            " GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    name = Path(posixpath.basename(parts.path))
+    try:
+        kind = format_of(name)
+    except DatasetError as error:
+        raise DatasetError(f"dataset.path: {shown}: {str(error).partition(': ')[2]}") from None
+    suffix = next((one for one in FORMATS if name.name.lower().endswith(one)), "")
+    if not suffix:
+        raise DatasetError(
+            f"dataset.path: {shown}: a single .{kind} array; write an .npz of x and y"
+        )
+    return suffix
+
+
+def shown_url(url: str) -> str:
+    """The URL without what may be secret in it: user, password and query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"[:200]
+
+
+def _version(about: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={about[name]}" for name in _VERSIONS if about.get(name)]
+
+
+def _key(url: str, about: Mapping[str, Any]) -> str:
+    parts = [url, about.get("size"), _version(about)]
+    return str(hasher(json.dumps(parts).encode()).hexdigest())
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """What the file system says in one line, without the URL."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file, or it may not be seen with these credentials"
+    words = " ".join(str(error).split()).replace(url, "the file")
+    query = urlsplit(url).query
+    words = words.replace(query, "...") if query else words
+    return f"{type(error).__name__}: {words[:200]}".rstrip(": ")
