@@ -55,14 +55,23 @@ _WANTED = {
     "TextVectorization": ("vocabulary",),
     "Discretization": ("bin_boundaries",),
 }
+_OR_ADAPT = "or submit with adapt=True: the worker calls adapt() on the training rows"
 _OF_TEXT = ("StringLookup", "TextVectorization")
 
 
-def check_arguments(layer: dict[str, Any], place: str, settings: Settings) -> None:
-    """Raises SpecError for an argument of a built-in layer that is out of bounds."""
+def check_arguments(
+    layer: dict[str, Any], place: str, settings: Settings, *, is_adapted: bool = False
+) -> None:
+    """Raises SpecError for an argument of a built-in layer that is out of bounds.
+
+    `is_adapted`: a worker will find out the arguments that `adapt` stands in for.
+    """
     name = str(layer["class_name"])
     config = layer.get("config") or {}
-    for argument in _WANTED.get(name, ()):
+    wanted = _WANTED.get(name, ())
+    if is_adapted:
+        config = {key: value for key, value in config.items() if key not in wanted}
+    for argument in () if is_adapted else wanted:
         _check_argument(name, argument, config.get(argument), f"{place}.{argument}", settings)
     for argument, value in config.items():
         at = f"{place}.{argument}"
@@ -198,7 +207,7 @@ def _check_equation(value: Any, place: str) -> None:
 def _check_terms(value: Any, place: str) -> None:
     """A vocabulary as data; a text would be the path of a file that Keras reads."""
     if value is None:
-        raise SpecError(place, "give the vocabulary as a list; adapt() is not run by a worker")
+        raise SpecError(place, f"give the vocabulary as a list, {_OR_ADAPT}")
     if not isinstance(value, list) or not all(type(part) is int for part in value):
         raise SpecError(place, "a vocabulary is a list of integers, never the path of a file")
 
@@ -206,9 +215,7 @@ def _check_terms(value: Any, place: str) -> None:
 def _check_words(value: Any, place: str) -> None:
     """A vocabulary of text as data; one text would be the path of a file that Keras reads."""
     if value is None:
-        raise SpecError(
-            place, "give the vocabulary as a list of words, or call adapt() in your script"
-        )
+        raise SpecError(place, f"give the vocabulary as a list of words, {_OR_ADAPT}")
     if not isinstance(value, list) or not all(type(part) is str for part in value):
         raise SpecError(place, "a vocabulary is a list of words, never the path of a file")
     if len(set(value)) != len(value):
@@ -244,7 +251,7 @@ _TEXTS: dict[str, Callable[[Any, str], None]] = {
 
 def _check_numbers(value: Any, place: str) -> None:
     if value is None:
-        raise SpecError(place, "give the boundaries as a list; adapt() is not run by a worker")
+        raise SpecError(place, f"give the boundaries as a list, {_OR_ADAPT}")
     is_list = isinstance(value, list) and value
     if not is_list or not all(isinstance(part, int | float) for part in value):
         raise SpecError(place, f"{value!r:.40} is not a list of numbers")

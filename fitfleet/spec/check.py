@@ -6,11 +6,13 @@ weights. A spec that passes can be handed to Keras on a worker.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
+from fitfleet.spec.adapting import is_to_adapt
 from fitfleet.spec.allow import check_names
 from fitfleet.spec.arguments import check_arguments
 from fitfleet.spec.canonical import model_kind
@@ -37,7 +39,7 @@ def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -
     """
     facts = NOTHING
     if spec.model.config is not None:
-        facts = check_model(spec.model.config, settings, input_shape)
+        facts = check_model(spec.model.config, settings, input_shape, spec.adapt)
     for place in ("optimizer", "loss", "metrics", "weighted_metrics", "callbacks"):
         part = getattr(spec, place)
         if not isinstance(part, str | None):
@@ -52,14 +54,17 @@ def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -
 
 
 def check_model(
-    model: dict[str, Any], settings: Settings, input_shape: Shape | None = None
+    model: dict[str, Any],
+    settings: Settings,
+    input_shape: Shape | None = None,
+    adapt: Sequence[str] = (),
 ) -> ModelFacts:
-    """The same for the canonical config of a model alone."""
+    """The same for the canonical config of a model alone, less the state of layers to `adapt`."""
     limits.check_document(model, "model")
     check_names(model, "model", settings)
     layers = _layers(model)
     try:
-        _check_layers(layers, settings)
+        _check_layers(layers, settings, list(adapt))
         facts = model_facts(model, input_shape, settings)
     except _NO_USE as error:
         raise SpecError(
@@ -86,7 +91,7 @@ def _layers(model: Any) -> list[Any]:
     return layers
 
 
-def _check_layers(layers: list[Any], settings: Settings) -> None:
+def _check_layers(layers: list[Any], settings: Settings, adapt: list[str]) -> None:
     inside = list(layers_inside(layers, "model.layers"))
     if len(inside) > settings.max_layers:
         raise SpecError(
@@ -102,7 +107,7 @@ def _check_layers(layers: list[Any], settings: Settings) -> None:
         if not isinstance(layer.get("config"), dict):
             raise SpecError(place, "a layer needs an object of arguments")
         if layer.get("module") == "keras.layers" and not is_custom(layer):
-            check_arguments(layer, place, settings)
+            check_arguments(layer, place, settings, is_adapted=is_to_adapt(layer, adapt))
 
 
 def _check_paths(spec: JobSpec, settings: Settings) -> None:

@@ -67,7 +67,7 @@ class Graph:
 
     def _missing(self, node: Any) -> tuple[str, int] | None:
         """The first call that must come before this one and has not."""
-        for tensor in _tensors(node):
+        for tensor in tensors_of(node):
             end = end_of(history_of(tensor), self._place)
             self.layer(end[0])
             if end[:2] not in self._shapes:
@@ -75,8 +75,8 @@ class Graph:
         return None
 
     def _call(self, name: str, index: int, node: Any) -> None:
-        tensors = list(_tensors(node))
-        positional = list(_tensors(node.get("args") if isinstance(node, dict) else node))
+        tensors = list(tensors_of(node))
+        positional = list(tensors_of(node.get("args") if isinstance(node, dict) else node))
         inputs = [self.tensor_shape(tensor) for tensor in positional or tensors]
         outcome = self._call_layer(self._layers[name], inputs, node, self, self._places[name])
         for tensor in tensors:
@@ -133,7 +133,8 @@ def layer_name(layer: dict[str, Any]) -> str:
     return str(config.get("name") or "") if isinstance(config, dict) else ""
 
 
-def _tensors(value: Any) -> Iterator[dict[str, Any]]:
+def tensors_of(value: Any) -> Iterator[dict[str, Any]]:
+    """The tensors that a call is given, by their documents."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             yield value
@@ -141,4 +142,4 @@ def _tensors(value: Any) -> Iterator[dict[str, Any]]:
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            yield from _tensors(part)
+            yield from tensors_of(part)

@@ -57,7 +57,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
-    for name in ("initial_weights", "freeze", "code", "task"):
+    for name in ("initial_weights", "freeze", "adapt", "code", "task"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
     if "task" in document:

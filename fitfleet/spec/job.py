@@ -146,6 +146,8 @@ class JobSpec(_Part):
     # where it starts
     initial_weights: InitialWeights | None = None  # None: drawn by the seed
     freeze: list[str] = Field(default_factory=list)  # names of layers that aren't trained: "base*"
+    # names of preprocessing layers that the worker adapts to the training rows
+    adapt: list[str] = Field(default_factory=list)
     # fit
     batch_size: int = 32
     epochs: int = 1

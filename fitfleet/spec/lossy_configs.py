@@ -26,7 +26,7 @@ def recover(model: Any, document: Any) -> None:
         if layer is None:
             continue
         if row["class_name"] in _LOOKUPS:
-            _write_vocabulary(layer, row["config"])
+            write_vocabulary(layer, row["config"])
         if hasattr(layer, "layers"):  # a model in the model
             recover(layer, row)
         lost = _LOST.get(row["class_name"])
@@ -38,7 +38,7 @@ def recover(model: Any, document: Any) -> None:
             row["config"].setdefault(argument, value)
 
 
-def _write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
+def write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
     """The words that `adapt` found, which Keras writes into a file beside the config."""
     if config.get("vocabulary") is not None:
         return
@@ -49,8 +49,11 @@ def _write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
     lookup = getattr(layer, "_lookup_layer", layer)
     weights = getattr(lookup, "idf_weights", None)
     if config.get("output_mode") == "tf_idf" and weights is not None:
-        # The first are of words that are not in the vocabulary: Keras makes them of the others.
-        config["idf_weights"] = [float(weight) for weight in weights.numpy()[-len(words) :]]
+        # The first are of words that are not in the vocabulary: Keras makes them of the others. The
+        # last are the padding up to max_tokens.
+        first = lookup.num_oov_indices
+        own = weights.numpy()[first : first + len(words)]
+        config["idf_weights"] = [float(weight) for weight in own]
 
 
 def _words(layer: Any) -> list[Any]:

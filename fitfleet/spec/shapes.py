@@ -191,6 +191,9 @@ def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
     depth = depths.get(name, config.get("num_bins"))
     if name in _LOOKUPS and (config.get("pad_to_max_tokens") or config.get("mask_token")):
         return single(None)
+    is_open = {"Discretization": "bin_boundaries", **dict.fromkeys(_LOOKUPS, "vocabulary")}
+    if name in is_open and config.get(is_open[name]) is None:
+        depth = None  # not known before it is adapted
     if mode == "one_hot" and shape[-1:] != (1,):
         return single((*shape, depth))
     return single((*shape[:-1], depth))
@@ -202,7 +205,8 @@ def _tokens(_: str, config: Config, inputs: Inputs) -> Outcome:
         return single((config.get("output_sequence_length"),))
     if config.get("pad_to_max_tokens") or config.get("split", "whitespace") is None:
         return single(None)
-    return single((len(config.get("vocabulary") or ()) + 1,))
+    vocabulary = config.get("vocabulary")
+    return single((None,) if vocabulary is None else (len(vocabulary) + 1,))
 
 
 def _scaled(_: str, config: Config, inputs: Inputs) -> Outcome:

@@ -14,6 +14,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import catalog, foreign_names
 from fitfleet.spec import compile as compile_parts
+from fitfleet.spec.adapting import check_adapt, patterns_of
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.custom_objects import check_reachable
@@ -61,12 +62,14 @@ def job_spec(
         values["class_weight"] = _class_weight(values["class_weight"])
     if "loss_weights" in values:
         values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
+    values["adapt"] = patterns_of(values.get("adapt"))
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     _check_together(spec)
     _check_encoding(spec)
     _check_freeze(spec)
+    check_adapt(spec)
     return spec
 
 

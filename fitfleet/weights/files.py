@@ -89,9 +89,14 @@ def read_document(path: Path, settings: Settings) -> dict[str, Any]:
     with opened(path, settings) as file:
         if DOCUMENT not in file:
             raise StorageError(f"{path}: was not written by fitfleet: it has no {DOCUMENT}")
-        document = json.loads(bytes(file[DOCUMENT][()]))
+        return document_of(file)
+
+
+def document_of(file: Any) -> dict[str, Any]:
+    """The same of an open file that has one."""
+    document = json.loads(bytes(file[DOCUMENT][()]))
     if not isinstance(document, dict):
-        raise StorageError(f"{path}: its {DOCUMENT} is no object")
+        raise StorageError(f"{file.filename}: its {DOCUMENT} is no object")
     return document
 
 

@@ -10,8 +10,17 @@ from typing import Any, Literal
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import InitialWeights
-from fitfleet.storage import JOB_GROUP, SUFFIX, Draft, Storage, fsync, sha256
-from fitfleet.weights.files import checked, opened
+from fitfleet.storage import (
+    DOCUMENT,
+    JOB_GROUP,
+    SUFFIX,
+    Draft,
+    Storage,
+    fsync,
+    sha256,
+    write_document,
+)
+from fitfleet.weights.files import checked, document_of, opened
 
 # Attributes without which Keras cannot read its files; all else is left behind.
 _ATTRIBUTES = ("name", "dtype", "layer_names", "weight_names", "backend", "keras_version")
@@ -62,6 +71,7 @@ def _kept(
         with h5py.File(draft.path, "w") as target:
             skipped = (JOB_GROUP,) if has_optimizer else (JOB_GROUP, _OPTIMIZER)
             count = _copy(top, target, skipped)
+            _copy_adapted(file, target)
         if not count:
             raise SpecError("initial_weights", f"{source} holds no weights that Keras has written")
         fsync(draft.path)
@@ -69,6 +79,13 @@ def _kept(
         Draft(draft.path, storage.absolute(storage.initial(digest))).publish()
     form: Literal["keras", "legacy"] = "legacy" if "layer_names" in top.attrs else "keras"
     return InitialWeights(sha256=digest, match=match, form=form, optimizer=has_optimizer)
+
+
+def _copy_adapted(source: Any, target: Any) -> None:
+    """What `adapt` has found for a job's layers goes with its weights."""
+    states = document_of(source).get("adapted") if DOCUMENT in source else None
+    if states:
+        write_document(target, {"adapted": states})
 
 
 def _copy(source: Any, target: Any, skipped: tuple[str, ...] = ()) -> int:

@@ -79,6 +79,8 @@ class Starting:
         model = spec.model.config if builder is None else builder.model_dump()
         arguments = {**arguments, **kept, "model": model}
         arguments["freeze"] = [*spec.freeze, *_patterns(arguments.get("freeze"))]
+        if arguments.get("adapt") is None:
+            arguments["adapt"] = spec.adapt
         if all(arguments.get(name) is None for name in _OWN_START):
             arguments["initial_weights"] = job
         return arguments

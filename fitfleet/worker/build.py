@@ -82,15 +82,19 @@ def _fresh(spec: JobSpec, settings: Settings) -> Any:
         seed_everything(spec.seed, has_own_code=True)
         model, _ = hyperparameters.build(function, spec.model.builder)
         return _built(model, spec)
-    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
-    if spec.dtype_policy:
-        config = _with_policy(config, spec.dtype_policy)
+    config = model_config(spec)
     seed_everything(spec.seed, has_own_code=has_custom_classes(spec))
     try:
         model = keras.saving.deserialize_keras_object(copy.deepcopy(config))
     except (ValueError, TypeError, KeyError) as error:
         raise SpecError("model", f"Keras cannot build it: {explanation(error)}") from error
     return _built(model, spec)
+
+
+def model_config(spec: JobSpec) -> dict[str, Any]:
+    """Keras's config of the model, with a dtype for every layer where the job has a policy."""
+    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
+    return _with_policy(config, spec.dtype_policy) if spec.dtype_policy else config
 
 
 def _built(model: Any, spec: JobSpec) -> Any:

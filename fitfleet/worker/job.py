@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.db.claims import Claim
+from fitfleet.spec.adapting import States
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.state.checkpoint import Snapshot
@@ -21,6 +22,8 @@ class PreparedJob:
     arrays: Arrays  # x, y, sample_weight, *_val, *_test; validation split and fold applied
     snapshot: Snapshot | None = None  # checkpoint to resume from; None: from the start
     restart: str = ""  # why it starts over although it has a checkpoint
+    # What `adapt` found, which is in `spec` already; the files of the job carry it.
+    adapted: States = field(default_factory=dict)
 
     @property
     def claim(self) -> Claim:

@@ -12,6 +12,7 @@ from fitfleet.db import dependencies
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.adapting import States, with_states
 from fitfleet.spec.check import check
 from fitfleet.spec.consistency import list_of_outputs
 from fitfleet.spec.job import JobOptions, JobSpec
@@ -20,6 +21,7 @@ from fitfleet.storage import Storage
 from fitfleet.weights.files import has_digest
 from fitfleet.weights.keeping import keep
 from fitfleet.worker import code
+from fitfleet.worker.adapt import adapt
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.job import PreparedJob
@@ -28,6 +30,7 @@ from fitfleet.worker.recording.failures import OfNewerVersion
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import Snapshot
+from fitfleet.worker.state.initial import adapted_before
 
 
 class Loader:
@@ -38,6 +41,7 @@ class Loader:
         self._storage = storage
         self._settings = settings
         self._last: tuple[object, Arrays] | None = None
+        self._last_states: tuple[object, States] | None = None
 
     def load(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> list[PreparedJob]:
         """All that can be; the end of the others is recorded."""
@@ -45,7 +49,7 @@ class Loader:
         for control in controls:
             with journal.hold(control), control.loading():
                 jobs.append(self._load(control))
-        self._last = None
+        self._last = self._last_states = None
         return jobs
 
     def _load(self, control: JobControl) -> PreparedJob:
@@ -58,7 +62,26 @@ class Loader:
         snapshot, restart = self._restore(control, spec, options)
         if restart:
             print(restart)
-        return PreparedJob(control, spec, options, arrays, snapshot, restart)
+        spec, states = self._adapted(spec, arrays, snapshot, settings)
+        return PreparedJob(control, spec, options, arrays, snapshot, restart, states)
+
+    def _adapted(
+        self, spec: JobSpec, arrays: Arrays, snapshot: Snapshot | None, settings: Settings
+    ) -> tuple[JobSpec, States]:
+        """The spec with its layers adapted, and their states: those of the checkpoint, those of
+        the job that it starts from, or what its own training rows give.
+        """
+        if not spec.adapt:
+            return spec, {}
+        known = snapshot.adapted if snapshot is not None else adapted_before(spec, settings)
+        # The arrays are those of a job before, where it has the same dataset.
+        key = (id(arrays), spec.model, spec.adapt, spec.dtype_policy, known)
+        if self._last_states is None or self._last_states[0] != key:
+            self._last_states = key, adapt(spec, arrays, settings, known)
+        states = self._last_states[1]
+        adapted = with_states(spec, states)
+        check(adapted, settings)
+        return adapted, states
 
     def _started(self, control: JobControl, spec: JobSpec) -> JobSpec:
         """The spec with the file of weights that the job it has waited for has left."""
@@ -79,7 +102,7 @@ class Loader:
         """Those of the job before, where it has the same dataset."""
         key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs)
         if self._last is None or self._last[0] != key:
-            self._last = None  # two datasets at once may not fit in memory
+            self._last = self._last_states = None  # two datasets at once may not fit in memory
             arrays = load(spec.dataset, self._settings, control.claim.fingerprint)
             arrays = with_weights_in_order(arrays, outputs)
             self._last = key, split_validation(arrays, spec.validation_split)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.adapting import States
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
 from fitfleet.worker.state.building import build_from
@@ -48,6 +49,7 @@ class Snapshot:
     environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
     inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
     batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
+    adapted: States = field(default_factory=dict)  # of preprocessing layers
 
 
 class _Document(BaseModel):
@@ -60,6 +62,7 @@ class _Document(BaseModel):
     environment: dict[str, Any] = {}
     inputs: dict[str, Any] | None = None
     batch_size: int | None = None
+    adapted: States = {}
 
 
 def write(
@@ -121,6 +124,7 @@ def read(path: Path, settings: Settings) -> Snapshot:
         environment=document.environment,
         batch_size=document.batch_size,
         inputs=document.inputs,
+        adapted=document.adapted,
     )
 
 

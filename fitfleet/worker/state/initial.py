@@ -10,9 +10,10 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.adapting import States
 from fitfleet.spec.job import JobSpec
-from fitfleet.storage import Storage
-from fitfleet.weights.files import checked, opened
+from fitfleet.storage import DOCUMENT, Storage
+from fitfleet.weights.files import checked, document_of, opened
 from fitfleet.worker.keras_private import saving_lib
 from fitfleet.worker.recording.explanation import explanation
 
@@ -43,6 +44,15 @@ def begin_optimizer(model: Any, spec: JobSpec, settings: Settings) -> None:
         return
     model.optimizer.build(model.trainable_variables)
     load_state(model, _file(spec, settings), "initial_weights")
+
+
+def adapted_before(spec: JobSpec, settings: Settings) -> States:
+    """What `adapt` found for layers of the job whose weights, all of them, this one starts from."""
+    if spec.initial_weights is None or spec.initial_weights.match != "all":
+        return {}
+    with opened(_file(spec, settings), settings) as file:
+        states: States = document_of(file).get("adapted") or {} if DOCUMENT in file else {}
+    return states
 
 
 def freeze(model: Any, patterns: list[str]) -> None:
@@ -82,11 +92,22 @@ def _load(model: Any, store: Any) -> dict[int, tuple[Any, Exception]]:
         weights_store=store,
         assets_store=None,
         inner_path="",
-        visited_saveables=set(),
+        visited_saveables=_of_arguments(model),
         failed_saveables=set(),
         error_msgs=failures,
     )
     return failures
+
+
+def _of_arguments(model: Any) -> set[int]:
+    """Layers whose state is in their arguments, whatever a file has for them."""
+    import keras
+
+    return {
+        id(layer)
+        for layer in _layers(model)
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None
+    }
 
 
 def by_names(model: Any, path: Path, settings: Settings) -> str:

@@ -146,6 +146,7 @@ class Saver:
                 "spec": job.claim.spec,
                 "environment": self._environment,
                 "batch_size": batch_size,
+                "adapted": job.adapted,
                 "inputs": inputs_of(job.arrays, is_weighted=job.spec.class_weight is not None),
                 **more,
             },

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from fitfleet.errors import MissingExtraError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.adapting import with_states
 from fitfleet.spec.check import check
 from fitfleet.spec.job import JobSpec
 from fitfleet.weights.files import checked, read_document
@@ -44,7 +45,8 @@ def specification(document: dict[str, Any], path: Path) -> JobSpec:
     """What of a job's specification makes its model. StorageError when the file has none."""
     try:
         spec = JobSpec.from_canonical(document["spec"])
-    except (KeyError, TypeError, ValidationError):
+        spec = with_states(spec, document.get("adapted") or {})
+    except (AttributeError, KeyError, TypeError, ValidationError):
         raise StorageError(f"{path}: carries no specification of a job") from None
     # The weights it has in the end are in the file; what only runs beside a fit is not needed.
     return spec.model_copy(update={"initial_weights": None, "evaluators": [], "callbacks": []})

@@ -31,6 +31,7 @@ def _again(model: Any) -> Any:
         {"output_mode": "multi_hot"},
         {"output_mode": "count", "max_tokens": 5},
         {"output_mode": "tf_idf"},
+        {"output_mode": "tf_idf", "max_tokens": 12, "pad_to_max_tokens": True},
         {"ngrams": 2, "standardize": "lower", "output_sequence_length": 4},
         {"split": "character", "output_sequence_length": 6},
     ],

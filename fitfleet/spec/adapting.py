@@ -1,0 +1,130 @@
+"""Preprocessing layers that a worker adapts to the training rows: which they are, and their state.
+
+A state is what `adapt()` finds, as the layer's own arguments: mean and variance, boundaries, a
+vocabulary. So an adapted model is a plain config, like one whose arguments were given at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.spec import catalog
+from fitfleet.spec.canonical import model_kind, nodes
+from fitfleet.spec.graph import layer_name
+from fitfleet.spec.job import JobSpec
+from fitfleet.text import with_article
+
+# By the layer's path in the model, such as "words" or "encoder/words".
+States = dict[str, dict[str, Any]]
+
+# Class -> the argument that `adapt` stands in for.
+ADAPTED = {
+    "Normalization": "mean",
+    "Discretization": "bin_boundaries",
+    "IntegerLookup": "vocabulary",
+    "StringLookup": "vocabulary",
+    "TextVectorization": "vocabulary",
+}
+_ARGUMENTS = (
+    *("mean", "variance", "bin_boundaries", "num_bins"),
+    *("vocabulary", "vocabulary_size", "idf_weights"),
+)
+_MAX_PATTERNS = 64
+_MAX_PATTERN = 256
+
+
+def patterns_of(value: Any) -> list[str]:
+    """`adapt` as a spec has it: True is all layers, a text one name. Raises SpecError."""
+    if value is None or isinstance(value, bool):
+        return ["*"] if value else []
+    patterns = [value] if isinstance(value, str) else value
+    if not isinstance(patterns, list | tuple) or not all(isinstance(one, str) for one in patterns):
+        raise SpecError("adapt", f"{value!r:.60} is neither True nor a list of names of layers")
+    if len(patterns) > _MAX_PATTERNS or any(len(one) > _MAX_PATTERN for one in patterns):
+        raise SpecError(
+            "adapt", f"at most {_MAX_PATTERNS} names of {_MAX_PATTERN} characters are taken"
+        )
+    return list(patterns)
+
+
+def is_to_adapt(layer: Mapping[str, Any], patterns: list[str]) -> bool:
+    """Whether a layer has no state yet, and one of the patterns names it."""
+    argument = ADAPTED.get(str(layer.get("class_name")))
+    config = layer.get("config")
+    if argument is None or layer.get("module") != "keras.layers" or not isinstance(config, dict):
+        return False
+    name = str(config.get("name") or "")
+    return config.get(argument) is None and any(fnmatchcase(name, one) for one in patterns)
+
+
+def layers_to_adapt(
+    model: Mapping[str, Any], patterns: list[str], prefix: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, config) of each, models in the model included; layers inside wrappers are not."""
+    for layer in model["config"]["layers"]:
+        path = f"{prefix}{layer_name(layer)}"
+        if model_kind(layer) is not None:
+            yield from layers_to_adapt(layer, patterns, f"{path}/")
+        elif is_to_adapt(layer, patterns):
+            yield path, layer
+
+
+def check_adapt(spec: JobSpec) -> None:
+    """Raises SpecError for a pattern that names no layer which a worker could adapt."""
+    if not spec.adapt:
+        return
+    if spec.model.config is None:
+        raise SpecError(
+            "adapt", "only a worker can build this model; call adapt() in the builder instead"
+        )
+    reached = {layer_name(layer) for _, layer in layers_to_adapt(spec.model.config, spec.adapt)}
+    inside = [node for node in nodes(spec.model.config["config"]) if layer_name(node)]
+    for node in inside:
+        if is_to_adapt(node, spec.adapt) and layer_name(node) not in reached:
+            raise SpecError(
+                "adapt", f"{layer_name(node)!r} stands inside a wrapper; adapt it in your script"
+            )
+    for pattern in spec.adapt:
+        if not any(fnmatchcase(name, pattern) for name in reached):
+            raise SpecError("adapt", _why_none(pattern, inside))
+
+
+def _why_none(pattern: str, inside: list[dict[str, Any]]) -> str:
+    """What is wrong with a pattern that reaches no layer."""
+    of_name = [node for node in inside if fnmatchcase(layer_name(node), pattern)]
+    if not of_name:
+        names = map(layer_name, inside)
+        return f"no layer is called {pattern!r}; {catalog.nearest(pattern, names)}"
+    for node in of_name:
+        argument = ADAPTED.get(node["class_name"])
+        if argument is not None:
+            return f"{layer_name(node)!r} has its {argument} already; leave one of the two out"
+    kind = with_article(str(of_name[0]["class_name"]))
+    if pattern == "*":
+        return f"no layer of the model has anything to adapt; {', '.join(ADAPTED)} have"
+    return f"{pattern!r} is {kind}, which has nothing to adapt; {', '.join(ADAPTED)} have"
+
+
+def take_state(layer: dict[str, Any], state: Mapping[str, Any]) -> None:
+    """Write a state into a layer's config; an argument that is None in it is taken out."""
+    for name in _ARGUMENTS:
+        if state.get(name) is not None:
+            layer["config"][name] = state[name]
+        elif name in state:
+            layer["config"].pop(name, None)
+
+
+def with_states(spec: JobSpec, states: Mapping[str, Mapping[str, Any]]) -> JobSpec:
+    """The spec with each state as arguments of its layer, and nothing left to adapt."""
+    if not spec.adapt:
+        return spec
+    config = copy.deepcopy(spec.model.config)
+    assert config is not None
+    for path, layer in layers_to_adapt(config, spec.adapt):
+        take_state(layer, states.get(path, {}))
+    model = spec.model.model_copy(update={"config": config})
+    return spec.model_copy(update={"model": model, "adapt": []})
