@@ -37,6 +37,11 @@ def load(dataset: DatasetSpec, settings: Settings, expected: str | None = None) 
     fingerprint at submit. Raises DatasetError when the content is another one now, for all that
     `describe` refuses, and for a dataset that is not visible here.
     """
+    if dataset.function is not None:
+        raise DatasetError(
+            f"dataset: {dataset.function.path} is called by workers; call it yourself, and give the"
+            " arrays, (x, y)"
+        )
     info = describe(dataset, settings)
     if info is None:
         raise DatasetError(

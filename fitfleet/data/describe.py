@@ -48,6 +48,8 @@ def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
     NaN under `nan="refuse"`.
     """
     check_text(dataset)
+    if dataset.function is not None:
+        return None  # a worker calls it
     location = locate(dataset, settings)
     if location is None:
         return None

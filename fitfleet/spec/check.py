@@ -115,6 +115,8 @@ def _check_paths(spec: JobSpec, settings: Settings) -> None:
     paths = [(f"evaluators[{i}]", evaluator.path) for i, evaluator in enumerate(spec.evaluators)]
     if spec.model.builder is not None:
         paths.append(("model", spec.model.builder.path))
+    if spec.dataset.function is not None:
+        paths.append(("dataset", spec.dataset.function.path))
     for place, path in paths:
         check_trusted(path, settings, place)
 

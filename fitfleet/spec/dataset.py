@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from inspect import isfunction
 from typing import Any, TypeGuard
 
@@ -12,11 +13,16 @@ from fitfleet.errors import DatasetError
 from fitfleet.spec import catalog
 from fitfleet.spec.files import Files, as_files
 from fitfleet.spec.job import DatasetSpec, Windows
+from fitfleet.spec.own import check_reachable
+from fitfleet.spec.reference import to_document
 
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
 _HDF5 = (".h5", ".hdf5", ".mat")
 _ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
 _BESIDE = _ROLES[2:6] + _ROLES[7:]
+# What may stand beside a function: all else is said by what it gives.
+_BESIDE_FUNCTION = ("function", "arguments", "fold", "nan")
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FOLD = {"kind": "kfold", "k": None, "index": None, "seed": 0}
 
 
@@ -46,13 +52,14 @@ def dataset_spec(value: Any) -> DatasetSpec:
         return _canonical(value)
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
+    if isfunction(value):
+        check_reachable(value, "dataset")
+        value = f"{value.__module__}:{value.__name__}"
     if isinstance(value, str):
-        value = {"path": value}
+        value = {"function" if _FUNCTION.fullmatch(value) else "path": value}
+    if isinstance(value, dict) and "function" in value:
+        value = _with_function(value)
     if not isinstance(value, dict):
-        if isfunction(value):
-            raise DatasetError(
-                f"dataset: {value.__name__} is a function; call it, dataset={value.__name__}()"
-            )
         raise DatasetError(
             f"dataset: the {type(value).__name__} is neither a path nor a mapping; give the path"
             " of a file, Dataset(path, x=..., y=...), or arrays as (x, y)"
@@ -66,7 +73,7 @@ def dataset_spec(value: Any) -> DatasetSpec:
         dataset = DatasetSpec(**value)
     except ValidationError as error:
         raise DatasetError(_sentence(error)) from None
-    if not dataset.path and not dataset.files:
+    if not dataset.path and not dataset.files and dataset.function is None:
         raise DatasetError("dataset.path: it is missing; give the path of a file")
     check_text(dataset)
     _check_windows(dataset)
@@ -88,6 +95,25 @@ def inputs_only(dataset: DatasetSpec) -> DatasetSpec:
     """Its x alone."""
     alone = {"y": None, "sample_weight": False, "groups": None, "fold": None}
     return training_only(dataset).model_copy(update=alone)
+
+
+def _with_function(value: dict[str, Any]) -> dict[str, Any]:
+    """{"function": "module:name", "arguments": {...}} as DatasetSpec has it."""
+    unknown = next((name for name in value if name not in _BESIDE_FUNCTION), None)
+    if unknown is not None:
+        raise DatasetError(
+            f"dataset.{str(unknown)[:60]}: does not go with a function, which gives (x, y),"
+            " batches of them, or {'x': ..., 'y': ..., 'x_val': ...}"
+        )
+    function, arguments = value["function"], value.get("arguments")
+    if isfunction(function):
+        check_reachable(function, "dataset")
+        function = f"{function.__module__}:{function.__name__}"
+    if isinstance(function, str):
+        if not _FUNCTION.fullmatch(function):
+            raise DatasetError(f"dataset.function: {function!r:.80} is not of the form module:name")
+        function = {"path": function, "arguments": to_document(arguments or {}, "dataset")}
+    return {k: v for k, v in {**value, "function": function}.items() if k != "arguments"}
 
 
 def check_text(dataset: DatasetSpec) -> None:

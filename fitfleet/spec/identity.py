@@ -68,7 +68,13 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     if "initial_weights" in document:
         start = document["initial_weights"]
         del start["sha256" if start["of_job"] else "of_job"]
-    table: dict[str, Any] = {"delimiter": None, "decimal": ".", "missing": [], "categories": {}}
+    table: dict[str, Any] = {
+        "delimiter": None,
+        "decimal": ".",
+        "missing": [],
+        "categories": {},
+        "function": None,
+    }
     for name, default in {**table, "texts": []}.items():
         if document["dataset"][name] == default:
             del document["dataset"][name]

@@ -67,6 +67,7 @@ class DatasetSpec(_Part):
 
     path: str = ""
     files: dict[str, str] = Field(default_factory=dict)  # array name -> .npy file
+    function: Builder | None = None  # in place of a file: called by the worker, gives the arrays
     x: str | list[str] | dict[str, Any] = "x_train"
     y: str | list[str] | dict[str, Any] | None = "y_train"
     x_val: OptionalRole = None

@@ -10,7 +10,7 @@ from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db import dependencies
 from fitfleet.db.session import Database
-from fitfleet.errors import SpecError
+from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States, with_states
 from fitfleet.spec.check import check
@@ -24,6 +24,7 @@ from fitfleet.worker import code
 from fitfleet.worker.adapt import adapt
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
+from fitfleet.worker.generated import read_rows
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
 from fitfleet.worker.recording.failures import OfNewerVersion
@@ -58,10 +59,13 @@ class Loader:
         settings = code.use(spec, self._database, self._settings)
         facts = check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
+        if spec.dataset.function is not None:
+            spec = spec.model_copy(update={"dataset": read_rows(spec, settings)})
         arrays = self._arrays(control, spec, list_of_outputs(spec, facts))
         snapshot, restart = self._restore(control, spec, options)
         if restart:
             print(restart)
+        _check_rows(arrays, snapshot)
         spec, states = self._adapted(spec, arrays, snapshot, settings)
         return PreparedJob(control, spec, options, arrays, snapshot, restart, states)
 
@@ -131,6 +135,16 @@ class Loader:
             # After another OOM: its optimizer has other variables.
             return None, f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
         return snapshot, ""
+
+
+def _check_rows(arrays: Arrays, snapshot: Snapshot | None) -> None:
+    """Refuse to resume with other rows than those that the checkpoint was trained on."""
+    before = None if snapshot is None else snapshot.fingerprint
+    if before and before != arrays.fingerprint:
+        raise DatasetError(
+            f"dataset: the rows are not those that the job was trained on before ({before[:12]}"
+            f" then, {arrays.fingerprint[:12]} now); submit it again"
+        )
 
 
 def _spec(control: JobControl) -> tuple[JobSpec, JobOptions]:

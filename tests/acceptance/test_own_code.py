@@ -66,6 +66,11 @@ def score(y, p, context):
 def model(*hidden):
     return keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(1)])
 
+def rows():
+    x = np.arange(64.0).reshape(16, 4) / 64
+    for start in (0, 8):
+        yield x[start:start + 8], x[start:start + 8].sum(1, keepdims=True)
+
 def submit(**job):
     common = dict(dataset="data.npz", optimizer="sgd", loss="mse", epochs=2, batch_size=16)
     return fleet.submit(**{"model": model(), **common, **job})
@@ -84,6 +89,8 @@ with ff.local(1, threads=1) as fleet:
                          validation_split=0.5),
         "callbacks": submit(callbacks=[keras.callbacks.LearningRateScheduler(rate), Told("yes")]),
         "failed": submit(loss=broken),
+        "rows": submit(dataset=rows),
+        "rows given": submit(dataset=rows()),
         "one": submit(loss=own_module.scaled),
         "named": submit(model=ff.Sequential([
             ff.layers.Input((4,)), ff.custom("own_module:Doubled", by=3.0), ff.layers.Dense(1)]),
@@ -130,12 +137,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_all_of_it_runs(results: dict[str, Any]) -> None:
-    wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused")
+    wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused", "rows")
     assert {name: results[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
     assert results["script"]["loss"][0] == pytest.approx(3 * results["plain"]["loss"][0], rel=0.2)
     assert results["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0}
     assert results["callbacks"]["log"].count("yes") == 2
     assert results["callbacks"]["loss"][1] != results["plain"]["loss"][1]
+    assert results["rows"]["loss"] == results["rows given"]["loss"]
+    assert "def rows" in results["rows"]["code"]["__main__.py"]
     assert results["equal"], "load_model gives the layers of the snapshot"
 
 

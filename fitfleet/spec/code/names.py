@@ -26,8 +26,8 @@ def named(spec: JobSpec) -> list[Named]:
     parts = [spec.model.config, spec.optimizer, spec.loss, spec.metrics, spec.weighted_metrics]
     names = set(named_in([*parts, spec.callbacks]))
     paths = [evaluator.path for evaluator in spec.evaluators]
-    if spec.model.builder is not None:
-        paths.append(spec.model.builder.path)
+    functions = (spec.model.builder, spec.dataset.function)
+    paths += [function.path for function in functions if function is not None]
     names |= {Named(*_split(path)) for path in paths}
     return sorted(names)
 

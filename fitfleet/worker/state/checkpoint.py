@@ -50,6 +50,7 @@ class Snapshot:
     inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
     batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
     adapted: States = field(default_factory=dict)  # of preprocessing layers
+    fingerprint: str = ""  # of the dataset; empty in files of older versions
 
 
 class _Document(BaseModel):
@@ -63,6 +64,7 @@ class _Document(BaseModel):
     inputs: dict[str, Any] | None = None
     batch_size: int | None = None
     adapted: States = {}
+    fingerprint: str = ""
 
 
 def write(
@@ -125,6 +127,7 @@ def read(path: Path, settings: Settings) -> Snapshot:
         batch_size=document.batch_size,
         inputs=document.inputs,
         adapted=document.adapted,
+        fingerprint=document.fingerprint,
     )
 
 

@@ -147,6 +147,7 @@ class Saver:
                 "environment": self._environment,
                 "batch_size": batch_size,
                 "adapted": job.adapted,
+                "fingerprint": job.arrays.fingerprint,
                 "inputs": inputs_of(job.arrays, is_weighted=job.spec.class_weight is not None),
                 **more,
             },

@@ -188,10 +188,17 @@ def test_every_argument_of_keras_is_taken_or_answered_with_the_way_that_works() 
     [
         ({"path": "a.h5", "x": np.zeros((2, 2))}, "dataset.x: is an array, not the name of one"),
         ({"path": "a.h5", "y": [1, 2]}, r"dataset.y: \[1, 2\] is not the name of an array"),
-        (_batches, r"dataset: _batches is a function; call it, dataset=_batches\(\)"),
+        (print, r"dataset: the builtin_function_or_method is neither a path nor a mapping"),
     ],
 )
 def test_a_dataset_of_another_kind_is_answered_on_one_line(given: Any, says: str) -> None:
     with pytest.raises(DatasetError, match=says) as caught:
         dataset_spec(given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_dataset_may_be_a_function_by_its_name() -> None:
+    found = dataset_spec(_batches).function
+    assert found is not None and found.path == f"{__name__}:_batches"
+    assert dataset_spec(f"{__name__}:_batches").function == found
+    assert dataset_spec("data.h5").function is None
