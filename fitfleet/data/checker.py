@@ -37,7 +37,7 @@ _START = (
     "import json, sys; sys.path += json.loads(sys.argv[2]);"
     " from fitfleet.data.checker_process import main; main(int(sys.argv[1]))"
 )
-_PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "PIL", "fitfleet")
+_PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "PIL", "zarr", "fitfleet")
 _ENVIRONMENT = {
     "HDF5_USE_FILE_LOCKING": "FALSE",
     "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-in

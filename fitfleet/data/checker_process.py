@@ -165,6 +165,12 @@ class _Session:
 
         return convert_records(parts, Path(target), max_bytes, self._progress)
 
+    def do_zarr(self, folder: str, target: str, max_bytes: int) -> dict[str, Any]:
+        """Unpack the arrays of a Zarr folder into one HDF5 file: its hash."""
+        from fitfleet.data.decoding.zarr import convert_zarr
+
+        return convert_zarr(Path(folder), Path(target), max_bytes, self._progress)
+
     def _progress(self, done: int, count: int) -> None:
         self._answers.write(f"#{done} {count}\n")
         self._answers.flush()

@@ -17,6 +17,7 @@ from fitfleet.data.joined_files import of_files
 from fitfleet.data.materialise import is_data, written
 from fitfleet.data.records import of_records
 from fitfleet.data.remote import fetched, has_remote
+from fitfleet.data.zarr import is_zarr, of_zarr
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.files import as_files
@@ -64,12 +65,16 @@ class DataStore:
         return given
 
     def _here(self, dataset: Any) -> Any:
-        """The dataset with its URLs fetched."""
-        if not has_remote(dataset):
+        """The dataset with its URLs fetched, its Zarr folder unpacked."""
+        if has_remote(dataset):
+            make = fetched
+        elif is_zarr(dataset):
+            make = of_zarr
+        else:
             return dataset
         key = repr(dataset)  # of paths and names; what is fetched stays held, so that its id does
         if key not in self._fetched:
-            self._fetched[key] = fetched(dataset, self._settings, self._on_progress)
+            self._fetched[key] = make(dataset, self._settings, self._on_progress)
         return self._fetched[key]
 
     def _once(self, dataset: Any, more: list[Any], make: Callable[[], DatasetSpec]) -> DatasetSpec:

@@ -43,7 +43,7 @@ _HINTS = {
     ".json": f"read it with pandas.read_json {_LOADED}",
     ".feather": f"read it with pandas.read_feather {_LOADED}",
     ".pt": f"load it {_LOADED}",
-    ".zarr": f"load it {_LOADED}",
+    ".zarr": f"its folder is read where a job is submitted; elsewhere, load it {_LOADED}",
     **dict.fromkeys(
         (".tfrecord", ".tfrecords"),
         "say what an example holds: ff.TFRecord(path, features={...}, x=..., y=...)",

@@ -1,0 +1,190 @@
+"""Arrays of a Zarr folder (formats 2 and 3) into one HDF5 file, chunk by chunk.
+
+The metadata is read here before the library `zarr` opens an array: numbers alone, codecs that only
+pack numbers (numcodecs has one that unpickles), and no more than the settings allow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.formats.source import BLOCK_BYTES
+from fitfleet.errors import DatasetError, MissingExtraError
+
+_MAX_METADATA_BYTES = 2**20
+_MAX_CHUNKS = 1_000_000
+# As of HDF5: what is small may be made of holes; of more, some bytes must be stored.
+_FREE_BYTES, _MAX_RATIO = 64 * 2**20, 200
+_CODECS = (
+    *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd", "shuffle", "delta"),
+    *("crc32", "crc32c", "bytes", "transpose", "sharding_indexed"),
+)
+_METADATA = (".zarray", "zarr.json")
+
+
+class _Array(NamedTuple):
+    name: str
+    path: Path
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def convert_zarr(
+    folder: Path, target: Path, max_bytes: int, on_done: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Write the file: {"digest": hex}. An array has its path in the folder as its name.
+
+    Raises DatasetError for a folder without arrays, for other codecs, and above `max_bytes`.
+    """
+    import h5py
+
+    try:
+        import zarr
+    except ImportError:
+        raise MissingExtraError("zarr", "zarr") from None
+    arrays = list(_arrays(folder))
+    if not arrays:
+        raise DatasetError(f"{folder}: holds no Zarr arrays of numbers")
+    _check_bytes(folder, arrays, max_bytes)
+    digest, done = hasher(), 0
+    count = sum(-(-one.shape[0] // _rows(one)) for one in arrays)
+    with h5py.File(target, "w") as file:
+        for one in arrays:
+            source = zarr.open_array(str(one.path), mode="r")
+            written = file.create_dataset(one.name, one.shape, one.dtype, chunks=_chunks(one))
+            digest.update(f"{one.name} {one.dtype.str} {one.shape}".encode())
+            for start in range(0, one.shape[0], _rows(one)):
+                on_done(done, count)
+                done += 1
+                block = np.asarray(source[start : start + _rows(one)], one.dtype)
+                written[start : start + len(block)] = block
+                digest.update(np.ascontiguousarray(block).tobytes())
+    return {"digest": digest.hexdigest()}
+
+
+def _arrays(folder: Path) -> Iterator[_Array]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        name = next((one for one in _METADATA if one in files), None)
+        about = None if name is None else _metadata(Path(root) / name)
+        if about is None or (name == "zarr.json" and about.get("node_type") != "array"):
+            continue
+        folders.clear()  # its chunks
+        inside = os.path.relpath(root, folder)
+        yield _described(about, "x" if inside == "." else inside.replace(os.sep, "/"), Path(root))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        text = file.read(_MAX_METADATA_BYTES + 1)
+    try:
+        found = json.loads(text) if len(text) <= _MAX_METADATA_BYTES else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DatasetError(f"{path}: is no metadata of Zarr; write the folder again")
+    return found
+
+
+def _described(about: Mapping[str, Any], name: str, path: Path) -> _Array:
+    is_old = about.get("zarr_format") == 2
+    if is_old:
+        codecs = [*(about.get("filters") or ()), about.get("compressor")]
+        chunk, kind = about.get("chunks"), about.get("dtype")
+    else:
+        codecs, kind = about.get("codecs") or [], about.get("data_type")
+        grid = about.get("chunk_grid") or {}
+        chunk = (grid.get("configuration") or {}).get("chunk_shape")
+        if about.get("storage_transformers"):
+            raise DatasetError(f"{path}: has storage transformers, which are not read")
+    _check_codecs(codecs, path)
+    shape = about.get("shape")
+    for sizes in (shape, chunk):
+        if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
+            raise DatasetError(f"{path}: has a shape that is none; write the folder again")
+    assert isinstance(shape, list) and isinstance(chunk, list)
+    if not shape or len(shape) != len(chunk) or 0 in chunk or len(shape) > 32:
+        raise DatasetError(f"{path}: has the shape {shape}; an array has a row for each sample")
+    return _Array(name, path, tuple(shape), tuple(chunk), _dtype(kind, path))
+
+
+def _dtype(kind: Any, path: Path) -> np.dtype[Any]:
+    try:
+        found = np.dtype(kind) if isinstance(kind, str) else None
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiub":
+        raise DatasetError(
+            f"{path}: holds {str(kind)[:40]!r}, not numbers; give an array of numbers, or texts as"
+            " arrays of your script"
+        )
+    return found.newbyteorder("=")
+
+
+def _check_codecs(codecs: Any, path: Path) -> None:
+    """Every codec, those inside a shard included."""
+    if not isinstance(codecs, list):
+        raise DatasetError(f"{path}: has codecs that are no list; write the folder again")
+    for codec in codecs:
+        if codec is None:
+            continue
+        name = codec.get("id") or codec.get("name") if isinstance(codec, dict) else codec
+        if name not in _CODECS:
+            raise DatasetError(
+                f"{path}: is packed by {str(name)[:40]!r}, which is not read here; write it with"
+                " zstd, blosc or gzip"
+            )
+        options = codec.get("configuration") if isinstance(codec, dict) else None
+        for more in ("codecs", "index_codecs"):
+            if isinstance(options, dict) and more in options:
+                _check_codecs(options[more], path)
+
+
+def _check_bytes(folder: Path, arrays: Sequence[_Array], max_bytes: int) -> None:
+    nbytes = sum(prod(one.shape) * one.dtype.itemsize for one in arrays)
+    if nbytes > max_bytes:
+        raise DatasetError(
+            f"{folder}: unpacks to {nbytes:,} bytes, above the setting max_dataset_bytes="
+            f"{max_bytes:,}; raise it"
+        )
+    for one in arrays:
+        chunk_bytes = prod(one.chunk) * one.dtype.itemsize
+        chunks = prod(-(-size // part) for size, part in zip(one.shape, one.chunk, strict=True))
+        if chunk_bytes > 2 * BLOCK_BYTES + 256 * 2**20 or chunks > _MAX_CHUNKS:
+            raise DatasetError(
+                f"{one.path}: has {chunks:,} chunks of {chunk_bytes:,} bytes; write it with chunks"
+                " of some MiB"
+            )
+    stored = sum(
+        os.lstat(os.path.join(root, name)).st_size
+        for root, _, names in os.walk(folder)
+        for name in names
+    )
+    if nbytes > _FREE_BYTES and nbytes > _MAX_RATIO * stored:
+        raise DatasetError(
+            f"{folder}: unpacks to {nbytes:,} bytes, of which {stored:,} are stored; write the data"
+            " into it"
+        )
+
+
+def _rows(one: _Array) -> int:
+    """How many rows are read at a time: whole chunks, of some MiB."""
+    row_bytes = max(1, prod(one.shape[1:]) * one.dtype.itemsize)
+    return max(1, BLOCK_BYTES // row_bytes // one.chunk[0]) * one.chunk[0]
+
+
+def _chunks(one: _Array) -> tuple[int, ...] | None:
+    """Of the HDF5 file: whole rows of about a MiB. None for an array without values."""
+    if 0 in one.shape:
+        return None
+    row_bytes = prod(one.shape[1:]) * one.dtype.itemsize
+    return (max(1, min(one.shape[0], 2**20 // row_bytes)), *one.shape[1:])

@@ -1,0 +1,103 @@
+"""A Zarr folder as a dataset: unpacked once to a file of the storage, named by its content."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fitfleet.data import stored
+from fitfleet.data.checker import talk
+from fitfleet.data.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.folders import OnProgress
+from fitfleet.data.formats.file import hasher
+from fitfleet.data.limits import Limits
+from fitfleet.data.location import locate_folder
+from fitfleet.errors import DatasetError
+from fitfleet.settings import Settings
+from fitfleet.spec.job import DatasetSpec
+
+SUFFIX = ".zarr"
+_MAX_FILES = 1_000_000
+# In the key of what is remembered: another number when arrays are read in another way.
+_VERSION = 1
+
+
+def is_zarr(dataset: Any) -> bool:
+    """Whether a `dataset=` names a Zarr folder."""
+    return _path(dataset).rstrip("/").lower().endswith(SUFFIX)
+
+
+def of_zarr(dataset: Any, settings: Settings, on_progress: OnProgress | None = None) -> Any:
+    """The same dataset, its path a file of the storage with all arrays of the folder.
+
+    They are unpacked by the process that may die of them. DatasetError for what is no folder of
+    numbers, holds a link, or is above max_dataset_bytes; StorageError; MissingExtraError.
+    """
+    folder = locate_folder(_path(dataset).rstrip("/"), settings)
+    stamps = [Stamp.of(path) for path in _files(folder)]
+    about = [_VERSION, os.path.abspath(folder), [asdict(stamp) for stamp in stamps]]
+    key = hasher(json.dumps(about).encode()).hexdigest()
+    entry = Path(settings.cache) / "decoded" / f"{key}.json"
+    known = read_json(entry)
+    if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
+        known = _convert(folder, settings, on_progress)
+        now = time.time_ns()
+        if all(stamp.is_settled(now) for stamp in stamps):
+            write_json(entry, known)
+    path = stored.path_in_spec(str(known["digest"]))
+    if isinstance(dataset, DatasetSpec):
+        return dataset.model_copy(update={"path": path})
+    return {**dataset, "path": path} if isinstance(dataset, Mapping) else path
+
+
+def _path(dataset: Any) -> str:
+    if isinstance(dataset, DatasetSpec):
+        return dataset.path
+    path = dataset.get("path") if isinstance(dataset, Mapping) else dataset
+    return os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+
+
+def _files(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in (*folders, *sorted(names)):
+            path = Path(root) / name
+            if path.is_symlink():
+                raise DatasetError(
+                    f"{path}: is a link, and a Zarr folder is read without; put the file there"
+                )
+        found += [Path(root) / name for name in sorted(names)]
+        if len(found) > _MAX_FILES:
+            raise DatasetError(
+                f"{folder}: holds more than {_MAX_FILES:,} files; write it with larger chunks"
+            )
+    return found
+
+
+def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -> dict[str, Any]:
+    limits = Limits.of(settings)
+
+    def told(done: int, count: int) -> None:
+        if on_progress is not None:
+            on_progress(f"{folder}: {done:,} of {count:,} blocks unpacked")
+
+    with stored.draft(settings) as draft:
+        answer: dict[str, Any] = talk(
+            str(folder),
+            limits,
+            lambda ask: ask(
+                "zarr",
+                folder=os.path.abspath(folder),
+                target=str(draft),
+                max_bytes=limits.array_bytes,
+            ),
+            on_progress=told,
+        )
+        stored.keep(draft, stored.file_of(settings, answer["digest"]))
+    return answer
