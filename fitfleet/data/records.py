@@ -37,56 +37,56 @@ def of_records(
     example without the features; StorageError.
     """
     limits = Limits.of(settings)
-    found = {suffix: _files(one, settings) for suffix, one in parts.items()}
+    files_of = {suffix: _files(records, settings) for suffix, records in parts.items()}
     stamps = []
-    for path in (path for files in found.values() for path in files):
+    for path in (path for files in files_of.values() for path in files):
         limits.check_file(path, "tfrecord", os.stat(path))
         stamps.append(Stamp.of(path))
     requests = [
         {
             "suffix": suffix,
-            "files": [os.path.abspath(path) for path in found[suffix]],
+            "files": [os.path.abspath(path) for path in files_of[suffix]],
             "features": {
                 name: feature.model_dump(mode="json")
-                for name, feature in sorted(one.features.items())
-                if name in _used(one)
+                for name, feature in sorted(records.features.items())
+                if name in _used(records)
             },
-            "compression": one.compression,
+            "compression": records.compression,
         }
-        for suffix, one in parts.items()
+        for suffix, records in parts.items()
     ]
-    about = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
-    entry = Path(settings.cache) / "decoded" / f"{_hash(about)}.json"
+    request = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
+    entry = Path(settings.cache) / "decoded" / f"{_hash(request)}.json"
     known = read_json(entry)
     if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
-        known = _convert(str(found[""][0]), requests, settings, limits, on_progress)
+        known = _convert(str(files_of[""][0]), requests, settings, limits, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for stamp in stamps):
             write_json(entry, known)
     return DatasetSpec(path=stored.path_in_spec(str(known["digest"])), **_roles(parts))
 
 
-def _hash(about: Any) -> str:
-    return str(hasher(json.dumps(about).encode()).hexdigest())
+def _hash(request: Any) -> str:
+    return str(hasher(json.dumps(request).encode()).hexdigest())
 
 
 def _files(records: TFRecord, settings: Settings) -> list[Path]:
     """The files of paths and patterns, those of a pattern in the order of their names."""
-    found: list[Path] = []
+    files: list[Path] = []
     for text in records.paths:
         folder, name = os.path.split(text)
         if not any(sign in name for sign in "*?["):
-            found.append(locate_file(text, settings))
+            files.append(locate_file(text, settings))
             continue
         root = locate_folder(folder or ".", settings)
         names = sorted(fnmatch.filter(os.listdir(root), name))
         if not names:
             raise DatasetError(f"dataset.path: no file in {str(root)!r:.120} is named {name!r:.60}")
-        check_inside_root(text, [os.path.join(root, one) for one in names], settings)
-        found += [root / one for one in names]
-    if len(found) > MAX_FILES:
-        raise DatasetError(f"dataset.path: {len(found):,} files; at most {MAX_FILES:,} are read")
-    return found
+        check_inside_root(text, [os.path.join(root, name) for name in names], settings)
+        files += [root / name for name in names]
+    if len(files) > MAX_FILES:
+        raise DatasetError(f"dataset.path: {len(files):,} files; at most {MAX_FILES:,} are read")
+    return files
 
 
 def _convert(
@@ -96,7 +96,7 @@ def _convert(
     limits: Limits,
     on_progress: OnProgress | None,
 ) -> dict[str, Any]:
-    def told(done: int, _: int) -> None:
+    def report(done: int, _: int) -> None:
         if on_progress is not None:
             on_progress(f"{place}: {done:,} examples read")
 
@@ -107,7 +107,7 @@ def _convert(
             lambda ask: ask(
                 "records", parts=requests, target=str(draft), max_bytes=limits.array_bytes
             ),
-            on_progress=told,
+            on_progress=report,
         )
         stored.keep(draft, stored.file_of(settings, answer["digest"]))
     return answer
@@ -120,11 +120,11 @@ def _used(records: TFRecord) -> set[str]:
 
 def _roles(parts: Mapping[str, TFRecord]) -> dict[str, Any]:
     roles: dict[str, Any] = {}
-    for suffix, one in parts.items():
-        roles[f"x{suffix}"] = _named(one.x, suffix)
-        roles[f"y{suffix}"] = _named(one.x if one.y is None else one.y, suffix)
-        if one.sample_weight is not None:
-            roles[f"sample_weight{suffix}"] = f"{one.sample_weight}{suffix}"
+    for suffix, records in parts.items():
+        roles[f"x{suffix}"] = _named(records.x, suffix)
+        roles[f"y{suffix}"] = _named(records.x if records.y is None else records.y, suffix)
+        if records.sample_weight is not None:
+            roles[f"sample_weight{suffix}"] = f"{records.sample_weight}{suffix}"
     return roles
 
 

@@ -81,15 +81,15 @@ def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
     suffix = _suffix(url, shown)
     try:
         system, path = _opened(url)
-        about = system.info(path)
-        if about.get("type") == "directory":
+        info = system.info(path)
+        if info.get("type") == "directory":
             raise DatasetError(f"dataset.path: {shown} is a folder; name the file in it")
-        entry = Path(settings.cache) / "fetched" / f"{_key(url, about)}.json"
-        known = read_json(entry) if _version(about) else None
+        entry = Path(settings.cache) / "fetched" / f"{_key(url, info)}.json"
+        known = read_json(entry) if _version(info) else None
         digest = str((known or {}).get("digest"))
         if known is None or not stored.is_there(stored.file_of(settings, digest, suffix)):
-            digest = _download(system, path, about, shown, suffix, settings, on_progress)
-            if _version(about):
+            digest = _download(system, path, info, shown, suffix, settings, on_progress)
+            if _version(info):
                 write_json(entry, {"digest": digest})
     except (DatasetError, MissingExtraError):
         raise
@@ -112,16 +112,16 @@ def _opened(url: str) -> tuple[Any, str]:
 def _download(
     system: Any,
     path: str,
-    about: Mapping[str, Any],
+    info: Mapping[str, Any],
     shown: str,
     suffix: str,
     settings: Settings,
     on_progress: OnProgress | None,
 ) -> str:
     """The hash of the content, which is then in the storage."""
-    limit, size = settings.max_dataset_bytes, about.get("size")
+    limit, size = settings.max_dataset_bytes, info.get("size")
     _check_size(shown, size or 0, limit)
-    digest, done, told = hasher(), 0, time.monotonic()
+    digest, done, told_at = hasher(), 0, time.monotonic()
     with stored.draft(settings) as draft:
         with _reading(system, path, size) as source, draft.open("wb") as target:
             while block := source.read(_BLOCK_BYTES):
@@ -129,17 +129,17 @@ def _download(
                 _check_size(shown, done, limit)
                 digest.update(block)
                 target.write(block)
-                if on_progress is not None and time.monotonic() - told > _TOLD_S:
-                    told = time.monotonic()
+                if on_progress is not None and time.monotonic() - told_at > _TOLD_S:
+                    told_at = time.monotonic()
                     of_all = f" of {size:,}" if size else ""
                     on_progress(f"{shown}: {done:,}{of_all} bytes fetched")
         if size and done != size:
             raise DatasetError(
                 f"dataset.path: {shown} ended after {done:,} of {size:,} bytes; try again"
             )
-        found = str(digest.hexdigest())
-        stored.keep(draft, stored.file_of(settings, found, suffix))
-    return found
+        content = str(digest.hexdigest())
+        stored.keep(draft, stored.file_of(settings, content, suffix))
+    return content
 
 
 def _reading(system: Any, path: str, size: Any) -> Any:
@@ -176,7 +176,7 @@ def _suffix(url: str, shown: str) -> str:
         kind = format_of(name)
     except DatasetError as error:
         raise DatasetError(f"dataset.path: {shown}: {str(error).partition(': ')[2]}") from None
-    suffix = next((one for one in FORMATS if name.name.lower().endswith(one)), "")
+    suffix = next((known for known in FORMATS if name.name.lower().endswith(known)), "")
     if not suffix:
         raise DatasetError(
             f"dataset.path: {shown}: a single .{kind} array; write an .npz of x and y"
@@ -191,12 +191,12 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"[:200]
 
 
-def _version(about: Mapping[str, Any]) -> list[str]:
-    return [f"{name}={about[name]}" for name in _VERSIONS if about.get(name)]
+def _version(info: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={info[name]}" for name in _VERSIONS if info.get(name)]
 
 
-def _key(url: str, about: Mapping[str, Any]) -> str:
-    parts = [url, about.get("size"), _version(about)]
+def _key(url: str, info: Mapping[str, Any]) -> str:
+    parts = [url, info.get("size"), _version(info)]
     return str(hasher(json.dumps(parts).encode()).hexdigest())
 
 

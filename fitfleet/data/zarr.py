@@ -40,8 +40,8 @@ def of_zarr(dataset: Any, settings: Settings, on_progress: OnProgress | None = N
     """
     folder = locate_folder(_path(dataset).rstrip("/"), settings)
     stamps = [Stamp.of(path) for path in _files(folder)]
-    about = [_VERSION, os.path.abspath(folder), [asdict(stamp) for stamp in stamps]]
-    key = hasher(json.dumps(about).encode()).hexdigest()
+    identity = [_VERSION, os.path.abspath(folder), [asdict(stamp) for stamp in stamps]]
+    key = hasher(json.dumps(identity).encode()).hexdigest()
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
     if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
@@ -63,7 +63,7 @@ def _path(dataset: Any) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in (*folders, *sorted(names)):
@@ -72,18 +72,18 @@ def _files(folder: Path) -> list[Path]:
                 raise DatasetError(
                     f"{path}: is a link, and a Zarr folder is read without; put the file there"
                 )
-        found += [Path(root) / name for name in sorted(names)]
-        if len(found) > _MAX_FILES:
+        files += [Path(root) / name for name in sorted(names)]
+        if len(files) > _MAX_FILES:
             raise DatasetError(
                 f"{folder}: holds more than {_MAX_FILES:,} files; write it with larger chunks"
             )
-    return found
+    return files
 
 
 def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -> dict[str, Any]:
     limits = Limits.of(settings)
 
-    def told(done: int, count: int) -> None:
+    def report(done: int, count: int) -> None:
         if on_progress is not None:
             on_progress(f"{folder}: {done:,} of {count:,} blocks unpacked")
 
@@ -97,7 +97,7 @@ def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -
                 target=str(draft),
                 max_bytes=limits.array_bytes,
             ),
-            on_progress=told,
+            on_progress=report,
         )
         stored.keep(draft, stored.file_of(settings, answer["digest"]))
     return answer

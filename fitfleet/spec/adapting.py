@@ -38,13 +38,15 @@ _MAX_PATTERN = 256
 
 
 def patterns_of(value: Any) -> list[str]:
-    """`adapt` as a spec has it: True is all layers, a text one name. Raises SpecError."""
+    """`adapt` as a spec has it: True is all layers, a text is one name. Raises SpecError."""
     if value is None or isinstance(value, bool):
         return ["*"] if value else []
     patterns = [value] if isinstance(value, str) else value
-    if not isinstance(patterns, list | tuple) or not all(isinstance(one, str) for one in patterns):
+    if not isinstance(patterns, list | tuple) or not all(
+        isinstance(pattern, str) for pattern in patterns
+    ):
         raise SpecError("adapt", f"{value!r:.60} is neither True nor a list of names of layers")
-    if len(patterns) > _MAX_PATTERNS or any(len(one) > _MAX_PATTERN for one in patterns):
+    if len(patterns) > _MAX_PATTERNS or any(len(pattern) > _MAX_PATTERN for pattern in patterns):
         raise SpecError(
             "adapt", f"at most {_MAX_PATTERNS} names of {_MAX_PATTERN} characters are taken"
         )
@@ -58,7 +60,7 @@ def is_to_adapt(layer: Mapping[str, Any], patterns: list[str]) -> bool:
     if argument is None or layer.get("module") != "keras.layers" or not isinstance(config, dict):
         return False
     name = str(config.get("name") or "")
-    return config.get(argument) is None and any(fnmatchcase(name, one) for one in patterns)
+    return config.get(argument) is None and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def layers_to_adapt(

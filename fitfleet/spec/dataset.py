@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from fitfleet.errors import DatasetError
 from fitfleet.spec import catalog
+from fitfleet.spec.custom_objects import check_reachable
 from fitfleet.spec.files import Files, as_files
 from fitfleet.spec.job import DatasetSpec, Windows
-from fitfleet.spec.own import check_reachable
 from fitfleet.spec.reference import to_document
 
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"

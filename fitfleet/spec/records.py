@@ -64,7 +64,7 @@ class TFRecord(BaseModel):
         if not isinstance(paths, list | tuple) or not all(paths):
             raise DatasetError("TFRecord.path: is missing; give the path of a file, or a list")
         try:
-            super().__init__(path=[os.fspath(one) for one in paths], **fields)
+            super().__init__(path=[os.fspath(part) for part in paths], **fields)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, ("TFRecord", *first["loc"])))

@@ -26,7 +26,7 @@ from fitfleet.spec.canonical import model_kind
 from fitfleet.spec.graph import End, end_of, ends_of, history_of, layer_name, nodes_of, tensors_of
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.limits import MAX_NODES, MAX_TEXT
-from fitfleet.spec.lossy import write_vocabulary
+from fitfleet.spec.lossy_configs import write_vocabulary
 from fitfleet.worker import trusted
 from fitfleet.worker.build import has_custom_classes, model_config, precision
 from fitfleet.worker.recording.explanation import explanation
@@ -103,7 +103,7 @@ class _Sequential:
     def inputs_of(self, layer: dict[str, Any]) -> list[_Rows]:
         """What the layer is called with."""
         before = self._layers[: self._layers.index(layer)]
-        if all(one["class_name"] == "InputLayer" for one in before):
+        if all(layer_before["class_name"] == "InputLayer" for layer_before in before):
             return self._inputs
         part = {**self._model, "config": {**self._model["config"], "layers": before}}
         return [_behind(part, self._inputs, layer_name(layer))]
@@ -204,11 +204,11 @@ def _behind(model: Mapping[str, Any], inputs: Sequence[_Rows], wanted_by: str) -
         ) from error
 
     def read(rows: slice) -> Any:
-        batch = [tf.constant(one.read(rows)) for one in inputs]
+        batch = [tf.constant(tensor.read(rows)) for tensor in inputs]
         return part(batch if len(batch) > 1 else batch[0], training=False).numpy()
 
     head = read(slice(0, 1))
-    weights = [one.path for one in part.weights if "seed_generator" not in one.path]
+    weights = [weight.path for weight in part.weights if "seed_generator" not in weight.path]
     if weights:
         raise SpecError(
             "adapt",
@@ -271,14 +271,16 @@ def _check(name: str, state: dict[str, Any]) -> None:
             raise SpecError(
                 "adapt", f"{name!r} found {len(parts):,} values for {argument}; give it max_tokens"
             )
-        long = next((one for one in parts if isinstance(one, str) and len(one) > MAX_TEXT), None)
+        long = next(
+            (part for part in parts if isinstance(part, str) and len(part) > MAX_TEXT), None
+        )
         if long is not None:
             raise SpecError(
                 "adapt",
                 f"{name!r} found the word {long[:30]!r}... of {len(long)} characters; at most"
                 f" {MAX_TEXT} are kept; give it max_tokens, or split the texts otherwise",
             )
-        if any(isinstance(one, float) and not math.isfinite(one) for one in parts):
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
             raise SpecError(
                 "adapt",
                 f"{name!r}: {argument} of the training rows is not finite; fill missing values, or"

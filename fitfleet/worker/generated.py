@@ -35,16 +35,16 @@ def read_rows(spec: JobSpec, settings: Settings) -> DatasetSpec:
     """
     function = spec.dataset.function
     assert function is not None
-    about = {"code": spec.code, "function": function.model_dump()}
-    key = str(hasher(json.dumps(about, sort_keys=True).encode()).hexdigest())
+    called = {"code": spec.code, "function": function.model_dump()}
+    key = str(hasher(json.dumps(called, sort_keys=True).encode()).hexdigest())
     note = stored.file_of(settings, key, _NOTE)
     # Code that is no part of the job may be another one by now.
     known: dict[str, Any] | None = read_json(note) if spec.code is not None else None
     if known is None or not stored.is_there(stored.file_of(settings, str(known["digest"]))):
-        found = _called(spec, settings)
-        digest = found.path.rpartition("/")[2].removesuffix(".h5")
-        made = {"digest": digest, "roles": found.model_dump(mode="json", include=set(ROLES))}
-        known = _noted(settings, key, made) if spec.code is not None else made
+        rows_given = _called(spec, settings)
+        digest = rows_given.path.rpartition("/")[2].removesuffix(".h5")
+        fresh = {"digest": digest, "roles": rows_given.model_dump(mode="json", include=set(ROLES))}
+        known = _noted(settings, key, fresh) if spec.code is not None else fresh
     stored.is_there(note)  # its time says that it is wanted
     path = stored.path_in_spec(str(known["digest"]))
     kept = spec.dataset.model_dump(include={"nan", "fold"})
@@ -80,16 +80,16 @@ def _of_roles(value: Mapping[str, Any], path: str, settings: Settings) -> Datase
     return written({name: part for name, part in value.items() if part is not None}, settings)
 
 
-def _noted(settings: Settings, key: str, made: dict[str, Any]) -> dict[str, Any]:
+def _noted(settings: Settings, key: str, fresh: dict[str, Any]) -> dict[str, Any]:
     """The note of whoever was first."""
     note = stored.file_of(settings, key, _NOTE)
     first = read_json(note)
     with stored.draft(settings) as draft:
-        draft.write_text(json.dumps(made))
-        if first is not None and first["digest"] != made["digest"]:
+        draft.write_text(json.dumps(fresh))
+        if first is not None and first["digest"] != fresh["digest"]:
             os.replace(draft, note)  # the file that it tells of was removed
-            return made
+            return fresh
         with suppress(FileExistsError):
             os.link(draft, note)
-            return made
-    return read_json(note) or made
+            return fresh
+    return read_json(note) or fresh

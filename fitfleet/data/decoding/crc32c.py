@@ -59,14 +59,14 @@ def masked_crc32c(records: Sequence[bytes]) -> list[int]:
     )
     lanes = np.frombuffer(padded, np.uint8).reshape(-1, _LANE)
     sums = _run(np.zeros(len(lanes), np.uint32), lanes).tolist()
-    found, place = [], 0
+    checksums, place = [], 0
     for data, count in zip(records, counts, strict=True):
         register = 0
         for lane in sums[place : place + count]:
             register = _moved(register) ^ lane
         place += count
-        found.append(_masked(_one(data) if len(data) < 4 else register ^ 0xFFFFFFFF))
-    return found
+        checksums.append(_masked(_one(data) if len(data) < 4 else register ^ 0xFFFFFFFF))
+    return checksums
 
 
 def _moved(register: int) -> int:

@@ -148,10 +148,10 @@ def _stacked(rows: Sequence[Array]) -> Array:
     """Rows as one array; shorter ones have zeros after their ends."""
     if rows[0].dtype.kind == "S" or len({row.shape for row in rows}) == 1:
         return np.array(rows) if rows[0].dtype.kind == "S" else np.stack(rows)
-    found = np.zeros((len(rows), max(map(len, rows))), rows[0].dtype)
+    padded = np.zeros((len(rows), max(map(len, rows))), rows[0].dtype)
     for number, row in enumerate(rows):
-        found[number, : len(row)] = row
-    return found
+        padded[number, : len(row)] = row
+    return padded
 
 
 def _reader(name: str, feature: Mapping[str, Any]) -> Callable[[Values], Array]:
@@ -177,12 +177,14 @@ def _numbers(name: str, data: bytes, dtype: str, shape: Any) -> Array:
     kind = np.dtype(dtype).newbyteorder("<")
     if len(data) % kind.itemsize:
         raise ValueError(f"{name!r} has {len(data)} bytes, no whole number of {dtype}")
-    found = np.frombuffer(data, kind).astype(np.dtype(dtype))
+    numbers = np.frombuffer(data, kind).astype(np.dtype(dtype))
     if shape is None:
-        return found
-    if found.size != prod(shape):
-        raise ValueError(f"{name!r} has {found.size} values, not those of the shape {tuple(shape)}")
-    return found.reshape(shape)
+        return numbers
+    if numbers.size != prod(shape):
+        raise ValueError(
+            f"{name!r} has {numbers.size} values, not those of the shape {tuple(shape)}"
+        )
+    return numbers.reshape(shape)
 
 
 def _text(name: str, data: bytes, shape: Any) -> Array:

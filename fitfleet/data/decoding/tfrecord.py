@@ -48,13 +48,13 @@ def examples(
                     f"{path}: record {number:,} is damaged: its checksum is another; write it again"
                 )
             try:
-                found = _example(memoryview(data), wanted)
+                features = _example(memoryview(data), wanted)
             except (_BadExample, IndexError, ValueError, struct.error) as error:
                 words = str(error) if isinstance(error, _BadExample) else "it ends too early"
                 raise DatasetError(
                     f"{path}: record {number:,} is no tf.train.Example: {words}"
                 ) from None
-            yield found
+            yield features
 
 
 def _batches(path: Path, compression: str | None, max_bytes: int) -> Iterator[list[Any]]:
@@ -111,13 +111,13 @@ def _length(path: Path, number: int, head: bytes) -> int:
 
 def _example(data: memoryview, wanted: frozenset[str]) -> dict[str, Values]:
     """Example {features = 1: Features {feature = 1: map of name = 1 to Feature = 2}}."""
-    found: dict[str, Values] = {}
+    values_of: dict[str, Values] = {}
     for features in _parts(data, 1):
         for entry in _parts(features, 1):
             name = next(_parts(entry, 1), memoryview(b"")).tobytes().decode("utf-8", "replace")
             if name in wanted:
-                found[name] = _feature(next(_parts(entry, 2), memoryview(b"")))
-    return found
+                values_of[name] = _feature(next(_parts(entry, 2), memoryview(b"")))
+    return values_of
 
 
 def _feature(data: memoryview) -> Values:
@@ -197,11 +197,11 @@ def row_of(name: str, values: Values, feature: Mapping[str, Any]) -> Array:
     dtype, shape = feature["dtype"], feature["shape"]
     if isinstance(values, list) and values and dtype != "bytes":
         raise ValueError(f"{name!r} holds bytes, not {dtype}")
-    found = np.asarray(values, dtype)
-    if isinstance(values, np.ndarray) and len(values) and values.dtype != found.dtype:
+    row = np.asarray(values, dtype)
+    if isinstance(values, np.ndarray) and len(values) and values.dtype != row.dtype:
         raise ValueError(f"{name!r} holds {values.dtype}, not {dtype}")
     if shape is None:
-        return found
-    if found.size != int(np.prod(shape)):
-        raise ValueError(f"{name!r} has {found.size} values, not those of the shape {tuple(shape)}")
-    return found.reshape(shape)
+        return row
+    if row.size != int(np.prod(shape)):
+        raise ValueError(f"{name!r} has {row.size} values, not those of the shape {tuple(shape)}")
+    return row.reshape(shape)

@@ -56,16 +56,18 @@ def convert_zarr(
         raise DatasetError(f"{folder}: holds no Zarr arrays of numbers")
     _check_bytes(folder, arrays, max_bytes)
     digest, done = hasher(), 0
-    count = sum(-(-one.shape[0] // _rows(one)) for one in arrays)
+    count = sum(-(-array.shape[0] // _rows(array)) for array in arrays)
     with h5py.File(target, "w") as file:
-        for one in arrays:
-            source = zarr.open_array(str(one.path), mode="r")
-            written = file.create_dataset(one.name, one.shape, one.dtype, chunks=_chunks(one))
-            digest.update(f"{one.name} {one.dtype.str} {one.shape}".encode())
-            for start in range(0, one.shape[0], _rows(one)):
+        for array in arrays:
+            source = zarr.open_array(str(array.path), mode="r")
+            written = file.create_dataset(
+                array.name, array.shape, array.dtype, chunks=_chunks(array)
+            )
+            digest.update(f"{array.name} {array.dtype.str} {array.shape}".encode())
+            for start in range(0, array.shape[0], _rows(array)):
                 on_done(done, count)
                 done += 1
-                block = np.asarray(source[start : start + _rows(one)], one.dtype)
+                block = np.asarray(source[start : start + _rows(array)], array.dtype)
                 written[start : start + len(block)] = block
                 digest.update(np.ascontiguousarray(block).tobytes())
     return {"digest": digest.hexdigest()}
@@ -74,40 +76,42 @@ def convert_zarr(
 def _arrays(folder: Path) -> Iterator[_Array]:
     for root, folders, files in os.walk(folder):
         folders.sort()
-        name = next((one for one in _METADATA if one in files), None)
-        about = None if name is None else _metadata(Path(root) / name)
-        if about is None or (name == "zarr.json" and about.get("node_type") != "array"):
+        name = next((candidate for candidate in _METADATA if candidate in files), None)
+        metadata = None if name is None else _metadata(Path(root) / name)
+        if metadata is None or (name == "zarr.json" and metadata.get("node_type") != "array"):
             continue
         folders.clear()  # its chunks
         inside = os.path.relpath(root, folder)
-        yield _described(about, "x" if inside == "." else inside.replace(os.sep, "/"), Path(root))
+        yield _described(
+            metadata, "x" if inside == "." else inside.replace(os.sep, "/"), Path(root)
+        )
 
 
 def _metadata(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         text = file.read(_MAX_METADATA_BYTES + 1)
     try:
-        found = json.loads(text) if len(text) <= _MAX_METADATA_BYTES else None
+        document = json.loads(text) if len(text) <= _MAX_METADATA_BYTES else None
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        document = None
+    if not isinstance(document, dict):
         raise DatasetError(f"{path}: is no metadata of Zarr; write the folder again")
-    return found
+    return document
 
 
-def _described(about: Mapping[str, Any], name: str, path: Path) -> _Array:
-    is_old = about.get("zarr_format") == 2
+def _described(metadata: Mapping[str, Any], name: str, path: Path) -> _Array:
+    is_old = metadata.get("zarr_format") == 2
     if is_old:
-        codecs = [*(about.get("filters") or ()), about.get("compressor")]
-        chunk, kind = about.get("chunks"), about.get("dtype")
+        codecs = [*(metadata.get("filters") or ()), metadata.get("compressor")]
+        chunk, kind = metadata.get("chunks"), metadata.get("dtype")
     else:
-        codecs, kind = about.get("codecs") or [], about.get("data_type")
-        grid = about.get("chunk_grid") or {}
+        codecs, kind = metadata.get("codecs") or [], metadata.get("data_type")
+        grid = metadata.get("chunk_grid") or {}
         chunk = (grid.get("configuration") or {}).get("chunk_shape")
-        if about.get("storage_transformers"):
+        if metadata.get("storage_transformers"):
             raise DatasetError(f"{path}: has storage transformers, which are not read")
     _check_codecs(codecs, path)
-    shape = about.get("shape")
+    shape = metadata.get("shape")
     for sizes in (shape, chunk):
         if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
             raise DatasetError(f"{path}: has a shape that is none; write the folder again")
@@ -119,15 +123,15 @@ def _described(about: Mapping[str, Any], name: str, path: Path) -> _Array:
 
 def _dtype(kind: Any, path: Path) -> np.dtype[Any]:
     try:
-        found = np.dtype(kind) if isinstance(kind, str) else None
+        dtype = np.dtype(kind) if isinstance(kind, str) else None
     except TypeError:
-        found = None
-    if found is None or found.kind not in "fiub":
+        dtype = None
+    if dtype is None or dtype.kind not in "fiub":
         raise DatasetError(
             f"{path}: holds {str(kind)[:40]!r}, not numbers; give an array of numbers, or texts as"
             " arrays of your script"
         )
-    return found.newbyteorder("=")
+    return dtype.newbyteorder("=")
 
 
 def _check_codecs(codecs: Any, path: Path) -> None:
@@ -150,19 +154,19 @@ def _check_codecs(codecs: Any, path: Path) -> None:
 
 
 def _check_bytes(folder: Path, arrays: Sequence[_Array], max_bytes: int) -> None:
-    nbytes = sum(prod(one.shape) * one.dtype.itemsize for one in arrays)
+    nbytes = sum(prod(array.shape) * array.dtype.itemsize for array in arrays)
     if nbytes > max_bytes:
         raise DatasetError(
             f"{folder}: unpacks to {nbytes:,} bytes, above the setting max_dataset_bytes="
             f"{max_bytes:,}; raise it"
         )
-    for one in arrays:
-        chunk_bytes = prod(one.chunk) * one.dtype.itemsize
-        chunks = prod(-(-size // part) for size, part in zip(one.shape, one.chunk, strict=True))
+    for array in arrays:
+        chunk_bytes = prod(array.chunk) * array.dtype.itemsize
+        chunks = prod(-(-size // part) for size, part in zip(array.shape, array.chunk, strict=True))
         if chunk_bytes > 2 * BLOCK_BYTES + 256 * 2**20 or chunks > _MAX_CHUNKS:
             raise DatasetError(
-                f"{one.path}: has {chunks:,} chunks of {chunk_bytes:,} bytes; write it with chunks"
-                " of some MiB"
+                f"{array.path}: has {chunks:,} chunks of {chunk_bytes:,} bytes; write it with"
+                " chunks of some MiB"
             )
     stored = sum(
         os.lstat(os.path.join(root, name)).st_size
@@ -176,15 +180,15 @@ def _check_bytes(folder: Path, arrays: Sequence[_Array], max_bytes: int) -> None
         )
 
 
-def _rows(one: _Array) -> int:
+def _rows(array: _Array) -> int:
     """How many rows are read at a time: whole chunks, of some MiB."""
-    row_bytes = max(1, prod(one.shape[1:]) * one.dtype.itemsize)
-    return max(1, BLOCK_BYTES // row_bytes // one.chunk[0]) * one.chunk[0]
+    row_bytes = max(1, prod(array.shape[1:]) * array.dtype.itemsize)
+    return max(1, BLOCK_BYTES // row_bytes // array.chunk[0]) * array.chunk[0]
 
 
-def _chunks(one: _Array) -> tuple[int, ...] | None:
+def _chunks(array: _Array) -> tuple[int, ...] | None:
     """Of the HDF5 file: whole rows of about a MiB. None for an array without values."""
-    if 0 in one.shape:
+    if 0 in array.shape:
         return None
-    row_bytes = prod(one.shape[1:]) * one.dtype.itemsize
-    return (max(1, min(one.shape[0], 2**20 // row_bytes)), *one.shape[1:])
+    row_bytes = prod(array.shape[1:]) * array.dtype.itemsize
+    return (max(1, min(array.shape[0], 2**20 // row_bytes)), *array.shape[1:])
