@@ -116,6 +116,7 @@ def test_every_layer_has_the_state_of_plain_keras_on_the_training_rows(
     assert "owl" not in found["looked_up"]["vocabulary"] and 77 not in found["numbered"]
 
 
+@pytest.mark.slow
 def test_the_fit_is_that_of_a_model_adapted_before_it_was_submitted(
     data: Path, fleet: Fleet
 ) -> None:
@@ -140,6 +141,7 @@ def small(**changes: Any) -> dict[str, Any]:
     return {"model": keras.Sequential(layers), "adapt": "normalization", **FIT, **changes}
 
 
+@pytest.mark.slow
 def test_it_is_adapted_through_the_layers_before_it_and_in_nested_models(
     data: Path, fleet: Fleet
 ) -> None:
@@ -166,7 +168,7 @@ def test_it_is_adapted_through_the_layers_before_it_and_in_nested_models(
     np.testing.assert_allclose(found["third"]["mean"], [0.0, *counts, 0.0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ["fit", ""])
+@pytest.mark.parametrize("engine", [pytest.param("fit", marks=pytest.mark.slow), ""])
 def test_a_resumed_fit_has_the_state_of_its_checkpoint(
     engine: str, data: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -246,6 +248,7 @@ def test_an_object_that_was_adapted_is_adapted_anew_when_asked(data: Path, fleet
     np.testing.assert_array_equal(mean, layer.adapt_mean.numpy())
 
 
+@pytest.mark.slow
 def test_many_rows_are_read_in_batches_as_from_a_tf_dataset(
     data: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
