@@ -75,7 +75,7 @@ class Loader:
         """The spec with its layers adapted, and their states: those of the checkpoint, those of
         the job that it starts from, or what its own training rows give.
         """
-        if not spec.adapt:
+        if not spec.adapt or spec.task is not None:  # a task has the fitted model, from its file
             return spec, {}
         known = snapshot.adapted if snapshot is not None else adapted_before(spec, settings)
         # The arrays are those of a job before, where it has the same dataset.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import keras
 import numpy as np
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
+from support.servers import wait_until
 
 from fitfleet.client.job import Job
 from fitfleet.data.arrays import load
+from fitfleet.db import lookup
 from fitfleet.db.lookup import JobRow
 from fitfleet.errors import SpecError
 from fitfleet.spec.dataset import dataset_spec
@@ -57,6 +60,11 @@ def states(fleet: Fleet, row: JobRow) -> dict[str, Any]:
     assert row.status is JobStatus.SUCCEEDED, row.failure_message
     found: dict[str, Any] = read_document(fleet.artifact(row), fleet.settings)["adapted"]
     return found
+
+
+def is_waiting(fleet: Fleet) -> bool:
+    with fleet.database.read() as c:
+        return bool(lookup.find_jobs(c, statuses=[JobStatus.QUEUED]))
 
 
 def job_of(fleet: Fleet, row: JobRow) -> Job:
@@ -227,6 +235,11 @@ def test_the_state_goes_with_the_model_to_predictions_and_to_later_jobs(
     np.testing.assert_array_equal(source.predict(x), model.predict(x, verbose=0))
     again = keras.saving.load_model(source.export(tmp_path / "model.keras"))
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    with ThreadPoolExecutor(1) as pool:  # by a worker, on rows that would give another state
+        asked = pool.submit(source.predict, x[:5], where="fleet")
+        wait_until(lambda: asked.done() or is_waiting(fleet), "the task is queued")
+        fleet.attempt()
+        np.testing.assert_allclose(asked.result(60), source.predict(x[:5]), rtol=1e-6)
     source.extend(epochs=3)
     fleet.attempt()
     assert states(fleet, fleet.row(row.id)) == state
