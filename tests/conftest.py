@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.servers import Postgres, Valkey
 
@@ -14,8 +15,16 @@ from fitfleet.db.session import Database
 TESTS = Path(__file__).parent
 # Where a file, socket or process that nobody closes fails the test. A folder is added once all of
 # it has passed so; pyproject.toml ignores these warnings in the others.
-STRICT = ("unit", "contract", *(f"integration/{f}" for f in ("db", "queue", "scheduler", "data")))
+INTEGRATION = ("db", "queue", "scheduler", "data", "sweeps")
+STRICT = (
+    *("unit", "contract", "dashboard", "fuzz", "migration"),
+    *(f"integration/{folder}" for folder in INTEGRATION),
+)
 CLOSES_ALL = tuple(TESTS / folder for folder in STRICT)
+
+# On a busy machine no example of a property is too slow.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
