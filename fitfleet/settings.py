@@ -45,6 +45,9 @@ class Settings:
     programs: str = _setting("", "Folder of traced programs; empty: in the user's cache folder.")
     programs_bytes: int = _setting(2**28, "Bound on the traced programs; 0 keeps none.", low=0)
     queue: str = _setting("cpu", "Queue of jobs that name none, and that a worker serves.")
+    labels: tuple[str, ...] = _setting(
+        (), "Labels of a worker's slots, `zone=a`, beside the measured memory, gpu and gpu_memory."
+    )
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
     )

@@ -37,6 +37,10 @@ def worker(
         int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
     ] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
+    ] = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -50,8 +54,9 @@ def worker(
     from fitfleet.worker.process.service import exit_now, run_service
 
     hide_passwords(target)
-    changes = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
+    changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     changes |= {"log_level": log_level, "log_format": log_format}
+    changes |= {"labels": tuple(label) if label else None}
     settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
     start_logging(settings)
     try:
@@ -119,16 +124,22 @@ def workers(target: Target, as_json: JsonOption = False) -> None:
     else:
         import pandas as pd
 
-        names = ["name", "queue", "device", "is_draining", "service"]
+        names = ["name", "queue", "device", "is_draining", "service", "labels"]
         table = pd.DataFrame(rows)[names].rename(columns={"is_draining": "draining"})
+        table["labels"] = [_told_labels(text) for text in table["labels"]]
         console().print(frame_table(table))
+
+
+def _told_labels(text: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in json.loads(text).items())
 
 
 def _slot_document(row: dict[str, Any]) -> dict[str, Any]:
     from fitfleet.cli.output import iso
 
     times = {name: iso(row[name]) for name in ("started_at", "heartbeat_at", "ended_at")}
-    return {**row, **times, "versions": json.loads(row["versions"] or "{}")}
+    documents = {name: json.loads(row[name] or "{}") for name in ("versions", "labels")}
+    return {**row, **times, **documents}
 
 
 @command

@@ -15,12 +15,12 @@ from fitfleet.client.jobs import Jobs
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
-from fitfleet.client.wait_reasons import unserved
+from fitfleet.client.wait_reasons import unfit, unserved
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup, progress
 from fitfleet.db.lookup import JobRow
-from fitfleet.db.session import Database
+from fitfleet.db.session import Connection, Database
 from fitfleet.errors import (
     BrokerError,
     FitfleetError,
@@ -28,6 +28,7 @@ from fitfleet.errors import (
     NotFoundError,
 )
 from fitfleet.settings import Settings
+from fitfleet.spec.requirements import requirements_of
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 
@@ -91,15 +92,10 @@ class FleetJobs:
         return self._insert(submission, rows)
 
     def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> Jobs:
-        named = {row.queue for row in rows} - {self.settings.queue}
         with self.database.begin() as c:
             inserted = job_table.insert(c, list(rows))
             stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-            alone = (
-                unserved(c, named, self.settings.lease_s, starting=self._starting_queue)
-                if named
-                else []
-            )
+            alone = self._unplaced(c, rows)
         for line in [*submission.warnings, *_failed_before(stored, inserted), *alone]:
             warnings.warn(line, stacklevel=4)
         if any(is_new for _, is_new in inserted):
@@ -108,6 +104,15 @@ class FleetJobs:
             Job(self.database, self.settings, row, is_reused=not is_new)
             for row, (_, is_new) in zip(stored, inserted, strict=True)
         )
+
+    def _unplaced(self, c: Connection, rows: Sequence[job_table.NewJob]) -> list[str]:
+        """What these wait for that no live worker has: a queue, or what they ask of a slot."""
+        alive_s, starting = self.settings.lease_s, self._starting_queue
+        named = {row.queue for row in rows} - {self.settings.queue}
+        asked = {(row.queue, requirements_of(row.options)) for row in rows}
+        asked = {(queue, requirement) for queue, requirement in asked if requirement}
+        lines = unserved(c, named, alive_s, starting=starting) if named else []
+        return [*lines, *(unfit(c, asked, alive_s, starting=starting) if asked else [])]
 
     def _ping_broker(self) -> None:
         if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:

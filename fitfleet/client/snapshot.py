@@ -69,7 +69,9 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
         slots = capacity.count_live_slots(c, alive_s)
         paused = lookup.paused_experiments(c)
         obstacles = (
-            () if ids else (*_unserved(c, counted, alive_s), *going_first(c, counted, job_ids))
+            ()
+            if ids
+            else (*_unserved(c, counted, alive_s), *going_first(c, counted, job_ids, alive_s))
         )
     counts: Counter[JobStatus] = Counter()
     for count in counted:

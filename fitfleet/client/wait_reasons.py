@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
-from fitfleet.db import capacity, dispatch, lookup
+from fitfleet.db import capacity, dispatch, lookup, places
 from fitfleet.db.progress import Count
 from fitfleet.db.session import Connection
+from fitfleet.scheduler import sentences
 from fitfleet.states import JobStatus
 
 # So many of those that go first are looked at.
@@ -36,7 +37,25 @@ def unserved(
     ]
 
 
-def going_first(c: Connection, counts: Sequence[Count], job_ids: Iterable[int]) -> list[str]:
+def unfit(
+    c: Connection, asked: Iterable[tuple[str, str]], alive_s: float, *, starting: str | None = None
+) -> list[str]:
+    """A sentence for each (queue, requirements) that no live slot of the queue has.
+
+    Nothing of a queue without a worker, nor of `starting`, whose workers may not be up yet.
+    """
+    loads = {load.queue: load for load in capacity.loads(c, alive_s)}
+    told = [
+        sentences.unfit(loads[queue], requirement)
+        for queue, requirement in sorted(set(asked))
+        if requirement and queue in loads and queue != starting
+    ]
+    return [f"it waits, since it {line}" for line in told if line is not None]
+
+
+def going_first(
+    c: Connection, counts: Sequence[Count], job_ids: Iterable[int], alive_s: float
+) -> list[str]:
     """A sentence when other jobs run, or will, before the first of these, which `counts` counts.
 
     Nothing once one of these runs.
@@ -48,8 +67,9 @@ def going_first(c: Connection, counts: Sequence[Count], job_ids: Iterable[int]) 
     others = [row for row in lookup.find_jobs(c, statuses=[JobStatus.RUNNING]) if row.id not in ids]
     before = [row.id for row in others if row.queue in queues]
     experiments = {row.experiment for row in others}
+    loads = {load.queue: load for load in capacity.loads(c, alive_s)}
     for queue in sorted(queues):
-        line = dispatch.order(c, queue, _MAX_AHEAD)
+        line = dispatch.order(c, queue, places.ahead(c, queue, loads.get(queue), _MAX_AHEAD))
         firsts = [i for i, job_id in enumerate(line) if job_id in ids]
         ahead = line[: firsts[0]] if firsts else []
         before += ahead

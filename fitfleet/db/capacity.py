@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,28 @@ from sqlalchemy import Connection, Double, func, select
 
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import jobs, workers
+from fitfleet.spec.requirements import missing
 from fitfleet.states import JobStatus
+
+
+@dataclass(frozen=True)
+class SlotGroup:
+    """The slots of a queue that have the same labels, and so one Celery queue of their own."""
+
+    labels: str  # JSON
+    route: str  # its name; empty: they have none
+    slots: int  # of live workers that are not draining
+    running: int
+    dispatched: int  # whose messages are in the route
+
+    @property
+    def free(self) -> int:
+        """Slots with nothing to do."""
+        return max(0, self.slots - self.running)
+
+    def lacks(self, requirement: str) -> list[str]:
+        """What a job would miss here; empty: it fits."""
+        return missing(requirement, json.loads(self.labels))
 
 
 @dataclass(frozen=True)
@@ -21,12 +44,35 @@ class QueueLoad:
     queue: str
     slots: int  # of live workers that are not draining
     running: int
-    dispatched: int  # whose messages are in the broker
+    dispatched: int  # whose messages are in the broker, in the queue of that name or in a route
+    groups: tuple[SlotGroup, ...] = ()
 
     @property
     def free(self) -> int:
         """Slots with nothing to do."""
+        if self.groups:
+            return sum(group.free for group in self.groups)
         return max(0, self.slots - self.running)
+
+    def room(self, window: int) -> int:
+        """How many more messages there may be: for each free slot a window of them.
+
+        What is sent to a group counts against its own slots only.
+        """
+        shared = self.dispatched - sum(group.dispatched for group in self.groups)
+        if not self.groups:
+            return window * self.free - shared
+        return sum(max(0, window * g.free - g.dispatched) for g in self.groups) - shared
+
+    def of_groups(self, requirement: str) -> QueueLoad | None:
+        """The same of those slots only where a job fits; None: it fits nowhere."""
+        fitting = tuple(group for group in self.groups if not group.lacks(requirement))
+        if not requirement or not fitting:
+            return self if not requirement else None
+        counts = ((g.slots, g.running, g.dispatched) for g in fitting)
+        slots, running, dispatched = (sum(numbers) for numbers in zip(*counts, strict=True))
+        shared = self.dispatched - sum(group.dispatched for group in self.groups)
+        return QueueLoad(self.queue, slots, running, dispatched + shared, fitting)
 
 
 def is_busy(c: Connection) -> bool:
@@ -43,48 +89,68 @@ def loads(c: Connection, alive_s: float, *, only_waiting: bool = False) -> list[
 
     With `only_waiting` those that have QUEUED jobs: the one statement of an idle scheduler.
     """
-    at = str(now(c))
-    return [
-        QueueLoad(*row) for row in c.execute(_loads_query(at, only_waiting), {"alive_s": alive_s})
-    ]
+    rows = c.execute(_loads_query(str(now(c)), only_waiting), {"alive_s": alive_s})
+    by_queue: dict[str, list[Any]] = {}
+    for row in rows:
+        by_queue.setdefault(row.queue, []).append(row)
+    return [_load(queue, of_queue) for queue, of_queue in by_queue.items()]
+
+
+def _load(queue: str, rows: Sequence[Any]) -> QueueLoad:
+    groups = tuple(SlotGroup(*row[1:6]) for row in rows)
+    return QueueLoad(
+        queue,
+        sum(group.slots for group in groups),
+        sum(group.running for group in groups),
+        rows[0].shared + sum(group.dispatched for group in groups),
+        groups,
+    )
 
 
 @functools.cache
 def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
     """Kept, since putting it together costs more than asking it."""
-    slots = (
-        select(workers.c.queue, sa.func.count().label("slots"))
+    live = (
+        select(workers.c.id, workers.c.queue, workers.c.labels, workers.c.route)
         .where(
             workers.c.ended_at.is_(None),
             workers.c.is_draining.is_(False),
             workers.c.heartbeat_at > sa.literal_column(at) - sa.bindparam("alive_s", type_=Double),
         )
-        .group_by(workers.c.queue)
-        .cte("slots")
+        .cte("live")
     )
-    status = jobs.c.status
-    # A cohort fills one slot however many jobs it holds: count owners, not jobs. What a slot has
-    # reserved of it has no message.
-    is_sent = (status == JobStatus.DISPATCHED) & jobs.c.owner.is_(None)
-    busy = (
-        select(
-            jobs.c.queue,
-            sa.func.count(sa.distinct(jobs.c.owner)).label("running"),
-            sa.func.count(sa.case((is_sent, 1))).label("dispatched"),
-        )
-        .where(status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
-        .group_by(jobs.c.queue)
-        .cte("busy")
+    in_flight = jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED))
+    # A cohort fills one slot however many jobs it holds: count owners, not jobs.
+    busy = select(jobs.c.owner).where(in_flight, jobs.c.owner.is_not(None)).distinct().cte("busy")
+    kind = (live.c.queue, live.c.labels, live.c.route)
+    groups = (
+        select(*kind, sa.func.count().label("slots"), sa.func.count(busy.c.owner).label("running"))
+        .join_from(live, busy, busy.c.owner == live.c.id, isouter=True)
+        .group_by(*kind)
+        .cte("groups")
     )
+    route = sa.func.coalesce(jobs.c.sent_to, "")
+    sent = (
+        select(jobs.c.queue, route.label("route"), sa.func.count().label("count"))
+        # What a slot has reserved has no message.
+        .where(jobs.c.status == JobStatus.DISPATCHED, jobs.c.owner.is_(None))
+        .group_by(jobs.c.queue, route)
+        .cte("sent")
+    )
+    of_route = select(sent.c.count).where(
+        sent.c.queue == groups.c.queue, sent.c.route == groups.c.route, groups.c.route != ""
+    )
+    shared = select(sent.c.count).where(sent.c.queue == groups.c.queue, sent.c.route == "")
     query = select(
-        slots.c.queue,
-        slots.c.slots,
-        sa.func.coalesce(busy.c.running, 0).label("running"),
-        sa.func.coalesce(busy.c.dispatched, 0).label("dispatched"),
-    ).join_from(slots, busy, busy.c.queue == slots.c.queue, isouter=True)
+        *groups.c,
+        sa.func.coalesce(of_route.scalar_subquery(), 0).label("dispatched"),
+        sa.func.coalesce(shared.scalar_subquery(), 0).label("shared"),
+    ).order_by(groups.c.queue, groups.c.labels)
     if not only_waiting:
         return query
-    waiting = select(jobs.c.id).where(status == JobStatus.QUEUED, jobs.c.queue == slots.c.queue)
+    waiting = select(jobs.c.id).where(
+        jobs.c.status == JobStatus.QUEUED, jobs.c.queue == groups.c.queue
+    )
     return query.where(waiting.exists())
 
 

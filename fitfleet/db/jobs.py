@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,39 +17,19 @@ from fitfleet.db import code, events
 from fitfleet.db.dependencies import NEVER
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
+from fitfleet.db.new_job import NewJob as NewJob
+from fitfleet.db.requirements import requirement_ids
 from fitfleet.db.session import now
 from fitfleet.db.tables import experiments, job_specs, jobs
 from fitfleet.errors import NotFoundError, StateError
-from fitfleet.settings import Settings
-from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, group_hash
-from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.job import JobSpec
+from fitfleet.spec.requirements import requirements_of
 from fitfleet.spec.versions import READABLE_SINCE, number_of
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 1_000
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewJob:
-    """A checked job that is to be inserted."""
-
-    experiment: str
-    content_hash: str
-    group_hash: str
-    fuse_key: str | None
-    fingerprint: str | None
-    spec: JobSpec
-    options: JobOptions
-    queue: str
-    again: bool
-    parameters: int | None
-    settings: Settings
-    sweep_id: int | None = None
-    starts_from: int | None = None  # the job that it waits for
-    code: Snapshot | None = None
-    code_signature: str | None = None
 
 
 def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
@@ -63,6 +42,7 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     _lock_experiments(c, list(ids.values()))
     at = c.execute(select(now(c))).scalar_one()
     identities = _identities(c, rows, ids)
+    asked = requirement_ids(c, {requirements_of(row.options) for row in rows})
     firsts: dict[tuple[int, str, int], NewJob] = {}
     for key, row in zip(identities, rows, strict=True):
         firsts.setdefault(key, row)
@@ -72,7 +52,8 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     )
     wanted = list(firsts.items())
     for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
-        inserted = c.execute(statement, [_values(row, key, at) for key, row in chunk])
+        values = [_values(row, key, at, asked[requirements_of(row.options)]) for key, row in chunk]
+        inserted = c.execute(statement, values)
         fresh.update({(r.experiment_id, r.content_hash, r.rerun): r.id for r in inserted})
     specs = [_documents(fresh[key], row) for key, row in wanted if key in fresh]
     if specs:
@@ -120,7 +101,9 @@ def _newest_rerun(c: Connection, experiment_id: int, content: str) -> int:
     return -1 if newest is None else int(newest)
 
 
-def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]:
+def _values(
+    row: NewJob, key: tuple[int, str, int], at: float, requirement_id: int
+) -> dict[str, Any]:
     limit = row.options.max_failures
     fold = row.spec.dataset.fold
     return {
@@ -135,6 +118,7 @@ def _values(row: NewJob, key: tuple[int, str, int], at: float) -> dict[str, Any]
         "seed": row.spec.seed,
         "fold": fold["index"] if fold else None,
         "queue": row.queue,
+        "requirement_id": requirement_id,
         "priority": row.options.priority,
         "status": JobStatus.QUEUED,
         "submitted_at": at,

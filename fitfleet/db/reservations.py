@@ -15,8 +15,10 @@ from sqlalchemy import Connection, or_, select, update
 from fitfleet.db import capacity, dispatch
 from fitfleet.db.claims import Claim, lock, reserves
 from fitfleet.db.leases import claims_of, is_readable, start_attempts
+from fitfleet.db.places import ahead, on_route
+from fitfleet.db.requirements import document_of
 from fitfleet.db.session import now
-from fitfleet.db.tables import experiments, jobs
+from fitfleet.db.tables import experiments, jobs, workers
 from fitfleet.states import JobStatus
 
 # What a job is that is neither held, reserved nor on its way.
@@ -26,14 +28,14 @@ WAITING: dict[str, Any] = {"status": JobStatus.QUEUED, "owner": None, "lease_unt
 def reserve(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Claim]:
     """Reserve up to `limit` waiting jobs that may be trained in one program with the leader.
 
-    They are DISPATCHED, with an owner and a lease, and no attempt begins yet. Same fuse key and
-    queue, experiment not paused and below its max_running. Only jobs that have never failed: one
-    that kills its worker would take the others with it, each time again.
+    They are DISPATCHED, with an owner and a lease, and no attempt begins yet. Same fuse key, queue
+    and requirements, experiment not paused and below its max_running. Only jobs that have never
+    failed: one that kills its worker would take the others with it, each time again.
     """
     if limit <= 0 or leader.fuse_key is None or leader.failures:
         return []
     of_leader = (
-        select(jobs.c.experiment_id, jobs.c.queue, experiments.c.is_paused)
+        select(jobs.c.experiment_id, jobs.c.queue, jobs.c.requirement_id, experiments.c.is_paused)
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(jobs.c.id == leader.job_id)
     )
@@ -70,6 +72,7 @@ def _peers(c: Connection, leader: Claim, row: Any, status: JobStatus, limit: int
             jobs.c.owner.is_(None),  # not reserved by another
             jobs.c.experiment_id == row.experiment_id,
             jobs.c.queue == row.queue,
+            jobs.c.requirement_id == row.requirement_id,
             jobs.c.not_before <= now(c),
             jobs.c.memory_step == 0,
             jobs.c.failures == 0,
@@ -145,17 +148,20 @@ def surplus(
 ) -> list[Claim]:
     """Which reserved jobs of a slot had better be elsewhere, by what the dispatcher sees.
 
-    While no slot is free, those with a lower priority than another that waits. While one is, and
-    nothing else is there for it, what is above the slot's share of the cohort; `unfinished` are
-    all of the slot's own, those it trains included.
+    While no slot is free where they fit, those with a lower priority than another that waits for
+    this slot. While one is, and nothing else is there for it, what is above the slot's share of the
+    cohort; `unfinished` are all of the slot's own, those it trains included.
     """
-    load = next((load for load in capacity.loads(c, lease_s) if load.queue == queue), None)
-    if load is None:
+    whole = next((load for load in capacity.loads(c, lease_s) if load.queue == queue), None)
+    if whole is None:
         return []
-    first = dispatch.order(c, queue, 1)
-    if load.free == 0:
-        priority = _highest(c, queue, first)
+    load = whole.of_groups(document_of(c, reserved[0].job_id))
+    if load is None or load.free == 0:
+        route = _route(c, reserved[0].worker)
+        first = dispatch.order(c, queue, on_route(ahead(c, queue, whole, 1), route))
+        priority = _highest(c, queue, route, first)
         return [job for job in reserved if priority is not None and job.priority < priority]
+    first = dispatch.order(c, queue, ahead(c, queue, load, 1))
     fuse_key = reserved[0].fuse_key
     if first or load.dispatched >= load.free or fuse_key is None:
         return []
@@ -164,11 +170,16 @@ def surplus(
     return list(reserved[len(reserved) - max(0, min(len(reserved), unfinished - share)) :])
 
 
-def _highest(c: Connection, queue: str, first: Sequence[int]) -> int | None:
+def _route(c: Connection, slot: str) -> str:
+    return str(c.execute(select(workers.c.route).where(workers.c.id == slot)).scalar() or "")
+
+
+def _highest(c: Connection, queue: str, route: str, first: Sequence[int]) -> int | None:
     """The priority of the first job in the line, or of one whose message waits in the broker."""
-    sent = (
-        (jobs.c.status == JobStatus.DISPATCHED) & (jobs.c.queue == queue) & jobs.c.owner.is_(None)
+    is_near = sa.func.coalesce(jobs.c.sent_to, "").in_(("", route))
+    sent = (jobs.c.status == JobStatus.DISPATCHED) & (jobs.c.queue == queue) & is_near
+    query = select(sa.func.max(jobs.c.priority)).where(
+        (sent & jobs.c.owner.is_(None)) | jobs.c.id.in_(first)
     )
-    query = select(sa.func.max(jobs.c.priority)).where(sent | jobs.c.id.in_(first))
     priority = c.execute(query).scalar()
     return None if priority is None else int(priority)

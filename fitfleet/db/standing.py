@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from fitfleet.db import dependencies
 from fitfleet.db.session import read_clock
-from fitfleet.db.tables import attempts, experiments, jobs, workers
+from fitfleet.db.tables import attempts, experiments, jobs, requirements, workers
 from fitfleet.states import JobStatus
 
 _IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
@@ -32,9 +32,11 @@ _STANDING = (
         experiments.c.max_running,
         workers.c.heartbeat_at,
         _LATEST_OUTCOME.label("outcome"),
+        requirements.c.document.label("requirement"),
     )
     .join(experiments, experiments.c.id == jobs.c.experiment_id)
     .outerjoin(workers, workers.c.id == jobs.c.owner)
+    .outerjoin(requirements, requirements.c.id == jobs.c.requirement_id)
     .where(jobs.c.id == bindparam("job_id"))
 )
 _JOBS_IN_FLIGHT = select(func.count()).where(
@@ -67,6 +69,8 @@ class Standing:
     min_version: int  # the lowest of fitfleet that may run it (spec.versions)
     epoch: int
     epochs: int
+    requirement_id: int = 0
+    requirement: str = ""  # what it asks of its slot (spec.requirements)
     # The job whose weights it starts from, and how that one stands, while it waits for it.
     waits_for: tuple[int, JobStatus] | None = None
 
@@ -124,6 +128,8 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         min_version=row.min_version,
         epoch=row.epoch,
         epochs=row.epochs,
+        requirement_id=row.requirement_id,
+        requirement=row.requirement or "",
         waits_for=_waits_for(c, row),
     )
 
@@ -157,8 +163,8 @@ def waiting_queues(c: Connection) -> list[str]:
     return sorted(c.execute(query).scalars())
 
 
-def running(c: Connection, queue: str) -> list[Running]:
-    """The running jobs of a queue."""
+def running(c: Connection, queue: str, routes: Collection[str] | None = None) -> list[Running]:
+    """The running jobs of a queue; with `routes` those of their slots only."""
     at = read_clock(c)
     query = (
         select(
@@ -172,6 +178,8 @@ def running(c: Connection, queue: str) -> list[Running]:
         .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.attempt == jobs.c.attempt))
         .where(jobs.c.status == JobStatus.RUNNING, jobs.c.queue == queue)
     )
+    if routes is not None:
+        query = query.join(workers, workers.c.id == jobs.c.owner).where(workers.c.route.in_(routes))
     return [
         Running(row.owner or "", row.experiment_id, seconds_left(*row[2:], at))
         for row in c.execute(query)
@@ -206,7 +214,7 @@ def mean_seconds(c: Connection, queue: str, experiment_ids: Collection[int]) -> 
                 jobs.c.experiment_id == experiment_id,
             )
             # Backwards through the index, whatever the number of jobs.
-            .order_by(jobs.c.priority, jobs.c.id.desc())
+            .order_by(jobs.c.requirement_id.desc(), jobs.c.priority, jobs.c.id.desc())
             .limit(_SAMPLE)
             .subquery()
         )

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -23,19 +22,12 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects import postgresql
 
-# PostgreSQL's INTEGER ends at 2**31; SQLite needs exactly INTEGER for its rowid.
-BigId = Integer().with_variant(postgresql.BIGINT(), "postgresql")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from fitfleet.db.metadata import BigId
+from fitfleet.db.metadata import metadata as metadata
+from fitfleet.db.sweep_tables import sweeps as sweeps
+from fitfleet.db.sweep_tables import trial_jobs as trial_jobs
+from fitfleet.db.sweep_tables import trials as trials
 
 experiments = Table(
     "experiments",
@@ -49,46 +41,8 @@ experiments = Table(
     Column("served_at", Double, nullable=False, default=0.0, server_default=text("0")),
 )
 
-sweeps = Table(
-    "sweeps",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
-    Column("name", String(128), nullable=False, unique=True),
-    Column("document", Text, nullable=False),  # what was asked, as JSON; the study is rebuilt
-    Column("created_at", Double, nullable=False),
-    Column("ended_at", Double),
-)
-
-# A trial is one point of a sweep's space: one configuration, suggested once. Its jobs are its
-# replicates, repeats by folds. The study of a search is rebuilt from these rows alone, so a
-# driver may die.
-trials = Table(
-    "trials",
-    metadata,
-    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),  # 0 is the first, as Optuna counts
-    Column("point_hash", String(64), nullable=False),
-    Column("point", Text, nullable=False),  # JSON object {parameter: value}
-    Column("pending", Text, nullable=False, default="[]"),  # JSON: trials without a value then
-    Column("refused", Text),  # why no job was made of it; NULL: it has jobs
-    Column("pruned", Text),  # what the pruner said; NULL: it was not pruned
-    Column("suggested_at", Double, nullable=False),
-    UniqueConstraint("sweep_id", "point_hash"),
-)
-
-trial_jobs = Table(
-    "trial_jobs",
-    metadata,
-    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),  # trials.number
-    # repeat * folds + fold; pairs jobs of two trials
-    Column("replicate", Integer, primary_key=True),
-    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("is_reused", Boolean, nullable=False),  # the job was there before the sweep asked
-)
-
 CHAINED = text("starts_from IS NOT NULL")
+REQUIRING = text("requirement_id <> 0")
 jobs = Table(
     "jobs",
     metadata,
@@ -112,6 +66,10 @@ jobs = Table(
     Column("dispatch_seq", Integer, nullable=False, default=0),
     Column("dispatched_at", Double),
     Column("not_before", Double, nullable=False, default=0.0),
+    # requirements.id: what its slot must have; 0: nothing
+    Column("requirement_id", BigId, nullable=False, default=0, server_default=text("0")),
+    # The Celery queue that its message is in (worker_slots.route); NULL: the one of its name
+    Column("sent_to", String(128)),
     # The lowest version of fitfleet that may claim it (spec.versions.number_of).
     Column("min_version", Integer, nullable=False, default=0, server_default=text("0")),
     Column("submitted_at", Double, nullable=False),
@@ -152,8 +110,17 @@ jobs = Table(
     Column("engine", String(16)),  # fit, reuse, loop, fused
     Column("engine_reason", Text),
     UniqueConstraint("experiment_id", "content_hash", "rerun"),
-    # What the dispatcher asks: the first waiting jobs of one experiment.
-    Index("ix_jobs_waiting", "status", "queue", "experiment_id", text("priority DESC"), "id"),
+    # What the dispatcher asks: the first waiting jobs of an experiment that ask the same of a slot.
+    Index(
+        "ix_jobs_waiting",
+        *("status", "queue", "experiment_id", "requirement_id", text("priority DESC"), "id"),
+    ),
+    Index(
+        "ix_jobs_requirement_id",
+        *("requirement_id", "status", "queue"),
+        sqlite_where=REQUIRING,
+        postgresql_where=REQUIRING,
+    ),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_group", "experiment_id", "group_hash"),
     # What a cohort is made of: the first waiting ones of one program in one experiment.
@@ -169,6 +136,14 @@ jobs = Table(
     Index("ix_jobs_starts_from", "starts_from", sqlite_where=CHAINED, postgresql_where=CHAINED),
     # What ended lately.
     Index("ix_jobs_finished", "finished_at"),
+)
+
+# What jobs ask of their slots, kept once each; jobs of one line wait for the same.
+requirements = Table(
+    "requirements",
+    metadata,
+    Column("id", BigId, primary_key=True),  # from 1
+    Column("document", Text, nullable=False, unique=True),  # JSON, of spec.requirements
 )
 
 # Whose values stand for a job: the epoch whose weights it keeps, before that the last one.
@@ -264,6 +239,9 @@ workers = Table(
     Column("version", Integer, nullable=False, default=1000, server_default=text("1000")),
     Column("name", String(128)),  # host/cpu0, host/gpu1: the same after a restart; NULL: old
     Column("load", Text),  # JSON of the last heartbeat: CPU, memory, GPU
+    Column("labels", Text, nullable=False, default="{}", server_default=text("'{}'")),  # JSON
+    # The Celery queue of all slots of these labels; empty: it has none, and serves only its queue
+    Column("route", String(128), nullable=False, default="", server_default=text("''")),
 )
 
 events = Table(

@@ -59,6 +59,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
             "epochs times the median one of the last attempt, its first, which traces, left out;"
             " NULL before it has succeeded",
         ),
+        ("requires", "json", "JSON object of what its slot must have; NULL: nothing"),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -115,6 +116,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("is_draining", "integer", "1 when asked to end"),
         ("running", "integer", "jobs it holds"),
         ("name", "text", "host/cpu0 or host/gpu1, the same after a restart"),
+        ("labels", "json", "JSON object of what jobs may require of it"),
     ],
     "events": [
         ("event_id", "integer", "number, in order of time"),
@@ -205,7 +207,8 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   j.artifact_bytes AS artifact_bytes,
   CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) END AS kept_epoch,
   {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
-  j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds
+  j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds,
+  (SELECT r.document FROM requirements r WHERE r.id = j.requirement_id) AS requires
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
@@ -248,7 +251,7 @@ SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slo
   {iso("w.heartbeat_at")} AS heartbeat_at, {iso("w.ended_at")} AS ended_at,
   CAST(w.is_draining AS {number}) AS is_draining,
   (SELECT COUNT(j.id) FROM jobs j WHERE j.status = 'RUNNING' AND j.owner = w.id) AS running,
-  w.name AS name
+  w.name AS name, w.labels AS labels
 FROM worker_slots w""",
         "events": f"""
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,

@@ -14,6 +14,7 @@ from fitfleet.db import events
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import workers
 from fitfleet.errors import NotFoundError
+from fitfleet.spec.requirements import route_of
 from fitfleet.spec.versions import installed, number_of
 
 # A slot that has been silent for longer does not keep its name.
@@ -33,6 +34,7 @@ class Slot:
     queue: str
     device: str
     versions: dict[str, str] = field(default_factory=lambda: {"fitfleet": installed()})
+    labels: Mapping[str, str] = field(default_factory=dict)  # what jobs may ask of it
     label: str = "cpu"  # of its name: a free number follows; `gpu1` is taken as it is if it is free
 
 
@@ -53,6 +55,8 @@ def register(c: Connection, slots: Sequence[Slot]) -> list[str]:
                 **{key: value for key, value in vars(slot).items() if key != "label"},
                 "name": name,
                 "versions": json.dumps(slot.versions),
+                "labels": json.dumps(dict(slot.labels), sort_keys=True),
+                "route": route_of(slot.queue, slot.labels),
                 "version": number_of(slot.versions.get("fitfleet", "")),
                 "started_at": at,
                 "heartbeat_at": at,

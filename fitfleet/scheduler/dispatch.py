@@ -6,6 +6,7 @@ import time
 
 from fitfleet.db import capacity, dispatch
 from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.places import places
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings
@@ -41,15 +42,16 @@ class Dispatcher:
 
     def _fill(self, load: QueueLoad) -> int:
         # Nothing is published while no slot is free, so the broker's memory stays bounded.
-        room = self._settings.window * load.free - load.dispatched
-        if room <= 0:
+        if load.room(self._settings.window) <= 0:
             return 0
         ping(self._app)  # while it is away the jobs stay QUEUED
         with self._database.begin() as c:
-            messages = dispatch.dispatch(c, load.queue, room)
-        if messages:
-            publish(self._app, load.queue, messages)
-        else:
+            room = places(c, load, self._settings.window)
+            messages = dispatch.dispatch_to(c, load.queue, room)
+        for route in dict.fromkeys(message.route for message in messages):
+            sent = [message[:2] for message in messages if message.route == route]
+            publish(self._app, route or load.queue, sent)
+        if not messages:
             self._fruitless[load.queue] = load, time.monotonic()
         return len(messages)
 

@@ -16,12 +16,13 @@ def starts_in(
 ) -> float | None:
     """Seconds until it starts, if each slot takes the next job of the line when it is free.
 
-    `before` are the jobs that go first. From the mean times of finished jobs and of this attempt's
-    epochs; None if they are not known.
+    `load` is of the slots where it fits, `before` are the jobs that go first. From the mean times
+    of finished jobs and of this attempt's epochs; None if they are not known.
     """
     if load is None:
         return None
-    running = standing.running(c, job.queue)
+    routes = {group.route for group in load.groups} if job.requirement else None
+    running = standing.running(c, job.queue, routes)
     ahead = standing.experiments_of(c, before)
     kinds = {*ahead, *(run.experiment_id for run in running)}
     means = standing.mean_seconds(c, job.queue, kinds)

@@ -1,23 +1,24 @@
 """Why a job waits, and when it should start: what the dispatcher asks, in the order it asks it.
 
-The dispatcher serves a queue only if a live worker serves it, one of its slots is free, and
-the broker answers; it leaves out paused experiments, jobs in backoff and experiments at their
-max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`.
+The dispatcher serves a queue only if a live worker serves it, one of its slots where the job fits
+is free, and the broker answers; it leaves out paused experiments, jobs in backoff and experiments
+at their max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from fitfleet.db import capacity, dispatch, standing
+from fitfleet.db import capacity, dispatch, places, standing
 from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.session import Connection, Database
 from fitfleet.db.standing import SlotState, Standing
 from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
+from fitfleet.scheduler import sentences
 from fitfleet.scheduler.estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
@@ -26,11 +27,11 @@ from fitfleet.states import JobStatus
 Kind = Literal[
     "database", "no_worker", "busy", "broker", "paused", "dependency", "backoff", "max_running",
     "line", "next", "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
+    "labels",
 ]  # fmt: skip
 
 # A place further back is told as "more than".
 _FAR = 1_000
-_NAMED = 3
 # Of these the job is only told; the others keep it from starting.
 _NOTES = ("next", "dispatched", "running", "ended", "memory", "version")
 
@@ -61,7 +62,11 @@ class Explanation:
 
     def __str__(self) -> str:
         said = "; ".join(reason.text for reason in self.reasons)
-        start = "" if self.starts_in_s is None else f"; it should start {_soon(self.starts_in_s)}"
+        start = (
+            ""
+            if self.starts_in_s is None
+            else f"; it should start {sentences.soon(self.starts_in_s)}"
+        )
         return f"job {self.job_id} {said}{start}"
 
     @property
@@ -74,9 +79,12 @@ class Explanation:
 class _Situation:
     job: Standing
     slots: list[SlotState]
-    load: QueueLoad | None
-    before: list[int]  # jobs that the dispatcher takes first
-    has_place: bool
+    queue: QueueLoad | None  # None: no live worker serves it
+    load: QueueLoad | None  # the same of those slots where the job fits; None: there are none
+    before: Sequence[int] = ()  # jobs that the dispatcher takes first
+    has_place: bool = False
+    has_room: bool = False  # a slot where it fits may have one more message
+    is_next: bool = False  # the dispatcher would take it now
 
 
 def explain(
@@ -103,7 +111,7 @@ def explain(
     if facts.job.status is not JobStatus.QUEUED:
         return Explanation(job_id, facts.job.status, tuple(_elsewhere(facts, settings)))
     reasons = tuple(_reasons(facts, settings, ping or _asking(settings)))
-    unknown = {"no_worker", "broker", "paused", "max_running", "too_old"} & {
+    unknown = {"no_worker", "labels", "broker", "paused", "max_running", "too_old"} & {
         r.kind for r in reasons
     }
     return Explanation(
@@ -111,7 +119,7 @@ def explain(
         facts.job.status,
         reasons,
         len(facts.before) + 1 if facts.has_place else None,
-        tuple(facts.before[:_NAMED]) if facts.has_place else (),
+        tuple(facts.before[: sentences.NAMED]) if facts.has_place else (),
         None if unknown else starts_in_s,
     )
 
@@ -125,20 +133,36 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
     if job is None:
         raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
     loads = {load.queue: load for load in capacity.loads(c, settings.lease_s)}
-    ahead = dispatch.order(c, job.queue, _FAR) if job.status is JobStatus.QUEUED else []
-    has_place = job_id in ahead
-    before = ahead[: ahead.index(job_id)] if has_place else ahead
-    return _Situation(job, standing.slots(c), loads.get(job.queue), before, has_place)
+    queue = loads.get(job.queue)
+    load = None if queue is None else queue.of_groups(job.requirement)
+    facts = _Situation(job, standing.slots(c), queue, load)
+    return _in_line(c, facts, settings) if job.status is JobStatus.QUEUED else facts
+
+
+def _in_line(c: Connection, facts: _Situation, settings: Settings) -> _Situation:
+    """The same, with the place in the line and what the dispatcher would do now."""
+    job, queue = facts.job, facts.queue
+    waiting = places.ahead(c, job.queue, queue, _FAR)
+    has_room = is_next = False
+    if queue is not None:
+        now = places.places(c, queue, settings.window)
+        has_room = now.is_open(job.requirement_id)
+        # Where there is room, lines without it do not hold it up.
+        line = job.requirement_id
+        waiting = places.open_now(waiting, now) if has_room else places.against(waiting, line)
+        is_next = job.id in dispatch.order(c, job.queue, now)
+    ahead = dispatch.order(c, job.queue, waiting)
+    has_place = job.id in ahead
+    before = ahead[: ahead.index(job.id)] if has_place else ahead
+    return replace(facts, before=before, has_place=has_place, has_room=has_room, is_next=is_next)
 
 
 def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
     """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
-    load = facts.load
-    room = 0 if load is None else settings.window * load.free - load.dispatched
-    held = [*_held_queue(facts, settings, room), *_broker(ping), *_left_out(facts)]
+    held = [*_held_queue(facts, settings), *_broker(ping), *_left_out(facts)]
     yield from held
-    if facts.has_place and facts.before and (held or len(facts.before) >= room):
-        yield Reason("line", _line(facts.before))
+    if facts.has_place and facts.before and (held or not facts.is_next):
+        yield Reason("line", sentences.line(facts.before))
     elif not held:
         yield Reason(
             "next",
@@ -148,11 +172,14 @@ def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) ->
     yield from _notes(facts, settings.lease_s)
 
 
-def _held_queue(facts: _Situation, settings: Settings, room: int) -> Iterator[Reason]:
-    if facts.load is None:
+def _held_queue(facts: _Situation, settings: Settings) -> Iterator[Reason]:
+    requirement = facts.job.requirement
+    if facts.queue is None:
         yield Reason("no_worker", _no_worker(facts, settings.lease_s))
-    elif room <= 0:
-        yield Reason("busy", _busy(facts.load))
+    elif facts.load is None:
+        yield Reason("labels", sentences.unfit(facts.queue, requirement) or "fits no slot")
+    elif not facts.has_room:
+        yield Reason("busy", sentences.busy(facts.load, sentences.words(requirement)))
 
 
 def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
@@ -187,10 +214,13 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
     elif job.backoff_s > 0:
         yield Reason(
             "backoff",
-            f"waits {_length(job.backoff_s)} before it is tried again: attempt {job.attempt} ended"
-            f" as {job.failure_class or 'failed'} ({job.failures} of {job.max_failures} failures)",
+            f"waits {sentences.length(job.backoff_s)} before it is tried again: attempt"
+            f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
+            f" {job.max_failures} failures)",
         )
-    if facts.has_place or job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version:
+    is_left_out = job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version
+    fits_nowhere = facts.queue is not None and facts.load is None
+    if facts.has_place or is_left_out or fits_nowhere:
         return
     if len(facts.before) >= _FAR:
         yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
@@ -237,28 +267,11 @@ def _no_worker(facts: _Situation, alive_s: float) -> str:
         silent = min(slot.silent_s for slot in mine)
         return (
             f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
-            f" {_length(silent)}; {remedy}"
+            f" {sentences.length(silent)}; {remedy}"
         )
     others = sorted({slot.queue for slot in facts.slots if slot.silent_s < alive_s})
     there = f" (there are workers of {', '.join(others)})" if others else ""
     return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
-
-
-def _busy(load: QueueLoad) -> str:
-    slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
-    sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
-    return f"waits for a free slot: {slots} of queue {load.queue!r} {_are(load.slots)} taken{sent}"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _line(before: Sequence[int]) -> str:
-    names = ", ".join(str(job_id) for job_id in before[:_NAMED])
-    more = ", ..." if len(before) > _NAMED else ""
-    jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
-    return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
 
 
 def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
@@ -271,8 +284,8 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
             yield Reason(
                 "silent",
-                f"its worker has not been heard of for {_length(job.owner_silent_s or 0.0)}; it is"
-                f" taken back in {_length(max(job.lease_left_s, 0.0))}",
+                f"its worker has not been heard of for {sentences.length(job.owner_silent_s or 0)};"
+                f" it is taken back in {sentences.length(max(job.lease_left_s, 0.0))}",
             )
     elif job.owner is not None:
         yield Reason(
@@ -282,19 +295,6 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
         )
     else:
         yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
-        if facts.load is None:
+        if facts.queue is None:
             yield Reason("no_worker", _no_worker(facts, settings.lease_s))
         yield from _notes(facts, settings.lease_s)
-
-
-def _length(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def _soon(seconds: float) -> str:
-    return "at once" if seconds < 1 else f"in about {_length(seconds)}"

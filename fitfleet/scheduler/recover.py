@@ -24,13 +24,16 @@ def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]
     """Give jobs whose message is gone from the broker back to the queue; their ids.
 
     Only while the broker holds no message of the queue: otherwise a job that merely waits behind
-    a long one would be published again and again (docs/decisions/0001-lost-messages.md).
+    a long one would be published again and again (docs/decisions/0001-lost-messages.md). What was
+    sent to slots of certain labels comes back as well once none of them takes jobs.
     """
     with database.read() as c:
         queues = dispatch.dispatched_queues(c)
+        served = dispatch.served_routes(c, settings.lease_s)
     job_ids: list[int] = []
-    for queue in queues:
-        if waiting(app, queue) == 0:
+    for queue, route in queues:
+        is_lost = (route and route not in served) or waiting(app, route or queue) == 0
+        if is_lost:
             with database.begin() as c:
-                job_ids += dispatch.redispatch(c, queue, settings.redispatch_s)
+                job_ids += dispatch.redispatch(c, queue, settings.redispatch_s, route)
     return job_ids

@@ -191,6 +191,11 @@ class JobOptions(_Part):
     experiment: str = "default"
     params: dict[str, Any] = Field(default_factory=dict)
     queue: str | None = None  # None: the fleet's setting
+    # What its slot must have: labels, a GPU, memory of it and of the host for itself (bytes, "6GB")
+    requires: dict[str, str] = Field(default_factory=dict)
+    gpus: int | None = None
+    gpu_memory: int | str | None = None
+    memory: int | str | None = None
     priority: int = 0
     max_failures: int | None = None
     timeout_s: float | None = None

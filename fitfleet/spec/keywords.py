@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from fitfleet.spec.sizes import size_bytes
+
 _MAX_STEPS_PER_EXECUTION = 1000
 _MAX_EPOCHS = 10_000_000
 _DTYPE_POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16")
@@ -73,6 +75,12 @@ CHECKS: dict[str, Check] = {
     "reset_states": _one_of("epoch", "never"),
     "seed": _integer(0, 2**63 - 1, "an integer from 0 to 2**63 - 1"),
 }
+
+
+def _size(value: Any) -> str:
+    return "a size such as '6GB' or '512MiB'" if size_bytes(value) is None else ""
+
+
 OPTION_CHECKS: dict[str, Check] = {
     "experiment": _text,
     "queue": _text,
@@ -82,6 +90,9 @@ OPTION_CHECKS: dict[str, Check] = {
     "stall_timeout_s": _seconds,
     "checkpoint_epochs": _integer(0, _MAX_EPOCHS, "an integer of 0 or more"),
     "checkpoint_s": lambda value: "" if is_number(value) and value >= 0 else "a number of seconds",
+    "gpus": lambda value: "" if value == 1 and is_integer(value) else "1: a job runs on one GPU",
+    "gpu_memory": _size,
+    "memory": _size,
     "fuse": _one_of(True, False, "auto"),
     "shrink_on_oom": _flag,
 }

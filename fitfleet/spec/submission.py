@@ -24,6 +24,7 @@ from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.reference import is_space, to_document
+from fitfleet.spec.requirements import job_labels
 
 _Part = TypeVar("_Part", bound=BaseModel)
 _MAX_PATTERNS = 64
@@ -92,6 +93,7 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
         if place:
             raise SpecError(name, f"{values[name]!r:.60} is not {place}")
     values["params"] = _params(values.get("params") or {})
+    values["requires"] = job_labels(values.get("requires") or {})
     return _validated(JobOptions, values)
 
 

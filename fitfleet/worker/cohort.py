@@ -6,6 +6,7 @@ import traceback
 
 from fitfleet.db import capacity, dispatch, reservations
 from fitfleet.db.claims import Claim
+from fitfleet.db.requirements import document_of
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
@@ -36,7 +37,9 @@ def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     reach("in_cohort")
     with database.read() as c:
         loads = capacity.loads(c, settings.lease_s)
-        slots = sum(load.slots for load in loads if load.queue == settings.queue) or 1
+        asked = document_of(c, leader.job_id)
+        fitting = [load.of_groups(asked) for load in loads if load.queue == settings.queue]
+        slots = sum(load.slots for load in fitting if load is not None) or 1
         count = dispatch.count_cohort(c, leader.fuse_key, settings.cohort_max * slots)
     limit = -(-count // slots) - 1
     if limit <= 0:

@@ -29,13 +29,13 @@ CONTRACT = {
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
     " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
     " test_loss checkpoint_path artifact_path artifact_bytes kept_epoch last_loss last_val_loss"
-    " nan_epoch train_seconds",
+    " nan_epoch train_seconds requires",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
     " seconds epochs diverged",
     "leaderboard": "experiment metric phase job_id params seed value rank_low rank_high epoch",
     "workers": "worker service host pid slot queue device started_at heartbeat_at ended_at"
-    " is_draining running name",
+    " is_draining running name labels",
     "events": "event_id at kind job_id attempt worker detail",
 }
 _KINDS: dict[str, tuple[type, ...]] = {

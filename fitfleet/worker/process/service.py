@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
@@ -26,9 +26,11 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
+from fitfleet.spec.requirements import route_of
 from fitfleet.spec.versions import installed
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
+from fitfleet.worker.process.labels import service_labels
 from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
@@ -42,15 +44,17 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     TensorFlow is imported by the children only. DatabaseError if the database is away or not of
     this version, SettingsError if this host lacks a GPU that `gpus` names.
     """
-    settings, labels = _with_gpus(settings)
+    settings, cards = _with_gpus(settings)
+    labels = service_labels(settings, cards)
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
-    presence = _Presence(settings, name, labels)
+    presence = _Presence(settings, name, [f"gpu{gpu.index}" for gpu in cards] or ["cpu"], labels)
     drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
-    _log.info("serving queue %s with %s", settings.queue, ", ".join(presence.names))
+    told = ", ".join(f"{label}={value}" for label, value in labels.items())
+    _log.info("serving queue %s with %s (%s)", settings.queue, ", ".join(presence.names), told)
     app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
@@ -71,7 +75,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
         hostname=name,
         concurrency=settings.slots,
         pool=task_pool(has_gpus=bool(settings.gpus)),
-        queues=[settings.queue],
+        queues=[settings.queue, route_of(settings.queue, labels)],
         loglevel="WARNING",
         without_gossip=True,
         without_mingle=True,
@@ -104,17 +108,16 @@ def _keep_logging(**_: Any) -> None:
     """Celery configures logging unless somebody listens here; ours stays."""
 
 
-def _with_gpus(settings: Settings) -> tuple[Settings, list[str]]:
+def _with_gpus(settings: Settings) -> tuple[Settings, list[gpus.Gpu]]:
     """`gpus` as UUIDs, which no reordering changes, and at least a slot for each of them.
 
-    With them what slots are called, in turn: gpu0, gpu1, ..., or cpu.
+    With them the GPUs, which slots take in turn.
     """
     if not settings.gpus.strip():
-        return settings, ["cpu"]
+        return settings, []
     chosen = gpus.chosen_gpus(settings.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     names = ",".join(gpu.uuid for gpu in chosen)
-    labels = [f"gpu{gpu.index}" for gpu in chosen]
-    return settings.replace(gpus=names, slots=max(settings.slots, len(chosen))), labels
+    return settings.replace(gpus=names, slots=max(settings.slots, len(chosen))), chosen
 
 
 # Held while the service has the database open, and taken by every fork. A child that is forked
@@ -138,9 +141,16 @@ def _versions() -> dict[str, str]:
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
-    def __init__(self, settings: Settings, service: str, labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        service: str,
+        devices: Sequence[str],  # what slots are called, in turn: gpu0, gpu1, ..., or cpu
+        labels: Mapping[str, str],
+    ) -> None:
         self._settings = settings
         self._service = service
+        self._devices = devices
         self._labels = labels
         self.names: list[str] = []  # of its slots, since `start`
         self._ended = threading.Event()
@@ -216,7 +226,8 @@ class _Presence:
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
                 versions=_versions(),
-                label=self._labels[index % len(self._labels)],
+                labels=self._labels,
+                label=self._devices[index % len(self._devices)],
             )
             for index in range(self._settings.slots)
         ]

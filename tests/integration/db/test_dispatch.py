@@ -295,7 +295,8 @@ def test_the_first_waiting_jobs_come_from_an_index_in_order(database: Database) 
     plan = _plan(
         database,
         "SELECT priority, id FROM jobs WHERE status = 'QUEUED' AND queue = 'cpu'"
-        " AND experiment_id = (SELECT MIN(id) FROM experiments) AND not_before <= 5"
+        " AND experiment_id = (SELECT MIN(id) FROM experiments) AND requirement_id = 0"
+        " AND not_before <= 5"
         " ORDER BY priority DESC, id LIMIT 20",
     )
     assert "ix_jobs_waiting" in plan

@@ -1,0 +1,80 @@
+"""Sentences about what waits: which label no slot has, which slots are taken, who goes first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fitfleet.db.capacity import QueueLoad
+from fitfleet.spec.requirements import missing
+
+_LABELS = 12
+NAMED = 3  # of the jobs that go first
+
+
+def unfit(load: QueueLoad, requirement: str) -> str | None:
+    """Why a job that asks this fits no slot of the queue; None: it fits."""
+    lacks = [group.lacks(requirement) for group in load.groups]
+    if not all(lacks) or not lacks:
+        return None
+    nowhere = set.intersection(*map(set, lacks))
+    fewest = min(lacks, key=len)
+    lacking = [part for part in fewest if part in nowhere] or _asked(requirement)
+    together = "" if nowhere else " together"
+    own = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
+    start = "".join(f" --label {part.replace(' ', '_')}" for part in own)
+    return (
+        f"needs {' and '.join(lacking)}, which no worker of queue {load.queue!r} has{together};"
+        f" there are {_there(load)}; start one with: fitfleet worker --queue {load.queue}{start}"
+    )
+
+
+def words(requirement: str) -> str:
+    """What a job asks, as ` with gpu=H100`; empty: nothing."""
+    return f" with {' and '.join(_asked(requirement))}" if requirement else ""
+
+
+def _asked(requirement: str) -> list[str]:
+    return missing(requirement, {})  # a slot without labels lacks all of it
+
+
+def _there(load: QueueLoad) -> str:
+    pairs = {pair for group in load.groups for pair in json.loads(group.labels).items()}
+    named = [f"{name}={value}" for name, value in sorted(pairs)]
+    more = f" and {len(named) - _LABELS} more" if len(named) > _LABELS else ""
+    return ", ".join(named[:_LABELS]) + more if named else "no labels"
+
+
+def busy(load: QueueLoad, asked: str) -> str:
+    """Which slots it waits for, and what was sent to them."""
+    slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
+    sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
+    there = f"{slots} of queue {load.queue!r}{asked} {_are(load.slots)} taken"
+    return f"waits for a free slot: {there}{sent}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def line(before: Sequence[int]) -> str:
+    """Its place, and who goes first."""
+    names = ", ".join(str(job_id) for job_id in before[:NAMED])
+    more = ", ..." if len(before) > NAMED else ""
+    jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
+    return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
+
+
+def length(seconds: float) -> str:
+    """`40 s`, `2 min 05 s`, `3 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def soon(seconds: float) -> str:
+    """When something is, in so many seconds."""
+    return "at once" if seconds < 1 else f"in about {length(seconds)}"

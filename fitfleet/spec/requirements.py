@@ -1,0 +1,126 @@
+"""What a job asks of the slot that runs it, and whether a slot's labels have it.
+
+Labels are a mapping of name to text: `gpu` (the model, as its driver names it), `gpu_memory` and
+`memory` (sizes: what one slot may use) are measured, all others are an admin's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fitfleet.errors import FitfleetError, SettingsError, SpecError
+from fitfleet.spec.job import JobOptions
+from fitfleet.spec.sizes import size_bytes
+
+Labels = Mapping[str, str]
+
+_MEMORIES = ("gpu_memory", "memory")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+_VALUE = re.compile(r"[A-Za-z0-9_.+/-](?:[A-Za-z0-9_.+/ -]{0,62}[A-Za-z0-9_.+/-])?")
+_MAX_LABELS = 16
+
+
+def job_labels(value: Any) -> dict[str, str]:
+    """`requires` of a job. Raises SpecError for what can be no label."""
+    if not isinstance(value, Mapping):
+        raise SpecError("requires", f'{value!r:.60} is not a mapping such as {{"gpu": "H100"}}')
+    return _checked(value.items(), lambda place, why: SpecError(f"requires{place}", why))
+
+
+def worker_labels(pairs: Iterable[str]) -> dict[str, str]:
+    """Labels given as `name=value`. Raises SettingsError for what can be no label."""
+    split = [(name.strip(), value.strip()) for name, _, value in (p.partition("=") for p in pairs)]
+    labels = _checked(split, lambda _, why: SettingsError(f"labels: {why}"), memories=True)
+    for name in labels.keys() & set(_MEMORIES):
+        if size_bytes(labels[name]) is None:
+            raise SettingsError(f"labels: {name}={labels[name]} is not a size such as 6GB")
+    return labels
+
+
+def _checked(
+    pairs: Iterable[tuple[Any, Any]],
+    error: Callable[[str, str], FitfleetError],
+    memories: bool = False,
+) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for name, value in pairs:
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            why = f"{name!r:.60} is no name of a label: a letter, then letters, digits and _.-"
+            raise error("", why)
+        if name in _MEMORIES and not memories:
+            raise error(f".{name}", f"is a size, an argument of its own: {name}='6GB'")
+        if not (isinstance(text, str) and _VALUE.fullmatch(text)):
+            why = (
+                f"{value!r:.60} is no value of a label: up to 64 letters, digits, blanks and _.+/-"
+            )
+            raise error(f".{name}", f"{name}: {why}" if memories else why)
+        labels[name] = text
+    if len(labels) > _MAX_LABELS:
+        raise error("", f"{len(labels)} labels are given; at most {_MAX_LABELS} are taken")
+    return labels
+
+
+def requirements_of(options: JobOptions) -> str:
+    """All that a job asks of its slot, as the one JSON text of it; empty: nothing."""
+    asked = {
+        "requires": options.requires,
+        "gpus": options.gpus,
+        "gpu_memory": size_bytes(options.gpu_memory),
+        "memory": size_bytes(options.memory),
+    }
+    needed = {name: value for name, value in asked.items() if value}
+    return json.dumps(needed, sort_keys=True, separators=(",", ":")) if needed else ""
+
+
+def missing(requirements: str, labels: Labels) -> list[str]:
+    """What a slot with these labels lacks, each as `gpu=H100`; empty: the job fits."""
+    asked = json.loads(requirements or "{}")
+    lacking = [
+        f"{name}={value}"
+        for name, value in asked.get("requires", {}).items()
+        if not _has(labels, name, value)
+    ]
+    if asked.get("gpus") and "gpu_memory" not in labels:
+        lacking.append(f"gpus={asked['gpus']}")
+    for name in _MEMORIES:
+        needed = asked.get(name, 0)
+        if needed > (size_bytes(labels.get(name)) or 0):
+            lacking.append(f"{name}={needed / 1e9:g}GB")
+    return lacking
+
+
+def _has(labels: Labels, name: str, value: str) -> bool:
+    """Of `gpu`, whose label is a driver's `NVIDIA H100 80GB HBM3`, some words in a row do."""
+    there = labels.get(name)
+    if there is None:
+        return False
+    if name != "gpu":
+        return there == value
+    return f" {value.lower()} " in f" {there.lower()} "
+
+
+def route_of(queue: str, labels: Labels) -> str:
+    """The Celery queue of all slots of a queue that have these labels; empty without labels."""
+    if not labels:
+        return ""
+    text = json.dumps(dict(labels), sort_keys=True)
+    return f"{queue}/labels/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def shared_labels(slots: Iterable[Labels]) -> dict[str, str]:
+    """What all slots of a service have, since any of them may run a message: the least memory."""
+    every = list(slots)
+    names = set.intersection(*(set(labels) for labels in every))
+    shared = {}
+    for name in sorted(names):
+        values = [labels[name] for labels in every]
+        if name in _MEMORIES:
+            shared[name] = min(values, key=lambda value: size_bytes(value) or 0)
+        elif len(set(values)) == 1:
+            shared[name] = values[0]
+    return shared
