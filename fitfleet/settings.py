@@ -45,9 +45,7 @@ class Settings:
     programs: str = _setting("", "Folder of traced programs; empty: in the user's cache folder.")
     programs_bytes: int = _setting(2**28, "Bound on the traced programs; 0 keeps none.", low=0)
     queue: str = _setting("cpu", "Queue of jobs that name none, and that a worker serves.")
-    labels: tuple[str, ...] = _setting(
-        (), "Labels of a worker's slots, `zone=a`, beside the measured memory, gpu and gpu_memory."
-    )
+    labels: tuple[str, ...] = _setting((), "Labels of a worker's slots, as in zone=a.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
     )
@@ -66,9 +64,7 @@ class Settings:
     heartbeat_s: float = _setting(
         2.0, "Time between heartbeats; also how fast a cancel acts.", low=0.01, high=3600
     )
-    stall_timeout_s: float = _setting(
-        3600.0, "A fit without progress for this long is ended as stalled.", low=0.1
-    )
+    stall_timeout_s: float = _setting(3600.0, "A fit that stalls for this long is ended.", low=0.1)
     checkpoint_s: float = _setting(
         15.0, "Least time between two checkpoints; 0 writes one every epoch.", low=0
     )

@@ -38,7 +38,8 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("last_loss" AS DOUBLE) AS "last_loss",
   CAST("last_val_loss" AS DOUBLE) AS "last_val_loss",
   CAST("nan_epoch" AS BIGINT) AS "nan_epoch",
-  CAST("train_seconds" AS DOUBLE) AS "train_seconds"
+  CAST("train_seconds" AS DOUBLE) AS "train_seconds",
+  CAST("requires" AS VARCHAR) AS "requires"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT
@@ -94,7 +95,8 @@ CREATE OR REPLACE VIEW workers AS SELECT
   CAST("ended_at" AS VARCHAR) AS "ended_at",
   CAST("is_draining" AS BIGINT) AS "is_draining",
   CAST("running" AS BIGINT) AS "running",
-  CAST("name" AS VARCHAR) AS "name"
+  CAST("name" AS VARCHAR) AS "name",
+  CAST("labels" AS VARCHAR) AS "labels"
 FROM fleet.workers;
 
 CREATE OR REPLACE VIEW events AS SELECT
