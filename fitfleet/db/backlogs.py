@@ -140,17 +140,7 @@ def _best_experiments(
     )
     count = sa.func.coalesce(in_flight.c.count, 0)
     of_line = _lines(lines)
-    first = (
-        select(jobs.c.id)
-        .where(
-            _waits(c, queue),
-            jobs.c.experiment_id == experiments.c.id,
-            jobs.c.requirement_id == of_line.c.line,
-        )
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
+    first = _first(_waits(c, queue), of_line.c.line)
     ids = _waiting_experiments((jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue))
     share = (experiments.c.id, experiments.c.max_running, experiments.c.served_at)
     waiting = (
@@ -180,6 +170,17 @@ def _best_experiments(
         .limit(limit)
     )
     return select(ranked).where(ranked.c.id.in_(best))
+
+
+def _first(waiting: sa.ColumnElement[bool], line: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
+    """The first waiting job of the experiment and the line of the row around it."""
+    return (
+        select(jobs.c.id)
+        .where(waiting, jobs.c.experiment_id == experiments.c.id, jobs.c.requirement_id == line)
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _lines(lines: Sequence[int]) -> sa.CTE:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
@@ -45,16 +45,16 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     this version, SettingsError if this host lacks a GPU that `gpus` names.
     """
     settings, cards = _with_gpus(settings)
-    labels = service_labels(settings, cards)
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
-    presence = _Presence(settings, name, [f"gpu{gpu.index}" for gpu in cards] or ["cpu"], labels)
+    presence = _Presence(settings, name, cards)
     drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
-    told = ", ".join(f"{label}={value}" for label, value in labels.items())
-    _log.info("serving queue %s with %s (%s)", settings.queue, ", ".join(presence.names), told)
+    _log.info(
+        "serving queue %s with %s %s", settings.queue, ", ".join(presence.names), presence.labels
+    )
     app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
@@ -75,7 +75,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
         hostname=name,
         concurrency=settings.slots,
         pool=task_pool(has_gpus=bool(settings.gpus)),
-        queues=[settings.queue, route_of(settings.queue, labels)],
+        queues=[settings.queue, route_of(settings.queue, presence.labels)],
         loglevel="WARNING",
         without_gossip=True,
         without_mingle=True,
@@ -141,17 +141,11 @@ def _versions() -> dict[str, str]:
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        service: str,
-        devices: Sequence[str],  # what slots are called, in turn: gpu0, gpu1, ..., or cpu
-        labels: Mapping[str, str],
-    ) -> None:
+    def __init__(self, settings: Settings, service: str, cards: Sequence[gpus.Gpu]) -> None:
         self._settings = settings
         self._service = service
-        self._devices = devices
-        self._labels = labels
+        self._devices = [f"gpu{gpu.index}" for gpu in cards] or ["cpu"]  # slots take them in turn
+        self.labels = service_labels(settings, cards)
         self.names: list[str] = []  # of its slots, since `start`
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -226,7 +220,7 @@ class _Presence:
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
                 versions=_versions(),
-                labels=self._labels,
+                labels=self.labels,
                 label=self._devices[index % len(self._devices)],
             )
             for index in range(self._settings.slots)
