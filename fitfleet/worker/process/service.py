@@ -52,9 +52,6 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     drain = Drain(settings)
     presence.start(database)
     database.dispose()  # connections must not cross the fork
-    _log.info(
-        "serving queue %s with %s %s", settings.queue, ", ".join(presence.names), presence.labels
-    )
     app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
@@ -157,6 +154,8 @@ class _Presence:
         """Register the slots. Without a thread yet: the pool forks after this."""
         with database.begin() as c:
             self.names = workers.register(c, self._slots())
+        queue, names = self._settings.queue, ", ".join(self.names)
+        _log.info("serving queue %s with %s; labels %s", queue, names, self.labels)
 
     def run(self) -> None:
         """Begin the heartbeat, once the children are there."""
