@@ -92,6 +92,8 @@ def _check_inputs(facts: ModelFacts, info: DatasetInfo) -> None:
 
 
 def _check_metrics(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
+    if spec.metrics is None and spec.weighted_metrics is None:
+        return
     count = len(facts.outputs)
     for role in ("y", "y_val", "y_test"):
         place = f"dataset.{role}"
@@ -171,6 +173,8 @@ def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> N
 
 
 def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
+    if info.y is None:
+        _check_without_labels(spec, info)
     check_sample_weight(spec.loss, facts, info)
     if not spec.class_weight:
         return
@@ -187,6 +191,18 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
                 "class_weight", f"class {key} is not among the classes 0 to {classes - 1}"
             )
     _check_highest_class(spec, info)
+
+
+def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
+    """Without labels Keras drops weights without a word, and has nothing to compare."""
+    for place, value in (
+        ("sample_weight", info.sample_weight),
+        ("class_weight", spec.class_weight),
+        ("metrics", spec.metrics),
+        ("weighted_metrics", spec.weighted_metrics),
+    ):
+        if value:
+            raise SpecError(place, "goes with labels, and the dataset has none; give it y")
 
 
 def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:

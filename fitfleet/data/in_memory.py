@@ -137,13 +137,17 @@ def stored(
             validation_data, "validation_data", settings, on_progress
         ).items():
             fields[f"{name}_val"] = value
-    return written(fields, settings)
+    found = written(fields, settings)
+    return found if "y" in fields else found.model_copy(update={"y": None})
 
 
 def _fields(
     value: Any, place: str, settings: Settings, on_progress: OnProgress | None
 ) -> dict[str, Any]:
-    """{"x": ..., "y": ..., "sample_weight": ...} of what was given; the last may be absent."""
+    """{"x": ..., "y": ..., "sample_weight": ...} of what was given; the last may be absent.
+
+    So may y, where None was given for it: a model that adds its losses itself needs none.
+    """
     if is_batches(value):
         value = joined(value, place, settings.memory_bytes, on_progress)
     if isinstance(value, Mapping):
@@ -163,8 +167,8 @@ def _fields(
             what += f" of {len(value)}"
         lone = "; of an autoencoder y is x: (x, x)" if hasattr(value, "__array__") else ""
         raise DatasetError(f"{place}: {what} does not say what is x and what is y; {_WAY}{lone}")
-    parts = {name: part for name, part in parts.items() if part is not None}
     for name in ("x", "y"):
-        if name not in parts:
-            raise DatasetError(f"{place}.{name}: is missing; {_WAY}")
-    return parts
+        if name not in parts or (name == "x" and parts[name] is None):
+            lone = "; (x, None) for a model that adds its losses itself" if name == "y" else ""
+            raise DatasetError(f"{place}.{name}: is missing; {_WAY}{lone}")
+    return {name: part for name, part in parts.items() if part is not None}

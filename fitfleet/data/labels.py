@@ -47,6 +47,8 @@ _ONE_A_ROW = frozenset({"dice", "tversky"})
 
 def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
     """Warnings about the labels. Raises DatasetError or SpecError for what cannot be trained."""
+    if spec.loss is None:
+        return []  # what the model adds itself may compare anything
     if info.y is None:
         raise DatasetError(
             f"{spec.dataset.path or 'dataset'}: has no labels; name them: Dataset(path, y=...)"

@@ -135,6 +135,7 @@ def _required(
     raise DatasetError(
         f"{dataset.path or 'dataset.files'}: none of {', '.join(candidates)} is in it to be"
         f" {role}; it holds {shown}; name it: Dataset(path, {role}=...)"
+        + (", or y=None for a model that adds its losses itself" if role == "y" else "")
     )
 
 

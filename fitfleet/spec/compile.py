@@ -79,13 +79,7 @@ def _check_argument(argument: str, value: Any, default: Any) -> None:
 
 
 def losses(value: Any) -> Any:
-    """A loss, a list of losses, or {output name: loss}. Raises SpecError."""
-    if value is None:
-        raise SpecError(
-            "loss",
-            "is missing; a fit needs one, such as 'mse'; for a model that adds its losses itself"
-            " give a function of zeros, def none(y_true, y_pred): return 0 * ops.mean(y_pred)",
-        )
+    """A loss, a list of losses, or {output name: loss}; None stays. Raises SpecError."""
     return _each("losses", to_document(value, "loss"), "loss")
 
 

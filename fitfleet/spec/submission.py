@@ -15,6 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog, foreign_names
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.adapting import check_adapt, patterns_of
+from fitfleet.spec.added_losses import check_loss
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.custom_objects import check_reachable
@@ -67,6 +68,7 @@ def job_spec(
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
+    check_loss(spec)
     _check_together(spec)
     _check_encoding(spec)
     _check_freeze(spec)

@@ -12,6 +12,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import hyperparameters
 from fitfleet.spec.canonical import nodes
+from fitfleet.spec.compile import optimizer as default_optimizer
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.precision import layer_configs, policy_name
 from fitfleet.text import with_article
@@ -111,7 +112,14 @@ def _built(model: Any, spec: JobSpec) -> Any:
 def compile_model(
     model: Any, spec: JobSpec, *, steps_per_execution: int = 1, accumulate: int | None = None
 ) -> None:
-    """Compiles in place with the spec's optimizer, losses and metrics."""
+    """Compiles in place with the spec's optimizer, losses and metrics.
+
+    A job that names none of them is trained as its builder has compiled the model.
+    """
+    if model.compiled and accumulate is None and _says_nothing(spec):
+        model.jit_compile = spec.jit_compile
+        model.steps_per_execution = steps_per_execution
+        return
     try:
         model.compile(
             optimizer=optimizer(spec, accumulate=accumulate),
@@ -131,6 +139,14 @@ def compile_model(
                 " super().compile(), and take what is its own in __init__"
             )
         raise SpecError("compile", f"{whose}: {explanation(error)}") from error
+
+
+def _says_nothing(spec: JobSpec) -> bool:
+    """Whether a job leaves all of compiling to its builder."""
+    is_default = spec.optimizer == default_optimizer(None)
+    return is_default and not any(
+        (spec.loss, spec.metrics, spec.weighted_metrics, spec.gradient_accumulation_steps)
+    )
 
 
 def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:

@@ -23,10 +23,10 @@ def training(
     """(dataset, steps an epoch): batches of epochs first_epoch to the last, each in its order.
 
     The order of an epoch depends on (job seed, epoch) alone. Elements are (x, y) or
-    (x, y, sample_weight), in the structure of the arrays, lists as tuples. Arrays of more than
-    `whole_bytes` together, and streams, are read batch by batch.
+    (x, y, sample_weight), or x where there are no labels, in the structure of the arrays, lists as
+    tuples. Arrays of more than `whole_bytes` together, and streams, are read batch by batch.
     """
-    parts = _tuples(_parts(arrays.x, arrays.y, arrays.sample_weight))
+    parts = _tuples(_batch(_parts(arrays.x, arrays.y, arrays.sample_weight)))
     rows = arrays.rows
 
     def epoch(number: Any) -> Any:
@@ -57,7 +57,7 @@ def evaluation(
     is_batched = any(isinstance(leaf, Stream) or leaf.dtype.kind == "S" for leaf in leaves)
     if not is_batched and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
         return parts
-    parts = _tuples(parts)
+    parts = _tuples(_batch(parts))
     rows = len(flatten(x)[0])
     numbers = tf.data.Dataset.range(rows).batch(batch_size, drop_remainder=rows % batch_size == 0)
     return numbers.map(_taker(parts, whole_bytes), num_parallel_calls=1).prefetch(2)
@@ -69,6 +69,12 @@ def _parts(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     return (x,) if y is None else (x, y)
 
 
+def _batch(parts: tuple[Any, ...]) -> Any:
+    """What a batch is: of inputs alone, and no list of them, these themselves, as in `fit`."""
+    is_alone = len(parts) == 1 and not isinstance(parts[0], list | tuple)
+    return parts[0] if is_alone else parts
+
+
 def _tuples(part: Any) -> Any:
     """The structure with tuples for lists: tf.data would stack a list into one tensor."""
     if isinstance(part, dict):
@@ -76,7 +82,7 @@ def _tuples(part: Any) -> Any:
     return tuple(map(_tuples, part)) if isinstance(part, list | tuple) else part
 
 
-def _taker(parts: tuple[Any, ...], whole_bytes: int) -> Any:
+def _taker(parts: Any, whole_bytes: int) -> Any:
     """A function from row numbers to the batch of these rows."""
     leaves = tf.nest.flatten(parts)
     is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)

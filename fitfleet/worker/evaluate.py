@@ -33,9 +33,9 @@ def scores(model: Any, fit: Fit, settings: Settings) -> dict[str, Scores]:
 
 
 def _on_test_arrays(model: Any, fit: Fit, settings: Settings) -> Scores:
-    """`test_loss`, `test_<metric>`; nothing without test labels."""
+    """`test_loss`, `test_<metric>`; nothing without test labels that a loss of the job needs."""
     arrays = fit.job.arrays
-    if arrays.x_test is None or arrays.y_test is None:
+    if arrays.x_test is None or (arrays.y_test is None and fit.job.spec.loss is not None):
         return {}
     reset_rnn_states(model)
     logs = fit.evaluate(fit.control.check)

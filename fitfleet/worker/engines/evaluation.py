@@ -15,6 +15,7 @@ from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.functions import Functions
 from fitfleet.worker.engines.pace import Pace
 from fitfleet.worker.engines.program_metrics import Logs, ProgramMetrics
+from fitfleet.worker.engines.taking import batches, take_in_order
 
 
 class Evaluations:
@@ -61,25 +62,31 @@ class EvaluationProgram:
     ) -> None:
         self._model, self._batch_size, self._is_whole = model, batch_size, is_whole
         self._metrics = ProgramMetrics(model)
-        integer = tf.TensorSpec((), tf.int64)
-        self._test = functions.make(
-            f"evaluate {feed.description} {is_whole}",
-            self._test_steps,
-            (integer, integer, integer, feed.signature),
-        )
+        name = f"evaluate {feed.description} {is_whole}"
         self._pace = Pace()
+        if self._metrics.loops:
+            integer = tf.TensorSpec((), tf.int64)
+            signature = (integer, integer, integer, feed.signature)
+            self._test = functions.make(name, self._test_steps, signature)
+            return
+        self._take = take_in_order(functions, feed.signature, name)
+        batch = batches(feed.signature, batch_size if is_whole else None)
+        self._test = functions.make(name, self._test_step, (batch,))
 
     def run(self, feed: Feed, between: Callable[[], None]) -> Logs:
         """All rows of a feed; their loss and metrics."""
         self._metrics.begin()
         logs: dict[str, Any] = {}
-        rows = tf.constant(feed.rows, tf.int64)
 
         def run(first: int, last: int) -> int:
             nonlocal logs
-            for start, end in self._metrics.calls(first, last):
-                bounds = (tf.constant(start, tf.int64), tf.constant(end, tf.int64))
-                logs = self._test(rows, *bounds, feed.data)
+            if self._metrics.loops:
+                logs = self._test(*map(_integer, (feed.rows, first, last)), feed.data)
+                return last
+            size = self._batch_size
+            for begin in range(first * size, min(last * size, feed.rows), size):
+                end = min(begin + size, feed.rows)
+                self._test(self._take(_integer(begin), _integer(end), feed.data))
             return last
 
         self._pace.run(run, -(-feed.rows // self._batch_size), between)
@@ -91,7 +98,7 @@ class EvaluationProgram:
 
         def body(step: Any) -> Any:
             begin, end = step * size, tf.minimum((step + 1) * size, rows)
-            batch = self._rows(data, begin, end)
+            batch = tf.nest.map_structure(lambda tensor: tensor[begin:end], data)
             if self._is_whole:
                 batch = tf.nest.map_structure(
                     lambda tensor: tf.ensure_shape(tensor, (size, *tensor.shape[1:])), batch
@@ -99,19 +106,13 @@ class EvaluationProgram:
             self._model.test_step(batch)
             return (step + 1,)
 
-        if not self._metrics.loops:
-            body(first)
-            return {}
         tf.while_loop(lambda step: step < last, body, (first,), parallel_iterations=1)
         return self._metrics.results_inside()
 
-    def _rows(self, data: Any, begin: Any, end: Any) -> Any:
-        """A batch of a feed.
+    def _test_step(self, batch: Any) -> Any:
+        # The logs are not read, but without them TensorFlow would rewrite what leads to them.
+        return self._model.test_step(batch)
 
-        Without a loop around it TensorFlow would move a slice past the model's own operations, and
-        so change their last bits. It leaves a gather where it is, which copies the batch.
-        """
-        if self._metrics.loops:
-            return tf.nest.map_structure(lambda tensor: tensor[begin:end], data)
-        numbers = tf.range(begin, end)
-        return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
+
+def _integer(value: int) -> Any:
+    return tf.constant(value, tf.int64)

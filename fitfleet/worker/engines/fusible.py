@@ -42,8 +42,17 @@ def _unfusable_spec(spec: JobSpec) -> str | None:
 
 def unstackable(spec: JobSpec) -> str | None:
     """Why a stack would change the model's numbers or cannot hold it, whatever is proven."""
-    if spec.model.config is None or has_custom_classes(spec):
-        return "the model has code of its own"
+    if spec.loss is None:
+        return "the model adds its losses itself"
+    return _own_code(spec) or _unstackable_fit(spec)
+
+
+def _own_code(spec: JobSpec) -> str | None:
+    has_own_code = spec.model.config is None or has_custom_classes(spec)
+    return "the model has code of its own" if has_own_code else None
+
+
+def _unstackable_fit(spec: JobSpec) -> str | None:
     if spec.dtype_policy not in _PRECISIONS:
         return f"dtype_policy={spec.dtype_policy!r}"
     config = spec.optimizer["config"]

@@ -19,6 +19,7 @@ from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.functions import Function, Functions
 from fitfleet.worker.engines.pace import Pace
 from fitfleet.worker.engines.program_metrics import Logs, ProgramMetrics
+from fitfleet.worker.engines.taking import batches, take_by_order
 
 
 class EpochProgram:
@@ -44,15 +45,21 @@ class EpochProgram:
         self._trains_whole = training.rows % sizes[0] == 0  # see Evaluations
         self._signature = training.signature
         self._train: Function
+        self._take: Function  # where a step is a call
         self.evaluations = Evaluations(model, sizes[1], functions)
         self._pace = Pace()
 
     def trace(self, validation: Feed | None) -> None:
         """Make or read the graphs, before anything is trained; raises what TensorFlow raises."""
-        integer = tf.TensorSpec((), tf.int64)
-        order = tf.TensorSpec((None,), tf.int64)
-        signature = (order, integer, integer, self._signature)
-        self._train = self.functions.make("train", self._train_steps, signature)
+        if self._metrics.loops:
+            integer = tf.TensorSpec((), tf.int64)
+            order = tf.TensorSpec((None,), tf.int64)
+            signature = (order, integer, integer, self._signature)
+            self._train = self.functions.make("train", self._train_steps, signature)
+        else:
+            batch = batches(self._signature, self._batch_size if self._trains_whole else None)
+            self._take = take_by_order(self.functions, self._signature)
+            self._train = self.functions.make("train", self._train_step, (batch,))
         if validation is not None:
             self.evaluations.trace(validation)
 
@@ -79,12 +86,21 @@ class EpochProgram:
     def _advance(self, order: Any, first: int, last: int, data: Any) -> tuple[Any, Any, Any]:
         """Steps up to `last`: the steps done, the last running loss, and the metrics."""
         result: tuple[Any, Any, Any] = (first, 0.0, {})
-        for start, end in self._metrics.calls(first, last):
-            bounds = (tf.constant(start, tf.int64), tf.constant(end, tf.int64))
-            result = self._train(order, *bounds, data)
-            if self._stops_on_nan and not math.isfinite(result[1]):
+        if self._metrics.loops:
+            return tuple(self._train(order, _integer(first), _integer(last), data))
+        size, rows = self._batch_size, int(order.shape[0])
+        for step in range(first, last):
+            bounds = _integer(step * size), _integer(min((step + 1) * size, rows))
+            loss = self._train(self._take(order, *bounds, data))["loss"]
+            result = (step + 1, loss, {})
+            if self._stops_on_nan and not math.isfinite(loss):
                 break
         return result
+
+    def _train_step(self, batch: Any) -> Any:
+        # All logs, for without them TensorFlow would rewrite what leads to them.
+        with tunable.tracing():
+            return self._model.train_step(batch)
 
     def _train_steps(self, order: Any, first: Any, last: Any, data: Any) -> Any:
         self._metrics.begin_inside(first)
@@ -105,8 +121,9 @@ class EpochProgram:
             return step + 1, tf.cast(logs["loss"], tf.float64)
 
         start = (first, tf.constant(0.0, tf.float64))
-        if not self._metrics.loops:
-            done, loss = body(*start)
-            return done, loss, {}
         done, loss = tf.while_loop(is_open, body, start, parallel_iterations=1)
         return done, loss, self._metrics.results_inside()
+
+
+def _integer(value: int) -> Any:
+    return tf.constant(value, tf.int64)

@@ -27,12 +27,6 @@ class ProgramMetrics:
         self.loops = proven.is_same_in_a_loop(model)
         self._are_inside = self.loops and _are_means(model)
 
-    def calls(self, first: int, last: int) -> list[tuple[int, int]]:
-        """The steps that each call takes."""
-        if self.loops:
-            return [(first, last)]
-        return [(step, step + 1) for step in range(first, last)]
-
     def begin(self) -> None:
         """Before an epoch's first call."""
         if not self._are_inside:

@@ -36,6 +36,8 @@ def build_from(model: Any, inputs: dict[str, Any] | None) -> None:
         for run_once in attempts:
             try:
                 run_once(model, _batch(inputs))
+                if run_once is _trace:
+                    return  # a step makes the variables of those optimizers that it uses
                 break
             except Exception:  # the user's own code may raise anything
                 continue
@@ -43,23 +45,25 @@ def build_from(model: Any, inputs: dict[str, Any] | None) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _call(model: Any, batch: tuple[Any, ...]) -> None:
+def _call(model: Any, batch: Any) -> None:
     model._symbolic_build(data_batch=batch)
 
 
-def _trace(model: Any, batch: tuple[Any, ...]) -> None:
+def _trace(model: Any, batch: Any) -> None:
     import tensorflow as tf
 
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch)
     tf.function(model.train_step).get_concrete_function(specs)
 
 
-def _batch(inputs: dict[str, Any]) -> tuple[Any, ...]:
+def _batch(inputs: dict[str, Any]) -> Any:
     """KerasTensors of a batch, its size left open."""
     parts = [_symbols(inputs[name]) for name in ("x", "y", "sample_weight")]
     while parts and parts[-1] is None:
         parts.pop()
-    return tuple(parts)
+    # As `fit` gives it: inputs alone, and no list of them, are the batch itself.
+    is_alone = len(parts) == 1 and not isinstance(parts[0], tuple)
+    return parts[0] if is_alone else tuple(parts)
 
 
 def _tree(part: Any) -> Any:

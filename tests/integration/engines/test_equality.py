@@ -27,9 +27,13 @@ def test_masks_and_weights_of_steps_reach_losses_and_metrics() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", ["layer residual"])
+@pytest.mark.parametrize("name", ["layer residual", "loss Dice", "loss LogCosh"])
 def test_a_step_of_the_loop_is_a_step_of_fit(name: str) -> None:
-    """Inside a loop of TensorFlow's, sums of attention are rewritten otherwise than outside."""
-    net = branches.net([LAYERS[name]])
-    (pair,) = matrix.pairs("short", [LAYERS[name]], net, "loop")
-    assert pair.verdict == "bits"
+    """Inside a loop of TensorFlow's, sums of attention are rewritten otherwise than outside.
+
+    So are weighted losses where a step's function takes its rows itself, or drops its logs.
+    """
+    branch = (LAYERS | LOSSES)[name]
+    net = branches.net([branch])
+    (pair,) = matrix.pairs("short", [branch], net, "loop")
+    assert pair.verdict == "bits", pair

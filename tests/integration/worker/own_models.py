@@ -92,3 +92,85 @@ class Closed(Mlp):
 
 def closed() -> Any:
     return Closed()
+
+
+def _dense(units: int) -> Any:
+    """The same first weights in every model that is made of it."""
+    return L.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed=units))
+
+
+@keras.saving.register_keras_serializable(package="own_models")
+class Endpoint(L.Layer):
+    """Takes labels as an input, and adds the loss itself."""
+
+    def call(self, labels: Any, predicted: Any) -> Any:
+        self.add_loss(keras.ops.mean(keras.ops.square(labels - predicted)))
+        return predicted
+
+
+def endpoint() -> Any:
+    x, labels = keras.Input((3,), name="x"), keras.Input((1,), name="y")
+    return keras.Model({"x": x, "y": labels}, Endpoint(name="end")(labels, _dense(1)(x)))
+
+
+class Distiller(keras.Model):
+    """A `compile` with arguments of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student, self.teacher = (
+            keras.Sequential([keras.Input((3,)), _dense(units), _dense(1)]) for units in (2, 4)
+        )
+
+    def compile(self, optimizer: Any, student_loss: Any, alpha: float = 0.1) -> None:
+        super().compile(optimizer=optimizer)
+        self.student_loss, self.alpha = student_loss, alpha
+
+    def call(self, x: Any) -> Any:
+        return self.student(x)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any
+    ) -> Any:
+        taught = keras.ops.mean(keras.ops.square(self.teacher(x) - y_pred))
+        return self.alpha * self.student_loss(y, y_pred) + (1 - self.alpha) * taught
+
+
+def distiller() -> Any:
+    model = Distiller()
+    model.compile(keras.optimizers.Adam(0.01), keras.losses.MeanAbsoluteError())
+    return model
+
+
+class Gan(keras.Model):
+    """Two optimizers, a step over inputs alone, and no loss that Keras knows of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = keras.Sequential([keras.Input((3,)), _dense(3)])
+        self.judge = keras.Sequential([keras.Input((3,)), _dense(4), _dense(1)])
+
+    def compile(self, judging: Any, generating: Any) -> None:
+        super().compile()
+        self.judging, self.generating = judging, generating
+
+    def call(self, x: Any) -> Any:
+        return self.judge(self.generator(x))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        assert not isinstance(data, tuple | list)
+        with tf.GradientTape() as tape:
+            loss = keras.ops.mean(keras.ops.square(1.0 - self.judge(data)) + self(data) ** 2)
+        weights = self.judge.trainable_weights
+        self.judging.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        with tf.GradientTape() as tape:
+            other = keras.ops.mean(keras.ops.square(1.0 - self(data)))
+        weights = self.generator.trainable_weights
+        self.generating.apply_gradients(zip(tape.gradient(other, weights), weights, strict=True))
+        return {"loss": loss, "other": other}
+
+
+def gan() -> Any:
+    model = Gan()
+    model.compile(keras.optimizers.Adam(0.02), keras.optimizers.RMSprop(0.01))
+    return model

@@ -53,6 +53,28 @@ def test_what_fits_passes_without_a_word() -> None:
     assert check_fit(_spec(), _facts(), _info()) == []
 
 
+def test_a_model_that_adds_its_losses_needs_no_labels() -> None:
+    assert check_fit(_spec(loss=None), _facts(), _info(y=None)) == []
+    assert check_fit(_spec(loss=None), _facts(), _info(y=[_array(64, 2), _array(64)])) == []
+    with pytest.raises(DatasetError, match="has no labels"):
+        check_fit(_spec(), _facts(), _info(y=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "weights"),
+    [
+        ({"metrics": ["mae"]}, None),
+        ({"weighted_metrics": ["mae"]}, None),
+        ({"class_weight": {"0": 2.0}}, None),
+        ({}, _array(64)),
+    ],
+)
+def test_what_goes_with_labels_is_refused_without_them(changes: Any, weights: Any) -> None:
+    """Keras drops weights then, without a word."""
+    with pytest.raises(SpecError, match="goes with labels, and the dataset has none"):
+        check_fit(_spec(loss=None, **changes), _facts(), _info(y=None, sample_weight=weights))
+
+
 def test_an_unknown_model_is_not_judged() -> None:
     assert check_fit(_spec(), _facts(inputs=[], outputs=[]), _info(x=_array(64, 1))) == []
 

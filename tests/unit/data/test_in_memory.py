@@ -128,7 +128,8 @@ def _endless() -> Iterator[tuple[Any, ...]]:
     [
         (X, r"the ndarray does not say what is x .* of an autoencoder y is x: \(x, x\)"),
         ((X,), "the tuple of 1 does not say"),
-        ((X, None), "dataset.y: is missing"),
+        ({"x": X}, r"dataset.y: is missing; .*; \(x, None\) for a model that adds its losses"),
+        ((None, Y), "dataset.x: is missing"),
         ({"x": X, "labels": Y}, "dataset.labels: is none of x, y, sample_weight"),
         ((X, Y.astype(str)), "y: holds '0', not numbers; encode it first"),
         ((X, pd.Series(["cat", "dog"] * 5)), "y: holds 'cat', not numbers"),
@@ -168,3 +169,12 @@ def test_a_storage_that_cannot_be_written_is_said(settings: Settings, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written there"):
         stored((X, Y), settings.replace(storage=str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize("data", [(X, None), {"x": X, "y": None}])
+def test_labels_may_be_said_to_be_missing(data: Any, settings: Settings) -> None:
+    dataset = stored(data, settings)
+    assert dataset.y is None
+    arrays = load(dataset, settings)
+    np.testing.assert_array_equal(arrays.x, X)
+    assert arrays.y is None

@@ -71,6 +71,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"class_weight": {"cat": 1}}, "class_weight.cat: 'cat' is not the index of a class"),
         ({"class_weight": {0: -1}}, "class_weight.0: -1 is not a number of 0 or more"),
         ({"loss": None}, "loss: is missing"),
+        ({"loss": None, "loss_weights": 2.0}, "loss_weights: there is no loss to weigh"),
         ({"loss": "mze"}, "loss: mze is unknown; did you mean "),
         ({"metrics": ["acuracy"]}, "metrics[0]: acuracy is unknown; did you mean accuracy"),
         ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
@@ -202,3 +203,15 @@ def test_a_dataset_may_be_a_function_by_its_name() -> None:
     assert found is not None and found.path == f"{__name__}:_batches"
     assert dataset_spec(f"{__name__}:_batches").function == found
     assert dataset_spec("data.h5").function is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ff.layers.Dense(3, kernel_regularizer="l2"),
+        ff.layers.Dense(3, activity_regularizer="l1"),
+        ff.layers.ActivityRegularization(l2=0.1),
+    ],
+)
+def test_a_model_that_adds_a_loss_needs_no_other(layer: Any) -> None:
+    assert spec(loss=None, model=ff.Sequential([ff.layers.Input((4,)), layer])).loss is None
