@@ -16,7 +16,7 @@ _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 # Arguments of optimizers, the least value of a count beside it. All others are numbers.
 _TEXTS = ("name", "exclude_layers")
 _COUNTS = {
-    "gradient_accumulation_steps": 1,
+    "gradient_accumulation_steps": 2,
     "ema_overwrite_frequency": 1,
     "ns_steps": 1,
     "warmup_steps": 0,
@@ -67,7 +67,7 @@ def _check_argument(argument: str, value: Any, default: Any) -> None:
     if isinstance(default, bool):
         fits, words = isinstance(value, bool), "neither true nor false"
     elif argument in _COUNTS:
-        fits, words = is_count and value >= _COUNTS[argument], "not a positive integer"
+        fits, words = is_count and value >= _COUNTS[argument], _count_words(_COUNTS[argument])
     elif argument in _FRACTIONS:
         fits, words = is_number and 0 <= value <= 1, "not a number from 0 to 1"
     elif argument in _POSITIVE:
@@ -76,6 +76,10 @@ def _check_argument(argument: str, value: Any, default: Any) -> None:
         fits, words = is_number, "not a number"
     if not fits:
         raise SpecError(f"optimizer.{argument}", f"{value!r:.40} is {words}")
+
+
+def _count_words(least: int) -> str:
+    return "not a positive integer" if least < 2 else f"not an integer of {least} or more"
 
 
 def losses(value: Any) -> Any:

@@ -20,7 +20,7 @@ from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.custom_objects import check_reachable
 from fitfleet.spec.dataset import dataset_spec
-from fitfleet.spec.job import Evaluator, JobOptions, JobSpec
+from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
@@ -50,10 +50,7 @@ def job_spec(
             raise SpecError(name, _unknown(name))
     model_part, compiled = model_spec(model, settings, is_scripted=is_scripted)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
-    if model_part.config is not None and values.get("dtype_policy") is None:
-        model_part = model_part.model_copy(
-            update={"config": without_default_dtypes(model_part.config)}
-        )
+    model_part = _without_default_policy(model_part, values)
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
     values["loss"] = compile_parts.losses(values.get("loss"))
     for name in ("metrics", "weighted_metrics"):
@@ -67,6 +64,7 @@ def job_spec(
     values["adapt"] = patterns_of(values.get("adapt"))
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
+    _drop_defaults(values)
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     check_loss(spec)
     _check_together(spec)
@@ -74,6 +72,39 @@ def job_spec(
     _check_freeze(spec)
     check_adapt(spec)
     return spec
+
+
+def _without_default_policy(model: ModelSpec, values: dict[str, Any]) -> ModelSpec:
+    """The model as it is without a dtype policy, where there is none or Keras's own, "float32"."""
+    policy = values.get("dtype_policy")
+    if policy not in (None, "float32"):
+        return model
+    if model.config is None:
+        values.pop("dtype_policy", None)
+        return model
+    config = without_default_dtypes(model.config)
+    if policy is None or config is not model.config:  # no layer has another type of its own
+        values.pop("dtype_policy", None)
+        return model.model_copy(update={"config": config})
+    return model
+
+
+def _drop_defaults(values: dict[str, Any]) -> None:
+    """Leaves out, in place, what says the same as its absence: one fit is one job."""
+    same = {
+        "gradient_accumulation_steps": 1,
+        "validation_batch_size": values.get(
+            "batch_size", JobSpec.model_fields["batch_size"].default
+        ),
+        "class_weight": {},
+        "metrics": [],
+        "weighted_metrics": [],
+    }
+    for name, value in same.items():
+        if name in values and values[name] == value:
+            values[name] = None
+    if "validation_split" in values:
+        values["validation_split"] += 0.0  # -0.0 is 0.0
 
 
 def _check_encoding(spec: JobSpec) -> None:
@@ -130,7 +161,7 @@ def _class_weight(value: Any) -> dict[str, float]:
         weight = to_document(weight, place)
         if not is_number(weight) or weight < 0:
             raise SpecError(place, f"{weight!r:.40} is not a number of 0 or more")
-        weights[str(int(index))] = float(weight)
+        weights[str(int(index))] = float(weight) + 0.0
     return weights
 
 

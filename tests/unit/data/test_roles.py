@@ -65,6 +65,12 @@ def test_false_says_that_there_is_none(folder: Path, settings: Settings) -> None
     assert arrays.sample_weight is None and arrays.x_val is None and arrays.y_val is None
 
 
+def test_false_of_what_is_not_there_says_nothing() -> None:
+    plain = resolve(DatasetSpec(path="a.h5"), ["x", "y"])
+    assert resolve(DatasetSpec(path="a.h5", x_val=False, sample_weight=False), ["x", "y"]) == plain
+    assert resolve(DatasetSpec(path="a.h5", x_val=False), ["x", "y", "x_val"]).x_val is False
+
+
 def test_an_array_that_is_x_already_is_no_validation() -> None:
     spec = DatasetSpec(path="a.h5", x="x_val", y="y_val")
     resolved = resolve(spec, ["x_val", "y_val"])

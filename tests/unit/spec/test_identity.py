@@ -9,11 +9,12 @@ import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
-from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.job import Builder, JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
 
 SETTINGS = Settings()
 OPTIONS = JobOptions()
+BUILT = ModelSpec(builder=Builder(path="elsewhere:build"))  # on the worker
 
 
 def short_form(units: int = 4, rate: float = 0.25) -> Any:
@@ -83,6 +84,14 @@ LITERAL = "0c9b90dde78c49c664d2aefdd119381024972f376a330ce5dc13b5d11e292b4b"
         ({"model": keras_form()}, {"model": keras_form()}),
         ({"model": short_form()}, {"model": keras_form().to_json()}),
         ({"class_weight": {0: 1, 1: 2}}, {"class_weight": {"0": 1.0, "1": 2.0}}),
+        ({"class_weight": {0: 0.0, 1: 2}}, {"class_weight": {0: -0.0, 1: 2}}),
+        ({}, {"class_weight": {}}),
+        ({}, {"validation_split": -0.0}),
+        ({}, {"gradient_accumulation_steps": 1}),
+        ({"batch_size": 8}, {"batch_size": 8, "validation_batch_size": 8}),
+        ({}, {"dtype_policy": "float32"}),
+        ({"model": BUILT}, {"model": BUILT, "dtype_policy": "float32"}),
+        ({}, {"metrics": [], "weighted_metrics": []}),
     ],
 )
 def test_two_ways_of_saying_one_thing(left: dict[str, Any], right: dict[str, Any]) -> None:
@@ -109,6 +118,9 @@ def test_a_schedule_is_the_same_in_every_form() -> None:
         {"loss": "mae"},
         {"metrics": ["mse"]},
         {"loss": {"CosineSimilarity": {"axis": 1}}},
+        {"validation_batch_size": 16},
+        {"gradient_accumulation_steps": 2},
+        {"dtype_policy": "float64"},
     ],
 )
 def test_another_job_has_another_hash(change: dict[str, Any]) -> None:
