@@ -114,9 +114,10 @@ def compile_model(
 ) -> None:
     """Compiles in place with the spec's optimizer, losses and metrics.
 
-    A job that names none of them is trained as its builder has compiled the model.
+    A model that its builder has compiled stays so in a job without a loss.
     """
-    if model.compiled and accumulate is None and _says_nothing(spec):
+    if model.compiled and spec.loss is None:
+        _check_left_to_builder(spec, accumulate)
         model.jit_compile = spec.jit_compile
         model.steps_per_execution = steps_per_execution
         return
@@ -136,17 +137,27 @@ def compile_model(
             whose = (
                 f"{type(model).__name__} has a compile() of its own, which is called with Keras's"
                 " arguments, optimizer, loss, metrics and more; let it hand them to"
-                " super().compile(), and take what is its own in __init__"
+                " super().compile(), and take what is its own in __init__; or compile the model in"
+                " its builder, and leave optimizer, loss and metrics of the job out"
             )
         raise SpecError("compile", f"{whose}: {explanation(error)}") from error
 
 
-def _says_nothing(spec: JobSpec) -> bool:
-    """Whether a job leaves all of compiling to its builder."""
-    is_default = spec.optimizer == default_optimizer(None)
-    return is_default and not any(
-        (spec.loss, spec.metrics, spec.weighted_metrics, spec.gradient_accumulation_steps)
-    )
+def _check_left_to_builder(spec: JobSpec, accumulate: int | None) -> None:
+    """Raises SpecError for a job that says how to compile what its builder has compiled."""
+    given = {
+        "optimizer": spec.optimizer != default_optimizer(None),
+        "metrics": spec.metrics,
+        "weighted_metrics": spec.weighted_metrics,
+        "gradient_accumulation_steps": accumulate or spec.gradient_accumulation_steps,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise SpecError(
+                name,
+                "the builder has compiled its model, and a job without a loss leaves that as it is;"
+                f" say in the builder what {name} should be, or give the job a loss too",
+            )
 
 
 def optimizer(spec: JobSpec, *, accumulate: int | None = None) -> Any:

@@ -98,3 +98,11 @@ def test_the_optimizers_of_a_models_own_compile_resume(
     fleet.attempt()
     assert fleet.curve(torn) == fleet.curve(straight.id)
     assert_same_file(fleet.artifact(fleet.row(torn)), fleet.artifact(straight))
+
+
+@pytest.mark.slow
+def test_what_a_builder_has_compiled_is_not_compiled_again(numbers: Path, fleet: Fleet) -> None:
+    job = {"model": builder("own_models:distiller"), "dataset": dataset(numbers, "distiller")}
+    row = fleet.run(**job, **FIT, metrics=["mae"])
+    assert row.status is JobStatus.FAILED and row.failure_class == "user"
+    assert "metrics: the builder has compiled its model" in (row.failure_message or "")
