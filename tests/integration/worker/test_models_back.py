@@ -198,3 +198,22 @@ def test_a_fitted_job_predicts_and_evaluates_here_as_its_worker_did(
     assert job.predict(x).dtype == "float64" and job.predict(x).shape == (16, 1)
     with pytest.raises(DatasetError, match=r"^x: does not fit the model"):
         job.predict(np.ones((2, 5)))
+
+
+def test_averaged_weights_are_those_of_fit(numbers: Path, fleet: Fleet) -> None:
+    def make() -> Any:
+        ones = {"kernel_initializer": keras.initializers.GlorotUniform(seed=2)}
+        return keras.Sequential([keras.Input((3,)), L.Dense(4, **ones), L.Dense(1, **ones)])
+
+    def averaging() -> Any:
+        return keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9)
+
+    given = {"batch_size": 8, "epochs": 3, "shuffle": False}
+    row = fleet.run(model=make(), dataset=str(numbers), loss="mse", optimizer=averaging(), **given)
+    job, plain = handle(fleet, row), make()
+    plain.compile(averaging(), "mse", jit_compile=False)
+    with np.load(numbers) as file:
+        history = plain.fit(file["x"], file["y"], **given, verbose=0).history
+    assert list(job.history["loss"]) == history["loss"]
+    for one, other in zip(job.load_model().get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
