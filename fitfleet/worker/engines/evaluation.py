@@ -69,7 +69,7 @@ class EvaluationProgram:
             signature = (integer, integer, integer, feed.signature)
             self._test = functions.make(name, self._test_steps, signature)
             return
-        self._take = take_in_order(functions, feed.signature, name)
+        self._take = take_in_order(feed.signature)
         batch = batches(feed.signature, batch_size if is_whole else None)
         self._test = functions.make(name, self._test_step, (batch,))
 

@@ -58,7 +58,7 @@ class EpochProgram:
             self._train = self.functions.make("train", self._train_steps, signature)
         else:
             batch = batches(self._signature, self._batch_size if self._trains_whole else None)
-            self._take = take_by_order(self.functions, self._signature)
+            self._take = take_by_order(self._signature)
             self._train = self.functions.make("train", self._train_step, (batch,))
         if validation is not None:
             self.evaluations.trace(validation)

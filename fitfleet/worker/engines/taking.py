@@ -3,6 +3,7 @@
 A step is a call where a model is not known to be computed the same in a loop. What TensorFlow sees
 of the rows beside the step's own operations it uses to rewrite these, and so changes their last
 bits: that all tensors have as many rows, or where they come from. Keras's iterator shows neither.
+These functions are made in milliseconds, so they are not stored with the others.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines.functions import Function, Functions
+from fitfleet.worker.engines.functions import Function, traced
 
 _INTEGER = tf.TensorSpec((), tf.int64)
 
 
-def take_by_order(functions: Functions, signature: Any) -> Function:
+def take_by_order(signature: Any) -> Function:
     """`(order, begin, end, data)`: the rows of each tensor that a part of an order names."""
 
     def take(order: Any, begin: Any, end: Any, data: Any) -> Any:
@@ -24,10 +25,11 @@ def take_by_order(functions: Functions, signature: Any) -> Function:
         return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
 
     order = tf.TensorSpec((None,), tf.int64)
-    return functions.make("take", take, (order, _INTEGER, _INTEGER, signature))
+    function: Function = traced(take, (order, _INTEGER, _INTEGER, signature))
+    return function
 
 
-def take_in_order(functions: Functions, signature: Any, name: str) -> Function:
+def take_in_order(signature: Any) -> Function:
     """`(begin, end, data)`: these rows of each tensor; copies, which begin where TensorFlow aligns
     them, as a part of a tensor may not.
     """
@@ -36,7 +38,8 @@ def take_in_order(functions: Functions, signature: Any, name: str) -> Function:
         numbers = tf.range(begin, end)
         return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
 
-    return functions.make(f"take {name}", take, (_INTEGER, _INTEGER, signature))
+    function: Function = traced(take, (_INTEGER, _INTEGER, signature))
+    return function
 
 
 def batches(signature: Any, size: int | None) -> Any:
