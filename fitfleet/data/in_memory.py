@@ -137,8 +137,8 @@ def stored(
             validation_data, "validation_data", settings, on_progress
         ).items():
             fields[f"{name}_val"] = value
-    found = written(fields, settings)
-    return found if "y" in fields else found.model_copy(update={"y": None})
+    dataset_spec = written(fields, settings)
+    return dataset_spec if "y" in fields else dataset_spec.model_copy(update={"y": None})
 
 
 def _fields(

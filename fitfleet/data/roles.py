@@ -47,7 +47,7 @@ def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, Role]:
     taken = {name for role in ("x", "y") for name in flatten(getattr(dataset, role))}
     for role in OPTIONAL:
         if getattr(dataset, role) is False and _beside(dataset, role, names, taken) is None:
-            found[role] = None  # there is none anyway: one fit is one job
+            roles[role] = None  # there is none anyway: one fit is one job
         if getattr(dataset, role) is not None or (dataset.fold and role.endswith("_val")):
             continue
         if role.startswith(("y_", "sample_weight_")):  # of use only beside their inputs

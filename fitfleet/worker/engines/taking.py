@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines.functions import Function, traced
+from fitfleet.worker.engines.functions import Function
 
 _INTEGER = tf.TensorSpec((), tf.int64)
 
@@ -25,8 +25,7 @@ def take_by_order(signature: Any) -> Function:
         return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
 
     order = tf.TensorSpec((None,), tf.int64)
-    function: Function = traced(take, (order, _INTEGER, _INTEGER, signature))
-    return function
+    return _function(take, order, _INTEGER, _INTEGER, signature)
 
 
 def take_in_order(signature: Any) -> Function:
@@ -38,8 +37,7 @@ def take_in_order(signature: Any) -> Function:
         numbers = tf.range(begin, end)
         return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
 
-    function: Function = traced(take, (_INTEGER, _INTEGER, signature))
-    return function
+    return _function(take, _INTEGER, _INTEGER, signature)
 
 
 def batches(signature: Any, size: int | None) -> Any:
@@ -47,3 +45,9 @@ def batches(signature: Any, size: int | None) -> Any:
     return tf.nest.map_structure(
         lambda spec: tf.TensorSpec((size, *spec.shape[1:]), spec.dtype), signature
     )
+
+
+def _function(python: Function, *signature: Any) -> Function:
+    traced = tf.function(python, autograph=False, input_signature=signature)
+    function: Function = traced.get_concrete_function()
+    return function
