@@ -115,7 +115,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Loss and metrics on `(x, y)`, or on x and y of a dataset as submit takes it by its path."""
     if isinstance(dataset, tuple):
-        x, y, weight = (*dataset, None)[:3]
+        x, y, weight = (*dataset, None, None)[:3]
         parts = (_texts(x), y, weight)
     else:
         arrays = load(dataset_spec(dataset), settings)
@@ -138,7 +138,7 @@ def measured(
     fed = data.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
     how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": list(callbacks)}
     if isinstance(fed, tuple):
-        x, y, weight = (*fed, None)[:3]
+        x, y, weight = (*fed, None, None)[:3]
         results = model.evaluate(x, y, sample_weight=weight, batch_size=batch_size, **how)
     else:
         results = model.evaluate(fed, **how)
