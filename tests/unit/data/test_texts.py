@@ -113,7 +113,7 @@ def test_texts_go_into_inputs_of_strings_only(settings: Settings) -> None:
     ("lookup", "says"),
     [
         ({"vocabulary": "words.txt"}, "list of words, never the path"),
-        ({"vocabulary": None}, "or call adapt"),
+        ({"vocabulary": None}, "or submit with adapt=True"),
         ({"vocabulary": ["a", "a"]}, "stands twice"),
         ({"ragged": True}, "ragged"),
         ({"output_mode": "vectors"}, "none of int, one_hot"),
