@@ -78,13 +78,13 @@ def locate_folder(text: str, settings: Settings) -> Path:
 
 def locate_file(text: str, settings: Settings) -> Path:
     """A file by the rules of datasets, which is read where the job is submitted. DatasetError."""
-    found = _find(text, settings)
-    if found is None:
+    path = _find(text, settings)
+    if path is None:
         raise DatasetError(
             f"dataset.path: {text!r:.120} is not visible on this machine, and it is read where the"
             " job is submitted; submit from a machine that has it"
         )
-    return found
+    return path
 
 
 def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> None:

@@ -52,8 +52,8 @@ def write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
         # The first are of words that are not in the vocabulary: Keras makes them of the others. The
         # last are the padding up to max_tokens.
         first = lookup.num_oov_indices
-        own = weights.numpy()[first : first + len(words)]
-        config["idf_weights"] = [float(weight) for weight in own]
+        idf_weights = weights.numpy()[first : first + len(words)]
+        config["idf_weights"] = [float(weight) for weight in idf_weights]
 
 
 def _words(layer: Any) -> list[Any]:

@@ -51,8 +51,8 @@ def _write(path: Path, compression: str = "") -> None:
                 features["label"] = tf.train.Feature(
                     int64_list=tf.train.Int64List(value=[number - 10])
                 )
-            one = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(one.SerializeToString())
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
 
 
 @pytest.mark.parametrize("compression", ["", "GZIP"])
@@ -65,13 +65,13 @@ def test_every_feature_is_as_tensorflow_parses_it(settings: Settings, compressio
     )
     arrays = load(DataStore(settings).replaced({"dataset": dataset})["dataset"], settings)
     records = tf.data.TFRecordDataset(str(path), compression)
-    expected = [tf.io.parse_single_example(one, FEATURES) for one in records]
-    np.testing.assert_array_equal(arrays.x["pixels"], [one["pixels"] for one in expected])
-    np.testing.assert_array_equal(arrays.y, [one["label"] for one in expected])
-    assert arrays.x["name"].tolist() == [one["name"].numpy() for one in expected]
+    expected = [tf.io.parse_single_example(record, FEATURES) for record in records]
+    np.testing.assert_array_equal(arrays.x["pixels"], [parsed["pixels"] for parsed in expected])
+    np.testing.assert_array_equal(arrays.y, [parsed["label"] for parsed in expected])
+    assert arrays.x["name"].tolist() == [parsed["name"].numpy() for parsed in expected]
     codes = np.zeros((20, 3), "int64")
-    for row, one in zip(codes, expected, strict=True):
-        values = one["codes"].values.numpy()
+    for row, parsed in zip(codes, expected, strict=True):
+        values = parsed["codes"].values.numpy()
         row[: len(values)] = values
     np.testing.assert_array_equal(arrays.x["codes"], codes)
 
@@ -89,9 +89,9 @@ def test_a_fit_on_them_is_that_of_plain_keras(settings: Settings) -> None:
     history = ours.fit(arrays.x, arrays.y, batch_size=5, shuffle=False, verbose=0).history
     plain = build(spec, settings)
     parsed = tf.data.TFRecordDataset(str(path)).map(
-        lambda one: tf.io.parse_single_example(one, FEATURES)
+        lambda example: tf.io.parse_single_example(example, FEATURES)
     )
-    batches = parsed.map(lambda one: (one["pixels"], one["label"])).batch(5)
+    batches = parsed.map(lambda example: (example["pixels"], example["label"])).batch(5)
     assert (
         history["loss"]
         == plain.fit(batches.repeat(), steps_per_epoch=4, shuffle=False, verbose=0).history["loss"]

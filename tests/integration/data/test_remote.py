@@ -88,8 +88,8 @@ def _arrays(path: Path, first: float = 0.0) -> None:
 
 
 def stored(settings: Settings, dataset: Any) -> DatasetSpec:
-    found = DataStore(settings).replaced({"dataset": dataset})["dataset"]
-    return found if isinstance(found, DatasetSpec) else DatasetSpec(path=found)
+    replaced = DataStore(settings).replaced({"dataset": dataset})["dataset"]
+    return replaced if isinstance(replaced, DatasetSpec) else DatasetSpec(path=replaced)
 
 
 def test_a_url_becomes_a_file_of_the_storage(web: Any, settings: Settings) -> None:

@@ -58,8 +58,8 @@ def dataset(data: Path, *names: str) -> dict[str, Any]:
 
 def states(fleet: Fleet, row: JobRow) -> dict[str, Any]:
     assert row.status is JobStatus.SUCCEEDED, row.failure_message
-    found: dict[str, Any] = read_document(fleet.artifact(row), fleet.settings)["adapted"]
-    return found
+    adapted: dict[str, Any] = read_document(fleet.artifact(row), fleet.settings)["adapted"]
+    return adapted
 
 
 def is_waiting(fleet: Fleet) -> bool:
@@ -102,26 +102,28 @@ def test_every_layer_has_the_state_of_plain_keras_on_the_training_rows(
 ) -> None:
     model = every_kind()
     row = fleet.run(model=model, dataset=dataset(data, *ALL), adapt=True, **FIT)
-    found = states(fleet, row)
+    adapted = states(fleet, row)
     for name, of in (("scaled", 0), ("by_one", 0), ("bins", 0), ("numbered", 1), ("looked_up", 2)):
         layer = model.get_layer(name)
         layer.adapt(rows(data, ALL[of]))
         if isinstance(layer, L.Normalization):
-            np.testing.assert_array_equal(found[name]["mean"], layer.adapt_mean.numpy())
-            np.testing.assert_array_equal(found[name]["variance"], layer.adapt_variance.numpy())
+            np.testing.assert_array_equal(adapted[name]["mean"], layer.adapt_mean.numpy())
+            np.testing.assert_array_equal(adapted[name]["variance"], layer.adapt_variance.numpy())
         elif isinstance(layer, L.Discretization):
-            np.testing.assert_array_equal(found[name]["bin_boundaries"], layer.bin_boundaries)
+            np.testing.assert_array_equal(adapted[name]["bin_boundaries"], layer.bin_boundaries)
         else:
             words = layer.get_vocabulary(include_special_tokens=False)
-            assert found[name]["vocabulary"] == [getattr(w, "item", lambda w=w: w)() for w in words]
+            assert adapted[name]["vocabulary"] == [
+                getattr(w, "item", lambda w=w: w)() for w in words
+            ]
     for name in ("tokens", "weighed"):
         layer = model.get_layer(name)
         layer.adapt([text.decode() for text in rows(data, "texts")])
-        assert found[name]["vocabulary"] == layer.get_vocabulary(include_special_tokens=False)
+        assert adapted[name]["vocabulary"] == layer.get_vocabulary(include_special_tokens=False)
     weights = layer._lookup_layer.idf_weights.numpy()  # of unknown words, the words, and padding
-    np.testing.assert_array_equal(found["weighed"]["idf_weights"], weights[1:6])
+    np.testing.assert_array_equal(adapted["weighed"]["idf_weights"], weights[1:6])
     assert "adapted looked_up to 36 training rows" in fleet.log(row.id)
-    assert "owl" not in found["looked_up"]["vocabulary"] and 77 not in found["numbered"]
+    assert "owl" not in adapted["looked_up"]["vocabulary"] and 77 not in adapted["numbered"]
 
 
 @pytest.mark.slow
@@ -131,10 +133,10 @@ def test_the_fit_is_that_of_a_model_adapted_before_it_was_submitted(
     model = every_kind()
     job = {"dataset": dataset(data, *ALL), "seed": 3, **FIT}
     row = fleet.run(model=model, adapt=True, **job)
-    found = states(fleet, row)
+    by_layer = states(fleet, row)
     config = model.get_config()
     for layer in config["layers"]:
-        state = found.get(layer["config"]["name"], {})
+        state = by_layer.get(layer["config"]["name"], {})
         adapted = {**layer["config"], **state}
         left_out = ("num_bins", "vocabulary_size")
         layer["config"] = {k: v for k, v in adapted.items() if k not in left_out}
@@ -163,17 +165,17 @@ def test_it_is_adapted_through_the_layers_before_it_and_in_nested_models(
     joined = L.Concatenate()([scaled, L.Normalization(name="third")(top(words))])
     model = keras.Model([start, words], L.Dense(1)(joined))
     row = fleet.run(model=model, dataset=dataset(data, "numbers", "words"), adapt=True, **FIT)
-    found = states(fleet, row)
-    assert set(found) == {"first", "nested/second", "category", "third"}
+    adapted = states(fleet, row)
+    assert set(adapted) == {"first", "nested/second", "category", "third"}
     halves = rows(data, "numbers") * np.float32(0.5)
     first = L.Normalization()
     first.adapt(halves)
-    np.testing.assert_array_equal(found["first"]["mean"], first.adapt_mean.numpy())
-    np.testing.assert_allclose(found["nested/second"]["mean"], np.zeros(4), atol=1e-5)
-    np.testing.assert_allclose(found["nested/second"]["variance"], np.full(4, 9.0), rtol=1e-4)
-    assert found["category"]["vocabulary"] == ["bee", "fly", "ant", "bug"]
+    np.testing.assert_array_equal(adapted["first"]["mean"], first.adapt_mean.numpy())
+    np.testing.assert_allclose(adapted["nested/second"]["mean"], np.zeros(4), atol=1e-5)
+    np.testing.assert_allclose(adapted["nested/second"]["variance"], np.full(4, 9.0), rtol=1e-4)
+    assert adapted["category"]["vocabulary"] == ["bee", "fly", "ant", "bug"]
     counts = [(rows(data, "words") == word).mean() for word in WORDS]
-    np.testing.assert_allclose(found["third"]["mean"], [0.0, *counts, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(adapted["third"]["mean"], [0.0, *counts, 0.0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("engine", [pytest.param("fit", marks=pytest.mark.slow), ""])

@@ -54,7 +54,7 @@ def test_arguments_folds_and_validation_are_the_jobs(fleet: Fleet, tmp_path: Pat
     fold = {"kind": "kfold", "k": 4, "index": 1}
     function = {"function": "own_data:arrays", "arguments": {"rows": 32}, "fold": fold}
     path = {"path": str(tmp_path / "data.npz"), "fold": fold}
-    rows = [fleet.run(**FIT, dataset=one) for one in (function, path)]
+    rows = [fleet.run(**FIT, dataset=dataset) for dataset in (function, path)]
     assert curve(fleet, rows[0]) == curve(fleet, rows[1])
     assert {phase for _, phase, *_ in curve(fleet, rows[0])} == {"train", "val"}
     row = fleet.run(**FIT, dataset=own_data.parts)

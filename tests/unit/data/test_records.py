@@ -27,18 +27,18 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def stored(settings: Settings, dataset: object, **more: object) -> DatasetSpec:
-    found = DataStore(settings).replaced({"dataset": dataset, **more})["dataset"]
-    assert isinstance(found, DatasetSpec)
-    return found
+    spec = DataStore(settings).replaced({"dataset": dataset, **more})["dataset"]
+    assert isinstance(spec, DatasetSpec)
+    return spec
 
 
 def varint(value: int) -> bytes:
     value &= 2**64 - 1
-    found = b""
+    encoded = b""
     while value > 127:
-        found += bytes([value & 127 | 128])
+        encoded += bytes([value & 127 | 128])
         value >>= 7
-    return found + bytes([value])
+    return encoded + bytes([value])
 
 
 def part(number: int, body: bytes) -> bytes:
@@ -48,7 +48,7 @@ def part(number: int, body: bytes) -> bytes:
 def feature(values: Any) -> bytes:
     """A `tf.train.Feature` of integers, floats or bytes."""
     if isinstance(values[0], bytes):
-        return part(1, b"".join(part(1, one) for one in values))
+        return part(1, b"".join(part(1, value) for value in values))
     if isinstance(values[0], float):
         return part(2, part(1, struct.pack(f"<{len(values)}f", *values)))
     return part(3, part(1, b"".join(map(varint, values))))
@@ -63,12 +63,12 @@ def example(**features: Any) -> bytes:
 
 
 def framed(*records: bytes) -> bytes:
-    found = b""
+    content = b""
     for data in records:
         length = struct.pack("<Q", len(data))
-        sums = (struct.pack("<I", one) for one in masked_crc32c([length, data]))
-        found += length + next(sums) + data + next(sums)
-    return found
+        sums = (struct.pack("<I", checksum) for checksum in masked_crc32c([length, data]))
+        content += length + next(sums) + data + next(sums)
+    return content
 
 
 FEATURES = {"x": {"dtype": "float32", "shape": [2]}, "y": "int64"}
@@ -113,13 +113,13 @@ def test_bytes_are_texts_raw_numbers_or_pictures(settings: Settings, folder: Pat
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, 4, 5, 3)).astype("uint8")
     records = []
-    for number, one in enumerate(pixels):
+    for number, picture in enumerate(pixels):
         file = io.BytesIO()
-        Image.fromarray(one).save(file, "PNG")
+        Image.fromarray(picture).save(file, "PNG")
         records.append(
             example(
                 picture=[file.getvalue()],
-                raw=[one.astype("<i2").tobytes()],
+                raw=[picture.astype("<i2").tobytes()],
                 text=["ab\u00e9".encode() * (number + 1)],
                 codes=list(range(number + 1)),
             )

@@ -124,13 +124,13 @@ def test_imported_points_stand_below_the_sweeps_own_and_are_no_trials_of_it() ->
     import pandas as pd
 
     columns = ["trial", "units", "state", "val_loss", "jobs", "why"]
-    own = pd.DataFrame([[0, 8, "complete", 0.5, 1, None]], columns=columns)
-    table = with_imported(own, sweep_of(study_of(2)))
+    trials = pd.DataFrame([[0, 8, "complete", 0.5, 1, None]], columns=columns)
+    table = with_imported(trials, sweep_of(study_of(2)))
     assert table["state"].tolist() == ["complete", "imported", "imported"]
     assert table["trial"].isna().tolist() == [False, True, True]
     assert table["source"].tolist()[1:] == ["optuna:" + s for s in _sources(table)]
     assert {"units", "lr", "layers", "val_loss", "left_out"} <= set(table.columns)
-    assert with_imported(own, sweep_of(None)) is own
+    assert with_imported(trials, sweep_of(None)) is trials
 
 
 def _sources(table: Any) -> list[str]:

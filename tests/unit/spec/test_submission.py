@@ -199,9 +199,9 @@ def test_a_dataset_of_another_kind_is_answered_on_one_line(given: Any, says: str
 
 
 def test_a_dataset_may_be_a_function_by_its_name() -> None:
-    found = dataset_spec(_batches).function
-    assert found is not None and found.path == f"{__name__}:_batches"
-    assert dataset_spec(f"{__name__}:_batches").function == found
+    function = dataset_spec(_batches).function
+    assert function is not None and function.path == f"{__name__}:_batches"
+    assert dataset_spec(f"{__name__}:_batches").function == function
     assert dataset_spec("data.h5").function is None
 
 
