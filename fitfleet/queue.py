@@ -6,6 +6,8 @@ Redis only carries messages `(job_id, dispatch_seq)`; what they mean is in the d
 from __future__ import annotations
 
 import functools
+import hashlib
+import hmac
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -23,6 +25,7 @@ from fitfleet.settings import Settings
 from fitfleet.urls import without_password
 
 TASK = "fitfleet.run"
+SIGNATURE = "fitfleet-signature"  # the header of a message that holds it
 # Only a sign of life: nothing is decided by it.
 _SCHEDULER_KEY = "fitfleet.scheduler"
 _SCHEDULER_S = 30
@@ -94,14 +97,28 @@ def celery_app(settings: Settings) -> Celery:
     return _app(settings.broker_url)
 
 
-def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]]) -> None:
-    """Send (job_id, dispatch_seq) messages. BrokerError: some or all may not have arrived."""
+def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]], key: bytes) -> None:
+    """Send (job_id, dispatch_seq) messages, signed with the key that workers have (db/keys).
+
+    BrokerError: some or all may not have arrived.
+    """
     with _translated(app), app.connection_for_write() as connection:
         producer = app.amqp.Producer(connection)
         for job_id, dispatch_seq in messages:
             app.send_task(
-                TASK, (job_id, dispatch_seq), queue=queue, producer=producer, ignore_result=True
+                TASK,
+                (job_id, dispatch_seq),
+                queue=queue,
+                producer=producer,
+                ignore_result=True,
+                headers={SIGNATURE: signature(key, queue, job_id, dispatch_seq)},
             )
+
+
+def signature(key: bytes, queue: str, job_id: int, dispatch_seq: int) -> str:
+    """HMAC-SHA256 of all that a message says, in hexadecimal digits."""
+    text = f"{TASK} {queue} {job_id} {dispatch_seq}"
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def waiting(app: Celery, queue: str) -> int:

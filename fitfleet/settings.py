@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SettingsError
-from fitfleet.text import with_article
+from fitfleet.setting_values import check_bounds, converted, to_text
 from fitfleet.urls import quoted_password, without_password
 
 
@@ -26,7 +26,7 @@ def _setting(default: Any, help: str, **bounds: Any) -> Any:
 
 
 _URLS = ("database_url", "broker_url")
-_MAX_NUMBER = 2**62  # what a database still takes, as seconds or bytes
+_MIN_KEY = 32  # characters
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -37,6 +37,12 @@ class Settings:
         "sqlite:///.fitfleet/fleet.db", "SQLAlchemy URL of the database: SQLite or PostgreSQL."
     )
     broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
+    message_key: str = _setting(
+        "",
+        "Secret of 32 characters or more that signs the messages of the queue, the same for"
+        " scheduler and workers; empty: a random one that lies in the database.",
+        is_secret=True,
+    )
     storage: str = _setting(".fitfleet/storage", "Folder for weights, shared by all machines.")
     data_root: str = _setting(".", "Folder that relative dataset paths start from.")
     logs: str = _setting(".fitfleet/logs", "Folder for the logs of jobs and services.")
@@ -172,6 +178,9 @@ class Settings:
     def shown(self) -> dict[str, Any]:
         """Name -> value as it may be printed, logged and kept: passwords are `***`."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for f in dataclasses.fields(self):
+            if f.metadata.get("is_secret") and values[f.name]:
+                values[f.name] = "***"
         return {**values, **{name: without_password(values[name]) for name in _URLS}}
 
     def __repr__(self) -> str:
@@ -193,8 +202,8 @@ class Settings:
         for name, value in values.items():
             if name not in known:
                 raise SettingsError(_unknown(name, list(known)))
-            values[name] = _convert(name, value, known[name].default)
-            _check_bounds(name, values[name], known[name].metadata)
+            values[name] = converted(name, value, known[name].default)
+            check_bounds(name, values[name], known[name].metadata)
         settings = cls(**values)
         settings.check()
         return settings
@@ -207,6 +216,11 @@ class Settings:
                 " would lose its jobs between two heartbeats; set lease_s to three heartbeats or"
                 " more"
             )
+        if 0 < len(self.message_key) < _MIN_KEY:
+            raise SettingsError(
+                f"message_key: it has {len(self.message_key)} characters; give it {_MIN_KEY} or"
+                " more, as `openssl rand -hex 32` prints"
+            )
 
     def replace(self, **changes: Any) -> Settings:
         """A copy with some settings changed."""
@@ -215,7 +229,7 @@ class Settings:
     def to_environment(self) -> dict[str, str]:
         """The environment variables that give a child process these very settings."""
         return {
-            f"FITFLEET_{f.name.upper()}": _to_text(getattr(self, f.name))
+            f"FITFLEET_{f.name.upper()}": to_text(getattr(self, f.name))
             for f in dataclasses.fields(self)
         }
 
@@ -262,38 +276,3 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         for name in known
         if f"FITFLEET_{name.upper()}" in environment
     }
-
-
-def _convert(name: str, value: Any, default: Any) -> Any:
-    try:
-        if isinstance(default, tuple):
-            parts = value.split(os.pathsep) if isinstance(value, str) else value
-            return tuple(str(part) for part in parts if str(part))
-        if isinstance(default, bool) and isinstance(value, str):
-            return _TRUTHS[value.strip().lower()]
-        return type(default)(value)
-    except (KeyError, TypeError, ValueError):
-        raise SettingsError(
-            f"{name}: {value!r} is not {with_article(type(default).__name__)};"
-            f" the default is {default!r}"
-        ) from None
-
-
-def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    options, low, high = bounds.get("options"), bounds.get("low"), bounds.get("high", _MAX_NUMBER)
-    if options is not None and value not in options:
-        raise SettingsError(f"{name}: {value!r:.60} is none of {', '.join(options)}")
-    if low is not None and not low <= value <= high:
-        wanted = f"from {low:,} to {high:,}" if "high" in bounds else f"to {low:,} or more"
-        raise SettingsError(f"{name}: {value!r:.60} is out of bounds; set it {wanted}")
-
-
-# bool("False") is True.
-_TRUTHS = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off", ""), False),
-}
-
-
-def _to_text(value: Any) -> str:
-    return os.pathsep.join(value) if isinstance(value, tuple) else str(value)

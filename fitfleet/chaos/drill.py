@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.client.job import Job
-from fitfleet.db import lookup
+from fitfleet.db import keys, lookup
 from fitfleet.db.attempts import open_attempts
 from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.embedded.launch import chosen_settings, started
@@ -101,7 +101,8 @@ def duplicate(fleet: LocalFleet, ids: Sequence[int], rng: random.Random) -> bool
     job_id = rng.choice(ids)
     with fleet.database.read() as c:
         number = lookup.dispatch_seq(c, job_id)
-    publish(celery_app(fleet.settings), fleet.settings.queue, [(job_id, number)] * 2)
+        key = keys.message_key(c, fleet.settings)
+    publish(celery_app(fleet.settings), fleet.settings.queue, [(job_id, number)] * 2, key)
     return True
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     text,
 )
 
+from fitfleet.db.access_tables import fleet_keys as fleet_keys
 from fitfleet.db.metadata import BigId
 from fitfleet.db.metadata import metadata as metadata
 from fitfleet.db.sweep_tables import sweeps as sweeps

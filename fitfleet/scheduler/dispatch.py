@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fitfleet.db import capacity, dispatch
+from fitfleet.db import capacity, dispatch, keys
 from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.places import places
 from fitfleet.db.session import Database
@@ -24,6 +24,7 @@ class Dispatcher:
         self._app = app
         self._settings = settings
         self._fruitless: dict[str, tuple[QueueLoad, float]] = {}  # by queue, and when
+        self._key = b""  # of messages; read with the first
 
     def poll(self) -> int:
         """Publish what the free slots may take; the number of messages.
@@ -46,11 +47,12 @@ class Dispatcher:
             return 0
         ping(self._app)  # while it is away the jobs stay QUEUED
         with self._database.begin() as c:
+            self._key = self._key or keys.message_key(c, self._settings)
             room = places(c, load, self._settings.window)
             messages = dispatch.dispatch_to(c, load.queue, room)
         for route in dict.fromkeys(message.route for message in messages):
             sent = [message[:2] for message in messages if message.route == route]
-            publish(self._app, route or load.queue, sent)
+            publish(self._app, route or load.queue, sent, self._key)
         if not messages:
             self._fruitless[load.queue] = load, time.monotonic()
         return len(messages)

@@ -107,7 +107,7 @@ def test_a_service_submits_and_claims_but_makes_no_table(roles: str) -> None:
 def test_a_reader_sees_the_views_and_nothing_behind_them(roles: str) -> None:
     with _as(roles, "fitfleet_reader") as reader:
         assert reader.execute("SELECT count(*) FROM runs").fetchone() == (0,)
-        for refused in ("SELECT * FROM job_specs", "DELETE FROM jobs", "SELECT * FROM jobs"):
+        for refused in ("SELECT * FROM job_specs", "DELETE FROM jobs", "SELECT * FROM fleet_keys"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute(refused)
 

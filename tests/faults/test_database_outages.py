@@ -15,6 +15,7 @@ from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff
+from fitfleet.db.keys import message_key
 from fitfleet.queue import celery_app, publish, waiting
 
 AWAY_S = 8.0  # more than two leases
@@ -115,9 +116,11 @@ def test_a_worker_without_the_database_leaves_messages_in_the_broker(whole: Whol
     whole.until_workers(1)
     app, queue = celery_app(whole.settings), whole.settings.queue
     until(lambda: waiting(app, queue) == 0)
+    with whole.database.read() as c:
+        key = message_key(c, whole.settings)
     whole.postgres.stop()
     try:
-        publish(app, queue, [(10**6 + number, 1) for number in range(10)])
+        publish(app, queue, [(10**6 + number, 1) for number in range(10)], key)
         time.sleep(5 * whole.settings.heartbeat_s)
         # None is taken by a service that has seen the outage before the messages came. Else its
         # child has one, and another may have come before the child said so.

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from support.waiting import until
 
 import fitfleet as ff
+from fitfleet.db.keys import message_key
 from fitfleet.db.tables import jobs
 from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.queue import celery_app, publish, waiting
@@ -50,10 +51,11 @@ def test_a_message_that_comes_three_times(
     until_checkpoint(job)
     with fleet.database.read() as c:
         number = c.execute(select(jobs.c.dispatch_seq).where(jobs.c.id == job.id)).scalar_one()
+        key = message_key(c, fleet.settings)
     app = celery_app(fleet.settings)
-    publish(app, fleet.settings.queue, [(job.id, number)] * 2)  # the other worker takes these
+    publish(app, fleet.settings.queue, [(job.id, number)] * 2, key)  # the other worker takes these
     job.wait(120)
-    publish(app, fleet.settings.queue, [(job.id, number), (job.id, number - 1)])
+    publish(app, fleet.settings.queue, [(job.id, number), (job.id, number - 1)], key)
     # One worker after the other takes them before these jobs.
     fleet.wait(
         fleet.submit_many(

@@ -20,9 +20,10 @@ from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 from support.parts import quick
 
-from fitfleet.db import lookup, trials, views
+from fitfleet.db import keys, lookup, trials, views
 from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata, t_quantiles
+from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
 REVISIONS = sorted({path.name.split(".")[0] for path in SCHEMAS.glob("*.sql")})
@@ -155,3 +156,16 @@ def test_trials_of_an_old_sweep_keep_what_they_say(empty: Database) -> None:
         (trial,), (run,) = trials.trials_of(c, 1), trials.replicates_of(c, 1)
     assert (trial.point, trial.pruned, trial.refused) == ({"units": 4}, "median", None)
     assert (run.number, run.replicate, run.job_id) == (0, 2, 1)
+
+
+def test_every_old_database_gets_a_key_of_its_own(tmp_path: Path) -> None:
+    seen = set()
+    for number in range(2):
+        database = Database(f"sqlite:///{tmp_path / f'{number}.db'}")
+        restore(database, "0014")
+        database.upgrade()
+        with database.read() as c:
+            seen.add(keys.message_key(c, Settings()))
+        database.dispose()
+    assert len(seen) == 2
+    assert {len(key) for key in seen} == {64}

@@ -30,6 +30,11 @@ from fitfleet.settings import Settings
             "heartbeat_s: 20 is above lease_s, 10: a worker would lose its jobs between two"
             " heartbeats; set lease_s to three heartbeats or more",
         ),
+        (
+            {"message_key": "short"},
+            "message_key: it has 5 characters; give it 32 or more, as `openssl rand -hex 32`"
+            " prints",
+        ),
     ],
 )
 def test_settings_out_of_bounds_are_refused_with_the_reason(
@@ -56,3 +61,9 @@ def test_a_bound_is_within(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITFLEET_LEASE_S", "2")
     monkeypatch.setenv("FITFLEET_HEARTBEAT_S", "2")
     assert Settings.load({"slots": 1024}).slots == 1024
+
+
+def test_a_key_is_shown_nowhere() -> None:
+    settings = Settings(message_key="s3cr3t-key" * 4)
+    assert "s3cr3t" not in repr(settings) + str(settings.shown())
+    assert settings.to_environment()["FITFLEET_MESSAGE_KEY"] == settings.message_key

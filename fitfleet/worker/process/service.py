@@ -20,7 +20,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from fitfleet import probes
-from fitfleet.db import workers
+from fitfleet.db import keys, workers
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -32,6 +32,7 @@ from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.labels import service_labels
 from fitfleet.worker.process.load import LoadMeter
+from fitfleet.worker.process.messages import refused
 from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
 
@@ -51,6 +52,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     presence = _Presence(settings, name, cards)
     drain = Drain(settings)
     presence.start(database)
+    transport.install(_message_key(database, settings))
     database.dispose()  # connections must not cross the fork
     app = celery_app(settings)
     app.conf.update(
@@ -58,12 +60,11 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
         worker_max_memory_per_child=max(1, settings.child_growth_bytes // 1024),  # see tasks
         worker_hijack_root_logger=False,
     )
-    transport.install()
     tasks.install(app, settings)
     signals.setup_logging.connect(_keep_logging, weak=False)
     # Celery warns of root because of pickles, which no message of ours may be.
     warnings.simplefilter("ignore", SecurityWarning)
-    app.steps["consumer"].add(WarmChildren)
+    app.steps["consumer"].update({WarmChildren, transport.ControlCounter})
     signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
     if metrics is not None:
         signals.worker_ready.connect(lambda **_: presence.serve(metrics), weak=False)
@@ -99,6 +100,11 @@ def exit_now(code: int) -> NoReturn:
     sys.stderr.flush()
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+def _message_key(database: Database, settings: Settings) -> bytes:
+    with database.read() as c:
+        return keys.message_key(c, settings)
 
 
 def _keep_logging(**_: Any) -> None:
@@ -180,6 +186,12 @@ class _Presence:
             )
             text += probes.family(
                 "fitfleet_worker_slots", "gauge", "Jobs that it runs at once.", [({}, slots)]
+            )
+            text += probes.family(
+                "fitfleet_worker_refused_messages_total",
+                "counter",
+                "Messages of the broker that are not of this fleet, by reason.",
+                [({"reason": reason}, count) for reason, count in sorted(refused.items())],
             )
             return 200, probes.METRICS, text
 

@@ -1,40 +1,74 @@
-"""Celery's Redis transport, which drops what is no message instead of ending the service.
+"""Celery's Redis transport, through which only messages of this fleet come.
 
-Anyone who can write to the broker can push bytes to a queue. kombu decodes them inside the event
-loop of the service, and an error there ends its consuming for good.
+kombu decodes what it is sent inside the event loop of the service, and an error there ends its
+consuming for good. So everything is checked (messages) before kombu sees it.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
+from celery import bootsteps
+from celery.worker.consumer.tasks import Tasks
 from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.transport.virtual import Empty
 
-_log = logging.getLogger(__name__)
-# What decoding or routing a foreign message raises; errors of the connection are kombu's own.
-_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+from fitfleet.worker.process import messages
+
+
+class QoS(redis.QoS):
+    """What was taken and not begun, which lies in the broker too, where others may write."""
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+        """Give a message back to its queue; one that cannot be read is dropped."""
+        try:
+            super().restore_by_tag(tag, client=client, leftmost=leftmost)  # type: ignore[no-untyped-call]
+        except self.channel.connection_errors:
+            raise
+        except messages.FOREIGN:
+            messages.refuse(messages.UNREADABLE)
+            with self.channel.conn_or_acquire(client) as connection:
+                connection.hdel(self.unacked_key, tag)
+                connection.zrem(self.unacked_index_key, tag)
 
 
 class Channel(redis.Channel):
-    """Reads one message at a time; what cannot be read is counted and dropped."""
+    """Reads one message at a time; what is not of this fleet is counted and dropped."""
 
-    dropped = 0
+    QoS = QoS
+    key = b""  # of messages, set by `install`
 
-    def _brpop_read(self, **options: Any) -> Any:
+    def _brpop_read(self, **options: Any) -> bool:
+        """As kombu's, but for the check."""
+        connection = self.client.connection
         try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
-        except self.connection_errors:
-            raise
-        except _FOREIGN as error:
-            Channel.dropped += 1
-            if Channel.dropped == 1:
-                _log.warning(
-                    "dropped a message that fitfleet did not send (%s); further ones are only"
-                    " counted. Who can write to the broker? See docs/explanation/security.md",
-                    type(error).__name__,
-                )
+            answer = self.client.parse_response(connection, "BRPOP", **options)
+            if not answer:
+                raise Empty
+            queue = answer[0].decode().rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            message = messages.checked(answer[1], queue, self.key)
+            if message is not None:
+                self.connection._deliver(message, queue)
             return True
+        except self.connection_errors:
+            connection.disconnect()  # so that the next turn connects again
+            raise
+        finally:
+            self._in_poll = False
+            self._flush_brpop_reauth()  # type: ignore[no-untyped-call]
+
+    def _receive_one(self, c: Any) -> None:
+        """What is broadcast: remote control, which is not even decoded."""
+        try:
+            response = c.parse_response()
+        except self.connection_errors:
+            self._in_listen = False
+            raise
+        if isinstance(response, (list, tuple)):
+            received = self._handle_message(c, response)  # type: ignore[no-untyped-call]
+            if received["type"].endswith(b"message"):
+                messages.refuse(messages.CONTROL)
 
 
 class Transport(redis.Transport):
@@ -43,7 +77,29 @@ class Transport(redis.Transport):
     Channel = Channel
 
 
-def install() -> None:
+class ControlCounter(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Listens where Celery's remote control would, to count what is sent there."""
+
+    requires = (Tasks,)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._consumer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Called at each connection to the broker."""
+        node = consumer.app.control.mailbox.Node(
+            consumer.hostname, channel=consumer.connection.channel()
+        )
+        self._consumer = node.listen(callback=lambda *_: None)
+
+    def stop(self, consumer: Any) -> None:
+        """Its connection goes with the consumer's."""
+        self._consumer = None
+
+
+def install(key: bytes) -> None:
     """Let every connection of this process go through here, whichever scheme its URL has."""
+    Channel.key = key
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"

@@ -18,6 +18,8 @@ from fitfleet.embedded.broker import Broker
 from fitfleet.errors import BrokerError
 from fitfleet.settings import Settings
 
+KEY = b"k" * 32
+
 
 def _pid(folder: Path) -> int:
     return int((folder / "valkey.pid").read_text())
@@ -40,7 +42,7 @@ def test_a_long_and_odd_path_works_with_celery(tmp_path: Path) -> None:
     broker = Broker(folder)
     url = broker.acquire()
     app = queue.celery_app(Settings(broker_url=url))
-    queue.publish(app, "cpu", [(1, 1), (2, 1)])
+    queue.publish(app, "cpu", [(1, 1), (2, 1)], KEY)
     assert queue.waiting(app, "cpu") == 2
     assert (folder / "appendonlydir").is_dir()
     broker.release()

@@ -13,12 +13,14 @@ from fitfleet import queue
 from fitfleet.errors import BrokerError
 from fitfleet.settings import Settings
 
+KEY = b"k" * 32
+
 
 def test_a_message_is_two_numbers(valkey_url: str, valkey_server: Valkey) -> None:
     app = queue.celery_app(Settings(broker_url=valkey_url))
     assert queue.waiting(app, "cpu") == 0
-    queue.publish(app, "cpu", [(7, 1), (8, 3)])
-    queue.publish(app, "gpu", [(9, 1)])
+    queue.publish(app, "cpu", [(7, 1), (8, 3)], KEY)
+    queue.publish(app, "gpu", [(9, 1)], KEY)
     assert (queue.waiting(app, "cpu"), queue.waiting(app, "gpu")) == (2, 1)
     client = valkey_server.client()
     messages = [json.loads(text) for text in client.lrange("cpu", 0, -1)]
@@ -35,7 +37,7 @@ def test_a_broker_that_is_away_is_said_without_its_password() -> None:
     for call in (
         lambda: queue.ping(app),
         lambda: queue.waiting(app, "cpu"),
-        lambda: queue.publish(app, "cpu", [(1, 1)]),
+        lambda: queue.publish(app, "cpu", [(1, 1)], KEY),
     ):
         with pytest.raises(BrokerError, match="does not answer") as caught:
             call()
@@ -53,13 +55,13 @@ def test_a_wrong_password_is_said(valkey_server: Valkey) -> None:
 
 def test_a_restarted_broker_is_found_again(open_valkey: Valkey) -> None:
     app = queue.celery_app(Settings(broker_url=open_valkey.url))
-    queue.publish(app, "cpu", [(1, 1)])
+    queue.publish(app, "cpu", [(1, 1)], KEY)
     queue.ping(app)
     open_valkey.stop(9)
     with pytest.raises(BrokerError):
-        queue.publish(app, "cpu", [(2, 1)])
+        queue.publish(app, "cpu", [(2, 1)], KEY)
     open_valkey.start()
-    queue.publish(app, "cpu", [(3, 1)])
+    queue.publish(app, "cpu", [(3, 1)], KEY)
     assert queue.waiting(app, "cpu") >= 1
 
 

@@ -29,6 +29,7 @@ from fitfleet.urls import quoted_password, without_password
 SECRET = "s3cr3t#of/the?br@ker"
 PARTS = ("s3cr3t", "br@ker", "br%40ker", "s3cr3t%23")
 CERTIFICATE = Path(__file__).parent / "tls" / "certificate.pem"
+KEY = b"k" * 32
 
 
 def assert_silent(text: str) -> None:
@@ -94,7 +95,7 @@ def test_a_password_of_any_characters_works(valkey: Valkey) -> None:
     for url in (broker_url(valkey), f"redis://127.0.0.1:{valkey.port}/0?password=s3cr3t"):
         celery = queue.celery_app(Settings(broker_url=url))
         if SECRET in url:
-            queue.publish(celery, "cpu", [(1, 1)])
+            queue.publish(celery, "cpu", [(1, 1)], KEY)
             assert queue.waiting(celery, "cpu") == 1
         else:
             with pytest.raises(BrokerError) as refused:
@@ -188,7 +189,10 @@ def tls() -> Iterator[Tls]:
 def test_nothing_is_published_over_a_certificate_that_nobody_vouches_for(tls: Tls) -> None:
     url = f"rediss://:s3cr3t@127.0.0.1:{tls.port}/0"
     celery = queue.celery_app(Settings(broker_url=url))
-    for use in (lambda: queue.ping(celery), lambda: queue.publish(celery, "cpu", [(1, 1)])):
+    for use in (
+        lambda: queue.ping(celery),
+        lambda: queue.publish(celery, "cpu", [(1, 1)], KEY),
+    ):
         with pytest.raises(BrokerError, match="certificate") as refused:
             use()
         assert_silent(str(refused.value))

@@ -181,12 +181,15 @@ def expressions() -> list[str]:
 _FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "rate", "sum", "time"}
 
 
+_WORKER = Path(gauges.__file__).parents[1] / "worker" / "process" / "service.py"
+
+
 @pytest.mark.parametrize("expression", expressions())
 def test_an_expression_asks_for_what_the_page_has(
     expression: str, sqlite_url: str, settings: Settings
 ) -> None:
     source = (Path(gauges.__file__).parents[1] / "scheduler" / "exposition.py").read_text()
-    source += (Path(gauges.__file__)).read_text()
+    source += (Path(gauges.__file__)).read_text() + _WORKER.read_text()
     outside = re.sub(r"\{[^}]*\}|\[\w+\]|by \([^)]*\)", " ", expression)
     for name in re.findall(r"[a-zA-Z_]\w*", outside):
         known = re.sub(r"_(bucket|sum|count)$", "", name)

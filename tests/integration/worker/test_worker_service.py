@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from redis import Redis
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.queue import TASK, celery_app
 
 HERE = str(Path(__file__).parent)
 
@@ -125,21 +121,3 @@ def test_temporary_files_go_with_the_service(
                 psutil.wait_procs([service], timeout=10)
     assert left[0] != left[1]
     assert not any(temporary.glob("*fitfleet-worker-*"))
-
-
-def test_foreign_messages_neither_end_a_service_nor_reach_a_job(
-    local: ff.Fleet, job: dict[str, Any]
-) -> None:
-    url = local.settings.broker_url.replace("redis+socket://", "unix://")
-    envelope = {"body": "eA==", "headers": {"task": TASK, "id": "1"}, "properties": {}}
-    with closing(Redis.from_url(url)) as broker:
-        for foreign in (b"x", b"\xff", b"{}", b"[]", b"1", b"[" * 5000, json.dumps(envelope)):
-            broker.lpush(local.settings.queue, foreign)
-    app = celery_app(local.settings)
-    for arguments in (("x", 1), (1,), (True, 1), (1, 2, 3), (2**70, 1), (-1, 1)):
-        app.send_task(TASK, arguments, queue=local.settings.queue, ignore_result=True)
-    done = local.submit(**job, experiment="foreign").wait(120)
-    assert done.status is ff.JobStatus.SUCCEEDED, done.error
-    folder = Path(local.settings.storage).parent
-    logs = folder.glob("logs/worker-*.log")
-    assert sum(log.read_text().count("fitfleet did not send") for log in logs) == 1

@@ -1,0 +1,50 @@
+"""Values of settings: from text, within bounds, and back to text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fitfleet.errors import SettingsError
+from fitfleet.text import with_article
+
+_MAX_NUMBER = 2**62  # what a database still takes, as seconds or bytes
+
+
+def converted(name: str, value: Any, default: Any) -> Any:
+    """The value in the type of its default; SettingsError if it is none."""
+    try:
+        if isinstance(default, tuple):
+            parts = value.split(os.pathsep) if isinstance(value, str) else value
+            return tuple(str(part) for part in parts if str(part))
+        if isinstance(default, bool) and isinstance(value, str):
+            return _TRUTHS[value.strip().lower()]
+        return type(default)(value)
+    except (KeyError, TypeError, ValueError):
+        raise SettingsError(
+            f"{name}: {value!r} is not {with_article(type(default).__name__)};"
+            f" the default is {default!r}"
+        ) from None
+
+
+def check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    """SettingsError for a number that is too small or too large, or a text that is no option."""
+    options, low, high = bounds.get("options"), bounds.get("low"), bounds.get("high", _MAX_NUMBER)
+    if options is not None and value not in options:
+        raise SettingsError(f"{name}: {value!r:.60} is none of {', '.join(options)}")
+    if low is not None and not low <= value <= high:
+        wanted = f"from {low:,} to {high:,}" if "high" in bounds else f"to {low:,} or more"
+        raise SettingsError(f"{name}: {value!r:.60} is out of bounds; set it {wanted}")
+
+
+# bool("False") is True.
+_TRUTHS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off", ""), False),
+}
+
+
+def to_text(value: Any) -> str:
+    """As an environment variable gives it."""
+    return os.pathsep.join(value) if isinstance(value, tuple) else str(value)
