@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery as Celery
 from kombu.exceptions import OperationalError as KombuError
@@ -29,6 +29,11 @@ SIGNATURE = "fitfleet-signature"  # the header of a message that holds it
 # Only a sign of life: nothing is decided by it.
 _SCHEDULER_KEY = "fitfleet.scheduler"
 _SCHEDULER_S = 30
+# Arguments of a `rediss://` URL, and what they must be where they are given.
+_VERIFIES = {
+    "ssl_cert_reqs": ("required", "cert_required"),
+    "ssl_check_hostname": ("true", "yes", "1"),
+}
 _SCHEMES = ("redis", "rediss", "redis+socket")
 
 # Each has a measured reason: late acks run a long job twice, prefetch hoards behind one, ETAs are
@@ -67,10 +72,20 @@ def _app(broker_url: str) -> Celery:
 def _verified(broker_url: str) -> str:
     """kombu accepts any certificate of a `rediss://` server unless the URL says otherwise.
 
-    SettingsError for a URL that neither Celery nor we could use.
+    SettingsError for a URL that neither Celery nor we could use, or that turns the check off.
     """
     _check_url(broker_url)
-    if not broker_url.startswith("rediss://") or "ssl_cert_reqs=" in broker_url:
+    if not broker_url.startswith("rediss://"):
+        return broker_url
+    arguments = dict(parse_qsl(urlsplit(broker_url).query, keep_blank_values=True))
+    for name, needed in _VERIFIES.items():
+        value = arguments.get(name)
+        if value is not None and value.lower() not in needed:
+            raise SettingsError(
+                f"broker_url: {name}={value:.20} would accept the certificate of anyone; leave it"
+                " out, and name the authority that signed it with ssl_ca_certs=/path/ca.pem"
+            )
+    if "ssl_cert_reqs" in arguments:
         return broker_url
     return f"{broker_url}{'&' if '?' in broker_url else '?'}ssl_cert_reqs=required"
 

@@ -160,6 +160,11 @@ def _database(settings: Settings) -> list[Finding]:
 def _database_fix(text: str) -> str:
     if "upgrade" in text:  # the sentence itself says what to run
         return "upgrade the side that is older"
+    if "certificate" in text:
+        return (
+            "name the authority that signed it, and the host as it is in the certificate:"
+            " postgresql://HOST/DB?sslmode=verify-full&sslrootcert=/path/ca.pem"
+        )
     if "password" in text:
         return "set the database's user and password in FITFLEET_DATABASE_URL"
     return "check FITFLEET_DATABASE_URL, and that the server runs"
