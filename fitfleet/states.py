@@ -75,4 +75,5 @@ class Request(StrEnum):
 
     CANCEL = "cancel"
     PRUNE = "prune"
+    FINISH = "finish"  # end with this epoch and keep the result: the sweep's budget is spent
     RELEASE = "release"  # give the job back to the queue (pause, drain from afar)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from html import escape
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATIONS = "seconds, or '90s', '30m', '1h', '2d'"
 
 
 def printable(text: object, *, keep: str = "") -> str:
@@ -21,6 +25,19 @@ def printable_lines(text: object) -> str:
     """The same for text of several lines; a carriage return begins a new one."""
     plain = str(text).replace("\r\n", "\n").replace("\r", "\n")
     return printable(plain, keep="\n\t")
+
+
+def duration_s(text: object) -> float | None:
+    """`90`, `"90s"`, `"30m"`, `"1h"`, `"2d"` in seconds; None for what is no positive duration."""
+    if isinstance(text, bool):
+        return None
+    words = str(text).strip()
+    number, unit = (words[:-1], _UNITS[words[-1]]) if words[-1:] in _UNITS else (words, 1.0)
+    with contextlib.suppress(ValueError):
+        seconds = float(number) * unit
+        if 0 < seconds < float("inf"):
+            return seconds
+    return None
 
 
 def with_article(noun: object) -> str:

@@ -39,7 +39,8 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("last_val_loss" AS DOUBLE) AS "last_val_loss",
   CAST("nan_epoch" AS BIGINT) AS "nan_epoch",
   CAST("train_seconds" AS DOUBLE) AS "train_seconds",
-  CAST("requires" AS VARCHAR) AS "requires"
+  CAST("requires" AS VARCHAR) AS "requires",
+  CAST("stopped_by" AS VARCHAR) AS "stopped_by"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT

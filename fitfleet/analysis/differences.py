@@ -20,6 +20,18 @@ _MISSING = object()
 
 def notes(database: Database, rows: Sequence[JobRow], metric: str) -> list[str]:
     """Sentences about differences between these jobs that their params do not tell."""
+    return _cut_short(rows) + _unlike(database, rows, metric)
+
+
+def _cut_short(rows: Sequence[JobRow]) -> list[str]:
+    cut = [str(row.id) for row in rows if row.stopped_by is not None]
+    if not cut:
+        return []
+    more = f" and {len(cut) - _NAMED} more" if len(cut) > _NAMED else ""
+    return [f"a budget ended before the last epoch: job {', '.join(cut[:_NAMED])}{more}"]
+
+
+def _unlike(database: Database, rows: Sequence[JobRow], metric: str) -> list[str]:
     firsts: dict[str, JobRow] = {}
     for row in rows:
         firsts.setdefault(row.group_hash, row)

@@ -67,6 +67,7 @@ def job_document(row: JobRow, values: dict[str, Any], scores: dict[str, Any]) ->
         "epochs": row.epochs,
         "kept_epoch": row.kept_epoch,
         "nan_epoch": row.nan_epoch,
+        "stopped_by": row.stopped_by,
         "attempt": row.attempt,
         "worker": row.worker_name or row.owner,
         "seconds": row.seconds,
@@ -111,8 +112,8 @@ def _note(row: JobRow) -> str:
         return printable(f"{row.failure_class}: {row.failure_message}")
     if row.request:
         return f"{row.request} asked for"
-    if row.nan_epoch is not None:
-        return f"loss not finite from epoch {row.nan_epoch} on"
+    if row.remark:
+        return row.remark
     return printable(row.worker_name or row.owner or "")
 
 

@@ -47,6 +47,7 @@ def _head(job: Job) -> Table:
             ("params", params),
             ("seed", row.seed),
             ("epochs", f"{row.epoch} of {row.epochs}"),
+            ("ended", row.stopped_by and f"by its {row.stopped_by}, before its last epoch"),
             ("weights of", _kept(row)),
             (
                 "loss",

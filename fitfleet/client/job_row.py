@@ -29,10 +29,11 @@ class JobHandle:
     def __repr__(self) -> str:
         row = self._row
         params = "".join(f", {name}={value!r}" for name, value in row.params.items())
+        ended = f", ended by its {row.stopped_by}" if row.stopped_by else ""
         failure = f", failure={row.failure_class!r}" if row.failure_class else ""
         return printable(
             f"<Job {row.id} {row.experiment!r} {row.status}"
-            f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{failure}>"
+            f" epoch {row.epoch}/{row.epochs}, seed={row.seed}{params}{ended}{failure}>"
         )
 
     def _repr_html_(self) -> str:
@@ -43,6 +44,7 @@ class JobHandle:
             "params": " ".join(f"{name}={shown(value)}" for name, value in row.params.items()),
             "seed": row.seed,
             "epochs": f"{row.epoch} of {row.epochs}",
+            "ended": f"by its {row.stopped_by}" if row.stopped_by else "",
             "loss": "" if row.nan_epoch is None else f"not finite from epoch {row.nan_epoch} on",
             "weights of": "" if row.shown_epoch == row.epoch else f"epoch {row.shown_epoch}",
             "failure": f"{row.failure_class}: {row.failure_message}" if row.failure_class else "",

@@ -44,4 +44,4 @@ def rows_html(rows: Sequence[JobRow], note: str = "") -> str:
 def _note(row: JobRow) -> str:
     if row.failure_class is not None:
         return f"{row.failure_class}: {row.failure_message}"
-    return "" if row.nan_epoch is None else f"loss not finite from epoch {row.nan_epoch} on"
+    return row.remark

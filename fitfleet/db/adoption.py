@@ -65,6 +65,7 @@ def _source(c: Connection, job_id: int) -> Any:
             jobs.c.content_hash == content,
             jobs.c.status == JobStatus.SUCCEEDED,
             jobs.c.fingerprint.is_not(None),
+            jobs.c.stopped_by.is_(None),  # nobody else's budget
         )
         .order_by(jobs.c.id)
         .limit(1)

@@ -213,8 +213,8 @@ def retry(c: Connection, job_id: int) -> bool:
 def extend(c: Connection, job_id: int, epochs: int) -> bool:
     """Give a succeeded job more epochs: it resumes from its end, as if asked for at first.
 
-    Its content becomes that of the longer fit. False if the job has not succeeded or is as long
-    already; StateError if the experiment has another job of that content.
+    Its content becomes that of the longer fit, without a budget. False if the job has not succeeded
+    or is as long already; StateError if the experiment has another job of that content.
     """
     query = (
         select(jobs, job_specs.c.spec)
@@ -224,13 +224,15 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     row = c.execute(query).first()
     if row is None:
         raise NotFoundError(f"there is no job {job_id}")
-    spec = JobSpec.from_canonical(row.spec).model_copy(update={"epochs": epochs})
-    if row.status != JobStatus.SUCCEEDED or epochs <= row.epochs or spec.task is not None:
+    changes = {"epochs": epochs, "stop_after": None}
+    spec = JobSpec.from_canonical(row.spec).model_copy(update=changes)
+    has = row.epochs if row.stopped_by is None else row.epoch
+    if row.status != JobStatus.SUCCEEDED or epochs <= has or spec.task is not None:
         return False
     content = content_hash(spec, row.fingerprint)
     key = (row.experiment_id, content, row.rerun)
     other = _existing(c, [key]).get(key)
-    if other is not None:
+    if other not in (None, job_id):
         raise StateError(f"job {other} is this job with {epochs} epochs already; use that")
     is_last = jobs.c.checkpoint_epoch == jobs.c.epoch
     won = c.execute(
@@ -240,6 +242,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
             **_requeued(),
             not_before=0.0,
             epochs=epochs,
+            stopped_by=None,
             content_hash=content,
             group_hash=group_hash(spec, row.fingerprint),
             failures=0,

@@ -64,6 +64,16 @@ class JobRow:
     group_hash: str
     train_seconds: float | None = None  # of the epochs alone, without tracing; None before success
     worker_name: str | None = None  # of the slot that runs it: host/cpu0
+    stopped_by: str | None = None  # budget: it ended before its last epoch
+
+    @property
+    def remark(self) -> str:
+        """What its status does not say of its fit; empty for most."""
+        if self.nan_epoch is not None:
+            return f"loss not finite from epoch {self.nan_epoch} on"
+        if self.stopped_by is not None:
+            return f"ended by its {self.stopped_by} after epoch {self.epoch} of {self.epochs}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

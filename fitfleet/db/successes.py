@@ -33,6 +33,7 @@ class Success:
     checkpoint_sha256: str | None = None  # of another file than the artifact
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by source
     kept_epoch: int | None = None  # whose weights the artifact holds; None: the last one's
+    stopped_by: str | None = None  # budget: before its last epoch
     nan_epoch: int | None = None  # the first whose loss was not finite
     train_seconds: float | None = None  # of all epochs, without tracing
 
@@ -106,6 +107,7 @@ def _of_jobs(clock: sa.ColumnElement[float]) -> Any:
             artifact_bytes=bindparam("size"),
             epoch=bindparam("last"),
             kept_epoch=bindparam("kept"),
+            stopped_by=bindparam("stopped", type_=Text()),
             nan_epoch=bindparam("nan", type_=Integer()),
             parameters=sa.func.coalesce(
                 bindparam("weights", type_=BigInteger()), jobs.c.parameters
@@ -138,6 +140,7 @@ def _values(row: Success) -> dict[str, Any]:
         "size": row.artifact.size_bytes,
         "last": row.epoch,
         "kept": row.epoch if row.kept_epoch is None else row.kept_epoch,
+        "stopped": row.stopped_by,
         "nan": row.nan_epoch,
         "weights": row.parameters,
         "checkpoint": row.checkpoint_path,

@@ -25,6 +25,7 @@ sweeps = Table(
     Column("document", Text, nullable=False),  # what was asked, as JSON; the study is rebuilt
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
+    Column("ends_at", Double),  # when its budget is spent; NULL: it has none
 )
 
 # A trial is one point of a sweep's space: one configuration, suggested once. Its jobs are its

@@ -25,8 +25,10 @@ class SweepRow:
     ended_at: float | None
 
 
-def create(c: Connection, name: str, experiment: str, document: str) -> tuple[SweepRow, bool]:
-    """The sweep of that name, and whether it is new.
+def create(
+    c: Connection, name: str, experiment: str, document: str, budget_s: float | None = None
+) -> tuple[SweepRow, bool]:
+    """The sweep of that name, and whether it is new. Its budget begins now.
 
     An existing one is left as it is, unless it never got a job: then nothing is lost by taking
     the new document, and a mistake does not use its name up.
@@ -36,8 +38,13 @@ def create(c: Connection, name: str, experiment: str, document: str) -> tuple[Sw
     if old is not None and old.document != document and not _has_jobs(c, old.id):
         c.execute(delete(trials).where(trials.c.sweep_id == old.id))
         c.execute(delete(sweeps).where(sweeps.c.id == old.id))
+    at = now(c)
     statement = insert_ignoring(c, sweeps).values(
-        experiment_id=experiment_id, name=name, document=document, created_at=now(c)
+        experiment_id=experiment_id,
+        name=name,
+        document=document,
+        created_at=at,
+        ends_at=None if budget_s is None else at + budget_s,
     )
     is_new = c.execute(statement.returning(sweeps.c.id)).first() is not None
     row = find(c, name)

@@ -106,6 +106,7 @@ jobs = Table(
     Column("artifact_bytes", BigId),
     # The epoch whose weights the artifact holds, which may be the best and not the last; NULL: none
     Column("kept_epoch", Integer),
+    Column("stopped_by", String(16)),  # budget: it ended before its last epoch; NULL: it did not
     Column("nan_epoch", Integer),  # the first whose loss was not finite; NULL: none was
     Column("parameters", BigId),  # number of weights of the model
     Column("engine", String(16)),  # fit, reuse, loop, fused

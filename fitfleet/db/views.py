@@ -60,6 +60,11 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
             " NULL before it has succeeded",
         ),
         ("requires", "json", "JSON object of what its slot must have; NULL: nothing"),
+        (
+            "stopped_by",
+            "text",
+            "budget: stop_after or its sweep's budget ended it before its last epoch; else NULL",
+        ),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -208,7 +213,8 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) END AS kept_epoch,
   {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
   j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds,
-  (SELECT r.document FROM requirements r WHERE r.id = j.requirement_id) AS requires
+  (SELECT r.document FROM requirements r WHERE r.id = j.requirement_id) AS requires,
+  j.stopped_by AS stopped_by
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,

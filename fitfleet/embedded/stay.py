@@ -22,11 +22,11 @@ from typing import IO
 
 from fitfleet.errors import FitfleetError, SettingsError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.text import DURATIONS, duration_s
 
 _LOOK_S = 0.02
 # Beyond the drain's time, for its processes to end.
 _END_S = 15.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
@@ -171,15 +171,10 @@ class Stay:
 
 def seconds_of(keep: str | float) -> float:
     """`90`, `"90s"`, `"30m"`, `"1h"`, `"2d"` in seconds. SettingsError for anything else."""
-    text = str(keep).strip()
-    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1.0)
-    with contextlib.suppress(ValueError):
-        seconds = float(number) * unit
-        if 0 < seconds < float("inf") and not isinstance(keep, bool):
-            return seconds
-    raise SettingsError(
-        f"keep: {keep!r} is not a duration; give seconds, or '90s', '30m', '1h', '2d'"
-    )
+    seconds = duration_s(keep)
+    if seconds is None:
+        raise SettingsError(f"keep: {keep!r} is not a duration; give {DURATIONS}")
+    return seconds
 
 
 def _locks(handle: int, how: int) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from fitfleet.data.location import locate
+from fitfleet.db import budgets
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
@@ -43,6 +44,9 @@ class SweepKeeper:
         self._drivers = {row.id: self._drivers[row.id] for row in rows if row.id in self._drivers}
         for row in rows:
             try:
+                if Design.from_json(row.document).budget_s is not None:
+                    with database.begin() as c:  # also where its script drives it, or did
+                        budgets.settle(c, row.id)
                 if row.id not in self._drivers:
                     self._drivers[row.id] = self._driver(database, row)
                 driver = self._drivers[row.id]

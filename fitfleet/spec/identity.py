@@ -50,6 +50,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     config = document["optimizer"].setdefault("config", {})
     if not isinstance(config.get("learning_rate"), dict):  # a schedule is part of the program
         config["learning_rate"] = None
+    document.pop("stop_after", None)
     document["fuse"] = options.fuse
     return _hash(document)
 
@@ -57,7 +58,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
-    for name in ("initial_weights", "freeze", "adapt", "code", "task"):
+    for name in ("initial_weights", "freeze", "adapt", "code", "task", "stop_after"):
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
     if "task" in document:

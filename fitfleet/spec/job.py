@@ -164,6 +164,8 @@ class JobSpec(_Part):
     # sha256 of the snapshot of the user's code that the job runs (spec/code)
     code: str | None = None
     task: Task | None = None  # None: a fit
+    # Seconds of training, of all attempts, after which the fit ends with the epoch; None: no bound.
+    stop_after: float | None = None
     seed: int = 0
 
     @property

@@ -26,6 +26,7 @@ from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.reference import is_space, to_document
 from fitfleet.spec.requirements import job_labels
+from fitfleet.text import DURATIONS, duration_s
 
 _Part = TypeVar("_Part", bound=BaseModel)
 _MAX_PATTERNS = 64
@@ -62,6 +63,8 @@ def job_spec(
     if "loss_weights" in values:
         values["loss_weights"] = _loss_weights(to_document(values["loss_weights"], "loss_weights"))
     values["adapt"] = patterns_of(values.get("adapt"))
+    if "stop_after" in values:
+        values["stop_after"] = _duration("stop_after", values["stop_after"])
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
     _drop_defaults(values)
@@ -128,6 +131,14 @@ def job_options(settings: Settings, **given: Any) -> JobOptions:
     values["params"] = _params(values.get("params") or {})
     values["requires"] = job_labels(values.get("requires") or {})
     return _validated(JobOptions, values)
+
+
+def _duration(name: str, value: Any) -> float:
+    value = to_document(value, name)
+    seconds = None if is_space(value) else duration_s(value)
+    if seconds is None:
+        raise SpecError(name, f"{value!r:.60} is not a duration; give {DURATIONS}")
+    return seconds
 
 
 def _unknown(name: str) -> str:

@@ -21,13 +21,14 @@ from fitfleet.spec.code.collect import paths_of
 from fitfleet.spec.code.names import named_in
 from fitfleet.spec.custom_objects import check_reachable
 from fitfleet.spec.foreign_names import hint
-from fitfleet.spec.job import Builder, DatasetSpec, JobOptions, JobSpec
+from fitfleet.spec.job import Builder, DatasetSpec, JobOptions
 from fitfleet.spec.model import builder_of, model_spec
 from fitfleet.spec.reference import to_document
-from fitfleet.spec.submission import job_options
+from fitfleet.spec.submission import SPEC_NAMES, job_options
 from fitfleet.sweeps import space
 from fitfleet.sweeps.builders import builder, is_builder, names_builder
 from fitfleet.sweeps.design_bounds import (
+    budget_of,
     check_positive,
     check_seed,
     folds_of,
@@ -62,6 +63,7 @@ class Design:
     max_running: int | None
     is_adopting: bool  # take over what another experiment has computed
     imported: tuple[Imported, ...] = ()  # what another program has measured
+    budget_s: float | None = None  # from the moment it is written down; None: as long as it takes
 
     @property
     def fold_count(self) -> int:
@@ -154,14 +156,11 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     is_adopting = given.pop("adopt", False)
     if not isinstance(is_adopting, bool):
         raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
+    budget_s = budget_of(given.pop("budget", None))
     max_running, seed = given.pop("max_running", None), given.get("seed", 0)
     options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
     job_options(Settings(), **options)  # says what is wrong with them
-    if "params" in given:
-        raise SearchError("params: a sweep makes them itself, of the values it searches")
-    for key in given:
-        if key not in JobSpec.model_fields:
-            raise SpecError(str(key)[:60], f"no such argument of a sweep{hint(str(key))}")
+    _check_names(given)
     job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
@@ -187,9 +186,18 @@ def _design(arguments: Mapping[str, Any]) -> Design:
         pruner=pruner_of(pruner),
         max_running=max_running,
         is_adopting=is_adopting,
+        budget_s=budget_s,
     )
     _check(design)
     return design
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    if "params" in given:
+        raise SearchError("params: a sweep makes them itself, of the values it searches")
+    for key in given:
+        if key not in SPEC_NAMES:
+            raise SpecError(str(key)[:60], f"no such argument of a sweep{hint(str(key))}")
 
 
 def _compiled(job: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fitfleet.errors import SearchError
+from fitfleet.text import DURATIONS, duration_s
 
 PRUNERS = ("median", "percentile", "successive_halving", "hyperband", "wilcoxon")
 FOLD_KINDS = ("kfold", "stratified", "group", "timeseries")
@@ -98,3 +99,13 @@ def name_of(name: str, value: Any) -> str:
     if isinstance(value, str) and 1 <= len(value) <= 128 and value.isprintable():
         return value
     raise SearchError(f"{name}: {value!r:.60} is not a name of 1 to 128 printable characters")
+
+
+def budget_of(value: Any) -> float | None:
+    """Seconds that a sweep may take; None: as long as it takes."""
+    if value is None:
+        return None
+    seconds = duration_s(value)
+    if seconds is None:
+        raise SearchError(f"budget: {value!r:.60} is not a duration; give {DURATIONS}")
+    return seconds

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from fitfleet.analysis.results import Results, state_of
-from fitfleet.db import capacity
+from fitfleet.db import budgets, capacity
 from fitfleet.db import experiments as experiment_table
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db import trials as table
@@ -22,6 +21,7 @@ from fitfleet.errors import DatasetError, NotFoundError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, point_hash
 from fitfleet.sweeps.points import Points
+from fitfleet.sweeps.progress import Progress as Progress
 from fitfleet.sweeps.pruning import Pruning
 from fitfleet.sweeps.racing import next_repeats
 from fitfleet.sweeps.search import Listed, Point, key_of, make_search
@@ -32,27 +32,15 @@ _BATCH = 200
 _MAX_REJECTED = 10
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a sweep stands."""
-
-    trials: int  # asked for so far
-    trials_wanted: int | None  # None: as many as the grid has
-    complete: int
-    pruned: int
-    failed: int
-    refused: int
-    jobs_open: int
-    is_done: bool
-
-
 def open_sweep(database: Database, design: Design) -> SweepRow:
     """Write the sweep down, or find it if it is there with the same design.
 
     SearchError if the name is taken by another design.
     """
     with database.begin() as c:
-        row, is_new = sweep_table.create(c, design.name, design.experiment, design.to_json())
+        row, is_new = sweep_table.create(
+            c, design.name, design.experiment, design.to_json(), design.budget_s
+        )
         if not is_new and Design.from_json(row.document) != design:
             raise SearchError(
                 f"sweep {design.name!r} exists with another design; give this one another name=,"
@@ -121,6 +109,7 @@ class Driver:
         )
         self._pruning: Pruning | None = None
         self._is_exhausted = False
+        self._is_spent = design.budget_s is not None and row.ended_at is not None
 
     @property
     def warnings(self) -> list[str]:
@@ -142,6 +131,7 @@ class Driver:
 
     def step(self) -> Progress:
         """Do what there is to do now, and say where the sweep stands. Any number of times."""
+        self._end_if_spent()
         self.results.read(self._database, self._row.id)
         is_pruned = self._prune()
         is_asked = self._ask()
@@ -152,6 +142,13 @@ class Driver:
         if progress.is_done:
             close_sweep(self._database, self._row)
         return progress
+
+    def _end_if_spent(self) -> None:
+        """When its budget is over nothing more is asked, and what runs ends with its epoch."""
+        if self.design.budget_s is None:
+            return
+        with self._database.begin() as c:
+            self._is_spent = budgets.settle(c, self._row.id)
 
     def progress(self) -> Progress:
         """Where the sweep stands, as of the last poll."""
@@ -170,7 +167,9 @@ class Driver:
         )
 
     def _is_asked(self, count: int) -> bool:
-        if isinstance(self._search, Listed) and count >= len(self._search.points):
+        if self._is_spent or (
+            isinstance(self._search, Listed) and count >= len(self._search.points)
+        ):
             return True
         return self._is_exhausted or self._is_enough(count)
 
@@ -179,7 +178,7 @@ class Driver:
 
     def _ask(self) -> bool:
         """Take as many points as workers can use; whether there was one."""
-        if self._is_exhausted or self._is_enough(len(self.results.rows)):
+        if self._is_spent or self._is_exhausted or self._is_enough(len(self.results.rows)):
             return False
         if isinstance(self._search, Listed):
             return self._ask_listed(self._search)
@@ -281,7 +280,7 @@ class Driver:
         return bool(wanted)
 
     def _next_race(self) -> dict[int, int]:
-        if not self.design.is_racing or self.results.unfinished():
+        if self._is_spent or not self.design.is_racing or self.results.unfinished():
             return {}
         values: dict[int, dict[Hashable, float]] = {}
         for trial in self.results.trials():

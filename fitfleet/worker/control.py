@@ -64,6 +64,7 @@ class JobControl:
         self._is_training = False
         self._is_committing = False
         self._is_done = False
+        self._is_to_finish = False
         self._failure: BaseException | None = None
         self._batches = 0
         self._progress_at = time.monotonic()
@@ -206,6 +207,15 @@ class JobControl:
         """So long the whole process stood still, which is no stall of the fit."""
         with self._lock:
             self._progress_at += seconds
+
+    def finish_soon(self) -> None:
+        """Let the fit end with this epoch as if it was its last."""
+        self._is_to_finish = True
+
+    @property
+    def is_to_finish(self) -> bool:
+        """Whether a budget is spent, and no further epoch is to begin."""
+        return self._is_to_finish
 
     def end_soon(self, reason: StopReason, grace_s: float) -> None:
         """Order the fit to end: at the end of this epoch if that comes within `grace_s`.

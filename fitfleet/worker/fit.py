@@ -40,6 +40,8 @@ class Fit:
         self.callbacks: list[Any] = []  # keras.callbacks.Callback, the user's
         self.history = list(job.snapshot.history) if job.snapshot else []  # of all attempts
         self.epoch = job.first_epoch  # the one to train next, counted from 0
+        self.trained_s = job.snapshot.trained_s if job.snapshot else 0.0  # of all its epochs
+        self._is_out_of_time = job.is_out_of_time
         self.model: Any = None  # as the callbacks know it
         self._session: Session  # that it is trained in, since `begin`
         self.checkpoint_at = time.monotonic()  # of the last one written
@@ -55,7 +57,20 @@ class Fit:
     @property
     def has_ended(self) -> bool:
         """Whether no epoch is left to train."""
-        return self.has_stopped or self.epoch >= self.job.spec.epochs
+        return self.has_stopped or self._is_out_of_time or self.epoch >= self.job.spec.epochs
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a budget has ended it, and neither a callback nor its last epoch."""
+        is_whole = self.has_stopped or self.epoch >= self.job.spec.epochs
+        return self._is_out_of_time and not is_whole
+
+    def count(self, seconds: float) -> None:
+        """So long the epoch took that has just ended; whether another one begins is settled now."""
+        self.trained_s += seconds
+        limit = self.job.spec.stop_after
+        is_spent = limit is not None and self.trained_s >= limit
+        self._is_out_of_time = is_spent or self.control.is_to_finish
 
     def begin(self, session: Session, settings: Settings) -> None:
         """Start or checkpoint of the job, and of its callbacks."""
@@ -257,7 +272,9 @@ class _Cohort:
             raise _NothingLeft
 
     def _end_epoch(self, session: Session, fit: Fit, logs: Logs) -> None:
-        self._journal.epoch(fit, logs, fit.control.end_epoch())
+        seconds = fit.control.end_epoch()
+        fit.count(seconds)
+        self._journal.epoch(fit, logs, seconds)
         stop = fit.control.stop
         if self._journal.is_due(fit) or (stop and stop.reason in CHECKPOINTED):
             self._journal.checkpoint(fit, session.model(fit.job))

@@ -36,7 +36,17 @@ class PreparedJob:
         return self.snapshot.epoch if self.snapshot else 0
 
     @property
+    def is_out_of_time(self) -> bool:
+        """Whether its earlier attempts have used up its `stop_after`."""
+        limit = self.spec.stop_after
+        return limit is not None and self.first_epoch > 0 and self._trained_s >= limit
+
+    @property
+    def _trained_s(self) -> float:
+        return self.snapshot.trained_s if self.snapshot else 0.0
+
+    @property
     def is_trained(self) -> bool:
         """Whether no epoch is left to train; only the end of the fit and the evaluation are."""
         has_stopped = bool(self.snapshot and self.snapshot.has_stopped)
-        return has_stopped or self.first_epoch >= self.spec.epochs
+        return has_stopped or self.is_out_of_time or self.first_epoch >= self.spec.epochs

@@ -29,7 +29,7 @@ CONTRACT = {
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
     " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
     " test_loss checkpoint_path artifact_path artifact_bytes kept_epoch last_loss last_val_loss"
-    " nan_epoch train_seconds requires",
+    " nan_epoch train_seconds requires stopped_by",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
     " seconds epochs diverged",

@@ -84,7 +84,9 @@ class Lease:
                     control.end_soon(StopReason.LOST, 0.0)
                 continue
             request = held[control.key]
-            if request is not None:
+            if request is Request.FINISH:
+                control.finish_soon()
+            elif request is not None:
                 control.end_soon(_REASONS[request], _GRACE_S)
 
     def _hand_back(self, live: list[JobControl]) -> None:

@@ -51,6 +51,7 @@ class Snapshot:
     batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
     adapted: States = field(default_factory=dict)  # of preprocessing layers
     fingerprint: str = ""  # of the dataset; empty in files of older versions
+    trained_s: float = 0.0  # seconds that the epochs contained in it took
 
 
 class _Document(BaseModel):
@@ -65,6 +66,7 @@ class _Document(BaseModel):
     batch_size: int | None = None
     adapted: States = {}
     fingerprint: str = ""
+    trained_s: float = 0.0
 
 
 def write(
@@ -128,6 +130,7 @@ def read(path: Path, settings: Settings) -> Snapshot:
         inputs=document.inputs,
         adapted=document.adapted,
         fingerprint=document.fingerprint,
+        trained_s=document.trained_s,
     )
 
 

@@ -96,6 +96,7 @@ class Saver:
                 "checkpoint_sha256": digest,
                 "scores": scores,
                 "kept_epoch": _kept_epoch(fit),
+                "stopped_by": "budget" if fit.is_cut_short else None,
                 "nan_epoch": next(
                     (entry.epoch + 1 for entry in fit.history if has_nan(entry.logs)), None
                 ),
@@ -148,6 +149,7 @@ class Saver:
                 "batch_size": batch_size,
                 "adapted": job.adapted,
                 "fingerprint": job.arrays.fingerprint,
+                "trained_s": fit.trained_s,
                 "inputs": inputs_of(job.arrays, is_weighted=job.spec.class_weight is not None),
                 **more,
             },

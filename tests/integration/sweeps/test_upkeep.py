@@ -17,6 +17,7 @@ from support.stand_in import StandIn, arguments, write_data, write_files
 import fitfleet as ff
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
+from fitfleet.db.sweep_tables import sweeps
 from fitfleet.db.tables import jobs
 from fitfleet.errors import FitfleetError, StateError, StorageError
 from fitfleet.scheduler import retention
@@ -71,6 +72,31 @@ def test_a_sweep_it_cannot_drive_is_left_alone(
     for _ in range(3):
         blind(database)
     assert fleet.resume_sweep("net").progress.trials == 1
+
+
+def test_a_budget_ends_a_sweep_whose_script_is_gone(
+    fleet: ff.Fleet, database: Database, settings: Settings
+) -> None:
+    sweep = fleet.sweep(**arguments(trials=4, search="random", budget="1h")).submit()
+    worker = StandIn(database)
+    worker.take(1)
+    blind = SweepKeeper(settings.replace(data_root="/nowhere"))
+    blind(database)
+    assert {job.status for job in sweep.jobs()} == {JobStatus.QUEUED, JobStatus.RUNNING}
+    with database.begin() as c:
+        c.execute(update(sweeps).values(ends_at=1.0))
+    for _ in range(2):
+        blind(database)
+    rows = [job.row for job in sweep.jobs()]
+    (running,) = [row for row in rows if row.status is JobStatus.RUNNING]
+    assert running.request == "finish"
+    others = {row.status for row in rows if row.id != running.id}
+    assert others == {JobStatus.CANCELLED}
+    kinds = [event["kind"] for event in fleet.job(running.id).events]
+    assert kinds.count("budget") == 1
+    trials = fleet.resume_sweep("net").trials()
+    assert sorted(trials["state"]) == ["pending", "pruned", "pruned", "pruned"]
+    assert set(trials["why"].dropna()) == {"budget"}
 
 
 def builders(target: Path) -> dict[str, Any]:
