@@ -75,6 +75,7 @@ def _queues(fleet: Fleet) -> Table:
 
 _WORDS = {
     "no_worker": "for a worker of the queue",
+    "labels": "for a slot that has what they ask",
     "paused": "paused",
     "backoff": "until they are tried again",
     "slot": "for a free slot",

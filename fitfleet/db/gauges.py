@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
+from fitfleet.db import capacity, places
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, workers
 from fitfleet.states import JobStatus
@@ -43,12 +44,18 @@ def jobs_by_status(c: Connection) -> dict[tuple[str, str], int]:
 def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tuple[int, float]]:
     """(queue, reason) -> (QUEUED jobs, seconds since the oldest was submitted).
 
-    Reasons, the first that holds: no_worker, paused, backoff, slot.
+    Reasons, the first that holds: no_worker, labels (no slot has what it asks), paused, backoff,
+    slot.
     """
     at = now(c)
     served = select(workers.c.queue).where(*_alive(c, alive_s), workers.c.is_draining.is_(False))
     reason = sa.case(
         (jobs.c.queue.not_in(served), "no_worker"),
+        *[
+            ((jobs.c.queue == load.queue) & jobs.c.requirement_id.in_(unfit), "labels")
+            for load in capacity.loads(c, alive_s)
+            if (unfit := places.unfit_lines(c, load))
+        ],
         (experiments.c.is_paused, "paused"),
         (jobs.c.not_before > at, "backoff"),
         else_="slot",

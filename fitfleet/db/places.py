@@ -84,6 +84,11 @@ def on_route(places: Places, route: str) -> Places:
     return Places(places.total, places.rooms, lines)
 
 
+def unfit_lines(c: Connection, load: QueueLoad) -> list[int]:
+    """The lines of waiting jobs that fit no live slot of the queue."""
+    return sorted(waited_for(c, load.queue).keys() - _lines(c, load).keys())
+
+
 def _lines(c: Connection, load: QueueLoad) -> dict[int, list[str]]:
     lines = {
         line: [group.route for group in load.groups if group.route and not group.lacks(document)]

@@ -10,7 +10,7 @@ from support.parts import quick
 from support.rows import column, commit, insert, new_job, status
 from support.servers import Valkey
 
-from fitfleet.db import capacity, dispatch, leases, reservations, workers
+from fitfleet.db import capacity, dispatch, gauges, leases, reservations, workers
 from fitfleet.db.leases import Claim
 from fitfleet.db.places import places
 from fitfleet.db.session import Database
@@ -77,6 +77,9 @@ def test_what_fits_nowhere_waits_and_holds_up_nobody(database: Database) -> None
     (plain,) = insert(database, new_job("plain", experiment="other"))
     assert [message.job_id for message in _send(database)] == [plain]
     assert {status(database, job_id) for job_id in unfit} == {JobStatus.QUEUED}
+    with database.read() as c:
+        counts = {reason: n for reason, (n, _) in gauges.waiting_by_reason(c, 60.0).items()}
+    assert counts == {("cpu", "labels"): 30}
     _serve(database, "b", B)
     assert [message.job_id for message in _send(database)] == unfit[:2]
 
