@@ -11,6 +11,7 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec.reference import is_custom
 from fitfleet.worker.build import precision
+from fitfleet.worker.callbacks import stops_on_nan
 from fitfleet.worker.engines import feed, proven
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.feed import Feeds
@@ -117,7 +118,7 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "the windows of the dataset are too large to be made whole"
     if spec.jit_compile:
         return f"jit_compile={spec.jit_compile!r}"
-    if spec.steps_per_execution > 1:
+    if spec.steps_per_execution > 1 and not _is_same_in_steps(spec):
         return f"steps_per_execution={spec.steps_per_execution}"
     if job.claim.memory_step:
         return "the job ran out of memory before"
@@ -128,3 +129,11 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
     if spec.model.builder is not None:
         return "the model is built by a function on the worker"
     return None
+
+
+def _is_same_in_steps(spec: JobSpec) -> bool:
+    """Whether `fit` takes the same steps when it takes several in one call.
+
+    TerminateOnNaN would look at the loss after each of them here, and less often there.
+    """
+    return proven.is_chain_that_is_same_in_a_loop(spec) and not stops_on_nan(spec)

@@ -83,6 +83,21 @@ def is_same_in_a_loop(model: Any) -> bool:
     return is_chain and len(model.losses) <= 1  # a sum of two terms has one order
 
 
+def is_chain_that_is_same_in_a_loop(spec: JobSpec) -> bool:
+    """The same of a spec, before its model is built: a chain of such layers, one loss."""
+    config = spec.model.config or {}
+    if config.get("class_name") != "Sequential":
+        return False
+    layers = config["config"]["layers"]
+    terms = [
+        key
+        for layer in layers
+        for key, value in layer["config"].items()
+        if value and key.endswith("_regularizer")
+    ]
+    return len(terms) <= 1 and all(layer["class_name"] in _SAME_IN_A_LOOP for layer in layers)
+
+
 def is_started_alike(spec: JobSpec) -> bool:
     """Whether the optimizer of a fresh job depends on its spec alone, not on its weights."""
     is_own = is_custom(spec.optimizer)

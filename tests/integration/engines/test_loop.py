@@ -19,7 +19,7 @@ from fitfleet.worker.callbacks import user_callbacks
 from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.fresh import optimizer_variables
 from fitfleet.worker.engines.keras_fit import KerasFit, class_weight
-from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.order import seed_state, seed_variables
 from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
@@ -126,6 +126,29 @@ def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(functions, "_traced", None)
     read = ledger.train(LoopFit(ledger.SETTINGS, store=store), cohort(net, given))
     ledger.assert_same(alone, read)
+
+
+@pytest.mark.parametrize(
+    "name", quick(["mlp", "stacked_lstm", "embedding_lstm", "convolution"], "mlp")
+)
+def test_several_steps_of_fit_in_one_call_equal_the_loop(name: str) -> None:
+    net = nets.ALL[name]()
+    found = specs(net, steps_per_execution=2)
+    (job, _) = cohort(net, found)
+    assert unsupported(job, ledger.SETTINGS) is None
+    alone = ledger.train(KerasFit(ledger.SETTINGS), cohort(net, found))
+    looped = ledger.train(LoopFit(ledger.SETTINGS), cohort(net, found))
+    ledger.assert_same(alone, looped)
+
+
+@pytest.mark.parametrize("name", ["two_inputs_two_outputs", "transformer"])
+def test_several_steps_in_one_call_stay_with_fit_where_a_loop_may_differ(name: str) -> None:
+    net = nets.ALL[name]()
+    (job, _) = cohort(net, specs(net, steps_per_execution=2))
+    assert unsupported(job, ledger.SETTINGS) == "steps_per_execution=2"
+    nan = specs(nets.mlp(), steps_per_execution=2, callbacks=["TerminateOnNaN"])
+    (job, _) = cohort(nets.mlp(), nan)
+    assert unsupported(job, ledger.SETTINGS) == "steps_per_execution=2"
 
 
 def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
