@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.engine import Engine
+from fitfleet.worker.engines.expected import FUSED, LOOP, Expected, Work
 from fitfleet.worker.engines.feed import Feeds
 from fitfleet.worker.engines.functions import program_store, speeds_folder
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import has_stacked_form, layer_count, unfusable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit, unsupported
-from fitfleet.worker.engines.speeds import Speeds
+from fitfleet.worker.engines.open_fused import OpenFusedFit
+from fitfleet.worker.engines.speeds import OPEN, Keys, Speeds
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.recording.explanation import explanation
 
 # Below so many jobs a trace of the stack does not pay; once it is traced, two are enough.
 _MIN_JOBS = 6
-# By how much the stack may be expected to be quicker, until both engines have been measured for
-# the architecture.
-_EXPECTED_GAIN = 2.0
+# A child that has met so many widths of an architecture will meet more.
+_MANY_WIDTHS = 3
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class Engines:
         self._speeds = Speeds(speeds_folder(settings))
         feeds = Feeds(settings.memory_bytes)  # one copy of the data for both
         self._fit = KerasFit(settings)
-        store = program_store(settings)
+        self._store = store = program_store(settings)
         self._can_read = store is not None and store.is_usable
         self._loop = LoopFit(settings, self._speeds, feeds, fallback=self._fit, store=store)
         self._fused = FusedFit(settings, self._speeds, feeds, fallback=self._loop, store=store)
+        self._open = OpenFusedFit(settings, self._speeds, feeds, fallback=self._loop, store=store)
+        self._widths: dict[str, set[int]] = {}  # met so far, as hashes, by the key of any width
 
     def choose(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
         """Groups of jobs, each with its engine.
@@ -79,8 +83,7 @@ class Engines:
             yield Choice(self._loop, [first], ["measured for the others of its cohort"])
         fusible = [job for job in fusible if not job.control.is_done]  # gone to another slot
         if fusible:
-            is_fused, reason = self._decide(fusible)
-            engine: Engine = self._fused if is_fused else self._loop
+            engine, reason = self._decide(fusible)
             yield Choice(engine, fusible, [reason] * len(fusible))
 
     def _is_unknown(self, job: PreparedJob) -> bool:
@@ -88,49 +91,77 @@ class Engines:
         if has_stacked_form(job.spec):
             return False
         try:
-            return self._speeds.get(self._fused.key(job), "loop") is None
+            return self._speeds.of_any_width(self._keys(job), LOOP) is None
         except Exception:  # of its data, say; `_decide` gives the reason, and the job meets it
             return False
 
-    def _decide(self, jobs: Sequence[PreparedJob]) -> tuple[bool, str]:
-        """Whether to fuse, and the reason."""
-        count = len(jobs)
+    def _keys(self, job: PreparedJob) -> Keys:
+        return self._fused.key(job), self._open.key(job) or None
+
+    def _decide(self, jobs: Sequence[PreparedJob]) -> tuple[Engine, str]:
+        """The engine, and the reason."""
+        count, failure = len(jobs), None
         try:
-            if count < _MIN_JOBS and not (count > 1 and self._is_at_hand(jobs[0])):
+            work = self._work(jobs)
+            at_hand = self._at_hand(jobs[0], work)
+            names = [name for name in (OPEN, FUSED) if self._is_worth(name, count, work, at_hand)]
+            if not names:
                 few = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
-                return False, "trained alone" if count == 1 else few
-            is_quicker, text = self._compare(jobs)
-            failure = self._fused.trace(jobs[0]) if is_quicker else None
+                return self._loop, "trained alone" if count == 1 else few
+            order, text = self._compare(jobs[0], work, names)
+            for name in order[: order.index(LOOP)]:
+                failure = self._engine(name).trace(jobs[0])
+                if failure is None:
+                    return self._engine(name), f"{text}, {count} in the cohort"
         except Exception as error:  # whose it is, shows when each of them meets it alone
-            is_quicker, text, failure = False, "", explanation(error)
+            failure = explanation(error)
         if failure is not None:
-            return False, f"cannot be fused: {failure}"
-        return is_quicker, f"{text}, {count} in the cohort"
+            return self._loop, f"cannot be fused: {failure}"
+        return self._loop, f"{text}, {count} in the cohort"
 
-    def _is_at_hand(self, job: PreparedJob) -> bool:
-        """Whether the stack needs no trace, in this process or by what is on the disk."""
-        if self._fused.is_traced(job):
-            return True
-        return self._can_read and self._speeds.get(self._fused.key(job), "fused kept") is not None
-
-    def _compare(self, jobs: Sequence[PreparedJob]) -> tuple[bool, str]:
-        """Whether the stack is expected to end sooner, and what that is known from."""
-        key = self._fused.key(jobs[0])
-        loop_s, fused_s = self._speeds.get(key, "loop"), self._speeds.get(key, "fused")
-        if loop_s is None:
-            return True, "not measured yet"
+    def _work(self, jobs: Sequence[PreparedJob]) -> Work:
+        keys, spec = self._keys(jobs[0]), jobs[0].spec
+        met = self._widths.setdefault(keys[1], set()) if keys[1] else set()
+        met.add(hash(keys[0]))
         epochs = sum(max(0, job.spec.epochs - job.first_epoch) for job in jobs)
-        expected_s = loop_s / _EXPECTED_GAIN if fused_s is None else fused_s
-        fused_all_s = self._once_s(self._fused, jobs[0], key) + expected_s * epochs
-        loop_all_s = self._once_s(self._loop, jobs[0], key) + loop_s * epochs
-        measured = "not measured yet" if fused_s is None else f"{fused_s:.3g}"
-        return fused_all_s < loop_all_s, (
-            f"s an epoch: {measured} fused, {loop_s:.3g} looped; in all {fused_all_s:.3g} and"
-            f" {loop_all_s:.3g} s expected"
-        )
+        return Work(keys, layer_count(spec), epochs, len(met))
 
-    def _once_s(self, engine: FusedFit | LoopFit, job: PreparedJob, key: str) -> float:
-        """What the engine's program still costs before all epochs cost the same."""
-        if engine.is_traced(job):
-            return 0.0
-        return self._speeds.once_s(key, engine.name, layer_count(job.spec), can_read=self._can_read)
+    def _at_hand(self, job: PreparedJob, work: Work) -> dict[str, bool]:
+        """Which stacks need no trace, in this process or by what is on the disk."""
+        return {
+            name: self._engine(name).is_traced(job)
+            or (self._can_read and self._speeds.is_kept(work.keys, name))
+            for name in (OPEN, FUSED)
+        }
+
+    def _is_worth(self, name: str, count: int, work: Work, at_hand: dict[str, bool]) -> bool:
+        """Whether so few jobs may be trained in a stack at all."""
+        if name == OPEN and work.keys[1] is None:
+            return False
+        if count >= _MIN_JOBS or (count > 1 and at_hand[name]):
+            return True
+        # A search over widths gives jobs that are all alone.
+        is_measured = self._speeds.of_any_width(work.keys, LOOP) is not None
+        return name == OPEN and is_measured and (at_hand[OPEN] or work.widths >= _MANY_WIDTHS)
+
+    def _compare(
+        self, job: PreparedJob, work: Work, names: Sequence[str]
+    ) -> tuple[Sequence[str], str]:
+        """The engines that may train them, the best first, and what that is known from."""
+        traced = {name: self._engine(name).is_traced(job) for name in (*names, LOOP)}
+        expected = Expected(self._speeds, work, traced, self._ages_s(work), can_read=self._can_read)
+        order = expected.order()
+        stack = next(name for name in order if name != LOOP)
+        text = expected.text(stack)
+        return order, f"{text}, one program for any width" if order[0] == OPEN else text
+
+    def _ages_s(self, work: Work) -> dict[str, float | None]:
+        """For how long another child has been tracing a program, by engine."""
+        ages_s: dict[str, float | None] = {}
+        for name in (OPEN, FUSED, LOOP):
+            tracing = self._speeds.tracing(self._store, name, work.keys, work.layers)
+            ages_s[name] = None if tracing is None else tracing.lock.age_s()
+        return ages_s
+
+    def _engine(self, name: str) -> Any:
+        return {LOOP: self._loop, FUSED: self._fused, OPEN: self._open}[name]

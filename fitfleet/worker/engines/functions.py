@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,41 @@ from fitfleet.settings import Settings
 from fitfleet.worker.engines import optimised_graph
 from fitfleet.worker.engines.optimised_graph import Stored
 from fitfleet.worker.engines.program_store import ProgramStore, folder_of
+from fitfleet.worker.engines.trace_lock import TraceLock
 from fitfleet.worker.keras_private import eager_context, execute
 
 Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """What tells other processes that a program is being traced."""
+
+    lock: TraceLock
+    trace_s: float  # what that is expected to take
+
+    def begin(self) -> None:
+        """Trace it, or wait for another process that does."""
+        if not self.lock.take():
+            self.lock.wait(self.trace_s)
 
 
 class Functions:
     """Those of the programs of one model."""
 
     def __init__(
-        self, store: ProgramStore | None = None, key: str = "", variables: Sequence[Any] = ()
+        self,
+        store: ProgramStore | None = None,
+        key: str = "",
+        variables: Sequence[Any] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         """`key` stands for all that is baked into a graph; None traces everything.
 
         `variables`, in an order that the key implies, are what the functions may read and assign.
         """
-        self._store, self._key = store, key
+        self._store, self._key, self._tracing = store, key, tracing
+        self._pending = 0  # functions that have been traced and not been stored yet
         self.are_new = True  # until what they have cost was recorded
         self.made_s = 0.0
         self.are_read = store is not None  # all of them, so far
@@ -54,15 +74,32 @@ class Functions:
             traced: Function = _traced(python, signature)
             return traced
         key = f"{name} {self._key}"
-        content = self._store.get(key)
-        stored = None if content is None else self._read(content, key, signature)
+        stored = self._find(self._store, key, signature)
+        if stored is None and self._tracing is not None:
+            self._tracing.begin()
+            stored = self._find(self._store, key, signature)
+            if stored is None:
+                self._tracing.lock.take()
+            else:
+                self._release()
         if stored is not None:
             self.are_kept = True
             return stored
-        if content is not None:
-            self._store.remove(key)
         self.are_read = False
-        return _Storing(_traced(python, signature), self._keep, key)
+        try:
+            traced = _traced(python, signature)
+        except BaseException:
+            self._release()
+            raise
+        self._pending += 1
+        return _Storing(traced, self._keep, key)
+
+    def _find(self, store: ProgramStore, key: str, signature: Sequence[Any]) -> Function | None:
+        content = store.get(key)
+        stored = None if content is None else self._read(content, key, signature)
+        if content is not None and stored is None:
+            store.remove(key)
+        return stored
 
     def _read(self, content: bytes, key: str, signature: Sequence[Any]) -> Function | None:
         stored = Stored.read(content, self._variables)
@@ -75,6 +112,18 @@ class Functions:
 
     def _keep(self, function: Any, graphs: Any, key: str) -> None:
         """Store a function; `graphs` are those of its first call."""
+        try:
+            self._put(function, graphs, key)
+        finally:
+            self._pending -= 1
+            self._release()
+
+    def _release(self) -> None:
+        """Let others look for the program, unless more of it is to be stored."""
+        if self._tracing is not None and not self._pending:
+            self._tracing.lock.release()
+
+    def _put(self, function: Any, graphs: Any, key: str) -> None:
         assert self._store is not None
         if self._store.has(key):  # another process was quicker
             self.are_kept = True

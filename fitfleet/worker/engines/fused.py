@@ -28,6 +28,7 @@ from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.stacked_layers import Unfusable
 from fitfleet.worker.engines.trace_cache import all_variables, batch_symbols, trace_key
 from fitfleet.worker.engines.tunable import TunableScalars, variable_build
+from fitfleet.worker.engines.widths import family_key
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.order import orders, seed_state, seed_variables
 from fitfleet.worker.recording.explanation import explanation
@@ -82,9 +83,12 @@ class FusedFit:
         self.fallback = fallback
 
     def key(self, job: PreparedJob) -> str:
-        """The same for jobs that one fused program can train."""
+        """The same for jobs that one program of this engine can train."""
         with precision(job.spec.dtype_policy):
-            return trace_key(job.spec, *self._feeds.of(job))
+            return self._key(job.spec, *self._feeds.of(job))
+
+    def _key(self, spec: JobSpec, training: Feed, validation: Feed | None) -> str:
+        return trace_key(spec, training, validation)
 
     def is_traced(self, job: PreparedJob) -> bool:
         """Whether the program of this job is at hand."""
@@ -106,7 +110,7 @@ class FusedFit:
         return FusedSession(jobs, fused, self._feeds, self._speeds)
 
     def _fused(self, job: PreparedJob, training: Feed, validation: Feed | None) -> Fused:
-        key = trace_key(job.spec, training, validation)
+        key = self._key(job.spec, training, validation)
         if key in self._failures:
             raise CannotTrace(self._failures[key])
         fused = self._kept.pop(key, None)
@@ -121,6 +125,15 @@ class FusedFit:
             self._kept.popitem(last=False)
         return fused
 
+    def _functions(
+        self, engine: str, key: str, spec: JobSpec, feeds: tuple[Feed, Feed | None]
+    ) -> Functions:
+        keys = trace_key(spec, *feeds), family_key(spec, *feeds)
+        tracing = None
+        if self._speeds is not None:
+            tracing = self._speeds.tracing(self._store, engine, keys, layer_count(spec))
+        return Functions(self._store, key, tracing=tracing)
+
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Fused:
         model, scalars = variable_build(spec, self._settings)
         if not scalars.is_complete:
@@ -128,8 +141,8 @@ class FusedFit:
         model._symbolic_build(data_batch=batch_symbols(training.data))
         fresh = FreshState(model, spec, self._settings)
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
-        key = trace_key(spec, training, validation)
-        stacked = Functions(self._store, program_key("fused", key, model))
+        key, feeds = trace_key(spec, training, validation), (training, validation)
+        stacked = self._functions("fused", program_key("fused", key, model), spec, feeds)
         functions = Functions(
             self._store, program_key("loop", key, model), all_variables(model, scalars)
         )
@@ -141,6 +154,8 @@ class FusedFit:
 
 class FusedSession:
     """Several jobs in a stack, each in a row of its own."""
+
+    name = "fused"  # under which its speed is kept
 
     def __init__(
         self,
@@ -244,5 +259,6 @@ class FusedSession:
         """The program's own variables hold nothing that the next session would meet."""
         if self._speeds is not None:
             key = trace_key(self._spec, self._training, self._validation)
+            family = family_key(self._spec, self._training, self._validation)
             functions, layers = self._fused.functions, layer_count(self._spec)
-            self._speeds.add(key, "fused", self._timer, functions, layers)
+            self._speeds.add((key, family), self.name, self._timer, functions, layers)

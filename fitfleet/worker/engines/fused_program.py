@@ -7,6 +7,7 @@ depend on the others in the stack, NaN included.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,33 +38,61 @@ class FusedProgram:
         validation: Feed | None,
         sizes: tuple[int, int],
         functions: Functions,
+        shapes: Sequence[tuple[int | None, ...]] | None = None,
     ) -> None:
-        """`scalars` are variables of the model that Keras does not know."""
-        self._model, self._sizes = model, sizes
-        self.weights = list(model.variables)
-        self.optimizer = optimizer_variables(model.optimizer)
-        self.scalars = list(scalars)
-        self.metrics = list(model.metrics_variables)
-        self.variables = [*self.weights, *self.optimizer, *self.scalars, *self.metrics]
-        state = [tf.TensorSpec((None, *v.shape), v.value.dtype) for v in self.variables]
+        """`scalars` are variables of the model that Keras does not know.
+
+        `shapes` of all variables, None for a dimension that is left open; those of the model, if
+        not given.
+        """
+        self._sizes, self._functions = sizes, functions
+        self._take(model, scalars)
+        self._shapes = [tuple(v.shape) for v in self.variables] if shapes is None else list(shapes)
+        self._state = state = [
+            tf.TensorSpec((None, *shape), v.value.dtype)
+            for shape, v in zip(self._shapes, self.variables, strict=True)
+        ]
         number = tf.TensorSpec((), tf.int64)
         orders = tf.TensorSpec((None, None), tf.int64)
         with stacked_optimizer.stateless(model.optimizer):
             self._train = functions.make(
                 "train", self._train_steps, (state, orders, number, number, training.signature)
             )
-        self._test: Any = None
+        self._tests: dict[str, Any] = {}  # by the description of a feed
         if validation is not None:
-            self._test = functions.make(
-                "test", self._test_steps, (state, number, number, number, validation.signature)
-            )
+            self._test(validation)
         self._results = functions.make("results", self._result, (state,))
         self._zeros = [
             (index, tf.zeros(v.shape, v.value.dtype))
             for index, v in enumerate(self.variables)
             if index >= len(self.variables) - len(self.metrics)
         ]
+
+    def _take(self, model: Any, scalars: Sequence[Any]) -> None:
+        self._model = model
+        self.weights = list(model.variables)
+        self.optimizer = optimizer_variables(model.optimizer)
+        self.scalars = list(scalars)
+        self.metrics = list(model.metrics_variables)
+        self.variables = [*self.weights, *self.optimizer, *self.scalars, *self.metrics]
         self._train_pace, self._test_pace = Pace(), Pace()
+
+    def of(self, model: Any, scalars: Sequence[Any]) -> FusedProgram:
+        """The same functions for a model that differs in dimensions that were left open."""
+        program = copy.copy(self)
+        program._take(model, scalars)
+        return program
+
+    def _test(self, feed: Feed) -> Any:
+        """The function that evaluates feeds like this one."""
+        if feed.description not in self._tests:
+            number = tf.TensorSpec((), tf.int64)
+            self._tests[feed.description] = self._functions.make(
+                f"test {feed.description}",
+                self._test_steps,
+                (self._state, number, number, number, feed.signature),
+            )
+        return self._tests[feed.description]
 
     def train(
         self, state: State, feed: Feed, orders: Any, between: Callable[[], None]
@@ -84,14 +113,14 @@ class FusedProgram:
     def validate(
         self, state: State, feed: Feed, between: Callable[[], None]
     ) -> tuple[State, dict[str, Any]]:
-        """All rows of the validation feed. New state (of metrics only), and the logs."""
-        state = self._reset(state)
+        """All rows of a feed. New state (of metrics only), and the logs."""
+        state, test = self._reset(state), self._test(feed)
         rows = tf.constant(feed.rows, tf.int64)
 
         def call(first: int, last: int) -> int:
             nonlocal state
             bounds = (tf.constant(first, tf.int64), tf.constant(last, tf.int64))
-            state = list(self._test(state, rows, *bounds, feed.data))
+            state = list(test(state, rows, *bounds, feed.data))
             return last
 
         self._test_pace.run(call, -(-feed.rows // self._sizes[1]), between)
@@ -133,7 +162,7 @@ class FusedProgram:
         return self._loop(step, state, first, last)
 
     def _loop(self, step: Any, state: State, first: Any, last: Any) -> State:
-        shapes = [tf.TensorShape((None, *v.shape)) for v in self.variables]
+        shapes = [tf.TensorShape((None, *shape)) for shape in self._shapes]
         _, *state = tf.while_loop(
             lambda number, *_: number < last,
             step,

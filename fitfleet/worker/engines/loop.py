@@ -9,17 +9,20 @@ from typing import Any
 import tensorflow as tf
 
 from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.worker.build import precision
 from fitfleet.worker.callbacks import stops_on_nan
 from fitfleet.worker.engines import feed, proven
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
-from fitfleet.worker.engines.feed import Feeds
+from fitfleet.worker.engines.feed import Feed, Feeds
+from fitfleet.worker.engines.functions import Tracing
 from fitfleet.worker.engines.fusible import layer_count
 from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.engines.single import SingleSession
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.trace_cache import TraceCache, Traced, trace_key
+from fitfleet.worker.engines.widths import family_key
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.order import order
 from fitfleet.worker.state import checkpoint
@@ -39,10 +42,17 @@ class LoopFit:
         fallback: Engine | None = None,
         store: ProgramStore | None = None,
     ) -> None:
-        self.cache = TraceCache(settings, store)
+        self._store = store
+        self.cache = TraceCache(settings, store, self._tracing)
         self.feeds = feeds or Feeds()
         self.speeds = speeds
         self.fallback = fallback
+
+    def _tracing(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Tracing | None:
+        if self.speeds is None:
+            return None
+        keys = (trace_key(spec, training, validation), family_key(spec, training, validation))
+        return self.speeds.tracing(self._store, "loop", keys, layer_count(spec))
 
     def is_traced(self, job: PreparedJob) -> bool:
         """Whether a model of this job's architecture is at hand."""
@@ -105,8 +115,9 @@ class LoopSession(SingleSession):
         if self._engine.speeds is not None:
             spec = self._job.spec
             key = trace_key(spec, self._training, self._validation)
-            functions = self._traced.program.functions
-            self._engine.speeds.add(key, "loop", self._timer, functions, layer_count(spec))
+            family = family_key(spec, self._training, self._validation)
+            functions, layers = self._traced.program.functions, layer_count(spec)
+            self._engine.speeds.add((key, family), "loop", self._timer, functions, layers)
 
 
 def unsupported(job: PreparedJob, settings: Settings) -> str | None:

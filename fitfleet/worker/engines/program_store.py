@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from fitfleet.worker.engines.trace_lock import LOCK_SUFFIX, TraceLock
+
 _SUFFIX = ".program"
+_OF_KILLED = (".tmp", LOCK_SUFFIX)  # what a killed process may leave
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
 _STALE_DRAFT_S = 3600.0
@@ -78,6 +81,10 @@ class ProgramStore:
         with suppress(OSError):
             self._path(key).unlink(missing_ok=True)
 
+    def tracing(self, engine: str, trace_key: str) -> TraceLock:
+        """Whether an engine's program is being traced; by a key that needs no model."""
+        return TraceLock(self._folder, f"{engine} {trace_key}")
+
     def _path(self, key: str) -> Path:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}{_SUFFIX}"
 
@@ -98,7 +105,7 @@ class ProgramStore:
                 status = path.lstat()
                 if path.suffix == _SUFFIX:
                     yield status.st_mtime, status.st_size, path
-                elif path.suffix == ".tmp" and time.time() - status.st_mtime > _STALE_DRAFT_S:
+                elif path.suffix in _OF_KILLED and time.time() - status.st_mtime > _STALE_DRAFT_S:
                     yield 0.0, status.st_size, path
 
 

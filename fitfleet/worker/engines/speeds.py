@@ -13,12 +13,15 @@ from pathlib import Path
 from statistics import median
 
 from fitfleet.data.fingerprint import read_json, write_json
-from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.functions import Functions, Tracing
+from fitfleet.worker.engines.program_store import ProgramStore
 
 _FILE = "speeds.json"
 _MAX_KEYS = 1000
 # Until a program of any architecture has been made on this machine: seconds a layer.
-_GUESSED_S = {"loop": 0.25, "fused": 0.5}
+_GUESSED_S = {"loop": 0.25, "fused": 0.5, "open": 0.5}
+_STACKS = ("fused", "open")
+OPEN = "open"
 _READ_SHARE = 0.3  # of it, for one that is read from the disk
 
 
@@ -51,20 +54,30 @@ class EpochTimer:
         return max(0.0, seconds - self.quickest_s * jobs)
 
 
+# A key of an architecture with its widths, and one that it shares with others of other widths.
+Keys = tuple[str, str | None]
+
+
 class Speeds:
     """Measured seconds by key and name; the quickest counts, other work only makes it slower.
 
     The names of an engine: its own for an epoch of one job; "... traced" and "... read" for what a
-    program costs once, with its first call; "... kept" if it is on the disk; "layers".
+    program costs once, with its first call; "... kept" if it is on the disk; "layers". "open" is
+    the stack by a program for any width.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self._known: dict[str, dict[str, float]] = read_json(self._path) or {}
 
-    def get(self, key: str, name: str) -> float | None:
+    def get(self, key: str | None, name: str) -> float | None:
         """Seconds of a name, or None."""
-        return self._known.get(_short(key), {}).get(name)
+        return None if key is None else self._known.get(_short(key), {}).get(name)
+
+    def of_any_width(self, keys: Keys, name: str) -> float | None:
+        """Seconds of the architecture, or else of one that differs in its widths."""
+        measured = self.get(keys[0], name)
+        return self.get(keys[1], name) if measured is None else measured
 
     def record(self, key: str, **seconds: float) -> None:
         """New measurements by name, `_` for a space."""
@@ -77,7 +90,7 @@ class Speeds:
             self._write()
 
     def add(
-        self, key: str, engine: str, timer: EpochTimer, functions: Functions, layers: int
+        self, keys: Keys, engine: str, timer: EpochTimer, functions: Functions, layers: int
     ) -> None:
         """What a session has shown of an engine and its functions."""
         is_new, functions.are_new = functions.are_new, False
@@ -87,28 +100,48 @@ class Speeds:
         if is_new:
             name = f"{engine}_read" if functions.are_read else f"{engine}_traced"
             seconds[name] = functions.made_s + timer.first_extra_s
-        if functions.are_kept:
-            seconds[f"{engine}_kept"] = 1.0
-        self.record(key, **seconds)
+        kept = {f"{engine}_kept": 1.0} if functions.are_kept else {}
+        self.record(keys[0], **seconds, **kept)
+        if keys[1] is not None:  # whose programs are those for any width alone
+            self.record(keys[1], **seconds, **(kept if engine == OPEN else {}))
 
-    def once_s(self, key: str, engine: str, layers: int, *, can_read: bool) -> float:
+    def is_kept(self, keys: Keys, engine: str) -> bool:
+        """Whether the engine's program has been put on the disk."""
+        return self.get(keys[1] if engine == OPEN else keys[0], f"{engine} kept") is not None
+
+    def once_s(self, keys: Keys, engine: str, layers: int, *, can_read: bool) -> float:
         """What the engine's program will cost before it is at hand: measured, or estimated.
 
         The estimate is the median of the architectures known on this machine, by layer.
         """
-        if can_read and self.get(key, f"{engine} kept") is not None:
-            return self._known_s(key, f"{engine} read", layers, _GUESSED_S[engine] * _READ_SHARE)
-        return self._known_s(key, f"{engine} traced", layers, _GUESSED_S[engine])
+        if can_read and self.is_kept(keys, engine):
+            return self._known_s(keys, engine, "read", layers, _GUESSED_S[engine] * _READ_SHARE)
+        return self._known_s(keys, engine, "traced", layers, _GUESSED_S[engine])
 
-    def _known_s(self, key: str, name: str, layers: int, guess_s: float) -> float:
-        measured = self.get(key, name)
+    def _known_s(self, keys: Keys, engine: str, how: str, layers: int, guess_s: float) -> float:
+        measured = self.of_any_width(keys, f"{engine} {how}")
         if measured is not None:
             return measured
-        known = (
-            measured for measured in self._known.values() if {name, "layers"} <= measured.keys()
-        )
-        each = [measured[name] / measured["layers"] for measured in known]
-        return layers * (median(each) if each else guess_s)
+        # A stack's program costs the same with widths left open.
+        names = [f"{name} {how}" for name in (_STACKS if engine in _STACKS else (engine,))]
+        alike = (self.of_any_width(keys, name) for name in names)
+        each = [
+            known[name] / known["layers"]
+            for known in self._known.values()
+            for name in names
+            if {name, "layers"} <= known.keys()
+        ]
+        estimate = layers * (median(each) if each else guess_s)
+        return next((seconds for seconds in alike if seconds is not None), estimate)
+
+    def tracing(
+        self, store: ProgramStore | None, engine: str, keys: Keys, layers: int
+    ) -> Tracing | None:
+        """With what a program of the engine says that it is being traced."""
+        if store is None:
+            return None
+        lock = store.tracing(engine, (keys[1] or "") if engine == OPEN else keys[0])
+        return Tracing(lock, self.once_s(keys, engine, layers, can_read=False))
 
     def _write(self) -> None:
         """Two children may write at once; then one measurement is made again some day."""

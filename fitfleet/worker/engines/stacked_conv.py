@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fitfleet.worker.engines.stacked_ops import dimension
+
 
 def is_known(operation: Any) -> bool:
     """Whether `run` can stand for the layer's call."""
@@ -26,13 +28,13 @@ def run(layer: Any, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         inputs = _padded(inputs, sizes, strides, dilation)
     patches = _patches(inputs, sizes, strides, dilation)
     shape = tf.shape(patches)
-    length, filters = patches.shape[-1], kernel.shape[-1]
+    length, filters = dimension(patches, -1), dimension(kernel, -1)
     matrix = tf.reshape(kernel, (shape[0], length, filters))
     product = tf.matmul(tf.reshape(patches, (shape[0], -1, length)), matrix)
     if bias is not None:
         product += bias[:, None]
     outputs = tf.reshape(product, tf.concat([shape[:-1], [filters]], 0))
-    outputs = tf.ensure_shape(outputs, (*patches.shape[:-1], filters))
+    outputs = tf.ensure_shape(outputs, (*patches.shape[:-1], kernel.shape[-1]))
     return outputs if layer.activation is None else layer.activation(outputs)
 
 

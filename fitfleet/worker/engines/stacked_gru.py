@@ -11,13 +11,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from fitfleet.worker.engines.stacked_ops import dimension
+
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     """inputs (K, steps, batch, features), bias (K, 2, 3 units) -> list of (K, batch, units)."""
-    steps, features = inputs.shape[1], inputs.shape[3]
+    steps, features = inputs.shape[1], dimension(inputs, 3)
     count, batch = tf.shape(inputs)[0], tf.shape(inputs)[2]
-    units = recurrent.shape[1]
+    units = dimension(recurrent, 1)
     rows = tf.reshape(inputs, (count, steps * batch, features))
     projected = tf.matmul(rows, kernel) + bias[:, None, 0]
     projected = tf.unstack(tf.reshape(projected, (count, steps, batch, 3 * units)), axis=1)

@@ -64,9 +64,11 @@ class Stack:
 
 
 def _scope(variables: Sequence[Any], values: Sequence[Any]) -> Any:
-    return keras.StatelessScope(
-        state_mapping=list(zip(variables, values, strict=True)), collect_losses=False
-    )
+    """Its constructor would refuse values with open dimensions."""
+    scope = keras.StatelessScope(collect_losses=False)
+    for variable, value in zip(variables, values, strict=True):
+        scope.state_mapping[id(variable)] = tf.convert_to_tensor(value)
+    return scope
 
 
 def _assigned(scope: Any, variables: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -133,6 +135,8 @@ class _Operation:
             variables = (cell.kernel, cell.recurrent_kernel, cell.bias)
             weights = self._stack.get([v for v in variables if v is not None])
             return stacked_rnn.run(operation, args[0], weights)
+        if isinstance(operation, keras.layers.RNN) and self._is_open():
+            raise Unfusable(f"{operation.name} has no form for widths that are left open")
         if stacked_conv.is_known(operation):
             kernel, *bias = self._stack.get([operation.kernel, *self._bias()])
             return stacked_conv.run(operation, args[0], kernel, bias[0] if bias else None)
@@ -140,6 +144,10 @@ class _Operation:
 
     def _bias(self) -> list[Any]:
         return [self._operation.bias] if self._operation.use_bias else []
+
+    def _is_open(self) -> bool:
+        values = self._stack.get(self._operation.variables)
+        return any(None in value.shape[1:] for value in values)
 
     def _map(self, args: Any, kwargs: Any) -> Any:
         operation, training = self._operation, self._training
@@ -171,7 +179,7 @@ class _Operation:
         if any(known is variable for known, _, _ in self._stack.gathered):
             raise Unfusable(f"the embedding {layer.name} is used twice")
         (table,) = self._stack.get([variable])
-        shape, depth = tf.shape(table), table.shape[-1]
+        shape, depth = tf.shape(table), stacked_ops.dimension(table, -1)
         numbers = tf.cast(numbers, tf.int32)
         rows = tf.reshape(numbers, (shape[0], -1))
         offsets = tf.range(shape[0])[:, None] * shape[1]
@@ -180,7 +188,7 @@ class _Operation:
         self._stack.watch(rows_of_table)
         self._stack.gathered.append((variable, rows, rows_of_table))
         outputs = tf.reshape(rows_of_table, tf.concat([tf.shape(numbers), [depth]], 0))
-        outputs = tf.ensure_shape(outputs, (*numbers.shape, depth))
+        outputs = tf.ensure_shape(outputs, (*numbers.shape, table.shape[-1]))
         outputs = tf.cast(outputs, layer.compute_dtype)
         if layer.mask_zero:
             outputs._keras_mask = tf.not_equal(numbers, 0)

@@ -44,6 +44,12 @@ def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
     return tf.nest.pack_sequence_as(outputs, [conversion.convert(leaf) for leaf in results])
 
 
+def dimension(tensor: Any, axis: int) -> Any:
+    """Of a tensor: a number where the trace knows it, a tensor where it was left open."""
+    known = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if known is None else known
+
+
 def register() -> None:
     """Teach the conversion what it does not know; what TensorFlow knows by now is left."""
     known = pfor._pfor_converter_registry

@@ -94,5 +94,5 @@ def _sparse_division() -> Iterator[None]:
 def _gradient(gradient: Any, variable: Any) -> Any:
     if isinstance(gradient, tuple | list):
         rows, values = gradient
-        return tf.IndexedSlices(values, rows, tf.constant(tuple(variable.shape), tf.int64))
+        return tf.IndexedSlices(values, rows, tf.shape(variable.value, tf.int64))
     return gradient

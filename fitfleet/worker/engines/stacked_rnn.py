@@ -1,4 +1,4 @@
-"""LSTM and GRU layers of K models at once, with a gradient written out by hand.
+"""LSTM, GRU and SimpleRNN layers of K models at once, with a gradient written out by hand.
 
 The same sums as Keras's cell, in fewer and larger operations: the products with the inputs and
 the gradients of all weights are taken over all time steps in one product.
@@ -12,15 +12,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fitfleet.worker.engines import stacked_gru
+from fitfleet.worker.engines import stacked_gru, stacked_simple_rnn
+from fitfleet.worker.engines.stacked_ops import dimension
 
 # Steps are written into the graph one after the other; longer ones take a loop.
 _MAX_STEPS = 64
+_SIGMOID = keras.activations.sigmoid
+_KNOWN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
 def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether `run` can stand for the layer's call."""
-    if type(operation) not in (keras.layers.LSTM, keras.layers.GRU) or len(args) != 1:
+    if type(operation) not in _KNOWN or len(args) != 1:
         return False
     if any(value is not None for name, value in kwargs.items() if name != "training"):
         return False
@@ -33,7 +36,7 @@ def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         and not (cell.dropout or cell.recurrent_dropout)
         and getattr(cell, "reset_after", True)
         and cell.activation is keras.activations.tanh
-        and cell.recurrent_activation is keras.activations.sigmoid
+        and getattr(cell, "recurrent_activation", _SIGMOID) is _SIGMOID
         and not any((operation.kernel_constraint, operation.recurrent_constraint))
     )
 
@@ -46,7 +49,7 @@ def run(layer: Any, inputs: Any, weights: Sequence[Any]) -> Any:
     none = tf.zeros_like(kernel[:, 0])
     none = tf.stack([none, none], 1) if is_gru else none
     bias = weights[2] if len(weights) > 2 else none
-    outputs = (stacked_gru.run if is_gru else _lstm)(inputs, kernel, recurrent, bias)
+    outputs = _FORMS[type(layer)](inputs, kernel, recurrent, bias)
     if layer.return_sequences:
         return tf.stack(outputs, 2)
     return outputs[-1]
@@ -55,9 +58,9 @@ def run(layer: Any, inputs: Any, weights: Sequence[Any]) -> Any:
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _lstm(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     """inputs (K, steps, batch, features) -> a list over steps of (K, batch, units)."""
-    steps, features = inputs.shape[1], inputs.shape[3]
+    steps, features = inputs.shape[1], dimension(inputs, 3)
     count, batch = tf.shape(inputs)[0], tf.shape(inputs)[2]
-    units = recurrent.shape[1]
+    units = dimension(recurrent, 1)
     rows = tf.reshape(inputs, (count, steps * batch, features))
     projected = tf.matmul(rows, kernel) + bias[:, None]
     projected = tf.unstack(tf.reshape(projected, (count, steps, batch, 4 * units)), axis=1)
@@ -110,3 +113,6 @@ def _backward(upstream: Sequence[Any], kept: Sequence[Any], recurrent: Any) -> l
             to_state = tf.matmul(flow, recurrent, transpose_b=True)
             to_carry = carry * f
     return flows[::-1]
+
+
+_FORMS = dict(zip(_KNOWN, (_lstm, stacked_gru.run, stacked_simple_rnn.run), strict=True))

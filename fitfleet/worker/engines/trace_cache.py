@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from fitfleet.worker.callbacks import stops_on_nan
 from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.fresh import FreshState, optimizer_variables
-from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.functions import Functions, Tracing
 from fitfleet.worker.engines.program import EpochProgram
 from fitfleet.worker.engines.program_key import program_key
 from fitfleet.worker.engines.program_store import ProgramStore
@@ -65,8 +66,14 @@ class Traced:
 class TraceCache:
     """The kept models of a child, the least recently used dropped first."""
 
-    def __init__(self, settings: Settings, store: ProgramStore | None = None) -> None:
-        self._settings, self._store = settings, store
+    def __init__(
+        self,
+        settings: Settings,
+        store: ProgramStore | None = None,
+        tracing: Callable[[JobSpec, Feed, Feed | None], Tracing | None] | None = None,
+    ) -> None:
+        """`tracing` gives with what a program says that it is being traced."""
+        self._settings, self._store, self._tracing = settings, store, tracing
         self._kept: OrderedDict[str, Traced] = OrderedDict()
         self._refusals: dict[str, str] = {}  # by key, so that none is tried twice
 
@@ -145,7 +152,8 @@ class TraceCache:
         if not is_reusable(spec):
             return Functions()
         key = program_key("loop", trace_key(spec, training, validation), model)
-        return Functions(self._store, key, all_variables(model, scalars))
+        tracing = self._tracing(spec, training, validation) if self._tracing else None
+        return Functions(self._store, key, all_variables(model, scalars), tracing)
 
 
 def is_reusable(spec: JobSpec) -> bool:

@@ -74,20 +74,21 @@ def test_two_jobs_are_fused_by_a_child_that_finds_the_program_on_the_disk(
 
 
 def test_what_a_program_costs_is_measured_or_estimated(tmp_path: Path) -> None:
+    a, b = ("a", None), ("b", None)
     speeds, timer, functions = Speeds(tmp_path), EpochTimer(), Functions()
-    assert speeds.once_s("a", "fused", 4, can_read=True) == 4 * 0.5
+    assert speeds.once_s(a, "fused", 4, can_read=True) == 4 * 0.5
     for seconds in (5.0, 1.0, 0.8):
         timer.add(seconds, 2)
     functions.made_s = 1.0
-    speeds.add("a", "fused", timer, functions, 4)
+    speeds.add(a, "fused", timer, functions, 4)
     other = Speeds(tmp_path)  # of another child
     assert other.get("a", "fused") == 0.4
-    assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(1.0 + 5.0 - 0.8)
-    assert other.once_s("b", "fused", 2, can_read=True) == pytest.approx(5.2 / 2)
+    assert other.once_s(a, "fused", 4, can_read=True) == pytest.approx(1.0 + 5.0 - 0.8)
+    assert other.once_s(b, "fused", 2, can_read=True) == pytest.approx(5.2 / 2)
     functions.are_kept = True
-    other.add("a", "fused", timer, functions, 4)
-    assert other.once_s("a", "fused", 4, can_read=True) == pytest.approx(4 * 0.5 * 0.3)
-    assert other.once_s("a", "fused", 4, can_read=False) == pytest.approx(5.2)
+    other.add(a, "fused", timer, functions, 4)
+    assert other.once_s(a, "fused", 4, can_read=True) == pytest.approx(4 * 0.5 * 0.3)
+    assert other.once_s(a, "fused", 4, can_read=False) == pytest.approx(5.2)
 
 
 def test_fuse_false_is_looped(settings: Settings) -> None:
