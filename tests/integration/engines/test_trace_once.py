@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from fitfleet.worker.engines.functions import Functions, Tracing
+from fitfleet.worker.engines.program_store import ProgramStore
 from fitfleet.worker.engines.trace_lock import TraceLock
 
 _CHILD = """
@@ -82,3 +85,27 @@ def test_a_tracer_that_was_killed_is_followed_by_another(tmp_path: Path) -> None
     written, _ = second.communicate(timeout=300)
     assert json.loads(written.splitlines()[-1])["traces"] > 0
     assert TraceLock(programs, "x").age_s() is None
+
+
+def test_the_lock_is_held_until_all_functions_are_stored(tmp_path: Path) -> None:
+    store = ProgramStore(tmp_path / "programs", 2**28)
+    signature = [tf.TensorSpec((), tf.float32)]
+
+    def functions() -> Functions:
+        return Functions(store, "key", tracing=Tracing(store.tracing("loop", "key"), 300.0))
+
+    def is_locked() -> bool:
+        return store.tracing("loop", "key").age_s() is not None
+
+    made = functions()
+    twice = made.make("twice", lambda x: x * 2.0, signature)
+    thrice = made.make("thrice", lambda x: x * 3.0, signature)
+    assert is_locked()
+    assert float(twice(tf.constant(2.0))) == 4.0 and is_locked()
+    assert float(thrice(tf.constant(2.0))) == 6.0 and not is_locked()
+    again = functions().make("twice", lambda x: x * 5.0, signature)
+    assert float(again(tf.constant(2.0))) == 4.0 and not is_locked()
+    with pytest.raises(ValueError, match="None values"):
+        functions().make("none", lambda x: None + x, signature)
+    assert not is_locked()
+    assert {path.suffix for path in (tmp_path / "programs").iterdir()} == {".program"}
