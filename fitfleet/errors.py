@@ -6,6 +6,7 @@ FitfleetError
 ├── DatasetError             a dataset is missing, unreadable, unsafe or does not fit the model
 ├── SearchError              a search space or a sweep is refused
 ├── NotFoundError            a job, experiment, sweep or worker that does not exist
+├── AccessError              a token is wrong, or does not allow what was asked
 ├── StateError               the job is not in a state that allows the request
 ├── StorageError             the weights storage cannot be read or written
 ├── DatabaseError            the database cannot be reached or answers with an error
@@ -57,6 +58,10 @@ class SearchError(FitfleetError):
 
 class NotFoundError(FitfleetError):
     """A job, experiment, sweep or worker of that name does not exist."""
+
+
+class AccessError(FitfleetError):
+    """A token is wrong, expired or revoked, or its user may not do what was asked."""
 
 
 class StateError(FitfleetError):

@@ -37,6 +37,10 @@ class Settings:
         "sqlite:///.fitfleet/fleet.db", "SQLAlchemy URL of the database: SQLite or PostgreSQL."
     )
     broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
+    user: str = _setting("", "Name that experiments and changes are of; empty: the login name.")
+    token: str = _setting(
+        "", "Token of a user of the fleet, from `fitfleet token create`.", is_secret=True
+    )
     message_key: str = _setting(
         "",
         "Secret of 32 characters or more that signs the messages of the queue, the same for"
@@ -247,6 +251,7 @@ def directory_settings(directory: Path) -> dict[str, Any]:
         "storage": str(folder / "storage"),
         "logs": str(folder / "logs"),
         "cache": str(folder / "cache"),
+        "token": "",  # one of the environment is for another fleet
     }
 
 

@@ -40,7 +40,8 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("nan_epoch" AS BIGINT) AS "nan_epoch",
   CAST("train_seconds" AS DOUBLE) AS "train_seconds",
   CAST("requires" AS VARCHAR) AS "requires",
-  CAST("stopped_by" AS VARCHAR) AS "stopped_by"
+  CAST("stopped_by" AS VARCHAR) AS "stopped_by",
+  CAST("user_name" AS VARCHAR) AS "user_name"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT
@@ -109,3 +110,30 @@ CREATE OR REPLACE VIEW events AS SELECT
   CAST("worker" AS VARCHAR) AS "worker",
   CAST("detail" AS VARCHAR) AS "detail"
 FROM fleet.events;
+
+CREATE OR REPLACE VIEW audit AS SELECT
+  CAST("audit_id" AS BIGINT) AS "audit_id",
+  CAST("at" AS VARCHAR) AS "at",
+  CAST("user_name" AS VARCHAR) AS "user_name",
+  CAST("token_id" AS VARCHAR) AS "token_id",
+  CAST("action" AS VARCHAR) AS "action",
+  CAST("target" AS VARCHAR) AS "target",
+  CAST("detail" AS VARCHAR) AS "detail"
+FROM fleet.audit;
+
+CREATE OR REPLACE VIEW users AS SELECT
+  CAST("user_name" AS VARCHAR) AS "user_name",
+  CAST("max_running" AS BIGINT) AS "max_running",
+  CAST("in_flight" AS BIGINT) AS "in_flight",
+  CAST("gpu_hours" AS DOUBLE) AS "gpu_hours",
+  CAST("gpu_hours_used" AS DOUBLE) AS "gpu_hours_used"
+FROM fleet.users;
+
+CREATE OR REPLACE VIEW tokens AS SELECT
+  CAST("token_id" AS VARCHAR) AS "token_id",
+  CAST("user_name" AS VARCHAR) AS "user_name",
+  CAST("scope" AS VARCHAR) AS "scope",
+  CAST("created_at" AS VARCHAR) AS "created_at",
+  CAST("expires_at" AS VARCHAR) AS "expires_at",
+  CAST("revoked_at" AS VARCHAR) AS "revoked_at"
+FROM fleet.tokens;

@@ -125,11 +125,17 @@ def gc(
     from dataclasses import asdict
 
     from fitfleet.cli.output import print_json
+    from fitfleet.db import access
+    from fitfleet.db.actor import Scope
     from fitfleet.scheduler.retention import Policy, collect
 
     fleet = target.fleet()
     kept = fleet.settings.keep_best if best is None else best
     policy = Policy(best=kept, checkpoint_days=checkpoint_days)
+    if not dry_run:
+        with fleet.database.begin() as c:
+            what = f"best {kept}, checkpoints of {checkpoint_days:g} days"
+            access.change(c, "gc", experiment or "all experiments", what, needs=Scope.ADMIN)
     collected = collect(
         fleet.database, fleet.settings, policy, experiment=experiment, is_dry=dry_run
     )

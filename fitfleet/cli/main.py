@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fitfleet.cli import (
+    access,
     change,
     dashboard,
     disk,
@@ -33,6 +34,8 @@ app = typer.Typer(
     ),
 )
 database = typer.Typer(no_args_is_help=True, help="Database maintenance.")
+token = typer.Typer(no_args_is_help=True, help="Tokens of users.")
+user = typer.Typer(no_args_is_help=True, help="Quotas of users.")
 
 _PANELS = {
     "Jobs": [
@@ -76,6 +79,7 @@ _PANELS = {
         dashboard.dashboard,
         disk.du,
         disk.gc,
+        access.audit,
         service.doctor,
         drill.drill,
         service.settings,
@@ -88,6 +92,16 @@ for panel, commands in _PANELS.items():
         app.command(rich_help_panel=panel)(function)
 database.command()(service.upgrade)
 app.add_typer(database, name="db", rich_help_panel="Services")
+for name, function in (
+    ("create", access.create),
+    ("list", access.listed),
+    ("revoke", access.revoke),
+):
+    token.command(name)(function)
+app.add_typer(token, name="token", rich_help_panel="Services")
+for name, function in (("set", access.set_user), ("list", access.users_listed)):
+    user.command(name)(function)
+app.add_typer(user, name="user", rich_help_panel="Services")
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -21,11 +21,10 @@ from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.in_memory import DataStore
 from fitfleet.db import experiments as experiment_table
-from fitfleet.db import lookup
+from fitfleet.db import lookup, tokens
+from fitfleet.db.actor import local_actor
 from fitfleet.db.session import Database
-from fitfleet.errors import (
-    SettingsError,
-)
+from fitfleet.errors import SettingsError
 from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
@@ -291,10 +290,11 @@ def connect(
 
     What is not given comes from FITFLEET_* variables, fitfleet.toml, then the defaults.
     SettingsError for a bad setting; DatabaseError if the database is away or its tables are not
-    those of this version.
+    those of this version; AccessError for a token that is wrong, expired or revoked.
     """
     given = {"database_url": database_url, "broker_url": broker_url, "storage": storage}
     loaded = Settings.load({**given, **settings})
-    database = Database(loaded.database_url)
+    database = Database(loaded.database_url, local_actor(loaded.user))
     database.check_schema()
+    tokens.enter(database, loaded.token)
     return Fleet(loaded, database)

@@ -16,10 +16,23 @@ from sqlalchemy import Connection, select
 
 from fitfleet.db.places import Places
 from fitfleet.db.session import now
-from fitfleet.db.tables import experiments, jobs, workers
+from fitfleet.db.tables import experiments, jobs, users, workers
+from fitfleet.db.users import serves_gpus
 from fitfleet.states import JobStatus
 
 _ANY_VERSION = 2**31 - 1
+
+
+@dataclass
+class Room:
+    """How many more jobs a user may have in flight; None: no limit. Of all the user's shares."""
+
+    left: int | None
+
+    def take(self) -> None:
+        """One of them is in flight from now."""
+        if self.left is not None:
+            self.left -= 1
 
 
 @dataclass
@@ -30,11 +43,13 @@ class Share:
     in_flight: int  # dispatched or running
     max_running: int | None
     served: tuple[float, int]  # when it was last served, and its rank in this poll
+    user: Room
 
     @property
     def has_room(self) -> bool:
-        """Whether the experiment may have one more job in flight."""
-        return self.max_running is None or self.in_flight < self.max_running
+        """Whether the experiment and its user may have one more job in flight."""
+        is_below = self.max_running is None or self.in_flight < self.max_running
+        return is_below and self.user.left != 0
 
 
 @dataclass
@@ -76,6 +91,7 @@ def choose(backlogs: Sequence[Backlog], places: Places, at: float) -> list[tuple
         _, job_id = backlog.candidates.popleft()
         chosen.append((job_id, places.take(backlog.line)))
         backlog.share.in_flight += 1
+        backlog.share.user.take()
         backlog.share.served = (at, len(chosen))
         if backlog.candidates:
             heapq.heapreplace(ranked, (*backlog.rank, i))
@@ -88,15 +104,18 @@ def read(c: Connection, queue: str, places: Places, *, is_locking: bool) -> list
     """Of the experiments that may be chosen from now, so many that no other can come before them.
 
     A choice makes an experiment's rank worse and leaves those of the others, so `total` choices
-    never reach beyond as many of the best experiments.
+    never reach beyond as many of the best experiments; nor, of a user who may have n more jobs in
+    flight, beyond that user's n best.
     """
     limit, lines = places.total, places.open_lines()
     if not lines:
         return []
     backlogs = []
     shares: dict[int, Share] = {}
+    rooms: dict[str | None, Room] = {}
     for row in c.execute(_best_experiments(c, queue, limit, lines)).all():
-        share = Share(row.id, row.in_flight, row.max_running, (row.served_at, 0))
+        room = rooms.setdefault(row.user_name, Room(row.room))
+        share = Share(row.id, row.in_flight, row.max_running, (row.served_at, 0), room)
         share = shares.setdefault(row.id, share)
         query = (
             select(jobs.c.priority, jobs.c.id)
@@ -130,7 +149,8 @@ def _best_experiments(
 ) -> sa.Select[Any]:
     """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
 
-    A row for each of their lines that has jobs: id, line, in_flight, max_running, served_at.
+    A row for each of their lines that has jobs: id, line, in_flight, max_running, served_at,
+    user_name, and room: how many more jobs the user may have in flight, NULL without a limit.
     """
     in_flight = (
         select(jobs.c.experiment_id, sa.func.count().label("count"))
@@ -142,34 +162,65 @@ def _best_experiments(
     of_line = _lines(lines)
     first = _first(_waits(c, queue), of_line.c.line)
     ids = _waiting_experiments((jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue))
+    room, user_load = _rooms(in_flight)
     share = (experiments.c.id, experiments.c.max_running, experiments.c.served_at)
+    user = (experiments.c.user_name, room.label("room"))
     waiting = (
-        select(*share, of_line.c.line, count.label("in_flight"), first.label("job_id"))
+        select(*share, *user, of_line.c.line, count.label("in_flight"), first.label("job_id"))
         .join_from(
             experiments, in_flight, in_flight.c.experiment_id == experiments.c.id, isouter=True
         )
         .join(of_line, sa.true())
+        .join(users, users.c.name == experiments.c.user_name, isouter=True)
+        .join(user_load, user_load.c.user_name == experiments.c.user_name, isouter=True)
         .where(
             experiments.c.id.in_(ids),
             experiments.c.is_paused.is_(False),
             experiments.c.max_running.is_(None) | (count < experiments.c.max_running),
+            _has_gpu_time(queue),
         )
         .cte("open")
     )
     firsts = select(waiting, jobs.c.priority).join(jobs, jobs.c.id == waiting.c.job_id)
     rank = (jobs.c.priority.desc(), waiting.c.in_flight, waiting.c.served_at, waiting.c.job_id)
-    if len(lines) == 1:
-        return firsts.order_by(*rank).limit(limit)
     # Its best line decides when an experiment's turn is.
     place = sa.func.row_number().over(partition_by=waiting.c.id, order_by=rank)
     ranked = firsts.add_columns(place.label("place")).cte("ranked")
+    return _within_rooms(ranked, limit)
+
+
+def _within_rooms(ranked: sa.CTE, limit: int) -> sa.Select[Any]:
+    """The best experiments, of each user no more than may have a job more, with all their lines."""
+
+    def rank(rows: Any) -> tuple[Any, ...]:
+        return (rows.priority.desc(), rows.in_flight, rows.served_at, rows.job_id)
+
+    of_user = sa.func.row_number().over(partition_by=ranked.c.user_name, order_by=rank(ranked.c))
+    firsts = select(ranked, of_user.label("of_user")).where(ranked.c.place == 1).cte("firsts")
     best = (
-        select(ranked.c.id)
-        .where(ranked.c.place == 1)
-        .order_by(ranked.c.priority.desc(), ranked.c.in_flight, ranked.c.served_at, ranked.c.job_id)
+        select(firsts.c.id)
+        .where(firsts.c.room.is_(None) | (firsts.c.of_user <= firsts.c.room))
+        .order_by(*rank(firsts.c))
         .limit(limit)
     )
     return select(ranked).where(ranked.c.id.in_(best))
+
+
+def _rooms(in_flight: sa.CTE) -> tuple[sa.ColumnElement[int], sa.CTE]:
+    """SQL: what a user's max_running leaves, and the jobs in flight of each user."""
+    load = (
+        select(experiments.c.user_name, sa.func.sum(in_flight.c.count).label("count"))
+        .join_from(in_flight, experiments, experiments.c.id == in_flight.c.experiment_id)
+        .group_by(experiments.c.user_name)
+        .cte("user_load")
+    )
+    return users.c.max_running - sa.func.coalesce(load.c.count, 0), load
+
+
+def _has_gpu_time(queue: str) -> sa.ColumnElement[bool]:
+    """SQL: the user has GPU-hours left, or the queue has no GPU."""
+    is_left = users.c.gpu_hours.is_(None) | (users.c.gpu_seconds < users.c.gpu_hours * 3600)
+    return is_left | ~serves_gpus(queue)
 
 
 def _first(waiting: sa.ColumnElement[bool], line: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:

@@ -35,8 +35,9 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
     """Move jobs of a queue to DISPATCHED, as many as there are places for; in their order.
 
     By priority, then the experiment with the fewest jobs in flight, then the one served least
-    recently, then age; never above an experiment's max_running, never of a paused one, and only to
-    slots that have what a job asks. The messages are the caller's to publish, after the commit.
+    recently, then age; never above an experiment's max_running or its user's quota, never of a
+    paused one, and only to slots that have what a job asks. The messages are the caller's to
+    publish, after the commit.
     """
     if places.total <= 0:
         return []

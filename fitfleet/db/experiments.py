@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import events, reservations
+from fitfleet.db import access, events, reservations
 from fitfleet.db.claims import lock
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.session import read_clock
@@ -22,7 +22,8 @@ def experiment_ids(c: Connection, names: Iterable[str]) -> dict[str, int]:
     missing = [name for name in wanted if name not in ids]
     if missing:
         at = read_clock(c)
-        rows = [{"name": name, "created_at": at} for name in missing]
+        user = access.actor_of(c).user
+        rows = [{"name": name, "created_at": at, "user_name": user} for name in missing]
         c.execute(insert_ignoring(c, experiments), rows)
         ids |= _find(c, missing)
     return ids
@@ -35,6 +36,7 @@ def _find(c: Connection, names: list[str]) -> dict[str, int]:
 
 def pause(c: Connection, name: str) -> None:
     """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
+    access.change_experiment(c, "pause", name)
     experiment_id = _set_paused(c, name, True)
     mine = jobs.c.experiment_id == experiment_id
     in_flight = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
@@ -52,6 +54,7 @@ def pause(c: Connection, name: str) -> None:
 
 def resume(c: Connection, name: str) -> None:
     """Resume a paused experiment."""
+    access.change_experiment(c, "resume", name)
     _set_paused(c, name, False)
     events.add(c, "resumed", detail=name)
 
@@ -59,6 +62,7 @@ def resume(c: Connection, name: str) -> None:
 def limit_running(c: Connection, name: str, max_running: int | None) -> None:
     """Bound the jobs of the experiment that run at once; None: no bound."""
     experiment_id = experiment_ids(c, [name])[name]
+    access.change_experiment(c, "limit", name, f"max_running {max_running or 'none'}")
     c.execute(
         update(experiments).where(experiments.c.id == experiment_id).values(max_running=max_running)
     )

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import code, events
+from fitfleet.db import access, code, events
 from fitfleet.db.dependencies import NEVER
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
@@ -39,6 +39,7 @@ def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
     """
     code.store(c, [(row.code, row.code_signature) for row in rows if row.code is not None])
     ids = experiment_ids(c, {row.experiment for row in rows})
+    access.submit(c, [row.experiment for row in rows])
     _lock_experiments(c, list(ids.values()))
     at = c.execute(select(now(c))).scalar_one()
     identities = _identities(c, rows, ids)
@@ -169,9 +170,11 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
         )
     ).rowcount
     if won:
+        access.change_job(c, "cancel", job_id)
         events.add(c, "cancelled", job_id, detail="while it waited")
         return JobStatus.CANCELLED
-    request(c, job_id, Request.CANCEL)
+    if request(c, job_id, Request.CANCEL):
+        access.change_job(c, "cancel", job_id)
     return status_of(c, job_id)
 
 
@@ -204,6 +207,7 @@ def retry(c: Connection, job_id: int) -> bool:
         )
     ).rowcount
     if won:
+        access.change_job(c, "retry", job_id)
         events.add(c, "retried", job_id)
         return True
     status_of(c, job_id)
@@ -255,6 +259,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
         )
     ).rowcount
     if won:
+        access.change_job(c, "extend", job_id, f"to {epochs} epochs")
         c.execute(
             update(job_specs).where(job_specs.c.job_id == job_id).values(spec=spec.canonical())
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from fitfleet.db import access
 from fitfleet.db.dialect import storable_text, upsert
 from fitfleet.db.tables import job_labels, jobs
 from fitfleet.errors import FitfleetError, NotFoundError
@@ -45,6 +46,7 @@ def tag(
                 f"tag: {name[:80]!r} is not a word of 1 to {MAX_TAG_LENGTH} printable characters"
             )
     labels = _labels_of_job(c, job_id)
+    access.change_job(c, "tag", job_id, ", ".join([*add, *(f"-{name}" for name in remove)]))
     tags = sorted(({*labels.tags} | {name.strip() for name in add}) - set(remove))
     if len(tags) > MAX_TAGS:
         raise FitfleetError(
@@ -61,6 +63,7 @@ def note(c: Connection, job_id: int, text: str) -> None:
             f"note: {len(text):,} characters are more than {MAX_NOTE_LENGTH:,}; keep"
             " the rest elsewhere"
         )
+    access.change_job(c, "note", job_id)
     _write(c, job_id, Labels(_labels_of_job(c, job_id).tags, storable_text(text)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, update
 
-from fitfleet.db import events
+from fitfleet.db import access, events
 from fitfleet.db.jobs import status_of
 from fitfleet.db.tables import jobs
 from fitfleet.states import JobStatus
@@ -29,6 +29,7 @@ def set_priority(c: Connection, job_id: int, priority: int) -> bool:
         update(jobs).where(jobs.c.id == job_id, jobs.c.status.not_in(ended)).values(values)
     ).rowcount
     if won:
+        access.change_job(c, "priority", job_id, str(priority))
         events.add(c, "priority", job_id, detail=str(priority))
         return True
     status_of(c, job_id)  # NotFoundError, if there is none

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
-from fitfleet.db import events
+from fitfleet.db import access, events
 from fitfleet.db.tables import experiments, jobs, sweeps, trial_jobs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.states import TERMINAL
@@ -32,6 +32,8 @@ def remove_jobs(c: Connection, job_ids: Sequence[int]) -> None:
 
     StateError, and the transaction is to be rolled back, if one of them has not ended.
     """
+    for job_id in sorted(set(job_ids)):
+        access.change_job(c, "remove", job_id)
     for chunk in _chunks(sorted(set(job_ids))):
         _delete_jobs(c, jobs.c.id.in_(chunk), len(chunk))
 
@@ -41,6 +43,7 @@ def remove_experiment(c: Connection, name: str) -> None:
     number = c.execute(select(experiments.c.id).where(experiments.c.name == name)).scalar()
     if number is None:
         raise NotFoundError(f"there is no experiment {name!r}; `fitfleet ps` lists those there")
+    access.change_experiment(c, "remove", name)
     is_open = exists().where(jobs.c.experiment_id == number, jobs.c.status.not_in(sorted(TERMINAL)))
     if c.execute(select(is_open)).scalar():
         raise StateError(f"a job of {name!r} has not ended; cancel it, and remove it then")

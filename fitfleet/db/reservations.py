@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, or_, select, update
 
-from fitfleet.db import capacity, dispatch
+from fitfleet.db import capacity, dispatch, users
 from fitfleet.db.claims import Claim, lock, reserves
 from fitfleet.db.leases import claims_of, is_readable, start_attempts
 from fitfleet.db.places import ahead, on_route
@@ -42,7 +42,7 @@ def reserve(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Cl
     row = c.execute(of_leader).one()
     if row.is_paused:
         return []
-    room = _room(c, row.experiment_id)
+    room = _room(c, row.experiment_id, row.queue)
     queued = _peers(c, leader, row, JobStatus.QUEUED, limit if room is None else min(limit, room))
     dispatched = _peers(c, leader, row, JobStatus.DISPATCHED, limit)
     # A dispatched one is better left to its message, which another child may be waiting for.
@@ -86,8 +86,16 @@ def _peers(c: Connection, leader: Claim, row: Any, status: JobStatus, limit: int
     return c.execute(query).all()
 
 
-def _room(c: Connection, experiment_id: int) -> int | None:
+def _room(c: Connection, experiment_id: int, queue: str) -> int | None:
     """How many more jobs of the experiment may be in flight; None: no limit."""
+    rooms = [_room_of_experiment(c, experiment_id), users.room(c, experiment_id, queue)]
+    if rooms[1] is not None:
+        dispatch.lock_dispatch(c)
+        rooms[1] = users.room(c, experiment_id, queue)
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def _room_of_experiment(c: Connection, experiment_id: int) -> int | None:
     limit = select(experiments.c.max_running).where(experiments.c.id == experiment_id)
     max_running = c.execute(limit).scalar()
     if max_running is None:

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from fitfleet.db.actor import OPTION, Actor, current, local_actor
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
 _MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
@@ -39,7 +40,8 @@ _PATIENCE: dict[str, Any] = {
 class Database:
     """A SQL database with fitfleet's tables. Safe to share between threads, not over a fork."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, actor: Actor | None = None) -> None:
+        self.actor = actor or local_actor()  # whose the transactions are
         try:
             self.url = sa.engine.make_url(url)
         except ArgumentError:
@@ -106,7 +108,7 @@ class Database:
                 # A deferred transaction that turns into a writer can fail at once with "locked";
                 # an immediate one waits its turn.
                 c.exec_driver_sql("BEGIN IMMEDIATE")
-            yield c
+            yield c.execution_options(**{OPTION: current(self.actor)})
             c.commit()
 
     @contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from fitfleet.db import dependencies
+from fitfleet.db import dependencies, users
 from fitfleet.db.session import read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, requirements, workers
+from fitfleet.db.users import Quota
 from fitfleet.states import JobStatus
 
 _IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
@@ -30,6 +31,7 @@ _STANDING = (
         experiments.c.name,
         experiments.c.is_paused,
         experiments.c.max_running,
+        experiments.c.user_name,
         workers.c.heartbeat_at,
         _LATEST_OUTCOME.label("outcome"),
         requirements.c.document.label("requirement"),
@@ -73,6 +75,8 @@ class Standing:
     requirement: str = ""  # what it asks of its slot (spec.requirements)
     # The job whose weights it starts from, and how that one stands, while it waits for it.
     waits_for: tuple[int, JobStatus] | None = None
+    quota: Quota | None = None  # of the experiment's user
+    is_on_gpu: bool = False  # whether its queue has GPUs
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,8 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         requirement_id=row.requirement_id,
         requirement=row.requirement or "",
         waits_for=_waits_for(c, row),
+        quota=next(iter(users.quotas(c, row.user_name)), None) if row.user_name else None,
+        is_on_gpu=bool(c.execute(select(users.serves_gpus(row.queue))).scalar()),
     )
 
 

@@ -23,7 +23,10 @@ from sqlalchemy import (
     text,
 )
 
+from fitfleet.db.access_tables import audit as audit
 from fitfleet.db.access_tables import fleet_keys as fleet_keys
+from fitfleet.db.access_tables import tokens as tokens
+from fitfleet.db.access_tables import users as users
 from fitfleet.db.metadata import BigId
 from fitfleet.db.metadata import metadata as metadata
 from fitfleet.db.sweep_tables import sweeps as sweeps
@@ -38,6 +41,8 @@ experiments = Table(
     Column("created_at", Double, nullable=False),
     Column("is_paused", Boolean, nullable=False, default=False),
     Column("max_running", Integer),  # NULL: no limit
+    # Who made it, whose quota its jobs count for; NULL: it is older than the column.
+    Column("user_name", String(64)),
     # When a job of it was last dispatched: of equal ones the least recently served goes first.
     Column("served_at", Double, nullable=False, default=0.0, server_default=text("0")),
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from fitfleet.db import access_views
+
 # Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
 TYPES = ("integer", "real", "text", "time", "json")
 
@@ -65,6 +67,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
             "text",
             "budget: stop_after or its sweep's budget ended it before its last epoch; else NULL",
         ),
+        ("user_name", "text", "who made its experiment; NULL: unknown"),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -132,6 +135,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("worker", "text", "slot or service, if it concerns one"),
         ("detail", "text", "one sentence"),
     ],
+    **access_views.COLUMNS,
 }
 
 
@@ -214,7 +218,7 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
   j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds,
   (SELECT r.document FROM requirements r WHERE r.id = j.requirement_id) AS requires,
-  j.stopped_by AS stopped_by
+  j.stopped_by AS stopped_by, e.user_name AS user_name
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
@@ -263,6 +267,7 @@ FROM worker_slots w""",
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
 FROM job_events v""",
+        **access_views.definitions(iso),
     }
 
 

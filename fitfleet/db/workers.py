@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select, update
 
-from fitfleet.db import events
+from fitfleet.db import access, events
+from fitfleet.db.actor import Scope
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import workers
 from fitfleet.errors import NotFoundError
@@ -113,6 +114,7 @@ def drain(c: Connection, name: str) -> list[str]:
 
     Returns the services asked; a service drains with all of its slots.
     """
+    access.change(c, "drain", name, needs=Scope.ADMIN)
     columns = (workers.c.service, workers.c.name, workers.c.id, workers.c.host)
     is_named = or_(*(column == name for column in columns))
     statement = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fitfleet.client.fleet import Fleet
+from fitfleet.db.actor import local_actor
 from fitfleet.db.session import Database
 from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.stay import Stay
@@ -17,7 +18,7 @@ class JoinedFleet(Fleet):
         """The fleet must be up; it stays as long as this handle is open."""
         self._stay = stay
         self._broker = Broker(stay.directory / "broker")
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, local_actor(settings.user))
         database.check_schema()
         super().__init__(settings.replace(broker_url=self._broker.join()), database)
         self._starting_queue = settings.queue

@@ -117,10 +117,11 @@ def started(chosen: Settings, workers: int, directory: Path) -> LocalFleet:
     services = Services(chosen, broker)
     try:
         services.start(workers)
+        from fitfleet.db.actor import local_actor
         from fitfleet.db.session import Database
         from fitfleet.embedded.fleet import LocalFleet
 
-        database = Database(chosen.database_url)
+        database = Database(chosen.database_url, local_actor(chosen.user))
         database.upgrade()
         chosen = chosen.replace(broker_url=broker.acquire())
         services.begin(database)

@@ -18,7 +18,7 @@ from fitfleet.db.standing import SlotState, Standing
 from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
-from fitfleet.scheduler import sentences
+from fitfleet.scheduler import limits, sentences
 from fitfleet.scheduler.estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
@@ -27,7 +27,7 @@ from fitfleet.states import JobStatus
 Kind = Literal[
     "database", "no_worker", "busy", "broker", "paused", "dependency", "backoff", "max_running",
     "line", "next", "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
-    "labels",
+    "labels", "quota",
 ]  # fmt: skip
 
 # A place further back is told as "more than".
@@ -111,7 +111,7 @@ def explain(
     if facts.job.status is not JobStatus.QUEUED:
         return Explanation(job_id, facts.job.status, tuple(_elsewhere(facts, settings)))
     reasons = tuple(_reasons(facts, settings, ping or _asking(settings)))
-    unknown = {"no_worker", "labels", "broker", "paused", "max_running", "too_old"} & {
+    unknown = {"no_worker", "labels", "broker", "paused", "max_running", "quota", "too_old"} & {
         r.kind for r in reasons
     }
     return Explanation(
@@ -218,18 +218,18 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
             f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
             f" {job.max_failures} failures)",
         )
+    gpu_hours = limits.gpu_hours(job)
+    if gpu_hours:
+        yield Reason("quota", gpu_hours)
     is_left_out = job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version
     fits_nowhere = facts.queue is not None and facts.load is None
-    if facts.has_place or is_left_out or fits_nowhere:
+    if facts.has_place or is_left_out or fits_nowhere or gpu_hours:
         return
     if len(facts.before) >= _FAR:
         yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
     else:
-        yield Reason(
-            "max_running",
-            f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs in flight"
-            f" and has {job.in_flight} (max_running); others of it go first",
-        )
+        quota = limits.quota(job)
+        yield Reason("quota", quota) if quota else Reason("max_running", limits.max_running(job))
 
 
 def _newest_worker(facts: _Situation) -> int | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from fitfleet.data.location import locate
-from fitfleet.db import budgets
+from fitfleet.db import budgets, users
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
@@ -21,6 +21,7 @@ from fitfleet.sweeps.driver import Driver
 
 _log = logging.getLogger(__name__)
 _RETENTION_S = 3600.0
+_MEASURE_S = 60.0
 
 Step = Callable[[Database], None]
 
@@ -97,6 +98,21 @@ class Retention:
             _log.info("retention: %d files, %.1f MiB", count, size / 2**20)
 
 
+class GpuHours:
+    """Measures what users have used of their GPU-hours, once a minute."""
+
+    def __init__(self) -> None:
+        self._at = -_MEASURE_S
+
+    def __call__(self, database: Database) -> None:
+        """For the dispatcher, which compares it with their quotas."""
+        if time.monotonic() - self._at < _MEASURE_S:
+            return
+        self._at = time.monotonic()
+        with database.begin() as c:
+            users.measure(c)
+
+
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
-    return [SweepKeeper(settings), Retention(settings)]
+    return [GpuHours(), SweepKeeper(settings), Retention(settings)]

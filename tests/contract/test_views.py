@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import ends, experiments, leases, metrics, views
+from fitfleet.db import ends, experiments, leases, metrics, tokens, users, views
+from fitfleet.db.actor import Scope
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.states import FailureClass
@@ -29,7 +30,7 @@ CONTRACT = {
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
     " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
     " test_loss checkpoint_path artifact_path artifact_bytes kept_epoch last_loss last_val_loss"
-    " nan_epoch train_seconds requires stopped_by",
+    " nan_epoch train_seconds requires stopped_by user_name",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
     " seconds epochs diverged",
@@ -37,6 +38,9 @@ CONTRACT = {
     "workers": "worker service host pid slot queue device started_at heartbeat_at ended_at"
     " is_draining running name labels",
     "events": "event_id at kind job_id attempt worker detail",
+    "audit": "audit_id at user_name token_id action target detail",
+    "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
+    "tokens": "token_id user_name scope created_at expires_at revoked_at",
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -89,6 +93,8 @@ def filled(database: Database) -> Database:
     with database.begin() as c:
         ends.fail(c, bad, FailureClass.USER, "of no use", "trace", "log")
         experiments.pause(c, "other")
+        users.set_quota(c, "ana", max_running=3, gpu_hours=10.0)
+        tokens.create(c, "ana", Scope.READ, expires_s=60.0)
     return database
 
 
@@ -253,3 +259,14 @@ def test_the_views_answer_where_tensorflow_came_before_sqlite(tmp_path: Path) ->
     command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'fleet.db'}"]
     process = subprocess.run(command, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr[-2000:]
+
+
+def test_who_may_do_what_and_who_did(filled: Database) -> None:
+    (user,) = _rows(filled, "SELECT * FROM users")
+    assert (user["user_name"], user["max_running"], user["gpu_hours"]) == ("ana", 3, 10.0)
+    (token,) = _rows(filled, "SELECT * FROM tokens")
+    assert (token["user_name"], token["scope"], token["revoked_at"]) == ("ana", "read", None)
+    actions = [row["action"] for row in _rows(filled, "SELECT * FROM audit ORDER BY audit_id")]
+    assert actions == ["submit", "submit", "pause", "set quota", "create token"]
+    names = {row["user_name"] for row in _rows(filled, "SELECT * FROM runs")}
+    assert names == {filled.actor.user}

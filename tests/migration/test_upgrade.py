@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 from support.parts import quick
 
-from fitfleet.db import keys, lookup, trials, views
+from fitfleet.db import keys, lookup, trials, users, views
 from fitfleet.db.session import Database, _alembic, newest_version
 from fitfleet.db.tables import metadata, t_quantiles
 from fitfleet.settings import Settings
@@ -169,3 +169,12 @@ def test_every_old_database_gets_a_key_of_its_own(tmp_path: Path) -> None:
         database.dispose()
     assert len(seen) == 2
     assert {len(key) for key in seen} == {64}
+
+
+def test_experiments_of_an_old_database_are_of_nobody(empty: Database) -> None:
+    restore(empty, "0014")
+    empty.upgrade()
+    with empty.read() as c:
+        query = "SELECT DISTINCT user_name FROM runs"
+        assert [row[0] for row in c.exec_driver_sql(query)] == [None]
+        assert users.quotas(c) == []

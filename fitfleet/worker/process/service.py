@@ -20,7 +20,8 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from fitfleet import probes
-from fitfleet.db import keys, workers
+from fitfleet.db import keys, tokens, workers
+from fitfleet.db.actor import Scope
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -103,7 +104,10 @@ def exit_now(code: int) -> NoReturn:
 
 
 def _message_key(database: Database, settings: Settings) -> bytes:
+    """What signs messages. AccessError if this worker has a token that is not for workers."""
     with database.read() as c:
+        if settings.token:
+            tokens.admit(c, settings.token, Scope.WORK)
         return keys.message_key(c, settings)
 
 

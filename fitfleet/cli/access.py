@@ -1,0 +1,146 @@
+"""`token`, `user` and `audit`: who may do what, how much, and who did what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from fitfleet.cli.command import JsonOption, Target, command, tell
+
+UserOption = Annotated[str, typer.Option("--user", help="Whose it is.")]
+_NONE = "none"
+
+
+def _quota(text: str | None, name: str, kind: type) -> dict[str, Any]:
+    """The quota as it is written, if it was given."""
+    from fitfleet.errors import AccessError
+
+    if text is None:
+        return {}
+    try:
+        return {name: None if text.lower() == _NONE else kind(text)}
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise AccessError(f"{name}: {text!r} is not {wanted}, nor {_NONE} for no limit") from None
+
+
+@command
+def create(
+    target: Target,
+    user: UserOption,
+    scope: Annotated[
+        str, typer.Option(help="read, submit (own experiments), admin (all), or work.")
+    ] = "submit",
+    quota: Annotated[
+        str | None, typer.Option(help="Jobs that the user may have in flight at once, or none.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid: 12h, 90d (default: until revoked).")
+    ] = None,
+) -> None:
+    """Make a token. It is printed once; the database keeps a hash of it."""
+    from fitfleet.db import tokens, users
+    from fitfleet.db.actor import Scope
+    from fitfleet.embedded.stay import seconds_of
+    from fitfleet.errors import AccessError
+
+    if scope not in list(Scope):
+        raise AccessError(f"scope: {scope!r} is none of {', '.join(Scope)}")
+    limits = _quota(quota, "max_running", int)
+    expires_s = None if expires is None else seconds_of(expires)
+    with target.fleet().database.begin() as c:
+        token = tokens.create(c, user, Scope(scope), expires_s)
+        if limits:
+            users.set_quota(c, user, **limits)
+    tell(token)
+
+
+@command
+def listed(target: Target, as_json: JsonOption = False) -> None:
+    """List tokens, without what opens them."""
+    from fitfleet.cli.output import iso
+    from fitfleet.db import tokens
+
+    with target.fleet().database.read() as c:
+        rows = tokens.listed(c)
+    for row in rows:
+        row |= {"created_at": iso(row["created_at"]), "expires_at": iso(row["expires_at"])}
+    _show(rows, as_json, "There is no token. Make one with: fitfleet token create --user NAME")
+
+
+@command
+def revoke(
+    target: Target, token: Annotated[str, typer.Argument(help="Its number, as `list` shows it.")]
+) -> None:
+    """Let a token open nothing any more."""
+    from fitfleet.db import tokens
+
+    with target.fleet().database.begin() as c:
+        tell(f"token {token} of {tokens.revoke(c, token)} is revoked")
+
+
+@command
+def set_user(
+    target: Target,
+    user: Annotated[str, typer.Argument(help="Name of the user.")],
+    max_running: Annotated[
+        str | None, typer.Option(help="Jobs in flight at once, or none for no limit.")
+    ] = None,
+    gpu_hours: Annotated[
+        str | None, typer.Option(help="GPU-hours in 30 days, or none for no limit.")
+    ] = None,
+) -> None:
+    """Set the quota of a user."""
+    from fitfleet.db import tokens, users
+    from fitfleet.errors import AccessError
+
+    limits = _quota(max_running, "max_running", int) | _quota(gpu_hours, "gpu_hours", float)
+    if not limits:
+        raise AccessError("user set: give --max-running, --gpu-hours or both")
+    with target.fleet().database.begin() as c:
+        users.set_quota(c, tokens.check_user(user), **limits)
+        (found,) = users.quotas(c, user)
+    tell(f"{user}: {_number(found.max_running)} jobs at once, {_number(found.gpu_hours)} GPU-hours")
+
+
+def _number(value: float | None) -> str:
+    return "any number of" if value is None else f"{value:g}"
+
+
+@command
+def users_listed(target: Target, as_json: JsonOption = False) -> None:
+    """List users with a quota, and what they use of it."""
+    from fitfleet.db import users
+
+    with target.fleet().database.read() as c:
+        rows = [vars(quota) for quota in users.quotas(c)]
+    _show(rows, as_json, "No user has a quota. Set one with: fitfleet user set NAME")
+
+
+@command
+def audit(
+    target: Target,
+    user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Newest so many.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List who changed what, newest first."""
+    from fitfleet.db import access
+
+    with target.fleet().database.read() as c:
+        rows = access.log(c, limit, user)
+    _show(rows, as_json, "Nobody has changed anything yet.")
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+    from fitfleet.cli.output import console, frame_table, print_json
+
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        tell(empty)
+    else:
+        import pandas as pd
+
+        console().print(frame_table(pd.DataFrame(rows).fillna("")))

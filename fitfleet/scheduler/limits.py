@@ -1,0 +1,39 @@
+"""Which limit of its queue, experiment or user a job waits for, in a sentence."""
+
+from __future__ import annotations
+
+from fitfleet.db.standing import Standing
+
+
+def gpu_hours(job: Standing) -> str | None:
+    """None unless the user has used the GPU-hours of the quota and the job's queue has GPUs."""
+    quota = job.quota
+    if quota is None or quota.has_gpu_time or not job.is_on_gpu:
+        return None
+    return (
+        f"is of user {quota.user!r}, who has used {quota.gpu_hours_used:.1f} of"
+        f" {quota.gpu_hours:g} GPU-hours in 30 days (quota); an admin may raise it: fitfleet user"
+        f" set {quota.user} --gpu-hours HOURS"
+    )
+
+
+def quota(job: Standing) -> str | None:
+    """None unless the user may have fewer jobs in flight than the experiment."""
+    found = job.quota
+    if found is None or found.max_running is None:
+        return None
+    left = found.max_running - found.in_flight
+    if job.max_running is not None and job.max_running - job.in_flight < left:
+        return None
+    return (
+        f"is of user {found.user!r}, who may have {found.max_running} jobs in flight and has"
+        f" {found.in_flight} (quota); others of theirs go first"
+    )
+
+
+def max_running(job: Standing) -> str:
+    """The limit of the experiment."""
+    return (
+        f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs in flight"
+        f" and has {job.in_flight} (max_running); others of it go first"
+    )
