@@ -21,7 +21,15 @@ from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.options import Options
 from fitfleet.dashboard.pages import compare, curves, experiment, fleet, groups, job, points, sweep
 from fitfleet.dashboard.render import FOLDER
-from fitfleet.errors import DatabaseError, FitfleetError, NotFoundError, StateError, StorageError
+from fitfleet.dashboard.visitors import as_visitor, opens
+from fitfleet.errors import (
+    AccessError,
+    DatabaseError,
+    FitfleetError,
+    NotFoundError,
+    StateError,
+    StorageError,
+)
 
 Page = Callable[[Request], Response]
 
@@ -81,7 +89,7 @@ class _Static(StaticFiles):
 def _told(page: Page) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         try:
-            return await run_in_threadpool(page, request)
+            return await run_in_threadpool(as_visitor, page, request)
         except FitfleetError as error:
             return _error(request, error)
 
@@ -92,8 +100,8 @@ def _error(request: Request, error: FitfleetError) -> Response:
     """One sentence; a part of a page becomes a line of it, so that the rest stays."""
     is_away = isinstance(error, DatabaseError)
     status = 503 if is_away else 404 if isinstance(error, NotFoundError | StorageError) else 400
-    if isinstance(error, StateError):
-        status = 409
+    if isinstance(error, StateError | AccessError):
+        status = 409 if isinstance(error, StateError) else 403
     return _problem(request, str(error), status, is_away=is_away)
 
 
@@ -131,7 +139,8 @@ async def _sign_in(request: Request) -> Response:
         )
         answer.headers["retry-after"] = str(int(wait_s) + 1)
         return answer
-    if not board.gate.opens(token):
+    is_right = board.gate.opens(token) or await run_in_threadpool(opens, board, request, token)
+    if not is_right:
         problem = "That is not right, or it was used already."
         return board.page(
             request, "sign_in.html", 403, following=following, problem=problem, **_form(board)
@@ -164,7 +173,14 @@ async def _act(request: Request) -> Response:
         form = await actions.form_of(request)
     except FitfleetError as error:
         return _error(request, error)
-    return await run_in_threadpool(actions.run, board, request.path_params["action"], form)
+
+    def act(request: Request) -> Response:
+        return actions.run(board, request.path_params["action"], form)
+
+    try:
+        return await run_in_threadpool(as_visitor, act, request)
+    except FitfleetError as error:
+        return _error(request, error)
 
 
 async def _events(request: Request) -> Response:

@@ -15,6 +15,7 @@ from fitfleet.dashboard.access import Gate
 from fitfleet.dashboard.live import Live
 from fitfleet.dashboard.options import Options
 from fitfleet.dashboard.render import environment
+from fitfleet.db.actor import Scope, current
 from fitfleet.errors import BrokerError
 from fitfleet.queue import celery_app, ping
 
@@ -43,8 +44,13 @@ class Board:
     def render(self, template: str, **values: Any) -> str:
         """A template with what all of them need."""
         return self.templates.get_template(template).render(
-            is_read_only=self.options.is_read_only, now=time.time(), **values
+            is_read_only=self.options.is_read_only or not self._may_change(),
+            now=time.time(),
+            **values,
         )
+
+    def _may_change(self) -> bool:
+        return current(self.fleet.database.actor).scope.allows(Scope.SUBMIT)
 
     def cached(self, key: Hashable, make: Callable[[], _T], max_age_s: float = 0.0) -> _T:
         """What `make` gives, or gave before, if nothing in the database has changed since.

@@ -82,6 +82,18 @@ def find(c: Connection, token: str) -> Actor:
         raise AccessError(
             "the token is none of this fleet; an admin makes one: fitfleet token create"
         )
+    return _valid(c, row)
+
+
+def of_number(c: Connection, number: str) -> Actor:
+    """The same for one that was shown before. AccessError if it has ended meanwhile."""
+    row = c.execute(select(tokens).where(tokens.c.id == number)).first()
+    if row is None:
+        raise AccessError(f"there is no token {number} any more; ask for another")
+    return _valid(c, row)
+
+
+def _valid(c: Connection, row: Any) -> Actor:
     if row.revoked_at is not None:
         raise AccessError(f"the token {row.id} of {row.user_name} was revoked; ask for another")
     if row.expires_at is not None and row.expires_at <= read_clock(c):
