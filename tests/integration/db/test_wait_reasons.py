@@ -26,10 +26,10 @@ def test_jobs_that_go_first_are_counted_and_named(database: Database) -> None:
     take(database)
     ids = insert(database, new_job("c", experiment="old"))
     with database.read() as c:
-        (line,) = going_first(c, counts(c, ids), ids)
-        assert going_first(c, counts(c, older), older) == []
+        (line,) = going_first(c, counts(c, ids), ids, 60.0)
+        assert going_first(c, counts(c, older), older, 60.0) == []
     assert line == f"2 other jobs run first; cancel with: fitfleet cancel {older[0]} {older[1]}"
     other = insert(database, new_job("d"))  # its experiment's turn is next
     with database.read() as c:
-        (line,) = going_first(c, counts(c, other), other)
+        (line,) = going_first(c, counts(c, other), other, 60.0)
     assert line == "1 other job runs first; cancel with: fitfleet cancel -e old"
