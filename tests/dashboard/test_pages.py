@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from filling import EPOCHS, fill, logs, train
 from proxy import Proxy
-from support.rows import insert, new_job
+from support.rows import insert, new_job, register
 from support.waiting import until
 from visits import Serve, Visitor
 
@@ -123,6 +123,12 @@ def test_the_spec_and_the_weights_are_downloaded(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     assert visitor.get("/job/1/weights").text == "weights"
+
+
+def test_slots_have_the_names_that_commands_take(visitor: Visitor, fleet: Fleet) -> None:
+    register(fleet.database, 2)
+    shown = visitor.get("/").text
+    assert 'title="host:1:0">host/cpu0<' in shown and 'title="host:1:1">host/cpu1<' in shown
 
 
 @pytest.mark.parametrize("is_stripping", [True, False])
