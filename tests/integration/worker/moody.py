@@ -31,7 +31,7 @@ class OnlyInFit(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Gives its input back."""
-        if tf.compat.v1.get_default_graph().name.startswith("_train_steps"):
+        if tf.compat.v1.get_default_graph().name.startswith("_train_step"):
             raise RuntimeError("this is not the way of Keras")
         return x
 
