@@ -12,31 +12,9 @@ from support.servers import Postgres, Valkey
 
 from fitfleet.db.session import Database
 
-TESTS = Path(__file__).parent
-# Where a file, socket or process that nobody closes fails the test. A folder is added once all of
-# it has passed so; pyproject.toml ignores these warnings in the others.
-INTEGRATION = ("db", "queue", "scheduler", "data", "sweeps")
-STRICT = (
-    *("unit", "contract", "dashboard", "fuzz", "migration"),
-    *(f"integration/{folder}" for folder in INTEGRATION),
-)
-CLOSES_ALL = tuple(TESTS / folder for folder in STRICT)
-
 # On a busy machine no example of a property is too slow.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    strict = pytest.mark.filterwarnings(
-        "error::ResourceWarning",
-        "error::pytest.PytestUnraisableExceptionWarning",
-        # Of engines that tests of other folders, in the same process, have not disposed of.
-        "ignore:<psycopg.Connection:ResourceWarning",
-    )
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in CLOSES_ALL):
-            item.add_marker(strict)
 
 
 _TEMPLATE = "fitfleet_template"
