@@ -5,8 +5,8 @@
 A fresh process for each, with TensorFlow imported and the cohorts one after the other, one a width,
 as a worker's child trains them: from the first build to the last model. Nothing is read from the
 disk. CPU seconds are user and system time of the whole process, so another load on the machine
-hardly moves them. `single_ratio` is one job of each width, looped against the one program;
-`epoch_ratio` an epoch of 64 units by the one program over that by a program of this width.
+hardly moves them. `epoch_ratio` is an epoch of 64 units by the one program over that by a program
+of this width.
 """
 
 from __future__ import annotations
@@ -102,10 +102,9 @@ def measure(kind: str, engine: str, count: int, epochs: int) -> float:
     import ledger
 
     from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.loop import LoopFit
     from fitfleet.worker.engines.open_fused import OpenFusedFit
 
-    engines = {"fused": FusedFit, "open": OpenFusedFit, "loop": LoopFit}
+    engines = {"fused": FusedFit, "open": OpenFusedFit}
     cohorts = [_cohort(kind, width, count, epochs) for width in WIDTHS]
     way, began = engines[engine](ledger.SETTINGS), time.process_time()
     for jobs in cohorts:
@@ -156,7 +155,6 @@ def main() -> int:
         return 0
     for kind in options.models:
         all_s = {engine: _apart(kind, engine, options.jobs, options.epochs) for engine in ENGINES}
-        single_s = {engine: _apart(kind, engine, 1, options.epochs) for engine in ("loop", "open")}
         row = {
             "benchmark": "widths",
             "model": kind,
@@ -164,7 +162,6 @@ def main() -> int:
             "six_programs_cpu_s": round(all_s["fused"], 2),
             "one_program_cpu_s": round(all_s["open"], 2),
             "ratio": round(all_s["fused"] / all_s["open"], 2),
-            "single_ratio": round(single_s["loop"] / single_s["open"], 2),
             "epoch_ratio": round(_apart(kind, "epochs", options.jobs, 1), 2),
         }
         print(json.dumps(row), flush=True)

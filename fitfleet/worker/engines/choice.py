@@ -138,11 +138,13 @@ class Engines:
         """Whether so few jobs may be trained in a stack at all."""
         if name == OPEN and work.keys[1] is None:
             return False
-        if count >= _MIN_JOBS or (count > 1 and at_hand[name]):
+        if count == 1:  # what it gives must not depend on what its child has trained before
+            return False
+        if count >= _MIN_JOBS or at_hand[name]:
             return True
-        # A search over widths gives jobs that are all alone.
+        # A sweep over widths gives cohorts of few.
         is_measured = self._speeds.of_any_width(work.keys, LOOP) is not None
-        return name == OPEN and is_measured and (at_hand[OPEN] or work.widths >= _MANY_WIDTHS)
+        return name == OPEN and is_measured and work.widths >= _MANY_WIDTHS
 
     def _compare(
         self, job: PreparedJob, work: Work, names: Sequence[str]

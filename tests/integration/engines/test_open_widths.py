@@ -186,7 +186,7 @@ def chosen(engines: Engines, cohort: list[PreparedJob]) -> list[tuple[str, str]]
     return [(name, reasons[0]) for name, reasons in found.engines]
 
 
-def test_cohorts_and_single_jobs_of_other_widths_use_the_program(
+def test_cohorts_of_other_widths_use_the_program_and_single_jobs_do_not(
     tmp_path: Path, traces: list[Any]
 ) -> None:
     engines = Engines(Settings(cache=str(tmp_path), programs=str(tmp_path / "u" / "programs")))
@@ -194,7 +194,8 @@ def test_cohorts_and_single_jobs_of_other_widths_use_the_program(
     ((name, reason),) = chosen(engines, jobs("LSTM", 5, 8, epochs=10))
     assert name == "fused" and "one program for any width" in reason
     traces.clear()
-    for width, count in ((7, 8), (8, 2), (9, 1)):
+    for width, count in ((7, 8), (8, 2)):
         ((name, reason),) = chosen(engines, jobs("LSTM", width, count))
         assert name == "fused" and "one program for any width" in reason
     assert not traces
+    assert chosen(engines, jobs("LSTM", 9, 1)) == [("loop", "trained alone")]
