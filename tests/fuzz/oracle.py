@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import codecs
 import os
-import resource
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import FitfleetError
@@ -147,4 +147,6 @@ def _bad_message(text: str) -> str | None:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its peak is at first that of the process which started this one.
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
+    return int(line.split()[1]) * 1024
