@@ -81,7 +81,7 @@ def test_a_tracer_that_was_killed_is_followed_by_another(tmp_path: Path) -> None
     second.stdin.write("\n")
     second.stdin.flush()
     first.kill()
-    first.wait()
+    first.communicate()
     written, _ = second.communicate(timeout=300)
     assert json.loads(written.splitlines()[-1])["traces"] > 0
     assert TraceLock(programs, "x").age_s() is None
