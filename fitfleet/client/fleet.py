@@ -29,7 +29,7 @@ from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps import keras_tuner
+from fitfleet.sweeps import hypermodels
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import find_sweep
 from fitfleet.text import html_table
@@ -177,7 +177,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         what is wrong.
         """
         points_from = arguments.pop("points_from", None)
-        given = DataStore(self.settings, Reading()).replaced(keras_tuner.accepted(arguments))
+        given = DataStore(self.settings, Reading()).replaced(hypermodels.accepted(arguments))
         asked_for = design(Starting(self.settings, is_scripted=True).of_sweep(given), points_from)
         return Sweep(
             self.database, self.settings, asked_for, is_scripted=True, on_poll=self._on_poll

@@ -13,7 +13,7 @@ from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.sweeps import space
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.keras_tuner import accepted
+from fitfleet.sweeps.hypermodels import accepted
 from fitfleet.sweeps.points import Points
 
 MODULE = """

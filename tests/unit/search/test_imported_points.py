@@ -14,7 +14,7 @@ import fitfleet as ff
 from fitfleet.analysis.results import Trial
 from fitfleet.errors import SearchError
 from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.keras_tuner import accepted
+from fitfleet.sweeps.hypermodels import accepted
 from fitfleet.sweeps.known_points import with_imported
 from fitfleet.sweeps.search import make_search
 

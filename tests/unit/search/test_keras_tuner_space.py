@@ -14,7 +14,7 @@ from fitfleet.errors import SearchError, SpecError
 from fitfleet.spec.hyperparameters import HyperParameters
 from fitfleet.sweeps import space
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.keras_tuner import accepted
+from fitfleet.sweeps.hypermodels import accepted
 from fitfleet.sweeps.search import make_search
 
 
