@@ -27,6 +27,18 @@ def printable_lines(text: object) -> str:
     return printable(plain, keep="\n\t")
 
 
+def duration(seconds: float | None) -> str:
+    """A length of time as people say it: 8 s, 3 min 12 s, 2 h 05 min."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 def duration_s(text: object) -> float | None:
     """`90`, `"90s"`, `"30m"`, `"1h"`, `"2d"` in seconds; None for what is no positive duration."""
     if isinstance(text, bool):

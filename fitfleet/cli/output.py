@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fitfleet.client.display import duration, status_text
+from fitfleet.client.display import status_text
 from fitfleet.client.labels import labels
 from fitfleet.states import JobStatus
-from fitfleet.text import printable
+from fitfleet.text import duration, printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table, title
-from fitfleet.client.display import duration, status_text
-from fitfleet.text import printable, printable_lines
+from fitfleet.client.display import status_text
+from fitfleet.text import duration, printable, printable_lines
 
 if TYPE_CHECKING:
     from fitfleet.client.job import Job

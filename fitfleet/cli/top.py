@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fitfleet.cli.command import Target, command
-from fitfleet.text import printable, size
+from fitfleet.text import duration, printable, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +48,6 @@ def _view(fleet: Fleet) -> RenderableType:
 
 
 def _queues(fleet: Fleet) -> Table:
-    from fitfleet.client.display import duration
     from fitfleet.db import gauges
 
     alive_s = fleet.settings.lease_s

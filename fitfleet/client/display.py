@@ -16,7 +16,7 @@ from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import Snapshot
 from fitfleet.db.lookup import JobRow
 from fitfleet.states import JobStatus
-from fitfleet.text import printable, printable_lines
+from fitfleet.text import duration, printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -165,18 +165,6 @@ def _hints(snapshot: Snapshot) -> list[str]:
     elif not (snapshot.running or snapshot.ended or snapshot.paused or snapshot.obstacles):
         lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
     return lines
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time as people say it: 8 s, 3 min 12 s, 2 h 05 min."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def status_text(status: JobStatus) -> Text:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fitfleet.client.display import duration
 from fitfleet.client.job import Job
 from fitfleet.client.labels import labels
 from fitfleet.db.lookup import JobRow
-from fitfleet.text import html_table
+from fitfleet.text import duration, html_table
 
 _SHOWN = 50
 

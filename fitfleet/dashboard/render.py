@@ -13,9 +13,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fitfleet.client.display import duration
 from fitfleet.dashboard import ansi
-from fitfleet.text import size
+from fitfleet.text import duration, size
 
 FOLDER = Path(__file__).parent
 

@@ -23,6 +23,7 @@ from fitfleet.scheduler.estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
 from fitfleet.states import JobStatus
+from fitfleet.text import duration
 
 Kind = Literal[
     "database", "no_worker", "busy", "broker", "paused", "dependency", "backoff", "max_running",
@@ -214,7 +215,7 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
     elif job.backoff_s > 0:
         yield Reason(
             "backoff",
-            f"waits {sentences.length(job.backoff_s)} before it is tried again: attempt"
+            f"waits {duration(job.backoff_s)} before it is tried again: attempt"
             f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
             f" {job.max_failures} failures)",
         )
@@ -267,7 +268,7 @@ def _no_worker(facts: _Situation, alive_s: float) -> str:
         silent = min(slot.silent_s for slot in mine)
         return (
             f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
-            f" {sentences.length(silent)}; {remedy}"
+            f" {duration(silent)}; {remedy}"
         )
     others = sorted({slot.queue for slot in facts.slots if slot.silent_s < alive_s})
     there = f" (there are workers of {', '.join(others)})" if others else ""
@@ -282,11 +283,8 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     elif job.status is JobStatus.RUNNING:
         yield Reason("running", f"runs on {job.owner}, epoch {job.epoch} of {job.epochs}")
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
-            yield Reason(
-                "silent",
-                f"its worker has not been heard of for {sentences.length(job.owner_silent_s or 0)};"
-                f" it is taken back in {sentences.length(max(job.lease_left_s, 0.0))}",
-            )
+            said = sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
+            yield Reason("silent", said)
     elif job.owner is not None:
         yield Reason(
             "dispatched",

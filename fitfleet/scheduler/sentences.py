@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fitfleet.db.capacity import QueueLoad
 from fitfleet.spec.requirements import missing
+from fitfleet.text import duration
 
 _LABELS = 12
 NAMED = 3  # of the jobs that go first
@@ -65,16 +66,14 @@ def line(before: Sequence[int]) -> str:
     return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
 
 
-def length(seconds: float) -> str:
-    """`40 s`, `2 min 05 s`, `3 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+def silent(silent_s: float, lease_left_s: float) -> str:
+    """Of a running job whose worker sends no heartbeats any more."""
+    return (
+        f"its worker has not been heard of for {duration(silent_s)};"
+        f" it is taken back in {duration(max(lease_left_s, 0.0))}"
+    )
 
 
 def soon(seconds: float) -> str:
     """When something is, in so many seconds."""
-    return "at once" if seconds < 1 else f"in about {length(seconds)}"
+    return "at once" if seconds < 1 else f"in about {duration(seconds)}"

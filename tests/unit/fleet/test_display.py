@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 import fitfleet as ff
-from fitfleet.client.display import Display, duration
+from fitfleet.client.display import Display
 from fitfleet.client.labels import labels
 from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import RunningJob, Snapshot, take
 from fitfleet.db.tables import attempts, jobs
 from fitfleet.states import JobStatus
+from fitfleet.text import duration
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 
