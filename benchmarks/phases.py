@@ -89,13 +89,13 @@ def _watch(clock: Stopwatch) -> None:
         with clock.during("steps" if self._model.train_function else "trace"):
             return train(self)
 
-    def paced(self: Any, call: Any, steps: int, between: Any) -> int:
+    def paced(self: Any, call: Any, steps: int, on_progress: Any) -> int:
         def timed(first: int, last: int) -> int:
             with clock.during("steps"):
                 done: int = call(first, last)
                 return done
 
-        return paced_run(self, timed, steps, between)
+        return paced_run(self, timed, steps, on_progress)
 
     keras_epoch.EpochOfFit.train = stepped
     pace.Pace.run = paced

@@ -19,7 +19,7 @@ from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
-from fitfleet.data.in_memory import DataStore
+from fitfleet.data.data_store import DataStore
 from fitfleet.db import experiments as experiment_table
 from fitfleet.db import lookup, tokens
 from fitfleet.db.actor import local_actor

@@ -16,7 +16,7 @@ from fitfleet.client.reading_progress import Reading
 from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
-from fitfleet.data.in_memory import DataStore
+from fitfleet.data.data_store import DataStore
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup, progress
 from fitfleet.db.lookup import JobRow

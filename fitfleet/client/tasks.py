@@ -13,7 +13,7 @@ from rich.console import Console
 from fitfleet.client.display import Display
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.wait import wait_for
-from fitfleet.data.in_memory import DataStore
+from fitfleet.data.data_store import DataStore
 from fitfleet.data.materialise import written
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup

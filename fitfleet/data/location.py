@@ -174,7 +174,7 @@ def _check_kind(text: str, mode: int, is_folder: bool) -> None:
 
 
 def _find_stored(text: str, settings: Settings) -> Path | None:
-    """Arrays of a script, which `in_memory` has written to the storage."""
+    """Arrays of a script, which `data_store` has written to the storage."""
     if not re.fullmatch(STORED, text):
         raise DatasetError(f"dataset.path: {text!r:.80} names no data in the storage")
     path = Path(settings.storage) / text.removeprefix(STORAGE)

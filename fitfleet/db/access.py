@@ -24,8 +24,8 @@ _TARGET = 160  # characters, as the table has it
 
 def actor_of(c: Connection) -> Actor:
     """Who this transaction is of."""
-    found = c.get_execution_options().get(OPTION)
-    return found if isinstance(found, Actor) else local_actor()
+    actor = c.get_execution_options().get(OPTION)
+    return actor if isinstance(actor, Actor) else local_actor()
 
 
 def change(

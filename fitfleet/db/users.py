@@ -80,10 +80,10 @@ def room(c: Connection, experiment_id: int, queue: str) -> int | None:
     """How many more jobs of the experiment its user's quota lets in flight; None: no limit."""
     owner = select(experiments.c.user_name).where(experiments.c.id == experiment_id)
     user = c.execute(owner).scalar()
-    found = quotas(c, user) if user is not None else []
-    if not found:
+    user_quotas = quotas(c, user) if user is not None else []
+    if not user_quotas:
         return None
-    (quota,) = found
+    (quota,) = user_quotas
     if not quota.has_gpu_time and c.execute(select(serves_gpus(queue))).scalar():
         return 0
     return None if quota.max_running is None else max(0, quota.max_running - quota.in_flight)

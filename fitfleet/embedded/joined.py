@@ -31,7 +31,7 @@ class JoinedFleet(Fleet):
         if not self._stay.is_up():
             raise FitfleetError(
                 f"the fleet that stayed in {self._stay.directory} has ended: "
-                f"{self._stay.last_words()}; its log is {self._stay.log}"
+                f"{self._stay.last_log_line()}; its log is {self._stay.log}"
             )
 
     def close(self) -> None:

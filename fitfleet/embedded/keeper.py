@@ -23,7 +23,7 @@ from fitfleet.settings import Settings
 if TYPE_CHECKING:
     from fitfleet.embedded.fleet import LocalFleet
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def _record(request: dict[str, Any], settings: Settings) -> Record:
         version=fitfleet.__version__,
         workers=request["workers"],
         keep_s=request["keep_s"],
-        likeness=request["likeness"],
+        setup_hash=request["setup_hash"],
         started_at=time.time(),
         drain_s=settings.drain_s,
     )
@@ -66,7 +66,7 @@ def _record(request: dict[str, Any], settings: Settings) -> Record:
 
 def _keep(fleet: LocalFleet, stay: Stay, stop: threading.Event) -> None:
     """Return when it is to end."""
-    while not stop.wait(_LOOK_S):
+    while not stop.wait(_POLL_S):
         fleet.services.check()
         if _is_used(fleet):
             stay.use()

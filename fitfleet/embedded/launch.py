@@ -81,12 +81,12 @@ def joined(
     if keep_s is None and not stay.is_up():
         return None
     from fitfleet.embedded.joined import JoinedFleet
-    from fitfleet.embedded.matching import likeness
+    from fitfleet.embedded.matching import setup_hash
 
-    wanted = likeness(chosen, workers)
+    wanted = setup_hash(chosen, workers)
     with stay.turn():
         record = stay.read()
-        if record is not None and record.likeness != wanted:
+        if record is not None and record.setup_hash != wanted:
             if _is_joined(stay, record):
                 if keep_s is None:
                     return None

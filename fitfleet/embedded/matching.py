@@ -20,7 +20,7 @@ _SWITCHES = ("CUDA_", "DNNL_", "KERAS_", "LD_", "MKL_", "NVIDIA_", "OMP_", "ONED
 _MORE_SWITCHES = ("TF_", "XLA_", "FITFLEET_FAULT")
 
 
-def likeness(settings: Settings, workers: int) -> str:
+def setup_hash(settings: Settings, workers: int) -> str:
     """A hash of all that its workers depend on: settings, versions, code, environment.
 
     A worker imports a module once, so the files of trusted modules are part of it.

@@ -24,7 +24,7 @@ from fitfleet.errors import FitfleetError, SettingsError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.text import DURATIONS, duration_s
 
-_LOOK_S = 0.02
+_POLL_S = 0.02
 # Beyond the drain's time, for its processes to end.
 _END_S = 15.0
 
@@ -37,7 +37,7 @@ class Record:
     version: str = ""
     workers: int = 0
     keep_s: float = 0.0  # it ends when nothing has run for so long and no script is there
-    likeness: str = ""
+    setup_hash: str = ""
     started_at: float = 0.0  # seconds since the epoch
     drain_s: float = 10.0
 
@@ -100,7 +100,7 @@ class Stay:
         while not _locks(self._held.fileno(), fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise FitfleetError(f"{self._folder}: another fleet stays here")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         self._record.unlink(missing_ok=True)  # of one that was killed
 
     @contextlib.contextmanager
@@ -117,14 +117,14 @@ class Stay:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def start(self, settings: Settings, workers: int, keep_s: float, likeness: str) -> Record:
+    def start(self, settings: Settings, workers: int, keep_s: float, setup_hash: str) -> Record:
         """Start it, and wait until it is there. FitfleetError, with what it said, if it ends."""
         request = {
             "directory": str(self.directory),
             "settings": dataclasses.asdict(settings),
             "workers": workers,
             "keep_s": keep_s,
-            "likeness": likeness,
+            "setup_hash": setup_hash,
         }
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -142,11 +142,11 @@ class Stay:
         record = self.read() if is_there else None
         if record is None:
             raise FitfleetError(
-                f"the fleet does not start: {self.last_words()}; its log is {self.log}"
+                f"the fleet does not start: {self.last_log_line()}; its log is {self.log}"
             )
         return record
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """The last line of its log."""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -162,7 +162,7 @@ class Stay:
             os.kill(record.pid, signal.SIGTERM)
         deadline = time.monotonic() + record.drain_s + _END_S
         while self.is_up() and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         if self.is_up():  # its workers see that it is gone, and end as well
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record.pid, signal.SIGKILL)

@@ -19,15 +19,15 @@ def gpu_hours(job: Standing) -> str | None:
 
 def quota(job: Standing) -> str | None:
     """None unless the user may have fewer jobs in flight than the experiment."""
-    found = job.quota
-    if found is None or found.max_running is None:
+    limits = job.quota
+    if limits is None or limits.max_running is None:
         return None
-    left = found.max_running - found.in_flight
+    left = limits.max_running - limits.in_flight
     if job.max_running is not None and job.max_running - job.in_flight < left:
         return None
     return (
-        f"is of user {found.user!r}, who may have {found.max_running} jobs in flight and has"
-        f" {found.in_flight} (quota); others of theirs go first"
+        f"is of user {limits.user!r}, who may have {limits.max_running} jobs in flight and has"
+        f" {limits.in_flight} (quota); others of theirs go first"
     )
 
 

@@ -22,8 +22,8 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
     fewest = min(lacks, key=len)
     lacking = [part for part in fewest if part in nowhere] or _asked(requirement)
     together = "" if nowhere else " together"
-    own = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
-    start = "".join(f" --label {part.replace(' ', '_')}" for part in own)
+    given = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
+    start = "".join(f" --label {part.replace(' ', '_')}" for part in given)
     return (
         f"needs {' and '.join(lacking)}, which no worker of queue {load.queue!r} has{together};"
         f" there are {_there(load)}; start one with: fitfleet worker --queue {load.queue}{start}"

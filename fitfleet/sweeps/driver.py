@@ -245,7 +245,7 @@ class Driver:
             raise SearchError(f"all of the {len(known)} points tried are refused: {known[0]}")
 
     def _prune(self) -> bool:
-        """Give up the points that the pruner calls hopeless; whether there was one."""
+        """Prune the trials that the pruner names; whether any was open."""
         pruner = self.design.pruner
         if pruner is None:
             return False
@@ -255,7 +255,7 @@ class Driver:
             )
         is_pruned = False
         known = {row.number for row in self.results.rows if row.pruned is not None}
-        for number in self._pruning.hopeless(self.results.for_pruning()) - known:
+        for number in self._pruning.to_prune(self.results.for_pruning()) - known:
             if self._is_open(number):
                 with self._database.begin() as c:
                     why = f"{pruner['name']} pruner"

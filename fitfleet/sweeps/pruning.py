@@ -3,7 +3,7 @@
 Like is compared with like: a job is judged among the jobs of other points that have its seed and
 fold, at the same epoch. Each such row of jobs is an Optuna study of its own that follows the
 curves as they come. A point of several jobs is pruned when most of those that have started, and
-at least two, are judged hopeless: one unlucky seed or hard fold condemns nothing.
+at least two, are to be pruned: one unlucky seed or hard fold condemns nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fitfleet.errors import SearchError
 
 
 class Pruning:
-    """Follows the curves of a sweep and says which points to give up."""
+    """Follows the curves of a sweep and says which trials to prune."""
 
     def __init__(self, pruner: Mapping[str, Any], name: str, direction: Direction, epochs: int):
         self._pruner, self._name, self._direction = pruner, name, direction
@@ -29,7 +29,7 @@ class Pruning:
         self._rows: dict[int, _Row] = {}
         self._votes: dict[int, set[int]] = defaultdict(set)  # trial's number -> replicates
 
-    def hopeless(self, curves: Sequence[Curve]) -> set[int]:
+    def to_prune(self, curves: Sequence[Curve]) -> set[int]:
         """Numbers of the trials to prune, given all curves of the sweep so far."""
         if self._pruner["name"] == "wilcoxon":
             return self._outranked(curves)
@@ -94,16 +94,16 @@ class _Row:
         self._is_rebuilt = True  # the first poll takes in what is past
 
     def follow(self, curves: Iterable[Curve]) -> set[int]:
-        """Take in new epochs in the order they would have come; numbers judged hopeless."""
+        """Take in new epochs in the order they would have come; numbers to prune."""
         known = {curve.number: curve for curve in curves}
         while len(self._trials) <= max(known, default=-1):
             self._trials.append(self._study.ask())
         ended = {n: c for n, c in known.items() if not c.is_open}
         self._report(ended)
         self._conclude(ended)  # first, since the pruners measure by what is complete
-        hopeless = self._report({n: c for n, c in known.items() if c.is_open})
+        pruned = self._report({n: c for n, c in known.items() if c.is_open})
         self._is_rebuilt = False
-        return hopeless
+        return pruned
 
     def _report(self, known: Mapping[int, Curve]) -> set[int]:
         fresh = sorted(
@@ -112,7 +112,7 @@ class _Row:
             for epoch in curve.values
             if number not in self._ended and epoch > self._reported.get(number, 0)
         )
-        hopeless = set()
+        pruned = set()
         for epoch, number in fresh:
             curve = known[number]
             self._trials[number].report(curve.values[epoch], epoch)
@@ -121,8 +121,8 @@ class _Row:
             is_news = not self._is_rebuilt or epoch == max(curve.values)
             is_over = epoch == curve.epochs or not curve.is_open or curve.is_spared
             if is_judged and is_news and not is_over:
-                hopeless.add(number)
-        return hopeless
+                pruned.add(number)
+        return pruned
 
     def _conclude(self, known: Mapping[int, Curve]) -> None:
         optuna = load_optuna()

@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from fitfleet.data import stored
+from fitfleet.data.data_store import stored as written_batches
 from fitfleet.data.describe import ROLES
 from fitfleet.data.fingerprint import read_json
 from fitfleet.data.formats.file import hasher
-from fitfleet.data.in_memory import stored as written_batches
 from fitfleet.data.materialise import written
 from fitfleet.errors import DatasetError, FitfleetError
 from fitfleet.settings import Settings

@@ -41,16 +41,16 @@ def run(
         path = _weights(task, database, storage)
         model = load_model(path, code.use(job.spec, database, settings), task.sha256)
         arrays, size = job.arrays, job.spec.batch_size
-        between = [OnBatch(job.control.check)]
+        callbacks = [OnBatch(job.control.check)]
         scores: dict[str, float] = {}
         predicted: Iterator[Any] | None = None
         with precision(job.spec.dtype_policy):
             if task.kind == "evaluate":
                 parts = (arrays.x, arrays.y, arrays.sample_weight)
-                logs = measured(model, parts, size, settings, between)
+                logs = measured(model, parts, size, settings, callbacks)
                 scores = {f"test_{name}": value for name, value in logs.items()}
             else:
-                predicted = predictions(model, arrays.x, size, between)
+                predicted = predictions(model, arrays.x, size, callbacks)
             journal.save_task(job, predicted, {"keras": scores})
         job.control.finish()
 

@@ -10,7 +10,7 @@ from fitfleet.analysis.exports.runs import ExportedRun
 from fitfleet.analysis.exports.tensorboard import BoardWriter
 from fitfleet.errors import FitfleetError
 
-_LOOK_S = 2.0
+_POLL_S = 2.0
 
 
 def follow(folder: str | Path, read: Callable[[], tuple[list[ExportedRun], bool]]) -> Path:
@@ -32,4 +32,4 @@ def follow(folder: str | Path, read: Callable[[], tuple[list[ExportedRun], bool]
             raise FitfleetError(f"{target}: cannot be written: {error.strerror}") from None
         if is_over:
             return target
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)

@@ -29,12 +29,12 @@ class Evaluations:
         """Make or read the graph for feeds like this now; raises what TensorFlow raises."""
         self._program(feed)
 
-    def run(self, feed: Feed, between: Callable[[], None]) -> Logs:
+    def run(self, feed: Feed, on_progress: Callable[[], None]) -> Logs:
         """Loss and metrics on all rows of a feed.
 
-        `between` is called after every call into the program; what it raises ends the evaluation.
+        `on_progress` is called after each call into the program; what it raises ends it.
         """
-        return self._program(feed).run(feed, between)
+        return self._program(feed).run(feed, on_progress)
 
     def _program(self, feed: Feed) -> EvaluationProgram:
         # As in `evaluate`: when all batches are whole, TensorFlow knows their size, which stateful
@@ -73,7 +73,7 @@ class EvaluationProgram:
         batch = batches(feed.signature, batch_size if is_whole else None)
         self._test = functions.make(name, self._test_step, (batch,))
 
-    def run(self, feed: Feed, between: Callable[[], None]) -> Logs:
+    def run(self, feed: Feed, on_progress: Callable[[], None]) -> Logs:
         """All rows of a feed; their loss and metrics."""
         self._metrics.begin()
         logs: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class EvaluationProgram:
                 self._test(self._take(_integer(begin), _integer(end), feed.data))
             return last
 
-        self._pace.run(run, -(-feed.rows // self._batch_size), between)
+        self._pace.run(run, -(-feed.rows // self._batch_size), on_progress)
         return self._metrics.logs(logs)
 
     def _test_steps(self, rows: Any, first: Any, last: Any, data: Any) -> Any:

@@ -95,7 +95,7 @@ class FusedProgram:
         return self._tests[feed.description]
 
     def train(
-        self, state: State, feed: Feed, orders: Any, between: Callable[[], None]
+        self, state: State, feed: Feed, orders: Any, on_progress: Callable[[], None]
     ) -> tuple[State, dict[str, Any]]:
         """One epoch, the rows of model k in `orders[k]`. New state, and the logs, each (K,)."""
         state = self._reset(state)
@@ -107,11 +107,11 @@ class FusedProgram:
             state = list(self._train(state, orders, *bounds, feed.data))
             return last
 
-        self._train_pace.run(call, steps, between)
+        self._train_pace.run(call, steps, on_progress)
         return state, self._logs(state)
 
     def validate(
-        self, state: State, feed: Feed, between: Callable[[], None]
+        self, state: State, feed: Feed, on_progress: Callable[[], None]
     ) -> tuple[State, dict[str, Any]]:
         """All rows of a feed. New state (of metrics only), and the logs."""
         state, test = self._reset(state), self._test(feed)
@@ -123,7 +123,7 @@ class FusedProgram:
             state = list(test(state, rows, *bounds, feed.data))
             return last
 
-        self._test_pace.run(call, -(-feed.rows // self._sizes[1]), between)
+        self._test_pace.run(call, -(-feed.rows // self._sizes[1]), on_progress)
         return state, self._logs(state)
 
     def _logs(self, state: State) -> dict[str, Any]:

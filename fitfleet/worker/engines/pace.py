@@ -16,7 +16,9 @@ class Pace:
     def __init__(self) -> None:
         self._step_s: float | None = None
 
-    def run(self, call: Callable[[int, int], int], steps: int, between: Callable[[], None]) -> int:
+    def run(
+        self, call: Callable[[int, int], int], steps: int, on_progress: Callable[[], None]
+    ) -> int:
         """Call `call(first, last)` until `steps` are done or a call ends early; the steps done."""
         first = 0
         while first < steps:
@@ -24,7 +26,7 @@ class Pace:
             began = time.perf_counter()
             done = call(first, last)
             self._measure((time.perf_counter() - began) / (last - first))
-            between()
+            on_progress()
             if done < last:
                 return done
             first = last

@@ -63,10 +63,12 @@ class EpochProgram:
         if validation is not None:
             self.evaluations.trace(validation)
 
-    def train(self, feed: Feed, order: Any, between: Callable[[], None]) -> tuple[int, float, Logs]:
+    def train(
+        self, feed: Feed, order: Any, on_progress: Callable[[], None]
+    ) -> tuple[int, float, Logs]:
         """One epoch over the rows in `order`.
 
-        `between` is called after every call into the program; what it raises ends the epoch.
+        `on_progress` is called after every call into the program; what it raises ends the epoch.
         Returns the steps done, the last value of the running loss, and the metrics.
         """
         self._metrics.begin()
@@ -80,7 +82,7 @@ class EpochProgram:
             loss = float(mean_loss)
             return int(done)
 
-        done = self._pace.run(run, steps, between)
+        done = self._pace.run(run, steps, on_progress)
         return done, loss, self._metrics.logs(logs)
 
     def _advance(self, order: Any, first: int, last: int, data: Any) -> tuple[Any, Any, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 LOCK_SUFFIX = ".tracing"
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 class TraceLock:
@@ -68,7 +68,7 @@ class TraceLock:
         """Until no other process traces it, or it has done so for `trace_s` seconds."""
         age_s = self.age_s()
         while age_s is not None and age_s < trace_s:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
             age_s = self.age_s()
 
     def release(self) -> None:

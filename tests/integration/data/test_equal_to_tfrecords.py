@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.in_memory import DataStore
+from fitfleet.data.data_store import DataStore
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.worker.build import build

@@ -76,23 +76,23 @@ def jobs(name: str, width: int, count: int = 3, **given: Any) -> list[PreparedJo
     return [ledger.prepared(spec, arrays, seed) for seed, spec in enumerate(specs)]
 
 
-def assert_alike(found: ledger.Ledger, expected: ledger.Ledger) -> None:
+def assert_alike(actual: ledger.Ledger, expected: ledger.Ledger) -> None:
     """To the bit, but for the scores of the test arrays, which the stack gives."""
-    assert found.scores.keys() == expected.scores.keys()
-    for number, scores in found.scores.items():
+    assert actual.scores.keys() == expected.scores.keys()
+    for number, scores in actual.scores.items():
         assert scores == pytest.approx(expected.scores[number], rel=1e-5)
         assert "test_loss" in scores
-    found.scores = expected.scores
-    ledger.assert_same(found, expected)
+    actual.scores = expected.scores
+    ledger.assert_same(actual, expected)
 
 
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """One entry for each function that is traced."""
-    made: list[Any] = []
+    traced: list[Any] = []
     trace = functions._traced
-    monkeypatch.setattr(functions, "_traced", lambda *given: made.append(given) or trace(*given))
-    yield made
+    monkeypatch.setattr(functions, "_traced", lambda *given: traced.append(given) or trace(*given))
+    yield traced
 
 
 def test_every_kind_of_width_is_compared() -> None:

@@ -57,12 +57,12 @@ def test_one_of_two_processes_traces(tmp_path: Path) -> None:
         assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.flush()
-    found = []
+    reports = []
     for child in children:
         written, _ = child.communicate(timeout=300)
-        found.append(json.loads(written.splitlines()[-1]))
-    assert sorted(one["traces"] == 0 for one in found) == [False, True]
-    assert found[0]["digest"] == found[1]["digest"]
+        reports.append(json.loads(written.splitlines()[-1]))
+    assert sorted(report["traces"] == 0 for report in reports) == [False, True]
+    assert reports[0]["digest"] == reports[1]["digest"]
     left = [path.suffix for path in (tmp_path / "programs").iterdir()]
     assert left and set(left) == {".program"}
 

@@ -209,7 +209,7 @@ def test_a_failed_or_diverged_trial_is_no_value(database: Database, settings: Se
     assert failed["why"].str.fullmatch(r"job \d+: the loss became NaN").all()
 
 
-def test_the_pruner_ends_the_hopeless_and_they_can_be_taken_up(
+def test_the_pruner_ends_poor_trials_and_they_can_be_taken_up(
     database: Database, settings: Settings
 ) -> None:
     drive = driver(

@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from fitfleet.data.arrays import Arrays, load
-from fitfleet.data.in_memory import DataStore, is_in_memory, stored
+from fitfleet.data.data_store import DataStore, is_in_memory, stored
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
