@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from fitfleet.db import capacity, places
+from fitfleet.db import capacity, places, users
 from fitfleet.db.session import now, read_clock
 from fitfleet.db.tables import attempts, experiments, jobs, workers
 from fitfleet.states import JobStatus
@@ -45,7 +45,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
     """(queue, reason) -> (QUEUED jobs, seconds since the oldest was submitted).
 
     Reasons, the first that holds: no_worker, labels (no slot has what it asks), paused, backoff,
-    slot.
+    quota (its user has as many in flight as allowed, or no GPU-hours left), slot.
     """
     at = now(c)
     served = select(workers.c.queue).where(*_alive(c, alive_s), workers.c.is_draining.is_(False))
@@ -58,6 +58,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
         ],
         (experiments.c.is_paused, "paused"),
         (jobs.c.not_before > at, "backoff"),
+        (_is_held_by_quota(c), "quota"),
         else_="slot",
     )
     kinds = (jobs.c.queue, reason.label("reason"))
@@ -72,6 +73,19 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
         (queue, why): (int(count), max(0.0, clock - oldest))
         for queue, why, count, oldest in c.execute(query)
     }
+
+
+def _is_held_by_quota(c: Connection) -> sa.ColumnElement[bool]:
+    """Their names are read first: asked for each waiting job, a million would take long."""
+    quotas = users.quotas(c)
+    full = [q.user for q in quotas if q.max_running is not None and q.in_flight >= q.max_running]
+    without_gpu_time = [q.user for q in quotas if not q.has_gpu_time]
+    with_gpus = select(workers.c.queue).where(
+        workers.c.ended_at.is_(None), workers.c.device.like("gpu%")
+    )
+    return experiments.c.user_name.in_(full) | (
+        experiments.c.user_name.in_(without_gpu_time) & jobs.c.queue.in_(with_gpus)
+    )
 
 
 def slots_by_state(c: Connection, alive_s: float) -> dict[tuple[str, str], int]:

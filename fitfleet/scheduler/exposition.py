@@ -86,7 +86,8 @@ class Exposition:
         yield family("fitfleet_jobs", "gauge", "Jobs by queue and status.",
                      _pairs("queue", "status", statuses))  # fmt: skip
         yield family("fitfleet_waiting_jobs", "gauge",
-                     "Waiting jobs by what holds them: no_worker, labels, paused, backoff, slot.",
+                     "Waiting jobs by what holds them: no_worker, labels, paused, backoff, quota,"
+                     " slot.",
                      _pairs("queue", "reason", {k: v[0] for k, v in waiting.items()}))  # fmt: skip
         yield family("fitfleet_oldest_waiting_seconds", "gauge",
                      "Since the submission of the oldest waiting job.",

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from support.rows import commit, dispatch, insert_many, register
 
-from fitfleet.db import leases, reservations, users, workers
+from fitfleet.db import gauges, leases, reservations, users, workers
 from fitfleet.db.actor import Actor, Scope, acting
 from fitfleet.db.dispatch import order
 from fitfleet.db.places import Places
@@ -160,3 +160,24 @@ def test_a_user_with_a_quota_submits_to_experiments_of_their_own(database: Datab
 def test_a_quota_below_zero_is_refused(database: Database) -> None:
     with pytest.raises(AccessError, match="max_running: -1 is below 0"):
         quota(database, "ana", max_running=-1)
+
+
+def test_the_metric_of_waiting_jobs_names_the_quota(database: Database) -> None:
+    register(database, 10)
+    register_gpu(database)
+    quota(database, "ana", max_running=1)
+    quota(database, "bob", gpu_hours=0.0)
+    fill(database, "ana", "a", 3)
+    fill(database, "bob", "b", 2, queue="gpu")
+    fill(database, "bob", "b2", 4)
+    assert waiting(database) == {("cpu", "slot"): 7, ("gpu", "quota"): 2}
+    dispatch(database, 1)
+    assert waiting(database) == {("cpu", "quota"): 2, ("cpu", "slot"): 4, ("gpu", "quota"): 2}
+    quota(database, "bob", gpu_hours=None)
+    assert waiting(database)["gpu", "slot"] == 2
+
+
+def waiting(database: Database) -> dict[tuple[str, str], int]:
+    """(queue, reason) -> waiting jobs."""
+    with database.read() as c:
+        return {key: count for key, (count, _) in gauges.waiting_by_reason(c, 60.0).items()}
