@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from faultpoint_markers import Faults
-from fits import SETTINGS, small_job, write_series
 from small_disk import SmallDisk
+from support.fits import SETTINGS, small_job, write_series
 from support.servers import Postgres, Valkey
 from whole_fleet import OWN_CODE, WholeFleet, paused_job
 

@@ -7,7 +7,7 @@ import time
 import warnings
 from pathlib import Path
 
-from fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.fits import assert_equal, outcomes, small_job, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from fits import assert_equal, outcomes, until_checkpoint
+from support.fits import assert_equal, outcomes, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 

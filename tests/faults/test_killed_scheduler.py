@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fits import small_job
+from support.fits import small_job
 from support.waiting import until
 from whole_fleet import WholeFleet
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from faultpoint_markers import Faults
-from fits import (
+from support.fits import (
     assert_equal,
     child_of,
     outcomes,

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import psutil
 import redis
-from fits import assert_equal, outcomes, small_job, stop, until_checkpoint, wake
 from sqlalchemy import select
+from support.fits import assert_equal, outcomes, small_job, stop, until_checkpoint, wake
 from support.waiting import until
 
 import fitfleet as ff

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.fits import assert_equal, outcomes, small_job, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job, with_own_layer
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.fits import assert_equal, outcomes, small_job, until_checkpoint
 
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 from faultpoint_markers import Faults
-from fits import assert_equal, outcomes, small_job, until_checkpoint
 from small_disk import SmallDisk, can_mount
+from support.fits import assert_equal, outcomes, small_job, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 

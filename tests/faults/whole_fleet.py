@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faultpoint_markers import Faults
-from fits import SETTINGS, small_job
+from support.fits import SETTINGS, small_job
 from support.servers import Postgres, Valkey, die_with_parent
 from support.waiting import until
 

@@ -89,10 +89,17 @@ def _builder(
 class TlsFront:
     """Listens with a certificate, and relays what comes over TLS to a server's port."""
 
-    def __init__(self, port: int, certificate: Path, *, is_postgres: bool = False) -> None:
+    def __init__(
+        self,
+        port: int,
+        certificate: Path,
+        *,
+        is_postgres: bool = False,
+        address: str = "127.0.0.1",
+    ) -> None:
         self._log = certificate.with_name(f"{secrets.token_hex(4)}.log")
         script = Path(__file__).with_name("tls_front.py")
-        command = [sys.executable, script, str(port), certificate]
+        command = [sys.executable, script, address, str(port), certificate]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *(["postgres"] if is_postgres else [])],
@@ -106,6 +113,14 @@ class TlsFront:
     def relayed(self) -> int:
         """Connections that came through with TLS."""
         return self._log.read_text().count("relayed")
+
+    def freeze(self) -> None:
+        """Relay nothing, and close no connection: the peer is as good as off the network."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Continue after `freeze`."""
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End it."""

@@ -1,4 +1,4 @@
-"""An end of TLS before a server, as a process: `tls_front.py PORT CERTIFICATE [postgres]`.
+"""An end of TLS before a server, as a process: `tls_front.py ADDRESS PORT CERTIFICATE [postgres]`.
 
 It prints the port that it listens on, then a line for each connection that it relays.
 """
@@ -14,11 +14,11 @@ from contextlib import suppress
 POSTGRES_SSL = bytes.fromhex("0000000804d2162f")  # SSLRequest
 
 
-def serve(server_port: int, certificate: str, is_postgres: bool) -> None:
+def serve(address: str, server_port: int, certificate: str, is_postgres: bool) -> None:
     """Relay what comes over TLS, until the process is ended."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((address, 0))
     print(listener.getsockname()[1], flush=True)
     while True:
         client, _ = listener.accept()
@@ -58,4 +58,4 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["postgres"])
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:] == ["postgres"])
