@@ -137,3 +137,10 @@ CREATE OR REPLACE VIEW tokens AS SELECT
   CAST("expires_at" AS VARCHAR) AS "expires_at",
   CAST("revoked_at" AS VARCHAR) AS "revoked_at"
 FROM fleet.tokens;
+
+CREATE OR REPLACE VIEW backlog AS SELECT
+  CAST("queue" AS VARCHAR) AS "queue",
+  CAST("ready" AS BIGINT) AS "ready",
+  CAST("held" AS BIGINT) AS "held",
+  CAST("in_flight" AS BIGINT) AS "in_flight"
+FROM fleet.backlog;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import threading
 from pathlib import Path
@@ -14,6 +15,8 @@ import typer
 from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
+from fitfleet.errors import SettingsError
+from fitfleet.text import duration_s
 
 MetricsOption = Annotated[
     str | None,
@@ -41,6 +44,10 @@ def worker(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
     ] = None,
+    exit_when_idle: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="End after so long without a job: 120, 90s, 30m."),
+    ] = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -54,6 +61,7 @@ def worker(
     from fitfleet.worker.process.service import exit_now, run_service
 
     hide_passwords(target)
+    idle_s = _limit_s("--exit-when-idle", exit_when_idle)
     changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     changes |= {"log_level": log_level, "log_format": log_format}
     changes |= {"labels": tuple(label) if label else None}
@@ -65,12 +73,19 @@ def worker(
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
         log_start("worker", settings)
-        code = run_service(settings, metrics)
+        code = run_service(settings, metrics, idle_s)
     finally:
         if broker_folder is not None:
             # After a script that was killed, its workers stop the broker when no other uses it.
             Broker(broker_folder).release()
     exit_now(code)
+
+
+def _limit_s(option: str, text: str | None) -> float:
+    seconds = math.inf if text is None else duration_s(text)
+    if seconds is None:
+        raise SettingsError(f"{option}: {text!r} is no duration such as 120, 90s, 30m or 1h")
+    return seconds
 
 
 @command

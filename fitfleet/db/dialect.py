@@ -13,6 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 _CHUNK = 5_000
 
 
+def clock_sql(dialect: str) -> str:
+    """SQL for the database's own clock: seconds since 1970."""
+    if dialect == "sqlite":
+        return "((julianday('now') - 2440587.5) * 86400.0)"
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
 def _insert(c: Connection, table: Table) -> Any:
     return postgresql.insert(table) if c.dialect.name == "postgresql" else sqlite.insert(table)
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fitfleet.db.actor import OPTION, Actor, current, local_actor
+from fitfleet.db.dialect import clock_sql
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
 _MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
@@ -252,9 +253,7 @@ def _sqrt(value: float | None) -> float | None:
 
 def now(c: Connection) -> sa.ColumnElement[float]:
     """SQL for the database's own clock: seconds since 1970."""
-    if c.dialect.name == "sqlite":
-        return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double())
-    return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Double())
+    return sa.literal_column(clock_sql(c.dialect.name), sa.Double())
 
 
 def read_clock(c: Connection) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from fitfleet.db import access_views
+from fitfleet.db import access_views, queue_views
+from fitfleet.db.dialect import clock_sql
 
 # Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
 TYPES = ("integer", "real", "text", "time", "json")
@@ -136,6 +137,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("detail", "text", "one sentence"),
     ],
     **access_views.COLUMNS,
+    **queue_views.COLUMNS,
 }
 
 
@@ -268,6 +270,7 @@ SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
 FROM job_events v""",
         **access_views.definitions(iso),
+        **queue_views.definitions(clock_sql(dialect)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -130,6 +131,25 @@ def test_workers_that_join_share_a_cohort_and_an_urgent_job_starts_soon(
     shares = Counter(row.worker for row in rows)
     assert len(shares) == 3 and min(shares.values()) >= 4, shares
     assert left >= 3, f"it went ahead of others; it waited {waited_s:.1f} s"
+
+
+@pytest.mark.slow
+def test_a_worker_without_jobs_ends_and_one_with_a_job_does_not(
+    services: Services, job: dict[str, Any]
+) -> None:
+    process = services.process(services.start("worker", "--exit-when-idle", "4s"))
+    services.until_slots(1)
+    long = services.fleet.submit(**{**job, "epochs": 100_000})
+    until(lambda: long.refresh().status is ff.JobStatus.RUNNING)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(8)
+    long.cancel()
+    assert process.wait(60) == 0
+    assert long.refresh().status is ff.JobStatus.CANCELLED
+    assert "no job for 4 s" in services.logs()
+    process = services.process(services.start("worker", "--exit-when-idle", "soon"))
+    assert process.wait(60) == 2
+    assert "--exit-when-idle: 'soon' is no duration" in services.logs()
 
 
 def _count(database: Database, status: ff.JobStatus) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psycopg
 import pytest
 import yaml
@@ -112,20 +114,26 @@ def test_a_reader_sees_the_views_and_nothing_behind_them(roles: str) -> None:
                 reader.execute(refused)
 
 
-def _manifests() -> list[dict[str, Any]]:
-    named = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
-    assert {*named, "kustomization.yaml"} == {path.name for path in KUBERNETES.iterdir()}
+def _manifests(folder: Path) -> list[dict[str, Any]]:
+    named = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    here = {name for name in named if not name.startswith("../")}
+    assert {*here, "kustomization.yaml"} == {path.name for path in folder.iterdir()}
     return [
         manifest
-        for name in named
-        for manifest in yaml.safe_load_all((KUBERNETES / name).read_text())
+        for name in sorted(here)
+        for manifest in yaml.safe_load_all((folder / name).read_text())
     ]
 
 
-MANIFESTS = _manifests()
-PODS = [
-    manifest["spec"]["template"] for manifest in MANIFESTS if "template" in manifest.get("spec", {})
-]
+def _pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    specs = [manifest.get("spec", {}) for manifest in manifests]
+    owners = [spec.get("jobTargetRef", spec) for spec in specs]
+    return [owner["template"] for owner in owners if "template" in owner]
+
+
+MANIFESTS = _manifests(KUBERNETES)
+SCALED = _manifests(DEPLOY / "keda")
+PODS = [*_pods(MANIFESTS), *_pods(SCALED)]
 
 
 def _part(pod: dict[str, Any]) -> str:
@@ -137,7 +145,7 @@ def test_a_pod_runs_a_command_that_there_is(pod: dict[str, Any]) -> None:
     (container,) = pod["spec"]["containers"]
     program, *arguments = container["args"]
     assert program == "fitfleet"
-    words = [word for word in arguments if word.isalpha()][: 2 if arguments[0] == "db" else 1]
+    words = arguments[: 2 if arguments[0] == "db" else 1]
     done = CliRunner().invoke(app, [*words, "--help"])
     assert done.exit_code == 0
     assert all(option in done.output for option in arguments if option.startswith("--"))
@@ -189,3 +197,36 @@ def test_every_deployment_is_selected_by_its_labels_and_its_budget() -> None:
         selector = manifest["spec"]["selector"]
         assert selector["matchLabels"] == manifest["spec"]["template"]["metadata"]["labels"]
         assert budgets[manifest["metadata"]["name"]] == selector
+
+
+@pytest.mark.parametrize("manifest", SCALED, ids=lambda manifest: manifest["kind"])
+def test_keda_takes_the_manifest(manifest: dict[str, Any]) -> None:
+    """By the schemas of KEDA's own resources, the pod's template aside, which is tested above."""
+    schemas = json.loads(Path(__file__).with_name("keda.json").read_text())
+    jsonschema.validate(manifest, schemas[manifest["kind"]])
+    assert manifest["apiVersion"] == "keda.sh/v1alpha1"
+
+
+def test_keda_replaces_the_deployment_that_there_is() -> None:
+    (scaled,) = (manifest for manifest in SCALED if manifest["kind"] == "ScaledJob")
+    patches = yaml.safe_load((DEPLOY / "keda" / "kustomization.yaml").read_text())["patches"]
+    removed = [yaml.safe_load(entry["patch"]) for entry in patches]
+    there = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in MANIFESTS}
+    assert {(entry["kind"], entry["metadata"]["name"]) for entry in removed} <= there
+    names = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in SCALED}
+    (trigger,) = scaled["spec"]["triggers"]
+    assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in names
+    arguments = scaled["spec"]["jobTargetRef"]["template"]["spec"]["containers"][0]["args"]
+    assert "--exit-when-idle" in arguments
+
+
+def test_a_reader_counts_the_jobs_that_pods_are_made_for(roles: str) -> None:
+    (scaled,) = (manifest for manifest in SCALED if manifest["kind"] == "ScaledJob")
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    with _as(roles, "fitfleet_reader") as reader:
+        assert reader.execute(query).fetchone() == (0,)
+        database = Database(roles)
+        insert(database, new_job("a"), new_job("b"), new_job("c", queue="gpu"))
+        assert len(take(database)) == 1
+        assert reader.execute(query).fetchone() == (2,)
+        database.dispose()

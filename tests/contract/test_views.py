@@ -41,6 +41,7 @@ CONTRACT = {
     "audit": "audit_id at user_name token_id action target detail",
     "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
     "tokens": "token_id user_name scope created_at expires_at revoked_at",
+    "backlog": "queue ready held in_flight",
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -270,3 +271,16 @@ def test_who_may_do_what_and_who_did(filled: Database) -> None:
     assert actions == ["submit", "submit", "pause", "set quota", "create token"]
     names = {row["user_name"] for row in _rows(filled, "SELECT * FROM runs")}
     assert names == {filled.actor.user}
+
+
+def test_the_backlog_tells_what_may_start_from_what_is_held(filled: Database) -> None:
+    """One job runs and one waits; one is of a paused experiment, later two wait."""
+    query = "SELECT * FROM backlog"
+    assert _rows(filled, query) == [{"queue": "cpu", "ready": 1, "held": 1, "in_flight": 1}]
+    child, _ = insert(filled, new_job("child"), new_job("gpu", queue="gpu"))
+    with filled.begin() as c:
+        c.exec_driver_sql(f"UPDATE jobs SET not_before = 9e12 WHERE id IN (10, {child})")
+    assert _rows(filled, query + " ORDER BY queue") == [
+        {"queue": "cpu", "ready": 0, "held": 3, "in_flight": 1},
+        {"queue": "gpu", "ready": 1, "held": 0, "in_flight": 0},
+    ]

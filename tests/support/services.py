@@ -42,6 +42,10 @@ class Services:
         self._processes.append(process)
         return process.pid
 
+    def process(self, pid: int) -> subprocess.Popen[bytes]:
+        """One that was started here."""
+        return next(process for process in self._processes if process.pid == pid)
+
     def until_slots(self, count: int) -> None:
         """Wait until so many slots are up."""
 

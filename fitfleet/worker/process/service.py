@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ from fitfleet.spec.requirements import route_of
 from fitfleet.spec.versions import installed
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
+from fitfleet.worker.process.idle import IdleLimit
 from fitfleet.worker.process.labels import service_labels
 from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.messages import refused
@@ -40,8 +42,10 @@ from fitfleet.worker.process.replacement import task_pool
 _log = logging.getLogger(__name__)
 
 
-def run_service(settings: Settings, metrics: str | None = None) -> int:
-    """Serve a queue until SIGTERM, which drains; the exit code.
+def run_service(
+    settings: Settings, metrics: str | None = None, exit_when_idle_s: float = math.inf
+) -> int:
+    """Serve a queue until SIGTERM, or without a job for so many seconds; then drain: the exit code.
 
     TensorFlow is imported by the children only. DatabaseError if the database is away or not of
     this version, SettingsError if this host lacks a GPU that `gpus` names.
@@ -50,7 +54,7 @@ def run_service(settings: Settings, metrics: str | None = None) -> int:
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
-    presence = _Presence(settings, name, cards)
+    presence = _Presence(settings, name, cards, IdleLimit(exit_when_idle_s))
     drain = Drain(settings)
     presence.start(database)
     transport.install(_message_key(database, settings))
@@ -148,8 +152,11 @@ def _versions() -> dict[str, str]:
 class _Presence:
     """Says in the database that this service is there, and hears when it is to drain."""
 
-    def __init__(self, settings: Settings, service: str, cards: Sequence[gpus.Gpu]) -> None:
+    def __init__(
+        self, settings: Settings, service: str, cards: Sequence[gpus.Gpu], idle: IdleLimit
+    ) -> None:
         self._settings = settings
+        self._idle = idle
         self._service = service
         self._devices = [f"gpu{gpu.index}" for gpu in cards] or ["cpu"]  # slots take them in turn
         self.labels = service_labels(settings, cards)
@@ -248,10 +255,15 @@ class _Presence:
             if not (is_due or outage):
                 continue
             self._beaten_at = time.monotonic()
-            if self._is_to_drain():
-                _log.info("asked to drain")
+            if reason := self._reason_to_end():
+                _log.info(reason)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+
+    def _reason_to_end(self) -> str | None:
+        if self._is_to_drain():
+            return "asked to drain"
+        return f"no job for {self._idle.limit_s:g} s" if self._idle.is_over() else None
 
     def _is_to_drain(self) -> bool:
         """One heartbeat. No SQLite file is left open: the next child may be forked any time."""
