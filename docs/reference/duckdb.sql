@@ -144,3 +144,18 @@ CREATE OR REPLACE VIEW backlog AS SELECT
   CAST("held" AS BIGINT) AS "held",
   CAST("in_flight" AS BIGINT) AS "in_flight"
 FROM fleet.backlog;
+
+CREATE OR REPLACE VIEW memory AS SELECT
+  CAST("architecture" AS VARCHAR) AS "architecture",
+  CAST("batch_size" AS BIGINT) AS "batch_size",
+  CAST("dtype" AS VARCHAR) AS "dtype",
+  CAST("optimizer" AS VARCHAR) AS "optimizer",
+  CAST("engine" AS VARCHAR) AS "engine",
+  CAST("cohort" AS BIGINT) AS "cohort",
+  CAST("device" AS VARCHAR) AS "device",
+  CAST("peak_bytes" AS BIGINT) AS "peak_bytes",
+  CAST("framework_bytes" AS BIGINT) AS "framework_bytes",
+  CAST("driver_bytes" AS BIGINT) AS "driver_bytes",
+  CAST("bound_bytes" AS BIGINT) AS "bound_bytes",
+  CAST("measured_at" AS VARCHAR) AS "measured_at"
+FROM fleet.memory;

@@ -10,8 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Connection, Double, Integer, Text, bindparam, select, update
 
+from fitfleet.db import memory
 from fitfleet.db.claims import Artifact, Claim, held
 from fitfleet.db.dialect import storable_text
+from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import EpochMetrics, score_rows, write_epochs, write_scores
 from fitfleet.db.session import now
 from fitfleet.db.tables import attempts, jobs, metrics
@@ -36,6 +38,7 @@ class Success:
     stopped_by: str | None = None  # budget: before its last epoch
     nan_epoch: int | None = None  # the first whose loss was not finite
     train_seconds: float | None = None  # of all epochs, without tracing
+    memory: Measurement | None = None
 
 
 def record(
@@ -62,6 +65,7 @@ def record(
         write_scores(
             c, [line for claim, source, of in scored for line in score_rows(claim, of, source)]
         )
+        memory.record(c, [row.memory for row in mine if row.memory is not None])
     lost = [row for row in rows if row.claim.key not in won]
     return won | {row.claim.key for row in lost if _has_committed(c, row)}
 

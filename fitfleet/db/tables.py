@@ -27,6 +27,7 @@ from fitfleet.db.access_tables import audit as audit
 from fitfleet.db.access_tables import fleet_keys as fleet_keys
 from fitfleet.db.access_tables import tokens as tokens
 from fitfleet.db.access_tables import users as users
+from fitfleet.db.memory_tables import memory_peaks as memory_peaks
 from fitfleet.db.metadata import BigId
 from fitfleet.db.metadata import metadata as metadata
 from fitfleet.db.sweep_tables import sweeps as sweeps

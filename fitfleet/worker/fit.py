@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 
@@ -24,7 +24,7 @@ from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Session, Trained
 from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.process.memory import reset_peak
+from fitfleet.worker.journal import Journal
 from fitfleet.worker.recording.failures import NanLoss
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import EpochLogs
@@ -126,34 +126,6 @@ class Fit:
             raise NanLoss(f"the loss became NaN in epoch {last.epoch + 1}")
 
 
-class Journal(Protocol):
-    """What is recorded of fits, and how errors end them."""
-
-    def output(self, control: JobControl) -> AbstractContextManager[None]:
-        """What is printed goes to the job's log."""
-
-    def guard(self, control: JobControl) -> AbstractContextManager[None]:
-        """An error ends this job, is recorded as its end, and goes no further."""
-
-    def hold(self, control: JobControl) -> AbstractContextManager[None]:
-        """Both: for all that is done for one job."""
-
-    def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
-        """Their turn comes: begin the attempts of some jobs of a choice, and say what trains them.
-
-        A job that went elsewhere while it waited has ended then.
-        """
-
-    def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
-        """An epoch has been trained; it is in the history already."""
-
-    def is_due(self, fit: Fit) -> bool:
-        """Whether a checkpoint is to be written after this epoch."""
-
-    def checkpoint(self, fit: Fit, model: Any) -> None:
-        """Write one; the model holds the job's variables."""
-
-
 class _NothingLeft(Exception):
     """Every job of a session has ended while it trained."""
 
@@ -215,7 +187,7 @@ class _Cohort:
                     fit.control.check()  # it may have been stopped while it waited
             if not self._open:
                 return
-            reset_peak()
+            self._journal.measure(engine.name, [fit.job for fit in self._open])
             stack.enter_context(precision(self._fits[0].job.spec.dtype_policy))
             with self._sharing():
                 session = engine.open([fit.job for fit in self._open])

@@ -21,6 +21,7 @@ from fitfleet.worker.environment import environment
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.fit import train
 from fitfleet.worker.load import Loader
+from fitfleet.worker.process.meter import HostMeter, Meter
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.recording.lease import Lease
 from fitfleet.worker.recording.metrics import Recorder
@@ -39,6 +40,7 @@ class Child:
     storage: Storage
     recorder: Recorder
     engines: Engines
+    meter: Meter = field(default_factory=HostMeter)
     on_outage: Callable[[], None] = lambda: None  # told that the database is away
     controls: Sequence[JobControl] = field(default_factory=list)  # those held, for the drain signal
     is_draining: bool = False
@@ -65,7 +67,12 @@ class Child:
     def _take(self, job_id: int, dispatch_seq: int) -> None:
         # Before the claim: an error here costs no job, whose message another child will get.
         journal = DatabaseJournal(
-            self.database, self.storage, self.settings, self.recorder, self.environment
+            self.database,
+            self.storage,
+            self.settings,
+            self.recorder,
+            self.environment,
+            self.meter,
         )
         reach("before_claim")
         # One that drains takes none: the scheduler sees that the message is gone, and sends

@@ -19,7 +19,6 @@ from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.predict import measured, predictions
-from fitfleet.worker.process.memory import reset_peak
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.state.weights import load_model
 
@@ -37,7 +36,7 @@ def run(
         journal.begin(Choice(KerasFit(settings), [job], [f"Keras's own {task.kind}"]), [job])
         job.control.start()
         job.control.check()  # it may have been stopped while it waited
-        reset_peak()
+        journal.measure("fit", [job])
         path = _weights(task, database, storage)
         model = load_model(path, code.use(job.spec, database, settings), task.sha256)
         arrays, size = job.arrays, job.spec.batch_size

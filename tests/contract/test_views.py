@@ -19,10 +19,12 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import ends, experiments, leases, metrics, tokens, users, views
+from fitfleet.db import ends, experiments, leases, memory, metrics, tokens, users, views
 from fitfleet.db.actor import Scope
+from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
+from fitfleet.spec.memory import FitKind
 from fitfleet.states import FailureClass
 
 CONTRACT = {
@@ -42,6 +44,8 @@ CONTRACT = {
     "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
     "tokens": "token_id user_name scope created_at expires_at revoked_at",
     "backlog": "queue ready held in_flight",
+    "memory": "architecture batch_size dtype optimizer engine cohort device peak_bytes"
+    " framework_bytes driver_bytes bound_bytes measured_at",
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -96,6 +100,8 @@ def filled(database: Database) -> Database:
         experiments.pause(c, "other")
         users.set_quota(c, "ana", max_running=3, gpu_hours=10.0)
         tokens.create(c, "ana", Scope.READ, expires_s=60.0)
+        kind = FitKind("a" * 64, 32, "float32", "Adam")
+        memory.record(c, [Measurement(kind, "loop", 1, "cpu", 600_000_000)])
     return database
 
 

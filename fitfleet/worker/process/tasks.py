@@ -79,6 +79,7 @@ def start_child(settings: Settings) -> Any:
     from fitfleet.db.session import Database
     from fitfleet.storage import Storage
     from fitfleet.worker.engines.choice import Engines
+    from fitfleet.worker.process.meter import meter_of
     from fitfleet.worker.recording.metrics import Recorder
     from fitfleet.worker.run import Child
 
@@ -91,6 +92,7 @@ def start_child(settings: Settings) -> Any:
         storage=Storage(settings.storage),
         recorder=Recorder(database, settings.logs),
         engines=Engines(settings),
+        meter=meter_of(name),
         on_outage=outage.begin,
     )
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import ends, metrics, reservations
+from fitfleet.db import ends, memory, metrics, reservations
 from fitfleet.db.claims import Claim
+from fitfleet.db.memory import Measurement
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
@@ -56,8 +57,13 @@ class FailureRecorder:
         self._settings = settings
         self._recorder = recorder
 
-    def end(self, control: JobControl, error: BaseException) -> None:
-        """Record what ended the job. A lost one writes nothing at all."""
+    def end(
+        self, control: JobControl, error: BaseException, bound: Measurement | None = None
+    ) -> None:
+        """Record what ended the job. A lost one writes nothing at all.
+
+        `bound` is what it had when it ran out of memory.
+        """
         if isinstance(error, Interrupted):
             self._end_stopped(control, error.reason)
             return
@@ -81,6 +87,7 @@ class FailureRecorder:
                 and ends.fail(
                     c, control.claim, failure_class, message, text, tail, seconds=seconds, **options
                 )
+                and _has_kept(c, bound)
             ),
             _MAX_OUTAGE_S,
         )
@@ -135,6 +142,11 @@ class FailureRecorder:
             until=lambda: time.monotonic() >= deadline,
             on_outage=control.show_progress,  # it does not hang, it waits
         )
+
+
+def _has_kept(c: Connection, bound: Measurement | None) -> bool:
+    memory.record(c, [] if bound is None else [bound])
+    return True
 
 
 def about(claim: Claim) -> dict[str, int]:

@@ -24,6 +24,7 @@ from fitfleet.worker.process import memory
 from fitfleet.worker.recording import log
 from fitfleet.worker.recording.commits import CommitQueue
 from fitfleet.worker.recording.failures import FailureRecorder, about, classify, log_path
+from fitfleet.worker.recording.memory_record import MemoryRecord
 from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.state.saving import Saver, Scores, changes_weights_at_end
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fitfleet.worker.engines.choice import Choice
     from fitfleet.worker.fit import Fit
     from fitfleet.worker.job import PreparedJob
+    from fitfleet.worker.process.meter import Meter
 
 _OUTAGE_POLL_S = 1.0
 
@@ -38,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class DatabaseJournal:
-    """A fit.Journal in the database, the storage and the logs; every write is fenced."""
+    """A worker.journal.Journal in the database, the storage and the logs; every write is fenced."""
 
     def __init__(
         self,
@@ -47,12 +49,14 @@ class DatabaseJournal:
         settings: Settings,
         recorder: Recorder,
         environment: dict[str, Any],
+        meter: Meter,
     ) -> None:
         self._database = database
         self._settings = settings
         self._recorder = recorder
         self._environment = environment
         self._failures = FailureRecorder(database, settings, recorder)
+        self._memory = MemoryRecord(meter)
         self.commits = CommitQueue(database, recorder, self._end)
         self._saver = Saver(database, storage, settings, environment, self.commits)
         self.is_out_of_memory = False  # one of the jobs has met the end of the memory
@@ -102,8 +106,12 @@ class DatabaseJournal:
 
     def _end(self, control: JobControl, error: BaseException) -> None:
         if not isinstance(error, Interrupted):
-            self.is_out_of_memory |= classify(error)[0] is FailureClass.MEMORY
-        self._failures.end(control, error)
+            is_memory = classify(error)[0] is FailureClass.MEMORY
+            self.is_out_of_memory |= is_memory
+            bound = self._memory.bound(control) if is_memory else None
+            self._failures.end(control, error, bound)
+        else:
+            self._failures.end(control, error)
 
     def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
         """Begin the attempts of those that were reserved, and say what trains them.
@@ -182,6 +190,10 @@ class DatabaseJournal:
         if changed:
             yield "environment", f"equality to the bit is not promised: {'; '.join(changed)}"
 
+    def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
+        """From here."""
+        self._memory.begin(engine, jobs)
+
     def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:
         """Its metrics go to the database from another thread."""
         self._recorder.put(EpochMetrics(fit.job.claim, fit.epoch, logs))
@@ -210,11 +222,11 @@ class DatabaseJournal:
     def save(self, fit: Fit, model: Any, scores: Scores) -> None:
         """Write the fitted weights; the commit follows from another thread."""
         self._report(fit.job.claim, getattr(model, "initial_weights_report", None))
-        self._saver.final(fit, model, scores)
+        self._saver.final(fit, model, scores, self._memory.measured(fit.control))
 
     def save_task(self, job: PreparedJob, predicted: Iterator[Any] | None, scores: Scores) -> None:
         """Write what a job without a fit gave; the commit follows from another thread."""
-        self._saver.task(job, predicted, scores)
+        self._saver.task(job, predicted, scores, self._memory.measured(job.control))
 
     def _report(self, claim: Claim, text: str | None) -> None:
         """An event says which of another job's weights did not fit."""

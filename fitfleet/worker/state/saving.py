@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.db import checkpoints, leases
 from fitfleet.db.claims import Claim
+from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import has_nan
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -77,7 +78,9 @@ class Saver:
         fit.checkpoint_sha256 = digest
         self._remove_outdated(claim, fit.epoch, keep=name)
 
-    def final(self, fit: Fit, model: Any, scores: Scores) -> None:
+    def final(
+        self, fit: Fit, model: Any, scores: Scores, measured: Measurement | None = None
+    ) -> None:
         """Save the fitted weights, and leave the job to be committed with them."""
         claim = fit.job.claim
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
@@ -91,6 +94,7 @@ class Saver:
                 "train_seconds": _train_seconds(fit),
                 "log_tail": log.tail(log_path(self._settings, claim)),
                 "memory_peak_bytes": peak_bytes(),
+                "memory": measured,
                 "parameters": sum(math.prod(v.shape) for v in model.weights),
                 "checkpoint_path": last_checkpoint or name,
                 "checkpoint_sha256": digest,
@@ -113,7 +117,13 @@ class Saver:
                 )
             )
 
-    def task(self, job: PreparedJob, predicted: Iterator[Any] | None, scores: Scores) -> None:
+    def task(
+        self,
+        job: PreparedJob,
+        predicted: Iterator[Any] | None,
+        scores: Scores,
+        measured: Measurement | None = None,
+    ) -> None:
         """Save what the model of another job predicts, and leave the job to be committed."""
         claim = job.claim
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
@@ -126,6 +136,7 @@ class Saver:
                 "seconds": job.control.seconds,
                 "log_tail": log.tail(log_path(self._settings, claim)),
                 "memory_peak_bytes": peak_bytes(),
+                "memory": measured,
                 "scores": scores,
             }
             pending = PendingCommit(

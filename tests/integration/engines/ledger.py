@@ -65,6 +65,9 @@ class Ledger:
             return
         self.engines.append((choice.engine.name, tuple(choice.reasons)))
 
+    def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
+        pass
+
     def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:
         self.logs.setdefault(fit.job.claim.job_id, []).append((fit.epoch - 1, logs))
 

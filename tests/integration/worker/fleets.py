@@ -116,6 +116,12 @@ class Fleet:
         with self.database.read() as c:
             return lookup.events_of(c, job_id)
 
+    def memory(self) -> list[dict[str, Any]]:
+        """What fits were measured to need, the smallest batch first."""
+        with self.database.read() as c:
+            rows = c.exec_driver_sql("SELECT * FROM memory ORDER BY batch_size")
+            return [dict(row._mapping) for row in rows]
+
     def scores(self, job_id: int) -> dict[str, float | None]:
         """Scores of the evaluation."""
         with self.database.read() as c:

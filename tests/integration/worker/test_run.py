@@ -56,6 +56,10 @@ def test_a_job_that_succeeds_leaves_one_file_and_a_full_record(
     assert attempt["outcome"] == "succeeded"
     assert attempt["seconds"] > 0
     assert attempt["memory_peak_bytes"] > 2**20
+    (memory,) = fleet.memory()
+    assert (memory["batch_size"], memory["cohort"], memory["device"]) == (8, 1, "cpu")
+    assert memory["peak_bytes"] > 2**27  # TensorFlow is in it
+    assert memory["bound_bytes"] is None
     environment = json.loads(attempt["environment"])
     assert environment["keras"] and environment["device"] == "cpu"
     assert read_document(path, fleet.settings)["scores"]["keras"] == fleet.scores(row.id)
@@ -284,6 +288,10 @@ def test_the_oom_fallback_runs_alone_and_then_in_smaller_batches(
     # The optimizer of accumulated gradients has other variables than the checkpoint's.
     assert [a["first_epoch"] for a in attempts] == [0, 1, 0]
     assert [e["kind"] for e in fleet.events(job_id)].count("memory") == 2
+    smaller, whole = fleet.memory()
+    assert (smaller["batch_size"], whole["batch_size"]) == (4, 8)
+    assert smaller["peak_bytes"] and smaller["bound_bytes"] is None
+    assert whole["peak_bytes"] is None and whole["bound_bytes"] > 2**27
 
 
 def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any]) -> None:

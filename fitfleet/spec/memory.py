@@ -1,0 +1,117 @@
+"""How much memory a fit needs, by what fits like it were measured to need.
+
+Fits of one kind differ in nothing that decides their memory. Those of one architecture differ in
+batch size and cohort: their memory lies on a line through the rows that one step trains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fitfleet.spec import tunable_scalars
+from fitfleet.spec.job import JobSpec
+
+# What is left for chance above the largest that was measured.
+_MARGIN = 10  # a tenth
+_CLASSES_PER_OCTAVE = 4
+_PARTS = {
+    *("model", "dataset", "loss", "metrics", "weighted_metrics", "class_weight", "freeze"),
+    *("jit_compile", "steps_per_execution", "validation_split", "validation_batch_size"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class FitKind:
+    """What decides the memory of a fit, but for the device and for who trains with it."""
+
+    architecture: str  # hash of the model, its data and how it is compiled
+    batch_size: int
+    dtype: str  # of the policy, e.g. float32
+    optimizer: str  # its class
+
+
+@dataclass(frozen=True)
+class MemoryPoint:
+    """What fits of one architecture, dtype and optimizer needed with so many rows in a step."""
+
+    batch_size: int
+    cohort: int  # jobs trained at once
+    peak_bytes: int  # the largest that was measured; 0: none has come to its end
+    bound_bytes: int = 0  # the most that one had when it ran out of memory; 0: none did
+
+    @property
+    def rows(self) -> int:
+        """Rows that one step trains."""
+        return self.batch_size * self.cohort
+
+
+@dataclass(frozen=True)
+class Need:
+    """Memory that a fit is predicted to need."""
+
+    size_bytes: int
+    is_measured: bool  # of its own kind; False: by the line through others
+
+
+def fit_kind(spec: JobSpec, fingerprint: str | None, batch_size: int | None = None) -> FitKind:
+    """The kind of a job; `batch_size` where it is trained in smaller ones than its spec says."""
+    document = spec.model_dump(mode="json", include=_PARTS)
+    document["model"]["config"], _ = tunable_scalars.separated(spec)
+    document["dataset"]["fold"] = None
+    if fingerprint is not None:
+        document["dataset"] |= {"path": fingerprint, "files": sorted(document["dataset"]["files"])}
+    if spec.task is not None:
+        document["task"] = spec.task.kind
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return FitKind(
+        hashlib.sha256(text.encode()).hexdigest(),
+        batch_size or spec.batch_size,
+        spec.dtype_policy or "float32",
+        str(spec.optimizer.get("class_name"))[:64],
+    )
+
+
+def predict(points: Sequence[MemoryPoint], batch_size: int, cohort: int = 1) -> Need | None:
+    """What a fit needs; None: nothing is known, and it is to run alone, which measures it.
+
+    Its own kind: the largest that was measured and a tenth. Else a line through what its
+    architecture was measured to need (least squares over the rows of a step), never below one of
+    fewer rows; with a single measurement, that one for fewer rows. Where fits of no more rows ran
+    out of memory and none of as many came to its end, more than they had.
+    """
+    rows = batch_size * cohort
+    mine = [p.peak_bytes for p in points if (p.batch_size, p.cohort) == (batch_size, cohort)]
+    peak = max(mine, default=0)
+    if peak:
+        return Need(peak + peak // _MARGIN, is_measured=True)
+    measured = [(p.rows, p.peak_bytes) for p in points if p.peak_bytes]
+    bound = max((p.bound_bytes for p in points if p.rows <= rows), default=0)
+    expected = max(_on_line(measured, rows) or 0, bound)
+    return Need(expected + expected // _MARGIN, is_measured=False) if expected else None
+
+
+def _on_line(measured: Sequence[tuple[int, int]], rows: int) -> int | None:
+    """None if `rows` lie above the only ones that were measured."""
+    smaller = max((size for at, size in measured if at <= rows), default=0)
+    larger = [size for at, size in measured if at >= rows]
+    if len({at for at, _ in measured}) < 2:
+        return max(larger, default=None)
+    mean_rows = sum(at for at, _ in measured) / len(measured)
+    mean_size = sum(size for _, size in measured) / len(measured)
+    square = sum((at - mean_rows) ** 2 for at, _ in measured)
+    slope = sum((at - mean_rows) * (size - mean_size) for at, size in measured) / square
+    return max(math.ceil(mean_size + max(0.0, slope) * (rows - mean_rows)), smaller)
+
+
+def size_class(size_bytes: int) -> int:
+    """The smallest class that holds so many bytes: four of them from one power of 2 to the next.
+
+    So needs that differ little are the same for the dispatcher.
+    """
+    step = math.floor(_CLASSES_PER_OCTAVE * math.log2(max(1, size_bytes)))
+    classes = (math.ceil(2 ** ((step + n) / _CLASSES_PER_OCTAVE)) for n in range(-1, 3))
+    return next(size for size in classes if size >= size_bytes)

@@ -1,0 +1,46 @@
+"""What the training loop tells of its fits: the interface of whoever records them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fitfleet.worker.control import JobControl
+from fitfleet.worker.engines.engine import Logs
+from fitfleet.worker.job import PreparedJob
+
+if TYPE_CHECKING:
+    from fitfleet.worker.engines.choice import Choice
+    from fitfleet.worker.fit import Fit
+
+
+class Journal(Protocol):
+    """What is recorded of fits, and how errors end them."""
+
+    def output(self, control: JobControl) -> AbstractContextManager[None]:
+        """What is printed goes to the job's log."""
+
+    def guard(self, control: JobControl) -> AbstractContextManager[None]:
+        """An error ends this job, is recorded as its end, and goes no further."""
+
+    def hold(self, control: JobControl) -> AbstractContextManager[None]:
+        """Both: for all that is done for one job."""
+
+    def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
+        """Their turn comes: begin the attempts of some jobs of a choice, and say what trains them.
+
+        A job that went elsewhere while it waited has ended then.
+        """
+
+    def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
+        """These are trained at once from now on: their memory is what the device takes."""
+
+    def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
+        """An epoch has been trained; it is in the history already."""
+
+    def is_due(self, fit: Fit) -> bool:
+        """Whether a checkpoint is to be written after this epoch."""
+
+    def checkpoint(self, fit: Fit, model: Any) -> None:
+        """Write one; the model holds the job's variables."""
