@@ -18,7 +18,7 @@ def definitions(clock: str) -> dict[str, str]:
     return {
         "backlog": f"""
 SELECT b.queue AS queue, SUM(b.is_ready) AS ready,
-  COUNT(*) - SUM(b.is_ready) - SUM(b.is_in_flight) AS held, SUM(b.is_in_flight) AS in_flight
+  SUM(1 - b.is_ready - b.is_in_flight) AS held, SUM(b.is_in_flight) AS in_flight
 FROM (
   SELECT j.queue, CASE WHEN {is_ready} THEN 1 ELSE 0 END AS is_ready,
     CASE WHEN j.status = 'QUEUED' THEN 0 ELSE 1 END AS is_in_flight
