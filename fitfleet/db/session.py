@@ -23,7 +23,7 @@ from fitfleet.db.actor import OPTION, Actor, current, local_actor
 from fitfleet.db.dialect import clock_sql
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
-_MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
+MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
 # Alembic's own table.
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.String()))
 _BUSY_TIMEOUT_S = 30.0
@@ -134,38 +134,37 @@ class Database:
     def upgrade(self) -> None:
         """Create the tables and views, or bring those of an older version up to date.
 
-        Several processes may do so at once: one does it, the others wait. DatabaseError for tables
-        of a newer version of fitfleet.
+        Several processes may do so at once: one does it, the others wait. A fleet may work
+        meanwhile: on PostgreSQL no table is locked for longer than a second. DatabaseError for
+        tables of a newer version of fitfleet, or in use by one transaction for a minute.
         """
         for attempt in range(50):
             try:
                 version = self.schema_version()
                 if version is not None and version > newest_version():
                     raise DatabaseError(self._mismatch(version))
-                if version != newest_version():
+                if version != newest_version() or not self._has_all_indexes():
                     self._upgrade()
                 return
             except DatabaseError as error:
-                if attempt == 49 or "locked" not in str(error):
+                if attempt == 49 or not re.search("locked|lock timeout", str(error)):
                     raise
-                time.sleep(0.1)
+                time.sleep(0.1 if self.is_sqlite else 0.5)
 
     def _upgrade(self) -> None:
-        from alembic import command
+        from fitfleet.db import schema  # it imports Alembic
 
-        from fitfleet.db import upgrades
+        with self._translated():
+            schema.migrate(self.engine)
 
-        with self._translated(), self.engine.connect() as c:
-            self._lock_schema(c)
-            command.upgrade(_alembic(c), "head")
-            upgrades.record(c, newest_version(), read_clock(c))
-            c.commit()
+    def _has_all_indexes(self) -> bool:
+        """SQLite makes them in the transaction of a migration; PostgreSQL after it."""
+        from fitfleet.db import indexes
 
-    def _lock_schema(self, c: Connection) -> None:
         if self.is_sqlite:
-            c.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            c.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
+            return True
+        with self.read() as c:
+            return indexes.is_complete(c)
 
     def check_schema(self) -> None:
         """Raises DatabaseError unless the tables are those of this version of fitfleet."""
@@ -261,19 +260,10 @@ def read_clock(c: Connection) -> float:
     return float(c.execute(sa.select(now(c))).scalar_one())
 
 
-def _alembic(c: Connection | None = None) -> Any:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = c
-    return config
-
-
 def changes_since(version: str | None) -> list[tuple[str, str]]:
     """(revision, what it does) of every migration that a database at `found` has not had."""
     rows = []
-    for path in sorted((_MIGRATIONS / "versions").iterdir(), key=lambda file: file.name):
+    for path in sorted((MIGRATIONS / "versions").iterdir(), key=lambda file: file.name):
         revision = path.name[1:5]
         if re.match(r"v\d{4}_", path.name) and revision > (version or ""):
             text = path.read_text(encoding="utf-8")
@@ -286,5 +276,5 @@ def newest_version() -> str:
 
     Alembic itself takes as long to import as a short command takes, and is needed to upgrade only.
     """
-    names = [path.name for path in (_MIGRATIONS / "versions").iterdir()]
+    names = [path.name for path in (MIGRATIONS / "versions").iterdir()]
     return max(name[1:5] for name in names if re.match(r"v\d{4}_", name))

@@ -8,6 +8,9 @@ revision it makes with `python tests/migration/store.py`.
 from __future__ import annotations
 
 import multiprocessing
+import re
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +23,9 @@ from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 from support.parts import quick
 
-from fitfleet.db import keys, lookup, trials, users, views
-from fitfleet.db.session import Database, _alembic, newest_version
+from fitfleet.db import indexes, keys, lookup, trials, users, views
+from fitfleet.db.schema import alembic_config
+from fitfleet.db.session import Database, newest_version
 from fitfleet.db.tables import metadata, t_quantiles
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
@@ -112,7 +116,7 @@ def test_several_processes_may_upgrade_at_once(empty_url: str) -> None:
 
 
 def test_every_revision_has_a_stored_schema() -> None:
-    revisions = {r.revision for r in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    revisions = {r.revision for r in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
     for backend in ("sqlite", "postgresql"):
         stored = {path.name.split(".")[0] for path in SCHEMAS.glob(f"*.{backend}.sql")}
         assert stored == revisions, "store it with: python tests/migration/store.py"
@@ -178,3 +182,65 @@ def test_experiments_of_an_old_database_are_of_nobody(empty: Database) -> None:
         query = "SELECT DISTINCT user_name FROM runs"
         assert [row[0] for row in c.exec_driver_sql(query)] == [None]
         assert users.quotas(c) == []
+
+
+@pytest.fixture
+def old(empty_postgres_url: str) -> Iterator[Database]:
+    """A database of the first revision on PostgreSQL."""
+    database = Database(empty_postgres_url)
+    restore(database, "0001")
+    yield database
+    database.dispose()
+
+
+def test_no_migration_builds_an_index_of_an_old_table_in_its_transaction(old: Database) -> None:
+    """The table could not be written to meanwhile: 6 s for a million jobs."""
+    there = set(sa.inspect(old.engine).get_table_names())
+    statements: list[str] = []
+    sa.event.listen(
+        old.engine, "before_cursor_execute", lambda _c, _k, text, *_: statements.append(text)
+    )
+    old.upgrade()
+    built = [
+        re.match(r"CREATE (UNIQUE )?INDEX (CONCURRENTLY )?\S+ ON (\S+)", s) for s in statements
+    ]
+    tables = {(match[3], match[2]) for match in built if match is not None}
+    assert ("jobs", "CONCURRENTLY ") in tables
+    assert {(table, how) for table, how in tables if table in there and how is None} == set()
+    assert [s for s in statements if re.search(r"ALTER TABLE jobs .*(TYPE|SET NOT NULL)", s)] == []
+
+
+def test_an_index_whose_build_was_cut_short_is_built_by_the_next_upgrade(old: Database) -> None:
+    old.upgrade()
+    before = _indexes(old)
+    with old.begin() as c:
+        c.exec_driver_sql("DROP INDEX ix_jobs_lease")
+        c.exec_driver_sql(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_jobs_fuse'::regclass"
+        )
+        c.exec_driver_sql("CREATE INDEX ix_jobs_waiting_replaced ON jobs (status)")
+    with old.read() as c:
+        assert not indexes.is_complete(c)
+    old.upgrade()
+    with old.read() as c:
+        assert indexes.is_complete(c)
+    assert _indexes(old) == before
+
+
+def test_an_upgrade_that_waits_for_a_reader_keeps_no_writer_waiting(old: Database) -> None:
+    waits_s: list[float] = []
+    thread = threading.Thread(target=old.upgrade)
+    with old.read() as reader:
+        reader.exec_driver_sql("SELECT count(*) FROM jobs")
+        thread.start()
+        ends_at = time.monotonic() + 2.5
+        while time.monotonic() < ends_at:
+            began = time.monotonic()
+            with old.begin() as c:
+                c.exec_driver_sql("UPDATE jobs SET priority = 1 WHERE id = 2")
+            waits_s.append(time.monotonic() - began)
+            time.sleep(0.01)
+        assert old.schema_version() == "0001"
+    thread.join(60)
+    assert old.schema_version() == newest_version()
+    assert 0.2 < max(waits_s) < 1.0

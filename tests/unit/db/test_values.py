@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.metrics import _storable
-from fitfleet.db.session import Database, _alembic, newest_version
+from fitfleet.db.schema import alembic_config
+from fitfleet.db.session import Database, newest_version
 from fitfleet.db.tables import metadata
 from fitfleet.db.views import COLUMNS, definitions
 
@@ -48,4 +49,4 @@ def test_the_url_of_messages_has_no_password() -> None:
 
 
 def test_the_newest_version_is_the_one_that_alembic_upgrades_to() -> None:
-    assert newest_version() == ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert newest_version() == ScriptDirectory.from_config(alembic_config()).get_current_head()

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from fitfleet.db.migrations.large_tables import replace_index
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -12,8 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """One column, empty, and one index anew."""
     op.add_column("jobs", sa.Column("refused_since", sa.Double()))
-    op.drop_index("ix_jobs_fuse", "jobs")
-    op.create_index(
+    replace_index(
         "ix_jobs_fuse",
         "jobs",
         ["fuse_key", "status", "experiment_id", sa.text("priority DESC"), "id"],

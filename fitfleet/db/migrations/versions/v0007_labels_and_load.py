@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from fitfleet.db.migrations.large_tables import add_index
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -24,4 +26,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", name="pk_job_labels"),
     )
     op.add_column("worker_slots", sa.Column("load", sa.Text()))
-    op.create_index("ix_jobs_finished", "jobs", ["finished_at"])
+    add_index("ix_jobs_finished", "jobs", ["finished_at"])

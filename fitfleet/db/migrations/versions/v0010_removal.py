@@ -1,7 +1,6 @@
 """An index without which deleting a job would search all others for results taken over from it."""
 
-import sqlalchemy as sa
-from alembic import op
+from fitfleet.db.migrations.large_tables import add_index
 
 revision = "0010"
 down_revision = "0009"
@@ -11,11 +10,4 @@ depends_on = None
 
 def upgrade() -> None:
     """One index, of few rows."""
-    where = sa.text("adopted_from IS NOT NULL")
-    op.create_index(
-        "ix_jobs_adopted_from",
-        "jobs",
-        ["adopted_from"],
-        sqlite_where=where,
-        postgresql_where=where,
-    )
+    add_index("ix_jobs_adopted_from", "jobs", ["adopted_from"], "adopted_from IS NOT NULL")

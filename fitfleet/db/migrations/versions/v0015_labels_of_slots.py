@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from fitfleet.db.migrations.large_tables import add_index, replace_index
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -33,17 +35,14 @@ def upgrade() -> None:
         "jobs", sa.Column("requirement_id", NUMBER, nullable=False, server_default=sa.text("0"))
     )
     op.add_column("jobs", sa.Column("sent_to", sa.String(128)))
-    op.drop_index("ix_jobs_waiting", table_name="jobs")
-    op.create_index(
+    replace_index(
         "ix_jobs_waiting",
         "jobs",
         ["status", "queue", "experiment_id", "requirement_id", sa.text("priority DESC"), "id"],
     )
-    where = sa.text("requirement_id <> 0")
-    op.create_index(
+    add_index(
         "ix_jobs_requirement_id",
         "jobs",
         ["requirement_id", "status", "queue"],
-        sqlite_where=where,
-        postgresql_where=where,
+        "requirement_id <> 0",
     )
