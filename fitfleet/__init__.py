@@ -10,8 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fitfleet.client.connect import connect as connect
     from fitfleet.client.fleet import Fleet as Fleet
-    from fitfleet.client.fleet import connect as connect
     from fitfleet.client.job import Job as Job
     from fitfleet.client.sweep import Sweep as Sweep
     from fitfleet.embedded.launch import local as local
@@ -49,7 +49,7 @@ _HOMES = {
     "TextFolder": "fitfleet.spec.folders",
     "builder": "fitfleet.spec.layers",
     "choice": "fitfleet.sweeps.space",
-    "connect": "fitfleet.client.fleet",
+    "connect": "fitfleet.client.connect",
     "custom": "fitfleet.spec.layers",
     "integers": "fitfleet.sweeps.space",
     "layers": "fitfleet.spec",

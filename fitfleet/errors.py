@@ -10,6 +10,7 @@ FitfleetError
 ├── StateError               the job is not in a state that allows the request
 ├── StorageError             the weights storage cannot be read or written
 ├── DatabaseError            the database cannot be reached or answers with an error
+│   └── ApiError             the same of a fleet that is reached by its HTTP API
 ├── BrokerError              the broker cannot be reached (jobs are kept in the database)
 ├── JobFailedError           waited for a job and it failed
 ├── WaitTimeoutError         waited longer than asked
@@ -74,6 +75,10 @@ class StorageError(FitfleetError):
 
 class DatabaseError(FitfleetError):
     """The database cannot be reached, or answered with an error."""
+
+
+class ApiError(DatabaseError):
+    """The fleet's HTTP API cannot be reached, or the database behind it."""
 
 
 class BrokerError(FitfleetError):

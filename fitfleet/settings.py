@@ -25,7 +25,7 @@ def _setting(default: Any, help: str, **bounds: Any) -> Any:
     return field(default=default, metadata={"help": help, **bounds})
 
 
-_URLS = ("database_url", "broker_url")
+_URLS = ("database_url", "broker_url", "worker_database_url", "worker_broker_url")
 _MIN_KEY = 32  # characters
 
 
@@ -37,6 +37,15 @@ class Settings:
         "sqlite:///.fitfleet/fleet.db", "SQLAlchemy URL of the database: SQLite or PostgreSQL."
     )
     broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
+    url: str = _setting(
+        "", "HTTP API of the fleet, https://host:9500, which clients use in place of the database."
+    )
+    ca_file: str = _setting("", "Certificate of the authority that signed that of the API.")
+    worker_database_url: str = _setting(
+        "", "Database as hosts reach it that join by the API; empty: as database_url."
+    )
+    worker_broker_url: str = _setting("", "The same of the broker.")
+    max_upload_bytes: int = _setting(8 * 2**30, "Largest file that the API takes in.", low=1)
     user: str = _setting("", "Name that experiments and changes are of; empty: the login name.")
     token: str = _setting(
         "", "Token of a user of the fleet, from `fitfleet token create`.", is_secret=True
@@ -252,6 +261,7 @@ def directory_settings(directory: Path) -> dict[str, Any]:
         "logs": str(folder / "logs"),
         "cache": str(folder / "cache"),
         "token": "",  # one of the environment is for another fleet
+        "url": "",
     }
 
 

@@ -44,6 +44,7 @@ def _option(help: str) -> Any:
 _OPTIONS: dict[str, Any] = {
     "directory": Directory,
     "database_url": _option("Database. [FITFLEET_DATABASE_URL]"),
+    "url": _option("HTTP API of the fleet, with FITFLEET_TOKEN. [FITFLEET_URL]"),
     "broker_url": _option("Redis or Valkey. [FITFLEET_BROKER_URL]"),
     "storage": _option("Folder for weights. [FITFLEET_STORAGE]"),
     "data_root": _option("Where relative dataset paths start. [FITFLEET_DATA_ROOT]"),
@@ -69,26 +70,29 @@ class Target:
     def settings(self) -> Settings:
         """Options before the directory's places, before FITFLEET_*, file and defaults."""
         places = {} if self.directory is None else directory_settings(self.directory)
+        if "database_url" in self.given:
+            places["url"] = ""  # one of the environment is of another way to a fleet
         return Settings.load({**places, **self.given})
 
     def has_database(self) -> bool:
         """Whether the database may exist; False for an SQLite file that is not there."""
-        file = sqlite_file(self.settings().database_url)
-        return file is None or file.exists()
+        settings = self.settings()
+        file = sqlite_file(settings.database_url)
+        return bool(settings.url) or file is None or file.exists()
 
     def fleet(self, *, create: bool = False, trust: Sequence[str] | None = None) -> Fleet:
         """The fleet as `ff.connect` gives it. `create` makes an SQLite database if need be.
 
         Modules in `trust` are trusted beside those of the settings.
         """
-        from fitfleet.client.fleet import connect
+        from fitfleet.client.connect import connect
         from fitfleet.db.session import Database
         from fitfleet.errors import DatabaseError
 
         settings = self.settings()
         modules = (*settings.trusted_modules, *(trust or ()))
         settings = settings.replace(trusted_modules=modules)
-        file = sqlite_file(settings.database_url)
+        file = None if settings.url else sqlite_file(settings.database_url)
         if file is not None and not file.exists():
             if not create:
                 raise DatabaseError(
@@ -110,10 +114,7 @@ def sqlite_file(database_url: str) -> Path | None:
 
 def check_experiment(fleet: Fleet, name: str) -> None:
     """NotFoundError, with those there are, for an experiment that no job belongs to."""
-    from fitfleet.db import lookup
-
-    with fleet.database.read() as c:
-        known = [str(summary["name"]) for summary in lookup.experiment_summary(c)]
+    known = [str(summary["name"]) for summary in fleet.experiments()]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or known[-10:]
         there = f"there are {', '.join(near)}" if near else "there is none yet"

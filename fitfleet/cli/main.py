@@ -8,6 +8,7 @@ import typer
 
 from fitfleet.cli import (
     access,
+    api,
     change,
     dashboard,
     disk,
@@ -73,6 +74,8 @@ _PANELS = {
         stay.status,
         service.worker,
         service.scheduler,
+        api.api,
+        api.join,
         service.workers,
         top.top,
         service.drain,

@@ -52,7 +52,7 @@ def ps(
     fleet = target.fleet()
     jobs = fleet.jobs(experiment, status, limit=limit or None)
     if as_json:
-        print_json(documents_of(fleet, [job.id for job in jobs]))
+        print_json(documents_of(fleet, jobs))
         return
     if not jobs:
         _say_empty(False, "No such jobs." if experiment or status else "No jobs yet.")
@@ -68,11 +68,7 @@ def ps(
 
 def _unserved(fleet: Fleet, rows: Sequence[JobRow]) -> list[str]:
     """A sentence for each queue of waiting jobs that no worker serves, while others are served."""
-    from fitfleet.client.wait_reasons import unserved
-
-    queues = {row.queue for row in rows if not row.status.is_terminal}
-    with fleet.database.read() as c:
-        return unserved(c, queues, fleet.settings.lease_s)
+    return fleet.unserved({row.queue for row in rows if not row.status.is_terminal})
 
 
 @command
@@ -209,49 +205,43 @@ def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
 
 
 def _only_experiment(fleet: Fleet) -> str:
-    from fitfleet.db import lookup
     from fitfleet.errors import NotFoundError
 
-    with fleet.database.read() as c:
-        names = [experiment["name"] for experiment in lookup.experiment_summary(c)]
+    names = [experiment["name"] for experiment in fleet.experiments()]
     if len(names) == 1:
         return str(names[0])
     there = ", ".join(names) if names else "none yet"
     raise NotFoundError(f"say which experiment to compare; there is {there}")
 
 
-def documents_of(fleet: Fleet, job_ids: Sequence[int]) -> list[dict[str, Any]]:
+def documents_of(fleet: Fleet, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Jobs for --json, with the values of their last epoch and their scores."""
     from fitfleet.cli.output import job_document
-    from fitfleet.db import lookup
 
-    with fleet.database.read() as c:
-        rows = lookup.jobs_by_id(c, job_ids)
-        scores = lookup.scores_of(c, job_ids)
-    values = _last_values(fleet, job_ids)
-    return [job_document(row, values.get(row.id, {}), scores.get(row.id, {})) for row in rows]
+    found = fleet.recorded([job.id for job in jobs])
+    return [job_document(job.row, found[job.id]["values"], found[job.id]["scores"]) for job in jobs]
 
 
 def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    from fitfleet.db import lookup
-
-    values: dict[int, dict[str, Any]] = {}
-    with fleet.database.read() as c:
-        for point in lookup.kept_points(c, job_ids):
-            values.setdefault(point.job_id, {})[point.name] = point.value
-    return values
+    return {number: found["values"] for number, found in fleet.recorded(job_ids).items()}
 
 
 def _full_document(fleet: Fleet, job: Job) -> dict[str, Any]:
     from fitfleet.cli.output import frame_records, iso
 
-    document = documents_of(fleet, [job.id])[0]
+    document = documents_of(fleet, [job])[0]
     document["failure_traceback"] = job.row.failure_traceback
     document["history"] = frame_records(job.history)
     document["attempts"] = [_attempt_document(attempt) for attempt in job.attempts]
     document["events"] = [{**event, "at": iso(event["at"])} for event in job.events]
-    document["weights"] = str(job.weights_path) if job.row.artifact_path else None
+    document["weights"] = _place_of_weights(fleet, job) if job.row.artifact_path else None
     return document
+
+
+def _place_of_weights(fleet: Fleet, job: Job) -> str:
+    """The file, or where the API hands it out."""
+    url = fleet.settings.url
+    return f"{url}/v1/jobs/{job.id}/weights" if url else str(job.weights_path)
 
 
 def _attempt_document(attempt: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import signal
 import threading
 from pathlib import Path
@@ -15,8 +14,7 @@ import typer
 from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
-from fitfleet.errors import SettingsError
-from fitfleet.text import duration_s
+from fitfleet.cli.starting import changed, limit_s, serve_api, serve_worker
 
 MetricsOption = Annotated[
     str | None,
@@ -30,24 +28,31 @@ LogLevel = Annotated[
 
 LogFormat = Annotated[str | None, typer.Option(help="text or json, an object a line.")]
 
+Queue = Annotated[str | None, typer.Option(help="Queue to serve (default: cpu).")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Jobs at once.")]
+Threads = Annotated[
+    int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
+]
+Gpus = Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
+]
+ExitWhenIdle = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="End after so long without a job: 120, 90s, 30m."),
+]
+
 
 @command
 def worker(
     target: Target,
-    queue: Annotated[str | None, typer.Option(help="Queue to serve (default: cpu).")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Jobs at once.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
-    ] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
-    ] = None,
-    exit_when_idle: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="End after so long without a job: 120, 90s, 30m."),
-    ] = None,
+    queue: Queue = None,
+    slots: Slots = None,
+    threads: Threads = None,
+    gpus: Gpus = None,
+    label: Label = None,
+    exit_when_idle: ExitWhenIdle = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -55,25 +60,23 @@ def worker(
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
-    from fitfleet.cli.log import log_start, start_logging
+    from fitfleet.cli.log import start_logging
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
-    from fitfleet.worker.process.service import exit_now, run_service
+    from fitfleet.worker.process.service import exit_now
 
     hide_passwords(target)
-    idle_s = _limit_s("--exit-when-idle", exit_when_idle)
+    idle_s = limit_s("--exit-when-idle", exit_when_idle)
     changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     changes |= {"log_level": log_level, "log_format": log_format}
-    changes |= {"labels": tuple(label) if label else None}
-    settings = target.settings().replace(**{k: v for k, v in changes.items() if v is not None})
+    settings = changed(target.settings(), **changes, labels=tuple(label) if label else None)
     start_logging(settings)
     try:
         if parent is not None:
             script.watch_parent(parent, settings.drain_s + 10.0)
         if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
-        log_start("worker", settings)
-        code = run_service(settings, metrics, idle_s)
+        code = serve_worker(settings, metrics, idle_s)
     finally:
         if broker_folder is not None:
             # After a script that was killed, its workers stop the broker when no other uses it.
@@ -81,16 +84,17 @@ def worker(
     exit_now(code)
 
 
-def _limit_s(option: str, text: str | None) -> float:
-    seconds = math.inf if text is None else duration_s(text)
-    if seconds is None:
-        raise SettingsError(f"{option}: {text!r} is no duration such as 120, 90s, 30m or 1h")
-    return seconds
-
-
 @command
 def scheduler(
     target: Target,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Serve the HTTP API there too, as `fitfleet api` does."
+        ),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate of the API, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -118,6 +122,8 @@ def scheduler(
     loop.steps += steps(settings)
     if metrics is not None:
         say(f"metrics on port {serve(metrics, settings, database, loop)}")
+    if api is not None:
+        serve_api(settings, database, api, certificate, key)
     loop.run(stop)
     logging.getLogger("fitfleet.service").info("scheduler ended")
 

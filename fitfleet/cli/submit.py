@@ -125,7 +125,7 @@ def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
     from fitfleet.cli.read import documents_of
 
     if as_json:
-        print_json(documents_of(fleet, [job.id for job in jobs]))
+        print_json(documents_of(fleet, jobs))
         return
     screen = console()
     for experiment in dict.fromkeys(job.experiment for job in jobs):

@@ -55,6 +55,12 @@ def examine(settings: Settings) -> list[Finding]:
     return [finding for check in checks for finding in check(settings)]
 
 
+def examine_host(settings: Settings) -> list[Finding]:
+    """What a host needs that is about to serve a queue; its devices its children look at."""
+    checks = (intervals, examine_services, _storage, _data_root)
+    return [finding for check in checks for finding in check(settings)]
+
+
 def intervals(settings: Settings) -> list[Finding]:
     """A finding where settings are within bounds and work badly together."""
     if settings.lease_s >= 3 * settings.heartbeat_s:

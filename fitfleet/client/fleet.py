@@ -21,8 +21,6 @@ from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.data_store import DataStore
 from fitfleet.db import experiments as experiment_table
-from fitfleet.db import lookup, tokens
-from fitfleet.db.actor import local_actor
 from fitfleet.db.session import Database
 from fitfleet.errors import SettingsError
 from fitfleet.scheduler import removal
@@ -56,18 +54,20 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         self._page: Any = None  # the dashboard, once it is served
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {without_password(self.settings.database_url)}>"
+        return f"<{type(self).__name__} {self._place}>"
+
+    @property
+    def _place(self) -> str:
+        return without_password(self.settings.database_url)
 
     def _repr_html_(self) -> str:
-        with self.database.read() as c:
-            summaries = lookup.experiment_summary(c)
         lines = [
             [summary["name"], "yes" if summary["is_paused"] else ""]
             + [summary["jobs"].get(status.value, "") for status in JobStatus]
-            for summary in summaries
+            for summary in self.experiments()
         ]
         header = ["experiment", "paused", *(status.value.lower() for status in JobStatus)]
-        return html_table(header, lines, note=without_password(self.settings.database_url))
+        return html_table(header, lines, note=self._place)
 
     def __exit__(
         self,
@@ -278,23 +278,3 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
     def disk_usage(self) -> DiskUsage:
         """What the fleet uses of the disk, by experiment."""
         return disk_usage(self.database, self.settings)
-
-
-def connect(
-    database_url: str | None = None,
-    broker_url: str | None = None,
-    storage: str | None = None,
-    **settings: Any,
-) -> Fleet:
-    """A fleet whose scheduler and workers run elsewhere.
-
-    What is not given comes from FITFLEET_* variables, fitfleet.toml, then the defaults.
-    SettingsError for a bad setting; DatabaseError if the database is away or its tables are not
-    those of this version; AccessError for a token that is wrong, expired or revoked.
-    """
-    given = {"database_url": database_url, "broker_url": broker_url, "storage": storage}
-    loaded = Settings.load({**given, **settings})
-    database = Database(loaded.database_url, local_actor(loaded.user))
-    database.check_schema()
-    tokens.enter(database, loaded.token)
-    return Fleet(loaded, database)

@@ -92,18 +92,10 @@ class FleetJobs:
         return self._insert(submission, rows)
 
     def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> Jobs:
-        with self.database.begin() as c:
-            inserted = job_table.insert(c, list(rows))
-            stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-            alone = self._unplaced(c, rows)
-        for line in [*submission.warnings, *_failed_before(stored, inserted), *alone]:
+        jobs, lines = insert(self, submission, rows)
+        for line in lines:
             warnings.warn(line, stacklevel=4)
-        if any(is_new for _, is_new in inserted):
-            self._ping_broker()
-        return Jobs(
-            Job(self.database, self.settings, row, is_reused=not is_new)
-            for row, (_, is_new) in zip(stored, inserted, strict=True)
-        )
+        return jobs
 
     def _unplaced(self, c: Connection, rows: Sequence[job_table.NewJob]) -> list[str]:
         """What these wait for that no live worker has: a queue, or what they ask of a slot."""
@@ -114,19 +106,18 @@ class FleetJobs:
         lines = unserved(c, named, alive_s, starting=starting) if named else []
         return [*lines, *(unfit(c, asked, alive_s, starting=starting) if asked else [])]
 
-    def _ping_broker(self) -> None:
+    def _broker_away(self) -> list[str]:
+        """A sentence if the broker does not answer."""
         if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:
-            return
+            return []
         self._broker_polled_at = time.monotonic()
         from fitfleet.queue import celery_app, ping
 
         try:
             ping(celery_app(self.settings))
         except BrokerError as error:
-            warnings.warn(
-                f"{error}; the job is kept in the database and starts when the broker is back",
-                stacklevel=5,
-            )
+            return [f"{error}; the job is kept in the database and starts when the broker is back"]
+        return []
 
     def wait(
         self,
@@ -184,26 +175,29 @@ class FleetJobs:
 
     def _handles(self, jobs: Iterable[Job | int] | Job | int | None) -> Jobs:
         if jobs is None:
-            with self.database.read() as c:
-                rows = lookup.jobs_by_id(c, progress.unfinished(c))
-            return Jobs(Job(self.database, self.settings, row) for row in rows)
+            return Jobs(map(self._handle, self._rows(self.unfinished())))
         if isinstance(jobs, Job | int):
             jobs = [jobs]
         return Jobs(job if isinstance(job, Job) else self.job(job) for job in jobs)
 
     def _refresh(self, handles: Sequence[Job]) -> None:
-        with self.database.read() as c:
-            rows = {row.id: row for row in lookup.jobs_by_id(c, [job.id for job in handles])}
+        rows = {row.id: row for row in self._rows([job.id for job in handles])}
         for job in handles:
             job.update(rows.get(job.id, job.row))
 
+    def _rows(self, job_ids: Sequence[int]) -> list[JobRow]:
+        with self.database.read() as c:
+            return lookup.jobs_by_id(c, job_ids)
+
+    def _handle(self, row: JobRow) -> Job:
+        return Job(self.database, self.settings, row)
+
     def job(self, job_id: int) -> Job:
         """The job of that number. NotFoundError if there is none."""
-        with self.database.read() as c:
-            row = lookup.job(c, job_id)
-        if row is None:
+        rows = self._rows([job_id])
+        if not rows:
             raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
-        return Job(self.database, self.settings, row)
+        return self._handle(rows[0])
 
     def jobs(
         self,
@@ -216,11 +210,50 @@ class FleetJobs:
         given = [status] if isinstance(status, str) else list(status or [])
         with self.database.read() as c:
             rows = lookup.find_jobs(c, experiment, [job_status(s) for s in given], limit)
-        return Jobs(Job(self.database, self.settings, row) for row in rows)
+        return Jobs(map(self._handle, rows))
+
+    def experiments(self) -> list[dict[str, Any]]:
+        """Each experiment: `name`, `is_paused`, and `jobs`, their number by status."""
+        with self.database.read() as c:
+            return lookup.experiment_summary(c)
+
+    def recorded(self, job_ids: Sequence[int]) -> dict[int, dict[str, dict[str, Any]]]:
+        """What jobs have recorded, by number: `values` of the epoch that is kept, and `scores`."""
+        with self.database.read() as c:
+            points, scores = lookup.kept_points(c, job_ids), lookup.scores_of(c, job_ids)
+        found: dict[int, dict[str, dict[str, Any]]] = {
+            job_id: {"values": {}, "scores": scores.get(job_id, {})} for job_id in job_ids
+        }
+        for point in points:
+            found[point.job_id]["values"][point.name] = point.value
+        return found
+
+    def unserved(self, queues: Iterable[str]) -> list[str]:
+        """A sentence for each of these queues that no worker serves, while others are served."""
+        with self.database.read() as c:
+            return unserved(c, set(queues), self.settings.lease_s)
 
     def _heading(self) -> str:
         """The first line of a progress display."""
         return ""
+
+
+def insert(
+    fleet: FleetJobs, submission: Submission, rows: Sequence[job_table.NewJob]
+) -> tuple[Jobs, list[str]]:
+    """Write checked rows in one transaction; with the jobs what the user should hear."""
+    with fleet.database.begin() as c:
+        inserted = job_table.insert(c, list(rows))
+        stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
+        alone = fleet._unplaced(c, rows)
+    lines = [*submission.warnings, *_failed_before(stored, inserted), *alone]
+    if any(is_new for _, is_new in inserted):
+        lines += fleet._broker_away()
+    jobs = Jobs(
+        Job(fleet.database, fleet.settings, row, is_reused=not is_new)
+        for row, (_, is_new) in zip(stored, inserted, strict=True)
+    )
+    return jobs, lines
 
 
 def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:

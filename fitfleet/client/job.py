@@ -92,7 +92,7 @@ class Job(FittedJob):
 
         The reasons come in the order in which the dispatcher asks.
         """
-        return explain(self)
+        return explaining.explain(self._database, self._settings, self.id)
 
     @property
     def error(self) -> JobError | None:
@@ -207,8 +207,3 @@ class Job(FittedJob):
                 f" succeeded job can be extended, and {epochs} must be more than it has"
             )
         return self
-
-
-def explain(job: Job) -> Explanation:
-    """Why a job is where it is: for scripts, `fitfleet why` and the dashboard alike."""
-    return explaining.explain(job._database, job._settings, job.id)

@@ -56,6 +56,7 @@ class JobHandle:
             isinstance(other, JobHandle)
             and other.id == self.id
             and other._settings.database_url == self._settings.database_url
+            and other._settings.url == self._settings.url
         )
 
     def __hash__(self) -> int:

@@ -24,8 +24,13 @@ def text(settings: Settings, row: JobRow, attempts: list[dict[str, Any]]) -> str
     return str(tails[-1]) if tails else ""
 
 
-def news(settings: Settings, row: JobRow, seen: dict[int, int]) -> Iterator[str]:
-    """What was printed since the last call, by attempt; `seen` keeps the bytes read of each."""
+def news(
+    settings: Settings, row: JobRow, seen: dict[int, int], limit_bytes: int = -1
+) -> Iterator[str]:
+    """What was printed since the last call, by attempt; `seen` keeps the bytes read of each.
+
+    With a limit at most so many bytes of each attempt; the next call goes on there.
+    """
     first = max(seen, default=row.attempt)
     for attempt in range(max(first, 1), row.attempt + 1):
         path = log_path(settings, row.id, attempt)
@@ -33,7 +38,7 @@ def news(settings: Settings, row: JobRow, seen: dict[int, int]) -> Iterator[str]
             continue
         with path.open("rb") as file:
             file.seek(seen.get(attempt, 0))
-            content = file.read()
+            content = file.read(limit_bytes)
         seen[attempt] = seen.get(attempt, 0) + len(content)
         if content:
             yield content.decode(errors="replace")

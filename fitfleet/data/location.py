@@ -18,7 +18,9 @@ _MAX_CHARACTERS = 4096
 # A file that fitfleet has written to the storage, which every machine finds by its own setting.
 STORAGE = "storage:"
 DATASETS = "datasets"
-STORED = rf"storage:{DATASETS}/[0-9a-f]{{64}}\.(h5|hdf5|mat|npz|csv|tsv|csv\.gz|tsv\.gz|parquet)"
+STORED = (
+    rf"storage:{DATASETS}/[0-9a-f]{{64}}\.(h5|hdf5|mat|npz|csv|tsv|csv\.gz|tsv\.gz|parquet|npy)"
+)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,11 @@ def _valid(c: Connection, row: Any) -> Actor:
 
 def admit(c: Connection, token: str, needed: Scope) -> Actor:
     """The same for one that comes in for something. AccessError if the token is not for that."""
-    actor = find(c, token)
+    return check_scope(find(c, token), needed)
+
+
+def check_scope(actor: Actor, needed: Scope) -> Actor:
+    """The same for one that was found. AccessError if its scope does not allow it."""
     if not actor.scope.allows(needed):
         raise AccessError(
             f"the token {actor.token_id} of {actor.user} is of scope {actor.scope}; this needs one"

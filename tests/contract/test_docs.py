@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import fitfleet as ff
+from fitfleet.api.app import ROUTES
 from fitfleet.dashboard.actions import ACTIONS
 from fitfleet.dashboard.app import READ
 from fitfleet.dashboard.view import View
+from fitfleet.db.actor import Scope
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, JobOptions
@@ -56,6 +58,18 @@ def test_every_address_of_the_dashboard_is_documented() -> None:
     assert [path for path in paths if f"`{path}" not in page] == []
     fields = View("").query()
     assert [name for name in fields if f"`{name}" not in page and f"{name}=" not in page] == []
+
+
+def test_every_route_of_the_api_is_documented_in_its_scope() -> None:
+    page = read("reference/api.md")
+    sections = {scope: page.partition(f"## Scope `{scope}`")[2].split("## ")[0] for scope in Scope}
+    documented = {
+        (method, path, scope)
+        for scope, section in sections.items()
+        for method, path in re.findall(r"^\| `(GET|POST|PUT) (\S+)` \|", section, re.M)
+    }
+    routes = {(method, path.replace(":int", ""), scope) for method, path, scope, _ in ROUTES}
+    assert documented == routes
 
 
 def test_every_public_name_is_documented() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from fitfleet.client.job import Job, explain
+from fitfleet.client.job import Job
 from fitfleet.client.logs import log_path
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.db import lookup
@@ -50,7 +50,7 @@ def _context(board: Board, job: Job) -> dict[str, Any]:
         "last": {point.name: point.value for point in points},
         "scores": scores,
         "labels": job.labels,
-        "why": None if job.row.status.is_terminal else explain(job),
+        "why": None if job.row.status.is_terminal else job.why(),
         "attempts": attempts,
         "timeline": timeline(job, attempts),
         "events": job.events,

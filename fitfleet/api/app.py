@@ -1,0 +1,176 @@
+"""The web application: which address does what, for which scope, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fitfleet.api import changing, files, joining, reading
+from fitfleet.api.access import Gate
+from fitfleet.api.requests import answer, document_of, query_of, refusal
+from fitfleet.client.fleet import Fleet
+from fitfleet.db.actor import Actor, Scope, acting
+from fitfleet.errors import FitfleetError, NotFoundError
+
+_log = logging.getLogger("fitfleet.service")
+_THREADS = 16
+_SUBMITTING = 2  # submissions that are checked at once, each of which may take much memory
+
+# Work on the fleet, out of a request that was admitted.
+Step = Callable[["Api", Request, Actor], Awaitable[Any]]
+
+
+class Api:
+    """The state of the application: a fleet that is reached by its database, and who is let in."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.gate = Gate(fleet.database)
+        self.threads = CapacityLimiter(_THREADS)
+        self.submitting = CapacityLimiter(_SUBMITTING)
+
+    async def run(
+        self, actor: Actor, work: Callable[[], Any], limiter: CapacityLimiter | None = None
+    ) -> Any:
+        """Do it in a thread, as this user."""
+
+        def act() -> Any:
+            with acting(actor):
+                return work()
+
+        return await to_thread.run_sync(act, limiter=limiter or self.threads)
+
+
+def make_app(fleet: Fleet) -> Starlette:
+    """The application over a fleet."""
+    api = Api(fleet)
+    return Starlette(
+        routes=[
+            Route(path, _endpoint(api, scope, step), methods=[method])
+            for method, path, scope, step in ROUTES
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )
+
+
+def _endpoint(api: Api, scope: Scope, step: Step) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            actor = await to_thread.run_sync(
+                lambda: api.gate.admit(request, scope), limiter=api.threads
+            )
+            result = await step(api, request, actor)
+            if isinstance(result, Response):
+                return result
+            return await to_thread.run_sync(lambda: answer(result), limiter=api.threads)
+        except FitfleetError as error:
+            return refusal(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except RecursionError:
+            return refusal(FitfleetError("the request is nested too deep"))
+        except Exception:
+            _log.exception("the API continues after a defect of fitfleet")
+            problem = {"kind": "FitfleetError", "message": "a defect of fitfleet; see its log"}
+            return answer({"error": problem}, 500)
+
+    return endpoint
+
+
+def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    text = "there is no such route" if status == 404 else "the route does not take this method"
+    return answer({"error": {"kind": "FitfleetError", "message": text}}, status)
+
+
+def _get(work: Callable[[Fleet, Any], Any]) -> Step:
+    async def step(api: Api, request: Request, actor: Actor) -> Any:
+        query = query_of(request)
+        return await api.run(actor, lambda: work(api.fleet, query))
+
+    return step
+
+
+def _post(work: Callable[[Fleet, Any], Any]) -> Step:
+    async def step(api: Api, request: Request, actor: Actor) -> Any:
+        document = await document_of(request)
+        limiter = api.submitting if work is changing.submit else None
+        return await api.run(actor, lambda: work(api.fleet, document), limiter)
+
+    return step
+
+
+def _job_id(request: Request) -> int:
+    job_id = int(request.path_params["job_id"])
+    if job_id >= 2**63:
+        raise NotFoundError("there is no job of that number")
+    return job_id
+
+
+async def _job(api: Api, request: Request, actor: Actor) -> Any:
+    job_id = _job_id(request)
+    return await api.run(actor, lambda: api.fleet.job(job_id).row)
+
+
+def _job_part(name: str) -> Step:
+    async def step(api: Api, request: Request, actor: Actor) -> Any:
+        job_id = _job_id(request)
+        return await api.run(actor, lambda: reading.job_part(api.fleet, job_id, name))
+
+    return step
+
+
+def _job_post(name: str, work: Callable[..., Any] | None = None) -> Step:
+    async def step(api: Api, request: Request, actor: Actor) -> Any:
+        job_id, document = _job_id(request), await document_of(request)
+        if work is not None:
+            return await api.run(actor, lambda: work(api.fleet, job_id, document))
+        return await api.run(actor, lambda: changing.job_action(api.fleet, job_id, name, document))
+
+    return step
+
+
+async def _weights(api: Api, request: Request, actor: Actor) -> Any:
+    job_id = _job_id(request)
+    return await api.run(actor, lambda: files.weights(api.fleet, job_id))
+
+
+async def _found(api: Api, request: Request, actor: Actor) -> Any:
+    kind, name = request.path_params["kind"], request.path_params["name"]
+    return await api.run(actor, lambda: files.found(api.fleet, kind, name))
+
+
+async def _upload(api: Api, request: Request, _: Actor) -> Any:
+    kind, name = request.path_params["kind"], request.path_params["name"]
+    return await files.upload(request, api.fleet, kind, name)
+
+
+async def _join(api: Api, request: Request, actor: Actor) -> Any:
+    host = request.client.host if request.client else ""
+    return await api.run(actor, lambda: joining.settings_for(api.fleet, host, actor))
+
+
+_JOB = "/v1/jobs/{job_id:int}"
+_FILE = "/v1/files/{kind}/{name}"  # kind: datasets or weights
+# (method, path, scope that it needs, what it does)
+ROUTES: list[tuple[str, str, Scope, Step]] = [
+    *(("GET", f"/v1/{name}", Scope.READ, _get(work)) for name, work in reading.GET.items()),
+    *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in reading.POST.items()),
+    *(("POST", f"/v1/{name}", Scope.SUBMIT, _post(work)) for name, work in changing.POST.items()),
+    ("GET", _JOB, Scope.READ, _job),
+    *(("GET", f"{_JOB}/{name}", Scope.READ, _job_part(name)) for name in reading.JOB_PARTS),
+    ("POST", f"{_JOB}/log", Scope.READ, _job_post("log", reading.log_news)),
+    ("GET", f"{_JOB}/weights", Scope.READ, _weights),
+    *(("POST", f"{_JOB}/{name}", Scope.SUBMIT, _job_post(name)) for name in changing.JOB_ACTIONS),
+    ("GET", _FILE, Scope.READ, _found),
+    ("PUT", _FILE, Scope.SUBMIT, _upload),
+    ("POST", "/v1/join", Scope.WORK, _join),
+]

@@ -1,0 +1,166 @@
+"""Serving the API: beside a scheduler in a thread of its own, or as a command."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fitfleet.client.fleet import Fleet
+from fitfleet.client.remote.connection import is_loopback
+from fitfleet.errors import FitfleetError, MissingExtraError, SettingsError
+
+_START_S = 15.0
+_STOP_S = 5.0
+_MAX_CONNECTIONS = 500
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where it listens, `host:port`, and the certificate that it shows; None: no TLS."""
+
+    address: str
+    certificate: Path | None = None
+    key: Path | None = None  # None: in the certificate's file
+
+    def __post_init__(self) -> None:
+        _, _, port = self.address.rpartition(":")
+        if not port.isdecimal() or int(port) > 65_535:
+            raise SettingsError(f"api: {self.address!r} is no address such as 0.0.0.0:9500")
+        if self.certificate is None and not is_loopback(self.host):
+            raise SettingsError(
+                f"api: {self.address} can be reached from other hosts, and tokens would be readable"
+                " on the way; give --certificate and --key, or listen on 127.0.0.1 behind a proxy"
+                " that has them"
+            )
+        if self.key is not None and self.certificate is None:
+            raise SettingsError("api: --key goes with --certificate; give both")
+
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return self.address.rpartition(":")[0].strip("[]") or "0.0.0.0"
+
+    @property
+    def port(self) -> int:
+        """The port; 0: any free one."""
+        return int(self.address.rpartition(":")[2])
+
+
+class ApiServer:
+    """The API of a fleet, served until stopped."""
+
+    def __init__(self, fleet: Fleet, options: Options) -> None:
+        """Bind the port; SettingsError for what is taken or no certificate, MissingExtraError."""
+        self._options = options
+        _check_certificate(options)
+        app = _make_app(fleet)
+        self._socket = _listening(options)
+        self._server = _server(app, options)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients and hosts that join reach it."""
+        host = self._options.host
+        name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        shown = f"[{name}]" if ":" in name else name
+        scheme = "http" if self._options.certificate is None else "https"
+        return f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+
+    def told(self) -> list[str]:
+        """What an admin reads at its start; no secret."""
+        return [
+            f"API: {self.url}",
+            f"a host joins with: fitfleet join {self.url} --token TOKEN"
+            "   (a token: fitfleet token create --user NAME --scope work)",
+        ]
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        self._server.run(sockets=[self._socket])
+
+    def start(self) -> ApiServer:
+        """Serve in a thread of its own, and return when it answers."""
+        self._thread = threading.Thread(target=self.run, name="fitfleet-api", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + _START_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise FitfleetError("the API did not start; see its log")
+            time.sleep(0.01)
+        return self
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it answers requests."""
+        return bool(self._server.started) and not self._server.should_exit
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+        self._socket.close()
+
+
+def _make_app(fleet: Fleet) -> Any:
+    try:
+        from fitfleet.api.app import make_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "starlette", "api") from None
+    return make_app(fleet)
+
+
+def _server(app: Any, options: Options) -> Any:
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        raise MissingExtraError("uvicorn", "api") from None
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=_MAX_CONNECTIONS,
+        # Who asks is told by the socket alone: anyone can write a header.
+        proxy_headers=False,
+        ssl_certfile=None if options.certificate is None else str(options.certificate),
+        ssl_keyfile=None if options.key is None else str(options.key),
+    )
+    return uvicorn.Server(config)
+
+
+def _check_certificate(options: Options) -> None:
+    if options.certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.certificate, options.key)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"api: the certificate {options.certificate} cannot be used with its key: {reason}"
+        ) from None
+
+
+def _listening(options: Options) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((options.host, options.port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"api: {options.address} cannot be listened on: {error.strerror}; take another port"
+        ) from None
+    return listener

@@ -1,0 +1,49 @@
+"""How commands start services: settings out of options, a worker, the API beside a scheduler."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.cli.command import say
+from fitfleet.errors import SettingsError
+from fitfleet.text import duration_s
+
+if TYPE_CHECKING:
+    from fitfleet.db.session import Database
+    from fitfleet.settings import Settings
+
+
+def limit_s(option: str, text: str | None) -> float:
+    """A duration in seconds; infinite where the option was not given."""
+    seconds = math.inf if text is None else duration_s(text)
+    if seconds is None:
+        raise SettingsError(f"{option}: {text!r} is no duration such as 120, 90s, 30m or 1h")
+    return seconds
+
+
+def changed(settings: Settings, **given: Any) -> Settings:
+    """The settings with those options that were given."""
+    return settings.replace(**{name: value for name, value in given.items() if value is not None})
+
+
+def serve_worker(settings: Settings, metrics: str | None, idle_s: float) -> int:
+    """Say what starts, and serve a queue until told to stop; the exit code."""
+    from fitfleet.cli.log import log_start
+    from fitfleet.worker.process.service import run_service
+
+    log_start("worker", settings)
+    return run_service(settings, metrics, idle_s)
+
+
+def serve_api(
+    settings: Settings, database: Database, address: str, certificate: Path | None, key: Path | None
+) -> None:
+    """In a thread that ends with the process."""
+    from fitfleet.api.serve import ApiServer, Options
+    from fitfleet.client.fleet import Fleet
+
+    server = ApiServer(Fleet(settings, database), Options(address, certificate, key)).start()
+    for line in server.told():
+        say(line)

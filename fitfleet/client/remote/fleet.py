@@ -1,0 +1,246 @@
+"""A fleet that is reached by its HTTP API: a URL and a token are all that a script needs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from rich.console import Console
+
+from fitfleet.analysis.compare import At
+from fitfleet.client.display import FAILURES, Display
+from fitfleet.client.fleet import Fleet
+from fitfleet.client.fleet_jobs import job_status
+from fitfleet.client.job import Job
+from fitfleet.client.jobs import Jobs
+from fitfleet.client.remote import wire
+from fitfleet.client.remote.connection import Connection
+from fitfleet.client.remote.documents import Documents
+from fitfleet.client.remote.job import RemoteJob
+from fitfleet.client.remote.waiting import wait_for
+from fitfleet.db.lookup import JobRow
+from fitfleet.db.session import Database
+from fitfleet.errors import AccessError, FitfleetError
+from fitfleet.scheduler.removal import Removal
+from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What goes to the database directly, and the way to it.
+_REFUSED = {
+    "sweep": "a sweep",
+    "untrusted_sweep": "a sweep",
+    "resume_sweep": "a sweep",
+    "plot": "a picture",
+    "export": "an export",
+    "ensemble": "an ensemble",
+    "disk_usage": "what the disk holds",
+    "dashboard": "a page of the fleet",
+}
+
+
+class _NoDatabase:
+    """Stands where a fleet has its database, and says so."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def refuse(self, what: str) -> NoReturn:
+        """AccessError with the way to it."""
+        raise AccessError(
+            f"{what} needs the database, and {self._url} is the API of the fleet: ask for it where"
+            " the database's password is, with ff.connect(database_url=...) or --database-url; the"
+            " dashboard of the fleet shows it too"
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.refuse("this")
+
+
+class RemoteFleet(Fleet):
+    """As Fleet, by the HTTP API. What needs the database itself is refused with AccessError."""
+
+    def __init__(self, settings: Settings) -> None:
+        """ApiError if the API is away; AccessError for a token that opens nothing."""
+        self._connection = Connection(settings.url, settings.token, settings.ca_file)
+        self._no_database = _NoDatabase(settings.url)
+        super().__init__(settings, cast(Database, self._no_database))
+        self._connection.get("/v1/fleet")
+
+    @property
+    def _place(self) -> str:
+        return self._connection.url
+
+    def __getattribute__(self, name: str) -> Any:
+        what = _REFUSED.get(name)
+        if what is not None:
+            refuse = super().__getattribute__("_no_database").refuse
+            return lambda *_, **__: refuse(what)
+        return super().__getattribute__(name)
+
+    def close(self) -> None:
+        """Nothing is kept open between two requests. Jobs continue."""
+
+    def submit_many(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        *,
+        again: bool = False,
+        are_untrusted: bool = False,
+    ) -> Jobs:
+        """As `Fleet.submit_many`. What is in memory or in a file of this machine is uploaded.
+
+        The server checks everything again, and trusts no module but those of its settings.
+        """
+        given = list(jobs)
+        documents = []
+        with Documents(self._connection, self.settings, is_scripted=not are_untrusted) as made:
+            for index, job in enumerate(given):
+                try:
+                    documents.append(made.document(job))
+                except FitfleetError as error:
+                    if len(given) > 1:
+                        error.args = (f"jobs[{index}]: {error}",)
+                    raise
+            said = self._connection.post("/v1/jobs", jobs=documents, again=again)
+        for line in said["warnings"]:
+            warnings.warn(line, stacklevel=3)
+        return Jobs(
+            self._handle(wire.row_of(job["row"]), is_reused=job["is_reused"])
+            for job in said["jobs"]
+        )
+
+    def follow(
+        self, job_ids: Sequence[int], *, timeout_s: float | None = None, is_raised: bool = False
+    ) -> dict[JobStatus, int]:
+        """As `Fleet.follow`."""
+        display = Display(Console(stderr=True))
+        with display.shown():
+            wait_for(self._connection, list(job_ids), display, timeout_s)
+        said = self._connection.post("/v1/outcome", jobs=list(job_ids), failures=FAILURES)
+        counts = wire.counts_of(said["counts"])
+        display.conclude(counts, list(map(wire.row_of, said["failed"])), is_raised=is_raised)
+        return counts
+
+    def unfinished(self, experiment: str | None = None) -> list[int]:
+        """As `Fleet.unfinished`."""
+        return list(self._connection.get("/v1/unfinished", experiment=experiment))
+
+    def experiments(self) -> list[dict[str, Any]]:
+        """As `Fleet.experiments`."""
+        return list(self._connection.get("/v1/experiments"))
+
+    def recorded(self, job_ids: Sequence[int]) -> dict[int, dict[str, dict[str, Any]]]:
+        """As `Fleet.recorded`."""
+        said = self._connection.post("/v1/recorded", jobs=list(job_ids))
+        return {int(number): values for number, values in said.items()}
+
+    def unserved(self, queues: Iterable[str]) -> list[str]:
+        """As `Fleet.unserved`."""
+        return list(self._connection.post("/v1/unserved", queues=sorted(set(queues))))
+
+    def _rows(self, job_ids: Sequence[int]) -> list[JobRow]:
+        return list(map(wire.row_of, self._connection.post("/v1/rows", jobs=list(job_ids))))
+
+    def _handle(self, row: JobRow, *, is_reused: bool = False) -> Job:
+        return RemoteJob(self._connection, self.database, self.settings, row, is_reused=is_reused)
+
+    def jobs(
+        self,
+        experiment: str | None = None,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        *,
+        limit: int | None = None,
+    ) -> Jobs:
+        """As `Fleet.jobs`."""
+        given = [status] if isinstance(status, str) else list(status or [])
+        wanted = [job_status(s).value for s in given]
+        rows = self._connection.get(
+            "/v1/jobs", experiment=experiment, status=wanted or None, limit=limit
+        )
+        return Jobs(self._handle(wire.row_of(row)) for row in rows)
+
+    def compare(
+        self,
+        experiment: str = "default",
+        metric: str | None = None,
+        *,
+        direction: str | None = None,
+        at: At = "last",
+        top: int | None = None,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = JobStatus.SUCCEEDED,
+    ) -> pd.DataFrame:
+        """As `Fleet.compare`."""
+        given = [status] if isinstance(status, str) else list(status or JobStatus)
+        return wire.frame_of(
+            self._connection.post(
+                "/v1/compare",
+                experiment=experiment,
+                metric=metric,
+                direction=direction,
+                at=at,
+                top=top,
+                status=[job_status(s).value for s in given],
+            )
+        )
+
+    def best(
+        self,
+        experiment: str = "default",
+        metric: str | None = None,
+        *,
+        direction: str | None = None,
+        at: At = "last",
+    ) -> Job:
+        """As `Fleet.best`."""
+        how = {"metric": metric, "direction": direction, "at": at}
+        return self._handle(
+            wire.row_of(self._connection.post("/v1/best", experiment=experiment, **how))
+        )
+
+    def rank(
+        self,
+        experiment: str = "default",
+        objective: str | Sequence[str] = "val_loss",
+        *,
+        direction: str | Sequence[str] | None = None,
+        at: At = "last",
+        by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        top: int | None = None,
+    ) -> pd.DataFrame:
+        """As `Fleet.rank`."""
+        how = {"direction": direction, "at": at, "by": by, "where": where, "top": top}
+        return wire.frame_of(
+            self._connection.post("/v1/rank", experiment=experiment, objective=objective, **how)
+        )
+
+    def limit(self, experiment: str, max_running: int | None) -> None:
+        """As `Fleet.limit`."""
+        self._change(experiment, "limit", max_running=max_running)
+
+    def pause(self, experiment: str) -> None:
+        """As `Fleet.pause`."""
+        self._change(experiment, "pause")
+
+    def resume(self, experiment: str) -> None:
+        """As `Fleet.resume`."""
+        self._change(experiment, "resume")
+
+    def _change(self, experiment: str, action: str, **values: Any) -> None:
+        self._connection.post(f"/v1/experiments/{action}", experiment=experiment, **values)
+
+    def remove(
+        self, jobs: Iterable[Job | int] = (), *, experiment: str | None = None, is_dry: bool = False
+    ) -> Removal:
+        """As `Fleet.remove`."""
+        numbers = [job.id if isinstance(job, Job) else job for job in jobs]
+        said = self._connection.post(
+            "/v1/remove", jobs=numbers, experiment=experiment, is_dry=is_dry
+        )
+        return Removal(said["jobs"], tuple(said["files"]), said["size_bytes"])

@@ -1,0 +1,43 @@
+"""Waiting for jobs by the HTTP API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from fitfleet.client.display import Display
+from fitfleet.client.remote import wire
+from fitfleet.client.remote.connection import Connection
+from fitfleet.db.outages import Tolerance
+from fitfleet.errors import WaitTimeoutError
+
+_POLL_S = 0.25
+# A poll that takes its time is made less often: at most so much of the time goes into them.
+_POLL_SHARE = 0.1
+# A waiting script outlives a restart of the API.
+_OUTAGE_S = 120.0
+
+
+def wait_for(
+    connection: Connection, job_ids: Sequence[int], display: Display, timeout_s: float | None
+) -> None:
+    """Return when every job has ended, and draw meanwhile how they stand.
+
+    WaitTimeoutError after `timeout_s`; ApiError when the API has been away for two minutes.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    outages, left = Tolerance(_OUTAGE_S), len(job_ids)
+    while left:
+        began = time.monotonic()
+        with outages:
+            snapshot = wire.snapshot_of(connection.post("/v1/snapshot", jobs=job_ids))
+            display.draw(snapshot)
+            left = snapshot.jobs - snapshot.ended
+        now = time.monotonic()
+        if left and deadline is not None and now >= deadline:
+            raise WaitTimeoutError(
+                f"{left} of {len(job_ids)} jobs have not ended after {timeout_s:g} s;"
+                " they continue running"
+            )
+        if left:
+            time.sleep(max(_POLL_S, (now - began) / _POLL_SHARE))

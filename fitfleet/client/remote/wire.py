@@ -1,0 +1,125 @@
+"""What goes over the HTTP API: JSON, with forms for the few things that JSON has not.
+
+Numbers that are not finite are `{"$float": "nan" | "inf" | "-inf"}`; a table is `{"columns":
+[{"name", "dtype", "values"}], "attrs"}`. Floats are written so that they read back bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from fitfleet.client.snapshot import RunningJob, Snapshot
+from fitfleet.db.labels import Labels
+from fitfleet.db.lookup import JobRow
+from fitfleet.scheduler.explain import Explanation, Reason
+from fitfleet.states import JobStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FLOAT = "$float"
+
+
+def to_json(value: Any) -> bytes:
+    """A value as UTF-8 JSON: dataclasses as objects, tuples as lists, NumPy's numbers as numbers.
+
+    TypeError for anything else that JSON has no form for.
+    """
+    return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")).encode()
+
+
+def from_json(text: bytes | str) -> Any:
+    """The value again. ValueError for what is no JSON or is nested too deep."""
+    try:
+        return json.loads(text, object_hook=_special)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: str(float(value))}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "item") and hasattr(value, "dtype"):  # a number of NumPy
+        return _plain(value.item())
+    return value
+
+
+def _special(document: dict[str, Any]) -> Any:
+    if document.keys() == {_FLOAT} and document[_FLOAT] in ("nan", "inf", "-inf"):
+        return float(document[_FLOAT])
+    return document
+
+
+def frame_document(frame: pd.DataFrame) -> dict[str, Any]:
+    """A table as a document."""
+    columns = [
+        {"name": name, "dtype": str(frame[name].dtype), "values": frame[name].tolist()}
+        for name in frame.columns
+    ]
+    return {"columns": columns, "attrs": dict(frame.attrs)}
+
+
+def frame_of(document: Mapping[str, Any]) -> pd.DataFrame:
+    """The table again: columns in their order, of their types, with its `attrs`."""
+    import pandas as pd
+
+    columns = document["columns"]
+    frame = pd.DataFrame(
+        {c["name"]: pd.Series(c["values"], dtype=c["dtype"]) for c in columns},
+        columns=[c["name"] for c in columns],
+    )
+    frame.attrs.update(document["attrs"])
+    return frame
+
+
+def row_of(document: Mapping[str, Any]) -> JobRow:
+    """A job's row; what a newer server says more is left out."""
+    known = {f.name for f in fields(JobRow)}
+    values = {name: value for name, value in document.items() if name in known}
+    return JobRow(**{**values, "status": JobStatus(document["status"])})
+
+
+def explanation_of(document: Mapping[str, Any]) -> Explanation:
+    """Why a job waits."""
+    status = document["status"]
+    return Explanation(
+        job_id=document["job_id"],
+        status=None if status is None else JobStatus(status),
+        reasons=tuple(Reason(reason["kind"], reason["text"]) for reason in document["reasons"]),
+        place=document["place"],
+        before=tuple(document["before"]),
+        starts_in_s=document["starts_in_s"],
+    )
+
+
+def snapshot_of(document: Mapping[str, Any]) -> Snapshot:
+    """How jobs stand."""
+    return Snapshot(
+        counts=counts_of(document["counts"]),
+        epochs_done=document["epochs_done"],
+        epochs=document["epochs"],
+        running=[RunningJob(**job) for job in document["running"]],
+        slots=document["slots"],
+        paused=list(document["paused"]),
+        obstacles=tuple(document["obstacles"]),
+    )
+
+
+def counts_of(document: Mapping[str, int]) -> dict[JobStatus, int]:
+    """Jobs by their status."""
+    return {JobStatus(name): count for name, count in document.items()}
+
+
+def labels_of(document: Mapping[str, Any]) -> Labels:
+    """Tags and note."""
+    return Labels(tuple(document["tags"]), document["note"])
