@@ -11,7 +11,7 @@ from typing import Any
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
 from fitfleet.data import stored
-from fitfleet.data.in_memory import DataStore
+from fitfleet.data.data_store import DataStore
 from fitfleet.data.location import STORAGE, locate
 from fitfleet.errors import NotFoundError, SpecError
 from fitfleet.settings import Settings
