@@ -123,7 +123,7 @@ def scheduler(
     if metrics is not None:
         say(f"metrics on port {serve(metrics, settings, database, loop)}")
     if api is not None:
-        serve_api(settings, database, api, certificate, key)
+        serve_api(settings, api, certificate, key)
     loop.run(stop)
     logging.getLogger("fitfleet.service").info("scheduler ended")
 

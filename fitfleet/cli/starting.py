@@ -11,7 +11,6 @@ from fitfleet.errors import SettingsError
 from fitfleet.text import duration_s
 
 if TYPE_CHECKING:
-    from fitfleet.db.session import Database
     from fitfleet.settings import Settings
 
 
@@ -37,13 +36,14 @@ def serve_worker(settings: Settings, metrics: str | None, idle_s: float) -> int:
     return run_service(settings, metrics, idle_s)
 
 
-def serve_api(
-    settings: Settings, database: Database, address: str, certificate: Path | None, key: Path | None
-) -> None:
+def serve_api(settings: Settings, address: str, certificate: Path | None, key: Path | None) -> None:
     """In a thread that ends with the process."""
     from fitfleet.api.serve import ApiServer, Options
     from fitfleet.client.fleet import Fleet
+    from fitfleet.db.session import Database
 
-    server = ApiServer(Fleet(settings, database), Options(address, certificate, key)).start()
+    # Connections of its own: no number of requests makes the scheduler wait for one.
+    fleet = Fleet(settings, Database(settings.database_url))
+    server = ApiServer(fleet, Options(address, certificate, key)).start()
     for line in server.told():
         say(line)

@@ -16,7 +16,7 @@ from fitfleet.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
-OURS = ["migrate", "scheduler", "worker", "worker-gpu"]
+OURS = ["migrate", "scheduler", "api", "worker", "worker-gpu"]
 
 
 def test_the_file_keeps_to_the_schema_of_the_compose_specification() -> None:
@@ -57,7 +57,7 @@ def test_only_the_gpu_profile_reserves_a_gpu() -> None:
 
 def test_migrations_end_before_anything_uses_the_tables() -> None:
     assert SERVICES["migrate"]["restart"] == "no"
-    for service in ("scheduler", "worker", "worker-gpu"):
+    for service in ("scheduler", "api", "worker", "worker-gpu"):
         needs = SERVICES[service]["depends_on"]
         assert needs["migrate"]["condition"] == "service_completed_successfully"
         assert needs["valkey"]["condition"] == "service_healthy"
@@ -83,6 +83,7 @@ def test_every_variable_is_explained_in_the_example_file() -> None:
     assert used == explained
 
 
-def test_ports_are_open_to_this_host_only() -> None:
-    for service in SERVICES.values():
+def test_ports_are_open_to_this_host_only_but_that_of_the_api_which_has_tls() -> None:
+    assert {"--certificate", "--key"} <= set(SERVICES["api"]["command"])
+    for service in (service for name, service in SERVICES.items() if name != "api"):
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

@@ -192,7 +192,7 @@ def test_every_deployment_is_selected_by_its_labels_and_its_budget() -> None:
         for manifest in MANIFESTS
         if manifest["kind"] == "PodDisruptionBudget"
     }
-    assert len(deployments) == 3
+    assert len(deployments) == 4
     for manifest in deployments:
         selector = manifest["spec"]["selector"]
         assert selector["matchLabels"] == manifest["spec"]["template"]["metadata"]["labels"]
