@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from clients import MakeClient, MakeToken, write_line
 
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer, Options
@@ -16,9 +16,6 @@ from fitfleet.db import tokens
 from fitfleet.db.actor import Scope
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings, directory_settings
-
-MakeToken = Callable[..., str]
-MakeClient = Callable[..., ff.Fleet]
 
 
 @pytest.fixture
@@ -29,14 +26,6 @@ def settings(tmp_path: Path) -> Settings:
     write_line(data / "line.npz")
     away = {"broker_url": "redis://127.0.0.1:1/0", "data_root": str(data)}
     return Settings(**{**directory_settings(tmp_path / "fleet"), **away})
-
-
-def write_line(path: Path, scale: float = 1.0) -> Path:
-    """A dataset of 64 rows."""
-    rng = np.random.default_rng(0)
-    x = (scale * rng.normal(size=(64, 4))).astype("float32")
-    np.savez(path, x_train=x, y_train=rng.normal(size=(64, 1)).astype("float32"))
-    return path
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import MakeClient, MakeToken
+from clients import MakeClient, MakeToken
 from support.rows import insert, new_job
 
 import fitfleet as ff

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import MakeClient
+from clients import MakeClient
 from support.rows import commit, insert, new_job, register, take
 from typer.testing import CliRunner
 

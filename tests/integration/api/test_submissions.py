@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeClient, write_line
+from clients import MakeClient, write_line
 
 import fitfleet as ff
 from fitfleet.db import access
