@@ -39,7 +39,7 @@ def _unlike(database: Database, rows: Sequence[JobRow], metric: str) -> list[str
         return []
     jobs = list(firsts.values())
     with database.read() as c:
-        specs = compiled.specs(c, [row.id for row in jobs])
+        specs = compiled.specifications(c, [row.id for row in jobs])
         prints = compiled.fingerprints(c, [row.id for row in jobs])
     parts = ["dataset"] if len(set(prints.values())) > 1 else []
     if metric.removeprefix("val_").removeprefix("test_") == "loss":

@@ -16,7 +16,7 @@ from fitfleet.client.fleet import Fleet
 from fitfleet.client.fleet_jobs import insert
 from fitfleet.client.job import Job
 from fitfleet.db import lookup
-from fitfleet.db.jobs import NewJob
+from fitfleet.db.new_job import NewJob, Records
 from fitfleet.errors import DatasetError, FitfleetError, SpecError
 from fitfleet.spec.job import InitialWeights
 from fitfleet.storage import Storage
@@ -32,11 +32,11 @@ def submit(fleet: Fleet, document: Document) -> Any:
         raise TooLargeError(f"jobs: there are {len(documents):,}; submit 1 to {MAX_JOBS:,} at once")
     # A path that a client names is never one of this machine's own files.
     settings = fleet.settings.replace(data_root_only=True)
-    submission, rows = Submission(settings), []
+    submission, records, rows = Submission(settings), Records(), []
     for index, job in enumerate(documents):
         try:
             row = _row(fleet, submission, job, is_again=document.truth("again"))
-            rows.append(replace(row, settings=fleet.settings))
+            rows.append(records.of(replace(row, settings=fleet.settings)))
         except FitfleetError as error:
             if len(documents) > 1:
                 error.args = (f"jobs[{index}]: {error}",)

@@ -20,6 +20,7 @@ from fitfleet.data.data_store import DataStore
 from fitfleet.db import jobs as job_table
 from fitfleet.db import lookup, progress
 from fitfleet.db.lookup import JobRow
+from fitfleet.db.new_job import JobRecord, Records
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import (
     BrokerError,
@@ -28,7 +29,6 @@ from fitfleet.errors import (
     NotFoundError,
 )
 from fitfleet.settings import Settings
-from fitfleet.spec.requirements import requirements_of
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 
@@ -79,29 +79,29 @@ class FleetJobs:
         With `are_untrusted`, as for a job file, only builders of trusted modules are called here.
         """
         submission = Submission(self.settings, is_scripted=not are_untrusted)
-        rows = []
-        documents = list(jobs)
+        rows, records = [], Records()
         data = DataStore(self.settings, Reading())
+        documents = iter(jobs)
         for index, document in enumerate(documents):
             try:
-                rows.append(submission.row(data.replaced(document), again=again))
+                rows.append(records.of(submission.row(data.replaced(document), again=again)))
             except FitfleetError as error:
-                if len(documents) > 1:
+                if index or next(documents, None) is not None:
                     error.args = (f"jobs[{index}]: {error}",)
                 raise
         return self._insert(submission, rows)
 
-    def _insert(self, submission: Submission, rows: Sequence[job_table.NewJob]) -> Jobs:
+    def _insert(self, submission: Submission, rows: Sequence[JobRecord]) -> Jobs:
         jobs, lines = insert(self, submission, rows)
         for line in lines:
             warnings.warn(line, stacklevel=4)
         return jobs
 
-    def _unplaced(self, c: Connection, rows: Sequence[job_table.NewJob]) -> list[str]:
+    def _unplaced(self, c: Connection, rows: Sequence[JobRecord]) -> list[str]:
         """What these wait for that no live worker has: a queue, or what they ask of a slot."""
         alive_s, starting = self.settings.lease_s, self._starting_queue
         named = {row.queue for row in rows} - {self.settings.queue}
-        asked = {(row.queue, requirements_of(row.options)) for row in rows}
+        asked = {(row.queue, row.requirement) for row in rows}
         asked = {(queue, requirement) for queue, requirement in asked if requirement}
         lines = unserved(c, named, alive_s, starting=starting) if named else []
         return [*lines, *(unfit(c, asked, alive_s, starting=starting) if asked else [])]
@@ -239,11 +239,11 @@ class FleetJobs:
 
 
 def insert(
-    fleet: FleetJobs, submission: Submission, rows: Sequence[job_table.NewJob]
+    fleet: FleetJobs, submission: Submission, rows: Sequence[JobRecord]
 ) -> tuple[Jobs, list[str]]:
     """Write checked rows in one transaction; with the jobs what the user should hear."""
     with fleet.database.begin() as c:
-        inserted = job_table.insert(c, list(rows))
+        inserted = job_table.insert_records(c, rows)
         stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
         alone = fleet._unplaced(c, rows)
     lines = [*submission.warnings, *_failed_before(stored, inserted), *alone]

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, select
 
+from fitfleet.db import specs
 from fitfleet.db.tables import jobs
 from fitfleet.states import JobStatus
 
@@ -60,7 +61,7 @@ def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
 
 
 def claim_from(row: Any) -> Claim:
-    """The claim that a row of jobs with spec, options and experiment stands for.
+    """The claim that a row of jobs with specs.COLUMNS and experiment stands for.
 
     Of a reserved job it is that of the attempt which is to begin.
     """
@@ -70,8 +71,8 @@ def claim_from(row: Any) -> Claim:
         attempt=row.attempt + is_reserved,
         worker=row.owner,
         experiment=row.name,
-        spec=row.spec,
-        options=row.options,
+        spec=specs.spec_of(row),
+        options=specs.options_of(row),
         checkpoint_path=row.checkpoint_path,
         checkpoint_epoch=row.checkpoint_epoch,
         fuse_key=row.fuse_key,

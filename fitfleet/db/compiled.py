@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from fitfleet.db.tables import experiments, job_specs, jobs
+from fitfleet.db import specs
+from fitfleet.db.tables import experiments, jobs
 
 _CHUNK = 5_000
 _PARTS = ("loss", "metrics", "weighted_metrics")
@@ -23,7 +24,7 @@ def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
         .where(experiments.c.name == experiment)
         .group_by(jobs.c.group_hash)
     )
-    query = select(job_specs.c.spec).where(job_specs.c.job_id.in_(one_each))
+    query = specs.join(select(specs.COMMON)).where(jobs.c.id.in_(one_each))
     distinct = {}
     for text in c.scalars(query):
         spec = json.loads(text)
@@ -32,13 +33,13 @@ def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
     return list(distinct.values())
 
 
-def specs(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+def specifications(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Job -> its specification as JSON."""
     documents = {}
     for start in range(0, len(job_ids), _CHUNK):
-        query = select(job_specs.c.job_id, job_specs.c.spec)
-        query = query.where(job_specs.c.job_id.in_(job_ids[start : start + _CHUNK]))
-        documents.update({row.job_id: json.loads(row.spec) for row in c.execute(query)})
+        query = specs.join(select(jobs.c.id, jobs.c.seed, jobs.c.fold, *specs.COLUMNS))
+        query = query.where(jobs.c.id.in_(job_ids[start : start + _CHUNK]))
+        documents.update({row.id: json.loads(specs.spec_of(row)) for row in c.execute(query)})
     return documents
 
 

@@ -6,17 +6,16 @@ Every change of a status is a conditional UPDATE; a function returns whether it 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import access, code, events
+from fitfleet.db import access, bulk, code, events, specs
 from fitfleet.db.dependencies import NEVER
-from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
+from fitfleet.db.new_job import COLUMNS, JobRecord, Records
 from fitfleet.db.new_job import NewJob as NewJob
 from fitfleet.db.requirements import requirement_ids
 from fitfleet.db.session import now
@@ -24,64 +23,75 @@ from fitfleet.db.tables import experiments, job_specs, jobs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.spec.identity import content_hash, group_hash
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.requirements import requirements_of
-from fitfleet.spec.versions import READABLE_SINCE, number_of
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 1_000
+_IDENTITY = ("experiment_id", "content_hash", "rerun")
+_Identity = tuple[int, str, int]  # the values of _IDENTITY
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 
 
-def insert(c: Connection, rows: Sequence[NewJob]) -> list[tuple[int, bool]]:
-    """(job id, is new) of each row, in order. A job whose content is there already is that job.
+def insert(c: Connection, rows: Iterable[NewJob]) -> list[tuple[int, bool]]:
+    """(job id, is new) of each row, in order. A job whose content is there already is that job."""
+    records = Records()
+    return insert_records(c, [records.of(row) for row in rows])
 
-    Safe under concurrency: the UNIQUE constraint decides who inserts, the other finds the row.
+
+def insert_records(c: Connection, rows: Sequence[JobRecord]) -> list[tuple[int, bool]]:
+    """The same for rows that are made already.
+
+    Safe under concurrency: who adds jobs to an experiment holds its lock.
     """
     code.store(c, [(row.code, row.code_signature) for row in rows if row.code is not None])
     ids = experiment_ids(c, {row.experiment for row in rows})
     access.submit(c, [row.experiment for row in rows])
     _lock_experiments(c, list(ids.values()))
-    at = c.execute(select(now(c))).scalar_one()
     identities = _identities(c, rows, ids)
-    asked = requirement_ids(c, {requirements_of(row.options) for row in rows})
-    firsts: dict[tuple[int, str, int], NewJob] = {}
+    known = _existing(c, list(dict.fromkeys(identities)))
+    fresh: dict[_Identity, JobRecord] = {}
     for key, row in zip(identities, rows, strict=True):
-        firsts.setdefault(key, row)
-    fresh: dict[tuple[int, str, int], int] = {}
-    statement = insert_ignoring(c, jobs).returning(
-        jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun
+        if key not in known:
+            fresh.setdefault(key, row)
+    known |= _insert_fresh(c, fresh)
+    return [(known[key], fresh.pop(key, None) is not None) for key in identities]
+
+
+def _insert_fresh(c: Connection, fresh: Mapping[_Identity, JobRecord]) -> dict[_Identity, int]:
+    """Insert jobs that are not there; their numbers."""
+    at = c.execute(select(now(c))).scalar_one()
+    asked = requirement_ids(c, {row.requirement for row in fresh.values()})
+    texts = {text for row in fresh.values() for text in (row.spec, row.options)}
+    documents = specs.store(c, texts)
+    numbers = dict(zip(fresh, bulk.new_ids(c, jobs, len(fresh)), strict=True))
+    bulk.insert(
+        c,
+        jobs,
+        ("id", *_IDENTITY, "submitted_at", "requirement_id", *COLUMNS),
+        (
+            (numbers[key], *key, at, asked[row.requirement], *row.values)
+            for key, row in fresh.items()
+        ),
     )
-    wanted = list(firsts.items())
-    for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
-        values = [_values(row, key, at, asked[requirements_of(row.options)]) for key, row in chunk]
-        inserted = c.execute(statement, values)
-        fresh.update({(r.experiment_id, r.content_hash, r.rerun): r.id for r in inserted})
-    specs = [_documents(fresh[key], row) for key, row in wanted if key in fresh]
-    if specs:
-        c.execute(job_specs.insert(), specs)
-    known = fresh | _existing(c, [key for key, _ in wanted if key not in fresh])
-    seen: set[int] = set()
-    result = []
-    for key in identities:
-        job_id = known[key]
-        result.append((job_id, key in fresh and job_id not in seen))
-        seen.add(job_id)
-    return result
+    bulk.insert(
+        c,
+        job_specs,
+        ("job_id", "spec_id", "options_id"),
+        ((numbers[key], documents[r.spec], documents[r.options]) for key, r in fresh.items()),
+    )
+    return numbers
 
 
 def _lock_experiments(c: Connection, ids: Sequence[int]) -> None:
     """Let one transaction at a time add jobs to an experiment.
 
-    Two that insert the same jobs in different orders would wait for each other for ever.
+    What it looked for and did not find is then not there until it ends.
     """
     if c.dialect.name == "postgresql":
         query = select(experiments.c.id).where(experiments.c.id.in_(ids)).order_by(experiments.c.id)
         c.execute(query.with_for_update(key_share=True)).all()
 
 
-def _identities(
-    c: Connection, rows: Sequence[NewJob], ids: dict[str, int]
-) -> list[tuple[int, str, int]]:
+def _identities(c: Connection, rows: Sequence[JobRecord], ids: dict[str, int]) -> list[_Identity]:
     keys = [(ids[row.experiment], row.content_hash) for row in rows]
     wanted = {key for key, row in zip(keys, rows, strict=True) if row.again}
     newest = {key: _newest_rerun(c, *key) for key in wanted}
@@ -102,51 +112,13 @@ def _newest_rerun(c: Connection, experiment_id: int, content: str) -> int:
     return -1 if newest is None else int(newest)
 
 
-def _values(
-    row: NewJob, key: tuple[int, str, int], at: float, requirement_id: int
-) -> dict[str, Any]:
-    limit = row.options.max_failures
-    fold = row.spec.dataset.fold
-    return {
-        "experiment_id": key[0],
-        "content_hash": key[1],
-        "rerun": key[2],
-        "group_hash": row.group_hash,
-        "fuse_key": row.fuse_key,
-        "fingerprint": row.fingerprint,
-        "sweep_id": row.sweep_id,
-        "params": json.dumps(row.options.params, sort_keys=True),
-        "seed": row.spec.seed,
-        "fold": fold["index"] if fold else None,
-        "queue": row.queue,
-        "requirement_id": requirement_id,
-        "priority": row.options.priority,
-        "status": JobStatus.QUEUED,
-        "submitted_at": at,
-        "starts_from": row.starts_from,
-        "not_before": 0.0 if row.starts_from is None else NEVER,
-        "epochs": row.spec.epochs,
-        "max_failures": row.settings.max_failures if limit is None else limit,
-        "timeout_s": row.options.timeout_s,
-        "stall_timeout_s": row.options.stall_timeout_s,
-        "parameters": row.parameters,
-        "min_version": number_of(READABLE_SINCE),
-    }
-
-
-def _documents(job_id: int, row: NewJob) -> dict[str, Any]:
-    options = json.dumps(row.options.model_dump(mode="json"), sort_keys=True)
-    return {"job_id": job_id, "spec": row.spec.canonical(), "options": options}
-
-
-def _existing(
-    c: Connection, keys: Sequence[tuple[int, str, int]]
-) -> dict[tuple[int, str, int], int]:
+def _existing(c: Connection, keys: Sequence[_Identity]) -> dict[_Identity, int]:
     existing = {}
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         query = select(jobs.c.id, jobs.c.experiment_id, jobs.c.content_hash, jobs.c.rerun).where(
-            jobs.c.content_hash.in_({key[1] for key in chunk})
+            jobs.c.experiment_id.in_({key[0] for key in chunk}),
+            jobs.c.content_hash.in_({key[1] for key in chunk}),
         )
         for row in c.execute(query):
             existing[(row.experiment_id, row.content_hash, row.rerun)] = row.id
@@ -220,19 +192,15 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     Its content becomes that of the longer fit, without a budget. False if the job has not succeeded
     or is as long already; StateError if the experiment has another job of that content.
     """
-    query = (
-        select(jobs, job_specs.c.spec)
-        .join(job_specs, job_specs.c.job_id == jobs.c.id)
-        .where(jobs.c.id == job_id)
-    )
-    row = c.execute(query).first()
+    row = c.execute(specs.join(select(jobs, *specs.COLUMNS)).where(jobs.c.id == job_id)).first()
     if row is None:
         raise NotFoundError(f"there is no job {job_id}")
     changes = {"epochs": epochs, "stop_after": None}
-    spec = JobSpec.from_canonical(row.spec).model_copy(update=changes)
+    spec = JobSpec.from_canonical(specs.spec_of(row)).model_copy(update=changes)
     has = row.epochs if row.stopped_by is None else row.epoch
     if row.status != JobStatus.SUCCEEDED or epochs <= has or spec.task is not None:
         return False
+    _lock_experiments(c, [row.experiment_id])
     content = content_hash(spec, row.fingerprint)
     key = (row.experiment_id, content, row.rerun)
     other = _existing(c, [key]).get(key)
@@ -260,9 +228,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     ).rowcount
     if won:
         access.change_job(c, "extend", job_id, f"to {epochs} epochs")
-        c.execute(
-            update(job_specs).where(job_specs.c.job_id == job_id).values(spec=spec.canonical())
-        )
+        specs.replace(c, job_id, spec)
         events.add(c, "extended", job_id, detail=f"from {row.epochs} to {epochs} epochs")
     return bool(won)
 

@@ -12,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, or_, select, update
 
+from fitfleet.db import specs
 from fitfleet.db.claims import Artifact as Artifact
 from fitfleet.db.claims import Claim as Claim
 from fitfleet.db.claims import claim_from, held, holds, lock, reserves
 from fitfleet.db.session import now
-from fitfleet.db.tables import attempts, experiments, job_specs, jobs
+from fitfleet.db.tables import attempts, experiments, jobs
 from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import JobStatus, Request
 
@@ -88,8 +89,7 @@ def start_attempts(
 def claims_of(c: Connection, job_ids: Iterable[int]) -> list[Claim]:
     """The claims of jobs that are held or reserved by now, by number."""
     query = (
-        select(jobs, job_specs.c.spec, job_specs.c.options, experiments.c.name)
-        .join(job_specs, job_specs.c.job_id == jobs.c.id)
+        specs.join(select(jobs, *specs.COLUMNS, experiments.c.name))
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(jobs.c.id.in_(job_ids))
         .order_by(jobs.c.id)

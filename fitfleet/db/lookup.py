@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from fitfleet.db import specs
 from fitfleet.db.dialect import chunks
 from fitfleet.db.progress import among
 from fitfleet.db.tables import (
     events,
     experiments,
-    job_specs,
     jobs,
     metrics,
     scores,
@@ -213,9 +213,8 @@ def scores_of(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, floa
 
 def documents(c: Connection, job_id: int) -> tuple[str, str] | None:
     """(spec, options) of a job as canonical JSON."""
-    query = select(job_specs.c.spec, job_specs.c.options).where(job_specs.c.job_id == job_id)
-    row = c.execute(query).first()
-    return None if row is None else (row.spec, row.options)
+    row = c.execute(specs.join(select(jobs, *specs.COLUMNS)).where(jobs.c.id == job_id)).first()
+    return None if row is None else (specs.spec_of(row), specs.options_of(row))
 
 
 def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
-from fitfleet.db import access, events
+from fitfleet.db import access, events, specs
 from fitfleet.db.tables import experiments, jobs, sweeps, trial_jobs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.states import TERMINAL
@@ -60,9 +60,11 @@ def _delete_jobs(c: Connection, which: ColumnElement[bool], count: int | None = 
     c.execute(update(jobs).where(jobs.c.adopted_from.in_(ids)).values(adopted_from=None))
     # One that still waits for it is ended by the scheduler, with the reason.
     c.execute(update(jobs).where(jobs.c.starts_from.in_(ids)).values(starts_from=None))
+    documents = specs.used_by(c, ids)
     won = c.execute(delete(jobs).where(which, jobs.c.status.in_(sorted(TERMINAL)))).rowcount
     if count is not None and won != count:
         raise StateError("a job has not ended; cancel it, and remove it when it has ended")
+    specs.remove_unused(c, documents)
 
 
 def _chunks(job_ids: Sequence[int]) -> list[Sequence[int]]:

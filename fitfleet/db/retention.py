@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from fitfleet.db import events
 from fitfleet.db.session import Database, now
-from fitfleet.db.tables import experiments, job_specs, jobs, sweeps
+from fitfleet.db.tables import experiments, job_specs, jobs, shared_documents, sweeps
 from fitfleet.states import TERMINAL, JobStatus
 
 _PAGE = 2_000
@@ -116,7 +116,7 @@ def size_bytes(c: Connection) -> int:
 def names_in_specs(c: Connection, texts: Collection[str]) -> set[str]:
     """Those of the texts that stand in the spec of a job or the design of a sweep."""
     left = set(texts)
-    for column in (job_specs.c.spec, sweeps.c.document):
+    for column in (shared_documents.c.document, job_specs.c.spec, sweeps.c.document):
         if left:
             for (document,) in c.execute(select(column).execution_options(yield_per=500)):
                 left -= {text for text in left if text in document}

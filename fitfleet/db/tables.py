@@ -30,6 +30,8 @@ from fitfleet.db.access_tables import users as users
 from fitfleet.db.memory_tables import memory_peaks as memory_peaks
 from fitfleet.db.metadata import BigId
 from fitfleet.db.metadata import metadata as metadata
+from fitfleet.db.spec_tables import job_specs as job_specs
+from fitfleet.db.spec_tables import shared_documents as shared_documents
 from fitfleet.db.sweep_tables import sweeps as sweeps
 from fitfleet.db.sweep_tables import trial_jobs as trial_jobs
 from fitfleet.db.sweep_tables import trials as trials
@@ -160,16 +162,7 @@ shown_epoch = case(
     else_=jobs.c.epoch,
 )
 
-# Wide and rarely read, so kept out of the rows that the dispatcher scans.
-job_specs = Table(
-    "job_specs",
-    metadata,
-    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
-    Column("spec", Text, nullable=False),  # canonical JSON of spec.JobSpec
-    Column("options", Text, nullable=False),  # canonical JSON of spec.JobOptions
-)
-
-# Source code that jobs run, kept once by its hash; job_specs.spec names it.
+# Source code that jobs run, kept once by its hash; specifications name it.
 code_snapshots = Table(
     "code_snapshots",
     metadata,

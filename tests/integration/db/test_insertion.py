@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import threading
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from support.rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 
-from fitfleet.db import ends, leases
+from fitfleet.db import compiled, ends, leases, lookup, removal
 from fitfleet.db import jobs as job_table
 from fitfleet.db.jobs import NewJob
 from fitfleet.db.leases import Artifact
 from fitfleet.db.session import Database
-from fitfleet.db.tables import job_specs, jobs
-from fitfleet.errors import NotFoundError, StateError
+from fitfleet.db.tables import job_specs, jobs, shared_documents
+from fitfleet.errors import DatabaseError, NotFoundError, StateError
 from fitfleet.spec.identity import content_hash
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.states import FailureClass, JobStatus
 
 
@@ -57,8 +60,10 @@ def test_a_row_holds_what_was_asked(database: Database) -> None:
     assert json.loads(column(database, job_id, "params")) == {"units": 16}
     assert column(database, job_id, "max_failures") == 1
     with database.read() as c:
-        spec = c.execute(select(job_specs.c.spec).where(job_specs.c.job_id == job_id)).scalar_one()
-    assert JobSpec.from_canonical(spec) == row.spec
+        documents = lookup.documents(c, job_id)
+    assert documents is not None
+    assert documents[0] == row.spec.canonical()
+    assert JobOptions.model_validate_json(documents[1]) == row.options
 
 
 def test_jobs_are_numbered_in_their_order(database: Database) -> None:
@@ -186,3 +191,105 @@ def test_extend_gives_way_to_a_job_of_that_length(database: Database) -> None:
 def _succeed_all(database: Database) -> None:
     for _ in range(2):
         _succeed(database, 8)
+
+
+def _documents(database: Database) -> int:
+    with database.read() as c:
+        return c.execute(select(func.count()).select_from(shared_documents)).scalar_one()
+
+
+def _repeats(group: str, seeds: range, **options: Any) -> list[NewJob]:
+    """Jobs of one configuration; what `new_job` hashes as content differs, the model does not."""
+    first = new_job(group, **options)
+    return [
+        replace(first, content_hash=f"{group}-{n}", spec=first.spec.model_copy(update={"seed": n}))
+        for n in seeds
+    ]
+
+
+def test_repeats_share_their_specification(database: Database) -> None:
+    rows = [*_repeats("a", range(3), params={"x": 1}), *_repeats("b", range(2), params={"x": [2]})]
+    folds = {"kind": "kfold", "k": 2, "seed": 0}
+    for index in range(2):
+        dataset = rows[0].spec.dataset.model_copy(update={"fold": {**folds, "index": index}})
+        spec = rows[0].spec.model_copy(update={"dataset": dataset})
+        rows.append(replace(rows[0], content_hash=f"fold-{index}", spec=spec))
+    ids = insert(database, *rows)
+    assert _documents(database) == 4  # three specifications, one set of options
+    assert insert(database, *rows) == ids
+    for job_id, row in zip(ids, rows, strict=True):
+        with database.read() as c:
+            spec, options = lookup.documents(c, job_id) or ("", "")
+        assert spec == row.spec.canonical()
+        assert JobOptions.model_validate_json(options) == row.options
+    assert [JobSpec.from_canonical(claim.spec) for claim in take(database, 7)] == [
+        row.spec for row in rows
+    ]
+
+
+def test_a_document_goes_with_the_last_job_that_has_it(database: Database) -> None:
+    ids = insert(database, *_repeats("a", range(2)), *_repeats("b", range(1)))
+    assert _documents(database) == 3
+    with database.begin() as c:
+        for job_id in ids:
+            job_table.cancel(c, job_id)
+        removal.remove_jobs(c, [ids[0], ids[2]])
+    assert _documents(database) == 2
+    with database.begin() as c:
+        assert lookup.documents(c, ids[1]) is not None
+        removal.remove_jobs(c, [ids[1]])
+    assert _documents(database) == 0
+
+
+def test_a_job_of_an_older_version_has_its_documents_whole(database: Database) -> None:
+    row = new_job("old", params={"units": 3})
+    (job_id,) = insert(database, row)
+    options = json.dumps(row.options.model_dump(mode="json"), sort_keys=True)
+    whole = {"spec": row.spec.canonical(), "options": options, "spec_id": None, "options_id": None}
+    with database.begin() as c:
+        c.execute(update(job_specs).values(whole))
+        assert compiled.compiled_parts(c, "digits") == [
+            {"loss": "mse", "metrics": None, "weighted_metrics": None}
+        ]
+        assert lookup.documents(c, job_id) == (row.spec.canonical(), options)
+    (claim,) = take(database)
+    assert (JobSpec.from_canonical(claim.spec), claim.options) == (row.spec, options)
+    with database.begin() as c:
+        assert commit(c, claim, epoch=5, seconds=1.0)
+        assert job_table.extend(c, job_id, 9) is True
+        spec, _ = lookup.documents(c, job_id) or ("", "")
+    assert JobSpec.from_canonical(spec) == row.spec.model_copy(update={"epochs": 9})
+
+
+def test_a_specification_that_is_submitted_again_outlives_a_removal(postgres_url: str) -> None:
+    """The job that had it is removed while another that has it is being inserted."""
+    database = Database(postgres_url)
+    (old_id,) = insert(database, *_repeats("a", range(1)))
+    with database.begin() as c:
+        job_table.cancel(c, old_id)
+
+    def remove() -> None:
+        with database.begin() as c:
+            removal.remove_jobs(c, [old_id])
+
+    thread = threading.Thread(target=remove)
+    with database.begin() as c:
+        ((new_id, _),) = job_table.insert(c, _repeats("a", range(1, 2), experiment="other"))
+        thread.start()
+        time.sleep(0.5)
+    thread.join(30)
+    with database.read() as c:
+        assert lookup.documents(c, old_id) is None
+        spec, _ = lookup.documents(c, new_id) or ("", "")
+    database.dispose()
+    assert JobSpec.from_canonical(spec).seed == 1
+
+
+def test_a_refused_row_is_one_sentence(postgres_url: str) -> None:
+    """COPY goes past SQLAlchemy, whose errors are translated."""
+    database = Database(postgres_url)
+    with pytest.raises(DatabaseError, match="violates foreign key") as caught:
+        insert(database, replace(new_job("a"), sweep_id=99))
+    assert "\n" not in str(caught.value)
+    assert _documents(database) == 0
+    database.dispose()

@@ -14,7 +14,7 @@ from fleets import Fleet
 
 import fitfleet as ff
 import fitfleet.worker
-from fitfleet.db.tables import job_specs, jobs
+from fitfleet.db.tables import jobs, shared_documents
 from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker import failpoints
@@ -84,8 +84,9 @@ def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
 def test_a_row_of_a_newer_version_is_left_to_its_workers(fleet: Fleet, job: dict[str, Any]) -> None:
     job_id = fleet.submit(**job)
     with fleet.database.begin() as c:
-        added = sa.func.replace(job_specs.c.spec, '"epochs":', '"warp_speed":9,"epochs":')
-        c.execute(sa.update(job_specs).values(spec=added))
+        document = shared_documents.c.document
+        added = sa.func.replace(document, '"epochs":', '"warp_speed":9,"epochs":')
+        c.execute(sa.update(shared_documents).values(document=added))
     fleet.attempt()
     row = fleet.row(job_id)
     assert (row.status, row.failures, row.failure_class) == (JobStatus.QUEUED, 0, None)
@@ -110,8 +111,8 @@ def test_labels_without_a_class_weight_are_the_users_failure_at_once(
         seeds = range(10 * index, 10 * index + 8)
         ids = [fleet.submit(**{**job, "seed": n}, class_weight=weights) for n in seeds]
         with fleet.database.begin() as c:  # submit would refuse it
-            less = sa.func.replace(job_specs.c.spec, ',"2":1.0}', "}")
-            c.execute(sa.update(job_specs).values(spec=less))
+            less = sa.func.replace(shared_documents.c.document, ',"2":1.0}', "}")
+            c.execute(sa.update(shared_documents).values(document=less))
         fleet.attempt()
         for row in map(fleet.row, ids):
             assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
