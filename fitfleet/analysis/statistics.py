@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +60,12 @@ def summary(values: Sequence[float], direction: Direction) -> Summary:
     std = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
     half = _quantile(n - 1) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half, best, worst)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """That of `summary`, which takes three times as long."""
+    finite = [v for v in values if math.isfinite(v)]
+    return math.fsum(finite) / len(finite) if finite else math.nan
 
 
 @functools.cache
@@ -126,7 +132,7 @@ def against_best(
 
     `replicates[i]` maps what pairs two runs (seed, fold) to the value of configuration i.
     """
-    means = [summary(list(m.values()), direction).mean for m in replicates]
+    means = [_mean(m.values()) for m in replicates]
     first = best_index(means, direction)
     if first is None:
         return [Comparison("untested", "", 0, math.nan) for _ in replicates]

@@ -8,10 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis import compare as comparison
+from fitfleet.analysis.configurations import rank_experiment
 from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
-from fitfleet.analysis.ranking import rank
-from fitfleet.analysis.runs import experiment_runs
 from fitfleet.client import experiment as experiment_views
 from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.ensemble import Ensemble, ensemble
@@ -215,8 +214,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         wanted = objectives(
             objective, direction, at, lambda name: compiled_parts(self.database, name, experiment)
         )
-        runs = experiment_runs(self.database, experiment, wanted)
-        return rank(runs, wanted, by=by, where=where, top=top)
+        return rank_experiment(self.database, experiment, wanted, by=by, where=where, top=top)
 
     def plot(
         self,

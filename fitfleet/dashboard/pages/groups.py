@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fitfleet.analysis.configurations import ranked
 from fitfleet.analysis.objective import Objective
-from fitfleet.analysis.ranking import rank
-from fitfleet.analysis.runs import experiment_runs
 from fitfleet.dashboard.pages.experiment import Experiment, csv_answer
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ def _ranked(experiment: Experiment) -> list[dict[str, Any]]:
     direction = "maximize" if experiment.is_maximized(metric) else "minimize"
 
     def make() -> list[dict[str, Any]]:
-        wanted = [Objective(metric, "maximize" if direction == "maximize" else "minimize")]
-        runs = experiment_runs(experiment.board.fleet.database, str(experiment.row["name"]), wanted)
-        return _records(rank(runs, wanted)) if runs else []
+        wanted = Objective(metric, "maximize" if direction == "maximize" else "minimize")
+        database = experiment.board.fleet.database
+        return _records(ranked(database, str(experiment.row["name"]), wanted))
 
     return experiment.board.cached(("groups", experiment.id, metric), make, _KEPT_S)
