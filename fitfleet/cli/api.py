@@ -107,12 +107,13 @@ def join(
     given |= {"log_level": log_level, "log_format": log_format, "url": address}
     given |= {"labels": tuple(label) if label else None, "ca_file": str(ca) if ca else None}
     here = changed(target.settings(), **given)
-    start_logging(here)
     with TemporaryDirectory(prefix="fitfleet-join-") as folder:
         connection = Connection(here.url, here.token, here.ca_file)
         settings = joined_settings(connection, here, Path(folder))
-        code = _refused(settings)
-        return code or serve_worker(settings, metrics, idle_s)
+        if code := _refused(settings):
+            return code
+        start_logging(settings)
+        return serve_worker(settings, metrics, idle_s)
 
 
 def _refused(settings: Settings) -> int:

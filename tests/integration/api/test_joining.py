@@ -1,0 +1,161 @@
+"""What a host that joins is told, by whom it is asked, and where it keeps it."""
+
+from __future__ import annotations
+
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clients import MakeClient, MakeToken
+from support.rows import insert, new_job
+from support.servers import free_port
+from typer.testing import CliRunner
+
+import fitfleet as ff
+from fitfleet.api.joining import settings_for
+from fitfleet.api.serve import ApiServer, Options
+from fitfleet.cli.main import app
+from fitfleet.client.remote.connection import Connection
+from fitfleet.client.remote.joined import FLEET_WIDE, joined_settings
+from fitfleet.db import access
+from fitfleet.db.actor import Actor, Scope
+from fitfleet.errors import AccessError, SettingsError, StateError
+from fitfleet.settings import Settings
+
+HOST = Actor("gpu-hosts", Scope.WORK, "00000000")
+
+
+def changed(fleet: ff.Fleet, **values: Any) -> ff.Fleet:
+    """The fleet of other settings, on the same database."""
+    return ff.Fleet(fleet.settings.replace(**values), fleet.database)
+
+
+@pytest.fixture
+def behind_tls(fleet: ff.Fleet, tmp_path: Path) -> ff.Fleet:
+    """Workers are told a PostgreSQL and a Valkey with certificates."""
+    for name in ("ca", "key"):
+        (tmp_path / f"{name}.pem").write_text(f"-----BEGIN {name}-----\n")
+    ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    database = f"postgresql://w:pass%23word@db.example/fit?sslrootcert={ca}&sslkey={key}"
+    broker = f"rediss://:br0ker@valkey.example:6379/0?ssl_ca_certs={ca}"
+    key_of_messages = "the-key-of-messages-0123456789abcdef"
+    return changed(
+        fleet, worker_database_url=database, worker_broker_url=broker, message_key=key_of_messages
+    )
+
+
+def test_a_host_gets_the_settings_of_the_fleet_and_keeps_its_own(
+    behind_tls: ff.Fleet, token: MakeToken, tmp_path: Path
+) -> None:
+    server = ApiServer(behind_tls, Options("127.0.0.1:0")).start()
+    try:
+        here = Settings(slots=3, queue="gpu", labels=("zone=a",), storage="/mnt/own", lease_s=7.0)
+        connection = Connection(server.url, token("gpu-hosts", Scope.WORK))
+        joined = joined_settings(connection, here, tmp_path / "joined")
+    finally:
+        server.stop()
+    assert (joined.slots, joined.queue, joined.labels) == (3, "gpu", ("zone=a",))
+    assert joined.storage == "/mnt/own"  # where this host has mounted it
+    of_fleet = behind_tls.settings
+    assert joined.data_root == of_fleet.data_root
+    assert joined.lease_s == of_fleet.lease_s and joined.message_key == of_fleet.message_key
+    for url in (joined.database_url, joined.broker_url):
+        path = Path(url.partition("=")[2].partition("&")[0].replace("%2F", "/"))
+        assert path.is_relative_to(tmp_path / "joined")
+        assert path.read_text() == "-----BEGIN ca-----\n"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert joined.database_url.startswith("postgresql://w:pass%23word@db.example/fit?sslrootcert=")
+    assert "sslkey=" in joined.database_url
+    shown = repr(joined)
+    assert [s for s in ("pass%23word", "br0ker", of_fleet.message_key) if s in shown] == []
+
+
+def test_who_joined_is_in_the_log(fleet: ff.Fleet) -> None:
+    settings_for(fleet, "127.0.0.1", HOST)
+    with fleet.database.read() as c:
+        (newest,) = access.log(c, 1)
+    assert (newest["action"], newest["target"]) == ("join", "127.0.0.1")
+
+
+def test_no_setting_of_a_host_or_a_user_is_told() -> None:
+    assert not {"token", "user", "url", "slots", "gpus", "labels", "cache"} & set(FLEET_WIDE)
+    assert {"database_url", "broker_url", "message_key", "lease_s", "storage"} <= set(FLEET_WIDE)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "says"),
+    [
+        ({}, StateError, "SQLite file, which other hosts cannot use"),
+        (
+            {"worker_database_url": "postgresql://u:p@localhost/f"},
+            StateError,
+            "worker_database_url",
+        ),
+        ({"worker_database_url": "postgresql://u:p@db/f"}, StateError, "worker_broker_url"),
+        (
+            {
+                "worker_database_url": "postgresql://u:p@db/f?sslrootcert=/no/ca.pem",
+                "worker_broker_url": "redis://:p@broker/0",
+            },
+            SettingsError,
+            "sslrootcert=/no/ca.pem cannot be read: No such file",
+        ),
+    ],
+    ids=["sqlite", "loopback database", "loopback broker", "no certificate"],
+)
+def test_a_fleet_that_another_host_cannot_reach_says_so(
+    values: dict[str, str], error: type[Exception], says: str, fleet: ff.Fleet
+) -> None:
+    with pytest.raises(error, match=says) as refused:
+        settings_for(changed(fleet, **values), "10.0.0.5", HOST)
+    assert ":p@" not in str(refused.value) and "\n" not in str(refused.value)
+    with fleet.database.read() as c:
+        assert access.log(c, 9) == []
+
+
+def test_a_host_that_fails_its_check_does_not_join(
+    server: ApiServer, token: MakeToken, fleet: ff.Fleet, tmp_path: Path
+) -> None:
+    def join(scope: Scope) -> Any:
+        environment = {"FITFLEET_TOKEN": token("gpu-hosts", scope)}
+        words = ["join", server.url, "--storage", str(tmp_path / "no")]
+        return CliRunner().invoke(app, words, env=environment)
+
+    done = join(Scope.WORK)
+    assert done.exit_code == 3
+    assert f"storage: {tmp_path / 'no'} does not exist; fix: mount or make it" in done.output
+    assert "broker:" in done.output and "Traceback" not in done.output
+    done = join(Scope.SUBMIT)
+    assert (done.exit_code, "needs one of scope work" in done.output) == (2, True)
+
+
+def test_a_client_that_waits_outlives_a_restart_of_the_api(
+    fleet: ff.Fleet, token: MakeToken, tmp_path: Path
+) -> None:
+    (number,) = insert(fleet.database, new_job("a"))
+    options = Options(f"127.0.0.1:{free_port()}")
+    server = ApiServer(fleet, options).start()
+    remote = ff.connect(server.url, token=token())
+    waiting = threading.Thread(target=remote.wait, args=([number],), daemon=True)
+    waiting.start()
+    time.sleep(0.5)
+    server.stop()
+    time.sleep(0.5)
+    assert waiting.is_alive()
+    server = ApiServer(fleet, options).start()
+    fleet.job(number).cancel()
+    waiting.join(20)
+    server.stop()
+    assert not waiting.is_alive()
+
+
+def test_a_token_to_read_changes_nothing(client: MakeClient, fleet: ff.Fleet) -> None:
+    (number,) = insert(fleet.database, new_job("a"))
+    job = client("ana", Scope.READ).job(number)
+    with pytest.raises(AccessError, match="is of scope read; this needs one of scope submit"):
+        job.cancel()
+    assert fleet.job(number).status is ff.JobStatus.QUEUED
