@@ -7,6 +7,7 @@ FitfleetError
 ├── SearchError              a search space or a sweep is refused
 ├── NotFoundError            a job, experiment, sweep or worker that does not exist
 ├── AccessError              a token is wrong, or does not allow what was asked
+│   └── QuotaError           a token would have more unfinished jobs than it may
 ├── StateError               the job is not in a state that allows the request
 ├── StorageError             the weights storage cannot be read or written
 ├── DatabaseError            the database cannot be reached or answers with an error
@@ -63,6 +64,10 @@ class NotFoundError(FitfleetError):
 
 class AccessError(FitfleetError):
     """A token is wrong, expired or revoked, or its user may not do what was asked."""
+
+
+class QuotaError(AccessError):
+    """A token would have more unfinished jobs than it may."""
 
 
 class StateError(FitfleetError):

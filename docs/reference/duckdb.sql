@@ -135,7 +135,8 @@ CREATE OR REPLACE VIEW tokens AS SELECT
   CAST("scope" AS VARCHAR) AS "scope",
   CAST("created_at" AS VARCHAR) AS "created_at",
   CAST("expires_at" AS VARCHAR) AS "expires_at",
-  CAST("revoked_at" AS VARCHAR) AS "revoked_at"
+  CAST("revoked_at" AS VARCHAR) AS "revoked_at",
+  CAST("max_jobs" AS BIGINT) AS "max_jobs"
 FROM fleet.tokens;
 
 CREATE OR REPLACE VIEW backlog AS SELECT

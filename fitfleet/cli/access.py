@@ -35,6 +35,9 @@ def create(
     quota: Annotated[
         str | None, typer.Option(help="Jobs that the user may have in flight at once, or none.")
     ] = None,
+    max_jobs: Annotated[
+        str | None, typer.Option(help="Jobs of this token that may be unfinished at once, or none.")
+    ] = None,
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid: 12h, 90d (default: until revoked).")
     ] = None,
@@ -48,9 +51,10 @@ def create(
     if scope not in list(Scope):
         raise AccessError(f"scope: {scope!r} is none of {', '.join(Scope)}")
     limits = _quota(quota, "max_running", int)
+    of_token = _quota(max_jobs, "max_jobs", int)
     expires_s = None if expires is None else seconds_of(expires)
     with target.fleet().database.begin() as c:
-        token = tokens.create(c, user, Scope(scope), expires_s)
+        token = tokens.create(c, user, Scope(scope), expires_s, **of_token)
         if limits:
             users.set_quota(c, user, **limits)
     tell(token)

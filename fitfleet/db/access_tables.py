@@ -35,6 +35,7 @@ tokens = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("revoked_at", Double),
+    Column("max_jobs", Integer),  # unfinished at once (db/token_quotas); NULL: no limit
 )
 
 # What people changed. Rows are only added.

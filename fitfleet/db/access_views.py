@@ -28,6 +28,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("created_at", "time", "time"),
         ("expires_at", "time", "end; NULL: none"),
         ("revoked_at", "time", "when it was revoked; NULL: it was not"),
+        ("max_jobs", "integer", "unfinished jobs that it may have; NULL: any number"),
     ],
 }
 
@@ -48,6 +49,6 @@ FROM fleet_users u""",
         "tokens": f"""
 SELECT t.id AS token_id, t.user_name AS user_name, t.scope AS scope,
   {iso("t.created_at")} AS created_at, {iso("t.expires_at")} AS expires_at,
-  {iso("t.revoked_at")} AS revoked_at
+  {iso("t.revoked_at")} AS revoked_at, t.max_jobs AS max_jobs
 FROM access_tokens t""",
     }

@@ -22,8 +22,9 @@ def experiment_ids(c: Connection, names: Iterable[str]) -> dict[str, int]:
     missing = [name for name in wanted if name not in ids]
     if missing:
         at = read_clock(c)
-        user = access.actor_of(c).user
-        rows = [{"name": name, "created_at": at, "user_name": user} for name in missing]
+        actor = access.actor_of(c)
+        of_actor = {"created_at": at, "user_name": actor.user, "token_id": actor.token_id}
+        rows = [{"name": name, **of_actor} for name in missing]
         c.execute(insert_ignoring(c, experiments), rows)
         ids |= _find(c, missing)
     return ids

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import access, bulk, code, events, specs
+from fitfleet.db import access, bulk, code, events, specs, token_quotas
 from fitfleet.db.dependencies import NEVER
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.new_job import COLUMNS, JobRecord, Records
@@ -53,6 +53,7 @@ def insert_records(c: Connection, rows: Sequence[JobRecord]) -> list[tuple[int, 
         if key not in known:
             fresh.setdefault(key, row)
     known |= _insert_fresh(c, fresh)
+    token_quotas.hold(c, [row.experiment for row in rows])
     return [(known[key], fresh.pop(key, None) is not None) for key in identities]
 
 
@@ -180,6 +181,7 @@ def retry(c: Connection, job_id: int) -> bool:
     ).rowcount
     if won:
         access.change_job(c, "retry", job_id)
+        token_quotas.hold(c)
         events.add(c, "retried", job_id)
         return True
     status_of(c, job_id)

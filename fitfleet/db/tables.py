@@ -46,6 +46,7 @@ experiments = Table(
     Column("max_running", Integer),  # NULL: no limit
     # Who made it, whose quota its jobs count for; NULL: it is older than the column.
     Column("user_name", String(64)),
+    Column("token_id", String(16)),  # by which token; NULL: by none, or older than the column
     # When a job of it was last dispatched: of equal ones the least recently served goes first.
     Column("served_at", Double, nullable=False, default=0.0, server_default=text("0")),
 )

@@ -33,9 +33,17 @@ def check_user(name: str) -> str:
     return name
 
 
-def create(c: Connection, user: str, scope: Scope, expires_s: float | None = None) -> str:
-    """A new token, which is shown here and never again."""
+def create(
+    c: Connection,
+    user: str,
+    scope: Scope,
+    expires_s: float | None = None,
+    max_jobs: int | None = None,
+) -> str:
+    """A new token, which is shown here and never again; `max_jobs` is as db/token_quotas has it."""
     check_user(user)
+    if max_jobs is not None and not 0 <= max_jobs < 2**31:
+        raise AccessError(f"max_jobs: {max_jobs} is not a number of jobs; give 0 or more, or none")
     number, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     detail = f"{user}, {scope}"
     access.change(c, "create token", number, detail, needs=Scope.ADMIN)
@@ -47,6 +55,7 @@ def create(c: Connection, user: str, scope: Scope, expires_s: float | None = Non
         "scope": scope.value,
         "created_at": at,
         "expires_at": None if expires_s is None else at + expires_s,
+        "max_jobs": max_jobs,
     }
     c.execute(tokens.insert().values(values))
     return f"ff_{number}_{secret}"
@@ -134,6 +143,7 @@ def listed(c: Connection) -> list[dict[str, Any]]:
             "scope": row.scope,
             "created_at": row.created_at,
             "expires_at": row.expires_at,
+            "max_jobs": row.max_jobs,
             "state": _state(row, at),
         }
         for row in c.execute(query)

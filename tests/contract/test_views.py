@@ -42,7 +42,7 @@ CONTRACT = {
     "events": "event_id at kind job_id attempt worker detail",
     "audit": "audit_id at user_name token_id action target detail",
     "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
-    "tokens": "token_id user_name scope created_at expires_at revoked_at",
+    "tokens": "token_id user_name scope created_at expires_at revoked_at max_jobs",
     "backlog": "queue ready held in_flight",
     "memory": "architecture batch_size dtype optimizer engine cohort device peak_bytes"
     " framework_bytes driver_bytes bound_bytes measured_at",

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clients import MakeClient, write_line
+from clients import MakeClient, MakeToken, write_line
 
 import fitfleet as ff
+from fitfleet.api.serve import ApiServer
 from fitfleet.db import access
-from fitfleet.errors import DatasetError, SpecError
+from fitfleet.errors import DatasetError, QuotaError, SpecError
 
 pytestmark = pytest.mark.filterwarnings("ignore:the broker")
 
@@ -149,3 +150,13 @@ def test_warnings_of_the_server_are_heard(client: MakeClient, job: dict[str, Any
         warnings.simplefilter("always")
         client().submit(**job)
     assert any("the broker" in str(warning.message) for warning in heard)
+
+
+def test_a_token_above_its_quota_is_told_so_and_queues_nothing(
+    server: ApiServer, token: MakeToken, fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    remote = ff.connect(server.url, token=token(max_jobs=1))
+    remote.submit(**job)
+    with pytest.raises(QuotaError, match="would have 2 unfinished jobs, and may have 1"):
+        remote.submit(**job, seed=1)
+    assert len(fleet.jobs()) == 1
