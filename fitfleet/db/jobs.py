@@ -180,8 +180,7 @@ def retry(c: Connection, job_id: int) -> bool:
         )
     ).rowcount
     if won:
-        access.change_job(c, "retry", job_id)
-        token_quotas.hold(c)
+        _log_requeue(c, "retry", job_id)
         events.add(c, "retried", job_id)
         return True
     status_of(c, job_id)
@@ -229,10 +228,16 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
         )
     ).rowcount
     if won:
-        access.change_job(c, "extend", job_id, f"to {epochs} epochs")
+        _log_requeue(c, "extend", job_id, f"to {epochs} epochs")
         specs.replace(c, job_id, spec)
         events.add(c, "extended", job_id, detail=f"from {row.epochs} to {epochs} epochs")
     return bool(won)
+
+
+def _log_requeue(c: Connection, action: str, job_id: int, detail: str | None = None) -> None:
+    """Write into the log that an ended job is queued again. AccessError, QuotaError."""
+    access.change_job(c, action, job_id, detail)
+    token_quotas.hold(c)
 
 
 def _requeued() -> dict[str, Any]:
