@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all coverage fuzz matrix test-quick test-newest-keras lint format bench docs dist clean
+.PHONY: help demo test test-slow test-all coverage fuzz matrix test-quick test-newest-keras lint format bench docs pictures dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -73,6 +73,9 @@ format: $(VENV)/dev.stamp ## Fix what ruff can fix
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks and print their tables
 	"$(PY)" -m benchmarks $(BENCH)
+
+pictures: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Take the pictures of the dashboard for the documentation
+	"$(PY)" docs/pictures.py
 
 docs: $(VENV)/dev.stamp ## Write the generated parts of docs/ again
 	"$(PY)" docs/generate.py

@@ -13,7 +13,7 @@ from fitfleet.analysis.statistics import summary
 from fitfleet.db import lookup
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow
+from fitfleet.db.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def trials_frame(results: Results) -> pd.DataFrame:
                 "state": trial.state,
                 **dict(zip(names, results.means(row.number), strict=True)),
                 "jobs": len(replicates),
-                "why": row.refused or row.pruned or _failure(trial, replicates),
+                "why": row.refused or _ended(row, trial) or _failure(trial, replicates),
             }
         )
     others = dict.fromkeys(["state", *names, "jobs", "why"])
@@ -57,6 +57,11 @@ def trial_columns(results: Results) -> dict[str, str]:
     """Parameter -> its column in `trials_frame`."""
     names = [objective.name for objective in results.wanted]
     return param_columns(results.parameters(), ["trial", "state", *names, "jobs", "why"])
+
+
+def _ended(row: TrialRow, trial: Trial) -> str | None:
+    """What ended its jobs; None if they came to their end before they heard of it."""
+    return None if trial.state == "complete" else row.pruned
 
 
 def _failure(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:

@@ -318,6 +318,9 @@ def test_a_sweep_is_watched_to_its_end(browser: Browser, tmp_path: Path) -> None
             expect(read.page.locator("#curves canvas")).to_have_count(1, timeout=30_000)
             read.open("/sweep?name=watched")
             expect(read.page.locator("#sweep h1 + .status")).to_have_text("ended", timeout=30_000)
-            expect(read.page.locator("#sweep")).to_contain_text("2 complete")
+            page = read.page.locator("#sweep")
+            expect(page).to_contain_text("2 complete")
+            expect(page).to_contain_text("Search\ngrid", use_inner_text=True)
+            assert "nan" not in page.inner_text() and "{" not in page.inner_text()
             assert read.violations() == []
             driver.join(30)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,8 +20,11 @@ from support.waiting import until
 from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet
+from fitfleet.client.snapshot import RunningJob
 from fitfleet.dashboard.notebook import view
+from fitfleet.dashboard.pages.fleet import seconds_to_empty
 from fitfleet.dashboard.serve import Dashboard
+from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages import table
 from fitfleet.db.pages.table import Wanted
 from fitfleet.db.session import Database
@@ -84,6 +88,19 @@ def test_tables_download_as_csv_without_formulas(visitor: Visitor, fleet: Fleet)
     assert "attachment" in answer.headers["content-disposition"]
     groups = list(csv.DictReader(io.StringIO(visitor.get("/csv/groups?name=digits").text)))
     assert {row["verdict"] for row in groups} & {"best", "tie", "worse"}
+
+
+def test_all_is_not_done_before_the_last_running_job(fleet: Fleet) -> None:
+    fill(fleet.database)
+    with fleet.database.read() as c:
+        throughput = tables.throughput(c)
+    rate = throughput.per_second
+    assert rate > 0
+    slow = RunningJob(1, "digits", {}, 1, 9, 0, None, {}, "host/cpu0", 1e6)
+    unknown = replace(slow, seconds_left=None)
+    assert seconds_to_empty(throughput, 6, [unknown]) == pytest.approx(6 / rate)
+    assert seconds_to_empty(throughput, 6, [unknown, slow]) == 1e6
+    assert seconds_to_empty(throughput, 0, []) is None
 
 
 def test_what_is_not_there_is_said_on_a_page(visitor: Visitor, fleet: Fleet) -> None:

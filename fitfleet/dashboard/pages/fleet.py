@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitfleet.client.snapshot import take
+from fitfleet.client.snapshot import RunningJob, take
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.db import lookup
 from fitfleet.db.pages import fleet as tables
@@ -52,26 +53,31 @@ def _context(board: Board) -> dict[str, Any]:
     for by_status in counts.values():
         total.update(by_status)
     left = sum(total[s] for s in ("QUEUED", "DISPATCHED", "RUNNING"))
+    ids = [row.id for row in rows]
+    running = take(board.fleet.database, ids, board.fleet.settings.lease_s).running
     return {
         "total": [(status, total[status]) for status in _ORDER if total[status]],
         "jobs": sum(total.values()),
-        "running": take(
-            board.fleet.database, [row.id for row in rows], board.fleet.settings.lease_s
-        ).running,
+        "running": running,
         "running_count": total["RUNNING"],
         "waiting": [(queue, _why(board, queue)) for queue in waiting[:_WAITING]],
         "waiting_more": max(0, len(waiting) - _WAITING),
         "per_minute": throughput.per_second * 60,
-        "empty_in_s": _empty_in(throughput, left),
+        "empty_in_s": seconds_to_empty(throughput, left, running),
         "hosts": _hosts(slots, board.fleet.settings.heartbeat_s),
         "experiments": [_experiment(name, counts[name], settings[name]) for name in counts][::-1],
         "sweeps": sweeps,
     }
 
 
-def _empty_in(throughput: Throughput, left: int) -> float | None:
+def seconds_to_empty(
+    throughput: Throughput, left: int, running: Sequence[RunningJob]
+) -> float | None:
+    """By the jobs of the last minutes, though not before the last of those that run now."""
     rate = throughput.per_second
-    return left / rate if left and rate > 0 else None
+    if not left or rate <= 0:
+        return None
+    return max(left / rate, *(job.seconds_left or 0.0 for job in running), 0.0)
 
 
 def _why(board: Board, waiting: Waiting) -> Explanation | None:

@@ -64,7 +64,8 @@ def _context(board: Board, job: Job) -> dict[str, Any]:
 
 def _environment(attempts: list[dict[str, Any]]) -> dict[str, Any]:
     environments = [a["environment"] for a in attempts if a["environment"]]
-    return dict(json.loads(environments[-1])) if environments else {}
+    last: dict[str, Any] = json.loads(environments[-1]) if environments else {}
+    return {name: value for name, value in last.items() if value not in (None, "")}
 
 
 def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:

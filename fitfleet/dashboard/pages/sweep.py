@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -14,10 +14,10 @@ from fitfleet.analysis.importance import importances
 from fitfleet.analysis.results import Results
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.pages.experiment import csv_answer
-from fitfleet.db.sweeps import SweepRow
 from fitfleet.errors import FitfleetError
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import find_sweep
+from fitfleet.text import duration
 
 _SHOWN = 200
 # Importance is a fit of many trees.
@@ -67,7 +67,7 @@ def _read(board: Board, name: str) -> dict[str, Any]:
     names = [objective.name for objective in design.wanted]
     return {
         "sweep": row,
-        "design": _design(row),
+        "facts": _facts(design),
         "objectives": design.wanted,
         "counts": Counter(str(trial["state"]) for trial in trials),
         "trials_count": len(trials),
@@ -81,6 +81,7 @@ def _read(board: Board, name: str) -> dict[str, Any]:
 
 def _trials(results: Results) -> list[dict[str, Any]]:
     frame = trials_frame(results)
+    frame["why"] = frame["why"].where(frame["why"].notna(), "")
     return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
 
 
@@ -92,10 +93,29 @@ def _cost(trial: dict[str, Any], design: Design) -> tuple[bool, float]:
     return not is_known, sign * float(value) if is_known and value is not None else 0.0
 
 
-def _design(row: SweepRow) -> dict[str, Any]:
+def _facts(design: Design) -> dict[str, str]:
     """What was asked, without the long parts that every job page shows."""
-    document = json.loads(row.document)
-    return {k: v for k, v in document.items() if k not in ("job", "name") and v is not None}
+    repeats = str(design.repeats)
+    if design.is_racing:
+        repeats += f", up to {design.max_repeats} where it may matter"
+    facts = {
+        "Search": design.search,
+        "Trials": "all" if design.trials is None else f"up to {design.trials}",
+        "Repeats": repeats,
+        "Folds": _words(design.folds),
+        "Pruner": _words(design.pruner),
+        "Jobs at once": "" if design.max_running is None else str(design.max_running),
+        "Budget": "" if design.budget_s is None else duration(design.budget_s),
+        "Seed": str(design.seed),
+        "Results of other experiments": "taken over" if design.is_adopting else "",
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _words(document: Mapping[str, Any] | None) -> str:
+    """`{"name": "hyperband", "reduction_factor": 3}` as `hyperband, reduction_factor 3`."""
+    pairs = (document or {}).items()
+    return ", ".join(str(v) if k in ("name", "kind") else f"{k} {v}" for k, v in pairs)
 
 
 def _importance(results: Results, design: Design) -> tuple[list[tuple[str, float]], str]:

@@ -230,6 +230,9 @@ def test_the_pruner_ends_poor_trials_and_they_can_be_taken_up(
         assert job_table.retry(c, replicate.job_id)
     again = finish(database, drive)
     assert again.complete == progress.complete + 1
+    trials = trials_frame(drive.results).set_index("trial")
+    assert trials.state[pruned.number] == "complete" and trials.why.isna()[pruned.number]
+    assert trials.why[trials.state == "pruned"].eq("median pruner").all()
 
 
 def test_pruning_cancels_the_repeats_that_wait(database: Database, settings: Settings) -> None:
