@@ -37,7 +37,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     """
     if spec.task is not None:
         return None
-    if spec.model.builder is not None or fingerprint is None or _has_custom(spec):
+    if spec.model.builder is not None or fingerprint is None or has_custom(spec):
         return None
     if _is_stateful(spec.model.config):
         return None
@@ -87,7 +87,8 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     return document
 
 
-def _has_custom(spec: JobSpec) -> bool:
+def has_custom(spec: JobSpec) -> bool:
+    """Whether a class or function of the user's own is in its model, losses, metrics, ..."""
     pending: list[Any] = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
     pending += [spec.optimizer, spec.callbacks]
     while pending:

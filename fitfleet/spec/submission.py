@@ -24,6 +24,7 @@ from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.model import model_spec
+from fitfleet.spec.output_forms import simplify
 from fitfleet.spec.reference import is_space, to_document
 from fitfleet.spec.requirements import job_labels
 from fitfleet.text import DURATIONS, duration_s
@@ -67,6 +68,7 @@ def job_spec(
         values["stop_after"] = _duration("stop_after", values["stop_after"])
     for name in values.keys() & CHECKS.keys():
         values[name] = _checked(name, values[name])
+    simplify(values, model_part.config)
     _drop_defaults(values)
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     check_loss(spec)

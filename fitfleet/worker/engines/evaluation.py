@@ -21,8 +21,12 @@ from fitfleet.worker.engines.taking import batches, take_in_order
 class Evaluations:
     """The programs of one model. Feeds alike share one: validation arrays and test arrays."""
 
-    def __init__(self, model: Any, batch_size: int, functions: Functions) -> None:
+    def __init__(
+        self, model: Any, batch_size: int, functions: Functions, *, loops: bool = False
+    ) -> None:
+        """`loops`: many steps may be one call, as ProgramMetrics has it."""
         self._model, self._batch_size, self._functions = model, batch_size, functions
+        self._loops = loops
         self._programs: dict[tuple[str, bool], EvaluationProgram] = {}
 
     def trace(self, feed: Feed) -> None:
@@ -43,7 +47,12 @@ class Evaluations:
         key = (feed.description, is_whole)
         if key not in self._programs:
             self._programs[key] = EvaluationProgram(
-                self._model, feed, self._batch_size, is_whole=is_whole, functions=self._functions
+                self._model,
+                feed,
+                self._batch_size,
+                is_whole=is_whole,
+                functions=self._functions,
+                loops=self._loops,
             )
         return self._programs[key]
 
@@ -59,9 +68,10 @@ class EvaluationProgram:
         *,
         is_whole: bool,
         functions: Functions,
+        loops: bool,
     ) -> None:
         self._model, self._batch_size, self._is_whole = model, batch_size, is_whole
-        self._metrics = ProgramMetrics(model)
+        self._metrics = ProgramMetrics(model, loops=loops)
         name = f"evaluate {feed.description} {is_whole}"
         self._pace = Pace()
         if self._metrics.loops:

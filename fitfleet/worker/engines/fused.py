@@ -14,6 +14,7 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import precision
+from fitfleet.worker.engines import proven
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed, Feeds
@@ -147,9 +148,9 @@ class FusedFit:
             self._store, program_key("loop", key, model), all_variables(model, scalars)
         )
         program = FusedProgram(model, scalars.variables, training, validation, sizes, stacked)
-        return Fused(
-            model, program, fresh, scalars, Evaluations(model, sizes[1], functions), stacked
-        )
+        loops = proven.is_same_in_a_loop(spec)
+        evaluations = Evaluations(model, sizes[1], functions, loops=loops)
+        return Fused(model, program, fresh, scalars, evaluations, stacked)
 
 
 class FusedSession:

@@ -147,4 +147,4 @@ def _is_same_in_steps(spec: JobSpec) -> bool:
 
     TerminateOnNaN would look at the loss after each of them here, and less often there.
     """
-    return proven.is_chain_that_is_same_in_a_loop(spec) and not stops_on_nan(spec)
+    return proven.is_same_in_a_loop(spec) and not stops_on_nan(spec)

@@ -25,7 +25,8 @@ from fitfleet.worker.engines.taking import batches, take_by_order
 class EpochProgram:
     """Training and evaluation of one model, for feeds of one signature.
 
-    `stops_on_nan` ends an epoch after the first batch with a loss that is not finite.
+    `stops_on_nan` ends an epoch after the first batch with a loss that is not finite, `loops` takes
+    many steps in one call, as ProgramMetrics has it.
     """
 
     def __init__(
@@ -36,17 +37,18 @@ class EpochProgram:
         *,
         stops_on_nan: bool,
         functions: Functions,
+        loops: bool,
     ) -> None:
         self._model = model
         self.functions = functions
         self._batch_size = sizes[0]
         self._stops_on_nan = stops_on_nan
-        self._metrics = ProgramMetrics(model)
+        self._metrics = ProgramMetrics(model, loops=loops)
         self._trains_whole = training.rows % sizes[0] == 0  # see Evaluations
         self._signature = training.signature
         self._train: Function
         self._take: Function  # where a step is a call
-        self.evaluations = Evaluations(model, sizes[1], functions)
+        self.evaluations = Evaluations(model, sizes[1], functions, loops=loops)
         self._pace = Pace()
 
     def trace(self, validation: Feed | None) -> None:

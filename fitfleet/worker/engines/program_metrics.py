@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fitfleet.worker.engines import proven
 from fitfleet.worker.keras_private import CompileMetrics
 
 Logs = dict[str, float]
@@ -16,15 +15,15 @@ Logs = dict[str, float]
 class ProgramMetrics:
     """Resets and reads the metrics inside the program where all are means, which takes fewer calls.
 
-    `loops` says whether many steps may be one call, in a loop inside the graph: where the model is
-    known to be computed there as outside of one. For all others a step is a call.
+    `loops` says whether many steps may be one call, in a loop inside the graph: where the job is
+    known to be computed there as outside of one (proven.py). For all others a step is a call.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, loops: bool) -> None:
         self._model = model
         # TensorFlow does not see the shapes of variables inside a loop, and rewrites sums and
         # products that it would rewrite outside, as in `fit`, otherwise or not at all.
-        self.loops = proven.is_same_in_a_loop(model)
+        self.loops = loops
         self._are_inside = self.loops and _are_means(model)
 
     def begin(self) -> None:

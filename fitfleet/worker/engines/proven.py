@@ -10,16 +10,43 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.spec import catalog
+from fitfleet.spec.canonical import nodes
+from fitfleet.spec.identity import has_custom
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 
 # In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
-_SAME_IN_A_LOOP = frozenset(
-    """
-    Activation BatchNormalization Bidirectional Conv2D Dense Dropout Embedding Flatten GRU
-    GaussianNoise InputLayer LSTM MaxPooling2D RNN
-    """.split()  # noqa: SIM905
-)
+# Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation and
+# ConcordanceCorrelation are rewritten otherwise there, some of them beside others only. So is silu.
+_SAME_IN_A_LOOP = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "layers": """
+            Activation BatchNormalization Bidirectional Conv2D Dense Dropout Embedding Flatten GRU
+            GRUCell GaussianNoise InputLayer LSTM LSTMCell MaxPooling2D RNN SimpleRNNCell
+        """,
+        "activations": """
+            elu exponential gelu hard_sigmoid leaky_relu linear log_softmax relu relu6 selu sigmoid
+            softmax softplus softsign tanh
+        """,
+        "losses": """
+            BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
+            CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge Dice
+            Hinge Huber KLDivergence MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError
+            MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge Tversky
+        """,
+        "metrics": """
+            AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy
+            CategoricalCrossentropy CategoricalHinge F1Score FBetaScore FalseNegatives
+            FalsePositives Hinge IoU KLDivergence MeanAbsoluteError MeanAbsolutePercentageError
+            MeanIoU MeanSquaredError MeanSquaredLogarithmicError OneHotIoU OneHotMeanIoU Precision
+            PrecisionAtRecall R2Score Recall RecallAtPrecision RootMeanSquaredError
+            SensitivityAtSpecificity SparseCategoricalAccuracy SparseCategoricalCrossentropy
+            SparseTopKCategoricalAccuracy SpecificityAtSensitivity SquaredHinge
+            TopKCategoricalAccuracy TrueNegatives TruePositives
+        """,
+    }.items()
+}
 
 # Keras gives each variable of these the same first value in every job of an architecture, so that a
 # traced program can start another job. ScheduleFreeAdamW copies the weights into its state when it
@@ -73,29 +100,27 @@ _IN_A_STACK = {
 _BY_SHAPE = frozenset(("accuracy", "acc"))
 
 
-def is_same_in_a_loop(model: Any) -> bool:
-    """Whether steps of this model may be taken in a loop inside a graph, to the bit as by `fit`."""
-    import keras
+def is_same_in_a_loop(spec: JobSpec) -> bool:
+    """Whether its steps may be taken in a loop inside a graph, to the bit as by `fit`.
 
-    is_chain = isinstance(model, keras.Sequential) and all(
-        type(layer).__name__ in _SAME_IN_A_LOOP for layer in model.layers
-    )
-    return is_chain and len(model.losses) <= 1  # a sum of two terms has one order
-
-
-def is_chain_that_is_same_in_a_loop(spec: JobSpec) -> bool:
-    """The same of a spec, before its model is built: a chain of such layers, one loss."""
+    A chain of layers of Keras's, with losses and metrics that are known to be the same there.
+    """
     config = spec.model.config or {}
-    if config.get("class_name") != "Sequential":
+    if config.get("class_name") != "Sequential" or has_custom(spec):
         return False
     layers = config["config"]["layers"]
     terms = [
         key
-        for layer in layers
+        for layer in nodes(layers)
+        if isinstance(layer.get("config"), dict)
         for key, value in layer["config"].items()
         if value and key.endswith("_regularizer")
     ]
-    return len(terms) <= 1 and all(layer["class_name"] in _SAME_IN_A_LOOP for layer in layers)
+    is_chain = all(layer["class_name"] in _SAME_IN_A_LOOP["layers"] for layer in layers)
+    is_known = all(
+        name in _SAME_IN_A_LOOP[kind] for kind, name in parts(spec) if kind in _SAME_IN_A_LOOP
+    )
+    return is_chain and is_known and len(terms) <= 1  # a sum of two terms has one order
 
 
 def is_started_alike(spec: JobSpec) -> bool:

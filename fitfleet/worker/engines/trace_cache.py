@@ -21,6 +21,7 @@ from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.callbacks import stops_on_nan
+from fitfleet.worker.engines import proven
 from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.fresh import FreshState, optimizer_variables
@@ -130,6 +131,7 @@ class TraceCache:
                 (spec.batch_size, spec.validation_batch_size or spec.batch_size),
                 stops_on_nan=stops_on_nan(spec),
                 functions=self._functions(spec, training, validation, model, scalars),
+                loops=proven.is_same_in_a_loop(spec),
             )
             program.trace(validation)
             fresh = FreshState(model, spec, self._settings)

@@ -24,6 +24,7 @@ _RUN_THE_SPEC = frozenset(
     for name in (
         *("build", "callbacks", "evaluate", "fit"),
         *("engines.keras_fit", "engines.loop", "engines.program", "engines.trace_cache"),
+        *("engines.functions", "engines.optimised_graph", "engines.taking"),
         *("engines.feed", "engines.fused", "engines.fused_program", "engines.keras_epoch"),
         *("engines.evaluation", "engines.program_metrics", "engines.single", "engines.tunable"),
     )

@@ -247,6 +247,58 @@ def test_two_ways_to_write_a_job_are_one_job(left: dict[str, Any], right: dict[s
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": ["mse"]},
+        {"loss": {"head": "mse"}},
+        {"loss_weights": 1},
+        {"loss_weights": [1.0]},
+        {"loss_weights": {"head": 1.0}},
+        {"metrics": [["mae"]]},
+        {"metrics": {"head": ["mae"]}},
+        {"metrics": {"head": "mae"}},
+        {"weighted_metrics": [[]]},
+    ],
+)
+@pytest.mark.parametrize("form", ["a chain", "a graph", "a graph with a list"])
+def test_a_model_of_one_output_takes_its_loss_in_any_form(
+    form: str, change: dict[str, Any]
+) -> None:
+    """Keras gives them the same history, by the same names."""
+    layers, source = keras.layers, keras.Input((4,))
+    head = layers.Dense(1, name="head")
+    outputs = head(source)
+    model = {
+        "a chain": keras.Sequential([source, head]),
+        "a graph": keras.Model(source, outputs),
+        "a graph with a list": keras.Model(source, [outputs]),
+    }[form]
+    given = {"model": model, "loss": "mse", "metrics": ["mae"]}
+    assert content_hash(spec(**given), "abc") == content_hash(spec(**{**given, **change}), "abc")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({"loss_weights": 1.0}, {}),
+        ({"loss": ["mse", "mae"], "loss_weights": [1, 1]}, {"loss": ["mse", "mae"]}),
+        ({"metrics": [["mae"], None]}, {"metrics": [["mae"], []]}),
+        ({"metrics": [["mae"], "mse"]}, {"metrics": [["mae"], ["mse"]]}),
+        ({"metrics": {"a": "mae", "b": None}}, {"metrics": {"a": ["mae"]}}),
+    ],
+)
+def test_models_of_two_outputs_take_them_in_several_forms(
+    left: dict[str, Any], right: dict[str, Any]
+) -> None:
+    source = keras.Input((4,))
+    ends = [keras.layers.Dense(1, name=name)(source) for name in "ab"]
+    model = keras.Model(source, ends)
+    texts = [spec(model=model, **part).canonical() for part in (left, right)]
+    assert texts[0] == texts[1]
+    assert spec(model=model, loss_weights=2.0).loss_weights == 2.0
+
+
+@pytest.mark.parametrize(
     "classes", [{"0": 1.0, "00": 2.0}, {"\u0660": 1.0}, {"9" * 5000: 1.0}, {True: 1.0}]
 )
 def test_a_class_is_named_once_by_its_number(classes: dict[Any, float]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import FunctionType
 from typing import Any
 
 import pytest
 
 from fitfleet.states import FailureClass
+from fitfleet.worker.recording import origin
 from fitfleet.worker.recording.failures import classify
 
 USER, INTERNAL = FailureClass.USER, FailureClass.INTERNAL
@@ -63,3 +65,9 @@ def test_an_error_is_the_users_when_their_code_or_spec_raised_it(
     with pytest.raises(type(error)) as raised:
         calls(modules, error)()
     assert classify(raised.value)[0] is expected
+
+
+@pytest.mark.parametrize("module", sorted(origin._RUN_THE_SPEC))
+def test_each_module_that_runs_a_spec_is_there(module: str) -> None:
+    """A module that was moved would be listed in vain, and users' errors be tried three times."""
+    assert find_spec(module) is not None

@@ -1,0 +1,84 @@
+"""One form for what `compile` may be told in several: one fit is one job.
+
+Keras takes a loss for a model of one output as itself, in a list of one, or by the output's name;
+weights of losses that are all 1 change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitfleet.spec.reference import is_space
+
+
+def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:
+    """Writes loss, loss_weights and metrics in the simplest form that means the same, in place."""
+    name = _only_output(model)
+    for part in ("loss", "loss_weights"):
+        if name is not None:
+            values[part] = _only(values.get(part), name, is_list=False)
+    for part in ("metrics", "weighted_metrics"):
+        metrics = values.get(part)
+        if name is None:
+            values[part] = _each_a_list(metrics)
+        else:
+            metrics = _only(metrics, name, is_list=True)
+            is_whole = metrics is None or isinstance(metrics, list) or is_space(metrics)
+            values[part] = metrics if is_whole else [metrics]
+    if _are_ones(values.get("loss_weights"), values.get("loss")):
+        values["loss_weights"] = None
+
+
+def _only_output(model: dict[str, Any] | None) -> str | None:
+    """The name of a model's one output; None where there are several, a dict, or unknown ones."""
+    config = (model or {}).get("config")
+    if not isinstance(config, dict):
+        return None
+    layers, ends = config.get("layers"), config.get("output_layers")
+    if ends is None and isinstance(layers, list) and layers and isinstance(layers[-1], dict):
+        inner = layers[-1].get("config")
+        name = inner.get("name") if isinstance(inner, dict) else None
+        return name if isinstance(name, str) else None
+    while isinstance(ends, list) and len(ends) == 1:
+        (ends,) = ends
+    return ends[0] if isinstance(ends, list) and ends and isinstance(ends[0], str) else None
+
+
+def _only(value: Any, name: str, *, is_list: bool) -> Any:
+    """What stands in `[...]` or `{name: ...}` for the one output; metrics are a list themselves."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list) >= is_list:
+        return value[0]
+    if _is_by_name(value) and list(value) == [name]:
+        return value[name]
+    return value
+
+
+def _each_a_list(metrics: Any) -> Any:
+    """Metrics of several outputs, a list for each of them."""
+    if isinstance(metrics, list) and any(
+        isinstance(part, list) or part is None for part in metrics
+    ):
+        return [_as_list(part) for part in metrics]
+    if _is_by_name(metrics):
+        lists = {name: _as_list(part) for name, part in metrics.items()}
+        return {name: part for name, part in lists.items() if part != []}
+    return metrics
+
+
+def _as_list(metrics: Any) -> Any:
+    if isinstance(metrics, list) or is_space(metrics):
+        return metrics
+    return [] if metrics is None else [metrics]
+
+
+def _are_ones(weights: Any, loss: Any) -> bool:
+    """Whether weights are all 1; a mapping's keys are to be checked unless they are the loss's."""
+    if _is_by_name(weights) and _is_by_name(loss) and set(weights) == set(loss):
+        return all(weight == 1 for weight in weights.values())
+    if isinstance(weights, list):
+        return bool(weights) and all(weight == 1 for weight in weights)
+    return isinstance(weights, float) and weights == 1
+
+
+def _is_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and "class_name" not in value and not is_space(value)
