@@ -25,6 +25,7 @@ from fitfleet.embedded.launch import chosen_settings, started
 from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.queue import celery_app, publish
 from fitfleet.states import JobStatus
+from fitfleet.worker.process import fork_server
 
 # Short times, so that a drill ends within minutes; the job's numbers do not depend on them.
 _SETTINGS: dict[str, Any] = {
@@ -92,7 +93,8 @@ def fitting(fleet: LocalFleet, ids: Sequence[int]) -> list[int]:
     for service, started_at in begun:
         with suppress(psutil.Error):
             children = psutil.Process(service).children() if service in fleet.worker_pids else []
-            pids |= {child.pid for child in children if child.create_time() < started_at}
+            older = [child for child in children if child.create_time() < started_at]
+            pids |= {child.pid for child in older if child.name() != fork_server.NAME}
     return sorted(pids)
 
 

@@ -63,7 +63,7 @@ def worker(
     from fitfleet.cli.log import start_logging
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
-    from fitfleet.worker.process.service import exit_now
+    from fitfleet.worker.process.draining import exit_now
 
     hide_passwords(target)
     idle_s = limit_s("--exit-when-idle", exit_when_idle)

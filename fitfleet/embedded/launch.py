@@ -39,9 +39,11 @@ def local(
 ) -> Fleet:
     """A whole fleet on this machine, for a `with` block.
 
-    `workers` processes fit one job each. Database (`fleet.db`), storage, logs, dataset cache and
-    the broker's socket lie in `directory`; jobs left there are resumed. Several scripts
-    may use one directory at once: they share the broker, and any worker may take any job.
+    `workers` processes fit one job each. They are the slots of one worker service, which imports
+    TensorFlow once for all of them, or of services with `slots` each, if that is given. Database
+    (`fleet.db`), storage, logs, dataset cache and the broker's socket lie in `directory`; jobs left
+    there are resumed. Several scripts may use one directory at once: they share the broker, and any
+    worker may take any job.
     Relative dataset paths start at the working directory (setting `data_root`).
 
     Workers run the functions and classes that this script submits, its own and those of its
@@ -155,6 +157,7 @@ def chosen_settings(
         ) from None
     loaded = Settings.load({**directory_settings(directory), **given})
     return loaded.replace(
+        slots=loaded.slots if "slots" in given else max(1, workers),
         data_root=str(Path(loaded.data_root).absolute()),
         trusted_modules=(*loaded.trusted_modules, *modules),
         code_trust="scripts",

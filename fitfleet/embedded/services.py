@@ -34,13 +34,14 @@ _END_S = 8.0
 @dataclass
 class _Service:
     number: int
+    slots: int
     process: subprocess.Popen[bytes]
     started_at: float = field(default_factory=time.monotonic)
     failed_starts: int = 0
 
 
 class Services:
-    """Worker services of one slot each, and the broker that they hear.
+    """Worker services, as many slots each as the settings say, and the broker that they hear.
 
     They are started first and begin when database and broker are there. What dies of these is then
     started again. They end when told to, and by themselves when this process is gone, however it
@@ -58,10 +59,12 @@ class Services:
         self._thread: threading.Thread | None = None
         self._problem: str | None = None
 
-    def start(self, count: int) -> None:
-        """Start so many services, which import what they need and wait for `begin`."""
-        for number in range(1, count + 1):
-            self._services.append(_Service(number, self._spawn(number)))
+    def start(self, workers: int) -> None:
+        """Start the services of so many slots, which import what they need and wait for `begin`."""
+        of_each = self._settings.slots
+        for number, first in enumerate(range(0, workers, of_each), 1):
+            slots = min(of_each, workers - first)
+            self._services.append(_Service(number, slots, self._spawn(number, slots)))
 
     def begin(self, database: Database) -> None:
         """Let the services take jobs, and watch them. Database and broker must be there."""
@@ -147,12 +150,12 @@ class Services:
         if service.failed_starts and self._stop.wait(service.failed_starts * 0.5):
             return
         with self._lock:
-            service.process = self._spawn(service.number)
+            service.process = self._spawn(service.number, service.slots)
             self._tell_broker(service.process)
             service.started_at = time.monotonic()
 
-    def _spawn(self, number: int) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self._settings.replace(slots=1).to_environment()}
+    def _spawn(self, number: int, slots: int) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **self._settings.replace(slots=slots).to_environment()}
         command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
         command += ["--broker-folder", str(self._broker.folder)]
         with self._log_path(number).open("ab") as log:

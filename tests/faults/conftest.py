@@ -33,7 +33,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[
     """An embedded fleet on SQLite: two services; what is killed of it is started again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITFLEET_FAULT", faults.setting)
-        with ff.local(2, tmp_path_factory.mktemp("fleet"), **SETTINGS, **OWN_CODE) as fleet:
+        folder = tmp_path_factory.mktemp("fleet")
+        with ff.local(2, folder, slots=1, **SETTINGS, **OWN_CODE) as fleet:
             yield fleet
 
 

@@ -12,6 +12,7 @@ import psutil
 import redis
 from sqlalchemy import select
 from support.fits import assert_equal, outcomes, small_job, stop, until_checkpoint, wake
+from support.processes import fitting_children
 from support.waiting import until
 
 import fitfleet as ff
@@ -85,11 +86,11 @@ def test_a_message_waits_in_the_broker_for_a_child_that_only_starts(
 ) -> None:
     starting = []
     for service in [psutil.Process(pid) for pid in fleet.worker_pids]:
-        until(lambda service=service: len(service.children()) == 1)
-        (old,) = service.children()
+        until(lambda service=service: len(fitting_children(service)) == 1)
+        (old,) = fitting_children(service)
         old.kill()
-        until(lambda service=service, old=old: service.children() not in ([], [old]))
-        (child,) = service.children()
+        until(lambda service=service, old=old: fitting_children(service) not in ([], [old]))
+        (child,) = fitting_children(service)
         child.suspend()
         starting.append(child)
     try:

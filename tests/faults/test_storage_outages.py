@@ -14,6 +14,7 @@ import pytest
 from faultpoint_markers import Faults
 from small_disk import SmallDisk, can_mount
 from support.fits import assert_equal, outcomes, small_job, until_checkpoint
+from support.processes import fitting_children
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
@@ -35,7 +36,7 @@ def unmounted(whole: WholeFleet) -> Iterator[None]:
 @contextmanager
 def limited(whole: WholeFleet) -> Iterator[None]:
     """No file may become larger, as a quota has it: the refusal comes in the middle of a file."""
-    children = psutil.Process(whole.worker_pid).children()
+    children = fitting_children(psutil.Process(whole.worker_pid))
     for child in children:
         child.rlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
     yield

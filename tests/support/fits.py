@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import psutil
+from support.processes import fitting_children
 from support.waiting import until
 
 import fitfleet as ff
@@ -80,7 +81,7 @@ def service_of(job: ff.Job) -> psutil.Process:
 
 def child_of(job: ff.Job) -> psutil.Process:
     """The process that fits the job."""
-    (child,) = service_of(job).children()
+    (child,) = fitting_children(service_of(job))
     return child
 
 

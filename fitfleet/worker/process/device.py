@@ -11,9 +11,10 @@ from typing import Any
 
 from fitfleet.errors import SettingsError
 
-# Keras imports these where they are installed: for its wrappers, for pictures, and to recognize
-# data frames. They take as long as TensorFlow itself, and a fit of numpy arrays needs none.
-_FOR_OWN_CODE = ("matplotlib", "pandas", "sklearn")
+# Keras and TensorFlow import these where they are installed: for wrappers, pictures and notebooks,
+# and to recognize data frames and sparse matrices. They take as long as TensorFlow itself, and a
+# fit of numpy arrays needs none.
+_FOR_OWN_CODE = ("IPython", "PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
 
 def assign(gpus: str, slot: int) -> str:
@@ -38,16 +39,25 @@ def _gpu_of(gpus: str, slot: int) -> str:
     return chosen[slot % len(chosen)] if chosen else ""
 
 
-def warm(threads: int, *, has_own_code: bool) -> None:
-    """Import TensorFlow with so many intra-op threads, 0: one a core; and let GPUs grow.
+def load(*, has_own_code: bool) -> None:
+    """Import TensorFlow and Keras, which then runs nothing yet.
 
-    The number changes last bits, so it depends on nothing else, such as the slots of a machine.
     With `has_own_code` Keras is whole, as the user's own modules may expect it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected():
-        import keras
-        import tensorflow as tf
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+
+
+def configure(threads: int) -> None:
+    """Take so many intra-op threads, 0: one a core; and let GPUs grow.
+
+    The number changes last bits, so it depends on nothing else, such as the slots of a machine.
+    """
+    import keras
+    import tensorflow as tf
+
     _configure(threads if threads > 0 else cores())
     _let_gpus_grow(tf)
     keras.config.disable_interactive_logging()

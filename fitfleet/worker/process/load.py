@@ -49,8 +49,16 @@ class LoadMeter:
 
 def _memory_bytes() -> int:
     service = psutil.Process()
-    total = service.memory_info().rss
-    for child in service.children(recursive=True):
+    total = 0
+    for process in (service, *service.children(recursive=True)):
         with suppress(psutil.Error):  # it has just ended
-            total += child.memory_info().rss
-    return int(total)
+            total += _share_bytes(process)
+    return total
+
+
+def _share_bytes(process: psutil.Process) -> int:
+    """What a process holds, of pages that it shares with others its part: forks share most."""
+    with suppress(psutil.AccessDenied):  # such as in a container without ptrace
+        memory = process.memory_full_info()
+        return int(getattr(memory, "pss", memory.rss))
+    return int(process.memory_info().rss)

@@ -12,22 +12,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import psutil
 from billiard.pool import RUN
 from billiard.sharedctypes import RawValue
+from celery import current_app
+from celery.app.trace import setup_worker_optimizations
 from celery.concurrency import asynpool, prefork
 from celery.worker import state
+
+from fitfleet.worker.process.fork_server import ForkServer
+from fitfleet.worker.process.forked import process_class
+from fitfleet.worker.process.memory import held_bytes
 
 # Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs
 # while its replacement starts.
 _NEARLY = 0.7
 
 
-def task_pool(has_gpus: bool) -> type[prefork.TaskPool]:
-    """Celery's prefork pool, with replacements."""
+def task_pool(has_gpus: bool, server: ForkServer | None = None) -> type[prefork.TaskPool]:
+    """Celery's prefork pool, with replacements. Children are forked by `server`, or else here."""
 
     class TaskPool(prefork.TaskPool):  # type: ignore[misc]
-        Pool = staticmethod(partial(_Pool, has_gpus=has_gpus))
+        Pool = staticmethod(partial(_Pool, has_gpus=has_gpus, server=server))
 
     return TaskPool
 
@@ -35,8 +40,11 @@ def task_pool(has_gpus: bool) -> type[prefork.TaskPool]:
 class _Retire:
     """Tells a child to leave before its next message. Without a lock: a killed child holds none."""
 
-    def __init__(self) -> None:
-        self._flag = RawValue("b", 0)
+    def __init__(self, flag: Any = None) -> None:
+        self._flag = RawValue("b", 0) if flag is None else flag
+
+    def __reduce__(self) -> Any:
+        return _Retire, (self._flag,)
 
     def set(self) -> None:
         self._flag.value = 1
@@ -48,10 +56,21 @@ class _Retire:
 class _Worker(asynpool.Worker):  # type: ignore[misc]
     """What runs in a child; billiard looks at `_shutdown` before each message."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.retire = _Retire()
+    def __init__(self, *args: Any, retire: _Retire | None = None, **options: Any) -> None:
+        self.retire = retire or _Retire()
         super().__init__(*args, **options)
         self._shutdown = self.retire
+
+    def __reduce__(self) -> Any:
+        """For the fork server, which has the application already.
+
+        The counter goes without its lock, which cannot be sent: a child only reads it.
+        """
+        sent = dict.fromkeys(("inq", "outq", "initializer", "maxtasks", "on_exit", "sigprotection"))
+        sent |= dict.fromkeys(("wrap_exception", "max_memory_per_child", "retire"))
+        sent = {name: getattr(self, name) for name in sent}
+        sent |= {"hostname": self.initargs[1], "counter": self.on_ready_counter.get_obj()}
+        return _received_worker, (sent, self.inqW_fd)
 
     def contribute_to_object(self, obj: Any) -> Any:
         """Give the parent's view of this process what it needs."""
@@ -59,15 +78,36 @@ class _Worker(asynpool.Worker):  # type: ignore[misc]
         return super().contribute_to_object(obj)
 
 
+def _received_worker(sent: dict[str, Any], descriptor: int) -> _Worker:
+    """In the child: what `_Worker.__reduce__` has sent.
+
+    The pool knows a child by the descriptor of its queue in the service.
+    """
+    hostname, counter = sent.pop("hostname"), sent.pop("counter")
+    setup_worker_optimizations(current_app, hostname)  # the service did so after the server's fork
+    worker = _Worker(initargs=(current_app, hostname), on_ready_counter=counter, **sent)
+    worker.inqW_fd = descriptor
+    return worker
+
+
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     """`index` of a child is its slot; a replacement has the same."""
 
     Worker = _Worker
 
-    def __init__(self, *args: Any, has_gpus: bool, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, has_gpus: bool, server: ForkServer | None, **options: Any
+    ) -> None:
         self._has_gpus = has_gpus
+        self._forked_process = None if server is None else process_class(server)
         self._held: dict[int, Any] = {}  # warm replacements by slot, until the old one leaves
         super().__init__(*args, **options)
+
+    def Process(self, *args: Any, **options: Any) -> Any:
+        """A child that is not started yet."""
+        if self._forked_process is None:
+            return super().Process(*args, **options)
+        return self._forked_process(*args, **options)
 
     def on_job_ready(self, job: Any, i: Any, obj: Any, inqW_fd: int) -> None:
         """A child has ended a job: swap, or start a replacement."""
@@ -85,7 +125,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         child = next((process for process in self._pool if process.pid == pid), None)
         old = child and self._other(child)
         if child is not None:
-            child.warm_bytes = _resident_bytes(pid)
+            child.warm_bytes = held_bytes(pid)
         if child is None or old is None:
             super().on_process_alive(pid)
             return
@@ -150,13 +190,5 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         return next(others, None)
 
     def _is_nearly_grown(self, child: Any) -> bool:
-        grown_bytes = _resident_bytes(child.pid) - child.warm_bytes
+        grown_bytes = held_bytes(child.pid) - child.warm_bytes
         return bool(grown_bytes > _NEARLY * 1024 * self._max_memory_per_child)
-
-
-def _resident_bytes(pid: int) -> int:
-    """0 for a process that is gone."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import Any
 
-from celery import signals
+from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from fitfleet import probes
@@ -32,6 +30,7 @@ from fitfleet.spec.requirements import route_of
 from fitfleet.spec.versions import installed
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
+from fitfleet.worker.process.fork_server import ForkServer
 from fitfleet.worker.process.idle import IdleLimit
 from fitfleet.worker.process.labels import service_labels
 from fitfleet.worker.process.load import LoadMeter
@@ -47,10 +46,28 @@ def run_service(
 ) -> int:
     """Serve a queue until SIGTERM, or without a job for so many seconds; then drain: the exit code.
 
-    TensorFlow is imported by the children only. DatabaseError if the database is away or not of
-    this version, SettingsError if this host lacks a GPU that `gpus` names.
+    TensorFlow is imported by its fork server and its children only. DatabaseError if the database
+    is away or not of this version, SettingsError if this host lacks a GPU that `gpus` names.
     """
     settings, cards = _with_gpus(settings)
+    with scratch.service_directory():
+        app = celery_app(settings)
+        tasks.install(app, settings)
+        signals.setup_logging.connect(_keep_logging, weak=False)
+        server = tasks.fork_server(settings)
+        if server is not None:
+            server.start()  # it imports while the rest is made ready
+        return _serve(settings, cards, app, server, metrics, exit_when_idle_s)
+
+
+def _serve(
+    settings: Settings,
+    cards: Sequence[gpus.Gpu],
+    app: Celery,
+    server: ForkServer | None,
+    metrics: str | None,
+    exit_when_idle_s: float,
+) -> int:
     database = Database(settings.database_url)
     database.check_schema()
     name = tasks.service_name(settings.queue)
@@ -59,25 +76,23 @@ def run_service(
     presence.start(database)
     transport.install(_message_key(database, settings))
     database.dispose()  # connections must not cross the fork
-    app = celery_app(settings)
     app.conf.update(
         worker_redirect_stdouts=False,  # a job's output is captured at the descriptors
         worker_max_memory_per_child=max(1, settings.child_growth_bytes // 1024),  # see tasks
         worker_hijack_root_logger=False,
     )
-    tasks.install(app, settings)
-    signals.setup_logging.connect(_keep_logging, weak=False)
     # Celery warns of root because of pickles, which no message of ours may be.
     warnings.simplefilter("ignore", SecurityWarning)
     app.steps["consumer"].update({WarmChildren, transport.ControlCounter})
-    signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
+    if server is None:
+        signals.worker_ready.connect(lambda **_: presence.run(), weak=False)
     if metrics is not None:
         signals.worker_ready.connect(lambda **_: presence.serve(metrics), weak=False)
     signals.worker_shutting_down.connect(lambda **_: drain.start(), weak=False)
     worker = app.Worker(
         hostname=name,
         concurrency=settings.slots,
-        pool=task_pool(has_gpus=bool(settings.gpus)),
+        pool=task_pool(has_gpus=bool(settings.gpus), server=server),
         queues=[settings.queue, route_of(settings.queue, presence.labels)],
         loglevel="WARNING",
         without_gossip=True,
@@ -86,25 +101,15 @@ def run_service(
         optimization="fair",
         quiet=True,
     )
+    if server is not None:
+        presence.run()  # the pool waits for the import, which may take a while
     try:
-        with scratch.service_directory():
-            worker.start()
+        worker.start()
     finally:
         drain.finish()
         presence.stop()
         _log.info("worker ended")
     return int(worker.exitcode or tasks.has_failed())
-
-
-def exit_now(code: int) -> NoReturn:
-    """End this process once `run_service` has returned, with all that is registered for its exit.
-
-    Python's own way takes more than a second to take everything apart, for which scripts wait.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    atexit._run_exitfuncs()
-    os._exit(code)
 
 
 def _message_key(database: Database, settings: Settings) -> bytes:

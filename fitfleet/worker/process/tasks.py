@@ -8,15 +8,21 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import WorkerShutdown
+from celery.worker import state
 
 from fitfleet.errors import FitfleetError
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
 from fitfleet.worker.process import scratch
+from fitfleet.worker.process.fork_server import ForkServer
+from fitfleet.worker.process.forked import run_child
 from fitfleet.worker.process.readiness import outage
 
 _child: Any = None
@@ -33,7 +39,7 @@ def service_name(queue: str) -> str:
 def install(app: Celery, settings: Settings) -> None:
     """Register the task, and what a child does when it starts. TensorFlow stays out of here."""
     global _failed
-    _failed = failed = RawValue("b", 0)
+    _failed = RawValue("b", 0)
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def run(*message: Any, **_: Any) -> None:
@@ -43,22 +49,62 @@ def install(app: Celery, settings: Settings) -> None:
 
     def start(**_: Any) -> None:
         global _child
-        try:
+        with _ending_service():
             scratch.use_child_directory()
             _child = start_child(settings)
-        except BaseException as error:
-            # Celery would only log it, and this child would lose one job after another.
-            if isinstance(error, FitfleetError):
-                print(error, file=sys.stderr, flush=True)
-            else:
-                traceback.print_exc()
-            failed.value = 1
-            os.kill(os.getppid(), signal.SIGTERM)
-            os._exit(1)
         _replace_when_grown(_child, settings.child_growth_bytes)
         signal.signal(signal.SIGUSR2, drain)
 
     signals.worker_process_init.connect(start, weak=False)
+
+
+@contextmanager
+def _ending_service() -> Iterator[None]:
+    """Let an error in a process of the service end both.
+
+    Celery would only log it, and the child would lose one job after another.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, FitfleetError):
+            print(error, file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        _failed.value = 1
+        os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(1)
+
+
+def fork_server(settings: Settings) -> ForkServer | None:
+    """What forks the children of this service; None where the service must do it itself."""
+    if settings.gpus or not ForkServer.is_supported():
+        return None
+
+    def warm() -> None:
+        with _ending_service():
+            _preload(settings)
+
+    return ForkServer(warm, run_child, _check_end)
+
+
+def _preload(settings: Settings) -> None:
+    """Import what the children need. TensorFlow runs nothing here: its threads would be lost."""
+    from fitfleet.worker.process import device
+
+    device.assign(settings.gpus, 0)
+    device.load(has_own_code=bool(settings.trusted_modules))
+
+    import fitfleet.storage
+    import fitfleet.worker.engines.choice
+    import fitfleet.worker.run  # noqa: F401
+
+
+def _check_end() -> None:
+    """Raise what ends a Celery worker, once this service is to end."""
+    if has_failed():
+        raise WorkerShutdown(1)
+    state.maybe_shutdown()
 
 
 def has_failed() -> bool:
@@ -74,7 +120,8 @@ def start_child(settings: Settings) -> Any:
 
     index = int(getattr(current_process(), "index", 0) or 0)
     name = device.assign(settings.gpus, index)
-    device.warm(settings.threads, has_own_code=bool(settings.trusted_modules))
+    device.load(has_own_code=bool(settings.trusted_modules))
+    device.configure(settings.threads)
 
     from fitfleet.db.session import Database
     from fitfleet.storage import Storage
@@ -123,9 +170,9 @@ def _replace_when_grown(child: Any, growth_bytes: int) -> None:
     """
     from billiard import pool
 
-    from fitfleet.worker.process.memory import resident_bytes
+    from fitfleet.worker.process.memory import held_bytes
 
-    start_bytes = resident_bytes()
+    start_bytes = held_bytes()
 
     def grown_kb() -> int:
         if not child.has_trained:
@@ -133,6 +180,6 @@ def _replace_when_grown(child: Any, growth_bytes: int) -> None:
             return 1
         if child.is_spent:
             return growth_bytes // 1024 + 1
-        return max(1, (resident_bytes() - start_bytes) // 1024)
+        return max(1, (held_bytes() - start_bytes) // 1024)
 
     pool.mem_rss = grown_kb

@@ -12,7 +12,8 @@ import pytest
 _REPORT = """
 import json, sys
 from fitfleet.worker.process import device
-device.warm({threads}, has_own_code={has_own_code})
+device.load(has_own_code={has_own_code})
+device.configure({threads})
 imported = [name for name in ("matplotlib", "pandas", "sklearn") if name in sys.modules]
 import keras, matplotlib.pyplot, pandas, sklearn
 import tensorflow as tf
