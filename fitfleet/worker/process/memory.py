@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +67,11 @@ def held_bytes(pid: int | str = "self") -> int:
         own = [int(row[1]) for row in rows if row[:1] in (["RssAnon:"], ["RssShmem:"])]
         if own:
             return sum(own) * 1024
-    return _resident_bytes(os.getpid() if pid == "self" else int(pid))
+    return resident_bytes(None if pid == "self" else int(pid))
 
 
-def _resident_bytes(pid: int) -> int:
-    """As `held_bytes`, with all that is mapped, where the system does not tell them apart."""
+def resident_bytes(pid: int | None = None) -> int:
+    """What a process (None: this one) holds now, with the files that it maps; 0 if it is gone."""
     import psutil
 
     try:
