@@ -9,7 +9,7 @@ FitfleetError
 ├── AccessError              a token is wrong, or does not allow what was asked
 │   └── QuotaError           a token would have more unfinished jobs than it may
 ├── StateError               the job is not in a state that allows the request
-├── StorageError             the weights storage cannot be read or written
+├── StorageError             the storage cannot be read or written
 ├── DatabaseError            the database cannot be reached or answers with an error
 │   └── ApiError             the same of a fleet that is reached by its HTTP API
 ├── BrokerError              the broker cannot be reached (jobs are kept in the database)
@@ -75,7 +75,7 @@ class StateError(FitfleetError):
 
 
 class StorageError(FitfleetError):
-    """The storage folder cannot be read or written."""
+    """The storage cannot be read or written."""
 
 
 class DatabaseError(FitfleetError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from fitfleet.errors import SettingsError
 from fitfleet.text import with_article
+from fitfleet.urls import is_url
 
 _MAX_NUMBER = 2**62  # what a database still takes, as seconds or bytes
 
@@ -36,6 +37,27 @@ def check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     if low is not None and not low <= value <= high:
         wanted = f"from {low:,} to {high:,}" if "high" in bounds else f"to {low:,} or more"
         raise SettingsError(f"{name}: {value!r:.60} is out of bounds; set it {wanted}")
+
+
+def check_storage(storage: str) -> None:
+    """SettingsError for a URL that no file can be written below, or that holds a secret."""
+    if not is_url(storage):
+        return
+    scheme, _, rest = storage.partition("://")
+    place = rest.split("?")[0].rpartition("@")[2]
+    shown = f"{scheme}://{place}"[:100]
+    if place != rest:
+        raise SettingsError(
+            f"storage: {shown} was given with a user, a password or a query; leave them out and set"
+            " the variables that the service's own tools read, such as AWS_PROFILE"
+        )
+    if scheme.lower() in ("http", "https", "ftp"):
+        raise SettingsError(
+            f"storage: nothing is written to {shown}; give a folder that all machines share, or"
+            " s3://bucket/prefix or gs://bucket/prefix"
+        )
+    if not place.strip("/"):
+        raise SettingsError(f"storage: {shown} names no bucket; write {scheme}://bucket/prefix")
 
 
 # bool("False") is True.

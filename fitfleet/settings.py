@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SettingsError
-from fitfleet.setting_values import check_bounds, converted, to_text
+from fitfleet.setting_values import check_bounds, check_storage, converted, to_text
 from fitfleet.urls import quoted_password, without_password
 
 
@@ -56,7 +56,7 @@ class Settings:
         " scheduler and workers; empty: a random one that lies in the database.",
         is_secret=True,
     )
-    storage: str = _setting(".fitfleet/storage", "Folder for weights, shared by all machines.")
+    storage: str = _setting(".fitfleet/storage", "Shared folder of weights, or s3://bucket/prefix.")
     data_root: str = _setting(".", "Folder that relative dataset paths start from.")
     logs: str = _setting(".fitfleet/logs", "Folder for the logs of jobs and services.")
     cache: str = _setting(".fitfleet/cache", "Folder of the dataset cache, each machine's own.")
@@ -98,6 +98,9 @@ class Settings:
     )
     storage_patience_s: float = _setting(
         3600.0, "A storage that has refused for less than this costs no failure.", low=0
+    )
+    storage_retry_s: float = _setting(
+        30.0, "A request to a storage in a bucket is repeated for this long.", low=0, high=3600
     )
     backoff_s: float = _setting(
         5.0, "Delay before a failed job is tried again; doubles each time.", low=0, high=86_400
@@ -223,6 +226,7 @@ class Settings:
 
     def check(self) -> None:
         """Refuse values that contradict one another. Raises SettingsError."""
+        check_storage(self.storage)
         if self.heartbeat_s > self.lease_s:
             raise SettingsError(
                 f"heartbeat_s: {self.heartbeat_s:g} is above lease_s, {self.lease_s:g}: a worker"

@@ -12,11 +12,15 @@ import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fitfleet.errors import StorageError
+from fitfleet.objects import store
+from fitfleet.objects.draft import Draft, ObjectDraft
+from fitfleet.objects.store import ObjectStore, StoredFile
+from fitfleet.settings import Settings
 
 # Read once, when h5py is imported: HDF5's locks fail on many shared file systems, and a file here
 # is written under another name and never changed.
@@ -35,27 +39,20 @@ _NAME = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A file under its temporary name, in the folder where it will be."""
-
-    path: Path
-    target: Path
-
-    def publish(self) -> None:
-        """Give the file its name, at once and durably. Doing so again changes nothing."""
-        # The transaction around it may have to be repeated after its connection was cut.
-        if not self.path.exists() and self.target.exists():
-            return
-        os.replace(self.path, self.target)
-        _fsync(self.target.parent)
-
-
 class Storage:
-    """The folder for weights: `<experiment>/<job id>/attempt-<n>.weights.h5`."""
+    """Weights by job: `<experiment>/<job id>/attempt-<n>.weights.h5`, below a folder or a URL."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, objects: ObjectStore | None = None) -> None:
         self.root = Path(root)
+        self.objects = objects
+
+    @classmethod
+    def of(cls, settings: Settings) -> Storage:
+        """The storage of the settings."""
+        objects = store.of(settings)
+        if objects is not None:
+            return cls(objects.cache.folder, objects)
+        return cls(os.path.abspath(settings.storage))
 
     def final(self, experiment: str, job_id: int, attempt: int) -> str:
         """Path of an attempt's weights, relative to the root."""
@@ -79,6 +76,17 @@ class Storage:
         """Path of the weights that jobs start from, by the sha256 of the file."""
         return f"{INITIAL}/{digest}{SUFFIX}"
 
+    def shown(self, relative: str) -> str:
+        """Path or URL of a file, for users."""
+        return str(self.root / relative) if self.objects is None else self.objects.shown(relative)
+
+    def contains(self, relative: str) -> bool:
+        """Whether a path of a row lies in the storage; another one is not ours to touch."""
+        with suppress(StorageError):
+            self.absolute(relative)
+            return True
+        return False
+
     def absolute(self, relative: str) -> Path:
         """Where a relative path lies on this machine. StorageError for one that leaves the root."""
         path = PurePosixPath(relative)
@@ -86,44 +94,120 @@ class Storage:
         place = self.root / path
         # A symbolic link may leave it as well.
         if not is_inside or not place.resolve().is_relative_to(self.root.resolve()):
-            raise StorageError(f"{relative!r} is not a path inside the storage {self.root}")
+            raise StorageError(f"{relative!r} is not a path inside the storage {self.shown('')}")
         return place
+
+    def local(self, relative: str, digest: str | None = None) -> Path:
+        """A file to read on this machine; of an object a copy, fetched unless it is here.
+
+        `digest` is the sha256 that a copy is held to; readers of a folder's file check it
+        themselves. StorageError for a path that leaves the storage, and for an object that cannot
+        be read; DamagedFileError for one of another content.
+        """
+        path = self.absolute(relative)
+        return path if self.objects is None else self.objects.fetch(relative, digest)
+
+    def about(self, relative: str) -> StoredFile | None:
+        """Size and time of a file; None if there is none. StorageError if nobody can tell."""
+        path = self.absolute(relative)
+        if self.objects is not None:
+            return self.objects.about(relative)
+        with suppress(OSError):
+            about = path.stat()
+            return StoredFile(relative, about.st_size, about.st_mtime)
+        return None
+
+    def is_gone(self, relative: str) -> bool:
+        """Whether a file was removed. Without its folder the storage may only be away."""
+        path = self.absolute(relative)
+        return (self.objects is not None or path.parent.is_dir()) and self.about(relative) is None
+
+    def check_reachable(self) -> None:
+        """StorageError if the storage is not there."""
+        if self.objects is not None:
+            self.objects.about(".code-key")
+        elif not self.root.is_dir():
+            raise StorageError(f"{self.root}: the storage is not there; see `fitfleet doctor`")
+
+    def files(self, below: str = "") -> Iterator[StoredFile]:
+        """All regular files in a folder and its folders, by path; links are not followed."""
+        if self.objects is not None:
+            yield from self.objects.files(below)
+            return
+        for folder, folders, names in os.walk(self.root / below):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                with suppress(OSError):
+                    about = path.lstat()
+                    if stat.S_ISREG(about.st_mode):
+                        relative = path.relative_to(self.root).as_posix()
+                        yield StoredFile(relative, about.st_size, about.st_mtime)
 
     @contextmanager
     def draft(self, relative: str) -> Iterator[Draft]:
-        """A temporary file for `relative`: written inside, fsynced, and then `publish`ed or lost.
+        """A temporary file for `relative`: written inside, `secure`d, and `publish`ed or lost.
 
+        In an object store its `name` has a random part, so no name is ever used twice.
         StorageError when the storage refuses.
         """
-        target = self.absolute(relative)
-        stem = target.name.removesuffix(SUFFIX)
-        draft = Draft(target.with_name(f".{stem}.{uuid.uuid4().hex}{SUFFIX}"), target)
+        draft = self._draft(relative)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.path.parent.mkdir(parents=True, exist_ok=True)
             yield draft
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
-            raise StorageError(f"{target}: cannot be written: {reason}") from error
+            raise StorageError(f"{draft.target}: cannot be written: {reason}") from error
         finally:
-            with suppress(OSError):
-                draft.path.unlink()
+            draft.discard()
+
+    def _draft(self, relative: str) -> Draft:
+        target, unique = self.absolute(relative), uuid.uuid4().hex
+        stem = target.name.removesuffix(SUFFIX)
+        if self.objects is None:
+            path = target.with_name(f".{stem}.{unique}{SUFFIX}")
+            return Draft(path, target, relative)
+        path = self.objects.cache.folder / "drafts" / f"{unique}{SUFFIX}"
+        name = f"{relative.removesuffix(SUFFIX)}.{unique}{SUFFIX}"
+        return ObjectDraft(path, path, name, self.objects)
+
+    def keep(self, draft: Draft, relative: str) -> None:
+        """Give a draft a name that tells its content, whoever else has written the same."""
+        if isinstance(draft, ObjectDraft):
+            if draft.objects.about(relative) is None:
+                draft.objects.put(draft.path, relative)
+            return
+        draft.secure()
+        replace(draft, target=self.absolute(relative)).publish()
 
     def remove(self, relative: str) -> None:
-        """Remove a file; one that is gone already is no error."""
-        with suppress(OSError):
-            self.absolute(relative).unlink()
+        """Remove a file if that can be; one that is gone already is no error."""
+        with suppress(StorageError):
+            self.delete(relative)
 
-    def files_of(self, experiment: str, job_id: int) -> list[str]:
+    def delete(self, relative: str) -> None:
+        """Remove a file, if it is there. StorageError if that is refused."""
+        path = self.absolute(relative)
+        if self.objects is not None:
+            self.objects.remove(relative)
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be removed: {error.strerror}") from None
+
+    def files_of(self, experiment: str, job_id: int) -> list[StoredFile]:
         """All files that workers have written for a job, drafts of dead ones included."""
-        folder = self.root / self.folder(experiment) / str(job_id)
-        with suppress(OSError):
-            names = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-            return [path.relative_to(self.root).as_posix() for path in names]
+        folder = f"{self.folder(experiment)}/{job_id}"
+        with suppress(StorageError):
+            return [f for f in self.files(folder) if _NAME.fullmatch(PurePosixPath(f.path).name)]
         return []
 
     def remove_with_folders(self, relative: str) -> None:
         """Remove a file, and the folders of its job and experiment if nothing is left in them."""
         self.remove(relative)
+        if self.objects is not None:
+            return
         with suppress(OSError):
             for folder in PurePosixPath(relative).parents[:-1]:
                 (self.root / folder).rmdir()
@@ -137,27 +221,19 @@ class Storage:
         of earlier attempts, which died. Never a file of a later attempt: the caller may be a
         zombie by now.
         """
-        folder = self.root / self.folder(experiment) / str(job_id)
         in_force = (attempt, math.inf if epoch is None else epoch)
         names = []
-        with suppress(OSError):
-            for path in folder.iterdir():
-                match = _NAME.fullmatch(path.name)
-                if match is None:
-                    continue
-                of = int(match["attempt"])
-                if path.name.startswith("."):
-                    is_old = of < attempt
-                else:
-                    is_old = match["epoch"] is not None and (of, int(match["epoch"])) < in_force
-                if is_old:
-                    names.append(str(path.relative_to(self.root)))
+        for file in self.files_of(experiment, job_id):
+            match = _NAME.fullmatch(PurePosixPath(file.path).name)
+            assert match is not None
+            of = int(match["attempt"])
+            if match[0].startswith("."):
+                is_old = of < attempt
+            else:
+                is_old = match["epoch"] is not None and (of, int(match["epoch"])) < in_force
+            if is_old:
+                names.append(file.path)
         return names
-
-
-def fsync(path: Path) -> None:
-    """Wait until a file's bytes are on the disk."""
-    _fsync(path)
 
 
 def sha256(path: Path) -> str:
@@ -177,11 +253,3 @@ def write_document(file: Any, document: dict[str, Any]) -> None:
 
     text = json.dumps(document).encode()
     file.create_dataset(DOCUMENT, data=np.frombuffer(text, "u1"))
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 # scheme, user, password, the rest: up to the last @ that is not among the arguments. A path that
@@ -11,6 +12,12 @@ _WITH_USER = re.compile(r"([\w.+-]+)://(?!/)([^:/?#@]*)(?::(.*?))?@([^@?]*(?:\?.
 _SECRET_ARGUMENT = re.compile(r"([?&][^=&#]*(?:pass|secret|token)[^=&#]*=)[^&#]*", re.IGNORECASE)
 _HAS_ONLY_ARGUMENTS = re.compile(r"[\w.+-]+://[^:/?#@]+:\d+(/[^?#@]*)?\?")
 _UNRESERVED = "%!$'()*+,;=~"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_url(text: Any) -> bool:
+    """Whether a path is a URL."""
+    return isinstance(text, str) and _URL.match(text) is not None
 
 
 def without_password(url: str) -> str:

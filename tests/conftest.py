@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from support.servers import Postgres, Valkey
 
 from fitfleet.db.session import Database
+
+if TYPE_CHECKING:
+    from support.s3 import S3
 
 # On a busy machine no example of a property is too slow.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -54,6 +58,19 @@ def open_valkey(tmp_path: Path) -> Iterator[Valkey]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """A real S3 server with a bucket `fleet`."""
+    from support.s3 import S3
+
+    server = S3()
+    try:
+        server.start("fleet")
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

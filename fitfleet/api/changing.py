@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fitfleet.api.requests import Document, TooLargeError
@@ -79,8 +78,8 @@ def _start(fleet: Fleet, given: Any, waits_for: Any) -> InitialWeights:
     except ValueError:
         raise SpecError("initial_weights", f"{given!r:.80} names no weights") from None
     if start.sha256:
-        storage = Storage(Path(fleet.settings.storage).absolute())
-        if not storage.absolute(storage.initial(start.sha256)).is_file():
+        storage = Storage.of(fleet.settings)
+        if storage.about(storage.initial(start.sha256)) is None:
             raise SpecError("initial_weights", f"{start.sha256[:12]}: upload the weights first")
         return start
     with fleet.database.read() as c:

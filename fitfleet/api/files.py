@@ -20,7 +20,8 @@ from starlette.responses import FileResponse, Response
 
 from fitfleet.api.requests import TooLargeError
 from fitfleet.client.fleet import Fleet
-from fitfleet.data import location, stored
+from fitfleet.data import stored
+from fitfleet.data.storage_names import STORED
 from fitfleet.errors import DatasetError, FitfleetError, NotFoundError, SpecError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX, Storage
@@ -31,26 +32,24 @@ _SPARE_BYTES = 2**30  # of the disk, which running jobs need for their checkpoin
 _NAME = re.compile(r"(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[a-z0-9.]{1,12})")
 
 
-def kept_dataset(fleet: Fleet, name: str) -> Path | None:
-    """The dataset of that content, if it is there. DatasetError for a name that is none."""
+def has_dataset(fleet: Fleet, name: str) -> bool:
+    """Whether the dataset of that content is there. DatasetError for a name that is none."""
     digest, suffix = _parts(name)
-    if not re.fullmatch(location.STORED, stored.path_in_spec(digest, suffix)):
+    if not re.fullmatch(STORED, stored.path_in_spec(digest, suffix)):
         raise DatasetError(f"{name!r:.100}: a dataset is .h5, .npz, .npy, .csv or .parquet")
-    path = stored.file_of(fleet.settings, digest, suffix)
-    return path if stored.is_there(path) else None
+    return stored.is_there(fleet.settings, stored.name_of(digest, suffix))
 
 
-def kept_weights(fleet: Fleet, name: str) -> Path | None:
-    """The initial weights of that content, if they are there."""
+def has_weights(fleet: Fleet, name: str) -> bool:
+    """Whether the initial weights of that content are there."""
     digest, suffix = _parts(name)
     if suffix != SUFFIX:
         raise SpecError("initial_weights", f"{name!r:.100} does not end in {SUFFIX}")
-    storage = Storage(Path(fleet.settings.storage).absolute())
-    path = storage.absolute(storage.initial(digest))
-    return path if path.is_file() else None
+    storage = Storage.of(fleet.settings)
+    return storage.about(storage.initial(digest)) is not None
 
 
-_KINDS = {"datasets": kept_dataset, "weights": kept_weights}
+_KINDS = {"datasets": has_dataset, "weights": has_weights}
 
 
 def _checked(kind: str) -> str:
@@ -61,8 +60,7 @@ def _checked(kind: str) -> str:
 
 def found(fleet: Fleet, kind: str, name: str) -> Any:
     """Whether a content is there. NotFoundError."""
-    path = _KINDS[_checked(kind)](fleet, name)
-    if path is None:
+    if not _KINDS[_checked(kind)](fleet, name):
         raise NotFoundError(f"{name}: there is no such file; upload it")
     return {"sha256": _parts(name)[0]}
 
@@ -75,7 +73,9 @@ async def upload(request: Request, fleet: Fleet, kind: str, name: str) -> Any:
     if kind == "datasets":
         with stored.draft(fleet.settings) as draft:
             await _received(request, draft, digest, fleet.settings.max_upload_bytes)
-            stored.keep(draft, stored.file_of(fleet.settings, digest, suffix))
+            await run_in_threadpool(
+                stored.keep, fleet.settings, draft, stored.name_of(digest, suffix)
+            )
         return {"sha256": digest}
     with TemporaryDirectory(dir=_folder(fleet.settings), prefix=".upload-") as folder:
         path = Path(folder) / f"weights{SUFFIX}"
@@ -117,7 +117,7 @@ def _check_room(request: Request, settings: Settings) -> None:
 
 
 def _folder(settings: Settings) -> Path:
-    folder = Path(settings.storage).absolute()
+    folder = Storage.of(settings).root  # of a bucket, where files lie before they are put
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

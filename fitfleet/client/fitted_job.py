@@ -65,8 +65,12 @@ class FittedJob(JobHandle):
 
     @property
     def weights_path(self) -> Path:
-        """The HDF5 file with weights, optimizer, specification and history."""
-        return Storage(Path(self._settings.storage).absolute()).absolute(self._artifact())
+        """The HDF5 file with weights, optimizer, specification and history.
+
+        Of a storage behind a URL it is this machine's copy, whose sha256 is checked. StorageError.
+        """
+        path = self._artifact()
+        return Storage.of(self._settings).local(path, self._row.artifact_sha256)
 
     def _artifact(self) -> str:
         row = self._row if self._row.artifact_path else self.refresh()._row

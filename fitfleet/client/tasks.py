@@ -156,14 +156,18 @@ def _queued(database: Database, settings: Settings, new: job_table.NewJob) -> Jo
         (row,) = lookup.jobs_by_id(c, [job_id])
         if row.status.is_terminal and row.status is not JobStatus.SUCCEEDED:
             job_table.retry(c, job_id)
-        elif row.status is JobStatus.SUCCEEDED and not _path(settings, row).is_file():
+        elif row.status is JobStatus.SUCCEEDED and _is_gone(settings, row):
             ((job_id, _),) = job_table.insert(c, [replace(new, again=True)])
             (row,) = lookup.jobs_by_id(c, [job_id])
     return row
 
 
 def _path(settings: Settings, row: JobRow) -> Path:
-    return Storage(Path(settings.storage).absolute()).absolute(row.artifact_path or "")
+    return Storage.of(settings).local(row.artifact_path or "", row.artifact_sha256)
+
+
+def _is_gone(settings: Settings, row: JobRow) -> bool:
+    return row.artifact_path is None or Storage.of(settings).about(row.artifact_path) is None
 
 
 def _read(group: Any, outputs: Any, rows: slice) -> Any:

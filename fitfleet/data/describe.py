@@ -17,8 +17,9 @@ from fitfleet.data.formats import Leaf
 from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, is_text, map_role
 from fitfleet.data.inspection import Inspection
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import STORAGE, locate
+from fitfleet.data.location import locate
 from fitfleet.data.roles import misfits, resolve
+from fitfleet.data.storage_names import STORAGE
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import check_text

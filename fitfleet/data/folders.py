@@ -54,7 +54,7 @@ def decoded(
     key = _key(folders)
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
+    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
         known = _convert(folders, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for part in folders.values() for stamp in part.stamps):
@@ -173,7 +173,7 @@ def _convert(
             ),
             on_progress=told,
         )
-        stored.keep(draft, stored.file_of(settings, answer["digest"]))
+        stored.keep(settings, draft, stored.name_of(answer["digest"]))
     return answer
 
 

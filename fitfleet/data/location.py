@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from fitfleet.data import stored
+from fitfleet.data.storage_names import STORAGE, STORED
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
 _MAX_CHARACTERS = 4096
-# A file that fitfleet has written to the storage, which every machine finds by its own setting.
-STORAGE = "storage:"
-DATASETS = "datasets"
-STORED = (
-    rf"storage:{DATASETS}/[0-9a-f]{{64}}\.(h5|hdf5|mat|npz|csv|tsv|csv\.gz|tsv\.gz|parquet|npy)"
-)
 
 
 @dataclass(frozen=True)
@@ -179,17 +175,13 @@ def _find_stored(text: str, settings: Settings) -> Path | None:
     """Arrays of a script, which `data_store` has written to the storage."""
     if not re.fullmatch(STORED, text):
         raise DatasetError(f"dataset.path: {text!r:.80} names no data in the storage")
-    path = Path(settings.storage) / text.removeprefix(STORAGE)
-    try:
-        is_file = stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        is_file = False
-    if not is_file and Path(settings.storage).is_dir():
+    path = stored.local(settings, text.removeprefix(STORAGE))
+    if path is None and stored.is_reachable(settings):
         raise DatasetError(
             f"dataset.path: {text!r} is not in the storage {settings.storage!r} any more; submit"
             " the arrays again"
         )
-    return path if is_file else None
+    return path
 
 
 def _check_inside(text: str, path: Path, settings: Settings) -> None:

@@ -113,11 +113,11 @@ def _write(settings: Settings, digest: str, arrays: dict[str, Array]) -> None:
     """The file, whole or not at all. Raises StorageError."""
     import h5py
 
-    path = stored.file_of(settings, digest)
-    if stored.is_there(path):
+    name = stored.name_of(digest)
+    if stored.is_there(settings, name):
         return
     with stored.draft(settings) as draft:
         with h5py.File(draft, "w") as file:
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array)
-        stored.keep(draft, path)
+            for array_name, array in arrays.items():
+                file.create_dataset(array_name, data=array)
+        stored.keep(settings, draft, name)

@@ -58,7 +58,7 @@ def of_records(
     request = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
     entry = Path(settings.cache) / "decoded" / f"{_hash(request)}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
+    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
         known = _convert(str(files_of[""][0]), requests, settings, limits, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for stamp in stamps):
@@ -109,7 +109,7 @@ def _convert(
             ),
             on_progress=report,
         )
-        stored.keep(draft, stored.file_of(settings, answer["digest"]))
+        stored.keep(settings, draft, stored.name_of(answer["digest"]))
     return answer
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import posixpath
-import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,8 +23,8 @@ from fitfleet.errors import DatasetError, MissingExtraError
 from fitfleet.settings import Settings
 from fitfleet.spec.files import Files
 from fitfleet.spec.job import DatasetSpec
+from fitfleet.urls import is_url
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Scheme -> what fsspec reads it with; all come with the extra `remote`.
 _SCHEMES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _BLOCK_BYTES = 4 * 2**20
@@ -36,20 +35,15 @@ _VERSIONS = ("ETag", "etag", "LastModified", "Last-Modified", "md5Hash", "genera
 OnProgress = Callable[[str], None]
 
 
-def is_remote(text: Any) -> bool:
-    """Whether a path is a URL."""
-    return isinstance(text, str) and _URL.match(text) is not None
-
-
 def has_remote(dataset: Any) -> bool:
     """Whether a `dataset=` names files by URLs."""
     if isinstance(dataset, Files):
-        return any(map(is_remote, dataset.paths))
+        return any(map(is_url, dataset.paths))
     if isinstance(dataset, list | tuple):
-        return any(map(is_remote, dataset))
+        return any(map(is_url, dataset))
     path = dataset.get("path") if isinstance(dataset, Mapping) else dataset
     path = path.path if isinstance(path, DatasetSpec) else path
-    return any(map(is_remote, path)) if isinstance(path, list | tuple) else is_remote(path)
+    return any(map(is_url, path)) if isinstance(path, list | tuple) else is_url(path)
 
 
 def fetched(dataset: Any, settings: Settings, on_progress: OnProgress | None = None) -> Any:
@@ -60,7 +54,7 @@ def fetched(dataset: Any, settings: Settings, on_progress: OnProgress | None = N
     """
 
     def local(text: Any) -> Any:
-        return _fetch(text, settings, on_progress) if is_remote(text) else text
+        return _fetch(text, settings, on_progress) if is_url(text) else text
 
     if isinstance(dataset, str):
         return local(dataset)
@@ -87,7 +81,7 @@ def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
         entry = Path(settings.cache) / "fetched" / f"{_key(url, info)}.json"
         known = read_json(entry) if _version(info) else None
         digest = str((known or {}).get("digest"))
-        if known is None or not stored.is_there(stored.file_of(settings, digest, suffix)):
+        if known is None or not stored.is_there(settings, stored.name_of(digest, suffix)):
             digest = _download(system, path, info, shown, suffix, settings, on_progress)
             if _version(info):
                 write_json(entry, {"digest": digest})
@@ -138,7 +132,7 @@ def _download(
                 f"dataset.path: {shown} ended after {done:,} of {size:,} bytes; try again"
             )
         content = str(digest.hexdigest())
-        stored.keep(draft, stored.file_of(settings, content, suffix))
+        stored.keep(settings, draft, stored.name_of(content, suffix))
     return content
 
 

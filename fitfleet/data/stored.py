@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from fitfleet.data.location import DATASETS, STORAGE
+from fitfleet.data.storage_names import DATASETS, STORAGE
 from fitfleet.errors import StorageError
+from fitfleet.objects import store
 from fitfleet.settings import Settings
 
 
-def file_of(settings: Settings, digest: str, suffix: str = ".h5") -> Path:
-    """Where the file with this content is, or will be."""
-    return _folder(settings) / f"{digest}{suffix}"
+def name_of(digest: str, suffix: str = ".h5") -> str:
+    """The name of the file with this content."""
+    return f"{digest}{suffix}"
 
 
 def path_in_spec(digest: str, suffix: str = ".h5") -> str:
@@ -23,10 +27,13 @@ def path_in_spec(digest: str, suffix: str = ".h5") -> str:
     return f"{STORAGE}{DATASETS}/{digest}{suffix}"
 
 
-def is_there(path: Path) -> bool:
-    """Whether the file is there; `gc` sees by its time that it is wanted."""
+def is_there(settings: Settings, name: str) -> bool:
+    """Whether the file is there; `gc` sees by its time that it is wanted. StorageError."""
+    objects = store.of(settings)
+    if objects is not None:
+        return objects.renew(f"{DATASETS}/{name}")
     try:
-        os.utime(path)
+        os.utime(_folder(settings) / name)
     except OSError:
         return False
     return True
@@ -38,7 +45,8 @@ def draft(settings: Settings) -> Iterator[Path]:
 
     Raises StorageError for any OSError inside.
     """
-    folder = _folder(settings)
+    objects = store.of(settings)
+    folder = _folder(settings) if objects is None else objects.cache.folder / "drafts"
     path = folder / f".{uuid.uuid4().hex}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,10 +61,74 @@ def draft(settings: Settings) -> Iterator[Path]:
             path.unlink(missing_ok=True)
 
 
-def keep(draft: Path, path: Path) -> None:
+def keep(settings: Settings, draft: Path, name: str) -> None:
     """Give a draft its name, unless its content is there already: that file may be in use."""
-    if not is_there(path):
-        os.replace(draft, path)
+    if is_there(settings, name):
+        return
+    objects = store.of(settings)
+    if objects is None:
+        os.replace(draft, _folder(settings) / name)
+        return
+    path = f"{DATASETS}/{name}"
+    objects.put(draft, path)
+    objects.cache.put(draft, path)
+
+
+def local(settings: Settings, path: str) -> Path | None:
+    """`datasets/<name>` to read on this machine; None where the storage has no such file.
+
+    Of an object it is a copy, which is named by its content like the object. StorageError.
+    """
+    objects = store.of(settings)
+    if objects is not None:
+        copy = objects.cache.get(path)
+        if copy is None and objects.about(path) is None:
+            return None
+        return copy or objects.fetch(path)
+    place = Path(settings.storage) / path
+    try:
+        return place if stat.S_ISREG(os.lstat(place).st_mode) else None
+    except OSError:
+        return None
+
+
+def is_reachable(settings: Settings) -> bool:
+    """Whether this machine sees the storage."""
+    return store.of(settings) is not None or Path(settings.storage).is_dir()
+
+
+def note(settings: Settings, name: str) -> dict[str, Any] | None:
+    """A JSON object beside the data; None if there is none."""
+    objects = store.of(settings)
+    try:
+        if objects is None:
+            document = json.loads((_folder(settings) / name).read_text())
+        else:
+            document = json.loads(objects.read(f"{DATASETS}/{name}") or b"null")
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def write_note(
+    settings: Settings, name: str, value: dict[str, Any], *, is_replacing: bool
+) -> dict[str, Any]:
+    """Write a note; what it says now, which is another's where that was first."""
+    objects, text = store.of(settings), json.dumps(value)
+    if objects is not None:
+        if is_replacing:
+            objects.remove(f"{DATASETS}/{name}")
+        objects.create(f"{DATASETS}/{name}", text.encode())
+        return note(settings, name) or value
+    with draft(settings) as path:
+        path.write_text(text)
+        if is_replacing:
+            os.replace(path, _folder(settings) / name)
+            return value
+        with contextlib.suppress(FileExistsError):
+            os.link(path, _folder(settings) / name)
+            return value
+    return note(settings, name) or value
 
 
 def _folder(settings: Settings) -> Path:

@@ -44,7 +44,7 @@ def of_zarr(dataset: Any, settings: Settings, on_progress: OnProgress | None = N
     key = hasher(json.dumps(identity).encode()).hexdigest()
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(stored.file_of(settings, str(known.get("digest")))):
+    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
         known = _convert(folder, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for stamp in stamps):
@@ -99,5 +99,5 @@ def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -
             ),
             on_progress=report,
         )
-        stored.keep(draft, stored.file_of(settings, answer["digest"]))
+        stored.keep(settings, draft, stored.name_of(answer["digest"]))
     return answer

@@ -27,6 +27,7 @@ class Parent:
     job_id: int
     status: JobStatus
     artifact_path: str | None  # relative to the storage
+    artifact_sha256: str | None
 
 
 def settle(c: Connection) -> list[int]:
@@ -60,12 +61,14 @@ def parent_of(c: Connection, job_id: int) -> Parent | None:
     """The job that this one starts from; None if it starts from none, or it was removed."""
     parent = jobs.alias("parent")
     query = (
-        select(parent.c.id, parent.c.status, parent.c.artifact_path)
+        select(parent.c.id, parent.c.status, parent.c.artifact_path, parent.c.artifact_sha256)
         .join(jobs, jobs.c.starts_from == parent.c.id)
         .where(jobs.c.id == job_id)
     )
     row = c.execute(query).first()
-    return None if row is None else Parent(row.id, JobStatus(row.status), row.artifact_path)
+    if row is None:
+        return None
+    return Parent(row.id, JobStatus(row.status), row.artifact_path, row.artifact_sha256)
 
 
 def needed_parents(c: Connection) -> set[int]:

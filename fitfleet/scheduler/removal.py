@@ -98,13 +98,15 @@ def _removal_of(settings: Settings, everything: Sequence[Kept], going: Sequence[
     """The files of these jobs that no other job points to (adopted results share their weights)."""
     numbers = {job.job_id for job in going}
     needed = {path for job in everything if job.job_id not in numbers for path in _paths(job)}
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     files: dict[str, int] = {}
     for job in going:
-        for path in (*_paths(job), *storage.files_of(job.experiment, job.job_id)):
-            with suppress(StorageError, OSError):  # out of the storage, or gone
-                if path not in needed:
-                    files[path] = storage.absolute(path).stat().st_size
+        there = {file.path: file for file in storage.files_of(job.experiment, job.job_id)}
+        for path in (there.keys() | _paths(job)) - needed:
+            with suppress(StorageError):  # out of the storage
+                file = there.get(path) or storage.about(path)
+                if file is not None:
+                    files[path] = file.size_bytes
     logs = sum(_size_below(folder) for folder in _log_folders(settings, going))
     return Removal(len(going), tuple(sorted(files)), sum(files.values()) + logs)
 
@@ -125,7 +127,7 @@ def _size_below(folder: Path) -> int:
 
 
 def _delete(settings: Settings, removal: Removal, jobs: Sequence[Kept]) -> None:
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     for path in removal.files:
         storage.remove_with_folders(path)
     for folder in _log_folders(settings, jobs):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fitfleet.analysis.objective import Objective, objectives
 from fitfleet.db import dependencies
@@ -16,10 +15,11 @@ from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.best import best_jobs
 from fitfleet.db.retention import Kept
 from fitfleet.db.session import Database
-from fitfleet.errors import FitfleetError, StorageError
-from fitfleet.scheduler.orphans import Collected, datasets, inside, orphans, remove
+from fitfleet.errors import FitfleetError
+from fitfleet.scheduler.orphans import Collected, datasets, orphans
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.storage import Storage
 from fitfleet.sweeps.design import Design
 
 _DAY_S = 86_400.0
@@ -48,9 +48,8 @@ def collect(
     Never a file that any job which is kept points to, nor one of a job that has not ended.
     StorageError if the storage cannot be read. It holds a page of jobs at a time.
     """
-    root = Path(settings.storage)
-    if not root.is_dir():
-        raise StorageError(f"{root}: the storage is not there; see `fitfleet doctor`")
+    storage = Storage.of(settings)
+    storage.check_reachable()
     with database.read() as c:
         shared = table.shared_paths(c)
     later: list[_Candidate] = []
@@ -58,16 +57,16 @@ def collect(
         if candidate[1] in shared or not _is_own(*candidate):
             later.append(candidate)
         else:
-            yield from _collected(database, root, candidate, is_needed=False, is_dry=is_dry)
+            yield from _collected(database, storage, candidate, is_needed=False, is_dry=is_dry)
     needed = _needed(database, later)
     for candidate in later:
         yield from _collected(
-            database, root, candidate, is_needed=candidate[1] in needed, is_dry=is_dry
+            database, storage, candidate, is_needed=candidate[1] in needed, is_dry=is_dry
         )
     if experiment is None:
-        yield from orphans(database, root, shared, is_dry=is_dry)
+        yield from orphans(database, storage, shared, is_dry=is_dry)
         if not policy.only_sweeps:
-            yield from datasets(database, root, is_dry=is_dry)
+            yield from datasets(database, storage, is_dry=is_dry)
 
 
 _Candidate = tuple[Kept, str, str]  # a job, the path that it lets go of, and why
@@ -87,19 +86,19 @@ def _needed(database: Database, candidates: Sequence[_Candidate]) -> set[str]:
 
 
 def _collected(
-    database: Database, root: Path, candidate: _Candidate, *, is_needed: bool, is_dry: bool
+    database: Database, storage: Storage, candidate: _Candidate, *, is_needed: bool, is_dry: bool
 ) -> Iterator[Collected]:
     job, path, why = candidate
-    place = inside(root, path)
-    file = None if is_needed else place
-    size = 0 if file is None else _size(file)
+    is_ours = storage.contains(path)
+    file = storage.about(path) if is_ours and not is_needed else None
     if not is_dry:
         with database.begin() as c:
             if not table.forget(c, job.job_id, path):
                 return
         if file is not None:
-            remove(file)
-    if place is not None:  # of another path the row lets go, and nothing else happens
+            storage.delete(path)
+    if is_ours:  # of another path the row lets go, and nothing else happens
+        size = 0 if file is None else file.size_bytes
         yield Collected(job.job_id, job.experiment, path, size, why)
 
 
@@ -162,10 +161,3 @@ def _objective(database: Database, experiment: str) -> Objective:
         except (FitfleetError, ValueError, TypeError, KeyError):
             continue
     return objectives("val_loss", "minimize", "last")[0]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -17,6 +17,7 @@ from fitfleet.db import lookup
 from fitfleet.db.session import Database
 from fitfleet.db.trials import ReplicateRow
 from fitfleet.settings import Settings
+from fitfleet.storage import Storage
 from fitfleet.sweeps.driver import find_sweep
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Exports:
         for point in points:
             value = float("nan") if point.value is None else point.value
             curves.setdefault(point.job_id, {}).setdefault(point.name, {})[point.epoch] = value
-        storage = Path(self._settings.storage).absolute()
+        storage = Storage.of(self._settings)
         runs = []
         for m in replicates:
             row = rows[m.job_id]
@@ -128,7 +129,7 @@ class Exports:
                     status=m.status.value,
                     started_at=row.started_at or row.submitted_at,
                     finished_at=row.finished_at or time.time(),
-                    artifact=str(storage / row.artifact_path) if row.artifact_path else None,
+                    artifact=storage.shown(row.artifact_path) if row.artifact_path else None,
                     tags={
                         **({} if self._sweep is None else {"sweep": self._sweep}),
                         "trial": str(m.number),

@@ -10,16 +10,7 @@ from typing import Any, Literal
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import InitialWeights
-from fitfleet.storage import (
-    DOCUMENT,
-    JOB_GROUP,
-    SUFFIX,
-    Draft,
-    Storage,
-    fsync,
-    sha256,
-    write_document,
-)
+from fitfleet.storage import DOCUMENT, JOB_GROUP, SUFFIX, Storage, sha256, write_document
 from fitfleet.weights.files import checked, document_of, opened
 
 # Attributes without which Keras cannot read its files; all else is left behind.
@@ -64,7 +55,7 @@ def _kept(
 ) -> InitialWeights:
     import h5py
 
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     top = file.get(_LEGACY, file)
     has_optimizer = with_optimizer and _OPTIMIZER in file
     with storage.draft(storage.initial("0" * 64)) as draft:
@@ -74,9 +65,8 @@ def _kept(
             _copy_adapted(file, target)
         if not count:
             raise SpecError("initial_weights", f"{source} holds no weights that Keras has written")
-        fsync(draft.path)
         digest = sha256(draft.path)
-        Draft(draft.path, storage.absolute(storage.initial(digest))).publish()
+        storage.keep(draft, storage.initial(digest))
     form: Literal["keras", "legacy"] = "legacy" if "layer_names" in top.attrs else "keras"
     return InitialWeights(sha256=digest, match=match, form=form, optimizer=has_optimizer)
 

@@ -46,7 +46,7 @@ class Fit:
         self._session: Session  # that it is trained in, since `begin`
         self.checkpoint_at = time.monotonic()  # of the last one written
         self.checkpoint_epoch = 0  # epochs contained in the last one that was committed
-        self.checkpoint_sha256: str | None = None
+        self.checkpoint_file: tuple[str | None, str | None] = (None, None)  # its path, sha256
 
     @property
     def has_stopped(self) -> bool:

@@ -7,15 +7,12 @@ code that was: all jobs that name it, and every attempt of them, train on the sa
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from fitfleet.data import stored
 from fitfleet.data.data_store import stored as written_batches
 from fitfleet.data.describe import ROLES
-from fitfleet.data.fingerprint import read_json
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.materialise import written
 from fitfleet.errors import DatasetError, FitfleetError
@@ -37,15 +34,15 @@ def read_rows(spec: JobSpec, settings: Settings) -> DatasetSpec:
     assert function is not None
     called = {"code": spec.code, "function": function.model_dump()}
     key = str(hasher(json.dumps(called, sort_keys=True).encode()).hexdigest())
-    note = stored.file_of(settings, key, _NOTE)
+    note = stored.name_of(key, _NOTE)
     # Code that is no part of the job may be another one by now.
-    known: dict[str, Any] | None = read_json(note) if spec.code is not None else None
-    if known is None or not stored.is_there(stored.file_of(settings, str(known["digest"]))):
+    known = stored.note(settings, note) if spec.code is not None else None
+    if known is None or not stored.is_there(settings, stored.name_of(str(known["digest"]))):
         rows_given = _called(spec, settings)
         digest = rows_given.path.rpartition("/")[2].removesuffix(".h5")
         fresh = {"digest": digest, "roles": rows_given.model_dump(mode="json", include=set(ROLES))}
-        known = _noted(settings, key, fresh) if spec.code is not None else fresh
-    stored.is_there(note)  # its time says that it is wanted
+        known = _noted(settings, note, fresh) if spec.code is not None else fresh
+    stored.is_there(settings, note)  # its time says that it is wanted
     path = stored.path_in_spec(str(known["digest"]))
     kept = spec.dataset.model_dump(include={"nan", "fold"})
     roles: Any = known["roles"]
@@ -80,16 +77,9 @@ def _of_roles(value: Mapping[str, Any], path: str, settings: Settings) -> Datase
     return written({name: part for name, part in value.items() if part is not None}, settings)
 
 
-def _noted(settings: Settings, key: str, fresh: dict[str, Any]) -> dict[str, Any]:
+def _noted(settings: Settings, note: str, fresh: dict[str, Any]) -> dict[str, Any]:
     """The note of whoever was first."""
-    note = stored.file_of(settings, key, _NOTE)
-    first = read_json(note)
-    with stored.draft(settings) as draft:
-        draft.write_text(json.dumps(fresh))
-        if first is not None and first["digest"] != fresh["digest"]:
-            os.replace(draft, note)  # the file that it tells of was removed
-            return fresh
-        with suppress(FileExistsError):
-            os.link(draft, note)
-            return fresh
-    return read_json(note) or fresh
+    first = stored.note(settings, note)
+    # If it tells of another file, that one was removed.
+    is_replacing = first is not None and first["digest"] != fresh["digest"]
+    return stored.write_note(settings, note, fresh, is_replacing=is_replacing)

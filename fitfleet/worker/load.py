@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db import dependencies
 from fitfleet.db.session import Database
 from fitfleet.errors import DatasetError, SpecError
+from fitfleet.objects.store import DamagedFileError
 from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States, with_states
 from fitfleet.spec.check import check
@@ -98,7 +100,7 @@ class Loader:
             raise SpecError(
                 "init_from", "the weights of the job that it starts from were removed; run it again"
             )
-        source = self._storage.absolute(parent.artifact_path)
+        source = self._storage.local(parent.artifact_path, parent.artifact_sha256)
         kept = keep(source, self._settings, match=start.match)
         return spec.model_copy(update={"initial_weights": kept})
 
@@ -123,8 +125,8 @@ class Loader:
         if claim.checkpoint_path is None:
             return None, ""
         reach("in_restore")
-        path = self._storage.absolute(claim.checkpoint_path)
-        if not has_digest(path, claim.checkpoint_sha256):
+        path = self._checkpoint(claim.checkpoint_path, claim.checkpoint_sha256)
+        if path is None:
             return None, (
                 f"starts over: {claim.checkpoint_path} is not the checkpoint that was written, its"
                 " sha256 is another than the one in the job's row"
@@ -135,6 +137,14 @@ class Loader:
             # After another OOM: its optimizer has other variables.
             return None, f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
         return snapshot, ""
+
+    def _checkpoint(self, name: str, digest: str | None) -> Path | None:
+        """The checkpoint on this machine; None if it is not the one that was written."""
+        try:
+            path = self._storage.local(name, digest)
+        except DamagedFileError:
+            return None
+        return path if has_digest(path, digest) else None
 
 
 def _check_rows(arrays: Arrays, snapshot: Snapshot | None) -> None:

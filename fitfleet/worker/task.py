@@ -63,7 +63,6 @@ def _weights(task: Task, database: Database, storage: Storage) -> Path:
         raise SpecError(
             "task", f"job {task.job} has other weights by now than when it was asked; ask it again"
         )
-    path = storage.absolute(row.artifact_path)
-    if path.parent.is_dir() and not path.exists():  # without the folder the storage may be away
+    if storage.is_gone(row.artifact_path):
         raise SpecError("task", f"the weights of job {task.job} are gone; run it again")
-    return path
+    return storage.local(row.artifact_path, task.sha256)

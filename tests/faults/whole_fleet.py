@@ -30,7 +30,7 @@ PAUSED_EPOCHS = 60
 class WholeFleet:
     """The services can be killed one by one. Jobs are submitted with `client`."""
 
-    def __init__(self, folder: Path, postgres: Postgres, valkey: Valkey) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, valkey: Valkey, **changes: Any) -> None:
         self.folder, self.postgres, self.valkey = folder, postgres, valkey
         self.faults = Faults(folder / "faults")
         self._pace = folder / "pace"
@@ -48,6 +48,7 @@ class WholeFleet:
             "logs": str(folder / "logs"),
             "cache": str(folder / "cache"),
             "queue": "main",
+            **changes,
         }
         self.settings = Settings.load(given)
         self.database = Database(self.settings.database_url)

@@ -18,7 +18,7 @@ from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.db.session import Database
-from fitfleet.storage import JOB_GROUP
+from fitfleet.storage import JOB_GROUP, Storage
 
 # Short times, so that a lost lease is seen within seconds; a checkpoint at every epoch.
 SETTINGS: dict[str, Any] = {
@@ -115,7 +115,9 @@ def outcomes(job: ff.Job) -> list[str | None]:
 
 def files(job: ff.Job) -> list[str]:
     """What lies in the storage for the job, temporary files too."""
-    return sorted(path.name for path in job.weights_path.parent.iterdir())
+    storage = Storage.of(job._settings)
+    there = storage.files_of(job.experiment, job.id)
+    return sorted(Path(file.path).name for file in there)
 
 
 def assert_equal(job: ff.Job, straight: ff.Job) -> None:
@@ -123,7 +125,7 @@ def assert_equal(job: ff.Job, straight: ff.Job) -> None:
     assert job.refresh().status is ff.JobStatus.SUCCEEDED, job.error
     assert outcomes(job).count("succeeded") == 1
     # Checkpoints are removed right after the commit.
-    until(lambda: files(job) == [job.weights_path.name])
+    until(lambda: files(job) == [Path(job.row.artifact_path or "").name])
     assert job.history.equals(straight.history)
     assert job.scores == straight.scores
     resumed, wanted = _arrays(job.weights_path), _arrays(straight.weights_path)

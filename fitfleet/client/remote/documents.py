@@ -12,7 +12,8 @@ from fitfleet.client.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
 from fitfleet.data import stored
 from fitfleet.data.data_store import DataStore
-from fitfleet.data.location import STORAGE, locate
+from fitfleet.data.location import locate
+from fitfleet.data.storage_names import STORAGE
 from fitfleet.errors import NotFoundError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import SCRIPT, named
@@ -114,9 +115,8 @@ class Documents:
         return self._uploaded[path]
 
     def _weights(self, start: InitialWeights) -> InitialWeights:
-        path = Storage(self._settings.storage).absolute(
-            Storage(self._settings.storage).initial(start.sha256)
-        )
+        storage = Storage.of(self._settings)
+        path = storage.local(storage.initial(start.sha256), start.sha256)
         if path not in self._uploaded:
             place = f"/v1/files/weights/{start.sha256}.weights.h5"
             said = self._send(place, path, with_optimizer=start.optimizer)

@@ -12,6 +12,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from fitfleet.errors import StorageError
+from fitfleet.objects import store
 from fitfleet.settings import Settings
 
 _NAME = ".code-key"
@@ -36,21 +38,23 @@ def _signature(key: bytes, sha256: str) -> str:
     return hmac.new(key, sha256.encode(), hashlib.sha256).hexdigest()
 
 
-def _path(settings: Settings) -> Path:
-    return Path(settings.storage) / _NAME
-
-
 def _read(settings: Settings) -> bytes | None:
     try:
-        key = _path(settings).read_bytes()
-    except OSError:
+        objects = store.of(settings)
+        key = Path(settings.storage, _NAME).read_bytes() if objects is None else objects.read(_NAME)
+    except (OSError, StorageError):
         return None
-    return key if len(key) == _BYTES else None
+    return key if key is not None and len(key) == _BYTES else None
 
 
 def _create(settings: Settings) -> bytes | None:
     """The first to sign makes the key, whole from the start; another one may be quicker."""
-    path = _path(settings)
+    objects = store.of(settings)
+    if objects is not None:
+        with suppress(StorageError):
+            objects.create(_NAME, secrets.token_bytes(_BYTES))
+        return _read(settings)
+    path = Path(settings.storage, _NAME)
     draft = path.with_name(f"{_NAME}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -136,7 +136,7 @@ def start_child(settings: Settings) -> Any:
         database=database,
         worker=slot_id(os.getppid(), index),
         device=name,
-        storage=Storage(settings.storage),
+        storage=Storage.of(settings),
         recorder=Recorder(database, settings.logs),
         engines=Engines(settings),
         meter=meter_of(name),

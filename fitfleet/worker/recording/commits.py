@@ -21,7 +21,8 @@ from fitfleet.db.claims import Artifact
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
-from fitfleet.storage import Draft, fsync, sha256
+from fitfleet.objects.draft import Draft
+from fitfleet.storage import sha256
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.recording.metrics import Recorder
@@ -36,7 +37,6 @@ class PendingCommit:
     """A fitted job whose weights are in a draft: all that is left is to commit it."""
 
     control: JobControl
-    name: str  # that the draft will have, relative to the storage
     draft: Draft
     kept: ExitStack  # closed, it removes a draft that was not published
     values: Mapping[str, Any]  # of successes.Success, without claim and artifact
@@ -45,10 +45,10 @@ class PendingCommit:
     is_open: bool = True  # neither committed nor failed yet
 
     def sync(self) -> None:
-        """Bring the draft safely to the disk. OSError if that refuses."""
+        """Bring the draft safely to the storage. OSError or StorageError if that refuses."""
         path = self.draft.path
-        fsync(path)
-        self.artifact = Artifact(self.name, sha256(path), path.stat().st_size)
+        self.draft.secure()
+        self.artifact = Artifact(self.draft.name, sha256(path), path.stat().st_size)
 
     def publish(self) -> None:
         """Give the draft its name. OSError if the storage refuses."""

@@ -252,8 +252,8 @@ def _load_legacy(model: Any, path: Path, settings: Settings) -> None:
 
 def _file(spec: JobSpec, settings: Settings) -> Path:
     assert spec.initial_weights is not None
-    storage, digest = Storage(settings.storage), spec.initial_weights.sha256
-    return checked(storage.absolute(storage.initial(digest)), settings, digest)
+    storage, digest = Storage.of(settings), spec.initial_weights.sha256
+    return checked(storage.local(storage.initial(digest), digest), settings, digest)
 
 
 def _layers(model: Any) -> Iterator[Any]:

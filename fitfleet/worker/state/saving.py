@@ -14,8 +14,9 @@ from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import has_nan
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
+from fitfleet.objects.draft import Draft
 from fitfleet.settings import Settings
-from fitfleet.storage import Draft, Storage, fsync, sha256
+from fitfleet.storage import Storage, sha256
 from fitfleet.worker.control import Interrupted, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
@@ -60,12 +61,12 @@ class Saver:
         name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, fit.epoch)
         with self._storage.draft(name) as draft:
             self._write(draft, fit, model, has_stopped=bool(fit.model.stop_training))
-            fsync(draft.path)
+            draft.secure()
             digest = sha256(draft.path)
             reach("in_checkpoint")
             try:
                 with self._database.begin() as c:
-                    if not checkpoints.checkpoint(c, claim, name, fit.epoch, digest):
+                    if not checkpoints.checkpoint(c, claim, draft.name, fit.epoch, digest):
                         raise Interrupted(StopReason.LOST)
                     reach("in_publish")
                     draft.publish()
@@ -75,8 +76,8 @@ class Saver:
                 return
         reach("after_checkpoint")
         fit.checkpoint_at, fit.checkpoint_epoch = time.monotonic(), fit.epoch
-        fit.checkpoint_sha256 = digest
-        self._remove_outdated(claim, fit.epoch, keep=name)
+        fit.checkpoint_file = draft.name, digest
+        self._remove_outdated(claim, fit.epoch, keep=draft.name)
 
     def final(
         self, fit: Fit, model: Any, scores: Scores, measured: Measurement | None = None
@@ -96,7 +97,7 @@ class Saver:
                 "memory_peak_bytes": peak_bytes(),
                 "memory": measured,
                 "parameters": sum(math.prod(v.shape) for v in model.weights),
-                "checkpoint_path": last_checkpoint or name,
+                "checkpoint_path": last_checkpoint or draft.name,
                 "checkpoint_sha256": digest,
                 "scores": scores,
                 "kept_epoch": _kept_epoch(fit),
@@ -108,7 +109,6 @@ class Saver:
             self._commits.put(
                 PendingCommit(
                     fit.control,
-                    name,
                     draft,
                     kept.pop_all(),
                     values,
@@ -139,10 +139,9 @@ class Saver:
                 "memory": measured,
                 "scores": scores,
             }
-            pending = PendingCommit(
-                job.control, name, draft, kept.pop_all(), values, after=lambda: None
+            self._commits.put(
+                PendingCommit(job.control, draft, kept.pop_all(), values, after=lambda: None)
             )
-            self._commits.put(pending)
 
     def _write(self, draft: Draft, fit: Fit, model: Any, *, has_stopped: bool, **more: Any) -> None:
         job = fit.job
@@ -172,8 +171,7 @@ class Saver:
             return None, None
         claim, epoch, snapshot = fit.job.claim, _last_epoch(fit), fit.job.snapshot
         if fit.checkpoint_epoch == epoch:
-            name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, epoch)
-            return name, fit.checkpoint_sha256
+            return fit.checkpoint_file
         if snapshot is not None and snapshot.epoch == epoch:
             return claim.checkpoint_path, claim.checkpoint_sha256
         return None, None

@@ -60,7 +60,7 @@ class Fleet:
             database=self.database,
             worker="here:1:0",
             device="cpu",
-            storage=Storage(self.settings.storage),
+            storage=Storage.of(self.settings),
             recorder=self.recorder,
             engines=engines,
         )

@@ -42,7 +42,7 @@ class Ends:
             draft.path.write_text(f"the weights of {job_id}\n")
             values = {"epoch": 1, "seconds": 0.5, "scores": {"keras": {"test_loss": job_id / 8}}}
             after = lambda: self.after.append(job_id)  # noqa: E731
-            return PendingCommit(JobControl(claim), name, draft, kept.pop_all(), values, after)
+            return PendingCommit(JobControl(claim), draft, kept.pop_all(), values, after)
 
     def names(self, ending: PendingCommit) -> list[str]:
         return sorted(path.name for path in ending.draft.target.parent.iterdir())

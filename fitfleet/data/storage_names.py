@@ -1,0 +1,9 @@
+"""How a dataset names a file of the storage, which every machine finds by its own setting."""
+
+from __future__ import annotations
+
+STORAGE = "storage:"
+DATASETS = "datasets"
+STORED = (
+    rf"storage:{DATASETS}/[0-9a-f]{{64}}\.(h5|hdf5|mat|npz|csv|tsv|csv\.gz|tsv\.gz|parquet|npy)"
+)
