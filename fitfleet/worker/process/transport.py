@@ -6,12 +6,14 @@ consuming for good. So everything is checked (messages) before kombu sees it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.transport.virtual import Empty
+from redis.exceptions import ResponseError
 
 from fitfleet.worker.process import messages
 
@@ -37,6 +39,25 @@ class Channel(redis.Channel):
 
     QoS = QoS
     key = b""  # of messages, set by `install`
+    _socket: Any = None  # of the connection that waits for messages
+    _client_id: int | None = None  # of that connection, as the broker numbers them
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """As kombu's, and knows by which number the broker can be told to end the wait."""
+        connection = self.client.connection
+        if connection._sock is not self._socket:
+            self._socket, self._client_id = connection._sock, None
+            with suppress(ResponseError):  # not for this user
+                connection.send_command("CLIENT", "ID")
+                self._client_id = connection.read_response()
+        super()._brpop_start(timeout)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """As kombu's, which would wait up to a second for the answer to BRPOP."""
+        if self._in_poll and self._client_id is not None:
+            with suppress(ResponseError, *self.connection_errors), self.conn_or_acquire() as client:
+                client.client_unblock(self._client_id)
+        super().close()  # type: ignore[no-untyped-call]
 
     def _brpop_read(self, **options: Any) -> bool:
         """As kombu's, but for the check."""
