@@ -119,9 +119,23 @@ def rank_experiment(
 
 def ranked(database: Database, experiment: str, objective: Objective) -> pd.DataFrame:
     """The same for one objective, whole."""
+    import pandas as pd
+
+    table = pd.DataFrame(ranked_columns(database, experiment, objective))
+    if table["epochs"].nunique() < 2:
+        table = table.drop(columns="epochs")
+    table.attrs.update(metric=objective.name, direction=objective.direction, at=objective.at)
+    return table
+
+
+def ranked_columns(
+    database: Database, experiment: str, objective: Objective
+) -> dict[str, list[Any]]:
+    """Its columns, for those who do without pandas."""
     with database.read() as c:
         jobs = _read(c, experiment, objective)
-    return _table(jobs, objective)
+    columns, order = _columns(jobs, objective)
+    return {name: [column[i] for i in order] for name, column in columns.items()}
 
 
 def _read(c: Connection, experiment: str, objective: Objective) -> _Jobs:
@@ -150,9 +164,8 @@ def _add_scores(c: Connection, jobs: _Jobs, objective: Objective) -> None:
         jobs.values[missing[job_id]] = scores[job_id]
 
 
-def _table(jobs: _Jobs, objective: Objective) -> pd.DataFrame:
-    import pandas as pd
-
+def _columns(jobs: _Jobs, objective: Objective) -> tuple[dict[str, list[Any]], list[int]]:
+    """The columns by the order of first jobs; and the places of the best first."""
     groups = list(jobs.groups.values())
     finite = [jobs.finite(group) for group in groups]
     means = [summary(values, objective.direction) for values in finite]
@@ -168,12 +181,7 @@ def _table(jobs: _Jobs, objective: Objective) -> pd.DataFrame:
     data |= {name: [getattr(test, name) for test in tested] for name in ("verdict", "test", "p")}
     data["seconds"] = [_mean_seconds(jobs, group) for group in groups]
     order = _order(means, complete, 1.0 if objective.direction == "minimize" else -1.0)
-    table = pd.DataFrame(data)
-    if table["epochs"].nunique() < 2:
-        table = table.drop(columns="epochs")
-    table = table.iloc[order].reset_index(drop=True)
-    table.attrs.update(metric=objective.name, direction=objective.direction, at=objective.at)
-    return table
+    return data, order
 
 
 def _params(groups: Sequence[_Group]) -> dict[str, list[Any]]:

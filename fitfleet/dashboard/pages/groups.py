@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitfleet.analysis.configurations import ranked
+from fitfleet.analysis.configurations import ranked_columns
 from fitfleet.analysis.objective import Objective
 from fitfleet.dashboard.pages.experiment import Experiment, csv_answer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SHOWN = 100
 # Every run of the experiment is read; so often at most.
@@ -51,10 +48,6 @@ def groups_csv(request: Request) -> Response:
     return csv_answer(f"{experiment.row['name']}-groups.csv", rows())
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
-
-
 def _ranked(experiment: Experiment) -> list[dict[str, Any]]:
     metric = experiment.view.metric
     if not metric:
@@ -64,6 +57,7 @@ def _ranked(experiment: Experiment) -> list[dict[str, Any]]:
     def make() -> list[dict[str, Any]]:
         wanted = Objective(metric, "maximize" if direction == "maximize" else "minimize")
         database = experiment.board.fleet.database
-        return _records(ranked(database, str(experiment.row["name"]), wanted))
+        columns = ranked_columns(database, str(experiment.row["name"]), wanted)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     return experiment.board.cached(("groups", experiment.id, metric), make, _KEPT_S)

@@ -38,7 +38,7 @@ _LABELS = ("tags", "note")
 
 
 class Columns:
-    """A query over jobs, joined with whatever its columns need."""
+    """A query over jobs, and what its columns are in SQL."""
 
     def __init__(self, query: Select[Any], dialect: str) -> None:
         self.query = query
@@ -82,7 +82,7 @@ class Columns:
             if self._dialect == "sqlite":
                 return sa.type_coerce(jobs.c.params, sa.Text()).op("->>")(key)
             return sa.cast(jobs.c.params, JSONB()).op("->")(key)
-        return self._joined(kind, key)
+        return _recorded(kind, key)
 
     def join_labels(self) -> None:
         """Tags and notes, which few jobs have."""
@@ -90,20 +90,24 @@ class Columns:
             self._has_labels = True
             self.query = self.query.outerjoin(job_labels, job_labels.c.job_id == jobs.c.id)
 
-    def _joined(self, kind: str, key: str) -> Any:
-        if kind == "metric":
-            table = metrics.alias()
-            mine = (
-                (table.c.job_id == jobs.c.id)
-                & (table.c.epoch == sa.func.coalesce(jobs.c.kept_epoch, jobs.c.epoch))
-                & (table.c.metric == key.removeprefix("val_"))
-                & (table.c.phase == ("val" if key.startswith("val_") else "train"))
-            )
-        else:
-            table = scores.alias()
-            mine = (table.c.job_id == jobs.c.id) & (table.c.name == key)
-        self.query = self.query.outerjoin(table, mine)
-        return table.c.value
+
+def _recorded(kind: str, key: str) -> Any:
+    """A metric or a score of the job.
+
+    Not by a join: PostgreSQL would read all metrics there are to sort a thousand jobs.
+    """
+    if kind == "metric":
+        table: sa.Table = metrics
+        mine = (
+            (metrics.c.job_id == jobs.c.id)
+            & (metrics.c.epoch == sa.func.coalesce(jobs.c.kept_epoch, jobs.c.epoch))
+            & (metrics.c.metric == key.removeprefix("val_"))
+            & (metrics.c.phase == ("val" if key.startswith("val_") else "train"))
+        )
+    else:
+        table = scores
+        mine = (scores.c.job_id == jobs.c.id) & (scores.c.name == key)
+    return sa.select(table.c.value).where(mine).correlate(jobs).scalar_subquery()
 
 
 def is_known(name: str, known: Iterable[str]) -> bool:
