@@ -41,7 +41,9 @@ CREATE OR REPLACE VIEW runs AS SELECT
   CAST("train_seconds" AS DOUBLE) AS "train_seconds",
   CAST("requires" AS VARCHAR) AS "requires",
   CAST("stopped_by" AS VARCHAR) AS "stopped_by",
-  CAST("user_name" AS VARCHAR) AS "user_name"
+  CAST("user_name" AS VARCHAR) AS "user_name",
+  CAST("tags" AS VARCHAR) AS "tags",
+  CAST("note" AS VARCHAR) AS "note"
 FROM fleet.runs;
 
 CREATE OR REPLACE VIEW curves AS SELECT

@@ -69,6 +69,8 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
             "budget: stop_after or its sweep's budget ended it before its last epoch; else NULL",
         ),
         ("user_name", "text", "who made its experiment; NULL: unknown"),
+        ("tags", "json", "JSON array of its tags, sorted; [] without"),
+        ("note", "text", "what is noted on it; empty without"),
     ],
     "curves": [
         ("job_id", "integer", "number of the job"),
@@ -221,7 +223,9 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   {_loss("train", "j.epoch")} AS last_loss, {_loss("val", "j.epoch")} AS last_val_loss,
   j.nan_epoch AS nan_epoch, j.train_seconds AS train_seconds,
   (SELECT r.document FROM requirements r WHERE r.id = j.requirement_id) AS requires,
-  j.stopped_by AS stopped_by, e.user_name AS user_name
+  j.stopped_by AS stopped_by, e.user_name AS user_name,
+  COALESCE((SELECT l.tags FROM job_labels l WHERE l.job_id = j.id), '[]') AS tags,
+  COALESCE((SELECT l.note FROM job_labels l WHERE l.job_id = j.id), '') AS note
 FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
         "curves": """
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import ends, experiments, leases, memory, metrics, tokens, users, views
+from fitfleet.db import ends, experiments, labels, leases, memory, metrics, tokens, users, views
 from fitfleet.db.actor import Scope
 from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import EpochMetrics
@@ -32,7 +32,7 @@ CONTRACT = {
     " attempts failures seconds submitted_at started_at finished_at worker engine engine_reason"
     " failure_class failure_message parameters loss val_loss best_val_loss best_epoch"
     " test_loss checkpoint_path artifact_path artifact_bytes kept_epoch last_loss last_val_loss"
-    " nan_epoch train_seconds requires stopped_by user_name",
+    " nan_epoch train_seconds requires stopped_by user_name tags note",
     "curves": "job_id experiment epoch metric phase value",
     "groups": "experiment group_hash params metric phase n mean std low high minimum maximum"
     " seconds epochs diverged",
@@ -126,7 +126,8 @@ def test_the_values_are_of_the_types_promised(view: str, filled: Database) -> No
         for value in (row[name] for row in rows if row[name] is not None):
             assert type(value) in _KINDS[kind], (name, value)
             assert kind != "time" or _TIME.fullmatch(value), (name, value)
-            assert kind != "json" or isinstance(json.loads(value), dict)
+            shape = list if name == "tags" else dict
+            assert kind != "json" or isinstance(json.loads(value), shape)
 
 
 def test_runs(filled: Database) -> None:
@@ -277,6 +278,17 @@ def test_who_may_do_what_and_who_did(filled: Database) -> None:
     assert actions == ["submit", "submit", "pause", "set quota", "create token"]
     names = {row["user_name"] for row in _rows(filled, "SELECT * FROM runs")}
     assert names == {filled.actor.user}
+
+
+def test_runs_tell_what_is_written_on_a_job(filled: Database) -> None:
+    with filled.begin() as c:
+        labels.tag(c, 2, ["good", "baseline"])
+        labels.note(c, 2, "see page 3")
+    query = "SELECT job_id, tags, note FROM runs WHERE job_id < 3 ORDER BY job_id"
+    assert [tuple(row.values()) for row in _rows(filled, query)] == [
+        (1, "[]", ""),
+        (2, '["baseline", "good"]', "see page 3"),
+    ]
 
 
 def test_the_backlog_tells_what_may_start_from_what_is_held(filled: Database) -> None:
