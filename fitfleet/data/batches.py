@@ -51,6 +51,8 @@ def joined(
 ) -> dict[str, Any]:
     """{"x": ..., "y": ..., "sample_weight": ...}, the rows of all batches in their order.
 
+    y is None where batches are x alone, as of a model that adds its losses itself.
+
     Raises DatasetError for batches of another structure than the first, for more than
     `max_bytes`, the setting memory_bytes, and for what is no batch.
     """
@@ -72,7 +74,14 @@ def joined(
             on_progress(f"{place}: {number + 1:,} batches read, {nbytes:,} bytes")
     if not parts:
         raise DatasetError(f"{place}: has given no batch; a generator that was read is at its end")
-    return {name: _joined(name, parts, place) for name in parts[0]}
+    if any(part.keys() != parts[0].keys() for part in parts):
+        number = next(n for n, part in enumerate(parts) if part.keys() != parts[0].keys())
+        raise DatasetError(
+            f"{place}: batch {number} has {', '.join(parts[number])}, the first"
+            f" {', '.join(parts[0])}; give the same of each"
+        )
+    whole = {name: _joined(name, parts, place) for name in parts[0]}
+    return {"y": None, **whole}
 
 
 def _check_tf_data(value: Any, place: str) -> None:
@@ -95,12 +104,18 @@ def _length(value: Any) -> int:
 
 
 def _parts(batch: Any, place: str) -> dict[str, Any]:
-    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+    """x and what else there is; x alone, for a model that adds its losses itself."""
+    if hasattr(batch, "__array__") or isinstance(batch, Mapping):
+        batch = (batch,)
+    if not isinstance(batch, tuple | list) or len(batch) not in (1, 2, 3):
         raise DatasetError(
             f"{place}: is a {type(batch).__name__}, not (x, y) or (x, y, sample_weight); of an"
             " autoencoder y is x"
         )
-    parts = {name: _arrays(part, place) for name, part in zip(_PARTS, batch, strict=False)}
+    whole = zip(_PARTS, batch, strict=False)
+    parts = {name: _arrays(part, place) for name, part in whole if part is not None}
+    if "x" not in parts:
+        raise DatasetError(f"{place}: has no x; give (x, y) or (x, y, sample_weight)")
     rows = [(len(array), name) for name, part in parts.items() for array in flatten(part)]
     if len({count for count, _ in rows}) > 1:
         given = " and ".join(f"{count} of {name}" for count, name in rows)

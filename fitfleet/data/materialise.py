@@ -61,6 +61,11 @@ def _named(role: str, value: Any, arrays: dict[str, Array]) -> Any:
 def _array(value: Any, place: str) -> Array:
     """One array of numbers, rows first. Raises DatasetError."""
     value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise DatasetError(
+            f"{place}: holds {np.count_nonzero(value.mask):,} masked values, whose mask is lost;"
+            " fill them, such as array.filled(0)"
+        )
     try:
         array = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
     except (TypeError, ValueError) as error:

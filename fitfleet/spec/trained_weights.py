@@ -39,6 +39,24 @@ def changed_weight(model: Any) -> str | None:
     return next((place for key, place in changed.items() if key not in initial), None)
 
 
+def weights_without_initializer(model: Any) -> str | None:
+    """The first weight whose layer keeps no initialiser, where nothing else was trained or set.
+
+    Such weights count as changed, but may as well be as the layer drew them when it was made.
+    """
+    if changed_weight(model) is None or _steps(model):
+        return None
+    first = None
+    for layer in model._flatten_layers():
+        for variable in _own_variables(layer):
+            if _is_initial(layer, variable):
+                continue
+            if _initializers(layer, variable.name):
+                return None  # this one is known to be changed
+            first = first or f"{layer.name}/{variable.name}"
+    return first
+
+
 def has_optimizer_state(model: Any) -> bool:
     """Whether the object was compiled, and its optimizer has made a step."""
     return _steps(model) > 0

@@ -19,7 +19,8 @@ _TAG = "tag:yaml.org,2002:"
 _NULL = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON")
 _FALSE = ("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF")
-_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
+_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 # YAML 1.1 reads 1e-3 as text; people who write learning rates mean the number.
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?\.(inf|Inf|INF))|(\.(nan|NaN|NAN))")
@@ -164,6 +165,11 @@ class _Reader:
             return text in _TRUE
         if text == "<<":
             return _MERGE
+        if _LEADING_ZERO.fullmatch(text):
+            self._refuse(
+                f"{text[:40]!r} is octal in YAML 1.1 and decimal in YAML 1.2; write the number"
+                " without leading zeros, or in quotes where it is text"
+            )
         if _INTEGER.fullmatch(text):
             return self._integer(text.replace("_", ""))
         if _SPECIAL.fullmatch(text) or _FLOAT.fullmatch(text):
@@ -173,8 +179,6 @@ class _Reader:
     def _integer(self, text: str) -> int:
         if len(text) > MAX_DIGITS + 2:
             self._refuse(f"an integer of {len(text):,} digits is out of range")
-        if re.fullmatch(r"[-+]?0[0-7]+", text):
-            return int(text, 8)
         return int(text, 0)
 
 

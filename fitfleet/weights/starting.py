@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,11 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.job import InitialWeights
 from fitfleet.spec.model import model_document, opened_model
-from fitfleet.spec.trained_weights import changed_weight, has_optimizer_state
+from fitfleet.spec.trained_weights import (
+    changed_weight,
+    has_optimizer_state,
+    weights_without_initializer,
+)
 from fitfleet.storage import SUFFIX
 from fitfleet.text import with_article
 from fitfleet.weights.keeping import keep
@@ -105,6 +110,15 @@ class Starting:
     def _of_object(self, model: Any) -> tuple[Any, InitialWeights | None]:
         if changed_weight(model) is None:
             return json.loads(model_document(model)), None
+        unknown = weights_without_initializer(model)
+        if unknown is not None:
+            warnings.warn(
+                f"model: nothing tells whether {unknown} was trained or set, since its layer keeps"
+                " no initialiser for it; the job starts from the object's weights, whatever its"
+                " seed; keep one as an attribute (self.kernel_initializer = ...), or give a"
+                " function that makes the model, model=ff.builder(make_model)",
+                stacklevel=7,
+            )
         document = json.loads(model_document(model, with_matrices=False))
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"object{SUFFIX}"

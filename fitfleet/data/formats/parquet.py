@@ -50,7 +50,13 @@ class ParquetSource(ColumnSource):
             return np.asarray(_plain(column).to_numpy(zero_copy_only=False))
         import pyarrow.compute
 
-        lengths = pyarrow.compute.list_value_length(column).fill_null(0).to_numpy()
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy())) + 1
+            raise DatasetError(
+                f"{place}: row {row:,} is missing, where others are lists; leave out such rows, or"
+                " give them an empty list, which is padded with zeros"
+            )
+        lengths = pyarrow.compute.list_value_length(column).to_numpy()
         values = pyarrow.compute.list_flatten(column)
         longest = max(1, int(lengths.max(initial=0)))
         nbytes = len(lengths) * longest * 8

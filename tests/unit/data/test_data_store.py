@@ -74,6 +74,28 @@ def test_one_dataset_in_every_form(data: Any, settings: Settings) -> None:
     np.testing.assert_allclose(arrays.sample_weight, W)
 
 
+@pytest.mark.parametrize("batch", [lambda x: x, lambda x: (x,), lambda x: (x, None)])
+def test_batches_of_x_alone_are_for_a_model_that_adds_its_losses(
+    batch: Any, settings: Settings
+) -> None:
+    data = (batch(X[start : start + 4]) for start in range(0, len(X), 4))
+    dataset = stored(data, settings)
+    assert dataset.y is None
+    np.testing.assert_array_equal(load(dataset, settings).x, X)
+
+
+def test_batches_that_differ_in_what_they_give_are_refused(settings: Settings) -> None:
+    with pytest.raises(DatasetError, match=r"batch 1 has x, the first x, y; give the same"):
+        stored(iter([(X, Y), (X,)]), settings)
+
+
+def test_masked_values_are_refused_for_their_mask_would_be_lost(settings: Settings) -> None:
+    masked = np.ma.masked_less(X, X.mean())
+    with pytest.raises(DatasetError, match=r"^x: holds \d+ masked values"):
+        stored((masked, Y), settings)
+    stored((np.ma.masked_array(X), Y), settings)  # nothing is masked
+
+
 def test_lists_and_dicts_of_arrays_keep_their_structure(settings: Settings) -> None:
     x = {"left/1": X, "right": X[:, 0]}
     arrays = _loaded(settings, (x, [Y, W]), (x, [Y, W], [W, W]))
@@ -139,7 +161,7 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ((X, 5), "y: is one number"),
         (_endless, "has given .* and not ended, above the setting memory_bytes"),
         (iter([]), "has given no batch"),
-        (iter([X]), "batch 0: is a ndarray, not"),
+        (iter(["X"]), "batch 0: is a str, not"),
         (iter([(X, Y), (X[:, :2], Y)]), "batch 1 gives x as rows of"),
         (iter(zip(X, Y[:, None], strict=True)), r"has . of x and 1 of y .* if it is one row"),
         (iter([(X[0, 0], Y)]), "not an array of numbers with a row for each sample"),

@@ -141,3 +141,15 @@ def test_options_of_tables_are_refused_for_other_files(folder: Path, settings: S
     np.savez(folder / "a.npz", x=np.zeros(3), y=np.zeros(3))
     with pytest.raises(DatasetError, match="are of tables"):
         _load(settings, "a.npz", missing=["?"])
+
+
+def test_a_missing_list_is_refused_and_an_empty_one_is_padded(
+    folder: Path, settings: Settings
+) -> None:
+    """A row without a list would be a row of zeros."""
+    pd.DataFrame({"x": [[1.0, 2.0], []], "y": [1, 2]}).to_parquet(folder / "e.parquet")
+    _, arrays = _load(settings, "e.parquet", x="x", y="y")
+    assert arrays.x.tolist() == [[1, 2], [0, 0]]
+    pd.DataFrame({"x": [[1.0, 2.0], None], "y": [1, 2]}).to_parquet(folder / "m.parquet")
+    with pytest.raises(DatasetError, match=r"row 2 is missing, where others are lists"):
+        _load(settings, "m.parquet", x="x", y="y")

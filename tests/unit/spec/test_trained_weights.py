@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +14,8 @@ from support.parts import quick
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.model import model_spec
-from fitfleet.spec.trained_weights import changed_weight
+from fitfleet.spec.trained_weights import changed_weight, weights_without_initializer
+from fitfleet.weights.starting import Starting
 
 L = keras.layers
 
@@ -111,3 +113,28 @@ def test_where_weights_cannot_be_kept_an_object_that_has_some_is_refused() -> No
     model.set_weights([np.ones((4, 1)), np.ones(1)])
     with pytest.raises(SpecError, match=r"^model: the weights .*\(head/kernel\)"):
         model_spec(model, Settings())
+
+
+class Scaled(keras.layers.Layer):
+    """It keeps no initialiser for its weight."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight((shape[-1],), initializer="random_normal", name="scale")
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale
+
+
+def test_a_weight_without_an_initialiser_is_named_unless_others_tell_that_it_was_trained() -> None:
+    model = stack(Scaled(name="scaled"), L.Dense(2))
+    assert weights_without_initializer(model) == "scaled/scale"
+    model.layers[1].kernel.assign(np.ones((4, 2)))
+    assert weights_without_initializer(model) is None
+    assert weights_without_initializer(stack(L.Dense(2))) is None
+
+
+def test_submitting_such_an_object_warns_that_its_weights_are_the_start(tmp_path: Path) -> None:
+    starting = Starting(Settings(storage=str(tmp_path)), is_scripted=True)
+    with pytest.warns(UserWarning, match=r"whether scaled/scale was trained .* whatever its seed"):
+        arguments = starting.resolved({"model": stack(Scaled(name="scaled"))})
+    assert arguments["initial_weights"].sha256

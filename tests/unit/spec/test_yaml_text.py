@@ -20,7 +20,7 @@ MERGES = "b0: &b0 {k0: 1}\n" + "".join(
 @pytest.mark.parametrize(
     "text",
     [
-        "a: 1\nb: [1.5, -2, 0x10, 0b11, 010, 1_000]",
+        "a: 1\nb: [1.5, -2, 0x10, 0b11, 0, 1_000]",
         "a: 'text'\nb: \"1\"\nc: |\n  more\n  text\n",
         "a: {b: [~, null, yes, No, true, off]}",
         "a: .inf\nb: -.inf\nc: 1.0e+3\nd: 1.",
@@ -97,3 +97,11 @@ def test_a_megabyte_is_read_within_a_second() -> None:
     began = time.process_time()
     assert len(load(text, "file")) == 25_000
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("text", ["010", "08", "-007", "00", "0_1"])
+def test_numbers_with_leading_zeros_are_refused_for_versions_of_yaml_differ(text: str) -> None:
+    with pytest.raises(SpecError, match=r"line 1: '[-0-9_]+' is octal in YAML 1.1"):
+        load(f"units: {text}", "file")
+    assert load(f"units: '{text}'", "file") == {"units": text}
+    assert load("a: 0\nb: 0.5\nc: 0o10", "file") == {"a": 0, "b": 0.5, "c": 8}
