@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.api.requests import Document
+from fitfleet.api.requests import Document, TooLargeError
 from fitfleet.client import logs as log_files
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote import wire
@@ -18,6 +18,7 @@ from fitfleet.spec.versions import installed
 
 _LOG_BYTES = 2**20
 _MAX_FAILURES = 1_000
+_MAX_ROWS = 50_000
 # pandas evaluates it as a program, with all that a program may do.
 _WHERE = "where: the API takes no filter; rank by it with a connection to the database"
 
@@ -44,9 +45,14 @@ def unserved(fleet: Fleet, document: Document) -> Any:
 
 def jobs(fleet: Fleet, query: Document) -> Any:
     """Rows by experiment and status, oldest first; with `limit` the newest so many."""
-    found = fleet.jobs(
-        query.text("experiment"), query.texts("status") or None, limit=query.whole("limit")
-    )
+    limit = query.whole("limit")
+    most = _MAX_ROWS + 1 if limit is None else limit
+    found = fleet.jobs(query.text("experiment"), query.texts("status") or None, limit=most)
+    if len(found) > _MAX_ROWS:
+        raise TooLargeError(
+            f"limit: there are more than {_MAX_ROWS:,} such jobs; ask for the newest {_MAX_ROWS:,},"
+            " or for an experiment"
+        )
     return [job.row for job in found]
 
 

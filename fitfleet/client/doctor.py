@@ -14,10 +14,13 @@ from pathlib import Path
 from platform import python_version
 
 from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
+from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
 from fitfleet.db import capacity, lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import (
+    AccessError,
+    ApiError,
     BrokerError,
     DatabaseError,
     SettingsError,
@@ -37,7 +40,9 @@ _DEVICES = (
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """All findings, also when the first ones are bad."""
+    """All findings, also when the first ones are bad. Of a client of the API: of that."""
+    if settings.url:
+        return [*_api(settings), *_versions(settings)]
     checks: list[Callable[[Settings], list[Finding]]] = [
         intervals,
         examine_services,
@@ -62,6 +67,16 @@ def intervals(settings: Settings) -> list[Finding]:
     detail = f"lease_s is {settings.lease_s:g}, heartbeat_s {settings.heartbeat_s:g}"
     fix = "set FITFLEET_LEASE_S to at least three heartbeats, or running jobs count as lost"
     return [Finding("settings", False, detail, fix)]
+
+
+def _api(settings: Settings) -> list[Finding]:
+    try:
+        connection = api.Connection(settings.url, settings.token, settings.ca_file)
+        said = connection.get("/v1/fleet")
+    except (ApiError, AccessError, SettingsError) as error:
+        fix = "see FITFLEET_URL, FITFLEET_TOKEN and FITFLEET_CA_FILE"
+        return [Finding("api", False, str(error), fix)]
+    return [Finding("api", True, f"{settings.url} answers: fitfleet {said['version']}")]
 
 
 def examine_services(settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -151,14 +152,31 @@ def fleet(
 
 @pytest.fixture(scope="module")
 def joined(fleet: Doored) -> subprocess.Popen[bytes]:
-    """A host has joined."""
-    began, ca = time.monotonic(), str(fleet.authority.file)
-    words = ["join", fleet.url, "--token", fleet.token("host", Scope.WORK), "--ca", ca]
-    process = fleet.start("join", {}, *words, "--label", "zone=a")
-    until(lambda: fleet.has_slot() or process.poll() is not None)
-    print(f"a slot {time.monotonic() - began:.1f} s after `fitfleet join`")
-    assert process.poll() is None, fleet.log("join")
+    """A host has joined, and taken the job that waited for one."""
+    with ff.Fleet(fleet.settings, Database(fleet.settings.database_url)) as admin:
+        waiting = admin.submit(**{**direct_job(), "experiment": "waiting"})
+        began, ca = time.monotonic(), str(fleet.authority.file)
+        words = ["join", fleet.url, "--token", fleet.token("host", Scope.WORK), "--ca", ca]
+        process = fleet.start("join", {}, *words, "--label", "zone=a")
+        until(lambda: fleet.has_slot() or process.poll() is not None)
+        print(f"a slot {time.monotonic() - began:.1f} s after `fitfleet join`", end="")
+        assert process.poll() is None, fleet.log("join")
+        until(lambda: waiting.refresh().attempt == 1)
+        print(f", its first job begins after {time.monotonic() - began:.1f} s")
     return process
+
+
+def direct_job() -> dict[str, Any]:
+    """What SCRIPT submits."""
+    x = np.linspace(-1, 1, 256, dtype="float32").reshape(64, 4)
+    return {
+        "model": ff.Sequential(
+            [ff.layers.Input((4,)), ff.layers.Dense(3), ff.layers.Dense(1)]
+        ),
+        "dataset": (x, x.sum(axis=1, keepdims=True)),
+        "optimizer": "adam", "loss": "mse", "metrics": ["mae"], "epochs": 3, "seed": 4,
+        "experiment": "by-api", "validation_split": 0.25, "requires": {"zone": "a"},
+    }  # fmt: skip
 
 
 def test_a_script_with_a_url_and_a_token_gets_the_numbers_of_a_direct_one(
@@ -168,18 +186,9 @@ def test_a_script_with_a_url_and_a_token_gets_the_numbers_of_a_direct_one(
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["best"], said["compared"]) == (said["id"], 1)
-    x = np.linspace(-1, 1, 256, dtype="float32").reshape(64, 4)
-    direct = {
-        "model": ff.Sequential(
-            [ff.layers.Input((4,)), ff.layers.Dense(3), ff.layers.Dense(1)]
-        ),
-        "dataset": (x, x.sum(axis=1, keepdims=True)),
-        "optimizer": "adam", "loss": "mse", "metrics": ["mae"], "epochs": 3, "seed": 4,
-        "experiment": "by-api", "validation_split": 0.25, "requires": {"zone": "a"},
-    }  # fmt: skip
     with ff.Fleet(fleet.settings, Database(fleet.settings.database_url)) as admin:
-        assert admin.submit(**direct).id == said["id"]
-        again = admin.submit(**direct, again=True)
+        assert admin.submit(**direct_job()).id == said["id"]
+        again = admin.submit(**direct_job(), again=True)
         admin.wait(again, timeout_s=120, raise_on_failure=True)
         assert again.row.content_hash == said["hash"]
         assert again.history.to_dict("list") == said["history"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,21 @@ from fitfleet.db.actor import Scope
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.errors import AccessError, NotFoundError, StateError, WaitTimeoutError
 from fitfleet.states import FailureClass
+
+JOB = {
+    "model": {
+        "class_name": "Sequential",
+        "config": {
+            "layers": [
+                {"class_name": "InputLayer", "config": {"batch_shape": [None, 4]}},
+                {"class_name": "Dense", "config": {"units": 1}},
+            ]
+        },
+    },
+    "dataset": "line.npz",
+    "optimizer": "sgd",
+    "loss": "mse",
+}
 
 
 @pytest.fixture
@@ -157,6 +173,10 @@ def test_the_commands_go_by_the_api_too(
     assert "cancelled" in run("cancel", "4").output
     assert "job 4" in run("why", "4").output
     assert run("show", "1", "--json").exit_code == 0
+    assert f"{server.url} answers" in run("doctor").output
+    (tmp_path / "job.json").write_text(json.dumps(JOB))
+    assert "queued" in run("submit", str(tmp_path / "job.json")).output
+    assert "already submitted (QUEUED)" in run("submit", str(tmp_path / "job.json")).output
     refused = run("workers")
     assert (refused.exit_code, "needs the database" in refused.output) == (2, True)
 
