@@ -43,12 +43,20 @@ class ForkServer:
     """The service's side: starts the process, and asks it for children."""
 
     def __init__(
-        self, warm: Callable[[], None], run: Task, check: Callable[[], object] = lambda: None
+        self,
+        warm: Callable[[], None],
+        run: Task,
+        check: Callable[[], object] = lambda: None,
+        answer_s: float = 300.0,
     ) -> None:
-        """`warm` imports, in the new process; `run` is a child. `check` raises to end a wait."""
+        """`warm` imports, in the new process; `run` is a child. `check` raises to end a wait.
+
+        A process that has not answered after `answer_s`, the import included, counts as dead.
+        """
         self._warm = warm
         self._run = run
         self._check = check
+        self._answer_s = answer_s
         self._channel: socket.socket | None = None
         self.pid = 0
 
@@ -81,14 +89,17 @@ class ForkServer:
                 return self._ask(payload, descriptors)
             self.close()
             self.start(descriptors)  # else it would hold open what is to tell of the child's end
-        raise ForkServerError("the process that forks the children of this service dies")
+        raise ForkServerError("the process that forks the children of this service does not answer")
 
     def _ask(self, payload: bytes, descriptors: list[int]) -> int:
         assert self._channel is not None
         with _adopting():
             socket.send_fds(self._channel, [payload], descriptors)
+            ends_at = time.monotonic() + self._answer_s
             while not select.select([self._channel], [], [], _POLL_S)[0]:
                 self._check()
+                if time.monotonic() > ends_at:
+                    raise ConnectionAbortedError
             answer = self._channel.recv(_MOST_BYTES)
         self._check()
         if not answer:

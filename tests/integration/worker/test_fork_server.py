@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,11 @@ def test_a_server_that_was_killed_is_started_again(server: ForkServer) -> None:
     assert server.pid != first and not psutil.pid_exists(first)
 
 
-def test_one_that_cannot_import_is_no_hang() -> None:
-    broken = ForkServer(lambda: os._exit(1), _answer)
+@pytest.mark.parametrize("warm", [lambda: os._exit(1), signal.pause], ids=["dies", "hangs"])
+def test_one_that_cannot_import_is_no_hang(warm: Callable[[], None]) -> None:
+    broken = ForkServer(warm, _answer, answer_s=0.3)
     broken.start()
-    with pytest.raises(ForkServerError, match="dies"):
+    with pytest.raises(ForkServerError, match="does not answer"):
         broken.fork(b"", [])
     broken.close()
 
