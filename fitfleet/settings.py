@@ -132,6 +132,12 @@ class Settings:
         high=4096,
     )
     gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
+    memory_limit_bytes: int = _setting(
+        0, "Memory of this host that fits on the CPU may use together; 0: it is not watched.", low=0
+    )
+    min_free_gpu_bytes: int = _setting(
+        0, "Memory of each GPU that fits leave free, for others who use the card.", low=0
+    )
     child_growth_bytes: int = _setting(
         2 * 2**30,
         "Restart a worker process after its memory grows by this many bytes.",

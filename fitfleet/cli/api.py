@@ -18,12 +18,14 @@ from fitfleet.cli.service import (
     Label,
     LogFormat,
     LogLevel,
+    MemoryLimit,
     MetricsOption,
+    MinFreeGpu,
     Queue,
     Slots,
     Threads,
 )
-from fitfleet.cli.starting import changed, limit_s, serve_worker
+from fitfleet.cli.starting import changed, limit_s, serve_worker, sizes
 
 if TYPE_CHECKING:
     from fitfleet.settings import Settings
@@ -91,6 +93,8 @@ def join(
     threads: Threads = None,
     gpus: Gpus = None,
     label: Label = None,
+    min_free_gpu: MinFreeGpu = None,
+    memory_limit: MemoryLimit = None,
     exit_when_idle: ExitWhenIdle = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
@@ -106,6 +110,7 @@ def join(
     given: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     given |= {"log_level": log_level, "log_format": log_format, "url": address}
     given |= {"labels": tuple(label) if label else None, "ca_file": str(ca) if ca else None}
+    given |= sizes(min_free_gpu, memory_limit)
     here = changed(target.settings(), **given)
     with TemporaryDirectory(prefix="fitfleet-join-") as folder:
         connection = Connection(here.url, here.token, here.ca_file)

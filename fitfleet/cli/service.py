@@ -14,7 +14,7 @@ import typer
 from fitfleet.cli import complete
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
 from fitfleet.cli.exits import UNREACHABLE
-from fitfleet.cli.starting import changed, limit_s, serve_api, serve_worker
+from fitfleet.cli.starting import changed, limit_s, serve_api, serve_worker, sizes
 
 MetricsOption = Annotated[
     str | None,
@@ -38,6 +38,12 @@ Label = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
 ]
+MinFreeGpu = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory of each GPU that is left free: 4G.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory of the host that fits on the CPU share.")
+]
 ExitWhenIdle = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="End after so long without a job: 120, 90s, 30m."),
@@ -52,6 +58,8 @@ def worker(
     threads: Threads = None,
     gpus: Gpus = None,
     label: Label = None,
+    min_free_gpu: MinFreeGpu = None,
+    memory_limit: MemoryLimit = None,
     exit_when_idle: ExitWhenIdle = None,
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
@@ -69,6 +77,7 @@ def worker(
     idle_s = limit_s("--exit-when-idle", exit_when_idle)
     changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     changes |= {"log_level": log_level, "log_format": log_format}
+    changes |= sizes(min_free_gpu, memory_limit)
     settings = changed(target.settings(), **changes, labels=tuple(label) if label else None)
     start_logging(settings)
     try:

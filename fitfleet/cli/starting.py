@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.cli.command import say
 from fitfleet.errors import SettingsError
+from fitfleet.spec.sizes import size_bytes
 from fitfleet.text import duration_s
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ def limit_s(option: str, text: str | None) -> float:
     if seconds is None:
         raise SettingsError(f"{option}: {text!r} is no duration such as 120, 90s, 30m or 1h")
     return seconds
+
+
+def sizes(min_free_gpu: str | None, memory_limit: str | None) -> dict[str, int | None]:
+    """The settings of these options, in bytes. SettingsError for what is no size."""
+    return {
+        "min_free_gpu_bytes": _bytes("--min-free-gpu", min_free_gpu),
+        "memory_limit_bytes": _bytes("--memory-limit", memory_limit),
+    }
+
+
+def _bytes(option: str, text: str | None) -> int | None:
+    count = None if text is None else size_bytes(text) or size_bytes(f"{text}B")
+    if text is not None and count is None:
+        raise SettingsError(f"{option}: {text!r} is no size such as 4G or 512MiB")
+    return count
 
 
 def changed(settings: Settings, **given: Any) -> Settings:

@@ -59,12 +59,17 @@ class Backlog:
     share: Share
     line: int
     candidates: deque[tuple[int, int]]
+    needs_bytes: int = 0  # of memory, where that decides where they fit
 
     @property
-    def rank(self) -> tuple[int, int, tuple[float, int], int]:
-        """Smallest goes first: priority, then fair share, then least recently served, then age."""
+    def rank(self) -> tuple[int, int, tuple[float, int], int, int]:
+        """Smallest goes first: priority, then fair share, then least recently served, then age.
+
+        Of an experiment what needs more memory goes before that: what is left holds the rest.
+        """
         priority, job_id = self.candidates[0]
-        return -priority, self.share.in_flight, self.share.served, job_id
+        share = self.share
+        return -priority, share.in_flight, share.served, -self.needs_bytes, job_id
 
     def is_open(self, places: Places) -> bool:
         """Whether its first job may be sent."""
@@ -130,7 +135,7 @@ def read(c: Connection, queue: str, places: Places, *, is_locking: bool) -> list
         if is_locking and c.dialect.name == "postgresql":
             query = query.with_for_update(skip_locked=True)
         candidates = deque((job.priority, job.id) for job in c.execute(query))
-        backlogs.append(Backlog(share, row.line, candidates))
+        backlogs.append(Backlog(share, row.line, candidates, places.needs.get(row.line, 0)))
     return backlogs
 
 

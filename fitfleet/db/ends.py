@@ -72,12 +72,13 @@ def fail(
     seconds: float = 0.0,
     backoff_s: float = 5.0,
     storage_patience_s: float = 0.0,
+    is_last: bool = False,
 ) -> bool:
     """The attempt failed: back to the queue with backoff, or FAILED, as the class says.
 
     A refusal of the storage counts as a failure of the job only when the storage has refused it
     for `storage_patience_s`: an outage is not its fault. A job that would be tried again, but
-    whose cancel or prune was asked for, becomes that.
+    whose cancel or prune was asked for, becomes that. `is_last`: it would only fail again.
     """
     message, traceback = storable_text(message), storable_text(traceback)
     lock(c, [claim.job_id])
@@ -98,7 +99,8 @@ def fail(
         if at - refused_since < storage_patience_s:
             outage_s = at - refused_since
     failures = row.failures + (outage_s is None)
-    is_retried = outage_s is not None or (failure_class in RETRIED and failures < row.max_failures)
+    may_retry = failure_class in RETRIED and failures < row.max_failures and not is_last
+    is_retried = outage_s is not None or may_retry
     status = _BY_REQUEST.get(row.request, JobStatus.QUEUED) if is_retried else JobStatus.FAILED
     values: dict[str, Any] = {
         "failures": failures,

@@ -85,12 +85,10 @@ def _larger(before: dict[str, Any], measured: Sequence[Measurement]) -> dict[str
     return figures
 
 
-def predicted(
-    c: Connection, kind: FitKind, *, is_gpu: bool, cohort: int = 1, engine: str | None = None
-) -> Need | None:
-    """What a fit of this kind needs; None: nothing is known of it.
+def points(c: Connection, kind: FitKind, *, is_gpu: bool) -> list[MemoryPoint]:
+    """What fits of this architecture, dtype and optimizer needed, with any batch and cohort.
 
-    Of all engines, or of one; on a GPU of whichever model needed most.
+    On a GPU of whichever model.
     """
     t = memory_peaks.c
     query = select(t.batch_size, t.cohort, t.peak_bytes, t.bound_bytes).where(
@@ -99,7 +97,9 @@ def predicted(
         t.optimizer == kind.optimizer,
         (t.device != CPU) if is_gpu else (t.device == CPU),
     )
-    if engine is not None:
-        query = query.where(t.engine == engine)
-    points = [MemoryPoint(*row) for row in c.execute(query)]
-    return predict(points, kind.batch_size, cohort)
+    return [MemoryPoint(*row) for row in c.execute(query)]
+
+
+def predicted(c: Connection, kind: FitKind, *, is_gpu: bool) -> Need | None:
+    """What a fit of this kind needs; None: nothing is known of it."""
+    return predict(points(c, kind, is_gpu=is_gpu), kind.batch_size)

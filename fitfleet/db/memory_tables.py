@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Column, Double, Integer, String, Table, text
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, text
 
 from fitfleet.db.metadata import BigId, metadata
 
@@ -26,6 +26,17 @@ memory_peaks = Table(
     # The most that an attempt had when it ran out of memory; 0: none did
     Column("bound_bytes", BigId, nullable=False, default=0, server_default=text("0")),
     Column("measured_at", Double, nullable=False),
+)
+
+# Jobs that a device had no memory for, until they start.
+memory_waits = Table(
+    "memory_waits",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("host", String(128), nullable=False),
+    Column("device", String(128), nullable=False),
+    Column("since", Double, nullable=False),
+    Index("ix_memory_waits_device", "host", "device"),
 )
 
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {

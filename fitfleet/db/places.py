@@ -7,14 +7,17 @@ to the route of a group of slots where they fit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from fitfleet.db import device_memory
 from fitfleet.db.capacity import QueueLoad
 from fitfleet.db.requirements import NOTHING, waited_for
+from fitfleet.spec.requirements import measured_memory
 
-_UNBOUNDED = 2**31
+_UNBOUNDED = 2**62
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Places:
     total: int
     rooms: dict[str, int] = field(default_factory=dict)  # by route
     lines: dict[int, list[str]] = field(default_factory=dict)  # routes where each fits, 0 left out
+    needs: dict[int, int] = field(default_factory=dict)  # bytes that a line was measured to need
 
     def open_lines(self) -> list[int]:
         """The lines that a job may be taken from."""
@@ -49,7 +53,14 @@ class Places:
 def places(c: Connection, load: QueueLoad, window: int) -> Places:
     """What the dispatcher may send now: for each free slot a window of messages."""
     rooms = {g.route: window * g.free - g.dispatched for g in load.groups}
-    return Places(load.room(window), rooms, _lines(c, load))
+    waiting = waited_for(c, load.queue)
+    needs = _needs(waiting)
+    free = device_memory.free_by_route(c, load.queue) if needs else {}
+    lines = {
+        line: [route for route in routes if needs.get(line, 0) <= free.get(route, _UNBOUNDED)]
+        for line, routes in _lines(waiting, load).items()
+    }
+    return Places(load.room(window), rooms, _fitting(lines), needs)
 
 
 def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Places:
@@ -60,7 +71,8 @@ def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Plac
     if load is None:
         return Places(limit, {"": _UNBOUNDED}, {line: [""] for line in waited_for(c, queue)})
     rooms = {group.route: _UNBOUNDED for group in load.groups}
-    return Places(limit, rooms, _lines(c, load))
+    waiting = waited_for(c, queue)
+    return Places(limit, rooms, _lines(waiting, load), _needs(waiting))
 
 
 def against(places: Places, line: int) -> Places:
@@ -69,29 +81,40 @@ def against(places: Places, line: int) -> Places:
         return places
     wanted = set(places.lines.get(line, ()))
     lines = {other: routes for other, routes in places.lines.items() if wanted & set(routes)}
-    return Places(places.total, places.rooms, lines)
+    return replace(places, lines=lines)
 
 
 def open_now(waiting: Places, now: Places) -> Places:
     """Those lines only that have room now."""
     lines = {line: routes for line, routes in waiting.lines.items() if now.is_open(line)}
-    return Places(waiting.total, waiting.rooms, lines)
+    return replace(waiting, lines=lines)
 
 
 def on_route(places: Places, route: str) -> Places:
     """Those lines only that may be sent to the slots of one route, and what asks for nothing."""
     lines = {line: [route] for line, routes in places.lines.items() if route in routes}
-    return Places(places.total, places.rooms, lines)
+    return replace(places, lines=lines)
 
 
 def unfit_lines(c: Connection, load: QueueLoad) -> list[int]:
     """The lines of waiting jobs that fit no live slot of the queue."""
-    return sorted(waited_for(c, load.queue).keys() - _lines(c, load).keys())
+    waiting = waited_for(c, load.queue)
+    return sorted(waiting.keys() - _lines(waiting, load).keys())
 
 
-def _lines(c: Connection, load: QueueLoad) -> dict[int, list[str]]:
-    lines = {
-        line: [group.route for group in load.groups if group.route and not group.lacks(document)]
-        for line, document in waited_for(c, load.queue).items()
-    }
+def _needs(waiting: Mapping[int, str]) -> dict[int, int]:
+    measured = {line: measured_memory(document) for line, document in waiting.items()}
+    return {line: max(sizes.values()) for line, sizes in measured.items() if sizes}
+
+
+def _lines(waiting: Mapping[int, str], load: QueueLoad) -> dict[int, list[str]]:
+    return _fitting(
+        {
+            line: [g.route for g in load.groups if g.route and not g.lacks(document)]
+            for line, document in waiting.items()
+        }
+    )
+
+
+def _fitting(lines: dict[int, list[str]]) -> dict[int, list[str]]:
     return {line: routes for line, routes in lines.items() if routes}

@@ -35,7 +35,13 @@ def reserve(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Cl
     if limit <= 0 or leader.fuse_key is None or leader.failures:
         return []
     of_leader = (
-        select(jobs.c.experiment_id, jobs.c.queue, jobs.c.requirement_id, experiments.c.is_paused)
+        select(
+            jobs.c.experiment_id,
+            jobs.c.queue,
+            jobs.c.requirement_id,
+            jobs.c.needs_bytes,
+            experiments.c.is_paused,
+        )
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(jobs.c.id == leader.job_id)
     )
@@ -57,6 +63,7 @@ def reserve(c: Connection, leader: Claim, lease_s: float, limit: int) -> list[Cl
         "dispatched_at": at,
         "owner": leader.worker,
         "lease_until": at + lease_s,
+        "needs_bytes": row.needs_bytes,  # of all of them
     }
     c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
     return claims_of(c, ids)

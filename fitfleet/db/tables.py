@@ -28,6 +28,7 @@ from fitfleet.db.access_tables import fleet_keys as fleet_keys
 from fitfleet.db.access_tables import tokens as tokens
 from fitfleet.db.access_tables import users as users
 from fitfleet.db.memory_tables import memory_peaks as memory_peaks
+from fitfleet.db.memory_tables import memory_waits as memory_waits
 from fitfleet.db.metadata import BigId
 from fitfleet.db.metadata import metadata as metadata
 from fitfleet.db.spec_tables import job_specs as job_specs
@@ -103,6 +104,8 @@ jobs = Table(
     Column("timeout_s", Double),
     Column("stall_timeout_s", Double),
     Column("memory_step", Integer, nullable=False, default=0),  # OOM fallback level
+    # Set apart for it on the device where it runs; NULL: it has that to itself (db/admission)
+    Column("needs_bytes", BigId),
     # outcome
     Column("failure_class", String(16)),
     Column("failure_message", Text),
@@ -242,6 +245,7 @@ workers = Table(
     Column("name", String(128)),  # host/cpu0, host/gpu1: the same after a restart; NULL: old
     Column("load", Text),  # JSON of the last heartbeat: CPU, memory, GPU
     Column("labels", Text, nullable=False, default="{}", server_default=text("'{}'")),  # JSON
+    Column("device_bytes", BigId),  # what fits may use of its device; NULL: it is not watched
     # The Celery queue of all slots of these labels; empty: it has none, and serves only its queue
     Column("route", String(128), nullable=False, default="", server_default=text("''")),
 )

@@ -36,6 +36,7 @@ class Slot:
     device: str
     versions: dict[str, str] = field(default_factory=lambda: {"fitfleet": installed()})
     labels: Mapping[str, str] = field(default_factory=dict)  # what jobs may ask of it
+    device_bytes: int | None = None  # what fits may use of its device; None: it is not watched
     label: str = "cpu"  # of its name: a free number follows; `gpu1` is taken as it is if it is free
 
 

@@ -86,6 +86,7 @@ class _Situation:
     has_place: bool = False
     has_room: bool = False  # a slot where it fits may have one more message
     is_next: bool = False  # the dispatcher would take it now
+    memory: str | None = None  # why there is no room for what it needs; None: that is not why
 
 
 def explain(
@@ -155,7 +156,9 @@ def _in_line(c: Connection, facts: _Situation, settings: Settings) -> _Situation
     ahead = dispatch.order(c, job.queue, waiting)
     has_place = job.id in ahead
     before = ahead[: ahead.index(job.id)] if has_place else ahead
-    return replace(facts, before=before, has_place=has_place, has_room=has_room, is_next=is_next)
+    facts = replace(facts, before=before, has_place=has_place, has_room=has_room, is_next=is_next)
+    memory = None if has_room else limits.memory(c, job, facts.load, settings.window)
+    return replace(facts, memory=memory)
 
 
 def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
@@ -176,11 +179,15 @@ def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) ->
 def _held_queue(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     requirement = facts.job.requirement
     if facts.queue is None:
-        yield Reason("no_worker", _no_worker(facts, settings.lease_s))
+        yield Reason(
+            "no_worker", sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
+        )
     elif facts.load is None:
         yield Reason("labels", sentences.unfit(facts.queue, requirement) or "fits no slot")
     elif not facts.has_room:
-        yield Reason("busy", sentences.busy(facts.load, sentences.words(requirement)))
+        yield Reason(
+            "busy", facts.memory or sentences.busy(facts.load, sentences.words(requirement))
+        )
 
 
 def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
@@ -258,21 +265,9 @@ def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
         yield Reason("version", f"has workers of another version only: {there}, here {ours}")
 
 
-def _no_worker(facts: _Situation, alive_s: float) -> str:
-    queue = facts.job.queue
-    mine = [slot for slot in facts.slots if slot.queue == queue]
-    remedy = f"start one with: fitfleet worker --queue {queue}"
-    if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
-        return f"waits for a worker: those of queue {queue!r} drain; {remedy}"
-    if mine:
-        silent = min(slot.silent_s for slot in mine)
-        return (
-            f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
-            f" {duration(silent)}; {remedy}"
-        )
-    others = sorted({slot.queue for slot in facts.slots if slot.silent_s < alive_s})
-    there = f" (there are workers of {', '.join(others)})" if others else ""
-    return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
+def _no_worker(facts: _Situation, settings: Settings) -> Reason:
+    said = sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
+    return Reason("no_worker", said)
 
 
 def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
@@ -294,5 +289,7 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     else:
         yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
         if facts.queue is None:
-            yield Reason("no_worker", _no_worker(facts, settings.lease_s))
+            yield Reason(
+                "no_worker", sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
+            )
         yield from _notes(facts, settings.lease_s)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from fitfleet.db import admission, device_memory
+from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.session import Connection
 from fitfleet.db.standing import Standing
+from fitfleet.scheduler import sentences
+from fitfleet.spec.requirements import measured_memory
 
 
 def gpu_hours(job: Standing) -> str | None:
@@ -37,3 +42,15 @@ def max_running(job: Standing) -> str:
         f"is of experiment {job.experiment!r}, which may have {job.max_running} jobs in flight"
         f" and has {job.in_flight} (max_running); others of it go first"
     )
+
+
+def memory(c: Connection, job: Standing, load: QueueLoad | None, window: int) -> str | None:
+    """Slots where it fits are free, but not the memory of their devices; None: that is not why."""
+    measured = measured_memory(job.requirement)
+    if not measured or load is None or load.room(window) <= 0:
+        return None
+    free = device_memory.free_by_route(c, load.queue)
+    there = max((free[g.route] for g in load.groups if g.route in free), default=0)
+    label, size_class = max(measured.items(), key=lambda item: item[1])
+    needs_bytes = admission.needed_bytes(c, job.id, label) or size_class
+    return sentences.no_memory(needs_bytes, there, load.queue)

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 
 from fitfleet.db.capacity import QueueLoad
-from fitfleet.spec.requirements import missing
+from fitfleet.db.standing import SlotState
+from fitfleet.spec.requirements import measured_memory, missing
 from fitfleet.text import duration
 
 _LABELS = 12
@@ -30,13 +31,34 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
     )
 
 
+def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
+    """What became of the workers of the queue, and which others there are."""
+    mine = [slot for slot in slots if slot.queue == queue]
+    remedy = f"start one with: fitfleet worker --queue {queue}"
+    if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
+        return f"waits for a worker: those of queue {queue!r} drain; {remedy}"
+    if mine:
+        silent = min(slot.silent_s for slot in mine)
+        return (
+            f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
+            f" {duration(silent)}; {remedy}"
+        )
+    others = sorted({slot.queue for slot in slots if slot.silent_s < alive_s})
+    there = f" (there are workers of {', '.join(others)})" if others else ""
+    return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
+
+
 def words(requirement: str) -> str:
     """What a job asks, as ` with gpu=H100`; empty: nothing."""
     return f" with {' and '.join(_asked(requirement))}" if requirement else ""
 
 
 def _asked(requirement: str) -> list[str]:
-    return missing(requirement, {})  # a slot without labels lacks all of it
+    measured = [
+        f"{name}={size / 1e9:.1f}GB (measured)"
+        for name, size in sorted(measured_memory(requirement).items())
+    ]
+    return missing(requirement, {}) + measured  # a slot without labels lacks all of it
 
 
 def _there(load: QueueLoad) -> str:
@@ -52,6 +74,14 @@ def busy(load: QueueLoad, asked: str) -> str:
     sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
     there = f"{slots} of queue {load.queue!r}{asked} {_are(load.slots)} taken"
     return f"waits for a free slot: {there}{sent}"
+
+
+def no_memory(needs_bytes: int, free_bytes: int, queue: str) -> str:
+    """Slots are free where it fits, and what runs beside them leaves too little."""
+    return (
+        f"waits for memory: needs {needs_bytes / 1e9:.1f}GB (measured), and of the devices of queue"
+        f" {queue!r} none has more than {free_bytes / 1e9:.1f}GB free"
+    )
 
 
 def _are(count: int) -> str:

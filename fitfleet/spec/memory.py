@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fitfleet.spec import tunable_scalars
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import JobOptions, JobSpec
 
 # What is left for chance above the largest that was measured.
 _MARGIN = 10  # a tenth
@@ -53,7 +53,8 @@ class MemoryPoint:
 class Need:
     """Memory that a fit is predicted to need."""
 
-    size_bytes: int
+    size_bytes: int  # with a tenth for chance
+    least_bytes: int  # that it is known to need
     is_measured: bool  # of its own kind; False: by the line through others
 
 
@@ -75,6 +76,26 @@ def fit_kind(spec: JobSpec, fingerprint: str | None, batch_size: int | None = No
     )
 
 
+def micro_batch(spec: JobSpec, options: JobOptions, memory_step: int) -> tuple[int, int | None]:
+    """Batch size and gradient accumulation at a fallback level after an OOM.
+
+    Level 1 only runs the job alone. Above it the batch is halved each time and the gradients of
+    the halves are accumulated, if the job's `shrink_on_oom` allows: BatchNorm and the count of
+    optimizer steps then differ, so it is no longer the same fit to the bit.
+    """
+    halvings = max(0, memory_step - 1) if options.shrink_on_oom else 0
+    factor = min(2**halvings, spec.batch_size)
+    if factor == 1:
+        return spec.batch_size, None
+    return max(1, spec.batch_size // factor), (spec.gradient_accumulation_steps or 1) * factor
+
+
+def can_shrink(spec: JobSpec, options: JobOptions, memory_step: int) -> bool:
+    """Whether the next level has smaller batches than this one."""
+    size, _ = micro_batch(spec, options, memory_step)
+    return micro_batch(spec, options, memory_step + 1)[0] < size
+
+
 def predict(points: Sequence[MemoryPoint], batch_size: int, cohort: int = 1) -> Need | None:
     """What a fit needs; None: nothing is known, and it is to run alone, which measures it.
 
@@ -87,11 +108,18 @@ def predict(points: Sequence[MemoryPoint], batch_size: int, cohort: int = 1) -> 
     mine = [p.peak_bytes for p in points if (p.batch_size, p.cohort) == (batch_size, cohort)]
     peak = max(mine, default=0)
     if peak:
-        return Need(peak + peak // _MARGIN, is_measured=True)
+        return Need(_with_margin(peak), peak, is_measured=True)
     measured = [(p.rows, p.peak_bytes) for p in points if p.peak_bytes]
-    bound = max((p.bound_bytes for p in points if p.rows <= rows), default=0)
+    bound = max((p.bound_bytes + 1 for p in points if p.bound_bytes and p.rows <= rows), default=0)
+    smaller = max((size for at, size in measured if at <= rows), default=0)
     expected = max(_on_line(measured, rows) or 0, bound)
-    return Need(expected + expected // _MARGIN, is_measured=False) if expected else None
+    if not expected:
+        return None
+    return Need(_with_margin(expected), max(smaller, bound), is_measured=False)
+
+
+def _with_margin(size_bytes: int) -> int:
+    return size_bytes + size_bytes // _MARGIN
 
 
 def _on_line(measured: Sequence[tuple[int, int]], rows: int) -> int | None:

@@ -22,6 +22,7 @@ _MEMORIES = ("gpu_memory", "memory")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+/-](?:[A-Za-z0-9_.+/ -]{0,62}[A-Za-z0-9_.+/-])?")
 _MAX_LABELS = 16
+_LABEL_STEP = 10**8  # bytes that a label is rounded down by at most
 
 
 def job_labels(value: Any) -> dict[str, str]:
@@ -77,6 +78,23 @@ def requirements_of(options: JobOptions) -> str:
     return json.dumps(needed, sort_keys=True, separators=(",", ":")) if needed else ""
 
 
+def memory_label(device: str) -> str:
+    """The label that says what a device has: of one named as in the records."""
+    return "gpu_memory" if device.startswith("gpu") else "memory"
+
+
+def with_measured(requirements: str, label: str, size_bytes: int) -> str:
+    """The same, with so much memory that nobody has asked for: it was measured."""
+    asked = json.loads(requirements or "{}")
+    measured = {**asked.get("measured", {}), label: size_bytes}
+    return json.dumps({**asked, "measured": measured}, sort_keys=True, separators=(",", ":"))
+
+
+def measured_memory(requirements: str) -> dict[str, int]:
+    """Label -> what was measured that a job needs, and that it does not ask for."""
+    return dict(json.loads(requirements or "{}").get("measured", {}))
+
+
 def missing(requirements: str, labels: Labels) -> list[str]:
     """What a slot with these labels lacks, each as `gpu=H100`; empty: the job fits."""
     asked = json.loads(requirements or "{}")
@@ -91,6 +109,10 @@ def missing(requirements: str, labels: Labels) -> list[str]:
         needed = asked.get(name, 0)
         if needed > (size_bytes(labels.get(name)) or 0):
             lacking.append(f"{name}={needed / 1e9:g}GB")
+    for name, needed in sorted(asked.get("measured", {}).items()):
+        # A slot without the label is no such device: there the job needs something else.
+        if name in labels and needed > (size_bytes(labels[name]) or 0) + _LABEL_STEP:
+            lacking.append(f"{name}={needed / 1e9:.1f}GB (measured)")
     return lacking
 
 

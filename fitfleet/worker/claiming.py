@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fitfleet.db import leases
+from fitfleet.db import admission, leases
 from fitfleet.db.claims import Claim
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Database
@@ -19,8 +19,12 @@ def claim_message(
     *,
     is_draining: Callable[[], bool],
     on_outage: Callable[[], None],
+    free_bytes: Callable[[], int | None] = lambda: None,
 ) -> Claim | None:
     """Claim the job of a message `(job_id, dispatch_seq)`; None: a duplicate, or out of date.
+
+    None too if the device has no memory for it: it is back in the queue then. `free_bytes` is
+    what the driver says is free there, None: nothing.
 
     While the database is away the child stays with its message. If it moved on to the next one,
     a worker that reaches the broker alone would take one message after another from those that
@@ -29,7 +33,10 @@ def claim_message(
     """
 
     def claimed() -> Claim | None:
+        free = free_bytes()
         with database.begin() as c:
+            if not admission.admits(c, message, worker, free, settings.lease_s):
+                return None
             return leases.claim(c, *message, worker, settings.lease_s)
 
     return None if is_draining() else outlast(claimed, until=is_draining, on_outage=on_outage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from fitfleet.db import capacity, dispatch, reservations
+from fitfleet.db import admission, capacity, dispatch, reservations
 from fitfleet.db.claims import Claim
 from fitfleet.db.requirements import document_of
 from fitfleet.db.session import Database
@@ -45,4 +45,5 @@ def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     if limit <= 0:
         return []
     with database.begin() as c:
+        limit = admission.cohort_limit(c, leader, limit)
         return reservations.reserve(c, leader, settings.lease_s, limit)

@@ -84,6 +84,7 @@ class Child:
             self.worker,
             is_draining=lambda: self.is_draining,
             on_outage=self.on_outage,
+            free_bytes=self.meter.free_bytes,
         )
         if leader is not None:
             self._run(leader, journal)
@@ -103,7 +104,7 @@ class Child:
             with Lease(self.database, self.settings, controls), journal.commits:
                 self._fit(controls, journal)
         self.controls = []
-        self.is_spent |= journal.is_out_of_memory
+        self.is_spent |= journal.is_out_of_memory or self.meter.holds_too_much()
 
     def _fit(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> None:
         loader = Loader(self.database, self.storage, self.settings)

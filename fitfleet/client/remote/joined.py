@@ -27,7 +27,8 @@ _OF_A_HOST = frozenset(
     {
         *("url", "ca_file", "user", "token", "logs", "cache", "cache_bytes", "programs"),
         *("programs_bytes", "queue", "labels", "module_path", "log_level", "log_format"),
-        *("slots", "threads", "gpus", "worker_database_url", "worker_broker_url"),
+        *("slots", "threads", "gpus", "min_free_gpu_bytes", "memory_limit_bytes"),
+        *("worker_database_url", "worker_broker_url"),
         "max_upload_bytes",
     }
 )

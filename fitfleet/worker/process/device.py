@@ -39,6 +39,11 @@ def _gpu_of(gpus: str, slot: int) -> str:
     return chosen[slot % len(chosen)] if chosen else ""
 
 
+def count(gpus: str) -> int:
+    """How many GPUs a list names."""
+    return len([part for part in gpus.split(",") if part.strip()])
+
+
 def load(*, has_own_code: bool) -> None:
     """Import TensorFlow and Keras, which then runs nothing yet.
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fitfleet.spec.memory import micro_batch as micro_batch
+
 if TYPE_CHECKING:
     from fitfleet.spec.job import JobOptions, JobSpec
 
@@ -13,18 +15,15 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-def micro_batch(spec: JobSpec, options: JobOptions, memory_step: int) -> tuple[int, int | None]:
-    """Batch size and gradient accumulation at a fallback level after an OOM.
+def limit_memory(limit_bytes: int) -> None:
+    """Let allocations of this process fail above so many bytes of data; 0: as before.
 
-    Level 1 only runs the job alone. Above it the batch is halved each time and the gradients of
-    the halves are accumulated, if the job's `shrink_on_oom` allows: BatchNorm and the count of
-    optimizer steps then differ, so it is no longer the same fit to the bit.
+    The system then ends no other process for it.
     """
-    halvings = max(0, memory_step - 1) if options.shrink_on_oom else 0
-    factor = min(2**halvings, spec.batch_size)
-    if factor == 1:
-        return spec.batch_size, None
-    return max(1, spec.batch_size // factor), (spec.gradient_accumulation_steps or 1) * factor
+    import resource
+
+    if limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
 def fallback_level(spec: JobSpec, options: JobOptions, memory_step: int) -> str:

@@ -13,6 +13,10 @@ from fitfleet.worker.process.memory import peak_bytes, reset_peak, resident_byte
 _CONTEXT_BYTES = 600 * 2**20
 
 
+# What an idle process on a card that others share may keep; one that holds more is replaced.
+IDLE_BYTES = 1600 * 2**20
+
+
 @dataclass(frozen=True)
 class Peak:
     """The most that was needed since the last `reset`, by a process that has trained nothing else.
@@ -38,6 +42,12 @@ class Meter(Protocol):
     def peak(self) -> Peak | None:
         """The most since then; None where the system does not tell."""
 
+    def free_bytes(self) -> int | None:
+        """What a fit here may take now, whoever has the rest; None: it need not be asked."""
+
+    def holds_too_much(self) -> bool:
+        """Whether the process keeps so much from earlier fits that others on its device miss it."""
+
 
 class HostMeter:
     """Resident memory: what the process had when it was warm, and its growth in the fit."""
@@ -59,12 +69,31 @@ class HostMeter:
             return None
         return Peak(self._warm_bytes + max(0, peak - self._before_bytes))
 
+    def free_bytes(self) -> int | None:
+        """Only the fleet's own fits are counted."""
+        return None
+
+    def holds_too_much(self) -> bool:
+        """What a fit has freed goes back to the system; for the rest see child_growth_bytes."""
+        return False
+
 
 class GpuMeter:
     """TensorFlow's own peak, and beside it what the driver counts and TensorFlow does not."""
 
-    def __init__(self, uuid: str, device: str, driver: Driver, framework: Any) -> None:
+    def __init__(
+        self,
+        uuid: str,
+        device: str,
+        driver: Driver,
+        framework: Any,
+        *,
+        left_bytes: int = 0,
+        is_shared: bool = False,
+    ) -> None:
         self.device = device
+        self._is_shared = is_shared  # by other slots
+        self._left_bytes = left_bytes  # that must stay free
         self._uuid = uuid
         self._driver = driver
         self._framework = framework  # tf.config.experimental
@@ -88,8 +117,23 @@ class GpuMeter:
         context = _CONTEXT_BYTES if self._beside_bytes is None else self._beside_bytes
         return Peak(framework + context, framework, held)
 
+    def free_bytes(self) -> int | None:
+        """By the driver, less what must stay free, where that is said; what it holds is its own."""
+        free = self._driver.free_bytes(self._uuid) if self._left_bytes else None
+        if free is None:
+            return None
+        held = self._driver.process_bytes(self._uuid, os.getpid()) or 0
+        return max(0, free + held - self._left_bytes)
 
-def meter_of(device: str) -> Meter:
+    def holds_too_much(self) -> bool:
+        """TensorFlow gives nothing back: more than an idle process is allowed for."""
+        if not self._is_shared:
+            return False
+        held = self._driver.process_bytes(self._uuid, os.getpid())
+        return held is not None and held > IDLE_BYTES
+
+
+def meter_of(device: str, *, left_bytes: int = 0, is_shared: bool = False) -> Meter:
     """The meter of a child whose records name this device, after TensorFlow is imported."""
     if not device.startswith("gpu "):
         return HostMeter()
@@ -97,4 +141,11 @@ def meter_of(device: str) -> Meter:
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
     model = str(details.get("device_name", "gpu"))
-    return GpuMeter(device.removeprefix("gpu "), model, Nvml(), tf.config.experimental)
+    return GpuMeter(
+        device.removeprefix("gpu "),
+        model,
+        Nvml(),
+        tf.config.experimental,
+        left_bytes=left_bytes,
+        is_shared=is_shared,
+    )

@@ -32,7 +32,7 @@ from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.fork_server import ForkServer
 from fitfleet.worker.process.idle import IdleLimit
-from fitfleet.worker.process.labels import service_labels
+from fitfleet.worker.process.labels import device_bytes, service_labels
 from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.messages import refused
 from fitfleet.worker.process.readiness import WarmChildren, outage
@@ -165,6 +165,7 @@ class _Presence:
         self._service = service
         self._devices = [f"gpu{gpu.index}" for gpu in cards] or ["cpu"]  # slots take them in turn
         self.labels = service_labels(settings, cards)
+        self._device_bytes = device_bytes(settings, cards)
         self.names: list[str] = []  # of its slots, since `start`
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -248,6 +249,7 @@ class _Presence:
                 device=device.name_of(self._settings.gpus, index),
                 versions=_versions(),
                 labels=self.labels,
+                device_bytes=self._device_bytes[index],
                 label=self._devices[index % len(self._devices)],
             )
             for index in range(self._settings.slots)

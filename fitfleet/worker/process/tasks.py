@@ -126,10 +126,12 @@ def start_child(settings: Settings) -> Any:
     from fitfleet.db.session import Database
     from fitfleet.storage import Storage
     from fitfleet.worker.engines.choice import Engines
+    from fitfleet.worker.process.memory import limit_memory
     from fitfleet.worker.process.meter import meter_of
     from fitfleet.worker.recording.metrics import Recorder
     from fitfleet.worker.run import Child
 
+    limit_memory(settings.memory_limit_bytes)
     database = Database(settings.database_url)
     return Child(
         settings=settings,
@@ -139,7 +141,11 @@ def start_child(settings: Settings) -> Any:
         storage=Storage.of(settings),
         recorder=Recorder(database, settings.logs),
         engines=Engines(settings),
-        meter=meter_of(name),
+        meter=meter_of(
+            name,
+            left_bytes=settings.min_free_gpu_bytes,
+            is_shared=settings.slots > device.count(settings.gpus),
+        ),
         on_outage=outage.begin,
     )
 

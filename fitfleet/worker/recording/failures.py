@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import ends, memory, metrics, reservations
+from fitfleet.db import admission, ends, memory, metrics, reservations
 from fitfleet.db.claims import Claim
 from fitfleet.db.memory import Measurement
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings
+from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.memory import can_shrink
 from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl, StopReason
@@ -80,17 +82,16 @@ class FailureRecorder:
             extra=about(claim),
         )  # fmt: skip
         seconds, options = control.seconds, patience(self._settings)
-        self._write(
-            control,
-            lambda c: (
-                _has_begun(c, control, self._settings)
-                and ends.fail(
-                    c, control.claim, failure_class, message, text, tail, seconds=seconds, **options
-                )
-                and _has_kept(c, bound)
-            ),
-            _MAX_OUTAGE_S,
-        )
+
+        def failed(c: Connection) -> bool:
+            if not _has_begun(c, control, self._settings):
+                return False
+            last = _last_word(c, claim, bound, self._settings) if bound is not None else None
+            said = message if last is None else f"out of memory: {last}"
+            more = {"seconds": seconds, "is_last": last is not None, **options}
+            return ends.fail(c, claim, failure_class, said, text, tail, **more)
+
+        self._write(control, failed, _MAX_OUTAGE_S)
         if not isinstance(error, Exception) and failure_class is not FailureClass.USER:
             raise error  # this process is told to end, by a signal
 
@@ -144,9 +145,18 @@ class FailureRecorder:
         )
 
 
-def _has_kept(c: Connection, bound: Measurement | None) -> bool:
-    memory.record(c, [] if bound is None else [bound])
-    return True
+def _last_word(c: Connection, claim: Claim, bound: Measurement, settings: Settings) -> str | None:
+    """Keep what a job had when it ran out of memory. Why it is not tried again; None: it is."""
+    bound = admission.at_least(c, bound, claim)
+    memory.record(c, [bound])
+    spec = JobSpec.from_canonical(claim.spec)
+    options = JobOptions.model_validate_json(claim.options)
+    if not claim.memory_step or can_shrink(spec, options, claim.memory_step):
+        return None
+    may_shrink = options.shrink_on_oom
+    return admission.no_way_left(
+        c, claim, bound.size_bytes, settings.lease_s, may_shrink=may_shrink
+    )
 
 
 def about(claim: Claim) -> dict[str, int]:

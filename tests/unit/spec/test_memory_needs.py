@@ -60,7 +60,7 @@ def test_other_data_are_another_architecture_and_another_batch_is_not() -> None:
 
 def test_of_its_own_kind_it_is_the_largest_and_a_tenth() -> None:
     points = [MemoryPoint(32, 1, 2 * GB), MemoryPoint(32, 1, 3 * GB), MemoryPoint(64, 1, 9 * GB)]
-    assert predict(points, 32) == Need(3_300_000_000, is_measured=True)
+    assert predict(points, 32) == Need(3_300_000_000, 3 * GB, is_measured=True)
 
 
 @pytest.mark.parametrize(("batch_size", "cohort"), [(100, 1), (25, 4), (50, 2)])
@@ -68,28 +68,29 @@ def test_of_its_architecture_it_lies_on_a_line_through_the_rows_of_a_step(
     batch_size: int, cohort: int
 ) -> None:
     points = [MemoryPoint(10, 1, 1 * GB), MemoryPoint(20, 1, 2 * GB), MemoryPoint(10, 3, 3 * GB)]
-    expected = Need(11 * GB, is_measured=False)
+    expected = Need(11 * GB, 3 * GB, is_measured=False)
     assert predict(points, batch_size, cohort) == expected
 
 
 def test_a_line_never_falls_below_what_fewer_rows_needed() -> None:
     points = [MemoryPoint(10, 1, 5 * GB), MemoryPoint(20, 1, 4 * GB)]
-    assert predict(points, 40) == Need(5_500_000_000, is_measured=False)
+    assert predict(points, 40) == Need(5_500_000_000, 5 * GB, is_measured=False)
 
 
 def test_a_single_measurement_tells_of_fewer_rows_only() -> None:
     points = [MemoryPoint(64, 1, 2 * GB)]
-    assert predict(points, 32) == Need(2_200_000_000, is_measured=False)
+    assert predict(points, 32) == Need(2_200_000_000, 0, is_measured=False)
     assert predict(points, 128) is None
     assert predict([], 32) is None
 
 
 def test_a_fit_that_ran_out_of_memory_needs_more_than_it_had() -> None:
     bound = MemoryPoint(64, 1, 0, bound_bytes=4 * GB)
-    assert predict([bound], 64) == predict([bound], 128) == Need(4_400_000_000, is_measured=False)
+    expected = Need(4_400_000_001, 4 * GB + 1, is_measured=False)
+    assert predict([bound], 64) == predict([bound], 128) == expected
     assert predict([bound], 32) is None
     # Beside others it had less than it needed when it was alone.
-    assert predict([MemoryPoint(64, 1, 3 * GB, 4 * GB)], 64) == Need(3_300_000_000, True)
+    assert predict([MemoryPoint(64, 1, 3 * GB, 4 * GB)], 64) == Need(3_300_000_000, 3 * GB, True)
 
 
 @pytest.mark.parametrize("size", [1, 999, 2**30, 2**30 + 1, 6_100_000_000])

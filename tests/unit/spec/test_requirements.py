@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from fitfleet.errors import SettingsError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobOptions
 from fitfleet.spec.requirements import (
+    measured_memory,
     missing,
     requirements_of,
     route_of,
     shared_labels,
+    with_measured,
     worker_labels,
 )
 from fitfleet.spec.sizes import size_bytes, size_label
@@ -132,3 +135,15 @@ def test_what_can_be_no_label_of_a_worker_is_refused(labels: list[str], said: st
         worker_labels(labels)
     assert said in str(caught.value)
     assert worker_labels(["zone=a", "gpu_memory=8GB"]) == {"zone": "a", "gpu_memory": "8GB"}
+
+
+def test_what_was_measured_is_missed_on_devices_of_that_kind_only() -> None:
+    asked = json.dumps({"requires": {"zone": "a"}})
+    measured = with_measured(asked, "gpu_memory", 6_100_000_000)
+    assert measured_memory(measured) == {"gpu_memory": 6_100_000_000} and not measured_memory(asked)
+    large, small = {"zone": "a", "gpu_memory": "8GB"}, {"zone": "a", "gpu_memory": "5.9GB"}
+    assert missing(measured, large) == missing(measured, {"zone": "a", "memory": "1GB"}) == []
+    assert missing(measured, small) == ["gpu_memory=6.1GB (measured)"]
+    assert missing(measured, {"zone": "b", "gpu_memory": "8GB"}) == ["zone=a"]
+    again = with_measured(measured, "gpu_memory", 10**9)
+    assert measured_memory(again) == {"gpu_memory": 10**9}

@@ -12,7 +12,7 @@ import pytest
 from support.recorded_nvml import RecordedNvml
 
 from fitfleet.worker.process.driver import Nvml
-from fitfleet.worker.process.meter import GpuMeter, HostMeter, Peak
+from fitfleet.worker.process.meter import IDLE_BYTES, GpuMeter, HostMeter, Peak
 
 MIB = 2**20
 UUID = "GPU-0f3c9d1e-11aa"
@@ -105,3 +105,21 @@ def test_the_driver_tells_what_is_free(tmp_path: Path) -> None:
     assert Nvml(_library(path, [1])).free_bytes(UUID) == 70000 * MIB
     refusing = _library(path, [1], nvmlDeviceGetMemoryInfo="GPU is lost")
     assert Nvml(refusing).free_bytes(UUID) is None
+
+
+def test_free_is_what_the_driver_says_and_this_process_holds(tmp_path: Path) -> None:
+    path = tmp_path / "nvml.json"
+    driver = Nvml(_library(path, [2000 * MIB]))
+    meter = GpuMeter(UUID, "NVIDIA H100", driver, None, left_bytes=4096 * MIB)
+    assert meter.free_bytes() == (70000 + 2000 - 4096) * MIB
+    assert GpuMeter(UUID, "NVIDIA H100", driver, None).free_bytes() is None  # nobody asked for it
+    silent = Nvml(_library(path, [1], nvmlDeviceGetMemoryInfo="GPU is lost"))
+    assert GpuMeter(UUID, "NVIDIA H100", silent, None, left_bytes=1).free_bytes() is None
+
+
+def test_a_process_that_keeps_much_is_told(tmp_path: Path) -> None:
+    held = [IDLE_BYTES, IDLE_BYTES + 1, None]
+    driver = Nvml(_library(tmp_path / "nvml.json", held))
+    assert not GpuMeter(UUID, "NVIDIA H100", driver, None).holds_too_much()  # it has the card alone
+    meter = GpuMeter(UUID, "NVIDIA H100", driver, None, is_shared=True)
+    assert [meter.holds_too_much() for _ in held] == [False, True, False]
