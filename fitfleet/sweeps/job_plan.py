@@ -14,7 +14,7 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
-from fitfleet.sweeps.plan import Plan, builds_of, costs, measured_costs_of
+from fitfleet.sweeps.plan import Plan, builds_of, costs, measured_costs_of, predicted_needs
 from fitfleet.sweeps.search import Point
 
 
@@ -38,10 +38,10 @@ def plan_jobs(
     builds = builds_of([of_job[0].spec for of_job in rows if of_job], settings)
     there = _there(database, rows)
     with database.read() as c:
-        known = measured_costs_of(c, rows)
+        known, needs = measured_costs_of(c, rows), predicted_needs(c, rows)
     points = [_point(i, document, documents) for i, document in enumerate(documents)]
     planned = [
-        next(costs([point], [of_job], builds, hashes, known))
+        next(costs([point], [of_job], builds, hashes, known, needs))
         for point, of_job, hashes in zip(points, rows, there, strict=True)
     ]
     told = [

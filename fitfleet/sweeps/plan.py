@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.data.describe import describe
 from fitfleet.data.info import flatten
+from fitfleet.db import memory
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db import trials as table
 from fitfleet.db.jobs import NewJob
@@ -16,6 +17,7 @@ from fitfleet.db.session import Connection, Database
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.memory import fit_kind
 from fitfleet.sweeps import build_check, space
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.estimate import memory_bytes
@@ -39,7 +41,8 @@ class Planned:
     reused: int  # jobs that are there already, finished or not
     parameters: int | None  # number of weights
     memory_bytes: int | None  # of the fit, without TensorFlow's own and without the data
-    peak_bytes: int | None  # of a worker's process that ran its like; None: nothing like it was run
+    # Of a worker's process that ran its like, or as predicted by its architecture; None: not known
+    peak_bytes: int | None
     seconds: float | None  # of one job; None: nothing like it has been run
     refused: str | None = None
 
@@ -170,8 +173,8 @@ def plan(
     with database.read() as c:
         hashes = [row.content_hash for of_point in rows for row in of_point]
         there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
-        known = measured_costs_of(c, rows)
-    planned = costs(chosen, rows, builds, there, known)
+        known, needs = measured_costs_of(c, rows), predicted_needs(c, rows)
+    planned = costs(chosen, rows, builds, there, known, needs)
     points = [
         p if reason is None else replace(p, refused=reason)
         for p, reason in zip(planned, refused, strict=True)
@@ -224,12 +227,23 @@ def measured_costs_of(
     return table.measured_costs(c, list(keys))
 
 
+def predicted_needs(c: Connection, rows: Iterable[Sequence[NewJob]]) -> dict[str, int]:
+    """Memory that fits need on the CPU by what their architecture did, by group hash."""
+    firsts = {of_point[0].group_hash: of_point[0] for of_point in rows if of_point}
+    needs = {
+        group: memory.predicted(c, fit_kind(row.spec, row.fingerprint), is_gpu=False)
+        for group, row in firsts.items()
+    }
+    return {group: need.size_bytes for group, need in needs.items() if need is not None}
+
+
 def costs(
     points: Sequence[Point],
     rows: Sequence[Sequence[NewJob]],
     builds: dict[str, build_check.Build],
     there: Collection[str],
     known: dict[str, table.MeasuredCost],
+    needs: Mapping[str, int],
 ) -> Iterator[Planned]:
     """A row of the plan for each point, whose jobs are `rows`; none for a refused one.
 
@@ -250,7 +264,13 @@ def costs(
             reused=reused,
             parameters=parameters,
             memory_bytes=memory_bytes(first.spec, parameters or 0, build.elements),
-            peak_bytes=None if past is None else past.memory_peak_bytes,
+            peak_bytes=_peak_bytes(past, needs.get(first.group_hash)),
             seconds=None if past is None else past.seconds_an_epoch * first.spec.epochs,
             refused=build.error,
         )
+
+
+def _peak_bytes(past: table.MeasuredCost | None, need: int | None) -> int | None:
+    """As it was measured of this very program, else as its architecture lets expect."""
+    measured = None if past is None else past.memory_peak_bytes
+    return need if measured is None else measured

@@ -12,10 +12,14 @@ from sqlalchemy import func, select
 from support.stand_in import StandIn, arguments, write_data
 
 import fitfleet as ff
+from fitfleet.db import memory
+from fitfleet.db.memory import Measurement
 from fitfleet.db.session import Database
 from fitfleet.db.tables import attempts, jobs
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
+from fitfleet.spec.memory import fit_kind
+from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver, open_sweep
@@ -73,6 +77,23 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
     assert [(p.new, p.reused) for p in again.points] == [(1, 1)] * 3
     elsewhere = planned_sweep(database, settings, **GRID, experiment="new", adopt=True)
     assert elsewhere.jobs == 0
+
+
+def test_memory_is_predicted_for_batches_that_were_never_run(
+    database: Database, settings: Settings
+) -> None:
+    layers = [ff.layers.Input((4,)), ff.layers.Dense(4), ff.layers.Dense(1)]
+    changes = {**GRID, "model": ff.Sequential(layers), "batch_size": ff.choice([16, 32, 64])}
+    assert [p.peak_bytes for p in planned_sweep(database, settings, **changes).points] == [None] * 3
+    names = ("model", "dataset", "optimizer", "loss", "epochs")
+    job = {name: arguments(**changes)[name] for name in names}
+    with database.begin() as c:
+        for batch_size, size in ((16, 500_000_000), (32, 600_000_000)):
+            row = Submission(settings).row({**job, "batch_size": batch_size})
+            kind = fit_kind(row.spec, row.fingerprint)
+            memory.record(c, [Measurement(kind, "loop", 1, "cpu", size)])
+    planned = planned_sweep(database, settings, **changes)
+    assert [p.peak_bytes for p in planned.points] == [550_000_000, 660_000_000, 880_000_000]
 
 
 def test_a_builder_that_raises_refuses_its_point(database: Database, settings: Settings) -> None:
