@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SettingsError
@@ -70,3 +72,17 @@ _TRUTHS = {
 def to_text(value: Any) -> str:
     """As an environment variable gives it."""
     return os.pathsep.join(value) if isinstance(value, tuple) else str(value)
+
+
+def from_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What `fitfleet.toml` says, or the file in FITFLEET_CONFIG. SettingsError if it is none."""
+    given = environment.get("FITFLEET_CONFIG")
+    path = Path(given or "fitfleet.toml")
+    if not path.exists():
+        if given:
+            raise SettingsError(f"FITFLEET_CONFIG: {given} does not exist")
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: not a readable TOML file: {error}") from None

@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import SettingsError
-from fitfleet.setting_values import check_bounds, check_storage, converted, to_text
+from fitfleet.setting_values import check_bounds, check_storage, converted, from_file, to_text
 from fitfleet.urls import quoted_password, without_password
 
 
@@ -217,7 +216,7 @@ class Settings:
         for values that contradict one another.
         """
         values: dict[str, Any] = {}
-        values.update(_from_file(os.environ))
+        values.update(from_file(os.environ))
         values.update(_from_environment(os.environ))
         values.update({k: v for k, v in (overrides or {}).items() if v is not None})
         known = {f.name: f for f in dataclasses.fields(cls)}
@@ -279,19 +278,6 @@ def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
     return f"{name}: no such setting; {hint}"
-
-
-def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
-    given = environment.get("FITFLEET_CONFIG")
-    path = Path(given or "fitfleet.toml")
-    if not path.exists():
-        if given:
-            raise SettingsError(f"FITFLEET_CONFIG: {given} does not exist")
-        return {}
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path}: not a readable TOML file: {error}") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
