@@ -56,7 +56,7 @@ _CALLBACKS = {
     "CSVLogger": "fitfleet does this: job.history is a table, job.history.to_csv('x.csv') a file",
     "TensorBoard": (
         "fitfleet does this: learning curves are in SQL and on the dashboard, and a sweep's runs "
-        "are written as event files by fleet.sweep(...).to_tensorboard(folder)"
+        "are written as event files by fleet.sweep(...).export.to_tensorboard(folder)"
     ),
     "History": "fitfleet does this: job.history has every epoch",
     "ProgbarLogger": "fitfleet does this: `fitfleet watch` shows the progress",
