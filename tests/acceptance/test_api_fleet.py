@@ -29,7 +29,7 @@ from fitfleet.db.actor import Scope
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SCRIPT = """
 import json, sys
@@ -44,7 +44,7 @@ with ff.connect() as fleet:
         model=model, dataset=(x, y), optimizer="adam", loss="mse", metrics=["mae"], epochs=3,
         seed=4, experiment="by-api", validation_split=0.25, requires={"zone": "a"},
     )
-    fleet.wait(job, timeout_s=120, raise_on_failure=True)
+    fleet.wait(job, timeout_s=300, raise_on_failure=True)
     assert "tensorflow" not in sys.modules
     weights = {name: array.tolist() for name, array in job.weights().items()}
     assert "tensorflow" not in sys.modules
@@ -104,7 +104,7 @@ class Doored:
         environment |= {"FITFLEET_TOKEN": token, "FITFLEET_CA_FILE": str(self.authority.file)}
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(script)],
-            env=environment, cwd=folder, capture_output=True, text=True, timeout=240,
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def test_a_script_with_a_url_and_a_token_gets_the_numbers_of_a_direct_one(
     with ff.Fleet(fleet.settings, Database(fleet.settings.database_url)) as admin:
         assert admin.submit(**direct_job()).id == said["id"]
         again = admin.submit(**direct_job(), again=True)
-        admin.wait(again, timeout_s=120, raise_on_failure=True)
+        admin.wait(again, timeout_s=300, raise_on_failure=True)
         assert again.row.content_hash == said["hash"]
         assert again.history.to_dict("list") == said["history"]
         weights = {name: array.tolist() for name, array in again.weights().items()}
