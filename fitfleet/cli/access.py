@@ -70,7 +70,7 @@ def listed(target: Target, as_json: JsonOption = False) -> None:
         rows = tokens.listed(c)
     for row in rows:
         row |= {"created_at": iso(row["created_at"]), "expires_at": iso(row["expires_at"])}
-    _show(rows, as_json, "There is no token. Make one with: fitfleet token create --user NAME")
+    show_rows(rows, as_json, "There is no token. Make one with: fitfleet token create --user NAME")
 
 
 @command
@@ -119,7 +119,7 @@ def users_listed(target: Target, as_json: JsonOption = False) -> None:
 
     with target.fleet().database.read() as c:
         rows = [vars(quota) for quota in users.quotas(c)]
-    _show(rows, as_json, "No user has a quota. Set one with: fitfleet user set NAME")
+    show_rows(rows, as_json, "No user has a quota. Set one with: fitfleet user set NAME")
 
 
 @command
@@ -134,10 +134,11 @@ def audit(
 
     with target.fleet().database.read() as c:
         rows = access.log(c, limit, user)
-    _show(rows, as_json, "Nobody has changed anything yet.")
+    show_rows(rows, as_json, "Nobody has changed anything yet.")
 
 
-def _show(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+def show_rows(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+    """A table of them, JSON, or the sentence for none."""
     from fitfleet.cli.output import console, frame_table, print_json
 
     if as_json:

@@ -21,6 +21,7 @@ from fitfleet.cli import (
     submit,
     sweep,
     top,
+    webhook,
 )
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
 database = typer.Typer(no_args_is_help=True, help="Database maintenance.")
 token = typer.Typer(no_args_is_help=True, help="Tokens of users.")
 user = typer.Typer(no_args_is_help=True, help="Quotas of users.")
+webhooks = typer.Typer(no_args_is_help=True, help="Servers that are told when something ends.")
 
 _PANELS = {
     "Jobs": [
@@ -105,6 +107,13 @@ app.add_typer(token, name="token", rich_help_panel="Services")
 for name, function in (("set", access.set_user), ("list", access.users_listed)):
     user.command(name)(function)
 app.add_typer(user, name="user", rich_help_panel="Services")
+for name, function in (
+    ("add", webhook.add),
+    ("list", webhook.listed),
+    ("remove", webhook.remove),
+):
+    webhooks.command(name)(function)
+app.add_typer(webhooks, name="webhook", rich_help_panel="Services")
 
 
 def _show_version(is_wanted: bool) -> None:

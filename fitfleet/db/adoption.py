@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, literal, select, update
 
-from fitfleet.db import events
+from fitfleet.db import events, webhooks
 from fitfleet.db.tables import jobs, metrics, scores
 from fitfleet.states import JobStatus
 
@@ -54,6 +54,7 @@ def adopt(c: Connection, job_ids: Sequence[int]) -> dict[int, int]:
                 c.execute(insert(table).from_select(["job_id", *names], rows))
             events.add(c, "adopted", job_id, detail=f"from job {source.id}")
             sources[job_id] = source.id
+    webhooks.jobs_ended(c, sources)
     return sources
 
 

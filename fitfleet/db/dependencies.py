@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import events
+from fitfleet.db import events, webhooks
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs
 from fitfleet.states import TERMINAL, FailureClass, JobStatus
@@ -92,7 +92,10 @@ def _fail(c: Connection, job_id: int, message: str) -> bool:
         "finished_at": now(c),
     }
     waits = (jobs.c.id == job_id) & (jobs.c.status == JobStatus.QUEUED)
-    return bool(c.execute(update(jobs).where(waits).values(**values)).rowcount)
+    won = bool(c.execute(update(jobs).where(waits).values(**values)).rowcount)
+    if won:
+        webhooks.jobs_ended(c, [job_id])
+    return won
 
 
 def _reason(row: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import events
+from fitfleet.db import events, webhooks
 from fitfleet.db.claims import Claim, holds, lock
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.session import now, read_clock
@@ -142,6 +142,8 @@ def _end(c: Connection, claim: Claim, status: JobStatus, seconds: float, **value
             **values,
         )
     ).rowcount
+    if won and status.is_terminal:
+        webhooks.jobs_ended(c, [claim.job_id])
     return bool(won)
 
 

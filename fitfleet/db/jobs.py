@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import access, bulk, code, events, specs, token_quotas
+from fitfleet.db import access, bulk, code, events, specs, token_quotas, webhooks
 from fitfleet.db.dependencies import NEVER
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.new_job import COLUMNS, JobRecord, Records
@@ -145,6 +145,7 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
     if won:
         access.change_job(c, "cancel", job_id)
         events.add(c, "cancelled", job_id, detail="while it waited")
+        webhooks.jobs_ended(c, [job_id])
         return JobStatus.CANCELLED
     if request(c, job_id, Request.CANCEL):
         access.change_job(c, "cancel", job_id)

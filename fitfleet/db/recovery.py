@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import ends, reservations
+from fitfleet.db import ends, reservations, webhooks
 from fitfleet.db.claims import Claim, claim_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs, workers
@@ -28,13 +29,14 @@ def requeue_expired(c: Connection, backoff_s: float) -> list[int]:
     )
     if c.dialect.name == "postgresql":
         query = query.with_for_update(skip_locked=True)
-    lost = []
+    lost: dict[str, list[int]] = {}
     for row in c.execute(query).all():
         claim = claim_of(row.id, row.attempt, row.owner)
         message = f"worker {row.owner} has not been heard of; its lease expired"
         if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
-            lost.append(row.id)
-    return lost + reservations.requeue_expired(c)
+            lost.setdefault(row.owner, []).append(row.id)
+    webhooks.workers_lost(c, lost)
+    return sorted(chain(*lost.values())) + reservations.requeue_expired(c)
 
 
 def open_services(c: Connection, host: str) -> list[int]:
@@ -52,14 +54,15 @@ def requeue_dead_service(c: Connection, host: str, pid: int, backoff_s: float) -
         workers.c.host == host, workers.c.pid == pid, workers.c.ended_at.is_(None)
     )
     slots = list(c.scalars(query))
-    lost = []
+    lost: dict[str, list[int]] = {slot: [] for slot in slots}
     for claim in _held_by(c, slots):
         message = f"worker {claim.worker} died: its process {pid} is gone"
         if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
-            lost.append(claim.job_id)
+            lost[claim.worker].append(claim.job_id)
+    webhooks.workers_lost(c, lost)
     reservations.hand_back_of(c, slots)
     c.execute(update(workers).where(workers.c.id.in_(slots)).values(ended_at=now(c)))
-    return lost
+    return sorted(chain(*lost.values()))
 
 
 def release(c: Connection, slots: Sequence[str]) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Connection, Double, Integer, Text, bindparam, select, update
 
-from fitfleet.db import memory
+from fitfleet.db import memory, webhooks
 from fitfleet.db.claims import Artifact, Claim, held
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.memory import Measurement
@@ -61,6 +61,7 @@ def record(
         # An earlier attempt may have come further, where a fit is not repeatable to the bit.
         c.execute(of_metrics, {"ids": [row.claim.job_id for row in mine]})
         c.execute(of_attempts, values)
+        webhooks.jobs_ended(c, [row.claim.job_id for row in mine])
         scored = [(row.claim, *scores) for row in mine for scores in row.scores.items()]
         write_scores(
             c, [line for claim, source, of in scored for line in score_rows(claim, of, source)]

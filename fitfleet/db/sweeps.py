@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, update
 
+from fitfleet.db import webhooks
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.experiments import experiment_ids
 from fitfleet.db.session import now
@@ -80,7 +81,11 @@ def end(c: Connection, sweep_id: int) -> bool:
         .where(sweeps.c.id == sweep_id, sweeps.c.ended_at.is_(None))
         .values(ended_at=now(c))
     )
-    return bool(c.execute(statement).rowcount)
+    is_ended = bool(c.execute(statement).rowcount)
+    if is_ended:
+        row = c.execute(_sweeps().where(sweeps.c.id == sweep_id)).one()
+        webhooks.sweep_ended(c, row.name, row.experiment)
+    return is_ended
 
 
 def _has_jobs(c: Connection, sweep_id: int) -> bool:

@@ -36,6 +36,9 @@ from fitfleet.db.spec_tables import shared_documents as shared_documents
 from fitfleet.db.sweep_tables import sweeps as sweeps
 from fitfleet.db.sweep_tables import trial_jobs as trial_jobs
 from fitfleet.db.sweep_tables import trials as trials
+from fitfleet.db.webhook_tables import ended_experiments as ended_experiments
+from fitfleet.db.webhook_tables import notifications as notifications
+from fitfleet.db.webhook_tables import webhooks as webhooks
 
 experiments = Table(
     "experiments",

@@ -12,6 +12,7 @@ from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.scheduler.upkeep import Retention
+from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 
 
@@ -27,7 +28,7 @@ class LocalFleet(Fleet):
         self.services = services
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
-        self._scheduler.steps.append(Retention(settings))
+        self._scheduler.steps += [Retention(settings), Notifier()]
         self._thread = threading.Thread(
             target=self._scheduler.run, args=(self._stop,), name="fitfleet-scheduler", daemon=True
         )

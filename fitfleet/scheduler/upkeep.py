@@ -14,6 +14,7 @@ from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
 from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.scheduler.retention import Policy, collect
+from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.sweeps.design import Design
@@ -115,4 +116,4 @@ class GpuHours:
 
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
-    return [GpuHours(), SweepKeeper(settings), Retention(settings)]
+    return [GpuHours(), SweepKeeper(settings), Retention(settings), Notifier()]
