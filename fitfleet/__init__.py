@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fitfleet.spec.layers import custom as custom
     from fitfleet.spec.records import TFRecord as TFRecord
     from fitfleet.states import JobStatus as JobStatus
+    from fitfleet.sweeps.population import pbt as pbt
     from fitfleet.sweeps.space import choice as choice
     from fitfleet.sweeps.space import integers as integers
     from fitfleet.sweeps.space import log_uniform as log_uniform
@@ -55,6 +56,7 @@ _HOMES = {
     "layers": "fitfleet.spec",
     "local": "fitfleet.embedded.launch",
     "log_uniform": "fitfleet.sweeps.space",
+    "pbt": "fitfleet.sweeps.population",
     "repeat": "fitfleet.sweeps.space",
     "uniform": "fitfleet.sweeps.space",
 }
@@ -79,6 +81,7 @@ __all__ = [
     "layers",
     "local",
     "log_uniform",
+    "pbt",
     "repeat",
     "uniform",
 ]

@@ -113,6 +113,20 @@ CREATE OR REPLACE VIEW events AS SELECT
   CAST("detail" AS VARCHAR) AS "detail"
 FROM fleet.events;
 
+CREATE OR REPLACE VIEW lineage AS SELECT
+  CAST("sweep" AS VARCHAR) AS "sweep",
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("generation" AS BIGINT) AS "generation",
+  CAST("member" AS BIGINT) AS "member",
+  CAST("trial" AS BIGINT) AS "trial",
+  CAST("job_id" AS BIGINT) AS "job_id",
+  CAST("parent_job_id" AS BIGINT) AS "parent_job_id",
+  CAST("parent_member" AS BIGINT) AS "parent_member",
+  CAST("is_exploited" AS BIGINT) AS "is_exploited",
+  CAST("params" AS VARCHAR) AS "params",
+  CAST("changes" AS VARCHAR) AS "changes"
+FROM fleet.lineage;
+
 CREATE OR REPLACE VIEW audit AS SELECT
   CAST("audit_id" AS BIGINT) AS "audit_id",
   CAST("at" AS VARCHAR) AS "at",

@@ -66,6 +66,7 @@ _PANELS = {
         sweep.plan,
         sweep.sweeps,
         sweep.resume_sweep,
+        sweep.lineage,
         sweep.rank,
         sweep.plot,
         sweep.export_runs,

@@ -45,6 +45,7 @@ def _head(job: Job) -> Table:
             ("job", f"{row.id} in {row.experiment}"),
             ("status", status_text(row.status)),
             ("params", params),
+            ("continues", _parents(job)),
             ("seed", row.seed),
             ("epochs", f"{row.epoch} of {row.epochs}"),
             ("ended", row.stopped_by and f"by its {row.stopped_by}, before its last epoch"),
@@ -64,6 +65,12 @@ def _head(job: Job) -> Table:
             ("weights", weights),
         ]
     )
+
+
+def _parents(job: Job) -> str | None:
+    """The jobs of earlier generations, the last one first."""
+    earlier = job.lineage["job_id"].tolist()[-2::-1]
+    return "job " + ", which continues job ".join(map(str, earlier)) if earlier else None
 
 
 def _time(row: JobRow) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,6 +133,35 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
         console().print(frame_table(table))
     else:
         say("There is no sweep here yet. Start one with: fitfleet run sweep.yaml")
+
+
+@command
+def lineage(target: Target, name: SweepName, as_json: JsonOption = False) -> None:
+    """Say of a population which member of a generation continues which, and what was changed."""
+    from fitfleet.cli.output import console, frame_records, frame_table, print_json
+
+    table = target.fleet().resume_sweep(name).lineage()
+    if as_json:
+        print_json(frame_records(table))
+    elif table.empty:
+        say(f"Sweep {name} has no generations: it is no population-based training.")
+    else:
+        told = ["generation", "member", "job_id", "parent_job_id", "parent_member"]
+        shown = table[told].assign(
+            params=[_pairs(params) for params in table["params"]],
+            changes=["" if c is None else _changed(c) for c in table["changes"]],
+        )
+        console().print(frame_table(shown))
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    from fitfleet.cli.output import number
+
+    return " ".join(f"{name}={number(value)}" for name, value in values.items())
+
+
+def _changed(changes: Mapping[str, Mapping[str, Any]]) -> str:
+    return _pairs({name: change["to"] for name, change in changes.items()})
 
 
 @command

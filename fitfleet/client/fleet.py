@@ -28,7 +28,7 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps import hypermodels
 from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.driver import find_sweep
+from fitfleet.sweeps.rows import find_sweep
 from fitfleet.text import html_table
 from fitfleet.urls import without_password
 from fitfleet.weights.starting import Starting

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from rich.console import Console
 
 from fitfleet.analysis.curves import frame
+from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.client import logs as log_files
 from fitfleet.client.display import Display
 from fitfleet.client.fitted_job import FittedJob
@@ -19,6 +20,7 @@ from fitfleet.db import labels as label_table
 from fitfleet.db import lookup
 from fitfleet.db.attempts import attempts_of
 from fitfleet.db.labels import Labels
+from fitfleet.db.lineage import ancestors
 from fitfleet.db.priority import set_priority
 from fitfleet.errors import JobFailedError, StateError
 from fitfleet.scheduler import explain as explaining
@@ -113,6 +115,15 @@ class Job(FittedJob):
         """What happened to the job, first first."""
         with self._database.read() as c:
             return lookup.events_of(c, self.id)
+
+    @property
+    def lineage(self) -> pd.DataFrame:
+        """The jobs whose fits this one continues, in population-based training; itself is last.
+
+        A row each, with the columns of the view `lineage`; none for a job of another kind.
+        """
+        with self._database.read() as c:
+            return lineage_frame(ancestors(c, self.id))
 
     @overload
     def logs(self, *, follow: Literal[False] = False) -> str: ...

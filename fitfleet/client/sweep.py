@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fitfleet.analysis import frames
+from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.analysis.ranking import best_trial, rank
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
@@ -21,16 +22,18 @@ from fitfleet.client.labels import shown
 from fitfleet.client.snapshot import outcome, take
 from fitfleet.db import lookup
 from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.lineage import of_sweep
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.driver import Driver, Progress, find_sweep, open_sweep
+from fitfleet.sweeps.driver import Driver, Progress
 from fitfleet.sweeps.known_points import with_imported
 from fitfleet.sweeps.plan import Plan
 from fitfleet.sweeps.plan import plan as make_plan
+from fitfleet.sweeps.rows import find_sweep, open_sweep
 from fitfleet.text import html_table
 
 if TYPE_CHECKING:
@@ -157,6 +160,14 @@ class Sweep:
         Points of `points_from` come last, with the state `imported` and no number.
         """
         return with_imported(frames.trials_frame(self._results()), self.design)
+
+    def lineage(self) -> pd.DataFrame:
+        """Of population-based training, a row a member of a generation: whom it continues, and how.
+
+        The columns are those of the view `lineage`; empty for another search.
+        """
+        with self._database.read() as c:
+            return lineage_frame(of_sweep(c, self.name))
 
     def jobs(self, trial: int | None = None) -> Jobs:
         """The jobs of the sweep, or of one trial, by trial and replicate."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from fitfleet.db import events, webhooks
+from fitfleet.db.lineage import newest_generations
 from fitfleet.db.session import now
 from fitfleet.db.tables import jobs
 from fitfleet.states import TERMINAL, FailureClass, JobStatus
@@ -28,6 +29,7 @@ class Parent:
     status: JobStatus
     artifact_path: str | None  # relative to the storage
     artifact_sha256: str | None
+    content_hash: str
 
 
 def settle(c: Connection) -> list[int]:
@@ -60,23 +62,22 @@ def settle(c: Connection) -> list[int]:
 def parent_of(c: Connection, job_id: int) -> Parent | None:
     """The job that this one starts from; None if it starts from none, or it was removed."""
     parent = jobs.alias("parent")
+    names = ("id", "status", "artifact_path", "artifact_sha256", "content_hash")
     query = (
-        select(parent.c.id, parent.c.status, parent.c.artifact_path, parent.c.artifact_sha256)
+        select(*(parent.c[name] for name in names))
         .join(jobs, jobs.c.starts_from == parent.c.id)
         .where(jobs.c.id == job_id)
     )
     row = c.execute(query).first()
-    if row is None:
-        return None
-    return Parent(row.id, JobStatus(row.status), row.artifact_path, row.artifact_sha256)
+    return None if row is None else Parent(row.id, JobStatus(row.status), *row[2:])
 
 
 def needed_parents(c: Connection) -> set[int]:
-    """Jobs whose weights another one that has not ended starts from."""
+    """Jobs whose weights another one that has not ended starts from, or may start from yet."""
     query = select(jobs.c.starts_from).where(
         jobs.c.starts_from.is_not(None), jobs.c.status.not_in(sorted(TERMINAL))
     )
-    return {int(number) for number in c.scalars(query)}
+    return {int(number) for number in c.scalars(query)} | newest_generations(c)
 
 
 def _release(c: Connection, job_id: int) -> bool:

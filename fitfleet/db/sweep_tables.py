@@ -42,6 +42,11 @@ trials = Table(
     Column("refused", Text),  # why no job was made of it; NULL: it has jobs
     Column("pruned", Text),  # what the pruner said; NULL: it was not pruned
     Column("suggested_at", Double, nullable=False),
+    # Of population-based training, which has a trial for each member of each generation.
+    Column("generation", Integer),  # 0 is the first; NULL: of another search
+    Column("member", Integer),  # from 0; it has the same seed in all generations
+    Column("parent", Integer),  # trials.number whose fit it continues; NULL in the first one
+    Column("changes", Text),  # JSON object {parameter: {"from": ..., "to": ...}}
     UniqueConstraint("sweep_id", "point_hash"),
 )
 

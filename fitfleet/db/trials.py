@@ -17,6 +17,7 @@ from fitfleet.db import jobs as job_table
 from fitfleet.db.adoption import adopt
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.jobs import NewJob
+from fitfleet.db.lineage import Descent, columns_of, descent_of
 from fitfleet.db.session import now
 from fitfleet.db.tables import (
     attempts,
@@ -42,6 +43,7 @@ class TrialRow:
     pending: frozenset[int]  # trials that had no value when this was suggested
     refused: str | None
     pruned: str | None
+    descent: Descent | None = None  # of population-based training
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
             frozenset(json.loads(row.pending)),
             row.refused,
             row.pruned,
+            descent_of(row),
         )
         for row in c.execute(query)
     ]
@@ -90,6 +93,7 @@ class NewTrial:
     pending: Sequence[int]
     refused: str | None
     rows: Mapping[int, NewJob]
+    descent: Descent | None = None  # of population-based training
 
 
 def take(c: Connection, sweep_id: int, trial: NewTrial, *, is_adopting: bool = False) -> bool:
@@ -105,6 +109,7 @@ def take(c: Connection, sweep_id: int, trial: NewTrial, *, is_adopting: bool = F
         pending=json.dumps(sorted(trial.pending)),
         refused=trial.refused,
         suggested_at=now(c),
+        **columns_of(trial.descent),
     )
     if c.execute(statement.returning(trials.c.number)).first() is None:
         return False
@@ -267,6 +272,7 @@ def measured_costs(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Measure
                 jobs.c.fuse_key.in_(fuse_keys[start : start + _CHUNK]),
                 jobs.c.status == JobStatus.SUCCEEDED,
                 jobs.c.epoch > 0,
+                jobs.c.starts_from.is_(None),  # its epochs may be counted on from another's
             )
             .group_by(jobs.c.fuse_key)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from fitfleet.db import access_views, memory_tables, queue_views
+from fitfleet.db import access_views, lineage, memory_tables, queue_views
 from fitfleet.db.dialect import clock_sql
 
 # Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
@@ -138,6 +138,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("worker", "text", "slot or service, if it concerns one"),
         ("detail", "text", "one sentence"),
     ],
+    **lineage.COLUMNS,
     **access_views.COLUMNS,
     **queue_views.COLUMNS,
     **memory_tables.COLUMNS,
@@ -274,6 +275,7 @@ FROM worker_slots w""",
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
 FROM job_events v""",
+        **lineage.definitions(),
         **access_views.definitions(iso),
         **queue_views.definitions(clock_sql(dialect)),
         **memory_tables.definitions(iso),

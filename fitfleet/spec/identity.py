@@ -41,9 +41,12 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
         return None
     if _is_stateful(spec.model.config):
         return None
-    if spec.initial_weights is not None and spec.initial_weights.of_job:
+    start = spec.initial_weights
+    if start is not None and start.of_job and not start.continues:
         return None  # each starts when the job that it waits for has ended
     document = _document(spec, fingerprint)
+    if start is not None and start.continues:  # it is resumed, by the program of any other
+        del document["initial_weights"]
     for name in ("seed", "epochs", "evaluators", "callbacks"):
         del document[name]
     document["model"]["config"], _ = tunable_scalars.separated(spec)
@@ -69,6 +72,8 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     if "initial_weights" in document:
         start = document["initial_weights"]
         del start["sha256" if start["of_job"] else "of_job"]
+        if not start["initial_epoch"]:
+            del start["initial_epoch"]
     table: dict[str, Any] = {
         "delimiter": None,
         "decimal": ".",

@@ -96,7 +96,8 @@ class InitialWeights(_Part):
     layers with the same name and shapes are taken, the others are drawn by the job's seed.
     `form`: Keras's weights file, or that of its older `.h5` format, by layer.
     Of a job that has not ended the file is not known; `of_job` is its content hash instead, which
-    decides its weights.
+    decides its weights. With an `initial_epoch`, which is Keras's argument of `fit`, the fit
+    continues that of the job: with its optimizer's state, from that epoch on.
     """
 
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -104,12 +105,20 @@ class InitialWeights(_Part):
     match: Literal["all", "names"] = "all"
     form: Literal["keras", "legacy"] = "keras"
     optimizer: bool = False  # whether the optimizer's state is taken from the file as well
+    initial_epoch: int = Field(default=0, ge=0)  # epochs that were trained before; of a job only
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if bool(self.sha256) == bool(self.of_job):
             raise ValueError("give sha256 or of_job, the one or the other")
+        if self.initial_epoch and not (self.of_job and self.optimizer and self.match == "all"):
+            raise ValueError("initial_epoch goes with of_job, optimizer and all weights")
         return self
+
+    @property
+    def continues(self) -> bool:
+        """Whether the fit continues that of another job."""
+        return self.initial_epoch > 0
 
 
 class Evaluator(_Part):

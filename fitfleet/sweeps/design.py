@@ -37,8 +37,10 @@ from fitfleet.sweeps.design_bounds import (
     repeats_of,
 )
 from fitfleet.sweeps.known_points import Imported, imported
+from fitfleet.sweeps.population import search_of
+from fitfleet.sweeps.population_bounds import of_population
 from fitfleet.sweeps.search import Point, key_of
-from fitfleet.sweeps.search_names import OPTUNAS, OWN
+from fitfleet.sweeps.search_names import OPTUNAS, SEARCHES
 
 MAX_REPLICATES = 1_000  # jobs of one point
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
@@ -64,6 +66,7 @@ class Design:
     is_adopting: bool  # take over what another experiment has computed
     imported: tuple[Imported, ...] = ()  # what another program has measured
     budget_s: float | None = None  # from the moment it is written down; None: as long as it takes
+    population: dict[str, Any] | None = None  # arguments of `pbt`, with search "pbt"
 
     @property
     def fold_count(self) -> int:
@@ -121,8 +124,9 @@ class Design:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         fields["wanted"] = [vars(objective) for objective in self.wanted]
         fields["imported"] = [vars(point) for point in self.imported]
-        if not self.imported:
-            del fields["imported"]
+        for name in ("imported", "population"):
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
@@ -166,7 +170,7 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
     min_repeats, max_repeats = repeats_of(of_sweep["repeats"])
     check_seed(seed, spaces, max_repeats)
-    search = name_of("search", of_sweep["search"] or "random")
+    search, population = search_of(of_sweep["search"])
     if of_sweep["trials"] is not None:
         check_positive("trials", of_sweep["trials"])
     if max_running is not None:
@@ -187,9 +191,10 @@ def _design(arguments: Mapping[str, Any]) -> Design:
         max_running=max_running,
         is_adopting=is_adopting,
         budget_s=budget_s,
+        population=population,
     )
     _check(design)
-    return design
+    return design if population is None else of_population(design)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -259,8 +264,8 @@ def _check(design: Design) -> None:
             f"repeats: {jobs:,} jobs of one point, repeats by folds, are more than"
             f" {MAX_REPLICATES:,}"
         )
-    if design.search not in (*OWN, *OPTUNAS):
-        raise SearchError(f"search: {design.search!r} is none of {', '.join((*OWN, *OPTUNAS))}")
+    if design.search not in SEARCHES:
+        raise SearchError(f"search: {design.search!r} is none of {', '.join(SEARCHES)}")
     if design.search == "cmaes" and len(design.wanted) > 1:
         raise SearchError("search: cmaes takes one objective; with several use tpe, gp or qmc")
     _check_pruner(design)

@@ -11,73 +11,25 @@ from collections.abc import Hashable, Sequence
 
 from fitfleet.analysis.results import Results, state_of
 from fitfleet.db import budgets, capacity
-from fitfleet.db import experiments as experiment_table
-from fitfleet.db import sweeps as sweep_table
 from fitfleet.db import trials as table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
 from fitfleet.db.trials import NewTrial
-from fitfleet.errors import DatasetError, NotFoundError, SearchError, SpecError
+from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, point_hash
+from fitfleet.sweeps.generations import Generations
 from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.progress import Progress as Progress
 from fitfleet.sweeps.pruning import Pruning
 from fitfleet.sweeps.racing import next_repeats
-from fitfleet.sweeps.search import Listed, Point, key_of, make_search
+from fitfleet.sweeps.rows import close_sweep
+from fitfleet.sweeps.search import Listed, Point, Search, key_of, make_search
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200
 # So many refused points with no good one among them are no coincidence.
 _MAX_REJECTED = 10
-
-
-def open_sweep(database: Database, design: Design) -> SweepRow:
-    """Write the sweep down, or find it if it is there with the same design.
-
-    SearchError if the name is taken by another design.
-    """
-    with database.begin() as c:
-        row, is_new = sweep_table.create(
-            c, design.name, design.experiment, design.to_json(), design.budget_s
-        )
-        if not is_new and Design.from_json(row.document) != design:
-            raise SearchError(
-                f"sweep {design.name!r} exists with another design; give this one another name=,"
-                f" or resume the old one by fleet.resume_sweep({design.name!r})"
-            )
-        if design.max_running is not None and row.ended_at is None:
-            experiment_table.limit_running(c, design.experiment, design.max_running)
-    return row
-
-
-def close_sweep(database: Database, row: SweepRow) -> None:
-    """Say that nothing is left to do. Its `max_running` goes with it, unless another one's holds.
-
-    It may be called again; only the first call does anything.
-    """
-    with database.begin() as c:
-        if not sweep_table.end(c, row.id) or Design.from_json(row.document).max_running is None:
-            return
-        others = sweep_table.listed(c, only_open=True)
-        limits = [
-            Design.from_json(other.document).max_running
-            for other in others
-            if other.experiment == row.experiment
-        ]
-        left = [limit for limit in limits if limit is not None]
-        experiment_table.limit_running(c, row.experiment, min(left, default=None))
-
-
-def find_sweep(database: Database, name: str) -> SweepRow:
-    """The sweep of that name. NotFoundError lists those that exist."""
-    with database.read() as c:
-        row = sweep_table.find(c, name)
-        known = [] if row else [other.name for other in sweep_table.listed(c)]
-    if row is None:
-        there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
-        raise NotFoundError(f"{name}: no such sweep; {there}")
-    return row
 
 
 class Driver:
@@ -99,14 +51,19 @@ class Driver:
         self._database, self._settings, self._row = database, settings, row
         self._points = Points(design, settings, is_scripted=is_scripted)
         self.results = Results(design.wanted)
-        self._search = make_search(
-            design.search,
-            design.job,
-            trials=design.trials,
-            seed=design.seed,
-            directions=[objective.direction for objective in design.wanted],
-            imported=design.imported,
-        )
+        self._search: Search | None = None
+        self._generations: Generations | None = None
+        if design.population is None:
+            self._search = make_search(
+                design.search,
+                design.job,
+                trials=design.trials,
+                seed=design.seed,
+                directions=[objective.direction for objective in design.wanted],
+                imported=design.imported,
+            )
+        else:
+            self._generations = Generations(database, design, self._points)
         self._pruning: Pruning | None = None
         self._is_exhausted = False
         self._is_spent = design.budget_s is not None and row.ended_at is not None
@@ -171,6 +128,8 @@ class Driver:
             isinstance(self._search, Listed) and count >= len(self._search.points)
         ):
             return True
+        if self._generations is not None and self._generations.is_over(self.results):
+            return True
         return self._is_exhausted or self._is_enough(count)
 
     def _is_enough(self, asked: int) -> bool:
@@ -182,6 +141,9 @@ class Driver:
             return False
         if isinstance(self._search, Listed):
             return self._ask_listed(self._search)
+        if self._generations is not None:
+            return self._write(self._generations.next(self.results, self._row.id)) > 0
+        assert self._search is not None
         taken = 0
         while self.results.unfinished() < self._jobs_at_once():
             if self._is_enough(len(self.results.rows)):
@@ -220,6 +182,9 @@ class Driver:
         for number, point in enumerate(points, first):
             fresh.append(self._new_trial(number, point, pending))
             pending.append(number)
+        return self._write(fresh)
+
+    def _write(self, fresh: Sequence[NewTrial]) -> int:
         taken = 0
         with self._database.begin() as c:
             for trial in fresh:
@@ -241,6 +206,7 @@ class Driver:
         """One point may be refused; when the first ones all are, the sweep itself is wrong."""
         known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
         is_all = len(known) >= _MAX_REJECTED or self._is_enough(len(known)) or self._is_exhausted
+        is_all |= self._generations is not None
         if known and is_all and all(reason is not None for reason in known):
             raise SearchError(f"all of the {len(known)} points tried are refused: {known[0]}")
 

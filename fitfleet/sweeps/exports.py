@@ -18,7 +18,7 @@ from fitfleet.db.session import Database
 from fitfleet.db.trials import ReplicateRow
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
-from fitfleet.sweeps.driver import find_sweep
+from fitfleet.sweeps.rows import find_sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,6 +21,7 @@ from fitfleet.spec.memory import fit_kind
 from fitfleet.sweeps import build_check, space
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.estimate import memory_bytes
+from fitfleet.sweeps.generations import check_inheritance, first_points, first_row
 from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.pruning import make_pruner
 from fitfleet.sweeps.search import Listed, Point, key_of, make_search
@@ -160,11 +161,18 @@ def plan(
         make_pruner(design.pruner, design.max_epochs)  # complains about a bad option
     chosen, is_sample = _points(database, design)
     makers = Points(design, settings, is_scripted=is_scripted)
+    if design.population is not None:
+        check_inheritance(makers, design)
+        left = int(design.trials or 0) - len(chosen)
+        makers.warnings.append(f"this is the first generation; {left:,} jobs of others follow")
     rows: list[list[NewJob]] = []
     refused: list[str | None] = []
-    for point in chosen:
+    for member, point in enumerate(chosen):
         try:
-            rows.append(list(makers.rows(point, range(design.replicates)).values()))
+            if design.population is not None:
+                rows.append([first_row(makers, design, point, member)])
+            else:
+                rows.append(list(makers.rows(point, range(design.replicates)).values()))
             refused.append(None)
         except (SpecError, DatasetError) as error:
             rows.append([])
@@ -183,6 +191,8 @@ def plan(
 
 
 def _points(database: Database, design: Design) -> tuple[list[Point], bool]:
+    if design.population is not None:
+        return first_points(design), False
     search = make_search(
         design.search,
         design.job,

@@ -10,6 +10,7 @@ from fitfleet.db.jobs import NewJob
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
+from fitfleet.spec.job import JobSpec
 from fitfleet.submit import Submission
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.search import Point
@@ -57,11 +58,15 @@ class Points:
             drawn = {**design.folds, "index": fold, "seed": seed}
             dataset = dataset.model_copy(update={"fold": drawn})
         spec = first.spec.model_copy(update={"seed": seed, "dataset": dataset})
-        return dataclasses.replace(
-            first,
-            spec=spec,
-            content_hash=content_hash(spec, first.fingerprint),
-            group_hash=group_hash(spec, first.fingerprint),
-            fuse_key=fuse_key(spec, first.fingerprint, first.options),
-            sweep_id=sweep_id,
-        )
+        return dataclasses.replace(with_spec(first, spec), sweep_id=sweep_id)
+
+
+def with_spec(row: NewJob, spec: JobSpec) -> NewJob:
+    """The row of a specification that differs from another's in what changes no check."""
+    return dataclasses.replace(
+        row,
+        spec=spec,
+        content_hash=content_hash(spec, row.fingerprint),
+        group_hash=group_hash(spec, row.fingerprint),
+        fuse_key=fuse_key(spec, row.fingerprint, row.options),
+    )

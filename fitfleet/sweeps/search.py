@@ -19,7 +19,7 @@ from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import MissingExtraError, SearchError
 from fitfleet.sweeps import space
 from fitfleet.sweeps.known_points import Imported
-from fitfleet.sweeps.search_names import OPTUNAS, OWN
+from fitfleet.sweeps.search_names import OPTUNAS, OWN, SEARCHES
 from fitfleet.sweeps.space import Parameter, Space
 
 Point = dict[str, Any]
@@ -58,7 +58,7 @@ def make_search(
     if name == "grid":
         return Listed(space.grid(document, trials))
     if name not in (*OWN, *OPTUNAS):
-        raise SearchError(f"search: {name!r} is none of {', '.join((*OWN, *OPTUNAS))}")
+        raise SearchError(f"search: {name!r} is none of {', '.join(SEARCHES)}")
     if trials is None:
         raise SearchError(f"trials: search={name!r} needs to know how many points to try")
     if name == "random":

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db import dependencies
+from fitfleet.db.dependencies import Parent
 from fitfleet.db.session import Database
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.objects.store import DamagedFileError
@@ -20,7 +21,7 @@ from fitfleet.spec.consistency import list_of_outputs
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
-from fitfleet.weights.files import has_digest
+from fitfleet.weights.files import checked, has_digest
 from fitfleet.weights.keeping import keep
 from fitfleet.worker import code
 from fitfleet.worker.adapt import adapt
@@ -67,6 +68,8 @@ class Loader:
         snapshot, restart = self._restore(control, spec, options)
         if restart:
             print(restart)
+        if snapshot is not None and _continues(spec):  # it is resumed, as far as an engine sees
+            spec = spec.model_copy(update={"initial_weights": None})
         _check_rows(arrays, snapshot)
         spec, states = self._adapted(spec, arrays, snapshot, settings)
         return PreparedJob(control, spec, options, arrays, snapshot, restart, states)
@@ -92,17 +95,36 @@ class Loader:
     def _started(self, control: JobControl, spec: JobSpec) -> JobSpec:
         """The spec with the file of weights that the job it has waited for has left."""
         start = spec.initial_weights
-        if start is None or not start.of_job:
+        if start is None or not start.of_job or start.continues:
             return spec
+        source, _ = self._end_of_parent(control)
+        kept = keep(source, self._settings, match=start.match)
+        return spec.model_copy(update={"initial_weights": kept})
+
+    def _end_of_parent(self, control: JobControl) -> tuple[Path, Parent]:
+        """The file of weights of the job that this one starts from."""
         with self._database.read() as c:
             parent = dependencies.parent_of(c, control.claim.job_id)
         if parent is None or parent.artifact_path is None:
             raise SpecError(
                 "init_from", "the weights of the job that it starts from were removed; run it again"
             )
-        source = self._storage.local(parent.artifact_path, parent.artifact_sha256)
-        kept = keep(source, self._settings, match=start.match)
-        return spec.model_copy(update={"initial_weights": kept})
+        return self._storage.local(parent.artifact_path, parent.artifact_sha256), parent
+
+    def _start(self, control: JobControl, spec: JobSpec) -> Snapshot | None:
+        """The end of the job whose fit this one continues; None for one that continues none."""
+        start = spec.initial_weights
+        if start is None or not start.continues:
+            return None
+        path, parent = self._end_of_parent(control)
+        if parent.content_hash != start.of_job:
+            raise SpecError(
+                "initial_weights",
+                f"job {parent.job_id}, whose fit this one continues, was extended meanwhile; run a"
+                " new sweep, under another name",
+            )
+        checked(path, self._settings, parent.artifact_sha256)
+        return checkpoint.end_of(path, start.initial_epoch, self._settings)
 
     def _arrays(self, control: JobControl, spec: JobSpec, outputs: list[str]) -> Arrays:
         """Those of the job before, where it has the same dataset."""
@@ -123,11 +145,11 @@ class Loader:
         """
         claim = control.claim
         if claim.checkpoint_path is None:
-            return None, ""
+            return self._start(control, spec), ""
         reach("in_restore")
         path = self._checkpoint(claim.checkpoint_path, claim.checkpoint_sha256)
         if path is None:
-            return None, (
+            return self._start(control, spec), (
                 f"starts over: {claim.checkpoint_path} is not the checkpoint that was written, its"
                 " sha256 is another than the one in the job's row"
             )
@@ -135,7 +157,8 @@ class Loader:
         batch_size, _ = micro_batch(spec, options, claim.memory_step)
         if snapshot.batch_size not in (None, batch_size):
             # After another OOM: its optimizer has other variables.
-            return None, f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
+            why = f"starts over: the checkpoint is of batches of {snapshot.batch_size} rows"
+            return self._start(control, spec), why
         return snapshot, ""
 
     def _checkpoint(self, name: str, digest: str | None) -> Path | None:
@@ -145,6 +168,10 @@ class Loader:
         except DamagedFileError:
             return None
         return path if has_digest(path, digest) else None
+
+
+def _continues(spec: JobSpec) -> bool:
+    return spec.initial_weights is not None and spec.initial_weights.continues
 
 
 def _check_rows(arrays: Arrays, snapshot: Snapshot | None) -> None:

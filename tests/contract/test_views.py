@@ -19,11 +19,26 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import ends, experiments, labels, leases, memory, metrics, tokens, users, views
+from fitfleet.db import (
+    ends,
+    experiments,
+    labels,
+    leases,
+    memory,
+    metrics,
+    sweeps,
+    tokens,
+    trials,
+    users,
+    views,
+)
 from fitfleet.db.actor import Scope
+from fitfleet.db.lineage import Descent
 from fitfleet.db.memory import Measurement
 from fitfleet.db.metrics import EpochMetrics
 from fitfleet.db.session import Database
+from fitfleet.db.sweep_tables import trial_jobs
+from fitfleet.db.trials import NewTrial
 from fitfleet.spec.memory import FitKind
 from fitfleet.states import FailureClass
 
@@ -40,6 +55,8 @@ CONTRACT = {
     "workers": "worker service host pid slot queue device started_at heartbeat_at ended_at"
     " is_draining running name labels",
     "events": "event_id at kind job_id attempt worker detail",
+    "lineage": "sweep experiment generation member trial job_id parent_job_id parent_member"
+    " is_exploited params changes",
     "audit": "audit_id at user_name token_id action target detail",
     "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
     "tokens": "token_id user_name scope created_at expires_at revoked_at max_jobs",
@@ -102,7 +119,24 @@ def filled(database: Database) -> Database:
         tokens.create(c, "ana", Scope.READ, expires_s=60.0)
         kind = FitKind("a" * 64, 32, "float32", "Adam")
         memory.record(c, [Measurement(kind, "loop", 1, "cpu", 600_000_000)])
+    _grow(database)
     return database
+
+
+def _grow(database: Database) -> None:
+    """A population of two: the second member takes over from the first."""
+    changes = {"rate": {"from": 0.1, "to": 0.08}}
+    descents = [Descent(0, 0), Descent(0, 1), Descent(1, 0, 0, {}), Descent(1, 1, 0, changes)]
+    with database.begin() as c:
+        sweep, _ = sweeps.create(c, "grown", "digits", "{}")
+        for number, descent in enumerate(descents):
+            point = {"rate": 0.08 if number == 3 else 0.1}
+            trial = NewTrial(number, point, str(number), (), None, {}, descent)
+            assert trials.take(c, sweep.id, trial)
+            if number < 3:
+                values = {"number": number, "replicate": 0, "job_id": number + 1}
+                link = trial_jobs.insert().values(sweep_id=sweep.id, is_reused=False, **values)
+                c.execute(link)
 
 
 @pytest.mark.parametrize("view", CONTRACT)
@@ -128,6 +162,22 @@ def test_the_values_are_of_the_types_promised(view: str, filled: Database) -> No
             assert kind != "time" or _TIME.fullmatch(value), (name, value)
             shape = list if name == "tags" else dict
             assert kind != "json" or isinstance(json.loads(value), shape)
+
+
+def test_lineage(filled: Database) -> None:
+    names = ("generation", "member", "trial", "job_id", "parent_job_id", "parent_member")
+    rows = _rows(filled, "SELECT * FROM lineage ORDER BY trial")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        (0, 0, 0, 1, None, None),
+        (0, 1, 1, 2, None, None),
+        (1, 0, 2, 3, 1, 0),
+        (1, 1, 3, None, 1, 0),
+    ]
+    assert [row["is_exploited"] for row in rows] == [0, 0, 0, 1]
+    assert json.loads(rows[3]["params"]) == {"rate": 0.08}
+    assert [row["changes"] for row in rows[:3]] == [None, None, "{}"]
+    assert json.loads(rows[3]["changes"]) == {"rate": {"from": 0.1, "to": 0.08}}
+    assert {(row["sweep"], row["experiment"]) for row in rows} == {("grown", "digits")}
 
 
 def test_runs(filled: Database) -> None:

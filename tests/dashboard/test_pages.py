@@ -16,18 +16,25 @@ import pytest
 from filling import EPOCHS, fill, logs, train
 from proxy import Proxy
 from support.rows import insert, new_job, register
+from support.stand_in import arguments
 from support.waiting import until
 from visits import Serve, Visitor
 
+from fitfleet import Sequential, layers
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.snapshot import RunningJob
 from fitfleet.dashboard.notebook import view
 from fitfleet.dashboard.pages.fleet import seconds_to_empty
 from fitfleet.dashboard.serve import Dashboard
+from fitfleet.db import sweeps, trials
+from fitfleet.db.lineage import Descent
 from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages import table
 from fitfleet.db.pages.table import Wanted
 from fitfleet.db.session import Database
+from fitfleet.db.trials import NewTrial
+from fitfleet.sweeps.design import design
+from fitfleet.sweeps.population import pbt
 
 
 def test_the_table_is_sorted_and_filtered_alike_on_both_databases(database: Database) -> None:
@@ -128,6 +135,23 @@ def test_a_broken_address_shows_the_usual_view(visitor: Visitor, fleet: Fleet, q
     fill(fleet.database, count=6)
     for path in ("/experiment", "/part/table", "/data/points", "/data/chosen"):
         assert visitor.get(f"{path}?name=digits&{query}").status == 200, path
+
+
+def test_the_generations_of_a_population_are_shown(visitor: Visitor, fleet: Fleet) -> None:
+    asked_for = {"search": pbt(population=2, perturbation_interval=2), "trials": None}
+    model = {"model": Sequential([layers.Input((4,)), layers.Dense(1)])}
+    with fleet.database.begin() as c:
+        document = design(arguments(**model, **asked_for)).to_json()
+        row, _ = sweeps.create(c, "grown", "net", document)
+        changes = {"rate": {"from": 0.1, "to": 0.08}}
+        for number, descent in enumerate([Descent(0, 0), Descent(0, 1), Descent(1, 1, 0, changes)]):
+            jobs = {0: new_job(f"p{number}", experiment="net")}
+            trial = NewTrial(number, {"rate": 0.1}, str(number), (), None, jobs, descent)
+            assert trials.take(c, row.id, trial)
+    page = visitor.get("/sweep?name=grown")
+    assert page.status == 200, page.text
+    assert "job 1</a> of member 0" in page.text
+    assert "rate 0.1 → 0.08" in page.text
 
 
 def test_the_spec_and_the_weights_are_downloaded(

@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 from support.parts import quick
 
-from fitfleet.db import indexes, keys, lookup, trials, users, views
+from fitfleet.db import indexes, keys, lineage, lookup, trials, users, views
 from fitfleet.db.schema import alembic_config
 from fitfleet.db.session import Database, newest_version
 from fitfleet.db.tables import metadata, t_quantiles
@@ -160,6 +160,21 @@ def test_trials_of_an_old_sweep_keep_what_they_say(empty: Database) -> None:
         (trial,), (run,) = trials.trials_of(c, 1), trials.replicates_of(c, 1)
     assert (trial.point, trial.pruned, trial.refused) == ({"units": 4}, "median", None)
     assert (run.number, run.replicate, run.job_id) == (0, 2, 1)
+
+
+def test_trials_of_an_old_sweep_have_no_lineage(empty: Database) -> None:
+    restore(empty, "0022")
+    with empty.begin() as c:
+        for statement in (
+            "INSERT INTO sweeps (id, experiment_id, name, document, created_at)"
+            " SELECT 1, min(id), 's', '{}', 0 FROM experiments",
+            "INSERT INTO trials VALUES (1, 0, 'h', '{}', '[]', NULL, NULL, 5.0)",
+        ):
+            c.exec_driver_sql(statement)
+    empty.upgrade()
+    with empty.read() as c:
+        assert [trial.descent for trial in trials.trials_of(c, 1)] == [None]
+        assert lineage.of_sweep(c, "s") == []
 
 
 def test_every_old_database_gets_a_key_of_its_own(tmp_path: Path) -> None:

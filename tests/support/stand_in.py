@@ -51,7 +51,9 @@ class StandIn:
                 claim = leases.claim(c, job_id, sequence, WORKER, 60.0)
                 assert claim is not None
                 params = json.loads(claim.options)["params"]
-                self._running.append((claim, params, claim.checkpoint_epoch or 0))
+                start = json.loads(claim.spec)["initial_weights"] or {"initial_epoch": 0}
+                done = claim.checkpoint_epoch or start["initial_epoch"]
+                self._running.append((claim, params, done))
                 self.started.append(claim.job_id)
         return len(self._running)
 

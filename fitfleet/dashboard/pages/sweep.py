@@ -14,12 +14,15 @@ from fitfleet.analysis.importance import importances
 from fitfleet.analysis.results import Results
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.pages.experiment import csv_answer
+from fitfleet.db import lineage
+from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
 from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.driver import find_sweep
+from fitfleet.sweeps.rows import find_sweep
 from fitfleet.text import duration
 
 _SHOWN = 200
+_GENERATIONS = 20
 # Importance is a fit of many trees.
 _IMPORTANCE_S = 20.0
 _KEPT_S = 2.0
@@ -76,7 +79,18 @@ def _read(board: Board, name: str) -> dict[str, Any]:
         "params": [p for p in (results.rows[0].point if results.rows else {})],
         "names": names,
         "pruned": _pruned(results, trials),
+        "generations": _generations(database, name),
     }
+
+
+def _generations(database: Database, name: str) -> list[list[dict[str, Any]]]:
+    """The rows of a population's lineage by generation, the last one first."""
+    with database.read() as c:
+        rows = lineage.of_sweep(c, name)
+    generations: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        generations.setdefault(row["generation"], []).append(row)
+    return [generations[number] for number in sorted(generations, reverse=True)][:_GENERATIONS]
 
 
 def _trials(results: Results) -> list[dict[str, Any]]:

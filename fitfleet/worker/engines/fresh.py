@@ -12,6 +12,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import architecture
 from fitfleet.worker.engines.initial import InitialWeights
+from fitfleet.worker.state.building import rate_variable
 
 
 class FreshState:
@@ -23,7 +24,7 @@ class FreshState:
 
     def __init__(self, model: Any, spec: JobSpec, settings: Settings) -> None:
         self._model = model
-        self._rate = _rate_variable(model.optimizer)
+        self._rate = rate_variable(model.optimizer)
         # One after the other: a large optimizer's values are not all held at once. None stands for
         # zeros, of which a large model's optimizer has hundreds of megabytes.
         values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
@@ -53,12 +54,6 @@ class FreshState:
             variable.assign(value)
         for variable, value in self.optimizer(spec):
             variable.assign(value)
-
-
-def _rate_variable(optimizer: Any) -> Any:
-    """The learning rate, where it is no schedule; a loss scale's optimizer has it inside."""
-    inner = getattr(optimizer, "inner_optimizer", None) or optimizer
-    return inner._learning_rate if isinstance(inner._learning_rate, keras.Variable) else None
 
 
 def optimizer_variables(optimizer: Any) -> list[Any]:

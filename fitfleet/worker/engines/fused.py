@@ -52,6 +52,8 @@ class Fused:
     def row(self, job: PreparedJob) -> list[Any]:
         """Values of the program's variables for a job at its start, or at its checkpoint."""
         if job.snapshot is not None:
+            if job.snapshot.is_of_parent:  # whose learning rate stays
+                self.fresh.assign(job.spec)
             checkpoint.restore(self.model, job.snapshot)
             weights = [v.numpy() for v in self.program.weights]
             optimizer = [v.numpy() for v in self.program.optimizer]

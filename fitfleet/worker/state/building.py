@@ -89,6 +89,14 @@ def _symbols(tree: Any) -> Any:
     return keras.KerasTensor((None, *tree[_LEAF]), dtype)
 
 
+def rate_variable(optimizer: Any) -> Any:
+    """The learning rate, where it is no schedule; a loss scale's optimizer has it inside."""
+    import keras
+
+    inner = getattr(optimizer, "inner_optimizer", None) or optimizer
+    return inner._learning_rate if isinstance(inner._learning_rate, keras.Variable) else None
+
+
 def ends(model: Any) -> tuple[Any, Any]:
     """KerasTensors of the inputs and outputs that a model declares, in their structure.
 

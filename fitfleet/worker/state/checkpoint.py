@@ -18,7 +18,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
-from fitfleet.worker.state.building import build_from
+from fitfleet.worker.state.building import build_from, rate_variable
 from fitfleet.worker.state.rnn import rnn_states
 
 # The attributes that Keras's callbacks change while they run.
@@ -52,6 +52,8 @@ class Snapshot:
     adapted: States = field(default_factory=dict)  # of preprocessing layers
     fingerprint: str = ""  # of the dataset; empty in files of older versions
     trained_s: float = 0.0  # seconds that the epochs contained in it took
+    # Whether it is the end of another job, which this one continues with its own learning rate.
+    is_of_parent: bool = False
 
 
 class _Document(BaseModel):
@@ -134,14 +136,37 @@ def read(path: Path, settings: Settings) -> Snapshot:
     )
 
 
+def end_of(path: Path, epoch: int, settings: Settings) -> Snapshot:
+    """The end of a fit, for another job that continues it from that epoch with a fit of its own.
+
+    Its callbacks begin anew, and its history, data and learning rate are its own. StorageError.
+    """
+    parent = read(path, settings)
+    return Snapshot(
+        path,
+        epoch,
+        has_stopped=False,
+        history=[],
+        callbacks=[],
+        environment=parent.environment,
+        inputs=parent.inputs,
+        adapted=parent.adapted,
+        is_of_parent=True,
+    )
+
+
 def restore(model: Any, snapshot: Snapshot) -> None:
-    """Put weights, optimizer and RNN states into a compiled model."""
+    """Put weights, optimizer and RNN states into a compiled model.
+
+    A model that continues the fit of another job keeps the learning rates that it has.
+    """
     import h5py
 
     from fitfleet.worker.state.initial import load_state
 
     # Without its variables the optimizer would be left out of the loading, with a warning.
     build_from(model, snapshot.inputs)
+    rates = [(rate, rate.numpy()) for rate in _rates(model) if snapshot.is_of_parent]
     try:
         load_state(model, snapshot.path, "checkpoint")
         with h5py.File(snapshot.path, "r") as file:
@@ -150,10 +175,23 @@ def restore(model: Any, snapshot: Snapshot) -> None:
                 variable.assign(group[str(index)][()])
     except OSError as error:
         raise StorageError(f"{snapshot.path}: cannot be read: {error}") from error
+    for variable, value in rates:
+        variable.assign(value)
+
+
+def _rates(model: Any) -> list[Any]:
+    """The learning rates of the model's optimizers, one each, where they are no schedules."""
+    import keras
+
+    optimizers = [v for v in vars(model).values() if isinstance(v, keras.optimizers.Optimizer)]
+    variables = {id(rate): rate for rate in map(rate_variable, optimizers) if rate is not None}
+    return list(variables.values())
 
 
 def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
     """Put back the callbacks' state; to be called after their `on_train_begin`, which resets it."""
+    if snapshot.is_of_parent:
+        return
     for callback, state, best in zip(callbacks, snapshot.callbacks, snapshot.best, strict=True):
         for name in _CALLBACK_STATE.get(type(callback).__name__, ()):
             value = state.get(name)

@@ -196,7 +196,7 @@ def _last_epoch(fit: Fit) -> int:
 def _train_seconds(fit: Fit) -> float | None:
     """What the epochs alone took: their number times the median one of this attempt."""
     each = fit.control.epoch_seconds
-    return None if each is None else each * _last_epoch(fit)
+    return None if each is None else each * len(fit.history)
 
 
 def _kept_epoch(fit: Fit) -> int:

@@ -21,7 +21,8 @@ from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver, Progress, open_sweep
+from fitfleet.sweeps.driver import Driver, Progress
+from fitfleet.sweeps.rows import open_sweep
 
 NARROW = {"search": "grid", "trials": None, "optimizer": "sgd"}
 

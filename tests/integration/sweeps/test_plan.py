@@ -22,8 +22,9 @@ from fitfleet.spec.memory import fit_kind
 from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver, open_sweep
+from fitfleet.sweeps.driver import Driver
 from fitfleet.sweeps.plan import Plan, plan
+from fitfleet.sweeps.rows import open_sweep
 
 GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
 

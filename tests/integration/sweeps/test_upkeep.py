@@ -27,7 +27,7 @@ from fitfleet.scheduler.upkeep import Retention, SweepKeeper
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import open_sweep
+from fitfleet.sweeps.rows import open_sweep
 
 RATES = {"SGD": {"learning_rate": {"$space": "choice", "options": [0.1, 0.2]}}}
 GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}

@@ -21,7 +21,8 @@ from fitfleet.spec.identity import content_hash, fuse_key
 from fitfleet.spec.job import JobOptions
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver, open_sweep
+from fitfleet.sweeps.driver import Driver
+from fitfleet.sweeps.rows import open_sweep
 from fitfleet.weights.files import read_weights
 
 LONG = 10_000  # epochs that nobody waits for
