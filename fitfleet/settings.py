@@ -114,6 +114,9 @@ class Settings:
         low=0,
         high=86_400,
     )
+    preempt_s: float = _setting(
+        0.0, "A job that waits this long has one of lower priority make way; 0: never.", low=0
+    )
     log_level: str = _setting(
         "info",
         "Least severe level that services log.",

@@ -132,7 +132,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "events": [
         ("event_id", "integer", "number, in order of time"),
         ("at", "time", "time"),
-        ("kind", "text", "retry, failed, cancelled, released, extended, paused, draining, ..."),
+        ("kind", "text", "retry, failed, cancelled, released, preempted, extended, paused, ..."),
         ("job_id", "integer", "the job, if it concerns one"),
         ("attempt", "integer", "its attempt"),
         ("worker", "text", "slot or service, if it concerns one"),

@@ -11,7 +11,7 @@ from fitfleet.db.session import Database
 from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
 from fitfleet.scheduler.service import Scheduler
-from fitfleet.scheduler.upkeep import Retention
+from fitfleet.scheduler.upkeep import Preemption, Retention
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 
@@ -28,7 +28,7 @@ class LocalFleet(Fleet):
         self.services = services
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
-        self._scheduler.steps += [Retention(settings), Notifier()]
+        self._scheduler.steps += [Retention(settings), Preemption(settings), Notifier()]
         self._thread = threading.Thread(
             target=self._scheduler.run, args=(self._stop,), name="fitfleet-scheduler", daemon=True
         )

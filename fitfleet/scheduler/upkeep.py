@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from fitfleet.data.location import locate
-from fitfleet.db import budgets, users
+from fitfleet.db import budgets, preemption, users
 from fitfleet.db import sweeps as sweep_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import SweepRow
@@ -114,6 +114,24 @@ class GpuHours:
             users.measure(c)
 
 
+class Preemption:
+    """Lets jobs of a lower priority make way, at each recovery."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, database: Database) -> None:
+        """Release them; they write a checkpoint with the end of their epoch, and resume later."""
+        wait_s = self._settings.preempt_s
+        if not wait_s:
+            return
+        with database.begin() as c:
+            released = preemption.make_way(c, self._settings.lease_s, wait_s)
+        for job_id in released:
+            _log.info("job %s makes way for a more urgent one", job_id, extra={"job": job_id})
+
+
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
-    return [GpuHours(), SweepKeeper(settings), Retention(settings), Notifier()]
+    kept: list[Step] = [GpuHours(), SweepKeeper(settings), Retention(settings)]
+    return [*kept, Preemption(settings), Notifier()]
