@@ -14,12 +14,13 @@ import libfaketime
 import pytest
 import sqlalchemy as sa
 from support.fits import SETTINGS, assert_equal, small_job, write_series
-from support.hosts import Host, can_make_namespaces, hosts
-from support.servers import Postgres, Valkey
+from support.hosts import Host, Servers, can_make_namespaces, hosts
+from support.servers import Postgres, Valkey, free_port
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db import workers
+from fitfleet.db import tokens, workers
+from fitfleet.db.actor import Scope
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 
@@ -31,8 +32,10 @@ NEWER = "0.2.0"
 class Site:
     """The services on some hosts, over one database, one broker and one storage."""
 
-    def __init__(self, folder: Path, hosts: dict[str, Host]) -> None:
-        self.folder, self.hosts = folder, hosts
+    def __init__(self, folder: Path, servers: Servers, hosts: dict[str, Host]) -> None:
+        self.folder, self.servers, self.hosts = folder, servers, hosts
+        (folder / "storage").mkdir()
+        self._api = f"{servers.address}:{free_port()}"
         self._settings = {
             host.name: Settings(
                 **{**SETTINGS, **host.urls},
@@ -57,6 +60,22 @@ class Site:
         log = self.folder / f"{name}-{host}.log"
         command = [sys.executable, "-m", "fitfleet", name, *arguments]
         return self.hosts[host].start(log, environment, *command)
+
+    def serve_api(self) -> None:
+        """Start the HTTP API on the host of the servers."""
+        certificate = str(self.servers.certificate)
+        self.start("a", "api", "--listen", self._api, "--certificate", certificate)
+        log = self.folder / "api-a.log"
+        until(lambda: "a host joins with" in log.read_text())
+
+    def join(self, host: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a worker on a host that knows the address of the API and has a token."""
+        with self.database.begin() as c:
+            token = tokens.create(c, host, Scope.WORK)
+        variables |= {"FITFLEET_TOKEN": token, "FITFLEET_CA_FILE": str(self.servers.ca)}
+        log = self.folder / f"join-{host}.log"
+        command = [sys.executable, "-m", "fitfleet", "join", f"https://{self._api}"]
+        return self.hosts[host].start(log, variables, *command, "--threads", "1")
 
     def until_slots(self, count: int) -> None:
         """Wait until so many slots are up."""
@@ -146,21 +165,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def test_jobs_end_once_and_equal_over_partitions_deaths_clocks_and_an_upgrade(
     servers: tuple[Postgres, Valkey], tmp_path: Path
 ) -> None:
-    """Database, broker and a scheduler on host a, a scheduler on b, workers on b, c and d.
+    """Database, broker, API and a scheduler on host a, a scheduler on b, workers on b, c and d.
 
-    The clock of c is five minutes fast, that of d five minutes slow.
+    The clock of b is five minutes slow, that of c five minutes fast. Host d joins by the API.
     """
     jobs = _jobs(tmp_path, JOBS)
     straight = _undisturbed(tmp_path, jobs)
     newer = _newer_release(tmp_path / "newer")
     namespaces = can_make_namespaces()
     with hosts(tmp_path, *servers, "abcd", namespaces=namespaces) as made:
-        site = Site(tmp_path, made)
+        site = Site(tmp_path, *made)
         first = site.start("a", "scheduler")
-        site.start("b", "scheduler")
-        second = site.start("b", "worker")
+        site.start("b", "scheduler", **_clock(-300))
+        second = site.start("b", "worker", **_clock(-300))
         site.start("c", "worker", **_clock(300))
-        site.start("d", "worker", **_clock(-300))
+        site.serve_api()
+        assert site.join("d", **_clock(300)).wait(60) == 3
+        assert "clock: the database's clock differs" in (tmp_path / "join-d.log").read_text()
+        site.join("d")
         site.until_slots(3)
         handles = site.fleet.submit_many(jobs)
         try:
@@ -190,13 +212,13 @@ def _disturb(
     site.hosts["d"].kill()
     site.until_done(90)
     site.hosts["d"].heal()
-    site.start("d", "worker", **_clock(-300))
+    site.join("d")
     # Services are replaced one by one, while the other ones of the old version run on.
     _end(scheduler)
     site.start("a", "scheduler", **newer)
     site.until_done(110)
     _end(worker)
-    site.start("b", "worker", **newer)
+    site.start("b", "worker", **newer, **_clock(-300))
 
 
 def _cut(host: Host) -> None:
@@ -212,7 +234,7 @@ def test_a_host_behind_relays_is_cut_off_and_comes_back(
     jobs = _jobs(tmp_path, 6)
     straight = _undisturbed(tmp_path, jobs)
     with hosts(tmp_path, *servers, "ab", namespaces=False) as made:
-        site = Site(tmp_path, made)
+        site = Site(tmp_path, *made)
         site.start("a", "scheduler")
         site.start("b", "worker")
         site.until_slots(1)

@@ -39,25 +39,25 @@ class Servers:
 
     def __init__(self, folder: Path, postgres: Postgres, valkey: Valkey, address: str) -> None:
         self._postgres, self._valkey, self.address = postgres, valkey, address
-        self._authority = Authority(folder, "hosts")
-        self._certificate = self._authority.issue(address)
+        authority = Authority(folder, "hosts")
+        self.ca = authority.file
+        self.certificate = authority.issue(address)
         self._database = postgres.create_database()
         self._fronts: list[TlsFront] = []
 
     def urls(self) -> tuple[dict[str, str], list[TlsFront]]:
         """Settings with the URLs of database and broker through new ends of TLS, and those."""
         database = TlsFront(
-            self._postgres.port, self._certificate, is_postgres=True, address=self.address
+            self._postgres.port, self.certificate, is_postgres=True, address=self.address
         )
-        broker = TlsFront(self._valkey.port, self._certificate, address=self.address)
+        broker = TlsFront(self._valkey.port, self.certificate, address=self.address)
         self._fronts += [database, broker]
         user = f"fitfleet:{self._postgres.password}"
         place = f"{self.address}:{database.port}/{self._database}"
-        ca = self._authority.file
         urls = {
-            "database_url": f"postgresql://{user}@{place}?sslmode=verify-full&sslrootcert={ca}",
+            "database_url": f"postgresql://{user}@{place}?sslmode=verify-full&sslrootcert={self.ca}",
             "broker_url": f"rediss://:{self._valkey.password}@{self.address}:{broker.port}/0"
-            f"?ssl_ca_certs={ca}",
+            f"?ssl_ca_certs={self.ca}",
         }
         return urls, [database, broker]
 
@@ -180,8 +180,8 @@ class RelayedHost(Host):
 @contextmanager
 def hosts(
     folder: Path, postgres: Postgres, valkey: Valkey, names: Sequence[str], *, namespaces: bool
-) -> Iterator[dict[str, Host]]:
-    """Hosts by name. The first is the machine of the tests, with the servers; it cannot be cut."""
+) -> Iterator[tuple[Servers, dict[str, Host]]]:
+    """The servers, and hosts by name. The first is that of the servers; it cannot be cut."""
     first, *others = names
     network = _Network() if namespaces else None
     made: dict[str, Host] = {}
@@ -197,7 +197,7 @@ def hosts(
                 if network
                 else RelayedHost(name, servers)
             )
-        yield made
+        yield servers, made
     finally:
         for host in made.values():
             host.close()
