@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fitfleet.db.actor import OPTION, Actor, current, local_actor
 from fitfleet.db.dialect import clock_sql
+from fitfleet.db.driver import load_driver
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
 MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
@@ -63,6 +64,7 @@ class Database:
     def _engine(self) -> Engine:
         try:
             if not self.is_sqlite:
+                load_driver()
                 patience = {k: v for k, v in _PATIENCE.items() if k not in self.url.query}
                 return sa.create_engine(self.url, pool_pre_ping=True, connect_args=patience)
             self._make_folder()

@@ -121,6 +121,20 @@ def test_a_job_goes_all_its_way_over_tls(
     assert [front.relayed > 3 for front in doors.fronts] == [True, True]
 
 
+def test_a_script_that_has_imported_tensorflow_connects(doors: Doors, authority: Authority) -> None:
+    """TensorFlow's BoringSSL has the names of the OpenSSL that psycopg brings along."""
+    script = (
+        "import sys, tensorflow\n"
+        "from fitfleet.db.session import Database\n"
+        "with Database(sys.argv[1]).read() as c: print(c.exec_driver_sql('SELECT 41 + 1').scalar())"
+    )
+    url = doors.database(authority.issue("127.0.0.1"))
+    done = subprocess.run(
+        [sys.executable, "-c", script, url], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr[-500:]
+
+
 @pytest.mark.parametrize("kind", WRONG)
 def test_nothing_goes_to_a_broker_with_a_wrong_certificate(
     kind: str, doors: Doors, wrong: Callable[[str], Any], database: Database
