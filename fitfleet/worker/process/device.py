@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from fitfleet.errors import SettingsError
+
+_log = logging.getLogger(__name__)
 
 # Keras and TensorFlow import these where they are installed: for wrappers, pictures and notebooks,
 # and to recognize data frames and sparse matrices. They take as long as TensorFlow itself, and a
@@ -50,7 +54,7 @@ def load(*, has_own_code: bool) -> None:
     With `has_own_code` Keras is whole, as the user's own modules may expect it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected():
+    with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected(), _kept_quiet():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
 
@@ -126,3 +130,32 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+@contextmanager
+def _kept_quiet() -> Iterator[None]:
+    """Log at level debug what is written to the standard error meanwhile; pass it on if it raises.
+
+    TensorFlow's libraries write there at their import, whatever TF_CPP_MIN_LOG_LEVEL says.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            _restore(kept)
+            file.seek(0)
+            os.write(2, file.read())
+            raise
+        _restore(kept)
+        file.seek(0)
+        for line in file.read().decode(errors="replace").splitlines():
+            _log.debug("TensorFlow's import: %s", line)
+
+
+def _restore(kept: int) -> None:
+    sys.stderr.flush()
+    os.dup2(kept, 2)
+    os.close(kept)
