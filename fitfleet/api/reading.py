@@ -151,6 +151,7 @@ JOB_PARTS: dict[str, Callable[[Fleet, int], Any]] = {
     "scores": lambda fleet, job_id: fleet.job(job_id).scores,
     "attempts": lambda fleet, job_id: fleet.job(job_id).attempts,
     "events": lambda fleet, job_id: fleet.job(job_id).events,
+    "lineage": lambda fleet, job_id: fleet.job(job_id).lineage.to_dict("records"),
     "spec": lambda fleet, job_id: json.loads(fleet.job(job_id).spec.canonical()),
     "code": lambda fleet, job_id: fleet.job(job_id).code,
     "labels": lambda fleet, job_id: fleet.job(job_id).labels,

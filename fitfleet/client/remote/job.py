@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from rich.console import Console
 
+from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.remote import wire
@@ -97,6 +98,11 @@ class RemoteJob(Job):
     def events(self) -> list[dict[str, Any]]:
         """As `Job.events`."""
         return list(self._get("events"))
+
+    @property
+    def lineage(self) -> pd.DataFrame:
+        """As `Job.lineage`."""
+        return lineage_frame(self._get("lineage"))
 
     @overload
     def logs(self, *, follow: Literal[False] = False) -> str: ...

@@ -73,6 +73,7 @@ def test_rows_and_what_was_recorded_are_equal(fleet: ff.Fleet, remote: ff.Fleet)
     for mine, theirs in zip(remote.jobs(), fleet.jobs(), strict=True):
         assert mine.row == theirs.row and mine.status is theirs.status
         pd.testing.assert_frame_equal(mine.history, theirs.history, check_exact=True)
+        pd.testing.assert_frame_equal(mine.lineage, theirs.lineage, check_exact=True)
         assert repr(mine.scores) == repr(theirs.scores)
         assert (mine.attempts, mine.events) == (theirs.attempts, theirs.events)
         assert (mine.spec, mine.code, mine.labels) == (theirs.spec, theirs.code, theirs.labels)
