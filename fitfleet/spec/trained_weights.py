@@ -51,7 +51,8 @@ def weights_without_initializer(model: Any) -> str | None:
         for variable in _own_variables(layer):
             if _is_initial(layer, variable):
                 continue
-            if _initializers(layer, variable.name):
+            is_adapted = type(layer).__module__.startswith("keras.")  # such as Normalization
+            if is_adapted or _initializers(layer, variable.name):
                 return None  # this one is known to be changed
             first = first or f"{layer.name}/{variable.name}"
     return first

@@ -104,7 +104,7 @@ def test_lists_of_parquet_are_padded(folder: Path, settings: Settings) -> None:
     table = pa.table(
         {
             "seq": pa.array(ROWS, pa.list_(pa.float32())),
-            "gaps": pa.array([[1, None], None, [2], []], pa.list_(pa.int64())),
+            "gaps": pa.array([[1, None], [0, 0], [2], []], pa.list_(pa.int64())),
             "fixed": pa.array([[i, i + 1] for i in range(4)], pa.list_(pa.int32(), 2)),
             "y": [0, 1, 0, 1],
         }

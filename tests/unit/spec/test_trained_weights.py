@@ -131,6 +131,9 @@ def test_a_weight_without_an_initialiser_is_named_unless_others_tell_that_it_was
     model.layers[1].kernel.assign(np.ones((4, 2)))
     assert weights_without_initializer(model) is None
     assert weights_without_initializer(stack(L.Dense(2))) is None
+    adapted = L.Normalization()
+    adapted.adapt(np.arange(8.0).reshape(2, 4))
+    assert weights_without_initializer(stack(adapted)) is None
 
 
 def test_submitting_such_an_object_warns_that_its_weights_are_the_start(tmp_path: Path) -> None:
