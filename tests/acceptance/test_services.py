@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -175,7 +175,9 @@ def _titles() -> dict[str, bytes]:
     titles = {}
     for process in psutil.Process().children(recursive=True):
         for name in ("cmdline", "comm"):
-            titles[f"{name} of {process.pid}"] = Path(f"/proc/{process.pid}/{name}").read_bytes()
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                title = Path(f"/proc/{process.pid}/{name}").read_bytes()
+                titles[f"{name} of {process.pid}"] = title
     assert len(titles) > 2 * (WORKERS + 2)
     return titles
 
