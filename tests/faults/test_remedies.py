@@ -46,6 +46,7 @@ def troubled(
     return Troubled(hung, hung_in_load, large)
 
 
+@pytest.mark.slow
 def test_the_oom_fallback_under_a_real_limit(troubled: Troubled) -> None:
     job = troubled.large.wait(120)
     assert job.status is ff.JobStatus.SUCCEEDED, job.error

@@ -63,6 +63,7 @@ def test_a_cohort_of_lstms_is_fused_and_its_speed_kept(settings: Settings) -> No
     assert run(engines, cohort(nets.stacked_lstm(), 2))[0] == [("fused", 2)]
 
 
+@pytest.mark.slow
 def test_two_jobs_are_fused_by_a_child_that_finds_the_program_on_the_disk(
     settings: Settings,
 ) -> None:

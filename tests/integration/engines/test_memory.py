@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import ledger
 import numpy as np
+import pytest
 
 from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, split_validation
@@ -34,6 +35,7 @@ def arrays() -> Arrays:
     return Arrays(x=np.ones((ROWS, WIDTH), "float32"), y=np.ones((ROWS, 1), "float32"))
 
 
+@pytest.mark.slow
 def test_the_model_of_a_large_job_is_not_held_during_another() -> None:
     cache = TraceCache(ledger.SETTINGS)
 

@@ -13,6 +13,7 @@ import ledger
 import nets
 import numpy as np
 import pytest
+from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.worker.engines import functions
@@ -73,7 +74,7 @@ print(here.digest(here.ledger.train(engine, here.jobs(nets.stacked_lstm()))))
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", quick(ENGINES, "fused"))
 def test_another_process_reads_what_this_one_has_traced(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.parts import quick
 from support.rows import column
 from support.stand_in import StandIn, arguments, write_data
 from typer.testing import CliRunner
@@ -23,6 +24,13 @@ from fitfleet.sweeps.driver import Driver, Progress
 from fitfleet.sweeps.rows import open_sweep
 
 SIZE = 4
+
+
+@pytest.fixture(params=quick(["sqlite", "postgresql"], "sqlite"))
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a fresh database."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from fleets import ActAtEpochs, DrainAfter, Fleet
+from support.parts import quick
 
 import fitfleet as ff
 from fitfleet.analysis.compare import compare
@@ -33,7 +34,7 @@ def weights(fleet: Fleet, row: Any) -> dict[str, np.ndarray]:
     return read_weights(fleet.artifact(row), fleet.settings)
 
 
-@pytest.mark.parametrize("engine", ["", "fit"])
+@pytest.mark.parametrize("engine", quick(["", "fit"], ""))
 def test_a_fit_out_of_time_is_that_of_fewer_epochs(
     sqlite_url: str, tmp_path: Path, job: dict[str, Any], engine: str
 ) -> None:

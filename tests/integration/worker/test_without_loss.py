@@ -10,6 +10,7 @@ import numpy as np
 import own_models
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
+from support.parts import quick
 
 from fitfleet.client.job import Job
 from fitfleet.spec.job import DatasetSpec
@@ -62,7 +63,7 @@ def plain(path: Path, model: str) -> tuple[Any, dict[str, list[float]]]:
     return found, found.fit(**given, **FIT, verbose=0).history
 
 
-@pytest.mark.parametrize("model", ["distiller", "endpoint", "gan"])
+@pytest.mark.parametrize("model", quick(["distiller", "endpoint", "gan"], "distiller", "gan"))
 def test_a_model_that_adds_its_losses_itself_is_trained_as_by_fit(
     model: str, numbers: Path, fleet: Fleet
 ) -> None:

@@ -100,6 +100,7 @@ def test_the_log_of_a_job_has_its_epochs(local: ff.Fleet, job: dict[str, Any]) -
     assert "worker started: fitfleet" in told and "/cpu0" in told and "Epoch" not in told
 
 
+@pytest.mark.slow
 def test_temporary_files_go_with_the_service(
     tmp_path: Path, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
