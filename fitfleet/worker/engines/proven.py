@@ -16,8 +16,9 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 
 # In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
-# Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation and
-# ConcordanceCorrelation are rewritten otherwise there, some of them beside others only. So is silu.
+# Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation,
+# ConcordanceCorrelation and CategoricalHinge are rewritten otherwise there, some of them beside
+# others only. So is silu.
 _SAME_IN_A_LOOP = {
     kind: frozenset(names.split())
     for kind, names in {
@@ -37,8 +38,8 @@ _SAME_IN_A_LOOP = {
         """,
         "metrics": """
             AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy
-            CategoricalCrossentropy CategoricalHinge F1Score FBetaScore FalseNegatives
-            FalsePositives Hinge IoU KLDivergence MeanAbsoluteError MeanAbsolutePercentageError
+            CategoricalCrossentropy F1Score FBetaScore FalseNegatives FalsePositives Hinge
+            IoU KLDivergence MeanAbsoluteError MeanAbsolutePercentageError
             MeanIoU MeanSquaredError MeanSquaredLogarithmicError OneHotIoU OneHotMeanIoU Precision
             PrecisionAtRecall R2Score Recall RecallAtPrecision RootMeanSquaredError
             SensitivityAtSpecificity SparseCategoricalAccuracy SparseCategoricalCrossentropy
