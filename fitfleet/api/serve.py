@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote.connection import is_loopback
-from fitfleet.errors import FitfleetError, MissingExtraError, SettingsError
+from fitfleet.errors import MissingExtraError, SettingsError
+from fitfleet.http_server import HttpServer, listen, url_of
 
-_START_S = 15.0
-_STOP_S = 5.0
 _MAX_CONNECTIONS = 500
 
 
@@ -56,21 +53,20 @@ class ApiServer:
 
     def __init__(self, fleet: Fleet, options: Options) -> None:
         """Bind the port; SettingsError for what is taken or no certificate, MissingExtraError."""
-        self._options = options
         _check_certificate(options)
         app = _make_app(fleet)
-        self._socket = _listening(options)
-        self._server = _server(app, options)
-        self._thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        """Where clients and hosts that join reach it."""
-        host = self._options.host
-        name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-        shown = f"[{name}]" if ":" in name else name
-        scheme = "http" if self._options.certificate is None else "https"
-        return f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+        listener = _listening(options)
+        scheme = "http" if options.certificate is None else "https"
+        self.url = url_of(scheme, options.host, listener)  # for clients and hosts that join
+        self._server = HttpServer(
+            app,
+            listener,
+            "api",
+            log_config=None,
+            limit_concurrency=_MAX_CONNECTIONS,
+            ssl_certfile=None if options.certificate is None else str(options.certificate),
+            ssl_keyfile=None if options.key is None else str(options.key),
+        )
 
     def told(self) -> list[str]:
         """What an admin reads at its start; no secret."""
@@ -82,30 +78,21 @@ class ApiServer:
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._server.run(sockets=[self._socket])
+        self._server.run()
 
     def start(self) -> ApiServer:
         """Serve in a thread of its own, and return when it answers."""
-        self._thread = threading.Thread(target=self.run, name="fitfleet-api", daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + _START_S
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise FitfleetError("the API did not start; see its log")
-            time.sleep(0.01)
+        self._server.start("fitfleet-api")
         return self
 
     @property
     def is_serving(self) -> bool:
         """Whether it answers requests."""
-        return bool(self._server.started) and not self._server.should_exit
+        return self._server.is_serving
 
     def stop(self) -> None:
         """End it."""
-        self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
-        self._socket.close()
+        self._server.stop()
 
 
 def _make_app(fleet: Fleet) -> Any:
@@ -114,29 +101,6 @@ def _make_app(fleet: Fleet) -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "starlette", "api") from None
     return make_app(fleet)
-
-
-def _server(app: Any, options: Options) -> Any:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise MissingExtraError("uvicorn", "api") from None
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=2,
-        limit_concurrency=_MAX_CONNECTIONS,
-        # Who asks is told by the socket alone: anyone can write a header.
-        proxy_headers=False,
-        ssl_certfile=None if options.certificate is None else str(options.certificate),
-        ssl_keyfile=None if options.key is None else str(options.key),
-    )
-    return uvicorn.Server(config)
 
 
 def _check_certificate(options: Options) -> None:
@@ -152,15 +116,9 @@ def _check_certificate(options: Options) -> None:
 
 
 def _listening(options: Options) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((options.host, options.port))
-        listener.listen(256)
+        return listen(options.host, options.port)
     except OSError as error:
-        listener.close()
         raise SettingsError(
             f"api: {options.address} cannot be listened on: {error.strerror}; take another port"
         ) from None
-    return listener

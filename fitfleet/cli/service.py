@@ -83,7 +83,6 @@ def worker(
     try:
         if parent is not None:
             script.watch_parent(parent, settings.drain_s + 10.0)
-        if parent is not None:
             settings = settings.replace(broker_url=script.broker_url())
         code = serve_worker(settings, metrics, idle_s)
     finally:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-import time
 from types import TracebackType
 from typing import Any
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.options import DEFAULT_PORT, Options
-from fitfleet.errors import FitfleetError, MissingExtraError, SettingsError
+from fitfleet.errors import MissingExtraError, SettingsError
+from fitfleet.http_server import HttpServer, listen, url_of
 
 _PORTS = 50
-_START_S = 15.0
-_STOP_S = 5.0
 
 
 class Dashboard:
@@ -26,8 +24,12 @@ class Dashboard:
         self.options = options or Options()
         self._app = _make_app(fleet, self.options)
         self._socket = _bound(self.options)
-        self._server = _server(self._app)
-        self._thread: threading.Thread | None = None
+        self._server = HttpServer(
+            self._app,
+            self._socket,
+            "dashboard",
+            before_shutdown=lambda: self.board.live.close(),  # a browser keeps its stream open
+        )
         self.is_stopped = threading.Event()
 
     @property
@@ -38,10 +40,7 @@ class Dashboard:
     @property
     def address(self) -> str:
         """Where it is, without a token."""
-        host = self.options.host
-        name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
-        shown = f"[{name}]" if ":" in name else name
-        return f"http://{shown}:{self._socket.getsockname()[1]}{self.options.root}/"
+        return f"{url_of('http', self.options.host, self._socket)}{self.options.root}/"
 
     @property
     def url(self) -> str:
@@ -57,29 +56,20 @@ class Dashboard:
 
     def start(self) -> Dashboard:
         """Serve in a thread of its own, and return when it answers."""
-        self._thread = threading.Thread(target=self.run, name="fitfleet-dashboard", daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + _START_S
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise FitfleetError("the dashboard did not start; try: fitfleet dashboard")
-            time.sleep(0.01)
+        self._server.start("fitfleet-dashboard")
         return self
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._server.run(sockets=[self._socket])
+        self._server.run()
 
     def stop(self) -> None:
         """End the streams and the server."""
         self.is_stopped.set()
-        self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
-        self._socket.close()
+        self._server.stop()
 
     def __enter__(self) -> Dashboard:
-        return self if self._thread else self.start()
+        return self if self._server.has_thread else self.start()
 
     def __exit__(
         self,
@@ -98,39 +88,12 @@ def _make_app(fleet: Fleet, options: Options) -> Any:
     return make_app(fleet, options)
 
 
-def _server(app: Any) -> Any:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise MissingExtraError("uvicorn", "dashboard") from None
-
-    class Server(uvicorn.Server):
-        """Ends its streams first: a browser would keep them open for ever."""
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            app.state.board.live.close()
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(
-        app,
-        log_level="error",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=2,
-        # Who asks is told by the socket alone: anyone can write a header.
-        proxy_headers=False,
-    )
-    return Server(config)
-
-
 def _bound(options: Options) -> socket.socket:
     wanted = options.port
     ports = range(DEFAULT_PORT, DEFAULT_PORT + _PORTS) if wanted is None else [wanted]
     for port in ports:
         try:
-            return _listening(options.host, port)
+            return listen(options.host, port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and wanted is None:
                 continue
@@ -140,16 +103,3 @@ def _bound(options: Options) -> socket.socket:
                 " away to take a free one"
             ) from None
     raise SettingsError(f"ports {ports[0]} to {ports[-1]} are all in use; choose one with --port")
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host.strip("[]"), port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener
