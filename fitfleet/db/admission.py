@@ -85,7 +85,7 @@ def admits(
         _put_back(c, job, device)
         return False
     values = {"needs_bytes": job.needs_bytes, "memory_step": job.memory_step}
-    c.execute(update(jobs).where(jobs.c.id == job.row.id).values(values))
+    c.execute(_sent(job).values(values))
     device_memory.forget_waits(c, [job.row.id])
     return True
 
@@ -159,11 +159,11 @@ def needed_bytes(c: Connection, job_id: int, label: str) -> int | None:
     return None if need is None else need.size_bytes
 
 
-def _ask_for(c: Connection, job: _Candidate, size_bytes: int) -> None:
+def _ask_for(c: Connection, job: _Candidate, size_bytes: int, **values: Any) -> None:
     """Put the job back, with others of its program, for devices that have so much."""
     row, document = job.row, with_measured(job.row.document or "", job.label, size_bytes)
     number = requirement_ids(c, [document])[document]
-    c.execute(_back(job).values(requirement_id=number))
+    c.execute(_back(job).values(requirement_id=number, **values))
     if row.fuse_key is None:
         return
     siblings = (
@@ -186,9 +186,12 @@ def _ask_for(c: Connection, job: _Candidate, size_bytes: int) -> None:
 
 def _put_back(c: Connection, job: _Candidate, device: Device) -> None:
     """It fits the device and not what is free of it now."""
-    if job.needs_bytes is not None:
-        _ask_for(c, job, min(size_class(job.needs_bytes), device.size_bytes))
-    c.execute(_back(job).values(not_before=now(c) + _AGAIN_S))
+    not_before = now(c) + _AGAIN_S
+    if job.needs_bytes is None:
+        c.execute(_back(job).values(not_before=not_before))
+    else:
+        size_bytes = min(size_class(job.needs_bytes), device.size_bytes)
+        _ask_for(c, job, size_bytes, not_before=not_before)
     waits = {"job_id": job.row.id, "host": device.host, "device": device.name, "since": now(c)}
     c.execute(insert_ignoring(c, memory_waits).values(waits))
 
@@ -254,9 +257,13 @@ def at_least(c: Connection, bound: Measurement, claim: Claim) -> Measurement:
     return replace(bound, size_bytes=max(bound.size_bytes, device.size_bytes))
 
 
-def _back(job: _Candidate) -> Any:
-    return (
-        update(jobs)
-        .where(jobs.c.id == job.row.id)
-        .values(status=JobStatus.QUEUED, needs_bytes=None)
+def _sent(job: _Candidate) -> Any:
+    """An UPDATE of the job, unless another slot that had its message too has claimed it by now."""
+    is_sent = (jobs.c.dispatch_seq == job.row.dispatch_seq) & (
+        jobs.c.status == JobStatus.DISPATCHED
     )
+    return update(jobs).where(jobs.c.id == job.row.id, is_sent)
+
+
+def _back(job: _Candidate) -> Any:
+    return _sent(job).values(status=JobStatus.QUEUED, needs_bytes=None)

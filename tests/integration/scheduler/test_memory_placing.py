@@ -284,6 +284,29 @@ def test_a_job_that_may_shrink_starts_in_batches_that_are_not_known_to_be_too_la
     assert _take(database, message, "b:1:0") is not None
 
 
+def test_a_job_that_another_slot_has_claimed_meanwhile_is_not_put_back(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message came twice: one slot looks whether it fits while the other claims it."""
+    database = Database(postgres_url)
+    (narrow,), (wide,) = _serve(database, "a", 8 * GB, 1), _serve(database, "b", 8 * GB, 1)
+    (job_id,) = insert(database, new_job("1"))
+    with database.begin() as c:
+        (message,) = dispatch.dispatch(c, "cpu", 1)
+    claims: list[Claim | None] = []
+
+    def overtaken(*_: object) -> bool:
+        monkeypatch.undo()
+        claims.append(_take(database, message, wide))
+        return False
+
+    monkeypatch.setattr(admission, "_fits", overtaken)
+    assert _take(database, message, narrow) is None
+    assert claims[0] is not None and status(database, job_id) is JobStatus.RUNNING
+    _end(database, claims[0])
+    database.dispose()
+
+
 def test_slots_that_claim_at_once_do_not_overfill_their_device(database: Database) -> None:
     slots = _serve(database, "a", 8 * GB, slots=6)
     ids = insert(database, *(new_job(f"{i}", memory="3GB") for i in range(6)))
