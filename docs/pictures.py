@@ -19,10 +19,10 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "examples"), str(ROOT / "tests" / "dashboard")]
 
-import demo  # noqa: E402
 import get_browser  # noqa: E402
 import sweep_digits  # noqa: E402
 
+import demo  # noqa: E402
 import fitfleet as ff  # noqa: E402
 
 IMAGES = Path(__file__).parent / "images"
