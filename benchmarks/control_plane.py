@@ -32,8 +32,11 @@ import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register, take
 from support.servers import Postgres, Valkey
 
-from fitfleet.db import capacity, dispatch, leases, lookup, metrics
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import leases, metrics
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.fleet import capacity
+from fitfleet.db.reading import lookup
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings

@@ -27,8 +27,10 @@ from alembic.operations import Operations  # noqa: E402
 from store import restore  # noqa: E402
 from support.servers import Postgres  # noqa: E402
 
-from fitfleet.db import indexes, views  # noqa: E402
-from fitfleet.db.session import MIGRATIONS, Database  # noqa: E402
+from fitfleet.db.migrations import indexes  # noqa: E402
+from fitfleet.db.migrations.revisions import MIGRATIONS  # noqa: E402
+from fitfleet.db.schema import views  # noqa: E402
+from fitfleet.db.session import Database  # noqa: E402
 
 _LIMIT_S = 1.0
 _FILL = [

@@ -34,7 +34,8 @@ import numpy as np  # noqa: E402
 from support.servers import Postgres, Valkey  # noqa: E402
 
 import fitfleet as ff  # noqa: E402
-from fitfleet.db import lookup, workers  # noqa: E402
+from fitfleet.db.fleet import workers  # noqa: E402
+from fitfleet.db.reading import lookup  # noqa: E402
 from fitfleet.db.session import Database  # noqa: E402
 from fitfleet.scheduler.service import Scheduler  # noqa: E402
 from fitfleet.settings import Settings, directory_settings  # noqa: E402

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import dispatch
+from fitfleet.db.scheduling import dispatch
 from fitfleet.worker.engines import keras_fit
 
 HERE = Path(__file__).resolve().parent

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.rows import insert, new_job, register
 from support.servers import Postgres
 
-from fitfleet.db import dispatch
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 
 _JOBS, _PLACED, _LOOKS = 4, 8, 9

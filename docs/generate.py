@@ -15,7 +15,7 @@ import typer.main
 from fitfleet import errors
 from fitfleet.cli import exits
 from fitfleet.cli.main import app
-from fitfleet.db.views import COLUMNS
+from fitfleet.db.schema.views import COLUMNS
 from fitfleet.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"

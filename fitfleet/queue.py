@@ -113,7 +113,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]], key: bytes) -> None:
-    """Send (job_id, dispatch_seq) messages, signed with the key that workers have (db/keys).
+    """Send (job_id, dispatch_seq) messages, signed with the workers' key (db/accounts/keys).
 
     BrokerError: some or all may not have arrived.
     """

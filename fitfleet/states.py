@@ -25,7 +25,7 @@ class JobStatus(StrEnum):
 
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED})
 
-# Enforced by conditional UPDATEs in db/jobs; no other change of a status is legal.
+# Enforced by conditional UPDATEs in db/jobs/jobs; no other change of a status is legal.
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     # To FAILED: the job whose weights it starts from has not succeeded.
     JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.CANCELLED, JobStatus.FAILED}),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fitfleet.data.compatibility import check_fit
 from fitfleet.data.describe import describe
 from fitfleet.data.info import ArrayInfo, DatasetInfo
-from fitfleet.db.jobs import NewJob
+from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.check import ModelFacts, check

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.differences import notes
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
-from fitfleet.db import best, compiled, lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading import best, compiled, lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.spec.directions import agreed

@@ -17,9 +17,10 @@ from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
 from fitfleet.analysis.statistics import Summary, against_best, summary
-from fitfleet.db import configurations, trials
-from fitfleet.db.configurations import EndedJobs
+from fitfleet.db.reading import configurations
+from fitfleet.db.reading.configurations import EndedJobs
 from fitfleet.db.session import Connection, Database
+from fitfleet.db.sweeps import trials
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:

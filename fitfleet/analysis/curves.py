@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fitfleet.db.lookup import Point
+from fitfleet.db.reading.lookup import Point
 
 if TYPE_CHECKING:
     import pandas as pd

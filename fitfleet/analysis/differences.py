@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fitfleet.db import compiled
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading import compiled
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 
 _NAMED = 4  # places of one difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fitfleet.db import compiled
+from fitfleet.db.reading import compiled
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
 from fitfleet.spec.directions import Direction, agreed, plain_name

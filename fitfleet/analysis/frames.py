@@ -10,10 +10,10 @@ from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.results import Results, Trial
 from fitfleet.analysis.statistics import summary
-from fitfleet.db import lookup
-from fitfleet.db import trials as table
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow, TrialRow
+from fitfleet.db.sweeps import trials as table
+from fitfleet.db.sweeps.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:

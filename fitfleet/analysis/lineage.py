@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.db.lineage import COLUMNS
+from fitfleet.db.schema.lineage_views import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

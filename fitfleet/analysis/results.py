@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fitfleet.analysis.objective import Objective
-from fitfleet.db import trials as table
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow, TrialRow
+from fitfleet.db.sweeps import trials as table
+from fitfleet.db.sweeps.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 Values = dict[int, tuple[float, ...]]

@@ -9,10 +9,10 @@ from typing import Any
 
 from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.results import Results, read_values
-from fitfleet.db import lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow, TrialRow
+from fitfleet.db.sweeps.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 
 from starlette.requests import Request
 
-from fitfleet.db import tokens
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.db.session import Database
 from fitfleet.errors import AccessError

@@ -1,7 +1,7 @@
 """Routes that change: submit, and what is done to jobs and experiments.
 
 They call what scripts call, as the token's user: whose an experiment is, quotas and the log of
-changes are looked after there (db/access).
+changes are looked after there (db/accounts/access).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fitfleet.api.requests import Document, TooLargeError
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.fleet_jobs import insert
 from fitfleet.client.job import Job
-from fitfleet.db import lookup
-from fitfleet.db.new_job import NewJob, Records
+from fitfleet.db.jobs.new_job import NewJob, Records
+from fitfleet.db.reading import lookup
 from fitfleet.errors import DatasetError, FitfleetError, SpecError
 from fitfleet.spec.job import InitialWeights
 from fitfleet.storage import Storage

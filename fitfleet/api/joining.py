@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote.connection import is_loopback
 from fitfleet.client.remote.joined import FILE_ARGUMENTS, FLEET_WIDE, arguments_of
-from fitfleet.db import access
+from fitfleet.db.accounts import access
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.errors import SettingsError, StateError
 from fitfleet.settings import Settings

@@ -12,7 +12,7 @@ from fitfleet.client import logs as log_files
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote import wire
 from fitfleet.client.snapshot import outcome, take
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.errors import FitfleetError
 from fitfleet.spec.versions import installed
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.client.job import Job
-from fitfleet.db import keys, lookup
-from fitfleet.db.attempts import open_attempts
+from fitfleet.db.accounts import keys
+from fitfleet.db.reading import attempts, lookup
 from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.embedded.launch import chosen_settings, started
 from fitfleet.errors import DatabaseError, FitfleetError
@@ -88,7 +88,7 @@ def fitting(fleet: LocalFleet, ids: Sequence[int]) -> list[int]:
     import psutil
 
     with fleet.database.read() as c:
-        begun = [(int(worker.split(":")[1]), at) for worker, at in open_attempts(c, ids)]
+        begun = [(int(worker.split(":")[1]), at) for worker, at in attempts.open_attempts(c, ids)]
     pids = set()
     for service, started_at in begun:
         with suppress(psutil.Error):

@@ -43,7 +43,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a token. It is printed once; the database keeps a hash of it."""
-    from fitfleet.db import tokens, users
+    from fitfleet.db.accounts import tokens, users
     from fitfleet.db.actor import Scope
     from fitfleet.embedded.stay import seconds_of
     from fitfleet.errors import AccessError
@@ -64,7 +64,7 @@ def create(
 def listed(target: Target, as_json: JsonOption = False) -> None:
     """List tokens, without what opens them."""
     from fitfleet.cli.output import iso
-    from fitfleet.db import tokens
+    from fitfleet.db.accounts import tokens
 
     with target.fleet().database.read() as c:
         rows = tokens.listed(c)
@@ -78,7 +78,7 @@ def revoke(
     target: Target, token: Annotated[str, typer.Argument(help="Its number, as `list` shows it.")]
 ) -> None:
     """Let a token open nothing any more."""
-    from fitfleet.db import tokens
+    from fitfleet.db.accounts import tokens
 
     with target.fleet().database.begin() as c:
         tell(f"token {token} of {tokens.revoke(c, token)} is revoked")
@@ -96,7 +96,7 @@ def set_user(
     ] = None,
 ) -> None:
     """Set the quota of a user."""
-    from fitfleet.db import tokens, users
+    from fitfleet.db.accounts import tokens, users
     from fitfleet.errors import AccessError
 
     limits = _quota(max_running, "max_running", int) | _quota(gpu_hours, "gpu_hours", float)
@@ -115,7 +115,7 @@ def _number(value: float | None) -> str:
 @command
 def users_listed(target: Target, as_json: JsonOption = False) -> None:
     """List users with a quota, and what they use of it."""
-    from fitfleet.db import users
+    from fitfleet.db.accounts import users
 
     with target.fleet().database.read() as c:
         rows = [vars(quota) for quota in users.quotas(c)]
@@ -130,7 +130,7 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """List who changed what, newest first."""
-    from fitfleet.db import access
+    from fitfleet.db.accounts import access
 
     with target.fleet().database.read() as c:
         rows = access.log(c, limit, user)

@@ -40,7 +40,7 @@ def words(known: Iterable[str]) -> Callable[[str], list[str]]:
 
 def experiments(ctx: typer.Context, incomplete: str) -> Offer:
     """Names of experiments, with how many jobs they have."""
-    from fitfleet.db import lookup
+    from fitfleet.db.reading import lookup
 
     def read(c: Connection) -> Offer:
         summaries = lookup.experiment_summary(c)
@@ -51,7 +51,7 @@ def experiments(ctx: typer.Context, incomplete: str) -> Offer:
 
 def jobs(ctx: typer.Context, incomplete: str) -> Offer:
     """Numbers of the newest jobs, with their experiment and status."""
-    from fitfleet.db import lookup
+    from fitfleet.db.reading import lookup
 
     def read(c: Connection) -> Offer:
         rows = lookup.find_jobs(c, limit=_NEWEST)
@@ -62,7 +62,7 @@ def jobs(ctx: typer.Context, incomplete: str) -> Offer:
 
 def sweeps(ctx: typer.Context, incomplete: str) -> Offer:
     """Names of sweeps."""
-    from fitfleet.db import sweeps as table
+    from fitfleet.db.sweeps import sweeps as table
 
     return _from_database(
         ctx, incomplete, lambda c: [(row.name, row.experiment) for row in table.listed(c)]
@@ -76,7 +76,7 @@ def sweeps_and_experiments(ctx: typer.Context, incomplete: str) -> Offer:
 
 def workers(ctx: typer.Context, incomplete: str) -> Offer:
     """Names of worker services and their hosts."""
-    from fitfleet.db import workers as table
+    from fitfleet.db.fleet import workers as table
 
     def read(c: Connection) -> Offer:
         rows = table.live(c, 60.0)

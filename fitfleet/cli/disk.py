@@ -125,7 +125,7 @@ def gc(
     from dataclasses import asdict
 
     from fitfleet.cli.output import print_json
-    from fitfleet.db import access
+    from fitfleet.db.accounts import access
     from fitfleet.db.actor import Scope
     from fitfleet.scheduler.retention import Policy, collect
 

@@ -21,7 +21,7 @@ from fitfleet.text import duration, printable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fitfleet.db.lookup import JobRow
+    from fitfleet.db.reading.lookup import JobRow
 
 # In a pipe nothing is cut off to fit a screen.
 _PIPE_WIDTH = 400

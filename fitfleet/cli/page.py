@@ -14,7 +14,7 @@ from fitfleet.text import duration, printable, printable_lines
 
 if TYPE_CHECKING:
     from fitfleet.client.job import Job
-    from fitfleet.db.lookup import JobRow
+    from fitfleet.db.reading.lookup import JobRow
 
 # A long curve is shown by its first and last epochs.
 _CURVE_LINES = 12

@@ -27,7 +27,7 @@ from fitfleet.text import printable_lines
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
-    from fitfleet.db.lookup import JobRow
+    from fitfleet.db.reading.lookup import JobRow
 
 
 @command

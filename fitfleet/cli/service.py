@@ -140,7 +140,7 @@ def scheduler(
 def workers(target: Target, as_json: JsonOption = False) -> None:
     """List running worker slots."""
     from fitfleet.cli.output import console, frame_table, print_json
-    from fitfleet.db import workers as worker_table
+    from fitfleet.db.fleet import workers as worker_table
 
     rows: list[dict[str, Any]] = []
     if target.has_database():
@@ -183,7 +183,7 @@ def drain(
     ],
 ) -> None:
     """End a worker from afar: its fits checkpoint and go back to the queue."""
-    from fitfleet.db import workers as worker_table
+    from fitfleet.db.fleet import workers as worker_table
 
     with target.fleet().database.begin() as c:
         for service in worker_table.drain(c, worker):
@@ -197,7 +197,8 @@ def upgrade(
 ) -> None:
     """Create or upgrade the tables; an SQLite file is copied first."""
     from fitfleet.cli.command import sqlite_file
-    from fitfleet.db.session import Database, changes_since, newest_version
+    from fitfleet.db.migrations.revisions import changes_since, newest_version
+    from fitfleet.db.session import Database
 
     settings = target.settings()
     file = sqlite_file(settings.database_url)

@@ -264,7 +264,7 @@ def export_runs(
 
 
 def _is_sweep(fleet: Fleet, name: str) -> bool:
-    from fitfleet.db import sweeps as table
+    from fitfleet.db.sweeps import sweeps as table
 
     with fleet.database.read() as c:
         return table.find(c, name) is not None

@@ -48,7 +48,7 @@ def _view(fleet: Fleet) -> RenderableType:
 
 
 def _queues(fleet: Fleet) -> Table:
-    from fitfleet.db import gauges
+    from fitfleet.db.reading import gauges
 
     alive_s = fleet.settings.lease_s
     with fleet.database.read() as c:
@@ -82,7 +82,8 @@ _WORDS = {
 
 
 def _hosts(fleet: Fleet) -> Table:
-    from fitfleet.db import gauges, workers
+    from fitfleet.db.fleet import workers
+    from fitfleet.db.reading import gauges
 
     with fleet.database.read() as c:
         loads = gauges.host_loads(c, fleet.settings.lease_s)

@@ -25,7 +25,7 @@ def add(
     ] = None,
 ) -> None:
     """Tell a server of events. The secret that signs them is printed once."""
-    from fitfleet.db import webhooks
+    from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.begin() as c:
         number, secret = webhooks.add(c, place, event or [])
@@ -35,7 +35,7 @@ def add(
 @command
 def listed(target: Target, as_json: JsonOption = False) -> None:
     """List webhooks, and what they were sent in the last week."""
-    from fitfleet.db import webhooks
+    from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.read() as c:
         rows = webhooks.listed(c)
@@ -47,7 +47,7 @@ def remove(
     target: Target, number: Annotated[int, typer.Argument(help="Its number, as `list` shows it.")]
 ) -> None:
     """Tell a server of nothing any more, of what waits neither."""
-    from fitfleet.db import webhooks
+    from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.begin() as c:
         tell(f"webhook {number} to {webhooks.remove(c, number)} is removed")

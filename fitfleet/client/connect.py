@@ -7,7 +7,7 @@ from typing import Any
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote.connection import is_api
 from fitfleet.client.remote.fleet import RemoteFleet
-from fitfleet.db import tokens
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import local_actor
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings

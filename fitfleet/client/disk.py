@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fitfleet.data.storage_names import DATASETS
-from fitfleet.db import retention
-from fitfleet.db.retention import Kept
+from fitfleet.db.jobs import retention
+from fitfleet.db.jobs.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import INITIAL, Storage

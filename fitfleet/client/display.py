@@ -14,7 +14,7 @@ from rich.text import Text
 from fitfleet.client.notebook import Cell
 from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import Snapshot
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.states import JobStatus
 from fitfleet.text import duration, printable, printable_lines
 

@@ -16,7 +16,8 @@ from platform import python_version
 from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
 from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
-from fitfleet.db import capacity, lookup, standing
+from fitfleet.db.fleet import capacity
+from fitfleet.db.reading import lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import (
     AccessError,

@@ -13,7 +13,7 @@ from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.analysis.greedy import Chosen, choose
 from fitfleet.client.job import Job
 from fitfleet.data.arrays import Arrays, load, split_validation
-from fitfleet.db import best, lookup
+from fitfleet.db.reading import best, lookup
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError
 from fitfleet.settings import Settings

@@ -8,7 +8,7 @@ from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import Objective, objectives
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import experiment_results
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings

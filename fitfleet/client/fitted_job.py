@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fitfleet.client import tasks
 from fitfleet.client.job_row import JobHandle
-from fitfleet.db import code as code_table
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
+from fitfleet.db.specs import code as code_table
 from fitfleet.errors import (
     FitfleetError,
     MissingExtraError,

@@ -19,7 +19,7 @@ from fitfleet.client.job import Job
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.data_store import DataStore
-from fitfleet.db import experiments as experiment_table
+from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
 from fitfleet.errors import SettingsError
 from fitfleet.scheduler import removal

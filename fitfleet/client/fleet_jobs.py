@@ -17,10 +17,10 @@ from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
 from fitfleet.data.data_store import DataStore
-from fitfleet.db import jobs as job_table
-from fitfleet.db import lookup, progress
-from fitfleet.db.lookup import JobRow
-from fitfleet.db.new_job import JobRecord, Records
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.jobs.new_job import JobRecord, Records
+from fitfleet.db.reading import lookup, progress
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import (
     BrokerError,

@@ -15,13 +15,13 @@ from fitfleet.client import logs as log_files
 from fitfleet.client.display import Display
 from fitfleet.client.fitted_job import FittedJob
 from fitfleet.client.wait import wait_for
-from fitfleet.db import jobs as job_table
-from fitfleet.db import labels as label_table
-from fitfleet.db import lookup
-from fitfleet.db.attempts import attempts_of
-from fitfleet.db.labels import Labels
-from fitfleet.db.lineage import ancestors
-from fitfleet.db.priority import set_priority
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.jobs import labels as label_table
+from fitfleet.db.jobs.labels import Labels
+from fitfleet.db.jobs.priority import set_priority
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.attempts import attempts_of
+from fitfleet.db.sweeps.lineage import ancestors
 from fitfleet.errors import JobFailedError, StateError
 from fitfleet.scheduler import explain as explaining
 from fitfleet.scheduler.explain import Explanation

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 from fitfleet.client.labels import shown
-from fitfleet.db import lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 from fitfleet.client.job import Job
 from fitfleet.client.labels import labels
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.text import duration, html_table
 
 _SHOWN = 50

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.settings import Settings
 
 

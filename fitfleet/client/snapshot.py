@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.client.wait_reasons import going_first, unserved
-from fitfleet.db import capacity, lookup, progress
-from fitfleet.db.attempts import attempt_starts
-from fitfleet.db.progress import Count
+from fitfleet.db.fleet import capacity
+from fitfleet.db.reading import lookup, progress
+from fitfleet.db.reading.attempts import attempt_starts
+from fitfleet.db.reading.progress import Count
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.states import JobStatus
 

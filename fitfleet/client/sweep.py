@@ -20,12 +20,12 @@ from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.labels import shown
 from fitfleet.client.snapshot import outcome, take
-from fitfleet.db import lookup
-from fitfleet.db import sweeps as sweep_table
-from fitfleet.db.lineage import of_sweep
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
-from fitfleet.db.sweeps import SweepRow
+from fitfleet.db.sweeps import sweeps as sweep_table
+from fitfleet.db.sweeps.lineage import of_sweep
+from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design

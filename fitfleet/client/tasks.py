@@ -15,9 +15,9 @@ from fitfleet.client.reading_progress import Reading
 from fitfleet.client.wait import wait_for
 from fitfleet.data.data_store import DataStore
 from fitfleet.data.materialise import written
-from fitfleet.db import jobs as job_table
-from fitfleet.db import lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import JobFailedError
 from fitfleet.settings import Settings

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from fitfleet.client.snapshot import Snapshot, take
-from fitfleet.db import lookup
 from fitfleet.db.outages import Tolerance
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import WaitTimeoutError
 

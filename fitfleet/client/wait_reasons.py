@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
-from fitfleet.db import capacity, dispatch, lookup, places
-from fitfleet.db.progress import Count
+from fitfleet.db.fleet import capacity, places
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.progress import Count
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Connection
 from fitfleet.scheduler import sentences
 from fitfleet.states import JobStatus

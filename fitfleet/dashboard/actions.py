@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from fitfleet.client.job import Job
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.view import numbers_in
-from fitfleet.db import workers as worker_table
+from fitfleet.db.fleet import workers as worker_table
 from fitfleet.errors import FitfleetError
 
 _MAX_BYTES = 100_000

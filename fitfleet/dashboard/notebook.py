@@ -6,9 +6,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.dashboard.serve import Dashboard
-from fitfleet.db import lookup
 from fitfleet.db.pages import curves, fleet, table
 from fitfleet.db.pages.table import Wanted
+from fitfleet.db.reading import lookup
 from fitfleet.errors import DatabaseError
 
 if TYPE_CHECKING:

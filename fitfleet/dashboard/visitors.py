@@ -12,7 +12,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from fitfleet.dashboard.board import Board, board_of
-from fitfleet.db import tokens
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope, acting
 from fitfleet.errors import AccessError
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Double, Table, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -20,6 +20,16 @@ def clock_sql(dialect: str) -> str:
     if dialect == "sqlite":
         return "((julianday('now') - 2440587.5) * 86400.0)"
     return "extract(epoch from clock_timestamp())::double precision"
+
+
+def now(c: Connection) -> ColumnElement[float]:
+    """SQL for the database's own clock: seconds since 1970."""
+    return literal_column(clock_sql(c.dialect.name), Double())
+
+
+def read_clock(c: Connection) -> float:
+    """The database's time, in seconds since 1970."""
+    return float(c.execute(select(now(c))).scalar_one())
 
 
 def _insert(c: Connection, table: Table) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from fitfleet.db.schema.tables import events
 from fitfleet.db.session import now
-from fitfleet.db.tables import events
 
 
 def add(

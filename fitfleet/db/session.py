@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 import re
 import shlex
@@ -20,11 +19,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fitfleet.db.actor import OPTION, Actor, current, local_actor
-from fitfleet.db.dialect import clock_sql
+from fitfleet.db.dialect import now as now
+from fitfleet.db.dialect import read_clock as read_clock
 from fitfleet.db.driver import load_driver
+from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 
-MIGRATIONS = importlib.resources.files("fitfleet.db") / "migrations"
 # Alembic's own table.
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.String()))
 _BUSY_TIMEOUT_S = 30.0
@@ -154,14 +154,14 @@ class Database:
                 time.sleep(0.1 if self.is_sqlite else 0.5)
 
     def _upgrade(self) -> None:
-        from fitfleet.db import schema  # it imports Alembic
+        from fitfleet.db.migrations import migrate  # it imports Alembic
 
         with self._translated():
-            schema.migrate(self.engine)
+            migrate.migrate(self.engine)
 
     def _has_all_indexes(self) -> bool:
         """SQLite makes them in the transaction of a migration; PostgreSQL after it."""
-        from fitfleet.db import indexes
+        from fitfleet.db.migrations import indexes
 
         if self.is_sqlite:
             return True
@@ -186,7 +186,7 @@ class Database:
         )
 
     def _newer(self, revision: str) -> str:
-        from fitfleet.db import upgrades
+        from fitfleet.db.migrations import upgrades
         from fitfleet.spec.versions import installed
 
         with self.read() as c:
@@ -250,33 +250,3 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _sqrt(value: float | None) -> float | None:
     """As SQLite's own: NULL for NULL and for negative numbers."""
     return math.sqrt(value) if value is not None and value >= 0 else None
-
-
-def now(c: Connection) -> sa.ColumnElement[float]:
-    """SQL for the database's own clock: seconds since 1970."""
-    return sa.literal_column(clock_sql(c.dialect.name), sa.Double())
-
-
-def read_clock(c: Connection) -> float:
-    """The database's time, in seconds since 1970."""
-    return float(c.execute(sa.select(now(c))).scalar_one())
-
-
-def changes_since(version: str | None) -> list[tuple[str, str]]:
-    """(revision, what it does) of every migration that a database at `found` has not had."""
-    rows = []
-    for path in sorted((MIGRATIONS / "versions").iterdir(), key=lambda file: file.name):
-        revision = path.name[1:5]
-        if re.match(r"v\d{4}_", path.name) and revision > (version or ""):
-            text = path.read_text(encoding="utf-8")
-            rows.append((revision, text.partition('"""')[2].partition('"""')[0].strip()))
-    return rows
-
-
-def newest_version() -> str:
-    """The Alembic revision this version of fitfleet works with, by the names of its files.
-
-    Alembic itself takes as long to import as a short command takes, and is needed to upgrade only.
-    """
-    names = [path.name for path in (MIGRATIONS / "versions").iterdir()]
-    return max(name[1:5] for name in names if re.match(r"v\d{4}_", name))

@@ -82,7 +82,7 @@ def _keep(fleet: LocalFleet, stay: Stay, stop: threading.Event) -> None:
 
 def _is_used(fleet: LocalFleet) -> bool:
     """Whether a script is there, or a job that has not ended."""
-    from fitfleet.db import capacity
+    from fitfleet.db.fleet import capacity
 
     if len(fleet.broker.users()) > 1:
         return True

@@ -121,7 +121,7 @@ class Services:
 
     def _requeue_predecessors(self) -> None:
         """Requeue the jobs of services that a killed script left in this directory."""
-        from fitfleet.db import recovery
+        from fitfleet.db.scheduling import recovery
 
         with self._database.read() as c:
             pids = recovery.open_services(c, socket.gethostname())
@@ -130,7 +130,7 @@ class Services:
                 self._requeue(pid)
 
     def _requeue(self, pid: int) -> None:
-        from fitfleet.db import recovery
+        from fitfleet.db.scheduling import recovery
 
         # Without the database the leases will expire.
         with suppress(DatabaseError), self._database.begin() as c:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
-from fitfleet.db import capacity, dispatch, keys
-from fitfleet.db.capacity import QueueLoad
-from fitfleet.db.places import places
+from fitfleet.db.accounts import keys
+from fitfleet.db.fleet import capacity
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.places import places
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings

@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from fitfleet.db import standing
-from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.reading import standing
+from fitfleet.db.reading.standing import Standing
 from fitfleet.db.session import Connection
-from fitfleet.db.standing import Standing
 
 
 def starts_in(

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fitfleet.db import capacity, dispatch, places, standing
-from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.fleet import capacity, places
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.reading import standing
+from fitfleet.db.reading.standing import SlotState, Standing
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Connection, Database
-from fitfleet.db.standing import SlotState, Standing
 from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker

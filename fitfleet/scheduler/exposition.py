@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from fitfleet.db import gauges
-from fitfleet.db.gauges import Histogram
+from fitfleet.db.reading import gauges
+from fitfleet.db.reading.gauges import Histogram
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.probes import Sample, family, number

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fitfleet.db import admission, device_memory
-from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.fleet import admission, device_memory
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.reading.standing import Standing
 from fitfleet.db.session import Connection
-from fitfleet.db.standing import Standing
 from fitfleet.scheduler import sentences
 from fitfleet.spec.requirements import measured_memory
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from fitfleet.data.storage_names import DATASETS
-from fitfleet.db import retention as table
+from fitfleet.db.jobs import retention as table
 from fitfleet.db.session import Database
 from fitfleet.objects.store import StoredFile
 from fitfleet.storage import Storage

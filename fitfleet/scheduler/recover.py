@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fitfleet.db import dependencies, dispatch, recovery
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.scheduling import dispatch, recovery
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, waiting
 from fitfleet.settings import Settings

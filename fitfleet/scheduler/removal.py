@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitfleet.db import removal as table
-from fitfleet.db import retention
-from fitfleet.db.retention import Kept
+from fitfleet.db.jobs import removal as table
+from fitfleet.db.jobs import retention
+from fitfleet.db.jobs.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError, StorageError
 from fitfleet.settings import Settings

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fitfleet.analysis.objective import Objective, objectives
-from fitfleet.db import dependencies
-from fitfleet.db import retention as table
-from fitfleet.db import sweeps as sweep_table
-from fitfleet.db.best import best_jobs
-from fitfleet.db.retention import Kept
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.jobs import retention as table
+from fitfleet.db.jobs.retention import Kept
+from fitfleet.db.reading.best import best_jobs
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.errors import FitfleetError
 from fitfleet.scheduler.orphans import Collected, datasets, orphans
 from fitfleet.settings import Settings

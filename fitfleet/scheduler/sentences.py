@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from fitfleet.db.capacity import QueueLoad
-from fitfleet.db.standing import SlotState
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.reading.standing import SlotState
 from fitfleet.spec.requirements import measured_memory, missing
 from fitfleet.text import duration
 

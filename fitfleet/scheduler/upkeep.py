@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 
 from fitfleet.data.location import locate
-from fitfleet.db import budgets, preemption, users
-from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.accounts import users
+from fitfleet.db.scheduling import preemption
 from fitfleet.db.session import Database
-from fitfleet.db.sweeps import SweepRow
+from fitfleet.db.sweeps import budgets
+from fitfleet.db.sweeps import sweeps as sweep_table
+from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.webhooks import Notifier

@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from fitfleet.db import webhooks
+from fitfleet.db.accounts import webhooks
+from fitfleet.db.accounts.webhooks import Due
 from fitfleet.db.session import Database
-from fitfleet.db.webhooks import Due
 from fitfleet.errors import DatabaseError
 
 _TIMEOUT_S = 10.0

@@ -10,11 +10,12 @@ import math
 from collections.abc import Hashable, Sequence
 
 from fitfleet.analysis.results import Results, state_of
-from fitfleet.db import budgets, capacity
-from fitfleet.db import trials as table
+from fitfleet.db.fleet import capacity
 from fitfleet.db.session import Database
-from fitfleet.db.sweeps import SweepRow
-from fitfleet.db.trials import NewTrial
+from fitfleet.db.sweeps import budgets
+from fitfleet.db.sweeps import trials as table
+from fitfleet.db.sweeps.sweeps import SweepRow
+from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, point_hash

@@ -13,9 +13,9 @@ from fitfleet.analysis.exports.runs import ExportedRun
 from fitfleet.analysis.exports.tables import write_csv, write_parquet
 from fitfleet.analysis.exports.tensorboard import folder_name, write_tensorboard
 from fitfleet.analysis.results import Results
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
-from fitfleet.db.trials import ReplicateRow
+from fitfleet.db.sweeps.trials import ReplicateRow
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
 from fitfleet.sweeps.rows import find_sweep

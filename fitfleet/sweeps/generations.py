@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fitfleet.analysis.results import Results
-from fitfleet.db import lookup
-from fitfleet.db.jobs import NewJob
-from fitfleet.db.lineage import Descent
+from fitfleet.db.jobs.jobs import NewJob
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
-from fitfleet.db.trials import NewTrial
+from fitfleet.db.sweeps.lineage import Descent
+from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.spec.job import InitialWeights, JobSpec
 from fitfleet.sweeps import space

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fitfleet.db import trials as table
-from fitfleet.db.jobs import NewJob
+from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import trials as table
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.data.describe import describe
 from fitfleet.data.info import flatten
-from fitfleet.db import memory
-from fitfleet.db import sweeps as sweep_table
-from fitfleet.db import trials as table
-from fitfleet.db.jobs import NewJob
+from fitfleet.db.attempts import memory
+from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.db.session import Connection, Database
+from fitfleet.db.sweeps import sweeps as sweep_table
+from fitfleet.db.sweeps import trials as table
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from fitfleet.analysis.objective import check_known
-from fitfleet.db.jobs import NewJob
+from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash

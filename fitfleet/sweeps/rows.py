@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fitfleet.db import experiments as experiment_table
-from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
-from fitfleet.db.sweeps import SweepRow
+from fitfleet.db.sweeps import sweeps as sweep_table
+from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, SearchError
 from fitfleet.sweeps.design import Design
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fitfleet.db import admission, leases
-from fitfleet.db.claims import Claim
+from fitfleet.db.attempts import leases
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.fleet import admission
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fitfleet.db import code as code_table
 from fitfleet.db.session import Database
+from fitfleet.db.specs import code as code_table
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.collect import collect

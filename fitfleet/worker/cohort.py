@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import traceback
 
-from fitfleet.db import admission, capacity, dispatch, reservations
-from fitfleet.db.claims import Claim
-from fitfleet.db.requirements import document_of
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.fleet import admission, capacity
+from fitfleet.db.scheduling import dispatch, reservations
 from fitfleet.db.session import Database
+from fitfleet.db.specs.requirements import document_of
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.worker.failpoints import reach

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fitfleet.db.claims import Claim
+from fitfleet.db.attempts.claims import Claim
 
 # So many of an attempt's last epochs are looked at for their median time.
 _EPOCHS = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.db.claims import Claim
+from fitfleet.db.attempts.claims import Claim
 from fitfleet.spec.adapting import States
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.worker.control import JobControl

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.rows import with_weights_in_order
-from fitfleet.db import dependencies
-from fitfleet.db.dependencies import Parent
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.jobs.dependencies import Parent
 from fitfleet.db.session import Database
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.objects.store import DamagedFileError

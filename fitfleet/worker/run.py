@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fitfleet.db.claims import Claim
+from fitfleet.db.attempts.claims import Claim
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage

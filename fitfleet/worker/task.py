@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings

@@ -24,8 +24,9 @@ from support.tls import Authority, TlsFront
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db import tokens, workers
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope
+from fitfleet.db.fleet import workers
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 

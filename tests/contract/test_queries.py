@@ -17,8 +17,8 @@ from support.servers import Postgres
 from support.stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
+from fitfleet.db.schema.views import COLUMNS
 from fitfleet.db.session import Database
-from fitfleet.db.views import COLUMNS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 FILE, DUCKDB = REFERENCE / "queries.sql", REFERENCE / "duckdb.sql"

@@ -19,26 +19,18 @@ import sqlalchemy as sa
 from scipy import stats
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import (
-    ends,
-    experiments,
-    labels,
-    leases,
-    memory,
-    metrics,
-    sweeps,
-    tokens,
-    trials,
-    users,
-    views,
-)
+from fitfleet.db.accounts import tokens, users
 from fitfleet.db.actor import Scope
-from fitfleet.db.lineage import Descent
-from fitfleet.db.memory import Measurement
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import ends, leases, memory, metrics
+from fitfleet.db.attempts.memory import Measurement
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.jobs import experiments, labels
+from fitfleet.db.schema import views
+from fitfleet.db.schema.sweep_tables import trial_jobs
 from fitfleet.db.session import Database
-from fitfleet.db.sweep_tables import trial_jobs
-from fitfleet.db.trials import NewTrial
+from fitfleet.db.sweeps import sweeps, trials
+from fitfleet.db.sweeps.lineage import Descent
+from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.spec.memory import FitKind
 from fitfleet.states import FailureClass
 

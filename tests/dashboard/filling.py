@@ -7,9 +7,9 @@ from typing import Any
 
 from support.rows import commit, insert, new_job, register, take
 
-from fitfleet.db import ends, metrics
-from fitfleet.db.leases import Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import ends, metrics
+from fitfleet.db.attempts.leases import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.states import FailureClass
 

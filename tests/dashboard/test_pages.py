@@ -26,13 +26,13 @@ from fitfleet.client.snapshot import RunningJob
 from fitfleet.dashboard.notebook import view
 from fitfleet.dashboard.pages.fleet import seconds_to_empty
 from fitfleet.dashboard.serve import Dashboard
-from fitfleet.db import sweeps, trials
-from fitfleet.db.lineage import Descent
 from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages import table
 from fitfleet.db.pages.table import Wanted
 from fitfleet.db.session import Database
-from fitfleet.db.trials import NewTrial
+from fitfleet.db.sweeps import sweeps, trials
+from fitfleet.db.sweeps.lineage import Descent
+from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.population import pbt
 

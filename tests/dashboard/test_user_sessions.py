@@ -8,7 +8,7 @@ from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.serve import Dashboard
-from fitfleet.db import access, tokens
+from fitfleet.db.accounts import access, tokens
 from fitfleet.db.actor import Actor, Scope, acting
 from fitfleet.states import JobStatus
 

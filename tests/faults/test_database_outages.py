@@ -15,7 +15,7 @@ from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
 
 import fitfleet as ff
-from fitfleet.db.keys import message_key
+from fitfleet.db.accounts.keys import message_key
 from fitfleet.queue import celery_app, publish, waiting
 
 AWAY_S = 8.0  # more than two leases

@@ -16,8 +16,8 @@ from support.processes import fitting_children
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db.keys import message_key
-from fitfleet.db.tables import jobs
+from fitfleet.db.accounts.keys import message_key
+from fitfleet.db.schema.tables import jobs
 from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.queue import celery_app, publish, waiting
 

@@ -16,7 +16,7 @@ from support.servers import Postgres, Valkey, die_with_parent
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db import workers
+from fitfleet.db.fleet import workers
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 

@@ -19,8 +19,9 @@ from support.servers import Postgres, Valkey, free_port
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db import tokens, workers
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope
+from fitfleet.db.fleet import workers
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 

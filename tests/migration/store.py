@@ -19,15 +19,16 @@ FOLDER = Path(__file__).resolve().parent
 SCHEMAS = FOLDER / "schemas"
 sys.path.insert(0, str(FOLDER.parent))
 
-from fitfleet.db.session import Database, newest_version  # noqa: E402
+from fitfleet.db.migrations.revisions import newest_version  # noqa: E402
+from fitfleet.db.session import Database  # noqa: E402
 
 
 def fill(database: Database) -> None:
     """A finished job with its curve and score, and a waiting one."""
     from support.rows import commit, insert, new_job, register, take
 
-    from fitfleet.db import metrics
-    from fitfleet.db.metrics import EpochMetrics
+    from fitfleet.db.attempts import metrics
+    from fitfleet.db.attempts.metrics import EpochMetrics
 
     register(database, 1)
     insert(database, new_job("a", params={"units": 16}), new_job("b"))

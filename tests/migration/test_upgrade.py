@@ -23,10 +23,15 @@ from alembic.script import ScriptDirectory
 from store import SCHEMAS, restore
 from support.parts import quick
 
-from fitfleet.db import indexes, keys, lineage, lookup, trials, users, views
-from fitfleet.db.schema import alembic_config
-from fitfleet.db.session import Database, newest_version
-from fitfleet.db.tables import metadata, t_quantiles
+from fitfleet.db.accounts import keys, users
+from fitfleet.db.migrations import indexes
+from fitfleet.db.migrations.migrate import alembic_config
+from fitfleet.db.migrations.revisions import newest_version
+from fitfleet.db.reading import lookup
+from fitfleet.db.schema import views
+from fitfleet.db.schema.tables import metadata, t_quantiles
+from fitfleet.db.session import Database
+from fitfleet.db.sweeps import lineage, trials
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from fitfleet.db import dispatch as dispatch_table
-from fitfleet.db import jobs as job_table
-from fitfleet.db import leases, successes, workers
-from fitfleet.db.jobs import NewJob
-from fitfleet.db.leases import Artifact, Claim
+from fitfleet.db.attempts import leases, successes
+from fitfleet.db.attempts.leases import Artifact, Claim
+from fitfleet.db.attempts.successes import Success
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.jobs.jobs import NewJob
+from fitfleet.db.scheduling import dispatch as dispatch_table
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database, now
-from fitfleet.db.successes import Success
-from fitfleet.db.tables import jobs
-from fitfleet.db.workers import Slot
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec, ModelSpec
 from fitfleet.states import JobStatus

@@ -13,7 +13,7 @@ from support.servers import die_with_parent
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.db import workers
+from fitfleet.db.fleet import workers
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 

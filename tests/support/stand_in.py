@@ -16,11 +16,12 @@ from sqlalchemy import update
 from support.rows import commit
 
 import fitfleet as ff
-from fitfleet.db import dispatch, ends, leases
-from fitfleet.db.leases import Claim
-from fitfleet.db.metrics import EpochMetrics, record
+from fitfleet.db.attempts import ends, leases
+from fitfleet.db.attempts.leases import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics, record
+from fitfleet.db.scheduling import dispatch
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
 from fitfleet.settings import Settings
 from fitfleet.states import FailureClass, JobStatus, Request
 

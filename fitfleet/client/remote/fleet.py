@@ -19,7 +19,7 @@ from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.documents import Documents
 from fitfleet.client.remote.job import RemoteJob
 from fitfleet.client.remote.waiting import wait_for
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import AccessError, FitfleetError
 from fitfleet.scheduler.removal import Removal

@@ -16,8 +16,8 @@ from fitfleet.client.job import Job
 from fitfleet.client.remote import wire
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.waiting import wait_for
-from fitfleet.db.labels import Labels
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs.labels import Labels
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, JobFailedError, StateError
 from fitfleet.scheduler.explain import Explanation

@@ -13,8 +13,8 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.client.snapshot import RunningJob, Snapshot
-from fitfleet.db.labels import Labels
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs.labels import Labels
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.scheduler.explain import Explanation, Reason
 from fitfleet.states import JobStatus
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
 from fitfleet.dashboard.view import numbers_in
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.errors import FitfleetError, NotFoundError
 
 MIN_JOBS, MAX_JOBS = 2, 10

@@ -17,12 +17,12 @@ from fitfleet.dashboard.ansi import plain
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
 from fitfleet.dashboard.view import PAGE, View, column_of
-from fitfleet.db import lookup
-from fitfleet.db.labels import Labels, labels_of
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs.labels import Labels, labels_of
 from fitfleet.db.pages import table
 from fitfleet.db.pages.columns import PLAIN
 from fitfleet.db.pages.table import Facets, Wanted
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.states import JobStatus
 

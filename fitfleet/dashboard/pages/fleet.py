@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from fitfleet.client.snapshot import RunningJob, take
 from fitfleet.dashboard.board import Board, board_of
-from fitfleet.db import lookup
 from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages.fleet import Throughput, Waiting
+from fitfleet.db.reading import lookup
 from fitfleet.errors import NotFoundError
 from fitfleet.scheduler.explain import Explanation, explain
 from fitfleet.states import JobStatus

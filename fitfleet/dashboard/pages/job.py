@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from fitfleet.client.job import Job
 from fitfleet.client.logs import log_path
 from fitfleet.dashboard.board import Board, board_of
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.errors import NotFoundError, StorageError
 
 # A log is read from its end, so much of it.

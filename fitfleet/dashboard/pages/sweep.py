@@ -14,8 +14,8 @@ from fitfleet.analysis.importance import importances
 from fitfleet.analysis.results import Results
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.pages.experiment import csv_answer
-from fitfleet.db import lineage
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import lineage
 from fitfleet.errors import FitfleetError
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.rows import find_sweep

@@ -1,0 +1,1 @@
+"""From an older schema to this one."""

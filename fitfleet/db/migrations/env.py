@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from fitfleet.db import views
-from fitfleet.db.tables import metadata
+from fitfleet.db.schema import views
+from fitfleet.db.schema.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

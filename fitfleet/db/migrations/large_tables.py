@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from fitfleet.db.indexes import REPLACED
+from fitfleet.db.migrations.indexes import REPLACED
 
 
 def add_index(name: str, table: str, columns: Sequence[Any], where: str | None = None) -> None:

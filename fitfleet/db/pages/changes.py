@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
+from fitfleet.db.schema.tables import events, jobs, workers
 from fitfleet.db.session import read_clock
-from fitfleet.db.tables import events, jobs, workers
 from fitfleet.states import JobStatus
 
 _IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fitfleet.db.tables import job_labels, jobs, metrics, scores
+from fitfleet.db.schema.tables import job_labels, jobs, metrics, scores
 
 PLAIN: dict[str, sa.Column[Any]] = {
     "job": jobs.c.id,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
-from fitfleet.db.tables import jobs, metrics
+from fitfleet.db.schema.tables import jobs, metrics
 
 
 @dataclass

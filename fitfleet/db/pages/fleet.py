@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from fitfleet.db.schema.tables import experiments, jobs, sweeps, workers
 from fitfleet.db.session import read_clock
-from fitfleet.db.tables import experiments, jobs, sweeps, workers
 from fitfleet.states import JobStatus
 
 # A slot that was killed is shown for so long after its last heartbeat.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from fitfleet.db.pages.columns import TEXTS, Columns
-from fitfleet.db.tables import experiments, job_labels, jobs, metrics, scores
+from fitfleet.db.schema.tables import experiments, job_labels, jobs, metrics, scores
 
 # Values of a parameter that are kept for a filter's list.
 _DISTINCT = 200

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from fitfleet.db import recovery
+from fitfleet.db.scheduling import recovery
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings

@@ -19,8 +19,9 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from fitfleet import probes
-from fitfleet.db import keys, tokens, workers
+from fitfleet.db.accounts import keys, tokens
 from fitfleet.db.actor import Scope
+from fitfleet.db.fleet import workers
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError

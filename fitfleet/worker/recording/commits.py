@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from fitfleet.db import successes
-from fitfleet.db.claims import Artifact
+from fitfleet.db.attempts import successes
+from fitfleet.db.attempts.claims import Artifact
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError

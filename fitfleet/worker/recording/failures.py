@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fitfleet.db import admission, ends, memory, metrics, reservations
-from fitfleet.db.claims import Claim
-from fitfleet.db.memory import Measurement
+from fitfleet.db.attempts import ends, memory, metrics
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.attempts.memory import Measurement
+from fitfleet.db.fleet import admission
 from fitfleet.db.outages import outlast
+from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, StorageError
 from fitfleet.settings import Settings

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.db import events, leases, reservations
-from fitfleet.db.claims import Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db import events
+from fitfleet.db.attempts import leases
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings

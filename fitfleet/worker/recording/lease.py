@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fitfleet.db import leases, reservations
+from fitfleet.db.attempts import leases
+from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings

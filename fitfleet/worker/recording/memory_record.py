@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fitfleet.db.memory import Measurement
+from fitfleet.db.attempts.memory import Measurement
 from fitfleet.spec.memory import FitKind, fit_kind
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.process.memory import micro_batch

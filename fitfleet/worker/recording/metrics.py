@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from fitfleet.db import metrics
-from fitfleet.db.claims import Claim, claim_of
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import metrics
+from fitfleet.db.attempts.claims import Claim, claim_of
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError

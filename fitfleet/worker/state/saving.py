@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.db import checkpoints, leases
-from fitfleet.db.claims import Claim
-from fitfleet.db.memory import Measurement
-from fitfleet.db.metrics import has_nan
+from fitfleet.db.attempts import checkpoints, leases
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.attempts.memory import Measurement
+from fitfleet.db.attempts.metrics import has_nan
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.objects.draft import Draft

@@ -12,7 +12,7 @@ from clients import MakeClient, MakeToken, write_line
 
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer, Options
-from fitfleet.db import tokens
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings, directory_settings

@@ -17,7 +17,7 @@ from support.rows import insert, new_job
 import fitfleet as ff
 from fitfleet.api.app import ROUTES
 from fitfleet.api.serve import ApiServer, Options
-from fitfleet.db import tokens
+from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope
 from fitfleet.errors import AccessError, ApiError, FitfleetError, SettingsError
 

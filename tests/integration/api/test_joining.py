@@ -20,7 +20,7 @@ from fitfleet.api.serve import ApiServer, Options
 from fitfleet.cli.main import app
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.joined import FLEET_WIDE, joined_settings
-from fitfleet.db import access
+from fitfleet.db.accounts import access
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.errors import AccessError, SettingsError, StateError
 from fitfleet.settings import Settings

@@ -20,9 +20,9 @@ from fitfleet.api.serve import ApiServer
 from fitfleet.cli.main import app
 from fitfleet.client.remote import wire
 from fitfleet.client.remote.fleet import _REFUSED
-from fitfleet.db import ends, metrics
 from fitfleet.db.actor import Scope
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import ends, metrics
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.errors import AccessError, NotFoundError, StateError, WaitTimeoutError
 from fitfleet.states import FailureClass
 

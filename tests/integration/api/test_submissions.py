@@ -12,7 +12,7 @@ from clients import MakeClient, MakeToken, write_line
 
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer
-from fitfleet.db import access
+from fitfleet.db.accounts import access
 from fitfleet.errors import DatasetError, QuotaError, SpecError
 
 pytestmark = pytest.mark.filterwarnings("ignore:the broker")

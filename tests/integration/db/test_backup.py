@@ -10,7 +10,7 @@ from pathlib import Path
 from support.rows import insert, new_job, status, take
 from support.servers import Postgres
 
-from fitfleet.db import recovery
+from fitfleet.db.scheduling import recovery
 from fitfleet.db.session import Database
 from fitfleet.states import JobStatus
 

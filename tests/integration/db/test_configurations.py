@@ -15,12 +15,12 @@ from fitfleet.analysis.configurations import rank_experiment
 from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.ranking import rank
 from fitfleet.analysis.runs import experiment_runs
-from fitfleet.db import ends, metrics
-from fitfleet.db.jobs import NewJob
-from fitfleet.db.leases import Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import ends, metrics
+from fitfleet.db.attempts.leases import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.jobs.jobs import NewJob
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
 from fitfleet.states import FailureClass
 
 OBJECTIVES = [

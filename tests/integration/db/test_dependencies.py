@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from support.rows import SETTINGS, column, commit, dispatch, insert, new_job, register, status, take
 
-from fitfleet.db import dependencies, ends, removal
-from fitfleet.db import jobs as job_table
+from fitfleet.db.attempts import ends
+from fitfleet.db.jobs import dependencies, removal
+from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.scheduler.explain import explain
 from fitfleet.states import FailureClass, JobStatus

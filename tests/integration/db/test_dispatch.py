@@ -19,13 +19,16 @@ from support.rows import (
     take,
 )
 
-from fitfleet.db import capacity, ends, experiments, leases, reservations, workers
-from fitfleet.db import dispatch as dispatch_table
-from fitfleet.db import jobs as job_table
-from fitfleet.db.priority import set_priority
+from fitfleet.db.attempts import ends, leases
+from fitfleet.db.fleet import capacity, workers
+from fitfleet.db.jobs import experiments
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.jobs.priority import set_priority
+from fitfleet.db.scheduling import dispatch as dispatch_table
+from fitfleet.db.scheduling import reservations
+from fitfleet.db.schema.tables import experiments as experiment_table
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import experiments as experiment_table
-from fitfleet.db.tables import jobs
 from fitfleet.errors import NotFoundError
 from fitfleet.states import FailureClass, JobStatus, Request
 

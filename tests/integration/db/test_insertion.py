@@ -13,12 +13,14 @@ import pytest
 from sqlalchemy import func, select, update
 from support.rows import column, commit, dispatch, insert, insert_many, new_job, status, take
 
-from fitfleet.db import compiled, ends, leases, lookup, removal
-from fitfleet.db import jobs as job_table
-from fitfleet.db.jobs import NewJob
-from fitfleet.db.leases import Artifact
+from fitfleet.db.attempts import ends, leases
+from fitfleet.db.attempts.leases import Artifact
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.jobs import removal
+from fitfleet.db.jobs.jobs import NewJob
+from fitfleet.db.reading import compiled, lookup
+from fitfleet.db.schema.tables import job_specs, jobs, shared_documents
 from fitfleet.db.session import Database
-from fitfleet.db.tables import job_specs, jobs, shared_documents
 from fitfleet.errors import DatabaseError, NotFoundError, StateError
 from fitfleet.spec.identity import content_hash
 from fitfleet.spec.job import JobOptions, JobSpec

@@ -22,14 +22,17 @@ from support.rows import (
     take,
 )
 
-from fitfleet.db import checkpoints, ends, experiments, leases, lookup, metrics, recovery
-from fitfleet.db import dispatch as dispatch_table
-from fitfleet.db import jobs as job_table
-from fitfleet.db.attempts import attempts_of
-from fitfleet.db.leases import Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import checkpoints, ends, leases, metrics
+from fitfleet.db.attempts.leases import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.jobs import experiments
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.attempts import attempts_of
+from fitfleet.db.scheduling import dispatch as dispatch_table
+from fitfleet.db.scheduling import recovery
+from fitfleet.db.schema.tables import attempts, jobs, scores
 from fitfleet.db.session import Database, read_clock
-from fitfleet.db.tables import attempts, jobs, scores
 from fitfleet.states import FailureClass, JobStatus, Request
 
 
@@ -109,7 +112,7 @@ def test_a_zombie_writes_nothing(database: Database, heir_worker: str) -> None:
 
 
 def _state(database: Database) -> list[Any]:
-    from fitfleet.db.tables import metadata
+    from fitfleet.db.schema.tables import metadata
 
     with database.read() as c:
         return [

@@ -6,11 +6,15 @@ import pytest
 from sqlalchemy import update
 from support.rows import column, dispatch, insert, new_job, register, status, take
 
-from fitfleet.db import ends, experiments, leases, lookup, preemption, reservations, workers
-from fitfleet.db.claims import Claim
+from fitfleet.db.attempts import ends, leases
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.jobs import experiments
+from fitfleet.db.reading import lookup
+from fitfleet.db.scheduling import preemption, reservations
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
-from fitfleet.db.workers import Slot
 from fitfleet.states import JobStatus, Request
 
 WAIT_S = 30.0

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from support.rows import insert_many, take
 
 from fitfleet.client.wait import Pending
-from fitfleet.db import jobs as job_table
-from fitfleet.db import progress
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.reading import progress
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
 from fitfleet.states import JobStatus
 
 

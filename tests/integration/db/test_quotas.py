@@ -10,13 +10,17 @@ import pytest
 import sqlalchemy as sa
 from support.rows import commit, dispatch, insert_many, register
 
-from fitfleet.db import gauges, leases, reservations, users, workers
+from fitfleet.db.accounts import users
 from fitfleet.db.actor import Actor, Scope, acting
-from fitfleet.db.dispatch import order
-from fitfleet.db.places import Places
+from fitfleet.db.attempts import leases
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.places import Places
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.reading import gauges
+from fitfleet.db.scheduling import reservations
+from fitfleet.db.scheduling.dispatch import order
+from fitfleet.db.schema.tables import attempts, jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import attempts, jobs
-from fitfleet.db.workers import Slot
 from fitfleet.errors import AccessError
 from fitfleet.scheduler.explain import explain
 from fitfleet.settings import Settings

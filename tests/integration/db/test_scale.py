@@ -15,8 +15,10 @@ import pytest
 import sqlalchemy as sa
 from support.rows import commit, insert, new_job, register
 
-from fitfleet.db import capacity, dispatch, leases, metrics, reservations
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import leases, metrics
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.fleet import capacity
+from fitfleet.db.scheduling import dispatch, reservations
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.worker import cohort

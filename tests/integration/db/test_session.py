@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 from support.servers import Postgres, free_port
 
-from fitfleet.db.session import Database, changes_since, newest_version, now, read_clock
+from fitfleet.db.migrations.revisions import changes_since, newest_version
+from fitfleet.db.session import Database, now, read_clock
 from fitfleet.errors import DatabaseError, SettingsError
 
 _INSERT = "INSERT INTO experiments (name, created_at, is_paused) VALUES"

@@ -27,22 +27,15 @@ from hypothesis.stateful import (
 )
 from support.rows import age, commit, let_expire, new_job
 
-from fitfleet.db import (
-    checkpoints,
-    dispatch,
-    ends,
-    experiments,
-    leases,
-    metrics,
-    recovery,
-    reservations,
-)
-from fitfleet.db import jobs as job_table
-from fitfleet.db.leases import Artifact, Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts import checkpoints, ends, leases, metrics
+from fitfleet.db.attempts.leases import Artifact, Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
+from fitfleet.db.jobs import experiments
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.scheduling import dispatch, recovery, reservations
+from fitfleet.db.schema.tables import attempts, job_specs, jobs, metadata, t_quantiles
+from fitfleet.db.schema.tables import metrics as metric_table
 from fitfleet.db.session import Database
-from fitfleet.db.tables import attempts, job_specs, jobs, metadata, t_quantiles
-from fitfleet.db.tables import metrics as metric_table
 from fitfleet.states import RETRIED, TRANSITIONS, FailureClass, JobStatus, Request
 
 _MAX_FAILURES = 2

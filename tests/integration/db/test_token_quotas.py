@@ -11,8 +11,9 @@ from support.rows import commit, insert_many, take
 from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
-from fitfleet.db import access, jobs, tokens
+from fitfleet.db.accounts import access, tokens
 from fitfleet.db.actor import Actor, Scope, acting
+from fitfleet.db.jobs import jobs
 from fitfleet.db.session import Database
 from fitfleet.errors import AccessError, QuotaError
 

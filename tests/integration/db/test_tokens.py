@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
-from fitfleet.db import access, experiments, jobs, labels, priority, tokens, workers
+from fitfleet.db.accounts import access, tokens
 from fitfleet.db.actor import Actor, Scope, acting
+from fitfleet.db.fleet import workers
+from fitfleet.db.jobs import experiments, jobs, labels, priority
+from fitfleet.db.schema.tables import tokens as token_table
 from fitfleet.db.session import Database
-from fitfleet.db.tables import tokens as token_table
 from fitfleet.errors import AccessError, NotFoundError
 
 HOLDERS = ("access_tokens", "audit_log", "tokens", "audit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.rows import insert, new_job, register, take
 
 from fitfleet.client.wait_reasons import going_first, unserved
-from fitfleet.db.progress import counts
+from fitfleet.db.reading.progress import counts
 from fitfleet.db.session import Database
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from support.rows import insert, new_job
 
-from fitfleet.db import leases, lookup, workers
-from fitfleet.db.attempts import attempts_of
+from fitfleet.db.attempts import leases
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.attempts import attempts_of
+from fitfleet.db.schema.tables import workers as table
 from fitfleet.db.session import Database
-from fitfleet.db.tables import workers as table
-from fitfleet.db.workers import Slot
 
 
 def registered(database: Database, service: str, *labels: str, host: str = "vm") -> list[str]:
@@ -50,7 +52,7 @@ def test_a_running_job_says_where_by_name(database: Database) -> None:
     registered(database, "a", "cpu")
     (job_id,) = insert(database, new_job("x"))
     with database.begin() as c:
-        from fitfleet.db import dispatch
+        from fitfleet.db.scheduling import dispatch
 
         ((_, sequence),) = dispatch.dispatch(c, "cpu", 1)
         assert leases.claim(c, job_id, sequence, "a:0", 60.0)

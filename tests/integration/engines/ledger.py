@@ -12,7 +12,7 @@ import numpy as np
 
 from fitfleet.data.arrays import Arrays, split_validation, take
 from fitfleet.data.rows import rows_of
-from fitfleet.db.leases import Claim
+from fitfleet.db.attempts.leases import Claim
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec

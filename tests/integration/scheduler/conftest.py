@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.servers import Valkey
 
-from fitfleet.db import leases
-from fitfleet.db.leases import Claim
+from fitfleet.db.attempts import leases
+from fitfleet.db.attempts.leases import Claim
 from fitfleet.db.session import Database
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings

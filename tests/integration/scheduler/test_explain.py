@@ -8,7 +8,9 @@ import pytest
 from support.rows import commit, insert, insert_many, new_job, register, status, take
 from support.servers import Valkey
 
-from fitfleet.db import ends, experiments, workers
+from fitfleet.db.attempts import ends
+from fitfleet.db.fleet import workers
+from fitfleet.db.jobs import experiments
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.scheduler.explain import Explanation, explain

@@ -10,11 +10,14 @@ from support.parts import quick
 from support.rows import column, commit, insert, new_job, status
 from support.servers import Valkey
 
-from fitfleet.db import capacity, dispatch, gauges, leases, reservations, workers
-from fitfleet.db.leases import Claim
-from fitfleet.db.places import places
+from fitfleet.db.attempts import leases
+from fitfleet.db.attempts.leases import Claim
+from fitfleet.db.fleet import capacity, workers
+from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.reading import gauges
+from fitfleet.db.scheduling import dispatch, reservations
 from fitfleet.db.session import Database
-from fitfleet.db.workers import Slot
 from fitfleet.scheduler.explain import Explanation, explain
 from fitfleet.scheduler.recover import redispatch
 from fitfleet.scheduler.service import Scheduler

@@ -11,15 +11,17 @@ import pytest
 from sqlalchemy import Connection, select, update
 from support.rows import column, commit, insert, new_job, status
 
-from fitfleet.db import admission, capacity, dispatch, ends, leases, memory, reservations, workers
-from fitfleet.db.claims import Claim
-from fitfleet.db.device_memory import PATIENCE_S
-from fitfleet.db.jobs import NewJob
-from fitfleet.db.memory import Measurement
-from fitfleet.db.places import places
+from fitfleet.db.attempts import ends, leases, memory
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.attempts.memory import Measurement
+from fitfleet.db.fleet import admission, capacity, workers
+from fitfleet.db.fleet.device_memory import PATIENCE_S
+from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.jobs.jobs import NewJob
+from fitfleet.db.scheduling import dispatch, reservations
+from fitfleet.db.schema.tables import jobs, memory_waits
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs, memory_waits
-from fitfleet.db.workers import Slot
 from fitfleet.scheduler.explain import explain
 from fitfleet.settings import Settings
 from fitfleet.spec.memory import fit_kind

@@ -18,9 +18,12 @@ from typer.testing import CliRunner
 
 from fitfleet import probes
 from fitfleet.cli.main import app
-from fitfleet.db import ends, experiments, gauges, workers
+from fitfleet.db.attempts import ends
+from fitfleet.db.fleet import workers
+from fitfleet.db.jobs import experiments
+from fitfleet.db.reading import gauges
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
 from fitfleet.errors import SettingsError
 from fitfleet.scheduler import monitoring
 from fitfleet.scheduler.exposition import BOUNDS, Exposition

@@ -26,8 +26,8 @@ from support.rows import (
 from support.servers import Postgres, Valkey, wait_until
 
 from fitfleet import queue
-from fitfleet.db import experiments
-from fitfleet.db import jobs as job_table
+from fitfleet.db.jobs import experiments
+from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError
 from fitfleet.scheduler.service import Scheduler

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
 from fitfleet.client.doctor import examine_services
-from fitfleet.db import workers
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.session import Database
-from fitfleet.db.workers import Slot
 from fitfleet.queue import celery_app, scheduler_seen
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings

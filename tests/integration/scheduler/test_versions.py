@@ -8,10 +8,13 @@ import pytest
 import sqlalchemy as sa
 from support.rows import age, column, dispatch, insert, new_job, slots, status, take
 
-from fitfleet.db import leases, reservations, workers
-from fitfleet.db.session import Database, newest_version
-from fitfleet.db.tables import jobs, upgrades
-from fitfleet.db.tables import workers as worker_slots
+from fitfleet.db.attempts import leases
+from fitfleet.db.fleet import workers
+from fitfleet.db.migrations.revisions import newest_version
+from fitfleet.db.scheduling import reservations
+from fitfleet.db.schema.tables import jobs, upgrades
+from fitfleet.db.schema.tables import workers as worker_slots
+from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.scheduler.explain import explain
 from fitfleet.settings import Settings

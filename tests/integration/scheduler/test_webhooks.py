@@ -22,10 +22,13 @@ from support.rows import commit, insert, new_job, register, take
 from support.servers import die_with_parent
 from support.waiting import until
 
-from fitfleet.db import ends, jobs, recovery, webhooks
+from fitfleet.db.accounts import webhooks
 from fitfleet.db.actor import Actor, Scope
+from fitfleet.db.attempts import ends
+from fitfleet.db.jobs import jobs
+from fitfleet.db.scheduling import recovery
+from fitfleet.db.schema.tables import notifications
 from fitfleet.db.session import Database
-from fitfleet.db.tables import notifications
 from fitfleet.errors import AccessError, NotFoundError, SettingsError
 from fitfleet.scheduler.webhooks import send_due
 from fitfleet.settings import Settings

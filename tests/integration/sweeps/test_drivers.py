@@ -13,10 +13,10 @@ from support.stand_in import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.analysis.frames import trials_frame
-from fitfleet.db import jobs as job_table
-from fitfleet.db import trials as trial_table
+from fitfleet.db.jobs import jobs as job_table
+from fitfleet.db.schema.tables import experiments
 from fitfleet.db.session import Database
-from fitfleet.db.tables import experiments
+from fitfleet.db.sweeps import trials as trial_table
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus

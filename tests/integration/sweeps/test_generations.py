@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
-from fitfleet.db import dependencies, lineage, lookup
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.reading import lookup
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import lineage
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, design

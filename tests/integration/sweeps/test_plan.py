@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from support.stand_in import StandIn, arguments, write_data
 
 import fitfleet as ff
-from fitfleet.db import memory
-from fitfleet.db.memory import Measurement
+from fitfleet.db.attempts import memory
+from fitfleet.db.attempts.memory import Measurement
+from fitfleet.db.schema.tables import attempts, jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import attempts, jobs
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.spec.memory import fit_kind

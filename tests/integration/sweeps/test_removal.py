@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
+from fitfleet.db.schema.tables import metadata
 from fitfleet.db.session import Database
-from fitfleet.db.tables import metadata
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.settings import directory_settings
 from fitfleet.states import JobStatus
@@ -89,7 +89,7 @@ def test_a_job_that_has_not_ended_is_never_removed(fleet: ff.Fleet, status: str)
     if status == "RUNNING":
         worker.take(1)
     elif status == "DISPATCHED":
-        from fitfleet.db import dispatch
+        from fitfleet.db.scheduling import dispatch
 
         with fleet.database.begin() as c:
             assert dispatch.dispatch(c, "cpu", 1)
@@ -102,7 +102,7 @@ def test_a_job_that_has_not_ended_is_never_removed(fleet: ff.Fleet, status: str)
 
 
 def test_a_job_that_runs_again_meanwhile_stays(fleet: ff.Fleet, database: Database) -> None:
-    from fitfleet.db import removal
+    from fitfleet.db.jobs import removal
 
     first, second = finished(fleet, "net", 2)
     second.extend(epochs=5)

@@ -15,10 +15,10 @@ from sqlalchemy import select, update
 from support.stand_in import StandIn, arguments, write_data, write_files
 
 import fitfleet as ff
-from fitfleet.db import sweeps as sweep_table
+from fitfleet.db.schema.sweep_tables import sweeps
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.sweep_tables import sweeps
-from fitfleet.db.tables import jobs
+from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.errors import FitfleetError, StateError, StorageError
 from fitfleet.scheduler import retention
 from fitfleet.scheduler.orphans import Collected

@@ -11,9 +11,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fitfleet.db import dispatch, jobs, leases, lookup
-from fitfleet.db.attempts import attempts_of
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.attempts import leases
+from fitfleet.db.jobs import jobs
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.attempts import attempts_of
+from fitfleet.db.reading.lookup import JobRow
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import DOCUMENT, Storage

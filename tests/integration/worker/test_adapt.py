@@ -15,8 +15,8 @@ from support.servers import wait_until
 
 from fitfleet.client.job import Job
 from fitfleet.data.arrays import load
-from fitfleet.db import lookup
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import SpecError
 from fitfleet.spec.dataset import dataset_spec
 from fitfleet.states import JobStatus

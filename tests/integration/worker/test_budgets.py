@@ -15,8 +15,9 @@ from support.parts import quick
 import fitfleet as ff
 from fitfleet.analysis.compare import compare
 from fitfleet.client.job import Job
-from fitfleet.db import budgets, jobs
-from fitfleet.db.sweep_tables import sweeps
+from fitfleet.db.jobs import jobs
+from fitfleet.db.schema.sweep_tables import sweeps
+from fitfleet.db.sweeps import budgets
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.spec.identity import content_hash, fuse_key
 from fitfleet.spec.job import JobOptions

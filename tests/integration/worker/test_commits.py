@@ -9,7 +9,7 @@ from typing import Any
 from fleets import Fleet
 from sqlalchemy import text
 
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.errors import StorageError
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage

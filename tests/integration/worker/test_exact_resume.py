@@ -11,7 +11,7 @@ from fleets import DrainAfter, Fleet, assert_same_file
 from kinds import kinds
 from support.parts import quick
 
-from fitfleet.db import jobs
+from fitfleet.db.jobs import jobs
 from fitfleet.states import JobStatus
 
 # Keras's own fit for every kind, and for some the engine that the worker would choose.

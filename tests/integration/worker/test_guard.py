@@ -14,7 +14,7 @@ from fleets import Fleet
 
 import fitfleet as ff
 import fitfleet.worker
-from fitfleet.db.tables import jobs, shared_documents
+from fitfleet.db.schema.tables import jobs, shared_documents
 from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker import failpoints

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from fleets import ActAtEpochs, Fleet, assert_same_file
 from support.waiting import until
 
-from fitfleet.db import jobs, lookup, workers
-from fitfleet.db.priority import set_priority
-from fitfleet.db.workers import Slot
+from fitfleet.db.fleet import workers
+from fitfleet.db.fleet.workers import Slot
+from fitfleet.db.jobs import jobs
+from fitfleet.db.jobs.priority import set_priority
+from fitfleet.db.reading import lookup
 from fitfleet.states import JobStatus
 from fitfleet.worker import turns
 from fitfleet.worker.job import PreparedJob

@@ -14,8 +14,8 @@ from support.parts import quick
 
 import fitfleet as ff
 from fitfleet.client.job import Job
-from fitfleet.db import jobs
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs import jobs
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.spec.layers import builder
 from fitfleet.states import JobStatus

@@ -13,7 +13,7 @@ from fleets import DrainAfter, Fleet
 from support.parts import quick
 
 import fitfleet as ff
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.states import JobStatus
 

@@ -19,8 +19,10 @@ from support.parts import quick
 
 import fitfleet as ff
 from fitfleet.client.job import Job
-from fitfleet.db import dependencies, dispatch, jobs, lineage
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs import dependencies, jobs
+from fitfleet.db.reading.lookup import JobRow
+from fitfleet.db.scheduling import dispatch
+from fitfleet.db.sweeps import lineage
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver

@@ -11,8 +11,8 @@ import pytest
 from fleets import Fleet
 from sqlalchemy import text
 
-from fitfleet.db.claims import Claim
-from fitfleet.db.metrics import EpochMetrics
+from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.worker.recording.metrics import Recorder
 
 

@@ -16,9 +16,10 @@ import pytest
 from fleets import ActAtEpochs, FitOnly, Fleet, assert_same_file
 
 import fitfleet as ff
-from fitfleet.db import jobs, recovery
-from fitfleet.db.tables import jobs as job_rows
-from fitfleet.db.tables import workers as worker_rows
+from fitfleet.db.jobs import jobs
+from fitfleet.db.scheduling import recovery
+from fitfleet.db.schema.tables import jobs as job_rows
+from fitfleet.db.schema.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
 from fitfleet.weights.files import read_document, read_weights
 from fitfleet.worker.job import PreparedJob
@@ -361,7 +362,7 @@ def test_a_duplicate_message_does_nothing(fleet: Fleet, job: dict[str, Any]) -> 
 
 
 def test_a_cohort_leaves_work_for_the_other_slots(fleet: Fleet, job: dict[str, Any]) -> None:
-    from fitfleet.db import workers
+    from fitfleet.db.fleet import workers
 
     slots = [
         workers.Slot(f"w:{n}", "w@here", "here", 1, n, fleet.settings.queue, "cpu")

@@ -18,7 +18,9 @@ import pytest
 from support.servers import Valkey, die_with_parent, free_port
 from support.waiting import until
 
-from fitfleet.db import dispatch, keys, lookup
+from fitfleet.db.accounts import keys
+from fitfleet.db.reading import lookup
+from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 from fitfleet.queue import SIGNATURE, TASK, celery_app, publish, signature, waiting
 from fitfleet.settings import Settings
@@ -54,7 +56,7 @@ class Worker:
 
     def dispatched(self, **job: Any) -> tuple[int, int]:
         """A new job's (job_id, dispatch_seq), dispatched, but not published."""
-        from fitfleet.db import jobs
+        from fitfleet.db.jobs import jobs
 
         row = Submission(self.settings).row(job)
         with self.database.begin() as c:

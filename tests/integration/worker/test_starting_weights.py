@@ -13,8 +13,8 @@ import pytest
 from fleets import DrainAfter, Fleet
 
 from fitfleet.client.job import Job
-from fitfleet.db import dependencies
-from fitfleet.db.lookup import JobRow
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import SpecError
 from fitfleet.states import JobStatus
 

@@ -13,7 +13,9 @@ import pytest
 from fleets import Fleet
 
 from fitfleet.client.job import Job
-from fitfleet.db import leases, lookup, recovery
+from fitfleet.db.attempts import leases
+from fitfleet.db.reading import lookup
+from fitfleet.db.scheduling import recovery
 from fitfleet.errors import JobFailedError
 from fitfleet.spec.layers import builder
 from fitfleet.states import JobStatus

@@ -24,8 +24,8 @@ from fitfleet.cli.main import app
 from fitfleet.cli.output import console, frame_table, pairs_table, title
 from fitfleet.client.display import Display
 from fitfleet.client.snapshot import RunningJob, Snapshot
+from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
-from fitfleet.db.tables import jobs
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings, directory_settings
 from fitfleet.states import JobStatus

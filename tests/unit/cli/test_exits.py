@@ -12,7 +12,7 @@ from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exits import exit_code
 from fitfleet.cli.main import app
 from fitfleet.client.doctor import intervals
-from fitfleet.db.session import newest_version
+from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.settings import Settings
 from fitfleet.urls import without_password
 

@@ -7,13 +7,14 @@ import math
 import pytest
 from alembic.script import ScriptDirectory
 
-from fitfleet.db.capacity import QueueLoad
+from fitfleet.db.attempts.metrics import _storable
 from fitfleet.db.dialect import storable_text
-from fitfleet.db.metrics import _storable
-from fitfleet.db.schema import alembic_config
-from fitfleet.db.session import Database, newest_version
-from fitfleet.db.tables import metadata
-from fitfleet.db.views import COLUMNS, definitions
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.migrations.migrate import alembic_config
+from fitfleet.db.migrations.revisions import newest_version
+from fitfleet.db.schema.tables import metadata
+from fitfleet.db.schema.views import COLUMNS, definitions
+from fitfleet.db.session import Database
 
 
 def test_text_that_no_database_holds_is_replaced() -> None:

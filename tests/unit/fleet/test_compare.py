@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
-from fitfleet.db.tables import jobs, metrics, scores
+from fitfleet.db.schema.tables import jobs, metrics, scores
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.settings import Settings
 

@@ -14,7 +14,7 @@ from fitfleet.client.display import Display
 from fitfleet.client.labels import labels
 from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import RunningJob, Snapshot, take
-from fitfleet.db.tables import attempts, jobs
+from fitfleet.db.schema.tables import attempts, jobs
 from fitfleet.states import JobStatus
 from fitfleet.text import duration
 

@@ -12,7 +12,7 @@ import fitfleet as ff
 from fitfleet.client.notebook import as_html
 from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import RunningJob
-from fitfleet.db.tables import jobs, metrics
+from fitfleet.db.schema.tables import jobs, metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 

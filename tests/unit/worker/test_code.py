@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import pytest
 
-from fitfleet.db import code as code_table
 from fitfleet.db.session import Database
+from fitfleet.db.specs import code as code_table
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.key import sign

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fitfleet.db.claims import claim_of
+from fitfleet.db.attempts.claims import claim_of
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 
 

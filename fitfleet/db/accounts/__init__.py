@@ -1,0 +1,1 @@
+"""Users, tokens, quotas and webhooks; who may change what, and who did."""

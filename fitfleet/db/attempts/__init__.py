@@ -1,0 +1,1 @@
+"""What a worker writes of a job that it holds, fenced by its claim."""

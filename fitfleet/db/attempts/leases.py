@@ -1,0 +1,156 @@
+"""A worker's hold on its jobs. Every write here is fenced: id, attempt, owner, RUNNING.
+
+A function that writes for a claim returns whether the claim still held; False means that the job
+went to someone else, nothing was written, and nothing more may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, or_, select, update
+
+from fitfleet.db.attempts.claims import Artifact as Artifact
+from fitfleet.db.attempts.claims import Claim as Claim
+from fitfleet.db.attempts.claims import claim_from, held, holds, lock, reserves
+from fitfleet.db.schema.tables import attempts, experiments, jobs
+from fitfleet.db.session import now
+from fitfleet.db.specs import specs
+from fitfleet.spec.versions import installed, number_of
+from fitfleet.states import JobStatus, Request
+
+_LEFT_S = 1.0
+
+
+def claim(
+    c: Connection, job_id: int, dispatch_seq: int, worker: str, lease_s: float
+) -> Claim | None:
+    """Take a dispatched job. None: a duplicate or outdated message, or a cancelled job.
+
+    One that needs a newer fitfleet goes back to the queue.
+    """
+    which = and_(
+        jobs.c.id == job_id,
+        jobs.c.dispatch_seq == dispatch_seq,
+        jobs.c.status == JobStatus.DISPATCHED,
+    )
+    won = start_attempts(c, which & is_readable(), worker, lease_s)
+    if not won:
+        _requeue_for_newer(c, which)
+        return None
+    return next(iter(claims_of(c, won)), None)
+
+
+def is_readable() -> sa.ColumnElement[bool]:
+    """SQL: this version of fitfleet may run the job."""
+    return jobs.c.min_version <= number_of(installed())
+
+
+def _requeue_for_newer(c: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Leave a job to newer workers, and time to them to take it before it comes here again."""
+    values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
+    c.execute(update(jobs).where(which & ~is_readable()).values(values))
+
+
+def start_attempts(
+    c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float
+) -> dict[int, int]:
+    """Let the jobs `which` run from now; job id -> number of the attempt that begins."""
+    at = now(c)
+    statement = (
+        update(jobs)
+        .where(which)
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=jobs.c.attempt + 1,
+            owner=worker,
+            lease_until=at + lease_s,
+            progress_at=at,
+            started_at=sa.func.coalesce(jobs.c.started_at, at),
+            request=None,
+        )
+        .returning(jobs.c.id, jobs.c.attempt)
+    )
+    won = {row.id: row.attempt for row in c.execute(statement)}
+    if won:
+        clock = c.execute(select(at)).scalar_one()
+        c.execute(
+            attempts.insert(),
+            [
+                {"job_id": job_id, "attempt": attempt, "worker": worker, "started_at": clock}
+                for job_id, attempt in won.items()
+            ],
+        )
+    return won
+
+
+def claims_of(c: Connection, job_ids: Iterable[int]) -> list[Claim]:
+    """The claims of jobs that are held or reserved by now, by number."""
+    query = (
+        specs.join(select(jobs, *specs.COLUMNS, experiments.c.name))
+        .join(experiments, experiments.c.id == jobs.c.experiment_id)
+        .where(jobs.c.id.in_(job_ids))
+        .order_by(jobs.c.id)
+    )
+    return [claim_from(row) for row in c.execute(query)]
+
+
+def heartbeat(
+    c: Connection,
+    claims: Iterable[Claim],
+    lease_s: float,
+    progressed: Iterable[tuple[int, int]] = (),
+) -> dict[tuple[int, int], Request | None]:
+    """Extend the leases; (job id, attempt) -> what is asked of it. A missing one was lost.
+
+    `progressed` are the claims whose fit has advanced since the last call. A job that is reserved
+    is known by the attempt that is to begin, so that it may begin meanwhile.
+    """
+    mine = list(claims)
+    if not mine:
+        return {}
+    at = now(c)
+    lock(c, (claim.job_id for claim in mine))
+    waiting = [reserves(claim) for claim in mine if claim.reserved_as is not None]
+    statement = (
+        update(jobs)
+        .where(or_(*(holds(claim) for claim in mine), *waiting))
+        .values(lease_until=at + lease_s)
+        .returning(jobs.c.id, jobs.c.attempt, jobs.c.status, jobs.c.request)
+    )
+    requests = {
+        (row.id, row.attempt + (row.status == JobStatus.DISPATCHED)): (
+            Request(row.request) if row.request else None
+        )
+        for row in c.execute(statement)
+    }
+    moved = [claim for claim in mine if claim.key in set(progressed)]
+    if moved:
+        c.execute(
+            update(jobs).where(or_(*(holds(claim) for claim in moved))).values(progress_at=at)
+        )
+    return requests
+
+
+def describe_attempts(
+    c: Connection, rows: Sequence[tuple[Claim, dict[str, Any]]]
+) -> set[tuple[int, int]]:
+    """Record what is known of running attempts: environment, first_epoch, engine, ...
+
+    (job id, attempt) of those that held.
+    """
+    won = held(c, [claim for claim, _ in rows])
+    alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = {}
+    for claim, values in rows:
+        if claim.key in won:
+            alike.setdefault((claim.attempt, tuple(values.items())), []).append(claim.job_id)
+    for (attempt, columns), ids in alike.items():
+        # Not as pairs, for which SQLite would read every attempt there is.
+        which = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
+        c.execute(update(attempts).where(which).values(dict(columns)))
+        of_job = {name: value for name, value in columns if name in ("engine", "engine_reason")}
+        if of_job:
+            c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
+    return won

@@ -1,0 +1,1 @@
+"""Workers, and the room on their slots and devices."""

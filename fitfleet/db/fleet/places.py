@@ -1,0 +1,120 @@
+"""How many messages may go where: to the shared queue, or to slots with certain labels.
+
+Jobs that ask the same of a slot are a line of their own, by the number of what they ask. What asks
+for nothing is line 0, whose messages go to the queue that all slots read; those of another line go
+to the route of a group of slots where they fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from fitfleet.db.fleet import device_memory
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.specs.requirements import NOTHING, waited_for
+from fitfleet.spec.requirements import measured_memory
+
+_UNBOUNDED = 2**62
+
+
+@dataclass
+class Places:
+    """Room for messages, as it is taken."""
+
+    total: int
+    rooms: dict[str, int] = field(default_factory=dict)  # by route
+    lines: dict[int, list[str]] = field(default_factory=dict)  # routes where each fits, 0 left out
+    needs: dict[int, int] = field(default_factory=dict)  # bytes that a line was measured to need
+
+    def open_lines(self) -> list[int]:
+        """The lines that a job may be taken from."""
+        return [line for line in (NOTHING, *self.lines) if self.is_open(line)]
+
+    def is_open(self, line: int) -> bool:
+        """Whether one more job of the line may be sent."""
+        return self.total > 0 and (line == NOTHING or self._roomiest(line) is not None)
+
+    def take(self, line: int) -> str:
+        """Take the place of a job of an open line; the route of its message, empty: the queue."""
+        self.total -= 1
+        route = self._roomiest(line) if line != NOTHING else None
+        if route is not None:
+            self.rooms[route] -= 1
+        return route or ""
+
+    def _roomiest(self, line: int) -> str | None:
+        routes = [route for route in self.lines.get(line, ()) if self.rooms[route] > 0]
+        return max(routes, key=lambda route: self.rooms[route], default=None)
+
+
+def places(c: Connection, load: QueueLoad, window: int) -> Places:
+    """What the dispatcher may send now: for each free slot a window of messages."""
+    rooms = {g.route: window * g.free - g.dispatched for g in load.groups}
+    waiting = waited_for(c, load.queue)
+    needs = _needs(waiting)
+    free = device_memory.free_by_route(c, load.queue) if needs else {}
+    lines = {
+        line: [route for route in routes if needs.get(line, 0) <= free.get(route, _UNBOUNDED)]
+        for line, routes in _lines(waiting, load).items()
+    }
+    return Places(load.room(window), rooms, _fitting(lines), needs)
+
+
+def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Places:
+    """The first `limit` jobs of a queue, for as much room as they need on the slots that live.
+
+    Without any worker nothing is known of what fits: every line is open.
+    """
+    if load is None:
+        return Places(limit, {"": _UNBOUNDED}, {line: [""] for line in waited_for(c, queue)})
+    rooms = {group.route: _UNBOUNDED for group in load.groups}
+    waiting = waited_for(c, queue)
+    return Places(limit, rooms, _lines(waiting, load), _needs(waiting))
+
+
+def against(places: Places, line: int) -> Places:
+    """Those lines only that want the same slots as jobs of this one."""
+    if line == NOTHING:
+        return places
+    wanted = set(places.lines.get(line, ()))
+    lines = {other: routes for other, routes in places.lines.items() if wanted & set(routes)}
+    return replace(places, lines=lines)
+
+
+def open_now(waiting: Places, now: Places) -> Places:
+    """Those lines only that have room now."""
+    lines = {line: routes for line, routes in waiting.lines.items() if now.is_open(line)}
+    return replace(waiting, lines=lines)
+
+
+def on_route(places: Places, route: str) -> Places:
+    """Those lines only that may be sent to the slots of one route, and what asks for nothing."""
+    lines = {line: [route] for line, routes in places.lines.items() if route in routes}
+    return replace(places, lines=lines)
+
+
+def unfit_lines(c: Connection, load: QueueLoad) -> list[int]:
+    """The lines of waiting jobs that fit no live slot of the queue."""
+    waiting = waited_for(c, load.queue)
+    return sorted(waiting.keys() - _lines(waiting, load).keys())
+
+
+def _needs(waiting: Mapping[int, str]) -> dict[int, int]:
+    measured = {line: measured_memory(document) for line, document in waiting.items()}
+    return {line: max(sizes.values()) for line, sizes in measured.items() if sizes}
+
+
+def _lines(waiting: Mapping[int, str], load: QueueLoad) -> dict[int, list[str]]:
+    return _fitting(
+        {
+            line: [g.route for g in load.groups if g.route and not g.lacks(document)]
+            for line, document in waiting.items()
+        }
+    )
+
+
+def _fitting(lines: dict[int, list[str]]) -> dict[int, list[str]]:
+    return {line: routes for line, routes in lines.items() if routes}

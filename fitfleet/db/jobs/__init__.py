@@ -1,0 +1,1 @@
+"""Jobs and experiments as users and the scheduler write them."""

@@ -1,0 +1,141 @@
+"""Which files the rows point to, and letting go of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from fitfleet.db import events
+from fitfleet.db.schema.tables import experiments, job_specs, jobs, shared_documents, sweeps
+from fitfleet.db.session import Database, now
+from fitfleet.states import TERMINAL, JobStatus
+
+_PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A job and the files that its row points to, relative to the storage."""
+
+    job_id: int
+    experiment: str
+    sweep_id: int | None
+    status: JobStatus
+    artifact_path: str | None
+    checkpoint_path: str | None
+    ended_s: float  # seconds since it ended; 0 while it has not
+
+
+def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
+    """All jobs of an experiment or of the fleet, by number."""
+    query = _kept_query(c)
+    if experiment is not None:
+        query = query.where(experiments.c.name == experiment)
+    return [_kept(row) for row in c.execute(query)]
+
+
+def _kept_query(c: Connection) -> Select[Any]:
+    return (
+        select(
+            jobs.c.id,
+            experiments.c.name,
+            jobs.c.sweep_id,
+            jobs.c.status,
+            jobs.c.artifact_path,
+            jobs.c.checkpoint_path,
+            func.coalesce(now(c) - jobs.c.finished_at, 0.0),
+        )
+        .join(experiments, experiments.c.id == jobs.c.experiment_id)
+        .order_by(jobs.c.id)
+    )
+
+
+def _kept(row: Any) -> Kept:
+    job_id, name, sweep, status, artifact, checkpoint, ended_s = row
+    return Kept(job_id, name, sweep, JobStatus(status), artifact, checkpoint, float(ended_s))
+
+
+def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> Iterator[list[Kept]]:
+    """The ended jobs that point to a file, of an experiment or of the fleet, some at a time."""
+    has_file = jobs.c.artifact_path.is_not(None) | jobs.c.checkpoint_path.is_not(None)
+    which = jobs.c.status.in_(sorted(TERMINAL)) & has_file
+    if only_sweeps:
+        which &= jobs.c.sweep_id.is_not(None)
+    after = 0
+    while True:
+        with database.read() as c:
+            query = _kept_query(c).where(which, jobs.c.id > after).limit(_PAGE)
+            if experiment is not None:
+                query = query.where(experiments.c.name == experiment)
+            page = [_kept(row) for row in c.execute(query)]
+        if not page:
+            return
+        yield page
+        after = page[-1].job_id
+
+
+def shared_paths(c: Connection) -> set[str]:
+    """The files of jobs that were adopted, to which the jobs that computed them point too."""
+    paths: set[str] = set()
+    for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+        query = select(column).where(jobs.c.adopted_from.is_not(None), column.is_not(None))
+        paths |= set(c.scalars(query))
+    return paths
+
+
+def pointing(c: Connection, paths: Collection[str]) -> set[tuple[int, str]]:
+    """(job, path) of every row that points to one of the paths."""
+    wanted = sorted(paths)
+    pointers: set[tuple[int, str]] = set()
+    for start in range(0, len(wanted), _PAGE):
+        for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+            query = select(jobs.c.id, column).where(column.in_(wanted[start : start + _PAGE]))
+            pointers |= {(job_id, path) for job_id, path in c.execute(query)}
+    return pointers
+
+
+def known_paths(c: Connection, job_ids: Sequence[int]) -> tuple[set[str], set[str]]:
+    """What the rows of these jobs point to; and the numbers, as text, of those still open."""
+    columns = (jobs.c.id, jobs.c.status, jobs.c.artifact_path, jobs.c.checkpoint_path)
+    rows = c.execute(select(*columns).where(jobs.c.id.in_(job_ids))).all()
+    known = {path for row in rows for path in row[2:] if path is not None}
+    return known, {str(row.id) for row in rows if not JobStatus(row.status).is_terminal}
+
+
+def size_bytes(c: Connection) -> int:
+    """Size of the whole database on its disk."""
+    if c.dialect.name == "postgresql":
+        return int(c.scalar(select(func.pg_database_size(func.current_database()))) or 0)
+    pages = c.exec_driver_sql("PRAGMA page_count").scalar_one()
+    return int(pages * c.exec_driver_sql("PRAGMA page_size").scalar_one())
+
+
+def names_in_specs(c: Connection, texts: Collection[str]) -> set[str]:
+    """Those of the texts that stand in the spec of a job or the design of a sweep."""
+    left = set(texts)
+    for column in (shared_documents.c.document, job_specs.c.spec, sweeps.c.document):
+        if left:
+            for (document,) in c.execute(select(column).execution_options(yield_per=500)):
+                left -= {text for text in left if text in document}
+    return set(texts) - left
+
+
+def forget(c: Connection, job_id: int, path: str) -> bool:
+    """Point to this file no more. False: the job continues, or points elsewhere by now."""
+    is_forgotten = False
+    for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+        values = {column.name: None}
+        if column.name == "checkpoint_path":
+            values |= {"checkpoint_epoch": None, "checkpoint_sha256": None}
+        won = c.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id, column == path, jobs.c.status.in_(sorted(TERMINAL)))
+            .values(**values)
+        ).rowcount
+        is_forgotten |= bool(won)
+    if is_forgotten:
+        events.add(c, "collected", job_id, detail=path)
+    return is_forgotten

@@ -1,0 +1,1 @@
+"""Jobs and what they recorded, for handles, displays and analysis. Nothing here writes."""

@@ -1,0 +1,231 @@
+"""What decides when a job starts, read as the dispatcher reads it. Nothing here writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from fitfleet.db.accounts import users
+from fitfleet.db.accounts.users import Quota
+from fitfleet.db.jobs import dependencies
+from fitfleet.db.schema.tables import attempts, experiments, jobs, requirements, workers
+from fitfleet.db.session import read_clock
+from fitfleet.states import JobStatus
+
+_IN_FLIGHT = (JobStatus.DISPATCHED, JobStatus.RUNNING)
+# So many jobs of an experiment tell how long one takes.
+_SAMPLE = 50
+
+
+_LATEST_OUTCOME = (
+    select(attempts.c.outcome)
+    .where(attempts.c.job_id == jobs.c.id, attempts.c.attempt == jobs.c.attempt)
+    .scalar_subquery()
+)
+_STANDING = (
+    select(
+        jobs,
+        experiments.c.name,
+        experiments.c.is_paused,
+        experiments.c.max_running,
+        experiments.c.user_name,
+        workers.c.heartbeat_at,
+        _LATEST_OUTCOME.label("outcome"),
+        requirements.c.document.label("requirement"),
+    )
+    .join(experiments, experiments.c.id == jobs.c.experiment_id)
+    .outerjoin(workers, workers.c.id == jobs.c.owner)
+    .outerjoin(requirements, requirements.c.id == jobs.c.requirement_id)
+    .where(jobs.c.id == bindparam("job_id"))
+)
+_JOBS_IN_FLIGHT = select(func.count()).where(
+    jobs.c.experiment_id == bindparam("experiment_id"), jobs.c.status.in_(_IN_FLIGHT)
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One job and its experiment. Lengths of time are seconds by the database's clock."""
+
+    id: int
+    status: JobStatus
+    experiment: str
+    is_paused: bool
+    max_running: int | None
+    in_flight: int  # dispatched and running jobs of the experiment
+    queue: str
+    backoff_s: float  # until it may start; 0 or less: it may
+    failures: int
+    max_failures: int
+    failure_class: str | None  # of its latest attempt
+    memory_step: int
+    attempt: int
+    owner: str | None
+    owner_silent_s: float | None  # since the heartbeat of the slot that runs it
+    lease_left_s: float | None
+    dispatched_s: float | None  # since its message went out
+    submitted_s: float
+    min_version: int  # the lowest of fitfleet that may run it (spec.versions)
+    epoch: int
+    epochs: int
+    requirement_id: int = 0
+    requirement: str = ""  # what it asks of its slot (spec.requirements)
+    # The job whose weights it starts from, and how that one stands, while it waits for it.
+    waits_for: tuple[int, JobStatus] | None = None
+    quota: Quota | None = None  # of the experiment's user
+    is_on_gpu: bool = False  # whether its queue has GPUs
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """A slot that has not said that it ended."""
+
+    id: str
+    queue: str
+    is_draining: bool
+    silent_s: float
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running job, for how long it may still take."""
+
+    owner: str
+    experiment_id: int
+    left_s: float | None  # by the epochs of this attempt; None before its first
+
+
+def standing(c: Connection, job_id: int) -> Standing | None:
+    """How the job stands; None if there is none."""
+    row = c.execute(_STANDING, {"job_id": job_id}).first()
+    if row is None:
+        return None
+    in_flight = c.execute(_JOBS_IN_FLIGHT, {"experiment_id": row.experiment_id}).scalar_one()
+    at = read_clock(c)
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else at - moment
+
+    return Standing(
+        id=row.id,
+        status=JobStatus(row.status),
+        experiment=row.name,
+        is_paused=bool(row.is_paused),
+        max_running=row.max_running,
+        in_flight=int(in_flight),
+        queue=row.queue,
+        backoff_s=row.not_before - at,
+        failures=row.failures,
+        max_failures=row.max_failures,
+        failure_class=row.outcome,
+        memory_step=row.memory_step,
+        attempt=row.attempt,
+        owner=row.owner,
+        owner_silent_s=since(row.heartbeat_at),
+        lease_left_s=None if row.lease_until is None else row.lease_until - at,
+        dispatched_s=since(row.dispatched_at),
+        submitted_s=at - row.submitted_at,
+        min_version=row.min_version,
+        epoch=row.epoch,
+        epochs=row.epochs,
+        requirement_id=row.requirement_id,
+        requirement=row.requirement or "",
+        waits_for=_waits_for(c, row),
+        quota=next(iter(users.quotas(c, row.user_name)), None) if row.user_name else None,
+        is_on_gpu=bool(c.execute(select(users.serves_gpus(row.queue))).scalar()),
+    )
+
+
+def _waits_for(c: Connection, row: Any) -> tuple[int, JobStatus] | None:
+    if row.not_before < dependencies.NEVER:
+        return None
+    parent = dependencies.parent_of(c, row.id)
+    return None if parent is None else (parent.job_id, parent.status)
+
+
+def slots(c: Connection) -> list[SlotState]:
+    """Every slot that has not said that it ended, of any queue."""
+    at = read_clock(c)
+    query = select(workers).where(workers.c.ended_at.is_(None)).order_by(workers.c.id)
+    return [
+        SlotState(
+            row.id,
+            row.queue,
+            bool(row.is_draining),
+            at - row.heartbeat_at,
+            json.loads(row.versions or "{}"),
+        )
+        for row in c.execute(query)
+    ]
+
+
+def waiting_queues(c: Connection) -> list[str]:
+    """Queues that hold jobs that no worker has yet."""
+    query = select(jobs.c.queue).where(jobs.c.status == JobStatus.QUEUED).distinct()
+    return sorted(c.execute(query).scalars())
+
+
+def running(c: Connection, queue: str, routes: Collection[str] | None = None) -> list[Running]:
+    """The running jobs of a queue; with `routes` those of their slots only."""
+    at = read_clock(c)
+    query = (
+        select(
+            jobs.c.owner,
+            jobs.c.experiment_id,
+            jobs.c.epoch,
+            jobs.c.epochs,
+            attempts.c.started_at,
+            attempts.c.first_epoch,
+        )
+        .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.attempt == jobs.c.attempt))
+        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.queue == queue)
+    )
+    if routes is not None:
+        query = query.join(workers, workers.c.id == jobs.c.owner).where(workers.c.route.in_(routes))
+    return [
+        Running(row.owner or "", row.experiment_id, seconds_left(*row[2:], at))
+        for row in c.execute(query)
+    ]
+
+
+def seconds_left(
+    epoch: int, epochs: int, started_at: float, first_epoch: int | None, at: float
+) -> float | None:
+    """By the mean time of the epochs of this attempt; None before its first."""
+    if first_epoch is None or epoch <= first_epoch:
+        return None
+    return (epochs - epoch) * (at - started_at) / (epoch - first_epoch)
+
+
+def experiments_of(c: Connection, job_ids: Sequence[int]) -> list[int]:
+    """The experiment's number of each job, in their order."""
+    query = select(jobs.c.id, jobs.c.experiment_id).where(jobs.c.id.in_(job_ids))
+    experiment_ids = {row.id: row.experiment_id for row in c.execute(query)}
+    return [experiment_ids[job_id] for job_id in job_ids if job_id in experiment_ids]
+
+
+def mean_seconds(c: Connection, queue: str, experiment_ids: Collection[int]) -> dict[int, float]:
+    """Experiment -> mean time of some of its succeeded jobs; those without one are left out."""
+    means: dict[int, float] = {}
+    for experiment_id in experiment_ids:
+        sample = (
+            select(jobs.c.seconds)
+            .where(
+                jobs.c.status == JobStatus.SUCCEEDED,
+                jobs.c.queue == queue,
+                jobs.c.experiment_id == experiment_id,
+            )
+            # Backwards through the index, whatever the number of jobs.
+            .order_by(jobs.c.requirement_id.desc(), jobs.c.priority, jobs.c.id.desc())
+            .limit(_SAMPLE)
+            .subquery()
+        )
+        mean = c.execute(select(func.avg(sample.c.seconds))).scalar()
+        if mean is not None:
+            means[experiment_id] = float(mean)
+    return means

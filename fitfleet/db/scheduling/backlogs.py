@@ -1,0 +1,256 @@
+"""Which waiting jobs go first: by priority, fair share, least recently served, and age.
+
+Cost does not grow with the backlog: every query walks an index to the rows it returns.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
+
+from fitfleet.db.accounts.users import serves_gpus
+from fitfleet.db.fleet.places import Places
+from fitfleet.db.schema.tables import experiments, jobs, users, workers
+from fitfleet.db.session import now
+from fitfleet.states import JobStatus
+
+_ANY_VERSION = 2**31 - 1
+
+
+@dataclass
+class Room:
+    """How many more jobs a user may have in flight; None: no limit. Of all the user's shares."""
+
+    left: int | None
+
+    def take(self) -> None:
+        """One of them is in flight from now."""
+        if self.left is not None:
+            self.left -= 1
+
+
+@dataclass
+class Share:
+    """What an experiment has of the fleet, as its jobs are chosen."""
+
+    experiment_id: int
+    in_flight: int  # dispatched or running
+    max_running: int | None
+    served: tuple[float, int]  # when it was last served, and its rank in this poll
+    user: Room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the experiment and its user may have one more job in flight."""
+        is_below = self.max_running is None or self.in_flight < self.max_running
+        return is_below and self.user.left != 0
+
+
+@dataclass
+class Backlog:
+    """The first waiting jobs of one line of an experiment, best first, as (priority, id)."""
+
+    share: Share
+    line: int
+    candidates: deque[tuple[int, int]]
+    needs_bytes: int = 0  # of memory, where that decides where they fit
+
+    @property
+    def rank(self) -> tuple[int, int, tuple[float, int], int, int]:
+        """Smallest goes first: priority, then fair share, then least recently served, then age.
+
+        Of an experiment what needs more memory goes before that: what is left holds the rest.
+        """
+        priority, job_id = self.candidates[0]
+        share = self.share
+        return -priority, share.in_flight, share.served, -self.needs_bytes, job_id
+
+    def is_open(self, places: Places) -> bool:
+        """Whether its first job may be sent."""
+        return bool(self.candidates) and self.share.has_room and places.is_open(self.line)
+
+
+def choose(backlogs: Sequence[Backlog], places: Places, at: float) -> list[tuple[int, str]]:
+    """(job id, route) of the jobs to send, in order, until all places are taken.
+
+    Ranks only get worse: of the backlog that a job is taken from, and of the experiment's others.
+    """
+    chosen: list[tuple[int, str]] = []
+    ranked = [(*backlog.rank, i) for i, backlog in enumerate(backlogs) if backlog.candidates]
+    heapq.heapify(ranked)
+    while ranked and places.total > 0:
+        i = ranked[0][-1]
+        backlog = backlogs[i]
+        if not backlog.is_open(places):
+            heapq.heappop(ranked)
+            continue
+        if ranked[0][:-1] != backlog.rank:  # another line of its experiment was served
+            heapq.heapreplace(ranked, (*backlog.rank, i))
+            continue
+        _, job_id = backlog.candidates.popleft()
+        chosen.append((job_id, places.take(backlog.line)))
+        backlog.share.in_flight += 1
+        backlog.share.user.take()
+        backlog.share.served = (at, len(chosen))
+        if backlog.candidates:
+            heapq.heapreplace(ranked, (*backlog.rank, i))
+        else:
+            heapq.heappop(ranked)
+    return chosen
+
+
+def read(c: Connection, queue: str, places: Places, *, is_locking: bool) -> list[Backlog]:
+    """Of the experiments that may be chosen from now, so many that no other can come before them.
+
+    A choice makes an experiment's rank worse and leaves those of the others, so `total` choices
+    never reach beyond as many of the best experiments; nor, of a user who may have n more jobs in
+    flight, beyond that user's n best.
+    """
+    limit, lines = places.total, places.open_lines()
+    if not lines:
+        return []
+    backlogs = []
+    shares: dict[int, Share] = {}
+    rooms: dict[str | None, Room] = {}
+    for row in c.execute(_best_experiments(c, queue, limit, lines)).all():
+        room = rooms.setdefault(row.user_name, Room(row.room))
+        share = Share(row.id, row.in_flight, row.max_running, (row.served_at, 0), room)
+        share = shares.setdefault(row.id, share)
+        query = (
+            select(jobs.c.priority, jobs.c.id)
+            .where(
+                _waits(c, queue),
+                jobs.c.experiment_id == row.id,
+                jobs.c.requirement_id == row.line,
+            )
+            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        if is_locking and c.dialect.name == "postgresql":
+            query = query.with_for_update(skip_locked=True)
+        candidates = deque((job.priority, job.id) for job in c.execute(query))
+        backlogs.append(Backlog(share, row.line, candidates, places.needs.get(row.line, 0)))
+    return backlogs
+
+
+def _waits(c: Connection, queue: str) -> sa.ColumnElement[bool]:
+    is_waiting = (jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue)
+    # What no worker there can read waits for one that can. Without workers nothing is known.
+    newest = select(sa.func.max(workers.c.version)).where(
+        workers.c.ended_at.is_(None), workers.c.queue == queue
+    )
+    is_readable = jobs.c.min_version <= sa.func.coalesce(newest.scalar_subquery(), _ANY_VERSION)
+    return is_waiting & (jobs.c.not_before <= now(c)) & is_readable
+
+
+def _best_experiments(
+    c: Connection, queue: str, limit: int, lines: Sequence[int]
+) -> sa.Select[Any]:
+    """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
+
+    A row for each of their lines that has jobs: id, line, in_flight, max_running, served_at,
+    user_name, and room: how many more jobs the user may have in flight, NULL without a limit.
+    """
+    in_flight = (
+        select(jobs.c.experiment_id, sa.func.count().label("count"))
+        .where(jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED)))
+        .group_by(jobs.c.experiment_id)
+        .cte("in_flight")
+    )
+    count = sa.func.coalesce(in_flight.c.count, 0)
+    of_line = _lines(lines)
+    first = _first(_waits(c, queue), of_line.c.line)
+    ids = _waiting_experiments((jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue))
+    room, user_load = _rooms(in_flight)
+    share = (experiments.c.id, experiments.c.max_running, experiments.c.served_at)
+    user = (experiments.c.user_name, room.label("room"))
+    waiting = (
+        select(*share, *user, of_line.c.line, count.label("in_flight"), first.label("job_id"))
+        .join_from(
+            experiments, in_flight, in_flight.c.experiment_id == experiments.c.id, isouter=True
+        )
+        .join(of_line, sa.true())
+        .join(users, users.c.name == experiments.c.user_name, isouter=True)
+        .join(user_load, user_load.c.user_name == experiments.c.user_name, isouter=True)
+        .where(
+            experiments.c.id.in_(ids),
+            experiments.c.is_paused.is_(False),
+            experiments.c.max_running.is_(None) | (count < experiments.c.max_running),
+            _has_gpu_time(queue),
+        )
+        .cte("open")
+    )
+    firsts = select(waiting, jobs.c.priority).join(jobs, jobs.c.id == waiting.c.job_id)
+    rank = (jobs.c.priority.desc(), waiting.c.in_flight, waiting.c.served_at, waiting.c.job_id)
+    # Its best line decides when an experiment's turn is.
+    place = sa.func.row_number().over(partition_by=waiting.c.id, order_by=rank)
+    ranked = firsts.add_columns(place.label("place")).cte("ranked")
+    return _within_rooms(ranked, limit)
+
+
+def _within_rooms(ranked: sa.CTE, limit: int) -> sa.Select[Any]:
+    """The best experiments, of each user no more than may have a job more, with all their lines."""
+
+    def rank(rows: Any) -> tuple[Any, ...]:
+        return (rows.priority.desc(), rows.in_flight, rows.served_at, rows.job_id)
+
+    of_user = sa.func.row_number().over(partition_by=ranked.c.user_name, order_by=rank(ranked.c))
+    firsts = select(ranked, of_user.label("of_user")).where(ranked.c.place == 1).cte("firsts")
+    best = (
+        select(firsts.c.id)
+        .where(firsts.c.room.is_(None) | (firsts.c.of_user <= firsts.c.room))
+        .order_by(*rank(firsts.c))
+        .limit(limit)
+    )
+    return select(ranked).where(ranked.c.id.in_(best))
+
+
+def _rooms(in_flight: sa.CTE) -> tuple[sa.ColumnElement[int], sa.CTE]:
+    """SQL: what a user's max_running leaves, and the jobs in flight of each user."""
+    load = (
+        select(experiments.c.user_name, sa.func.sum(in_flight.c.count).label("count"))
+        .join_from(in_flight, experiments, experiments.c.id == in_flight.c.experiment_id)
+        .group_by(experiments.c.user_name)
+        .cte("user_load")
+    )
+    return users.c.max_running - sa.func.coalesce(load.c.count, 0), load
+
+
+def _has_gpu_time(queue: str) -> sa.ColumnElement[bool]:
+    """SQL: the user has GPU-hours left, or the queue has no GPU."""
+    is_left = users.c.gpu_hours.is_(None) | (users.c.gpu_seconds < users.c.gpu_hours * 3600)
+    return is_left | ~serves_gpus(queue)
+
+
+def _first(waiting: sa.ColumnElement[bool], line: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
+    """The first waiting job of the experiment and the line of the row around it."""
+    return (
+        select(jobs.c.id)
+        .where(waiting, jobs.c.experiment_id == experiments.c.id, jobs.c.requirement_id == line)
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _lines(lines: Sequence[int]) -> sa.CTE:
+    each = [select(sa.literal(line, sa.BigInteger).label("line")) for line in lines]
+    return (sa.union_all(*each) if len(each) > 1 else each[0]).cte("lines")
+
+
+def _waiting_experiments(waiting: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    """The experiments that have waiting jobs: one step in the index for each of them.
+
+    SELECT DISTINCT would read every waiting job.
+    """
+    lowest = sa.func.min(jobs.c.experiment_id)
+    walk = select(lowest.label("id")).where(waiting).cte("walk", recursive=True)
+    following = select(lowest).where(waiting, jobs.c.experiment_id > walk.c.id).scalar_subquery()
+    walk = walk.union_all(select(following).where(walk.c.id.is_not(None)))
+    return select(walk.c.id).where(walk.c.id.is_not(None))

@@ -1,0 +1,143 @@
+"""What the dispatcher writes: which waiting jobs go to the broker, and which come back from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select, update
+
+from fitfleet.db.fleet.places import Places
+from fitfleet.db.scheduling import backlogs
+from fitfleet.db.schema.tables import experiments, jobs, workers
+from fitfleet.db.session import now, read_clock
+from fitfleet.states import JobStatus
+
+_DISPATCH_LOCK = 4712  # a number of our own among PostgreSQL's advisory locks
+
+
+class Message(NamedTuple):
+    """A job that was dispatched, as the broker is to have it."""
+
+    job_id: int
+    dispatch_seq: int
+    route: str  # the Celery queue of slots where it fits; empty: that of all slots of its queue
+
+
+def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
+    """Move up to `limit` jobs that ask nothing of their slot; (job id, dispatch_seq) in order."""
+    return [message[:2] for message in dispatch_to(c, queue, Places(limit))]
+
+
+def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
+    """Move jobs of a queue to DISPATCHED, as many as there are places for; in their order.
+
+    By priority, then the experiment with the fewest jobs in flight, then the one served least
+    recently, then age; never above an experiment's max_running or its user's quota, never of a
+    paused one, and only to slots that have what a job asks. The messages are the caller's to
+    publish, after the commit.
+    """
+    if places.total <= 0:
+        return []
+    lock_dispatch(c)
+    routes = dict(_choose(c, queue, places))
+    by_route = defaultdict(list)
+    for job_id, route in routes.items():
+        by_route[route].append(job_id)
+    won: dict[int, int] = {}
+    for route, ids in by_route.items():
+        statement = (
+            update(jobs)
+            # They were locked as they were chosen. Asked for their status too, SQLite would go
+            # through all that wait.
+            .where(jobs.c.id.in_(ids))
+            .values(
+                status=JobStatus.DISPATCHED,
+                dispatch_seq=jobs.c.dispatch_seq + 1,
+                dispatched_at=now(c),
+                sent_to=route or None,
+            )
+            .returning(jobs.c.id, jobs.c.dispatch_seq)
+        )
+        won |= {row.id: row.dispatch_seq for row in c.execute(statement)}
+    return [Message(job_id, won[job_id], route) for job_id, route in routes.items()]
+
+
+def lock_dispatch(c: Connection) -> None:
+    """Let one transaction at a time add jobs to those in flight.
+
+    Two that count and then add would together go above an experiment's max_running.
+    """
+    if c.dialect.name == "postgresql":
+        c.execute(select(sa.func.pg_advisory_xact_lock(_DISPATCH_LOCK)))
+
+
+def _choose(c: Connection, queue: str, places: Places) -> list[tuple[int, str]]:
+    waiting = backlogs.read(c, queue, places, is_locking=True)
+    at = read_clock(c)
+    chosen = backlogs.choose(waiting, places, at)
+    served = {b.share.experiment_id for b in waiting if b.share.served[1]}
+    if served:
+        c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
+    return chosen
+
+
+def order(c: Connection, queue: str, places: Places) -> list[int]:
+    """The jobs that `dispatch_to` would choose for these places, in its order; locks nothing."""
+    waiting = backlogs.read(c, queue, places, is_locking=False)
+    return [job_id for job_id, _ in backlogs.choose(waiting, places, read_clock(c))]
+
+
+def redispatch(c: Connection, queue: str, older_s: float, route: str = "") -> list[int]:
+    """Give jobs whose messages were lost back to the queue; an old message then claims nothing.
+
+    The caller knows that the broker holds no message for them (docs/decisions/0001), or that no
+    slot reads the route which they were sent to.
+    """
+    statement = (
+        update(jobs)
+        .where(
+            jobs.c.status == JobStatus.DISPATCHED,
+            jobs.c.owner.is_(None),
+            jobs.c.queue == queue,
+            sa.func.coalesce(jobs.c.sent_to, "") == route,
+            jobs.c.dispatched_at < now(c) - older_s,
+        )
+        .values(status=JobStatus.QUEUED)
+        .returning(jobs.c.id)
+    )
+    return list(c.scalars(statement))
+
+
+def dispatched_queues(c: Connection) -> list[tuple[str, str]]:
+    """(queue, route) of jobs whose messages should be in the broker; no route is an empty one."""
+    is_sent = (jobs.c.status == JobStatus.DISPATCHED) & jobs.c.owner.is_(None)
+    route = sa.func.coalesce(jobs.c.sent_to, "").label("route")
+    query = select(jobs.c.queue, route).where(is_sent).distinct()
+    return [(row.queue, row.route) for row in c.execute(query)]
+
+
+def served_routes(c: Connection, alive_s: float) -> Collection[str]:
+    """The routes that a live slot reads which is not draining."""
+    query = select(workers.c.route).where(
+        workers.c.ended_at.is_(None),
+        workers.c.is_draining.is_(False),
+        workers.c.heartbeat_at > now(c) - alive_s,
+    )
+    return set(c.scalars(query.distinct()))
+
+
+def count_cohort(c: Connection, fuse_key: str, limit: int) -> int:
+    """Jobs that may be trained in one program and wait or run; counted up to `limit`."""
+    of_key = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.fuse_key == fuse_key,
+            jobs.c.status.in_((JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING)),
+        )
+        .limit(limit)
+        .subquery()
+    )
+    return int(c.execute(select(sa.func.count()).select_from(of_key)).scalar_one())

@@ -1,0 +1,1 @@
+"""Tables and views: the schema as it is now."""

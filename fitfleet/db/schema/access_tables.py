@@ -1,0 +1,52 @@
+"""Tables of who may do what. They are reached through db/schema/tables, as all others."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Integer, String, Table, Text, text
+
+from fitfleet.db.schema.metadata import BigId, metadata
+
+# Secrets that the services of a fleet share; the first migration that has the table fills it.
+fleet_keys = Table(
+    "fleet_keys",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(128), nullable=False),
+)
+
+# Who has a quota. A user without a row has none.
+users = Table(
+    "fleet_users",  # the view over it is `users`
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("max_running", Integer),  # jobs in flight; NULL: no limit
+    Column("gpu_hours", Double),  # in the last 30 days; NULL: no limit
+    # Used of them, as the scheduler measured it last (db/accounts/users)
+    Column("gpu_seconds", Double, nullable=False, default=0.0, server_default=text("0")),
+)
+
+tokens = Table(
+    "access_tokens",  # the view over it, without the hashes, is `tokens`
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("sha256", String(64), nullable=False),  # of the secret part
+    Column("user_name", String(64), nullable=False),
+    Column("scope", String(8), nullable=False),  # db/accounts/access.Scope
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("max_jobs", Integer),  # unfinished at once (db/accounts/token_quotas); NULL: no limit
+)
+
+# What people changed. Rows are only added.
+audit = Table(
+    "audit_log",  # the view over it is `audit`
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("user_name", String(64), nullable=False),
+    Column("token_id", String(16)),  # NULL: by the password of the database
+    Column("action", String(32), nullable=False),
+    Column("target", String(160), nullable=False),
+    Column("detail", Text),
+)

@@ -1,0 +1,1 @@
+"""What many jobs have in common, stored once."""

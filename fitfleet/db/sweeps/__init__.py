@@ -1,0 +1,1 @@
+"""Sweeps, their trials, and which trial continues which."""
