@@ -124,7 +124,7 @@ class _Reader:
             )
         array = np.empty(header.shape, header.loaded_dtype)
         start = 0
-        with np.errstate(over="ignore"):  # describe has warned of values beyond float32
+        with np.errstate(over="ignore", invalid="ignore"):  # as in cache.py
             for block in source.blocks(leaf):
                 array[start : start + len(block)] = block
                 start += len(block)

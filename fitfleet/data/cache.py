@@ -126,6 +126,7 @@ def _write(
         file, {"descr": descr, "fortran_order": False, "shape": shape}
     )
     for block in blocks:
-        with np.errstate(over="ignore"):  # float64 beyond float32: infinite, and warned of
+        # float64 beyond float32 is infinite, which was warned of; a signalling NaN is a NaN.
+        with np.errstate(over="ignore", invalid="ignore"):
             converted = np.ascontiguousarray(block, dtype)
         file.write(converted.data.cast("B") if converted.size else b"")

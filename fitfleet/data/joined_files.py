@@ -134,4 +134,5 @@ class _Each:
 
 def _concatenated(arrays: Sequence[Array]) -> Array:
     dtype = np.result_type(*(array.dtype for array in arrays))
-    return np.concatenate(arrays).astype(loaded_dtype(dtype), copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in cache.py
+        return np.concatenate(arrays).astype(loaded_dtype(dtype), copy=False)

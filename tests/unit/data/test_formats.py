@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,14 @@ def test_values_beyond_float32_are_warned_of(folder: Path, settings: Settings) -
     info = describe(DatasetSpec(path="a.npz"), settings)
     assert info is not None and "infinite as float32" in info.warnings[0]
     assert np.isinf(load(DatasetSpec(path="a.npz"), settings).x[0, 0])
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
+def test_a_signalling_nan_is_a_nan(folder: Path, settings: Settings, cache_bytes: int) -> None:
+    """The processor calls its conversion to float32 invalid; NumPy would warn."""
+    x = np.array([0x7FF0000000000001, 0], np.uint64).view(np.float64)[:, None]
+    np.savez(folder / "a.npz", x=x, y=np.zeros(2))
+    settings = replace(settings, cache_bytes=cache_bytes)
+    info = describe(DatasetSpec(path="a.npz"), settings)
+    assert info is not None and "holds 1 NaN" in info.warnings[0]
+    np.testing.assert_array_equal(load(DatasetSpec(path="a.npz"), settings).x, [[np.nan], [0]])
