@@ -7,7 +7,6 @@ version tells at once what it has moved.
 from __future__ import annotations
 
 from keras.src.backend.common import global_state
-from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.backend.tensorflow import random as backend_random
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.backend.tensorflow.trainer import TFEpochIterator
@@ -26,6 +25,11 @@ from tensorflow.python.eager import execute
 from tensorflow.python.eager.polymorphic_function import atomic_function
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.parallel_for import pfor
+
+try:
+    from keras.src.backend.tensorflow import numpy as backend_numpy
+except ImportError:  # Keras 3.16 has moved it
+    from keras.src.backend.tensorflow.ops import numpy as backend_numpy
 
 __all__ = [
     "BaseOptimizer",
