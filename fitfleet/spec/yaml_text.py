@@ -17,8 +17,10 @@ MAX_DEPTH = 200
 MAX_COPIED = 100_000  # values that aliases may stand for, all together
 _TAG = "tag:yaml.org,2002:"
 _NULL = ("", "~", "null", "Null", "NULL")
-_TRUE = ("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON")
-_FALSE = ("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF")
+_TRUE = ("true", "True", "TRUE")
+_FALSE = ("false", "False", "FALSE")
+# Truths of YAML 1.1, text of YAML 1.2: a label "no", a column NO of country codes.
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 # YAML 1.1 reads 1e-3 as text; people who write learning rates mean the number.
@@ -153,6 +155,8 @@ class _Reader:
             return text
         if tag is not None and tag not in [f"{_TAG}{k}" for k in ("int", "float", "bool", "null")]:
             self._refuse(_tagged(tag))
+        if tag == f"{_TAG}bool" and _is_word(text):
+            return _WORDS[text.lower()]
         value = self._plain(text)
         if tag is not None and not _is_of(value, tag.removeprefix(_TAG)):
             self._refuse(f"{text[:40]!r} is no {tag.removeprefix(_TAG)}")
@@ -165,6 +169,12 @@ class _Reader:
             return text in _TRUE
         if text == "<<":
             return _MERGE
+        if _is_word(text):
+            meant = str(_WORDS[text.lower()]).lower()
+            self._refuse(
+                f"{text!r} is {meant} in YAML 1.1 and text in YAML 1.2; write {meant}, or the word"
+                " in quotes where it is text"
+            )
         if _LEADING_ZERO.fullmatch(text):
             self._refuse(
                 f"{text[:40]!r} is octal in YAML 1.1 and decimal in YAML 1.2; write the number"
@@ -180,6 +190,10 @@ class _Reader:
         if len(text) > MAX_DIGITS + 2:
             self._refuse(f"an integer of {len(text):,} digits is out of range")
         return int(text, 0)
+
+
+def _is_word(text: str) -> bool:
+    return text.lower() in _WORDS and text in (text.lower(), text.upper(), text.capitalize())
 
 
 def _is_of(value: Any, kind: str) -> bool:

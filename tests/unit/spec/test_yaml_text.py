@@ -22,13 +22,14 @@ MERGES = "b0: &b0 {k0: 1}\n" + "".join(
     [
         "a: 1\nb: [1.5, -2, 0x10, 0b11, 0, 1_000]",
         "a: 'text'\nb: \"1\"\nc: |\n  more\n  text\n",
-        "a: {b: [~, null, yes, No, true, off]}",
+        "a: {b: [~, null, true, False, TRUE]}",
         "a: .inf\nb: -.inf\nc: 1.0e+3\nd: 1.",
         "base: &b {x: 1, y: 2}\nmore: {<<: *b, y: 3}\nlist: {<<: [*b, {z: 1}]}\nagain: [*b, *b]",
         '{"json": [1, 2.5, "x", null, true], "a": {"b": {}}}',
         "",
         "- a\n- [b, c]\n- {1: x}",
         "!!str 1",
+        "a: !!bool no\nb: !!bool ON\nc: [nO, oFF, y, n]",
         "a: !!float 1\nb: !!int 3\nc: !!map {d: !!seq [1]}",
     ],
 )
@@ -105,3 +106,13 @@ def test_numbers_with_leading_zeros_are_refused_for_versions_of_yaml_differ(text
         load(f"units: {text}", "file")
     assert load(f"units: '{text}'", "file") == {"units": text}
     assert load("a: 0\nb: 0.5\nc: 0o10", "file") == {"a": 0, "b": 0.5, "c": 8}
+
+
+@pytest.mark.parametrize("text", ["yes", "Yes", "YES", "no", "No", "NO", "on", "On", "off", "OFF"])
+@pytest.mark.parametrize("form", ["x: [a, {}]", "{}: 1", "{}"])
+def test_words_that_are_a_truth_in_one_version_of_yaml_are_refused(text: str, form: str) -> None:
+    meant = "true" if text.lower() in ("yes", "on") else "false"
+    with pytest.raises(SpecError, match=rf"line 1: '{text}' is {meant} in .*; write {meant}, or"):
+        load(form.replace("{}", text), "file")
+    quoted = form.replace("{}", f'"{text}"')
+    assert load(quoted, "file") == yaml.safe_load(quoted)
