@@ -28,6 +28,7 @@ def check_together(spec: JobSpec, facts: ModelFacts) -> None:
             _check_keys(part, getattr(spec, part), names)
         for part in ("loss", "metrics", "weighted_metrics"):
             _check_count(part, getattr(spec, part), names)
+        _check_lists_for_a_dict(spec)
         _check_losses(spec, names)
         _check_monitors(spec, names)
     check_modes(spec)
@@ -79,6 +80,21 @@ def _check_count(part: str, value: Any, names: list[str]) -> None:
         )
 
 
+def _check_lists_for_a_dict(spec: JobSpec) -> None:
+    """Keras gives a list to outputs in a dict by the alphabetical order of their names."""
+    ends = (spec.model.config or {})["config"].get("output_layers")
+    if not isinstance(ends, dict) or list(ends) == sorted(ends):
+        return
+    for part in _BY_OUTPUT:
+        if isinstance(getattr(spec, part), list):
+            raise SpecError(
+                part,
+                "it is a list, and the model gives its outputs as a dict, to whose names Keras"
+                f" hands a list out in alphabetical order; name the outputs, {{output: {part}}},"
+                f" from {_shown(list(ends))}",
+            )
+
+
 def _check_losses(spec: JobSpec, names: list[str]) -> None:
     """Keras wants a loss for each of a list of outputs, and a weight for each loss."""
     loss, weights = spec.loss, spec.loss_weights
@@ -91,6 +107,13 @@ def _check_losses(spec: JobSpec, names: list[str]) -> None:
                 f"says nothing of the output {missing!r}; give it a loss, or None if it is to be"
                 " trained without one",
             )
+    if isinstance(loss, list) and _is_by_name(weights) and names != sorted(names):
+        raise SpecError(
+            "loss_weights",
+            "Keras gives weights by name to a list of losses in the names' alphabetical order,"
+            " which is not that of the outputs; name the losses too, {output: loss}, from "
+            + _shown(names),
+        )
     is_same = _count(weights) == _count(loss)
     if _is_by_name(loss) and isinstance(weights, dict):
         is_same = set(weights) == set(loss)

@@ -1,14 +1,16 @@
 """One form for what `compile` may be told in several: one fit is one job.
 
 Keras takes a loss for a model of one output as itself, in a list of one, or by the output's name;
-weights of losses that are all 1 change nothing.
+weights of losses that are all 1 change nothing. For a model that gives a list of outputs it puts
+losses and weights by name in the outputs' order, and metrics in a list by name. What a model gives
+as a dict stays as it was written: there the order decides in which the losses are added.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fitfleet.spec.reference import is_space
+from fitfleet.spec.reference import is_custom, is_space
 
 
 def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:
@@ -27,6 +29,51 @@ def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:
             values[part] = metrics if is_whole else [metrics]
     if _are_ones(values.get("loss_weights"), values.get("loss")):
         values["loss_weights"] = None
+    _simplify_several(values, names_of_a_list(model))
+
+
+def names_of_a_list(model: dict[str, Any] | None) -> list[str]:
+    """Names of the outputs of a model that gives a flat list of several; else none."""
+    ends = ((model or {}).get("config") or {}).get("output_layers")
+    if not isinstance(ends, list) or not all(map(_is_tensor, ends)):
+        return []
+    names = [end[0] for end in ends]
+    return names if len(names) > 1 and len(set(names)) == len(names) else []
+
+
+def _is_tensor(end: Any) -> bool:
+    return isinstance(end, list) and len(end) == 3 and isinstance(end[0], str)
+
+
+def _simplify_several(values: dict[str, Any], names: list[str]) -> None:
+    if not names:
+        return
+    loss: Any = values.get("loss")
+    weights: Any = values.get("loss_weights")
+    if _names_all(weights, names) and (_names_all(loss, names) or names == sorted(names)):
+        values["loss_weights"] = [weights[name] for name in names]
+    if _names_all(loss, names):
+        loss = values["loss"] = [loss[name] for name in names]
+    if values.get("loss_weights") is None and _are_same(loss, names):
+        values["loss"] = loss[0]
+    for part in ("metrics", "weighted_metrics"):
+        metrics = values.get(part)
+        if isinstance(metrics, list) and len(metrics) == len(names):
+            values[part] = _each_a_list(dict(zip(names, metrics, strict=True)))
+        if values.get(part) == {}:
+            values[part] = None
+
+
+def _names_all(value: Any, names: list[str]) -> bool:
+    return _is_by_name(value) and set(value) == set(names)
+
+
+def _are_same(loss: Any, names: list[str]) -> bool:
+    """Whether a list is one loss for all; those of the user's own may keep a state each."""
+    if not isinstance(loss, list) or len(loss) != len(names) or loss[0] is None:
+        return False
+    is_own = isinstance(loss[0], dict) and is_custom(loss[0])
+    return not is_own and all(part == loss[0] for part in loss)
 
 
 def _only_output(model: dict[str, Any] | None) -> str | None:

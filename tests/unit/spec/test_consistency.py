@@ -26,13 +26,12 @@ def stack(*layers: Any, shape: tuple[Any, ...] = (4,)) -> Any:
     return ff.Sequential([L.Input(shape), *layers])
 
 
-def heads(kind: str = "a list") -> dict[str, Any]:
-    """A model of the outputs `age` and `sex`, a list or a dict of them."""
+def heads(kind: str = "a list", names: tuple[str, ...] = ("age", "sex")) -> dict[str, Any]:
+    """A model of two outputs, a list or a dict of them."""
     shape = {"shape": [None, 4], "dtype": "float32", "keras_history": ["a", 0, 0]}
     node = {"args": [{"class_name": "__keras_tensor__", "config": shape}], "kwargs": {}}
     layer = {"module": "keras.layers", "class_name": "Dense", "inbound_nodes": [node]}
     start = {"module": "keras.layers", "class_name": "InputLayer", "name": "a"}
-    names = ("age", "sex")
     config = {
         "name": "f",
         "layers": [
@@ -98,6 +97,25 @@ RATE = {
                 "loss_weights": {"sex": 2},
             },
             "loss_weights: 1 for 2 losses",
+        ),
+        (
+            {
+                "model": heads(names=("sex", "age")),
+                "loss": ["mse", "mae"],
+                "loss_weights": {"sex": 1, "age": 2},
+            },
+            "loss_weights: Keras gives weights by name to a list of losses in the names' alphabet",
+        ),
+        *(
+            (
+                {"model": heads("a dict", names=("sex", "age")), **given},
+                f"{next(reversed(given))}: it is a list, and the model gives its outputs as a dict",
+            )
+            for given in (
+                {"loss": ["mse", "mae"]},
+                {"loss": {"age": "mse", "sex": "mae"}, "loss_weights": [1, 2]},
+                {"metrics": [["mae"], None]},
+            )
         ),
         (
             {"optimizer": RATE, "callbacks": ["ReduceLROnPlateau"]},
@@ -193,6 +211,7 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
         {"model": heads(), "loss": "mse", "loss_weights": 0.5},
         {"model": heads(), "loss": ["mse", "mae"], "loss_weights": {"age": 1, "sex": 2}},
         {"model": heads("a dict"), "loss": {"age": "mse"}},
+        {"model": heads("a dict"), "loss": ["mse", "mae"], "metrics": ["mae", None]},
         {
             "model": heads(),
             "callbacks": [{"EarlyStopping": {"monitor": "val_age_loss", "mode": "min"}}],

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 import fitfleet as ff
@@ -285,6 +286,22 @@ def test_a_model_of_one_output_takes_its_loss_in_any_form(
         ({"metrics": [["mae"], None]}, {"metrics": [["mae"], []]}),
         ({"metrics": [["mae"], "mse"]}, {"metrics": [["mae"], ["mse"]]}),
         ({"metrics": {"a": "mae", "b": None}}, {"metrics": {"a": ["mae"]}}),
+        ({"metrics": [["mae"], "mse"]}, {"metrics": {"b": "mse", "a": "mae"}}),
+        ({"metrics": ["mae", None]}, {"metrics": {"a": ["mae"]}}),
+        ({"weighted_metrics": [[], None]}, {}),
+        ({"weighted_metrics": {}}, {}),
+        ({"loss": {"b": "mae", "a": "mse"}}, {"loss": ["mse", "mae"]}),
+        ({"loss": {"b": None, "a": "mse"}}, {"loss": ["mse", None]}),
+        ({"loss": ["mse", "mse"]}, {"loss": "mse"}),
+        ({"loss": {"a": "mse", "b": "mean_squared_error"}}, {"loss": "mse"}),
+        (
+            {"loss": {"b": "mae", "a": "mse"}, "loss_weights": {"b": 2, "a": 0.5}},
+            {"loss": ["mse", "mae"], "loss_weights": [0.5, 2]},
+        ),
+        (
+            {"loss": ["mse", "mae"], "loss_weights": {"b": 2, "a": 0.5}},
+            {"loss": ["mse", "mae"], "loss_weights": [0.5, 2]},
+        ),
     ],
 )
 def test_models_of_two_outputs_take_them_in_several_forms(
@@ -296,6 +313,55 @@ def test_models_of_two_outputs_take_them_in_several_forms(
     texts = [spec(model=model, **part).canonical() for part in (left, right)]
     assert texts[0] == texts[1]
     assert spec(model=model, loss_weights=2.0).loss_weights == 2.0
+
+
+def two_heads(outputs: Any = list) -> Any:
+    """Outputs `b` and `a`, in that order."""
+    source = keras.Input((4,))
+    ends = {name: keras.layers.Dense(1, name=name)(source) for name in "ba"}
+    return keras.Model(source, ends if outputs is dict else list(ends.values()))
+
+
+def trained(**given: Any) -> dict[str, list[float]]:
+    keras.utils.set_random_seed(0)
+    model = two_heads()
+    model.compile("sgd", **given)
+    x = np.arange(24, dtype="float32").reshape(6, 4) / 24
+    weights: Any = None
+    if "weighted_metrics" in given:
+        weights = [x[:, 1], x[:, 2]]
+    history = model.fit(x, [x[:, :1], 2 * x[:, :1]], sample_weight=weights, verbose=0)
+    return {**history.history, "weights": [w.tolist() for w in model.get_weights()]}
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        [{"loss": "mse"}, {"loss": ["mse", "mse"]}, {"loss": {"a": "mse", "b": "mse"}}],
+        [
+            {"loss": ["mse", "mae"], "loss_weights": [2.0, 0.3]},
+            {"loss": {"a": "mae", "b": "mse"}, "loss_weights": {"a": 0.3, "b": 2.0}},
+        ],
+        [
+            {"loss": "mse", "metrics": ["mae", "mse"], "weighted_metrics": [None, ["mae"]]},
+            {"loss": "mse", "metrics": {"a": "mse", "b": "mae"}, "weighted_metrics": {"a": "mae"}},
+        ],
+    ],
+)
+def test_forms_that_are_one_job_are_one_fit_of_keras(several: list[dict[str, Any]]) -> None:
+    first, *others = (trained(**given) for given in several)
+    assert all(other == first for other in others)
+    specs = [spec(model=two_heads(), **given) for given in several]
+    assert len({content_hash(one, "abc") for one in specs}) == 1
+
+
+def test_forms_that_keras_pairs_otherwise_stay_apart() -> None:
+    lists = {"loss": ["mse", "mae"], "loss_weights": [2.0, 0.3]}
+    mixed = {"loss": ["mse", "mae"], "loss_weights": {"b": 2.0, "a": 0.3}}
+    assert trained(**lists) != trained(**mixed)  # it is refused: test_consistency.py
+    assert spec(model=two_heads(), **mixed).loss_weights == mixed["loss_weights"]
+    by_name = {"loss": {"a": "mae", "b": "mse"}}
+    assert spec(model=two_heads(dict), **by_name).loss == spec(**by_name).loss
 
 
 @pytest.mark.parametrize(
