@@ -16,6 +16,7 @@ import typer
 
 from fitfleet.cli.exits import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.interrupts import kept_interrupts
 from fitfleet.settings import Settings, directory_settings
 from fitfleet.text import printable_lines
 from fitfleet.urls import without_password
@@ -177,7 +178,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 
 def _ended(work: Callable[[], int | None]) -> int:
     """Run it; an expected error becomes one sentence on stderr and its exit code."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), kept_interrupts():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning
         try:

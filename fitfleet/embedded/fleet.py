@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import ExitStack
 from types import TracebackType
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.db.session import Database
 from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
+from fitfleet.interrupts import kept_interrupts
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.scheduler.upkeep import Preemption, Retention
 from fitfleet.scheduler.webhooks import Notifier
@@ -34,6 +36,8 @@ class LocalFleet(Fleet):
         )
         self._thread.start()
         self._is_open = True
+        self._interrupts = ExitStack()
+        self._interrupts.enter_context(kept_interrupts())
 
     def __enter__(self) -> LocalFleet:
         return self
@@ -75,3 +79,4 @@ class LocalFleet(Fleet):
             self.broker.release()
             self._close_page()
             self.database.dispose()
+            self._interrupts.close()

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -101,16 +101,13 @@ def status(folder: Path) -> str:
 
 
 def ended_by(script: subprocess.Popen[str], number: signal.Signals) -> str:
-    """What a script wrote to stderr until a signal had ended it.
-
-    Python drops a KeyboardInterrupt that falls into a destructor; its user presses Ctrl-C again.
-    """
-    for _ in range(3):
-        script.send_signal(number)
-        with suppress(subprocess.TimeoutExpired):
-            return script.communicate(timeout=40)[1]
-    script.kill()
-    raise AssertionError(f"the script did not end: {script.communicate()[1]}")
+    """What a script wrote to stderr until a signal had ended it."""
+    script.send_signal(number)
+    try:
+        return script.communicate(timeout=120)[1]
+    except subprocess.TimeoutExpired:
+        script.kill()
+        raise AssertionError(f"the script did not end: {script.communicate()[1]}") from None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

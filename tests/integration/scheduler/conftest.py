@@ -48,7 +48,13 @@ _LIST = str.maketrans("()", "[]")
 
 @pytest.fixture
 def settings(valkey_url: str, database_url: str) -> Settings:
-    return Settings(database_url=database_url, broker_url=valkey_url, lease_s=60.0, backoff_s=0.0)
+    return Settings(
+        database_url=database_url,
+        broker_url=valkey_url,
+        lease_s=60.0,
+        redispatch_s=60.0,
+        backoff_s=0.0,
+    )
 
 
 @pytest.fixture

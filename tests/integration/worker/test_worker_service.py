@@ -120,8 +120,10 @@ def test_temporary_files_go_with_the_service(
             left.append(used)
             if name == "killed":
                 service = _service(fleet, done)
-                for process in (service, *service.children()):
+                # Whoever still ends holds the lock by which the next service knows these files.
+                processes = [service, *service.children(recursive=True)]
+                for process in processes:
                     process.kill()
-                psutil.wait_procs([service], timeout=10)
+                psutil.wait_procs(processes, timeout=60)
     assert left[0] != left[1]
     assert not any(temporary.glob("*fitfleet-worker-*"))

@@ -1,0 +1,34 @@
+"""Ctrl-C that Python drops."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def kept_interrupts() -> Iterator[None]:
+    """Raise a KeyboardInterrupt again that fell into a destructor or a callback of C code.
+
+    Python has nowhere to raise it there: it tells `sys.unraisablehook` and goes on as if nobody
+    had pressed Ctrl-C (https://docs.python.org/3/library/sys.html#sys.unraisablehook). A fleet
+    polls sockets and databases, whose destructors run at any moment.
+    """
+    earlier = sys.unraisablehook
+
+    def again(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Not from here: an exception in this hook is dropped as well.
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            earlier(unraisable)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = earlier
