@@ -16,6 +16,7 @@ from support.rows import commit, insert, insert_many, new_job, register, take
 from support.servers import free_port
 from typer.testing import CliRunner
 
+import fitfleet
 from fitfleet import probes
 from fitfleet.cli.main import app
 from fitfleet.db.attempts import ends
@@ -184,14 +185,15 @@ def expressions() -> list[str]:
 _FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "rate", "sum", "time"}
 
 
-_WORKER = Path(gauges.__file__).parents[1] / "worker" / "process" / "service.py"
+_PACKAGE = Path(fitfleet.__file__).parent
+_WORKER = _PACKAGE / "worker" / "process" / "service.py"
 
 
 @pytest.mark.parametrize("expression", expressions())
 def test_an_expression_asks_for_what_the_page_has(
     expression: str, sqlite_url: str, settings: Settings
 ) -> None:
-    source = (Path(gauges.__file__).parents[1] / "scheduler" / "exposition.py").read_text()
+    source = (_PACKAGE / "scheduler" / "exposition.py").read_text()
     source += (Path(gauges.__file__)).read_text() + _WORKER.read_text()
     outside = re.sub(r"\{[^}]*\}|\[\w+\]|by \([^)]*\)", " ", expression)
     for name in re.findall(r"[a-zA-Z_]\w*", outside):
