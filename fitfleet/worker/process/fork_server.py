@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn
 
 # The name of the process, by which `ps` and our own tools tell it from those that fit.
@@ -48,15 +49,19 @@ class ForkServer:
         run: Task,
         check: Callable[[], object] = lambda: None,
         answer_s: float = 300.0,
+        still_s: tuple[float, float] = (60.0, 15.0),
     ) -> None:
         """`warm` imports, in the new process; `run` is a child. `check` raises to end a wait.
 
-        A process that has not answered after `answer_s`, the import included, counts as dead.
+        A process that has not answered after `answer_s`, the import included, counts as dead; so
+        does one that uses no CPU time for so long: `still_s`, while it imports and later.
         """
         self._warm = warm
         self._run = run
         self._check = check
         self._answer_s = answer_s
+        self._still_s = still_s
+        self._is_warm = False  # it has answered once
         self._channel: socket.socket | None = None
         self.pid = 0
 
@@ -69,6 +74,7 @@ class ForkServer:
         """Start the process, which imports from now on, and closes the `unwanted` descriptors."""
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         service = os.getpid()
+        self._is_warm = False
         self.pid = os.fork()
         if not self.pid:
             here.close()
@@ -95,16 +101,28 @@ class ForkServer:
         assert self._channel is not None
         with _adopting():
             socket.send_fds(self._channel, [payload], descriptors)
-            ends_at = time.monotonic() + self._answer_s
-            while not select.select([self._channel], [], [], _POLL_S)[0]:
-                self._check()
-                if time.monotonic() > ends_at:
-                    raise ConnectionAbortedError
+            self._wait(self._channel)
             answer = self._channel.recv(_MOST_BYTES)
         self._check()
         if not answer:
             raise ConnectionResetError
+        self._is_warm = True
         return int(answer)
+
+    def _wait(self, channel: socket.socket) -> None:
+        """Until there is an answer. ConnectionAbortedError when none will come.
+
+        Looks are counted, not the clock: a service that was frozen itself has not waited.
+        """
+        still_s = self._still_s[self._is_warm]
+        looks, moved_at, used = 0, 0, -1
+        while not select.select([channel], [], [], _POLL_S)[0]:
+            self._check()
+            looks, before, used = looks + 1, used, _used_ticks(self.pid)
+            if used != before:
+                moved_at = looks
+            if looks * _POLL_S > self._answer_s or (looks - moved_at) * _POLL_S > still_s:
+                raise ConnectionAbortedError
 
     def close(self) -> None:
         """End the process, whatever it does. Its children go on."""
@@ -179,6 +197,15 @@ def _become_child(service: int, payload: bytes, descriptors: list[int], run: Tas
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _used_ticks(pid: int) -> int:
+    """CPU time of a process in the kernel's units; 0 for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 @contextmanager

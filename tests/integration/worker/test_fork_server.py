@@ -114,6 +114,26 @@ def test_a_server_that_was_killed_is_started_again(server: ForkServer) -> None:
     assert server.pid != first and not psutil.pid_exists(first)
 
 
+@pytest.mark.slow
+def test_one_that_hangs_is_replaced() -> None:
+    made = ForkServer(lambda: None, _answer, still_s=(3600.0, 5.0))
+    made.start()
+    assert _asked(made) == (3, b"hello")
+    first = made.pid
+    os.kill(first, signal.SIGSTOP)
+    assert _asked(made) == (3, b"hello")
+    assert made.pid != first and not psutil.pid_exists(first)
+    made.close()
+
+
+def test_one_whose_import_uses_no_time_is_no_hang() -> None:
+    broken = ForkServer(signal.pause, _answer, still_s=(0.3, 3600.0))
+    broken.start()
+    with pytest.raises(ForkServerError, match="does not answer"):
+        broken.fork(b"", [])
+    broken.close()
+
+
 @pytest.mark.parametrize("warm", [lambda: os._exit(1), signal.pause], ids=["dies", "hangs"])
 def test_one_that_cannot_import_is_no_hang(warm: Callable[[], None]) -> None:
     broken = ForkServer(warm, _answer, answer_s=0.3)
@@ -170,6 +190,19 @@ def test_jobs_go_on_after_a_kill_of_what_forks_and_of_what_fits(
     done = local.submit(**{**job, "seed": 5}, experiment="after").wait(120, raise_on_failure=True)
     assert service.is_running() and not set(killed) & set(fitting_children(service))
     assert done.attempts[-1]["outcome"] == "succeeded"
+
+
+@pytest.mark.slow
+def test_jobs_go_on_when_what_forks_hangs(local: LocalFleet, job: dict[str, Any]) -> None:
+    local.submit(**{**job, "seed": 7}, experiment="before").wait(120, raise_on_failure=True)
+    (service,) = map(psutil.Process, local.worker_pids)
+    forking, killed = forking_child(service), fitting_children(service)
+    forking.suspend()
+    for process in killed:
+        process.kill()
+    done = local.submit(**{**job, "seed": 8}, experiment="after").wait(240, raise_on_failure=True)
+    assert done.attempts[-1]["outcome"] == "succeeded"
+    assert not forking.is_running() and forking_child(service) != forking
 
 
 def test_nothing_is_left_of_a_service_that_was_killed(
