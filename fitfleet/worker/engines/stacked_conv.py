@@ -1,4 +1,9 @@
-"""Convolutions of K models at once: patches of the images times the kernels as matrices."""
+"""Convolutions of K models at once: patches of the images times the kernels as matrices.
+
+Where the stride is 1 the gradient is written out by hand: that of the images is a convolution, too,
+of the padded gradient of the outputs with the kernel turned round. TensorFlow's own, of the slices
+that patches are made of, would fill an array of the images' size for each position in the kernel.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +31,48 @@ def run(layer: Any, inputs: Any, kernel: Any, bias: Any | None) -> Any:
     inputs = tf.cast(inputs, kernel.dtype)
     if layer.padding == "same":
         inputs = _padded(inputs, sizes, strides, dilation)
-    patches = _patches(inputs, sizes, strides, dilation)
+    if set(strides) == {1}:
+        product = _plain_product(inputs, kernel, sizes, dilation)
+    else:
+        product = _product(_patches(inputs, sizes, strides, dilation), kernel)
+    if bias is not None:
+        product += tf.reshape(bias, (-1, *[1] * (len(inputs.shape) - 2), dimension(bias, -1)))
+    return product if layer.activation is None else layer.activation(product)
+
+
+def _product(patches: Any, kernel: Any) -> Any:
+    """(K, batch, ..., filters)."""
     shape = tf.shape(patches)
     length, filters = dimension(patches, -1), dimension(kernel, -1)
     matrix = tf.reshape(kernel, (shape[0], length, filters))
     product = tf.matmul(tf.reshape(patches, (shape[0], -1, length)), matrix)
-    if bias is not None:
-        product += bias[:, None]
     outputs = tf.reshape(product, tf.concat([shape[:-1], [filters]], 0))
-    outputs = tf.ensure_shape(outputs, (*patches.shape[:-1], kernel.shape[-1]))
-    return outputs if layer.activation is None else layer.activation(outputs)
+    return tf.ensure_shape(outputs, (*patches.shape[:-1], kernel.shape[-1]))
+
+
+def _plain_product(inputs: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
+    """The product for strides of 1."""
+    strides = [1] * len(sizes)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def product(inputs: Any, kernel: Any) -> Any:
+        patches = _patches(inputs, sizes, strides, dilation)
+
+        def gradient(upstream: Any) -> Any:
+            count, length = tf.shape(inputs)[0], dimension(patches, -1)
+            rows = tf.reshape(patches, (count, -1, length))
+            flow = tf.reshape(upstream, (count, -1, dimension(kernel, -1)))
+            to_kernel = tf.matmul(rows, flow, transpose_a=True)
+            around = [((n - 1) * step,) * 2 for n, step in zip(sizes, dilation, strict=True)]
+            padded = tf.pad(upstream, [(0, 0), (0, 0), *around, (0, 0)])
+            turned = tf.reverse(kernel, range(1, 1 + len(sizes)))
+            turned = tf.linalg.matrix_transpose(turned)
+            to_inputs = _product(_patches(padded, sizes, strides, dilation), turned)
+            return to_inputs, tf.reshape(to_kernel, tf.shape(kernel))
+
+        return _product(patches, kernel), gradient
+
+    return product(inputs, kernel)
 
 
 def _padded(inputs: Any, sizes: Any, strides: Any, dilation: Any) -> Any:

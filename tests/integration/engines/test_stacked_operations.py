@@ -1,0 +1,63 @@
+"""The operations that stacks are made of: none of those that a CPU takes long for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fitfleet.worker.engines import stacked_conv
+
+L = keras.layers
+
+
+def traced(function: Callable[..., Any], *arguments: Any) -> tuple[set[str], Any]:
+    """The kinds of its operations, and its result."""
+    made = tf.function(function, autograph=False)
+    result = made(*arguments)
+    concrete = made.get_concrete_function(*arguments)
+    return {operation.type for operation in concrete.graph.get_operations()}, result
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.Conv2D(5, (3, 2), padding="same"),
+        L.Conv2D(3, 2, dilation_rate=2, use_bias=False),
+        L.Conv1D(3, 3, activation="relu"),
+        L.Conv1D(3, 3, strides=2),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_a_convolution_of_a_stack_and_its_gradient_are_those_of_each(layer: Any) -> None:
+    numbers = np.random.default_rng(0)
+    size = (8, 7) if isinstance(layer, L.Conv2D) else (8,)
+    inputs = tf.constant(numbers.normal(size=(3, 4, *size, 2)))
+    kernel = tf.constant(numbers.normal(size=(3, *layer.kernel_size, 2, layer.filters)))
+    bias = tf.constant(numbers.normal(size=(3, layer.filters))) if layer.use_bias else None
+    given = [tensor for tensor in (inputs, kernel, bias) if tensor is not None]
+
+    def of_the_stack(*given: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            outputs = stacked_conv.run(layer, given[0], given[1], *(given[2:] or [None]))
+            loss = tf.reduce_sum(outputs**2)
+        return outputs, tape.gradient(loss, given)
+
+    kinds, (outputs, gradients) = traced(of_the_stack, *given)
+    is_plain = set(layer.strides) == {1}
+    assert ("StridedSliceGrad" in kinds) == (not is_plain)
+    for member in range(3):
+        x, *weights = [tensor[member] for tensor in given]
+        with tf.GradientTape() as tape:
+            tape.watch([x, *weights])
+            alone = keras.ops.conv(
+                x, weights[0], layer.strides, layer.padding, dilation_rate=layer.dilation_rate
+            )
+            alone = layer.activation(alone + weights[1] if len(weights) > 1 else alone)
+            loss = tf.reduce_sum(alone**2)
+        np.testing.assert_allclose(outputs[member], alone, rtol=1e-10, atol=1e-10)
+        for actual, expected in zip(gradients, tape.gradient(loss, [x, *weights]), strict=True):
+            np.testing.assert_allclose(actual[member], expected, rtol=1e-10, atol=1e-10)
