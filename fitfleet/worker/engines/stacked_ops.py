@@ -6,7 +6,8 @@ slices are told to the conversion as what they are, rows of the stacked tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -41,7 +42,8 @@ def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
     conversion = pfor.PFor(number, count, operations, fallback_to_while_loop=False)
     for row, tensor in zip(rows, tensors, strict=True):
         conversion._add_conversion(row, pfor.wrap(tensor, True))
-    return tf.nest.pack_sequence_as(outputs, [conversion.convert(leaf) for leaf in results])
+    with _own_conversions():
+        return tf.nest.pack_sequence_as(outputs, [conversion.convert(leaf) for leaf in results])
 
 
 def dimension(tensor: Any, axis: int) -> Any:
@@ -51,7 +53,7 @@ def dimension(tensor: Any, axis: int) -> Any:
 
 
 def register() -> None:
-    """Teach the conversion what it does not know; what TensorFlow knows by now is left."""
+    """Teach the conversion what it does not know."""
     known = pfor._pfor_converter_registry
     if "Bitcast" not in known:
         pfor.RegisterPFor("Bitcast")(_bitcast)
@@ -69,3 +71,33 @@ def _bitcast(call: Any) -> Any:
 
 def _one_by_one(call: Any) -> Any:
     return pfor._fallback_converter(call, warn=False)
+
+
+@contextmanager
+def _own_conversions() -> Iterator[None]:
+    """Within, a form of our own instead of one that TensorFlow has and others may rely on."""
+    known, name = pfor._pfor_converter_registry, "UnsortedSegmentSum"
+    before = known[name]
+    known[name] = _segment_sum
+    try:
+        yield
+    finally:
+        known[name] = before
+
+
+def _segment_sum(call: Any) -> Any:
+    """By ScatterNd, which adds in the same order. On a CPU it takes a third of the time.
+
+    It refuses a negative number, which the sum would leave out; gathers by it have failed by then.
+    """
+    call.stack_inputs([0, 1])
+    data, numbers = call.stacked_input(0), tf.cast(call.stacked_input(1), tf.int64)
+    rows = tf.cast(call.unstacked_input(2), tf.int64)
+    count, rest = tf.shape(numbers, tf.int64)[0], tf.shape(data, tf.int64)[len(numbers.shape) :]
+    numbers = tf.reshape(numbers, (count, -1)) + tf.range(count)[:, None] * rows
+    sums = tf.scatter_nd(
+        tf.reshape(numbers, (-1, 1)),
+        tf.reshape(data, tf.concat([[-1], rest], 0)),
+        tf.concat([[count * rows], rest], 0),
+    )
+    return pfor.wrap(tf.reshape(sums, tf.concat([[count, rows], rest], 0)), True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fitfleet.worker.engines import stacked_conv
+from fitfleet.worker.engines import stacked_conv, stacked_ops
 
 L = keras.layers
 
@@ -61,3 +61,16 @@ def test_a_convolution_of_a_stack_and_its_gradient_are_those_of_each(layer: Any)
         np.testing.assert_allclose(outputs[member], alone, rtol=1e-10, atol=1e-10)
         for actual, expected in zip(gradients, tape.gradient(loss, [x, *weights]), strict=True):
             np.testing.assert_allclose(actual[member], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_rows_of_a_sparse_gradient_are_added_as_tensorflow_adds_them() -> None:
+    numbers = np.random.default_rng(0)
+    values = tf.constant(numbers.normal(size=(3, 4, 10, 7)).astype("float32"))
+    rows = tf.constant(numbers.integers(0, 12, (3, 4, 10)))
+    one = lambda given: tf.math.unsorted_segment_sum(given[0], given[1], 12)  # noqa: E731
+
+    kinds, ours = traced(lambda *given: stacked_ops.mapped(one, given), values, rows)
+    kinds_of_tensorflow, theirs = traced(lambda *given: tf.vectorized_map(one, given), values, rows)
+    assert np.array_equal(ours, theirs)
+    assert "ScatterNd" in kinds
+    assert "ScatterNd" not in kinds_of_tensorflow  # others have its own form
