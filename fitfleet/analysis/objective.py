@@ -13,6 +13,7 @@ from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.spec.directions import named_metrics
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.output_forms import names_of_a_list
 
 At = Literal["last", "best"]
 
@@ -119,7 +120,7 @@ def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: b
 
 def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
     """Names that a fit of this spec records, as far as the spec tells."""
-    names = ["loss", *_output_losses(spec.loss)]
+    names = ["loss", *_output_losses(spec)]
     for part in (spec.metrics, spec.weighted_metrics):
         names += _metric_names(part)
     names = list(dict.fromkeys(names))
@@ -130,9 +131,17 @@ def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
     return [*names, *_OF_THE_JOB]
 
 
-def _output_losses(loss: Any) -> list[str]:
-    is_by_output = isinstance(loss, dict) and "class_name" not in loss
-    return [f"{output}_loss" for output in loss] if is_by_output else []
+def _output_losses(spec: JobSpec) -> list[str]:
+    """Keras names the losses by their outputs, where several have one."""
+    ends = ((spec.model.config or {}).get("config") or {}).get("output_layers")
+    outputs = list(ends) if isinstance(ends, dict) else names_of_a_list(spec.model.config)
+    loss: Any = spec.loss
+    if isinstance(loss, list):
+        loss = dict(zip(outputs, loss, strict=False))
+    elif not isinstance(loss, dict) or "class_name" in loss:
+        loss = dict.fromkeys(outputs, loss)
+    names = [f"{output}_loss" for output, part in loss.items() if part is not None]
+    return names if len(names) > 1 else []
 
 
 def _metric_names(metrics: Any, prefix: str = "") -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 
 import fitfleet as ff
@@ -161,6 +163,25 @@ def test_names_of_several_outputs() -> None:
     )
     names = known_names(spec, has_validation=False)
     assert {"loss", "a_loss", "b_loss", "a_mean_absolute_error"} <= set(names)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # of an output's None
+@pytest.mark.parametrize("outputs", [list, dict])
+@pytest.mark.parametrize(
+    "loss", ["mse", ["mse", "mae"], {"a": "mse", "b": "mae"}, {"a": "mse", "b": None}]
+)
+def test_names_of_several_outputs_are_those_that_keras_records(outputs: Any, loss: Any) -> None:
+    source = keras.Input((4,))
+    ends = {name: keras.layers.Dense(1, name=name)(source) for name in "ab"}
+    model = keras.Model(source, ends if outputs is dict else list(ends.values()))
+    given = {"loss": loss, "metrics": {"a": ["mae"]}, "optimizer": "sgd"}
+    spec = job_spec(Settings(), model=model, dataset="d.npz", **given)
+    x = np.ones((4, 4), "float32")
+    y: Any = [x[:, :1], x[:, 1:2]]
+    y = dict(zip("ab", y, strict=True)) if outputs is dict else y
+    model.compile(**given)
+    recorded = set(model.fit(x, y, verbose=0).history)
+    assert recorded <= set(known_names(spec, has_validation=False))
 
 
 def without_options(job: dict[str, Any]) -> dict[str, Any]:
