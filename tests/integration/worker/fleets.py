@@ -21,6 +21,7 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.storage import DOCUMENT, Storage
 from fitfleet.submit import Submission
+from fitfleet.worker.control import StopReason
 from fitfleet.worker.engines.choice import Choice, Engines
 from fitfleet.worker.engines.engine import Engine
 from fitfleet.worker.engines.keras_fit import KerasFit
@@ -128,7 +129,7 @@ class Fleet:
     def scores(self, job_id: int) -> dict[str, float | None]:
         """Scores of the evaluation."""
         with self.database.read() as c:
-            return lookup.scores_of(c, [job_id])[job_id]
+            return lookup.scores_of(c, [job_id]).get(job_id, {})
 
     def curve(self, job_id: int) -> list[Any]:
         """Every metric of every epoch."""
@@ -201,6 +202,21 @@ class DrainAfter(ActAtEpochs):
                 child.drain()
 
         super().__init__(engines, drain)
+
+
+class KilledInside(ActAtEpochs):
+    """Engines around others whose jobs are taken from them once in each of given epochs."""
+
+    def __init__(self, engines: Any, epochs: list[int]) -> None:
+        self.done: list[tuple[int, int]] = []  # (job, epoch), both from the start
+
+        def stop(job: PreparedJob, epoch: int) -> None:
+            place = (job.claim.job_id, epoch)
+            if epoch in epochs and place not in self.done:
+                self.done.append(place)
+                job.control.end_soon(StopReason.RELEASE, 0.0)
+
+        super().__init__(engines, stop)
 
 
 def contents(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from fleets import DrainAfter, Fleet, contents
+from fleets import DrainAfter, Fleet, KilledInside, contents
 from kinds import kinds
 from support.parts import quick
 
@@ -206,9 +206,11 @@ def test_generations_without_an_exchange_equal_one_straight_fit(
         assert left["history"] == right["history"][4:]
 
 
+@pytest.mark.parametrize("where", [pytest.param("inside", marks=pytest.mark.slow), "at the end"])
 def test_a_generation_that_is_drained_goes_on_to_the_same_end(
-    data: Path, job: dict[str, Any], fleet: Fleet
+    where: str, data: Path, job: dict[str, Any], fleet: Fleet
 ) -> None:
+    """Of an epoch; inside the first epochs of the last generation, it starts from its parent."""
     straight = grow(fleet, **sweep(job))
     ends = [contents(fleet.artifact(fleet.row(row["job_id"]))) for row in straight]
     with fleet.database.begin() as c:
@@ -216,14 +218,16 @@ def test_a_generation_that_is_drained_goes_on_to_the_same_end(
         c.exec_driver_sql("UPDATE sweeps SET name = 'before'")
     row = open_sweep(fleet.database, design(sweep(job)))
     driver = Driver(fleet.database, fleet.settings, row)
-    engines = fleet.child.engines
+    engines: Any = fleet.child.engines
+    inside = KilledInside(engines, [1, 3, 4])
     while not driver.step().is_done:
-        fleet.child.engines = DrainAfter(engines, fleet.child, [2, 2, 4])  # type: ignore[assignment]
+        ends_at = DrainAfter(engines, fleet.child, [2, 2, 4])
+        fleet.child.engines = inside if where == "inside" else ends_at  # type: ignore[assignment]
         work(fleet)
     with fleet.database.read() as c:
         again = lineage.of_sweep(c, row.name)
     outcomes = [a["outcome"] for r in again for a in fleet.attempts(r["job_id"])]
-    assert outcomes.count("released") >= 2
+    assert outcomes.count("released") >= (9 if where == "inside" else 2)
     for left, right in zip(ends, again, strict=True):
         other = contents(fleet.artifact(fleet.row(right["job_id"])))
         for key, value in left.items():
