@@ -14,6 +14,7 @@ from fitfleet.cli import (
     disk,
     drill,
     labels,
+    predict,
     priorities,
     read,
     service,
@@ -60,6 +61,8 @@ _PANELS = {
         change.pause,
         change.resume,
         change.export,
+        predict.predict,
+        predict.evaluate,
         disk.rm,
     ],
     "Sweeps": [

@@ -111,6 +111,7 @@ class FittedJob(JobHandle):
         is installed. With `stream` an iterator of parts, some batches each, for what is larger
         than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
         """
+        x = tasks.in_files(x, self._settings)
         if self._is_here(where):
             from fitfleet.worker import predict as here
 
@@ -128,6 +129,7 @@ class FittedJob(JobHandle):
         are taken. `where` is as in `predict`; on the fleet the numbers are in SQL, as the test
         scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
         """
+        dataset = tasks.in_files(dataset, self._settings)
         if self._is_here(where):
             from fitfleet.worker.predict import evaluate
 

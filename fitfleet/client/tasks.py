@@ -23,7 +23,10 @@ from fitfleet.errors import JobFailedError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import named
 from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
+from fitfleet.spec.files import Files
+from fitfleet.spec.folders import Folder
 from fitfleet.spec.job import DatasetSpec, JobSpec, Task
+from fitfleet.spec.records import TFRecord
 from fitfleet.spec.submission import job_options
 from fitfleet.states import JobStatus
 from fitfleet.storage import PREDICTIONS, Storage
@@ -117,7 +120,7 @@ def run_task(
 
 
 def inputs(x: Any, settings: Settings) -> DatasetSpec:
-    """Inputs of a model as a dataset: a dataset by its path, or arrays, written to the storage."""
+    """Inputs of a model as a dataset: what `in_files` gives, or arrays, written to the storage."""
     if names_a_dataset(x):
         return inputs_only(dataset_spec(x))
     return inputs_only(written({"x": x}, settings))
@@ -125,8 +128,18 @@ def inputs(x: Any, settings: Settings) -> DatasetSpec:
 
 def labelled(dataset: Any, settings: Settings) -> DatasetSpec:
     """The same with labels; `dataset` is what `fleet.submit` takes."""
-    given = DataStore(settings, Reading()).replaced({"dataset": dataset})["dataset"]
-    return training_only(dataset_spec(given))
+    return training_only(dataset_spec(_replaced(dataset, settings)))
+
+
+def in_files(given: Any, settings: Settings) -> Any:
+    """A dataset that is no file as one: a URL is fetched, a folder decoded; all else as it is."""
+    if names_a_dataset(given) or isinstance(given, Folder | TFRecord | Files):
+        return _replaced(given, settings)
+    return given
+
+
+def _replaced(dataset: Any, settings: Settings) -> Any:
+    return DataStore(settings, Reading()).replaced({"dataset": dataset})["dataset"]
 
 
 def _specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: int) -> JobSpec:

@@ -152,6 +152,9 @@ def test_a_failed_job_is_exit_code_1(project: Path) -> None:
         (["pause", "nothing"], "no such experiment"),
         (["drain", "nobody"], "there is no live worker 'nobody'"),
         (["export", "1", "model.onnx"], "is written as .keras, .h5 or .json"),
+        (["predict", "1", "digits.h5", "-o", "out.txt"], "ends in none of .csv, .h5, .npy, .npz"),
+        (["predict", "1", "{x: [1"], "data: is not YAML"),
+        (["evaluate", "1", "digits.h5", "--where", "moon"], "where: 'moon' is none of auto, here"),
         (["run", "none.yaml"], "none.yaml: cannot be read"),
     ],
 )

@@ -3,6 +3,7 @@ numbers."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,36 @@ def test_a_script_without_tensorflow_can_ask(fleet: ff.Fleet, fitted: ff.Job, ot
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout == "['accuracy', 'loss'] (150, 10)\n"
+
+
+def test_the_command_line_asks_as_a_script_does(
+    fleet: ff.Fleet, fitted: ff.Job, other: Path
+) -> None:
+    def answer(*arguments: str) -> subprocess.CompletedProcess[str]:
+        settings = fleet.settings
+        places = [
+            *("--database-url", settings.database_url, "--broker-url", settings.broker_url),
+            *("--storage", settings.storage),
+        ]
+        return subprocess.run(
+            [sys.executable, "-m", "fitfleet", *arguments, *places],
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+
+    number, target = str(fitted.id), other.with_name("predicted.npz")
+    expected = fitted.predict(str(other), where="fleet")
+    written = answer("predict", number, str(other), "--output", str(target))
+    assert (written.returncode, written.stderr) == (0, "")
+    assert written.stdout == f"150 rows in {target}\n"
+    with np.load(target) as file:
+        np.testing.assert_array_equal(file["predictions"], expected)
+    rows = json.dumps({"path": str(other), "x": "x", "y": "y", "sample_weight": False})
+    measured = answer("evaluate", number, rows, "--json")
+    assert json.loads(measured.stdout) == fitted.evaluate(
+        ff.Dataset(other, x="x", y="y", sample_weight=False), where="fleet"
+    )
+    refused = answer("predict", number, str(other.with_name("absent.h5")))
+    assert refused.returncode == 2 and "does not exist" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
