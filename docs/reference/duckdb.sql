@@ -127,6 +127,18 @@ CREATE OR REPLACE VIEW lineage AS SELECT
   CAST("changes" AS VARCHAR) AS "changes"
 FROM fleet.lineage;
 
+CREATE OR REPLACE VIEW imported_points AS SELECT
+  CAST("sweep" AS VARCHAR) AS "sweep",
+  CAST("experiment" AS VARCHAR) AS "experiment",
+  CAST("number" AS BIGINT) AS "number",
+  CAST("source" AS VARCHAR) AS "source",
+  CAST("source_trial" AS VARCHAR) AS "source_trial",
+  CAST("params" AS VARCHAR) AS "params",
+  CAST("objectives" AS VARCHAR) AS "objectives",
+  CAST("left_out" AS VARCHAR) AS "left_out",
+  CAST("unused" AS VARCHAR) AS "unused"
+FROM fleet.imported_points;
+
 CREATE OR REPLACE VIEW audit AS SELECT
   CAST("audit_id" AS BIGINT) AS "audit_id",
   CAST("at" AS VARCHAR) AS "at",

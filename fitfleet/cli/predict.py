@@ -115,7 +115,7 @@ def _asked(target: Target, number: int, where: str) -> Job:
 
 
 def _say_unserved(fleet: Fleet, job: Job) -> None:
-    from fitfleet.db import workers
+    from fitfleet.db.fleet import workers
 
     if fleet.settings.url:
         return  # the API knows

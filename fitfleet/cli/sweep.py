@@ -12,6 +12,7 @@ from fitfleet.cli import complete
 from fitfleet.cli.arguments import ExperimentArgument, SourceName, SpecFile, SweepName
 from fitfleet.cli.command import JsonOption, Target, Trust, check_experiment, command, say, tell
 from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
+from fitfleet.cli.sweep_file import is_sweep, read_sweep, sweep_of
 from fitfleet.errors import FitfleetError
 
 if TYPE_CHECKING:
@@ -66,11 +67,10 @@ def plan(
 
 def _plan_of(fleet: Fleet, file: Path) -> Plan:
     from fitfleet.cli.document import read_jobs
-    from fitfleet.cli.sweep_file import is_sweep, read_sweep
     from fitfleet.sweeps.job_plan import plan_jobs
 
     if is_sweep(file):
-        return fleet.untrusted_sweep(read_sweep(file)).plan()
+        return sweep_of(fleet, read_sweep(file)).plan()
     return plan_jobs(fleet.database, fleet.settings, read_jobs(file))
 
 
@@ -78,7 +78,7 @@ def run_sweep(
     fleet: Fleet, arguments: dict[str, Any], timeout_s: float | None, as_json: bool
 ) -> int:
     """What `fitfleet run` does with a sweep file: run it and print the comparison."""
-    sweep = fleet.untrusted_sweep(arguments)
+    sweep = sweep_of(fleet, arguments)
     sweep.run(timeout_s=timeout_s)
     return _conclude(sweep, as_json)
 
@@ -87,7 +87,7 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
     """What `fitfleet submit` does with a sweep file: queue it and return."""
     from fitfleet.cli.output import print_json
 
-    sweep = fleet.untrusted_sweep(arguments).submit()
+    sweep = sweep_of(fleet, arguments).submit()
     progress = sweep.progress
     if as_json:
         print_json({"sweep": sweep.name, "experiment": sweep.experiment, **vars(progress)})

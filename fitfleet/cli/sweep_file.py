@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fitfleet.cli.document import read
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.sweeps.space import choice, find, integers, log_uniform, repeat, uniform
+
+if TYPE_CHECKING:
+    from fitfleet.client.fleet import Fleet
+    from fitfleet.client.sweep import Sweep
 
 _MAKERS: dict[str, Callable[..., Any]] = {
     "choice": choice,
@@ -23,7 +27,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "repeat": repeat,
 }
 # Keys that only a sweep has.
-_OWN = ("search", "trials", "repeats", "folds", "pruner", "objective")
+_OWN = ("search", "trials", "repeats", "folds", "pruner", "objective", "points_from")
 
 
 def read_sweep(path: Path) -> dict[str, Any]:
@@ -34,6 +38,12 @@ def read_sweep(path: Path) -> dict[str, Any]:
     opened = spaces_opened(document)
     assert isinstance(opened, dict)
     return opened
+
+
+def sweep_of(fleet: Fleet, arguments: dict[str, Any]) -> Sweep:
+    """The sweep of a file's arguments. SearchError, SpecError or DatasetError."""
+    rest = {name: value for name, value in arguments.items() if name != "points_from"}
+    return fleet.untrusted_sweep(rest, points_from=arguments.get("points_from"))
 
 
 def is_sweep(path: Path) -> bool:

@@ -182,10 +182,13 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
             self.database, self.settings, asked_for, is_scripted=True, on_poll=self._on_poll
         )
 
-    def untrusted_sweep(self, arguments: Mapping[str, Any]) -> Sweep:
-        """The same for arguments out of a file: only builders of trusted modules are called."""
+    def untrusted_sweep(self, arguments: Mapping[str, Any], *, points_from: Any = None) -> Sweep:
+        """The same for arguments out of a file: only builders of trusted modules are called.
+
+        `points_from` stands beside them, since it is read on the machine that asks.
+        """
         given = DataStore(self.settings, Reading()).replaced(arguments)
-        asked_for = design(Starting(self.settings).of_sweep(given))
+        asked_for = design(Starting(self.settings).of_sweep(given), points_from)
         return Sweep(self.database, self.settings, asked_for, on_poll=self._on_poll)
 
     def resume_sweep(self, name: str) -> Sweep:

@@ -1,7 +1,7 @@
 """Points whose values another program has measured: a search learns from them, and no more.
 
-They are part of a sweep's design and stand in the table of its trials as imported. They are no
-results of the fleet: nothing compares, ranks or exports them.
+They are part of a sweep's design, stand in the table of its trials as imported, and in SQL in the
+view `imported_points`. They are no results of the fleet: nothing compares, ranks or exports them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
+from fitfleet.db.sweeps.imported_points import ImportedPoint
 from fitfleet.errors import SearchError
 from fitfleet.sweeps.parameters import Space
 from fitfleet.sweeps.search_names import LEARNING, WHOLE_POINTS
@@ -182,6 +183,22 @@ def _same(option: Any, value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def rows_of(design: Design) -> list[ImportedPoint]:
+    """Those of a sweep as the table `imported_trials` has them."""
+    names = [objective.name for objective in design.wanted]
+    return [
+        ImportedPoint(
+            source=trial.source,
+            trial=trial.trial,
+            point=trial.point,
+            objectives=dict(zip(names, trial.values, strict=True)),
+            left_out="; ".join(trial.left_out) or None,
+            unused=trial.unused,
+        )
+        for trial in design.imported
+    ]
 
 
 def with_imported(frame: pd.DataFrame, design: Design) -> pd.DataFrame:

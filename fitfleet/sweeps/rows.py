@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import imported_points
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, SearchError
 from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.known_points import rows_of
 
 
 def open_sweep(database: Database, design: Design) -> SweepRow:
@@ -24,6 +26,8 @@ def open_sweep(database: Database, design: Design) -> SweepRow:
                 f"sweep {design.name!r} exists with another design; give this one another name=,"
                 f" or resume the old one by fleet.resume_sweep({design.name!r})"
             )
+        if is_new:
+            imported_points.write(c, row.id, rows_of(design))
         if design.max_running is not None and row.ended_at is None:
             experiment_table.limit_running(c, design.experiment, design.max_running)
     return row

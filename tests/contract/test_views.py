@@ -25,10 +25,11 @@ from fitfleet.db.attempts import ends, leases, memory, metrics
 from fitfleet.db.attempts.memory import Measurement
 from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.db.jobs import experiments, labels
-from fitfleet.db.schema import views
+from fitfleet.db.schema import tables, views
 from fitfleet.db.schema.sweep_tables import trial_jobs
 from fitfleet.db.session import Database
-from fitfleet.db.sweeps import sweeps, trials
+from fitfleet.db.sweeps import imported_points, sweeps, trials
+from fitfleet.db.sweeps.imported_points import ImportedPoint
 from fitfleet.db.sweeps.lineage import Descent
 from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.spec.memory import FitKind
@@ -49,6 +50,8 @@ CONTRACT = {
     "events": "event_id at kind job_id attempt worker detail",
     "lineage": "sweep experiment generation member trial job_id parent_job_id parent_member"
     " is_exploited params changes",
+    "imported_points": "sweep experiment number source source_trial params objectives left_out"
+    " unused",
     "audit": "audit_id at user_name token_id action target detail",
     "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
     "tokens": "token_id user_name scope created_at expires_at revoked_at max_jobs",
@@ -121,6 +124,8 @@ def _grow(database: Database) -> None:
     descents = [Descent(0, 0), Descent(0, 1), Descent(1, 0, 0, {}), Descent(1, 1, 0, changes)]
     with database.begin() as c:
         sweep, _ = sweeps.create(c, "grown", "digits", "{}")
+        rest = ({"loss": 0.5}, "units=9: no parameter", None)
+        imported_points.write(c, sweep.id, [ImportedPoint("optuna:s", "7", {"rate": 0.3}, *rest)])
         for number, descent in enumerate(descents):
             point = {"rate": 0.08 if number == 3 else 0.1}
             trial = NewTrial(number, point, str(number), (), None, {}, descent)
@@ -170,6 +175,16 @@ def test_lineage(filled: Database) -> None:
     assert [row["changes"] for row in rows[:3]] == [None, None, "{}"]
     assert json.loads(rows[3]["changes"]) == {"rate": {"from": 0.1, "to": 0.08}}
     assert {(row["sweep"], row["experiment"]) for row in rows} == {("grown", "digits")}
+
+
+def test_imported_points(filled: Database) -> None:
+    (row,) = _rows(filled, "SELECT * FROM imported_points")
+    assert (row["sweep"], row["experiment"], row["number"]) == ("grown", "digits", 0)
+    assert (row["source"], row["source_trial"], row["unused"]) == ("optuna:s", "7", None)
+    assert (row["params"], row["objectives"]) == ('{"rate": 0.3}', '{"loss": 0.5}')
+    with filled.begin() as c:
+        c.execute(sa.delete(tables.sweeps))
+    assert _rows(filled, "SELECT * FROM imported_points") == []
 
 
 def test_runs(filled: Database) -> None:

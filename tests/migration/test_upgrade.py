@@ -7,6 +7,7 @@ revision it makes with `python tests/migration/store.py`.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import re
 import threading
@@ -180,6 +181,29 @@ def test_trials_of_an_old_sweep_have_no_lineage(empty: Database) -> None:
     with empty.read() as c:
         assert [trial.descent for trial in trials.trials_of(c, 1)] == [None]
         assert lineage.of_sweep(c, "s") == []
+
+
+def test_points_that_an_old_sweep_has_imported_are_in_the_view(empty: Database) -> None:
+    restore(empty, "0022")
+    point = {"source": "optuna:s", "trial": "4", "point": {"units": 8}, "values": [0.5, None]}
+    point |= {"unused": "it has no value of the objective", "left_out": ["a: no value", "b: no"]}
+    document = {"wanted": [{"name": "val_loss"}, {"name": "f1"}], "imported": [point]}
+    with empty.begin() as c:
+        for number, text in enumerate((json.dumps(document, sort_keys=True), '{"wanted": []}')):
+            values = {"id": number, "name": f"s{number}", "document": text}
+            c.execute(
+                sa.text(
+                    "INSERT INTO sweeps (id, experiment_id, name, document, created_at)"
+                    " SELECT :id, min(id), :name, :document, 0 FROM experiments"
+                ),
+                values,
+            )
+    empty.upgrade()
+    with empty.read() as c:
+        (row,) = c.exec_driver_sql("SELECT * FROM imported_points").all()
+    assert (row.sweep, row.number, row.source, row.source_trial) == ("s0", 0, "optuna:s", "4")
+    assert row.params == '{"units": 8}' and row.objectives == '{"val_loss": 0.5, "f1": null}'
+    assert (row.left_out, row.unused) == ("a: no value; b: no", "it has no value of the objective")
 
 
 def test_every_old_database_gets_a_key_of_its_own(tmp_path: Path) -> None:

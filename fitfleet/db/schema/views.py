@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from fitfleet.db.dialect import clock_sql
-from fitfleet.db.schema import access_views, lineage_views, memory_tables, queue_views
+from fitfleet.db.schema import access_views, imported, lineage_views, memory_tables, queue_views
 
 # Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
 TYPES = ("integer", "real", "text", "time", "json")
@@ -139,6 +139,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("detail", "text", "one sentence"),
     ],
     **lineage_views.COLUMNS,
+    **imported.COLUMNS,
     **access_views.COLUMNS,
     **queue_views.COLUMNS,
     **memory_tables.COLUMNS,
@@ -276,6 +277,7 @@ SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
 FROM job_events v""",
         **lineage_views.definitions(),
+        **imported.definitions(),
         **access_views.definitions(iso),
         **queue_views.definitions(clock_sql(dialect)),
         **memory_tables.definitions(iso),
