@@ -7,22 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.analysis.greedy import Chosen, choose
+from fitfleet.client import tasks
+from fitfleet.client.fitted_job import Where, is_here
 from fitfleet.client.job import Job
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.db.reading import best, lookup
 from fitfleet.db.session import Database
-from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError
+from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import DatasetSpec, JobSpec, Member, Task
 from fitfleet.states import JobStatus
 from fitfleet.text import html_table
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # More rounds change the shares of the members by less than a twentieth.
 _ROUNDS = 20
@@ -39,6 +38,7 @@ class Ensemble:
     best_single_score: float  # on the same rows
     left_out: dict[int, str]  # job -> why it was no candidate
     model: Any  # a compiled keras.Model of built-in layers around the members
+    jobs: tuple[Job, ...]  # the members, by number
     spec: JobSpec
     settings: Settings
 
@@ -57,14 +57,51 @@ class Ensemble:
         rows = [(job, f"{share:.3g}") for job, share in self.members.items()]
         return html_table(["job", "share"], rows, note)
 
-    def predict(self, x: Any, *, batch_size: int = 32) -> np.ndarray[Any, Any]:
-        """The weighted mean, as `Job.predict` takes and gives it, in this process."""
-        from fitfleet.worker.predict import predict
+    def predict(
+        self, x: Any, *, batch_size: int = 32, where: Where = "auto", stream: bool = False
+    ) -> Any:
+        """The weighted mean, as `Job.predict` takes and gives it: here, or by one worker."""
+        x = tasks.in_files(x, self.settings)
+        if is_here(where):
+            from fitfleet.worker import predict as here
 
-        predicted: np.ndarray[Any, Any] = predict(
-            self.model, x, self.spec, self.settings, batch_size
+            act = here.stream if stream else here.predict
+            return act(self.model, x, self.spec, self.settings, batch_size)
+        result = self._asked("predict", tasks.inputs(x, self.settings), batch_size)
+        return result.stream(batch_size) if stream else result.predictions()
+
+    def evaluate(
+        self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
+    ) -> dict[str, float]:
+        """Loss and metrics of the weighted mean, as `Job.evaluate` takes and gives them."""
+        dataset = tasks.in_files(dataset, self.settings)
+        if is_here(where):
+            from fitfleet.worker.predict import evaluate
+
+            return evaluate(self.model, dataset, self.spec, self.settings, batch_size)
+        labelled = tasks.labelled(dataset, self.settings)
+        return self._asked("evaluate", labelled, batch_size).metrics
+
+    def _asked(
+        self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
+    ) -> tasks.TaskResult:
+        first, *others = self.jobs
+        for other in others:
+            if other.spec.code != first.spec.code:
+                raise SpecError(
+                    "ensemble",
+                    f"job {other.id} runs other code of yours than job {first.id}, and a worker has"
+                    " that of one job at a time; ask with where='here'",
+                )
+        members = [
+            Member(job=job.id, sha256=job._digest(), share=self.members[job.id])
+            for job in self.jobs
+        ]
+        task = Task(kind=kind, job=first.id, sha256=members[0].sha256, members=members)
+        size = tasks.checked_batch_size(batch_size)
+        return tasks.run_task(
+            first._database, self.settings, first.row, self.spec, task, dataset, size
         )
-        return predicted
 
     def export(self, path: str | Path) -> Path:
         """Write it as one Keras model, in the formats of `Job.export`; Keras alone loads it."""
@@ -139,7 +176,7 @@ class _Choice:
 
         self._here, self._settings, self._metric = here, settings, metric
         self._jobs = {job.id: job for job in jobs}
-        self._spec = first = jobs[0].spec
+        first = jobs[0].spec
         self._left_out: dict[int, str] = {}
         arrays = self._rows(first)
         self._predicted: dict[int, Any] = {}
@@ -174,7 +211,8 @@ class _Choice:
             best_single_score=chosen.single_score,
             left_out=self._left_out,
             model=self._here.combined(models, shares),
-            spec=self._spec,
+            jobs=tuple(self._jobs[job] for job in shares),
+            spec=self._jobs[next(iter(shares))].spec,
             settings=self._settings,
         )
 

@@ -15,19 +15,25 @@ from fitfleet.errors import (
     FitfleetError,
     MissingExtraError,
     NotFoundError,
-    SpecError,
     StateError,
 )
 from fitfleet.settings import Settings
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import DatasetSpec, JobSpec, Task
-from fitfleet.spec.keywords import CHECKS
 from fitfleet.storage import Storage
 
 if TYPE_CHECKING:
     import numpy as np
 
 Where = Literal["auto", "here", "fleet"]
+
+
+def is_here(where: Where) -> bool:
+    """Whether this process is to compute it. FitfleetError for another word."""
+    if where not in get_args(Where):
+        raise FitfleetError(f"where: {where!r:.40} is none of {', '.join(get_args(Where))}")
+    has_keras = importlib.util.find_spec("tensorflow") is not None
+    return where == "here" or (where == "auto" and has_keras)
 
 
 class FittedJob(JobHandle):
@@ -112,7 +118,7 @@ class FittedJob(JobHandle):
         than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
         """
         x = tasks.in_files(x, self._settings)
-        if self._is_here(where):
+        if is_here(where):
             from fitfleet.worker import predict as here
 
             act = here.stream if stream else here.predict
@@ -130,7 +136,7 @@ class FittedJob(JobHandle):
         scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
         """
         dataset = tasks.in_files(dataset, self._settings)
-        if self._is_here(where):
+        if is_here(where):
             from fitfleet.worker.predict import evaluate
 
             return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
@@ -138,28 +144,24 @@ class FittedJob(JobHandle):
             "evaluate", tasks.labelled(dataset, self._settings), batch_size
         ).metrics
 
-    def _is_here(self, where: Where) -> bool:
-        if where not in get_args(Where):
-            raise FitfleetError(f"where: {where!r:.40} is none of {', '.join(get_args(Where))}")
-        has_keras = importlib.util.find_spec("tensorflow") is not None
-        return where == "here" or (where == "auto" and has_keras)
-
     def _run_task(
         self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
     ) -> tasks.TaskResult:
+        task = Task(kind=kind, job=self.id, sha256=self._digest())
+        size = tasks.checked_batch_size(batch_size)
+        return tasks.run_task(
+            self._database, self._settings, self._row, self._fit(), task, dataset, size
+        )
+
+    def _digest(self) -> str:
+        """The sha256 of its weights, which a worker is told. StateError."""
         self._artifact()
         digest = self._row.artifact_sha256
         if digest is None:
             raise StateError(
                 f"job {self.id} is of a version that kept no sha256; retry it, or use where='here'"
             )
-        words = CHECKS["batch_size"](batch_size)
-        if words:
-            raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
-        task = Task(kind=kind, job=self.id, sha256=digest)
-        return tasks.run_task(
-            self._database, self._settings, self._row, self._fit(), task, dataset, batch_size
-        )
+        return digest
 
     def _fit(self) -> JobSpec:
         """The specification of a fit, which has weights. StateError for a job without one."""

@@ -19,13 +19,14 @@ from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.errors import JobFailedError
+from fitfleet.errors import JobFailedError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import named
 from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
 from fitfleet.spec.files import Files
 from fitfleet.spec.folders import Folder
 from fitfleet.spec.job import DatasetSpec, JobSpec, Task
+from fitfleet.spec.keywords import CHECKS
 from fitfleet.spec.records import TFRecord
 from fitfleet.spec.submission import job_options
 from fitfleet.states import JobStatus
@@ -91,7 +92,7 @@ def run_task(
     options = job_options(
         settings,
         experiment=f"{fitted.experiment[: _NAME - 12]}-evaluations",
-        params={"job": fitted.id, "task": task.kind},
+        params={**_whose(task), "task": task.kind},
         queue=fitted.queue,
         priority=fitted.priority,
     )
@@ -114,9 +115,29 @@ def run_task(
     if row.status is not JobStatus.SUCCEEDED:
         why = f": {row.failure_message}" if row.failure_message else ""
         raise JobFailedError(
-            f"job {row.id}, to {task.kind} by job {fitted.id}, has ended as {row.status}{why}"
+            f"job {row.id}, to {task.kind} by {_named(task)}, has ended as {row.status}{why}"
         )
     return TaskResult(database, settings, row)
+
+
+def _whose(task: Task) -> dict[str, Any]:
+    """Whose weights it takes, as the parameters of its job."""
+    if not task.members:
+        return {"job": task.job}
+    return {"jobs": [member.job for member in task.members]}
+
+
+def _named(task: Task) -> str:
+    numbers = [member.job for member in task.members] or [task.job]
+    return f"job {numbers[0]}" if not task.members else f"jobs {', '.join(map(str, numbers))}"
+
+
+def checked_batch_size(batch_size: Any) -> int:
+    """Raises SpecError for what is no batch size."""
+    words = CHECKS["batch_size"](batch_size)
+    if words:
+        raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
+    return int(batch_size)
 
 
 def inputs(x: Any, settings: Settings) -> DatasetSpec:

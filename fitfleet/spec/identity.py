@@ -65,7 +65,7 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
         if not document[name]:  # the hashes of jobs from before these fields stay
             del document[name]
     if "task" in document:
-        del document["task"]["job"]  # equal weights give equal numbers
+        document["task"] = _weights_alone(document["task"])
     builder = document["model"]["builder"]
     if builder is not None and builder["hyperparameters"] is None:
         del builder["hyperparameters"]
@@ -90,6 +90,13 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
         document["dataset"]["path"] = fingerprint
         document["dataset"]["files"] = sorted(document["dataset"]["files"])
     return document
+
+
+def _weights_alone(task: dict[str, Any]) -> dict[str, Any]:
+    """A task without the numbers of jobs: equal weights give equal numbers."""
+    members = [{k: v for k, v in member.items() if k != "job"} for member in task["members"]]
+    rest = {k: v for k, v in task.items() if k not in ("job", "members")}
+    return {**rest, "members": members} if members else rest
 
 
 def has_custom(spec: JobSpec) -> bool:

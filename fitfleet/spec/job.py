@@ -128,15 +128,25 @@ class Evaluator(_Part):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Member(_Part):
+    """A fitted model of an ensemble, and its share of the mean."""
+
+    job: int  # whose weights file it is
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of that file
+    share: float = Field(gt=0, le=1)
+
+
 class Task(_Part):
     """What a job does with the fitted model of another instead of a fit.
 
-    "evaluate": Keras's `evaluate` on x and y of the dataset; "predict": `predict` on its x.
+    "evaluate": Keras's `evaluate` on x and y of the dataset; "predict": `predict` on its x. With
+    `members` the model is the weighted mean of theirs, and the first of them is `job`.
     """
 
     kind: Literal["evaluate", "predict"]
     job: int  # whose weights file it is
     sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of that file
+    members: list[Member] = Field(default_factory=list, max_length=1000)
 
 
 class JobSpec(_Part):

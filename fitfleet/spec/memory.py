@@ -67,6 +67,8 @@ def fit_kind(spec: JobSpec, fingerprint: str | None, batch_size: int | None = No
         document["dataset"] |= {"path": fingerprint, "files": sorted(document["dataset"]["files"])}
     if spec.task is not None:
         document["task"] = spec.task.kind
+        if spec.task.members:
+            document["members"] = len(spec.task.members)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return FitKind(
         hashlib.sha256(text.encode()).hexdigest(),

@@ -17,6 +17,7 @@ from fitfleet.worker.build import precision
 from fitfleet.worker.callbacks import OnBatch
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.ensemble import combined
 from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.predict import measured, predictions
 from fitfleet.worker.recording.journal import DatabaseJournal
@@ -37,8 +38,7 @@ def run(
         job.control.start()
         job.control.check()  # it may have been stopped while it waited
         journal.measure("fit", [job])
-        path = _weights(task, database, storage)
-        model = load_model(path, code.use(job.spec, database, settings), task.sha256)
+        model = _model(task, database, storage, code.use(job.spec, database, settings))
         arrays, size = job.arrays, job.spec.batch_size
         callbacks = [OnBatch(job.control.check)]
         scores: dict[str, float] = {}
@@ -54,15 +54,27 @@ def run(
         job.control.finish()
 
 
-def _weights(task: Task, database: Database, storage: Storage) -> Path:
+def _model(task: Task, database: Database, storage: Storage, settings: Settings) -> Any:
+    """The fitted model, or the mean of those of an ensemble."""
+
+    def loaded(job: int, sha256: str) -> Any:
+        return load_model(_weights(job, sha256, database, storage), settings, sha256)
+
+    if not task.members:
+        return loaded(task.job, task.sha256)
+    models = {member.job: loaded(member.job, member.sha256) for member in task.members}
+    return combined(models, {member.job: member.share for member in task.members})
+
+
+def _weights(job: int, sha256: str, database: Database, storage: Storage) -> Path:
     with database.read() as c:
-        row = lookup.job(c, task.job)
+        row = lookup.job(c, job)
     if row is None or row.artifact_path is None:
-        raise SpecError("task", f"the weights of job {task.job} were removed; run it again")
-    if row.artifact_sha256 != task.sha256:
+        raise SpecError("task", f"the weights of job {job} were removed; run it again")
+    if row.artifact_sha256 != sha256:
         raise SpecError(
-            "task", f"job {task.job} has other weights by now than when it was asked; ask it again"
+            "task", f"job {job} has other weights by now than when it was asked; ask it again"
         )
     if storage.is_gone(row.artifact_path):
-        raise SpecError("task", f"the weights of job {task.job} are gone; run it again")
-    return storage.local(row.artifact_path, task.sha256)
+        raise SpecError("task", f"the weights of job {job} are gone; run it again")
+    return storage.local(row.artifact_path, sha256)

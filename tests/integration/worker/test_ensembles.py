@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,13 @@ import keras
 import numpy as np
 import pytest
 from fleets import Fleet
+from support.servers import wait_until
 
 import fitfleet as ff
 from fitfleet.analysis.greedy import choose
+from fitfleet.client.ensemble import Ensemble
 from fitfleet.client.job import Job
+from fitfleet.db import lookup
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
@@ -84,9 +90,36 @@ def test_an_ensemble_is_one_keras_model(
     assert ensemble.predict(str(data)).shape == (40, 1)
     assert repr(ensemble).startswith(f"<Ensemble val_loss {ensemble.score:.6g}, best single (job")
     assert all(f"<td>{job}</td>" in ensemble._repr_html_() for job in ensemble.members)
+    both = replaced(ensemble, jobs)
+    with ThreadPoolExecutor(1) as pool:  # by the worker: the same bits
+        for ask, here in (
+            (partial(both.predict, x[:9]), both.predict(x[:9])),
+            (partial(both.evaluate, (x, y)), both.evaluate((x, y))),
+        ):
+            asked = pool.submit(ask, where="fleet")
+            wait_until(lambda asked=asked: asked.done() or is_waiting(fleet), "it is queued")
+            fleet.attempt()
+            np.testing.assert_equal(asked.result(60), here)
+    told = [job.params for job in client.jobs("together-evaluations")]
+    numbers = [job.id for job in jobs]
+    assert told == [{"jobs": numbers, "task": "predict"}, {"jobs": numbers, "task": "evaluate"}]
     assert list(client.ensemble("together", top=1).members) == [ensemble.best_single]
     by_mae = client.ensemble("together", metric="val_mae")
     assert by_mae.score <= by_mae.best_single_score
+
+
+def replaced(ensemble: Ensemble, jobs: list[Job]) -> Ensemble:
+    """One of all the jobs, with unequal shares, whatever the choice was."""
+    shares = dict(zip([job.id for job in jobs], (0.5, 0.3, 0.2), strict=True))
+    model = combined({job.id: job.load_model() for job in jobs}, shares)
+    return dataclasses.replace(
+        ensemble, members=shares, model=model, jobs=tuple(jobs), spec=jobs[0].spec
+    )
+
+
+def is_waiting(fleet: Fleet) -> bool:
+    with fleet.database.read() as c:
+        return bool(lookup.find_jobs(c, statuses=[JobStatus.QUEUED]))
 
 
 def test_mean_predictions_of_several_outputs_keep_their_names() -> None:
