@@ -24,6 +24,15 @@ def group_hash(spec: JobSpec, fingerprint: str | None) -> str:
     return _hash(document)
 
 
+def _has_one_content(spec: JobSpec) -> bool:
+    """Whether data that were not seen at submit are the same for all jobs that name them alike.
+
+    So they are where the code of the function that gives them is part of the job: the first worker
+    that calls it writes its rows down, and all others read these.
+    """
+    return spec.dataset.function is not None and spec.code is not None
+
+
 def _foldless(fold: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if fold is None else {k: v for k, v in fold.items() if k not in ("index", "seed")}
 
@@ -37,7 +46,9 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     """
     if spec.task is not None:
         return None
-    if spec.model.builder is not None or fingerprint is None or has_custom(spec):
+    if spec.model.builder is not None or has_custom(spec):
+        return None
+    if fingerprint is None and not _has_one_content(spec):
         return None
     if _is_stateful(spec.model.config):
         return None

@@ -18,7 +18,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States, with_states
 from fitfleet.spec.check import check
 from fitfleet.spec.consistency import list_of_outputs
-from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import checked, has_digest
@@ -46,6 +46,7 @@ class Loader:
         self._settings = settings
         self._last: tuple[object, Arrays] | None = None
         self._last_states: tuple[object, States] | None = None
+        self._last_rows: tuple[object, DatasetSpec] | None = None
 
     def load(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> list[PreparedJob]:
         """All that can be; the end of the others is recorded."""
@@ -53,7 +54,7 @@ class Loader:
         for control in controls:
             with journal.hold(control), control.loading():
                 jobs.append(self._load(control))
-        self._last = self._last_states = None
+        self._last = self._last_states = self._last_rows = None
         return jobs
 
     def _load(self, control: JobControl) -> PreparedJob:
@@ -63,7 +64,7 @@ class Loader:
         facts = check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
         if spec.dataset.function is not None:
-            spec = spec.model_copy(update={"dataset": read_rows(spec, settings)})
+            spec = spec.model_copy(update={"dataset": self._rows(spec, settings)})
         arrays = self._arrays(control, spec, list_of_outputs(spec, facts))
         snapshot, restart = self._restore(control, spec, options)
         if restart:
@@ -73,6 +74,14 @@ class Loader:
         _check_rows(arrays, snapshot)
         spec, states = self._adapted(spec, arrays, snapshot, settings)
         return PreparedJob(control, spec, options, arrays, snapshot, restart, states)
+
+    def _rows(self, spec: JobSpec, settings: Settings) -> DatasetSpec:
+        """What the function gave, asked once for jobs that name the same one of the same code."""
+        key = (spec.dataset.function, spec.code)
+        if self._last_rows is None or self._last_rows[0] != key or spec.code is None:
+            self._last_rows = key, read_rows(spec, settings)
+        asked = {"nan": spec.dataset.nan, "fold": spec.dataset.fold}
+        return self._last_rows[1].model_copy(update=asked)
 
     def _adapted(
         self, spec: JobSpec, arrays: Arrays, snapshot: Snapshot | None, settings: Settings

@@ -20,7 +20,7 @@ import fitfleet as ff
 from fitfleet.analysis.greedy import choose
 from fitfleet.client.ensemble import Ensemble
 from fitfleet.client.job import Job
-from fitfleet.db import lookup
+from fitfleet.db.reading import lookup
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import own_data
 import pytest
-from fleets import DrainAfter, Fleet
+from fleets import DrainAfter, Fleet, assert_same_file
 from support.parts import quick
 
 import fitfleet as ff
+from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.states import JobStatus
@@ -72,6 +73,27 @@ def test_it_is_called_once_for_all_jobs_and_attempts(fleet: Fleet) -> None:
     assert curve(fleet, fleet.row(torn)) == curve(fleet, first)
     assert "reading the rows" in fleet.log(first.id)
     assert "reading the rows" not in fleet.log(torn)
+
+
+def test_jobs_of_one_function_are_a_cohort_whose_numbers_each_has_alone(fleet: Fleet) -> None:
+    job = {**FIT, "dataset": "own_data:drawn", "fuse": False}
+    together = [
+        fleet.submit(**{**job, "seed": seed, "experiment": "together"}) for seed in range(3)
+    ]
+    fleet.attempt()
+    logs = [fleet.log(number) for number in together]
+    assert ["reading the rows" in log for log in logs] == [True, False, False]
+    for seed, number in enumerate(together):
+        alone = fleet.run(**{**job, "seed": seed, "experiment": "alone"})
+        assert curve(fleet, fleet.row(number)) == curve(fleet, alone)
+        assert_same_file(fleet.artifact(fleet.row(number)), fleet.artifact(alone))
+    other = fleet.submit(**{**FIT, "dataset": {"function": "own_data:arrays"}})
+    more = {"function": "own_data:arrays", "arguments": {"rows": 16}}
+    fleet.submit(**{**FIT, "dataset": more})
+    fleet.attempt()
+    with fleet.database.read() as c:
+        left = lookup.find_jobs(c, statuses=[JobStatus.QUEUED])
+    assert [row.id for row in left] == [other + 1], "other arguments are other data"
 
 
 def test_a_job_does_not_resume_with_other_rows(fleet: Fleet) -> None:

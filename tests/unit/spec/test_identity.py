@@ -171,6 +171,22 @@ def test_a_stateful_model_is_trained_alone() -> None:
     assert fuse_key(spec(), None, OPTIONS) is None
 
 
+def test_a_function_is_one_dataset_where_its_code_is_part_of_the_job() -> None:
+    trusting = SETTINGS.replace(trusted_modules=("mine",))
+    given = {"model": short_form(), "loss": "mse", "optimizer": "adam"}
+    function = {"function": "mine:rows", "arguments": {"rows": 4}}
+    job = job_spec(trusting, dataset=function, **given)
+    assert fuse_key(job, None, OPTIONS) is None, "the module may be another one by now"
+    key = fuse_key(job.model_copy(update={"code": "a" * 64, "seed": 5}), None, OPTIONS)
+    assert key == fuse_key(job.model_copy(update={"code": "a" * 64}), None, OPTIONS) is not None
+    other = job_spec(trusting, dataset={**function, "arguments": {"rows": 5}}, **given)
+    for changed in (
+        job.model_copy(update={"code": "b" * 64}),
+        other.model_copy(update={"code": "a" * 64}),
+    ):
+        assert fuse_key(changed, None, OPTIONS) not in (None, key)
+
+
 def dense(**arguments: Any) -> ff.Sequential:
     layers = ff.layers
     return ff.Sequential([layers.Input((4,)), layers.Dense(2, **arguments), layers.Dense(1)])
