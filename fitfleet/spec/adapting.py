@@ -66,13 +66,30 @@ def is_to_adapt(layer: Mapping[str, Any], patterns: list[str]) -> bool:
 def layers_to_adapt(
     model: Mapping[str, Any], patterns: list[str], prefix: str = ""
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(path, config) of each, models in the model included; layers inside wrappers are not."""
+    """(path, config) of each, in models in the model and in TimeDistributed, too."""
     for layer in model["config"]["layers"]:
-        path = f"{prefix}{layer_name(layer)}"
-        if model_kind(layer) is not None:
-            yield from layers_to_adapt(layer, patterns, f"{path}/")
-        elif is_to_adapt(layer, patterns):
-            yield path, layer
+        yield from layers_within(layer, patterns, f"{prefix}{layer_name(layer)}")
+
+
+def layers_within(
+    layer: dict[str, Any], patterns: list[str], path: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same of one layer of the model: itself, or what is in it."""
+    inner = stepped(layer)
+    if model_kind(layer) is not None:
+        yield from layers_to_adapt(layer, patterns, f"{path}/")
+    elif inner is not None:
+        yield from layers_within(inner, patterns, f"{path}/{layer_name(inner)}")
+    elif is_to_adapt(layer, patterns):
+        yield path, layer
+
+
+def stepped(layer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The layer or model that a TimeDistributed calls on every time step; None for another."""
+    if layer.get("class_name") != "TimeDistributed" or layer.get("module") != "keras.layers":
+        return None
+    inner = (layer.get("config") or {}).get("layer")
+    return inner if isinstance(inner, dict) else None
 
 
 def check_adapt(spec: JobSpec) -> None:
@@ -88,7 +105,9 @@ def check_adapt(spec: JobSpec) -> None:
     for node in inside:
         if is_to_adapt(node, spec.adapt) and layer_name(node) not in reached:
             raise SpecError(
-                "adapt", f"{layer_name(node)!r} stands inside a wrapper; adapt it in your script"
+                "adapt",
+                f"{layer_name(node)!r} stands inside a wrapper other than TimeDistributed; adapt it"
+                " in your script",
             )
     for pattern in spec.adapt:
         if not any(fnmatchcase(name, pattern) for name in reached):

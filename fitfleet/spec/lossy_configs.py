@@ -23,19 +23,25 @@ def recover(model: Any, document: Any) -> None:
     for row in document.get("config", {}).get("layers", ()):
         name = row.get("config", {}).get("name") if isinstance(row, dict) else None
         layer = layers.get(name)
-        if layer is None:
-            continue
-        if row["class_name"] in _LOOKUPS:
-            write_vocabulary(layer, row["config"])
-        if hasattr(layer, "layers"):  # a model in the model
-            recover(layer, row)
-        lost = _LOST.get(row["class_name"])
-        if lost is None:
-            continue
-        argument, attribute, default = lost
-        value = _attribute(layer, attribute, default)
-        if isinstance(value, str | int) and value != default:
-            row["config"].setdefault(argument, value)
+        if layer is not None:
+            _recover_layer(layer, row)
+
+
+def _recover_layer(layer: Any, row: Any) -> None:
+    if row["class_name"] in _LOOKUPS:
+        write_vocabulary(layer, row["config"])
+    if hasattr(layer, "layers"):  # a model in the model
+        recover(layer, row)
+    inner = row["config"].get("layer")
+    if row["class_name"] == "TimeDistributed" and isinstance(inner, dict):
+        _recover_layer(layer.layer, inner)
+    lost = _LOST.get(row["class_name"])
+    if lost is None:
+        return
+    argument, attribute, default = lost
+    value = _attribute(layer, attribute, default)
+    if isinstance(value, str | int) and value != default:
+        row["config"].setdefault(argument, value)
 
 
 def write_vocabulary(layer: Any, config: dict[str, Any]) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,21 +18,26 @@ import numpy as np
 import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.data.streams import Stream
 from fitfleet.errors import FitfleetError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import States, is_to_adapt, layers_to_adapt, take_state
+from fitfleet.spec.adapting import (
+    States,
+    layers_to_adapt,
+    layers_within,
+    stepped,
+    take_state,
+)
 from fitfleet.spec.canonical import model_kind
 from fitfleet.spec.graph import End, end_of, ends_of, history_of, layer_name, nodes_of, tensors_of
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.limits import MAX_NODES, MAX_TEXT
 from fitfleet.spec.lossy_configs import write_vocabulary
 from fitfleet.worker import trusted
+from fitfleet.worker.adapt_rows import Rows, following, inputs, steps
 from fitfleet.worker.build import has_custom_classes, model_config, precision
 from fitfleet.worker.recording.explanation import explanation
 
 WHOLE_BYTES = 256 * 2**20
-BATCH = 4096
 
 
 def adapt(spec: JobSpec, arrays: Arrays, settings: Settings, known: States) -> States:
@@ -49,24 +54,6 @@ def adapt(spec: JobSpec, arrays: Arrays, settings: Settings, known: States) -> S
     return adapter.states
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one tensor, read as they are asked for."""
-
-    count: int
-    read: Callable[[slice], Any]  # some of them, as an array
-
-    @property
-    def nbytes(self) -> int:
-        """Of all rows, as the first ones tell."""
-        head = self.read(slice(0, BATCH))
-        return int(head.nbytes) * self.count // max(1, len(head))
-
-    def batches(self) -> Iterator[Any]:
-        """All rows in their order."""
-        return (self.read(slice(i, i + BATCH)) for i in range(0, self.count, BATCH))
-
-
 class _Adapter:
     def __init__(self, patterns: list[str], known: States) -> None:
         self.states: States = {}
@@ -80,13 +67,20 @@ class _Adapter:
         graph = kind(model, x)
         for layer in graph.in_order():
             path = f"{prefix}{layer_name(layer)}"
-            if model_kind(layer) is not None:
-                if any(layers_to_adapt(layer, self._patterns)):
-                    self.model(layer, graph.inputs_of(layer), f"{path}/")
-            elif is_to_adapt(layer, self._patterns):
-                state = self._known.get(path) or _state(layer, graph.inputs_of(layer)[0])
-                self.states[path] = state
-                take_state(layer, state)
+            if any(layers_within(layer, self._patterns, path)):
+                self._layer(layer, partial(graph.inputs_of, layer), path)
+
+    def _layer(self, layer: dict[str, Any], seen: Callable[[], list[Rows]], path: str) -> None:
+        """Adapt what is in a layer that sees these rows."""
+        inner = stepped(layer)
+        if model_kind(layer) is not None:
+            self.model(layer, seen(), f"{path}/")
+        elif inner is not None:
+            self._layer(inner, lambda: [steps(seen()[0])], f"{path}/{layer_name(inner)}")
+        else:
+            state = self._known.get(path) or _state(layer, seen()[0])
+            self.states[path] = state
+            take_state(layer, state)
 
 
 class _Sequential:
@@ -94,13 +88,13 @@ class _Sequential:
 
     def __init__(self, model: dict[str, Any], x: Any) -> None:
         self._model, self._layers = model, model["config"]["layers"]
-        self._inputs = _inputs(x)
+        self._inputs = inputs(x)
 
     def in_order(self) -> list[dict[str, Any]]:
         """As they are called."""
         return list(self._layers)
 
-    def inputs_of(self, layer: dict[str, Any]) -> list[_Rows]:
+    def inputs_of(self, layer: dict[str, Any]) -> list[Rows]:
         """What the layer is called with."""
         before = self._layers[: self._layers.index(layer)]
         if all(layer_before["class_name"] == "InputLayer" for layer_before in before):
@@ -123,13 +117,13 @@ class _Functional:
     def _declared(self) -> Any:
         return self._model["config"]["input_layers"]
 
-    def _in_order(self, x: Any) -> list[_Rows]:
+    def _in_order(self, x: Any) -> list[Rows]:
         """Rows of each input, in the order of the model's inputs."""
         if not isinstance(x, dict):
-            return _inputs(x)
+            return inputs(x)
         by_key = isinstance(self._declared, dict)
         names = list(self._declared) if by_key else [end[0] for end in ends_of(self._declared)]
-        return _inputs([x[name] for name in names])
+        return inputs([x[name] for name in names])
 
     def in_order(self) -> list[dict[str, Any]]:
         """Each layer after those before it."""
@@ -154,16 +148,13 @@ class _Functional:
                 pending += [(name, True), *((source, False) for source in sources)]
         return order
 
-    def inputs_of(self, layer: dict[str, Any]) -> list[_Rows]:
+    def inputs_of(self, layer: dict[str, Any]) -> list[Rows]:
         """What the layer is called with."""
-        calls = nodes_of(layer)
-        if len(calls) != 1:
-            raise SpecError(
-                "adapt", f"{layer_name(layer)!r} is called {len(calls)} times; adapt it yourself"
-            )
-        return [self._at(end, layer_name(layer)) for end in _ends(calls[0])]
+        name = layer_name(layer)
+        calls = [[self._at(end, name) for end in _ends(node)] for node in nodes_of(layer)]
+        return [following(of_input, name) for of_input in zip(*calls, strict=True)]
 
-    def _at(self, end: End, wanted_by: str) -> _Rows:
+    def _at(self, end: End, wanted_by: str) -> Rows:
         if end[0] in self._inputs:
             return self._inputs[end[0]]
         names = self._before([end[0]])
@@ -182,19 +173,7 @@ def _ends(node: Any) -> list[End]:
     return [end_of(history_of(tensor)) for tensor in tensors_of(node)]
 
 
-def _inputs(x: Any) -> list[_Rows]:
-    leaves = list(x.values()) if isinstance(x, dict) else x if isinstance(x, list) else [x]
-    return [leaf if isinstance(leaf, _Rows) else _rows_of(leaf) for leaf in leaves]
-
-
-def _rows_of(array: Any) -> _Rows:
-    if isinstance(array, Stream):
-        return _Rows(len(array), lambda part: array.take(np.arange(len(array))[part]))
-    # In one piece: NumPy sums what lies otherwise in another order.
-    return _Rows(len(array), lambda part: np.ascontiguousarray(array[part]))
-
-
-def _behind(model: Mapping[str, Any], inputs: Sequence[_Rows], wanted_by: str) -> _Rows:
+def _behind(model: Mapping[str, Any], sources: Sequence[Rows], wanted_by: str) -> Rows:
     """The output of a part of the model, which is built without weights."""
     try:
         part = keras.saving.deserialize_keras_object(copy.deepcopy(dict(model)))
@@ -204,7 +183,7 @@ def _behind(model: Mapping[str, Any], inputs: Sequence[_Rows], wanted_by: str) -
         ) from error
 
     def read(rows: slice) -> Any:
-        batch = [tf.constant(tensor.read(rows)) for tensor in inputs]
+        batch = [tf.constant(tensor.read(rows)) for tensor in sources]
         return part(batch if len(batch) > 1 else batch[0], training=False).numpy()
 
     head = read(slice(0, 1))
@@ -216,10 +195,10 @@ def _behind(model: Mapping[str, Any], inputs: Sequence[_Rows], wanted_by: str) -
             " adapt() would see what they are before the fit; put it before that layer",
         )
     del head
-    return _Rows(inputs[0].count, read)
+    return Rows(sources[0].count, read)
 
 
-def _state(document: dict[str, Any], rows: _Rows) -> dict[str, Any]:
+def _state(document: dict[str, Any], rows: Rows) -> dict[str, Any]:
     """The arguments that `adapt` finds for one layer."""
     name = layer_name(document)
     wanted = {key: document[key] for key in ("module", "class_name", "config")}
@@ -236,12 +215,12 @@ def _state(document: dict[str, Any], rows: _Rows) -> dict[str, Any]:
     return state
 
 
-def _whole(rows: _Rows) -> Any:
+def _whole(rows: Rows) -> Any:
     array = np.concatenate(list(rows.batches()))
     return tf.constant(array) if array.dtype.kind in "SO" else array
 
 
-def _batched(rows: _Rows) -> Any:
+def _batched(rows: Rows) -> Any:
     head = tf.constant(rows.read(slice(0, 1)))
     signature = tf.TensorSpec((None, *head.shape[1:]), head.dtype)
     return tf.data.Dataset.from_generator(rows.batches, output_signature=signature)

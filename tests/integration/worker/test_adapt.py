@@ -178,6 +178,48 @@ def test_it_is_adapted_through_the_layers_before_it_and_in_nested_models(
     np.testing.assert_allclose(adapted["third"]["mean"], [0.0, *counts, 0.0], rtol=1e-5)
 
 
+def test_it_is_adapted_in_wrappers_and_to_all_calls_of_a_layer(data: Path, fleet: Fleet) -> None:
+    start = keras.Input((4,), name="numbers")
+    series = L.Reshape((2, 2))(start)
+    inner = keras.Sequential([keras.Input((2,)), L.Rescaling(2.0), L.Normalization(name="deep")])
+    by_step = L.TimeDistributed(L.Normalization(name="stepped"), name="steps")(series)
+    deeper = L.TimeDistributed(inner, name="models")(series)
+    grouped = L.TimeDistributed(L.TimeDistributed(L.Discretization(num_bins=3, name="bins")))(
+        L.Reshape((2, 2, 1))(start)
+    )
+    shared = L.Normalization(name="shared")
+    twice = L.Concatenate()([shared(start), shared(start * 10.0)])
+    parts = [L.Flatten()(part) for part in (by_step, deeper, grouped, twice)]
+    model = keras.Model(start, L.Dense(1)(L.Concatenate()(parts)))
+    given = {"path": str(data), "x": "numbers", "y": "y"}
+    row = fleet.run(model=model, dataset=given, adapt=True, **FIT)
+    adapted = states(fleet, row)
+    grouped_path = next(path for path in adapted if path.endswith("/bins"))
+    assert set(adapted) == {
+        *("steps/stepped", f"models/{inner.name}/deep", "shared"),
+        grouped_path,
+    }
+    numbers = rows(data, "numbers")
+    steps = numbers.reshape(-1, 2)
+    tenfold = np.concatenate([numbers, numbers * np.float32(10.0)])
+    for path, seen in (
+        ("steps/stepped", steps),
+        (f"models/{inner.name}/deep", steps * np.float32(2.0)),
+        ("shared", tenfold),
+    ):
+        layer = L.Normalization()
+        layer.adapt(seen)
+        np.testing.assert_array_equal(adapted[path]["mean"], layer.adapt_mean.numpy())
+        np.testing.assert_array_equal(adapted[path]["variance"], layer.adapt_variance.numpy())
+    bins = L.Discretization(num_bins=3)
+    bins.adapt(numbers.reshape(-1, 1))
+    np.testing.assert_array_equal(adapted[grouped_path]["bin_boundaries"], bins.bin_boundaries)
+    loaded = job_of(fleet, row).load_model()
+    np.testing.assert_array_equal(
+        loaded.get_layer("steps").layer.input_mean, adapted["steps/stepped"]["mean"]
+    )
+
+
 @pytest.mark.parametrize("engine", [pytest.param("fit", marks=pytest.mark.slow), ""])
 def test_a_resumed_fit_has_the_state_of_its_checkpoint(
     engine: str, data: Path, sqlite_url: str, tmp_path: Path
@@ -269,10 +311,10 @@ def test_many_rows_are_read_in_batches_as_from_a_tf_dataset(
 ) -> None:
     import tensorflow as tf
 
-    from fitfleet.worker import adapt
+    from fitfleet.worker import adapt, adapt_rows
 
     monkeypatch.setattr(adapt, "WHOLE_BYTES", 10)
-    monkeypatch.setattr(adapt, "BATCH", 10)
+    monkeypatch.setattr(adapt_rows, "BATCH", 10)
     row = fleet.run(**small(dataset={"path": str(data), "x": "numbers", "y": "y"}))
     layer = L.Normalization()
     layer.adapt(tf.data.Dataset.from_tensor_slices(rows(data, "numbers")).batch(10))
