@@ -48,14 +48,9 @@ class Fleet:
     def __init__(self, url: str, folder: Path, *, engine: str = "", **settings: Any) -> None:
         # A drain waits for the end of the epoch, however long it takes to trace on a busy machine.
         values = {"checkpoint_s": 0.0, "heartbeat_s": 0.1, "backoff_s": 0.0, "drain_s": 900.0}
+        values |= {name: str(folder / name) for name in ("storage", "logs", "cache")}
         values |= {"programs": os.environ["FITFLEET_PROGRAMS"]} | settings
-        self.settings = Settings(
-            database_url=url,
-            storage=str(folder / "storage"),
-            logs=str(folder / "logs"),
-            cache=str(folder / "cache"),
-            **values,
-        )
+        self.settings = Settings(database_url=url, **values)
         self.database = Database(url)
         self.recorder = Recorder(self.database, self.settings.logs)
         engines: Any = FitOnly(self.settings) if engine == "fit" else Engines(self.settings)

@@ -12,21 +12,28 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import tensorflow as tf
-from fleets import DrainAfter, Fleet, KilledInside, contents
+from fleets import ActAtEpochs, DrainAfter, Fleet, KilledInside, contents
 from kinds import kinds
 from support.parts import quick
+from support.s3 import CREDENTIALS, S3
+from support.servers import wait_until
 
 import fitfleet as ff
 from fitfleet.client.job import Job
 from fitfleet.db.jobs import dependencies, jobs
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.scheduling import dispatch
+from fitfleet.db.schema.sweep_tables import sweeps
 from fitfleet.db.sweeps import lineage
+from fitfleet.objects import store
 from fitfleet.states import JobStatus
+from fitfleet.storage import Storage
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
 from fitfleet.sweeps.rows import open_sweep
+from fitfleet.worker.job import PreparedJob
 
 L = ff.layers
 RATE = "optimizer.learning_rate"
@@ -232,6 +239,80 @@ def test_a_generation_that_is_drained_goes_on_to_the_same_end(
         other = contents(fleet.artifact(fleet.row(right["job_id"])))
         for key, value in left.items():
             np.testing.assert_array_equal(value, other[key], err_msg=key)
+
+
+@pytest.mark.slow
+def test_a_budget_ends_a_population_within_a_generation(
+    data: Path, job: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    search = ff.pbt(population=3, perturbation_interval=4, quantile_fraction=0.34)
+    asked = design(sweep(job, epochs=12, search=search, budget="1h"))
+    with Fleet(sqlite_url, tmp_path, cohort_max=1) as fleet:
+        driver = Driver(fleet.database, fleet.settings, open_sweep(fleet.database, asked))
+        driver.step()
+        work(fleet)
+        assert driver.step().jobs_open == 3
+
+        def spend(prepared: PreparedJob, epoch: int) -> None:
+            if epoch == 5:
+                with fleet.database.begin() as c:
+                    c.execute(sa.update(sweeps).values(ends_at=1.0))
+                assert not driver.step().is_done
+                wait_until(lambda: prepared.control.is_to_finish, "a heartbeat tells the job")
+
+        fleet.child.engines = ActAtEpochs(fleet.child.engines, spend)  # type: ignore[assignment]
+        work(fleet)
+        progress = driver.step()
+        assert progress.is_done and progress.failed == progress.jobs_open == 0
+        assert (progress.trials, progress.complete, progress.pruned) == (6, 4, 2)
+        handle = ff.Fleet(fleet.settings, fleet.database).resume_sweep("grown")
+        (kept, *others) = sorted(handle.jobs()[3:], key=lambda one: one.status != "SUCCEEDED")
+        assert (kept.row.epoch, kept.row.stopped_by) == (6, "budget")
+        assert [one.status for one in others] == [JobStatus.CANCELLED] * 2
+        table = handle.lineage()
+        (parent,) = table.loc[table["job_id"] == kept.id, "parent_job_id"]
+        net, _ = by_hand(job_of(fleet, int(parent)).spec, data, None)
+        _, losses = by_hand(kept.spec, data, net)
+        assert values(fleet, kept.id) == losses[:4], "two epochs of a generation of four"
+        assert handle.progress.is_done and handle.best.status is JobStatus.SUCCEEDED
+        assert Driver(fleet.database, fleet.settings, handle._row()).step().is_done
+
+
+@pytest.mark.slow
+def test_a_population_goes_from_host_to_host_by_a_bucket(
+    data: Path,
+    job: dict[str, Any],
+    fleet: Fleet,
+    s3_server: S3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    straight = grow(fleet, **sweep(job))
+    ends = [contents(fleet.artifact(fleet.row(row["job_id"]))) for row in straight]
+    with fleet.database.begin() as c:
+        c.exec_driver_sql("UPDATE experiments SET name = 'before'")
+        c.exec_driver_sql("UPDATE sweeps SET name = 'before'")
+    row = open_sweep(fleet.database, design(sweep(job)))
+    driver, number = Driver(fleet.database, fleet.settings, row), 0
+    where = {"storage": f"s3://fleet/{tmp_path.name}"}
+    while not driver.step().is_done:
+        number += 1  # each generation on a machine that has seen none of the others
+        with Fleet(str(fleet.settings.database_url), tmp_path / f"host-{number}", **where) as host:
+            work(host)
+    assert number == 3
+    with fleet.database.read() as c:
+        again = lineage.of_sweep(c, row.name)
+    here = Storage.of(fleet.settings.replace(**where, cache=str(tmp_path / "here")))
+    for left, right in zip(ends, again, strict=True):
+        found = fleet.row(right["job_id"])
+        assert found.artifact_path is not None
+        other = contents(here.local(found.artifact_path, found.artifact_sha256))
+        assert left.keys() == other.keys()
+        for key, value in left.items():
+            np.testing.assert_array_equal(value, other[key], err_msg=key)
+    store._systems.clear()
 
 
 def _second_generation(fleet: Fleet, job: dict[str, Any]) -> tuple[int, JobRow]:
