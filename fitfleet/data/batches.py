@@ -133,7 +133,7 @@ def _arrays(part: Any, place: str) -> Any:
         return [_arrays(value, place) for value in part]
     try:
         array = np.asarray(part)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last: a tensor of PyTorch with a gradient
         array = np.asarray(None)
     if array.ndim and is_text_array(array):
         return text_array(place, array.ravel()).reshape(array.shape)

@@ -74,6 +74,53 @@ def test_one_dataset_in_every_form(data: Any, settings: Settings) -> None:
     np.testing.assert_allclose(arrays.sample_weight, W)
 
 
+class Tensor:
+    """As torch.Tensor: neither an array nor a sequence of numbers, but what NumPy asks for."""
+
+    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        self._array, self._requires_grad = array, requires_grad
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if self._requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        return np.asarray(self._array, dtype)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+
+class DataLoader:
+    """As torch.utils.data.DataLoader: lists of tensors, in an order of its own at each pass."""
+
+    def __init__(self, *parts: Any, batch_size: int, requires_grad: bool = False) -> None:
+        self._parts, self.batch_size, self._has_grad = parts, batch_size, requires_grad
+        self.passes = 0
+
+    def collate_fn(self, rows: Any) -> Any:
+        raise AssertionError("it is the loader's own")
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        self.passes += 1
+        for start in range(0, len(X), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield [Tensor(part[rows], self._has_grad) for part in self._parts]
+
+
+def test_a_loader_of_pytorch_is_read_once(settings: Settings) -> None:
+    loader = DataLoader(X, Y, W, batch_size=4)
+    store, validation = DataStore(settings), DataLoader(X[:3], Y[:3], batch_size=16)
+    job = {"dataset": loader, "validation_data": validation}
+    first, second = (store.replaced({**job, "seed": seed})["dataset"] for seed in range(2))
+    assert first is second and (loader.passes, validation.passes) == (1, 1)
+    arrays = load(first, settings)
+    np.testing.assert_array_equal(arrays.x, X)
+    np.testing.assert_array_equal(arrays.y, Y)
+    np.testing.assert_allclose(arrays.sample_weight, W)
+    np.testing.assert_array_equal(arrays.x_val, X[:3])
+    with pytest.raises(DatasetError, match=r"^dataset: batch 0: holds a Tensor of object, not an"):
+        stored(DataLoader(X, Y, batch_size=4, requires_grad=True), settings)
+
+
 @pytest.mark.parametrize("batch", [lambda x: x, lambda x: (x,), lambda x: (x, None)])
 def test_batches_of_x_alone_are_for_a_model_that_adds_its_losses(
     batch: Any, settings: Settings
