@@ -123,6 +123,6 @@ def _say_unserved(fleet: Fleet, job: Job) -> None:
         served = {slot["queue"] for slot in workers.live(c, fleet.settings.lease_s)}
     if job.row.queue not in served:
         say(
-            f"warning: no worker serves queue {job.row.queue!r} now, so this waits; start one with"
-            " `fitfleet worker`, or compute in this process with --where here"
+            f"warning: no worker serves queue {job.row.queue!r} now; what was not asked before"
+            " waits for one: `fitfleet worker`, or compute in this process with --where here"
         )
