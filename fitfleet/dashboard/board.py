@@ -34,6 +34,7 @@ class Board:
         self.live = Live(fleet.database)
         self.templates = environment(options.root)
         self._kept: dict[Hashable, tuple[int, float, Any]] = {}
+        self._readings: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._broker: tuple[float, BrokerError | None] = (float("-inf"), None)
 
@@ -44,13 +45,16 @@ class Board:
     def render(self, template: str, **values: Any) -> str:
         """A template with what all of them need."""
         return self.templates.get_template(template).render(
-            is_read_only=self.options.is_read_only or not self._may_change(),
+            is_read_only=self.is_read_only,
             now=time.time(),
             **values,
         )
 
-    def _may_change(self) -> bool:
-        return current(self.fleet.database.actor).scope.allows(Scope.SUBMIT)
+    @property
+    def is_read_only(self) -> bool:
+        """Whether who asks may change nothing."""
+        may_change = current(self.fleet.database.actor).scope.allows(Scope.SUBMIT)
+        return self.options.is_read_only or not may_change
 
     def cached(self, key: Hashable, make: Callable[[], _T], max_age_s: float = 0.0) -> _T:
         """What `make` gives, or gave before, if nothing in the database has changed since.
@@ -58,16 +62,27 @@ class Board:
         With `max_age_s` an answer is also kept for so long whatever changes.
         """
         cursor = self.live.cursor if self.live.is_looking else 0
-        with self._lock:
+        if not cursor and not max_age_s:
+            return make()
+        # All open pages hear of a change at once: one of them reads, the others wait for it.
+        with self._reading(key):
             at, cached_at, value = self._kept.get(key, (0, float("-inf"), None))
-        if (cursor and at == cursor) or time.monotonic() - cached_at < max_age_s:
-            return value  # type: ignore[no-any-return]
-        value = make()
+            if (cursor and at >= cursor) or time.monotonic() - cached_at < max_age_s:
+                return value  # type: ignore[no-any-return]
+            value = make()
+            self._keep(key, (cursor, time.monotonic(), value))
+        return value
+
+    def _reading(self, key: Hashable) -> threading.Lock:
+        with self._lock:
+            return self._readings.setdefault(key, threading.Lock())
+
+    def _keep(self, key: Hashable, entry: tuple[int, float, Any]) -> None:
         with self._lock:
             if len(self._kept) > _KEPT:
                 self._kept.clear()
-            self._kept[key] = cursor, time.monotonic(), value
-        return value
+                self._readings.clear()
+            self._kept[key] = entry
 
     def ping(self) -> None:
         """BrokerError unless the broker answered within the last seconds."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -23,7 +25,9 @@ from visits import Serve, Visitor
 from fitfleet import Sequential, layers
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.snapshot import RunningJob
+from fitfleet.dashboard.board import Board
 from fitfleet.dashboard.notebook import view
+from fitfleet.dashboard.options import Options
 from fitfleet.dashboard.pages.fleet import seconds_to_empty
 from fitfleet.dashboard.serve import Dashboard
 from fitfleet.db.pages import fleet as tables
@@ -213,6 +217,31 @@ def _stream(page: Dashboard, visitor: Visitor) -> Iterator[HTTPResponse]:
         connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
         with connection.getresponse() as response:
             yield response
+
+
+def test_pages_that_hear_of_a_change_at_once_share_one_reading(fleet: Fleet) -> None:
+    board = Board(fleet, Options())
+    board.live._listeners.add(asyncio.Queue())
+    board.live._begin()
+    reads = []
+
+    def read() -> int:
+        reads.append(threading.get_ident())
+        until(lambda: sum(thread.is_alive() for thread in pages) == len(pages))
+        return len(reads)
+
+    answers: list[int] = []
+    pages = [
+        threading.Thread(target=lambda: answers.append(board.cached("table", read)))
+        for _ in range(8)
+    ]
+    for thread in pages:
+        thread.start()
+    for thread in pages:
+        thread.join(60)
+    assert answers == [1] * 8
+    board.live.cursor += 1  # something has changed
+    assert board.cached("table", lambda: 2) == 2
 
 
 def test_an_older_schema_is_said_with_what_to_do(serve: Serve, fleet: Fleet) -> None:

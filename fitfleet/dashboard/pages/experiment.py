@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from fitfleet.analysis.direction import compiled_parts, direction_of
 from fitfleet.dashboard.ansi import plain
@@ -154,10 +154,15 @@ def page(request: Request) -> Response:
 def part(request: Request) -> Response:
     """The table; the URL of the page becomes that of the new view."""
     experiment = Experiment(request)
-    key = ("table", str(request.query_params))
-    context = experiment.board.cached(key, experiment.context)
-    answer = experiment.board.page(request, "table.html", is_part=True, **context)
-    link = experiment.board.templates.globals["link"]
+    board, key = experiment.board, ("table", str(request.query_params))
+    context = board.cached(key, experiment.context)
+    answer = HTMLResponse(
+        board.cached(
+            (*key, board.is_read_only),
+            lambda: board.render("table.html", is_part=True, **context),
+        )
+    )
+    link = board.templates.globals["link"]
     answer.headers["hx-replace-url"] = link("/experiment", **context["view"].query())  # type: ignore[operator]
     return answer
 
