@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from fitfleet.db.migrations.quantiles import t975
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -249,9 +251,6 @@ def _recording() -> None:
 
 
 def _quantiles() -> None:
-    # All of scipy.stats takes longer to import than the tables to make.
-    from scipy.special import stdtrit
-
     table = sa.table("t_quantiles", sa.column("df", sa.Integer()), sa.column("t975", sa.Double()))
-    rows = [{"df": df, "t975": float(stdtrit(df, 0.975))} for df in range(1, 1000)]
+    rows = [{"df": df, "t975": value} for df, value in enumerate(t975(), 1)]
     op.bulk_insert(table, rows)
