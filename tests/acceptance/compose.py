@@ -35,6 +35,8 @@ class Compose:
         self.folder = folder
         self.postgres_url = postgres_url
         self.valkey_port = free_port()
+        self.probe_ports: dict[tuple[str, int], int] = {}
+        self.processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
         (folder / "data").mkdir()
 
     def environment(self, service: str) -> dict[str, str]:
@@ -50,10 +52,13 @@ class Compose:
             for name, value in variables.items()
         }
 
-    def command(self, service: str) -> list[str]:
+    def command(self, service: str, number: int = 1) -> list[str]:
         """The service's command; its program is looked up where it is on this machine."""
         program, *arguments = self.services[service]["command"]
         if program == "fitfleet":
+            if "--metrics" in arguments:
+                port = self.probe_ports.setdefault((service, number), free_port())
+                arguments[arguments.index("--metrics") + 1] = f"127.0.0.1:{port}"
             return [sys.executable, "-m", "fitfleet", *arguments]
         bound = ["--bind", "127.0.0.1", "--port", str(self.valkey_port)]
         return [str(valkey_server()), *arguments, *bound, "--dir", str(self.folder)]
@@ -62,6 +67,15 @@ class Compose:
         """The last of what each service printed."""
         paths = sorted(self.folder.glob("*.log"))
         return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in paths)
+
+    def is_healthy(self, service: str, number: int = 1) -> bool:
+        """Whether the service's health check ends with 0, as the engine reads it."""
+        kind, program, option, script = self.services[service]["healthcheck"]["test"]
+        assert (kind, program, option) == ("CMD", "python", "-c")
+        port = self.probe_ports[service, number]
+        script = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", script)
+        check = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+        return check.returncode == 0
 
     def run(self, service: str) -> None:
         """Run a one-shot service to its end."""
@@ -74,12 +88,13 @@ class Compose:
         log = self.folder / f"{service}-{number}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self.command(service),
+                self.command(service, number),
                 env={**os.environ, **self.environment(service)},
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+            self.processes[service, number] = process
             try:
                 yield log
             finally:

@@ -3,6 +3,7 @@ the migrations, one scheduler, three workers."""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -54,6 +55,19 @@ def wait_for_valkey(port: int) -> None:
         except redis.ConnectionError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_the_health_check_tells_a_worker_that_works_from_one_that_hangs(compose: Compose) -> None:
+    with connect(compose) as fleet:
+        wait_for_workers(fleet)
+    until(lambda: compose.is_healthy("worker", 0))
+    worker = compose.processes["worker", 0]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        assert not compose.is_healthy("worker", 0)
+        assert compose.is_healthy("worker", 1)
+    finally:
+        worker.send_signal(signal.SIGCONT)
 
 
 def connect(compose: Compose) -> ff.Fleet:

@@ -68,6 +68,20 @@ def test_services_that_stay_are_watched() -> None:
     assert {name for name, service in SERVICES.items() if "healthcheck" in service} == staying
 
 
+@pytest.mark.parametrize("service", ["api", "worker", "worker-gpu"])
+def test_a_health_check_asks_the_probes_that_its_service_serves(service: str) -> None:
+    arguments = SERVICES[service]["command"]
+    port = arguments[arguments.index("--metrics") + 1].rpartition(":")[2]
+    *program, check = SERVICES[service]["healthcheck"]["test"]
+    page = "readyz" if service == "api" else "healthz"
+    assert program == ["CMD", "python", "-c"]
+    assert f"'http://127.0.0.1:{port}/{page}'" in check
+
+
+def test_the_scheduler_is_watched_by_the_exit_code_of_doctor() -> None:
+    assert SERVICES["scheduler"]["healthcheck"]["test"] == ["CMD", "fitfleet", "doctor"]
+
+
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
