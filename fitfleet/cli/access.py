@@ -8,7 +8,7 @@ import typer
 
 from fitfleet.cli.command import JsonOption, Target, command, tell
 
-UserOption = Annotated[str, typer.Option("--user", help="Whose it is.")]
+UserOption = Annotated[str, typer.Option("--user", help="User that the token is for.")]
 _NONE = "none"
 
 
@@ -42,7 +42,7 @@ def create(
         str | None, typer.Option(help="How long it is valid: 12h, 90d (default: until revoked).")
     ] = None,
 ) -> None:
-    """Make a token. It is printed once; the database keeps a hash of it."""
+    """Create a token. It is printed once; the database stores only its hash."""
     from fitfleet.db.accounts import tokens, users
     from fitfleet.db.actor import Scope
     from fitfleet.embedded.stay import seconds_of
@@ -62,7 +62,7 @@ def create(
 
 @command
 def listed(target: Target, as_json: JsonOption = False) -> None:
-    """List tokens, without what opens them."""
+    """List tokens, without their secrets."""
     from fitfleet.cli.output import iso
     from fitfleet.db.accounts import tokens
 
@@ -70,14 +70,14 @@ def listed(target: Target, as_json: JsonOption = False) -> None:
         rows = tokens.listed(c)
     for row in rows:
         row |= {"created_at": iso(row["created_at"]), "expires_at": iso(row["expires_at"])}
-    show_rows(rows, as_json, "There is no token. Make one with: fitfleet token create --user NAME")
+    show_rows(rows, as_json, "No tokens yet. Create one with: fitfleet token create --user NAME")
 
 
 @command
 def revoke(
     target: Target, token: Annotated[str, typer.Argument(help="Its number, as `list` shows it.")]
 ) -> None:
-    """Let a token open nothing any more."""
+    """Revoke a token; it stops working at once."""
     from fitfleet.db.accounts import tokens
 
     with target.fleet().database.begin() as c:
@@ -114,7 +114,7 @@ def _number(value: float | None) -> str:
 
 @command
 def users_listed(target: Target, as_json: JsonOption = False) -> None:
-    """List users with a quota, and what they use of it."""
+    """List users with a quota, and their usage."""
     from fitfleet.db.accounts import users
 
     with target.fleet().database.read() as c:
@@ -126,15 +126,15 @@ def users_listed(target: Target, as_json: JsonOption = False) -> None:
 def audit(
     target: Target,
     user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show the newest N.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List who changed what, newest first."""
+    """List changes and who made them, newest first."""
     from fitfleet.db.accounts import access
 
     with target.fleet().database.read() as c:
         rows = access.log(c, limit, user)
-    show_rows(rows, as_json, "Nobody has changed anything yet.")
+    show_rows(rows, as_json, "No changes yet.")
 
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:

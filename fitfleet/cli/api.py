@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fitfleet.settings import Settings
 
 Certificate = Annotated[
-    Path | None, typer.Option(help="Certificate of the API in PEM, with those that lead to it.")
+    Path | None, typer.Option(help="TLS certificate of the API in PEM, with its chain.")
 ]
 Key = Annotated[
     Path | None, typer.Option(help="Its private key (default: in the certificate's file).")
@@ -44,7 +44,7 @@ _OF_THE_FLEET = ("scheduler", "queue")
 def api(
     target: Target,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where to listen.")
+        str, typer.Option(metavar="HOST:PORT", help="Address and port to listen on.")
     ] = "127.0.0.1:9500",
     certificate: Certificate = None,
     key: Key = None,
@@ -52,7 +52,7 @@ def api(
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
-    """Serve the HTTP API: clients submit and read, hosts join, each with a token."""
+    """Serve the HTTP API for clients and for hosts that join, each with a token."""
     from fitfleet import probes
     from fitfleet.api.serve import ApiServer, Options
     from fitfleet.cli.log import log_start, start_logging
@@ -86,7 +86,7 @@ def join(
     ] = None,
     ca: Annotated[
         Path | None,
-        typer.Option(help="Authority that signed the API's certificate. [FITFLEET_CA_FILE]"),
+        typer.Option(help="CA certificate that signed the API's certificate. [FITFLEET_CA_FILE]"),
     ] = None,
     queue: Queue = None,
     slots: Slots = None,
@@ -100,7 +100,7 @@ def join(
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> int:
-    """Make this host a worker of a fleet: its settings come from the API, then it is checked."""
+    """Run a worker on this host, with the settings that the fleet's HTTP API gives it."""
     from fitfleet.cli.log import start_logging
     from fitfleet.client.remote.connection import Connection
     from fitfleet.client.remote.joined import joined_settings

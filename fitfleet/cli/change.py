@@ -25,7 +25,7 @@ def cancel(
         typer.Option(
             "--experiment",
             "-e",
-            help="All its unfinished jobs.",
+            help="All unfinished jobs of this experiment.",
             autocompletion=complete.experiments,
         ),
     ] = None,

@@ -21,18 +21,21 @@ def dashboard(
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(help="File whose first line signs in, again and again; needed by --host."),
+        typer.Option(help="File whose first line is the sign-in password; required with --host."),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Name it answers to, such as a proxy's; repeatable.")
+        list[str] | None,
+        typer.Option(help="Accepted host name, such as a proxy's; may be repeated."),
     ] = None,
-    root_path: Annotated[str, typer.Option(help="Path that a reverse proxy shows it under.")] = "",
-    read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing.")] = False,
+    root_path: Annotated[
+        str, typer.Option(help="URL path that a reverse proxy serves it under.")
+    ] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Allow no changes.")] = False,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
 ) -> None:
-    """Show the fleet on a page: live curves, tables, the queue with its reasons, the workers.
+    """Serve the dashboard: live curves, tables, the queue and why jobs wait, workers.
 
-    Prints a link that signs one browser in, once; when it has been used, another one.
+    Prints a link that signs in one browser, and a new one when it has been used.
     """
     from fitfleet.dashboard.options import Options, read_secret
     from fitfleet.dashboard.serve import Dashboard

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @command
 def du(target: Target, as_json: JsonOption = False) -> None:
-    """Say what uses the disk: weights, checkpoints and logs by experiment."""
+    """Show disk usage by experiment: weights, checkpoints and logs."""
     from dataclasses import asdict
 
     from fitfleet.cli.output import console, print_json
@@ -76,9 +76,11 @@ def rm(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
+    ] = False,
 ) -> None:
-    """Remove ended jobs or an experiment: rows, metrics, weights, logs. There is no way back."""
+    """Delete finished jobs or an experiment: rows, metrics, weights, logs. Cannot be undone."""
     if bool(jobs) == (experiment is not None):
         raise SpecError("rm", "say either which jobs, by number, or which --experiment")
     fleet = target.fleet()
@@ -94,7 +96,7 @@ def rm(
     if not yes:
         if not sys.stdin.isatty():
             raise StateError(f"not removed: {told}; there is nobody to ask, so give --yes")
-        if not typer.confirm(f"Remove {printable(told)}? There is no way back."):
+        if not typer.confirm(f"Remove {printable(told)}? This cannot be undone."):
             tell("nothing removed")
             return
     fleet.remove(jobs or (), experiment=experiment)
@@ -118,10 +120,12 @@ def gc(
     checkpoint_days: Annotated[
         float, typer.Option(min=0, help="How long unfinished jobs keep their checkpoint.")
     ] = 7.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take weights and checkpoints that are not worth keeping off the disk; scores stay."""
+    """Delete weights and checkpoints that need not be kept; metrics and scores stay."""
     from dataclasses import asdict
 
     from fitfleet.cli.output import print_json

@@ -17,11 +17,13 @@ def drill(
     target: Target,
     jobs: Annotated[int, typer.Option(min=1, help="Number of small jobs.")] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-    seed: Annotated[int, typer.Option(help="Decides which faults come, and when.")] = 0,
-    timeout: Annotated[float, typer.Option(help="Seconds after which a job is lost.")] = 600.0,
+    seed: Annotated[int, typer.Option(help="Random seed of the faults.")] = 0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds without a heartbeat after which a job is lost.")
+    ] = 600.0,
     as_json: JsonOption = False,
 ) -> int:
-    """Fit small jobs while their workers are killed and messages lost and doubled; compare.
+    """Run small jobs while workers are killed and messages lost or duplicated; compare.
 
     In an embedded fleet, with an experiment and a queue of its own. Exit code 1 if a job was
     lost, done twice, or ended with other numbers than undisturbed.

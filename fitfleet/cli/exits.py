@@ -4,7 +4,7 @@
 1    a job failed, or had not ended within the time given
 2    bad input: options, files, specifications, numbers of jobs that do not exist
 3    the database or the broker cannot be reached, `doctor` found something to fix, or
-     `status` no fleet that stays
+     `status` found no background fleet
 130  interrupted with Ctrl-C
 """
 

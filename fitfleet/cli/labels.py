@@ -15,9 +15,9 @@ def tag(
     target: Target,
     name: Annotated[str, typer.Argument(help="The tag.")],
     jobs: JobsArgument,
-    remove: Annotated[bool, typer.Option("--remove", help="Take it off.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
 ) -> None:
-    """Put a tag on jobs, to find them again."""
+    """Add a tag to jobs, or remove it."""
     fleet = target.fleet()
     for job in [fleet.job(number) for number in jobs]:
         tags = job.untag(name) if remove else job.tag(name)
@@ -28,8 +28,8 @@ def tag(
 def note(
     target: Target,
     job: JobArgument,
-    text: Annotated[str, typer.Argument(help="Replaces the note; empty: removes it.")],
+    text: Annotated[str, typer.Argument(help="New note; an empty one removes it.")],
 ) -> None:
-    """Write a note on a job."""
+    """Set the note of a job."""
     target.fleet().job(job).write_note(text)
     tell(f"job {job} has {'a' if text else 'no'} note")

@@ -37,9 +37,9 @@ app = typer.Typer(
     ),
 )
 database = typer.Typer(no_args_is_help=True, help="Database maintenance.")
-token = typer.Typer(no_args_is_help=True, help="Tokens of users.")
-user = typer.Typer(no_args_is_help=True, help="Quotas of users.")
-webhooks = typer.Typer(no_args_is_help=True, help="Servers that are told when something ends.")
+token = typer.Typer(no_args_is_help=True, help="Access tokens.")
+user = typer.Typer(no_args_is_help=True, help="User quotas.")
+webhooks = typer.Typer(no_args_is_help=True, help="Webhooks: notify a server when something ends.")
 
 _PANELS = {
     "Jobs": [

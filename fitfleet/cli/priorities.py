@@ -13,7 +13,7 @@ from fitfleet.cli.command import Target, command, tell
 @command
 def priority(
     target: Target,
-    value: Annotated[int, typer.Argument(help="The larger goes first; jobs have 0 by default.")],
+    value: Annotated[int, typer.Argument(help="Larger goes first; the default of jobs is 0.")],
     jobs: JobsArgument,
 ) -> None:
     """Change the priority of jobs that have not ended."""
@@ -28,9 +28,10 @@ def limit(
     target: Target,
     experiment: ExperimentArgument,
     max_running: Annotated[
-        int | None, typer.Option("--max-running", min=1, help="Jobs at once; without it: no limit.")
+        int | None,
+        typer.Option("--max-running", min=1, help="Maximum running jobs; without it, no limit."),
     ] = None,
 ) -> None:
-    """Bound how many jobs of an experiment run at once."""
+    """Limit how many jobs of an experiment run at once."""
     target.fleet().limit(experiment, max_running)
     tell(f"{experiment}: {max_running or 'any number of'} jobs at once")

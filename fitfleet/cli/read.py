@@ -47,7 +47,7 @@ def ps(
     from fitfleet.cli.output import console, job_table, print_json
 
     if not target.has_database():
-        _say_empty(as_json, "There is no fleet here yet. Start one with: fitfleet run job.yaml")
+        _say_empty(as_json, "No fleet here yet. Start one with: fitfleet run job.yaml")
         return
     fleet = target.fleet()
     jobs = fleet.jobs(experiment, status, limit=limit or None)
@@ -78,7 +78,7 @@ def show(
     spec: Annotated[bool, typer.Option("--spec", help="Print the job's specification.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show all about one job: how it went, its curve, its scores, why it failed."""
+    """Show one job in detail: status, learning curve, scores, error."""
     from fitfleet.cli.output import print_json
     from fitfleet.cli.page import job_page
 
@@ -94,7 +94,7 @@ def show(
 
 @command
 def why(target: Target, job: JobArgument, as_json: JsonOption = False) -> None:
-    """Say why a job waits, what goes first, and when it should start."""
+    """Explain why a job waits, which jobs go first, and when it should start."""
     from dataclasses import asdict
 
     from fitfleet.cli.output import print_json
@@ -127,7 +127,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Follow until the job has ended.")
     ] = False,
 ) -> None:
-    """Print what a job printed."""
+    """Print the output of a job."""
     handle = target.fleet().job(job)
     if follow:
         for piece in handle.logs(follow=True):
@@ -146,7 +146,7 @@ def compare(
     experiment: Annotated[
         str | None,
         typer.Argument(
-            help="Experiment; may be left out if there is one.",
+            help="Experiment; optional if there is only one.",
             autocompletion=complete.experiments,
         ),
     ] = None,
@@ -154,17 +154,18 @@ def compare(
         str | None, typer.Option(help="Metric to sort by (default: val_loss, else loss).")
     ] = None,
     direction: Annotated[
-        str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")
+        str | None, typer.Option(help="minimize or maximize, if the metric's name does not tell.")
     ] = None,
     at: Annotated[
-        Literal["last", "best"], typer.Option(help="Value of the last or of the best epoch.")
+        Literal["last", "best"],
+        typer.Option(help="Compare the values of the `last` or the `best` epoch."),
     ] = "last",
     top: Annotated[int | None, typer.Option(min=1, help="Show only the best N.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Jobs of every status, not only succeeded ones.")
     ] = False,
     curves: Annotated[
-        Path | None, typer.Option(help="Also draw learning curves into this picture.")
+        Path | None, typer.Option(help="Also plot learning curves to this file.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

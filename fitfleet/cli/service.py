@@ -26,12 +26,12 @@ LogLevel = Annotated[
     str | None, typer.Option(help="debug, info, warning or error (default: info).")
 ]
 
-LogFormat = Annotated[str | None, typer.Option(help="text or json, an object a line.")]
+LogFormat = Annotated[str | None, typer.Option(help="text, or json: one object per line.")]
 
 Queue = Annotated[str | None, typer.Option(help="Queue to serve (default: cpu).")]
-Slots = Annotated[int | None, typer.Option(min=1, help="Jobs at once.")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Jobs to run at once.")]
 Threads = Annotated[
-    int | None, typer.Option(min=0, help="Intra-op threads of each job; 0: one a core.")
+    int | None, typer.Option(min=0, help="TensorFlow intra-op threads per job; 0: one per core.")
 ]
 Gpus = Annotated[str | None, typer.Option(help="GPUs, as in CUDA_VISIBLE_DEVICES.")]
 Label = Annotated[
@@ -39,14 +39,15 @@ Label = Annotated[
     typer.Option(metavar="NAME=VALUE", help="A label of its slots, which jobs may require."),
 ]
 MinFreeGpu = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Memory of each GPU that is left free: 4G.")
+    str | None, typer.Option(metavar="SIZE", help="Memory to leave free on each GPU: 4G.")
 ]
 MemoryLimit = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Memory of the host that fits on the CPU share.")
+    str | None,
+    typer.Option(metavar="SIZE", help="Host memory that jobs on the CPU may use together."),
 ]
 ExitWhenIdle = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="End after so long without a job: 120, 90s, 30m."),
+    typer.Option(metavar="DURATION", help="Exit after this long without a job: 120, 90s, 30m."),
 ]
 
 
@@ -67,7 +68,7 @@ def worker(
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
-    """Fit jobs until told to stop. SIGTERM drains: fits checkpoint and go back to the queue."""
+    """Run jobs until stopped. SIGTERM drains: running jobs checkpoint and requeue."""
     from fitfleet.cli.log import start_logging
     from fitfleet.embedded import parent as script
     from fitfleet.embedded.broker import Broker
@@ -107,7 +108,7 @@ def scheduler(
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
-    """Publish waiting jobs and take back lost ones, until told to stop."""
+    """Dispatch waiting jobs and requeue lost ones until stopped."""
     from fitfleet.cli.log import log_start, start_logging
     from fitfleet.db.session import Database
     from fitfleet.scheduler.monitoring import serve
@@ -182,7 +183,7 @@ def drain(
         ),
     ],
 ) -> None:
-    """End a worker from afar: its fits checkpoint and go back to the queue."""
+    """Stop a worker remotely: its jobs checkpoint and requeue."""
     from fitfleet.db.fleet import workers as worker_table
 
     with target.fleet().database.begin() as c:
@@ -193,7 +194,9 @@ def drain(
 @command
 def upgrade(
     target: Target,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done.")
+    ] = False,
 ) -> None:
     """Create or upgrade the tables; an SQLite file is copied first."""
     from fitfleet.cli.command import sqlite_file
@@ -246,7 +249,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> int:
 
 @command
 def settings(target: Target, as_json: JsonOption = False) -> None:
-    """List all settings: name, value here, what it means."""
+    """List all settings with their current values and meanings."""
     from rich.table import Table
 
     from fitfleet.cli.output import console, print_json
@@ -268,7 +271,7 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
 
 
 def version(as_json: JsonOption = False) -> None:
-    """Print the versions of fitfleet, Python and what a worker uses."""
+    """Print the versions of fitfleet, Python and the packages that workers use."""
     from fitfleet.cli.output import print_json
     from fitfleet.client.doctor import versions
 

@@ -1,4 +1,4 @@
-"""`up`, `down` and `status`: the fleet that stays in a directory."""
+"""`up`, `down` and `status`: the background fleet of a directory."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def up(
     target: Target,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 2,
     keep: Annotated[
-        str, typer.Option(help="How long it stays when nothing runs: 90s, 30m, 1h, 2d.")
+        str, typer.Option(help="Exit after nothing has run for this long: 90s, 30m, 1h, 2d.")
     ] = "1h",
     trust: Trust = None,
 ) -> None:
-    """Start a fleet that stays for the scripts of a directory, which join it with `ff.local`."""
+    """Start a fleet in the background; scripts of its directory join it with `ff.local`."""
     from fitfleet.embedded.launch import chosen_settings, joined
 
     stay = _stay(target)
@@ -38,21 +38,25 @@ def up(
     record = stay.read()
     assert record is not None
     is_there = before is not None and before.pid == record.pid
-    tell(f"{'stays' if is_there else 'started'}: {_sentence(record, stay)}")
+    tell(f"{'already running' if is_there else 'started'}: {_sentence(record, stay)}")
 
 
 @command
 def down(target: Target) -> None:
-    """End the fleet that stays; its running fits write a checkpoint and go back to the queue."""
+    """Stop the background fleet; its running jobs checkpoint and requeue."""
     stay = _stay(target)
     with stay.turn():
         has_ended = stay.end()
-    tell(f"ended: {stay.directory}" if has_ended else f"no fleet stays in {stay.directory}")
+    tell(
+        f"stopped: {stay.directory}"
+        if has_ended
+        else f"no background fleet runs in {stay.directory}"
+    )
 
 
 @command
 def status(target: Target, as_json: JsonOption = False) -> int:
-    """Say whether a fleet stays in the directory, since when and for how long."""
+    """Show whether a background fleet runs in the directory, and since when."""
     from fitfleet.cli.output import print_json
 
     stay = _stay(target)
@@ -60,7 +64,7 @@ def status(target: Target, as_json: JsonOption = False) -> int:
     if as_json:
         print_json(_document(record, stay))
     elif record is None:
-        tell(f"no fleet stays in {stay.directory}; start one with: fitfleet up")
+        tell(f"no background fleet runs in {stay.directory}; start one with: fitfleet up")
     else:
         tell(_sentence(record, stay))
         tell(f"idle for {stay.idle_s():.0f} s; its log is {stay.log}")

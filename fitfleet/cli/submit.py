@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
 
-Again = Annotated[
-    bool, typer.Option("--again", help="Run jobs again that have been submitted before.")
-]
+Again = Annotated[bool, typer.Option("--again", help="Run jobs again that were submitted before.")]
 
 
 @command
@@ -34,9 +32,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            help="Stop after so many seconds; unfinished jobs checkpoint and stay queued."
-        ),
+        typer.Option(help="Stop after N seconds; unfinished jobs checkpoint and stay queued."),
     ] = None,
     trust: Trust = None,
     again: Again = False,

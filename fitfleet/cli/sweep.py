@@ -32,7 +32,7 @@ Objective = Annotated[
     str | None, typer.Option(help="Metric or score to draw (default: the sweep's, or val_loss).")
 ]
 Direction = Annotated[
-    str | None, typer.Option(help="minimize or maximize, where the metric does not tell.")
+    str | None, typer.Option(help="minimize or maximize, if the metric's name does not tell.")
 ]
 _PICTURES = ("curves", "parallel_coordinates", "slice", "importance", "box", "timeline")
 _SHOWN = 5  # complaints of one kind
@@ -47,7 +47,7 @@ def plan(
     trust: Trust = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Say what a file would run, reuse and refuse, and what it costs; nothing is queued."""
+    """Show what a file would run, reuse and reject, and its estimated cost; queue nothing."""
     from fitfleet.cli.output import console, frame_table, print_json
 
     planned = _plan_of(target.fleet(create=True, trust=trust), file)
@@ -115,7 +115,7 @@ def resume_sweep(
 
 @command
 def sweeps(target: Target, as_json: JsonOption = False) -> None:
-    """List sweeps and where they stand."""
+    """List sweeps and their progress."""
     import pandas as pd
 
     from fitfleet.cli.output import console, frame_records, frame_table, print_json
@@ -132,12 +132,12 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
     elif rows:
         console().print(frame_table(table))
     else:
-        say("There is no sweep here yet. Start one with: fitfleet run sweep.yaml")
+        say("No sweeps here yet. Start one with: fitfleet run sweep.yaml")
 
 
 @command
 def lineage(target: Target, name: SweepName, as_json: JsonOption = False) -> None:
-    """Say of a population which member of a generation continues which, and what was changed."""
+    """Show the lineage of population-based training: parents, and what was changed."""
     from fitfleet.cli.output import console, frame_records, frame_table, print_json
 
     table = target.fleet().resume_sweep(name).lineage()
@@ -172,7 +172,7 @@ def rank(
         list[str] | None, typer.Option(help="Metric or score; several give a Pareto set.")
     ] = None,
     direction: Annotated[
-        list[str] | None, typer.Option(help="minimize or maximize, one an objective.")
+        list[str] | None, typer.Option(help="minimize or maximize, one per objective.")
     ] = None,
     by: By = None,
     where: Where = None,
@@ -211,7 +211,7 @@ def plot(
     objective: Objective = None,
     direction: Direction = None,
 ) -> None:
-    """Draw a picture of a sweep or of an experiment."""
+    """Plot a sweep or an experiment."""
     if kind not in _PICTURES:
         raise FitfleetError(f"{kind}: no such picture; there are {', '.join(_PICTURES)}")
     fleet = target.fleet()
@@ -244,7 +244,7 @@ def export_runs(
         ),
     ] = False,
 ) -> None:
-    """Write the jobs of a sweep or of an experiment for other tools."""
+    """Export the jobs of a sweep or an experiment for other tools."""
     if form not in _FORMATS:
         raise FitfleetError(f"{form}: no such format; there are {', '.join(_FORMATS)}")
     if follow and form != "tensorboard":

@@ -22,10 +22,10 @@ _LEFT = ("queue", "host", "waits for")  # the columns of text
 @command
 def top(
     target: Target,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between updates.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and exit.")] = False,
 ) -> None:
-    """Show queues, slots and hosts, live; Ctrl-C ends it. In a pipe once."""
+    """Show queues, slots and hosts live until Ctrl-C; in a pipe once."""
     from rich.live import Live
 
     from fitfleet.cli.output import console

@@ -14,17 +14,17 @@ from fitfleet.cli.command import JsonOption, Target, command, tell
 def add(
     target: Target,
     place: Annotated[
-        str, typer.Argument(metavar="URL", help="https://host/path, which is sent a POST.")
+        str, typer.Argument(metavar="URL", help="URL that receives a POST: https://host/path.")
     ],
     event: Annotated[
         list[str] | None,
         typer.Option(
             help="job.succeeded, job.failed, experiment.finished, sweep.finished or worker.lost;"
-            " may be given several times (default: all)."
+            " may be repeated (default: all)."
         ),
     ] = None,
 ) -> None:
-    """Tell a server of events. The secret that signs them is printed once."""
+    """Add a webhook. The secret that signs its events is printed once."""
     from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.begin() as c:
@@ -34,19 +34,19 @@ def add(
 
 @command
 def listed(target: Target, as_json: JsonOption = False) -> None:
-    """List webhooks, and what they were sent in the last week."""
+    """List webhooks and their deliveries of the last week."""
     from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.read() as c:
         rows = webhooks.listed(c)
-    show_rows(rows, as_json, "There is no webhook. Make one with: fitfleet webhook add URL")
+    show_rows(rows, as_json, "No webhooks yet. Add one with: fitfleet webhook add URL")
 
 
 @command
 def remove(
     target: Target, number: Annotated[int, typer.Argument(help="Its number, as `list` shows it.")]
 ) -> None:
-    """Tell a server of nothing any more, of what waits neither."""
+    """Remove a webhook; pending deliveries are dropped."""
     from fitfleet.db.accounts import webhooks
 
     with target.fleet().database.begin() as c:

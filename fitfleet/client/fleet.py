@@ -267,7 +267,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         """Remove ended jobs, or an experiment whose jobs have all ended, with all their files.
 
         What went, or with `is_dry` would go. StateError for a job that has not ended or that a
-        sweep compares; NotFoundError. There is no way back.
+        sweep compares; NotFoundError. This cannot be undone.
         """
         if experiment is not None:
             return removal.remove_experiment(

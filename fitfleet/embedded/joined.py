@@ -30,7 +30,7 @@ class JoinedFleet(Fleet):
     def _on_poll(self) -> None:
         if not self._stay.is_up():
             raise FitfleetError(
-                f"the fleet that stayed in {self._stay.directory} has ended: "
+                f"the background fleet of {self._stay.directory} has ended: "
                 f"{self._stay.last_log_line()}; its log is {self._stay.log}"
             )
 

@@ -93,10 +93,10 @@ def joined(
                 if keep_s is None:
                     return None
                 raise FitfleetError(
-                    f"{stay.directory}: the fleet that stays here is of other settings or another"
+                    f"{stay.directory}: the background fleet here has other settings or another"
                     " version, and a script uses it; wait for its end, or take another directory"
                 )
-            _log.warning("%s: the fleet that stays here is another; it is ended", stay.directory)
+            _log.warning("%s: the background fleet here is another; it is stopped", stay.directory)
             stay.end()
             record = None
         if record is None:

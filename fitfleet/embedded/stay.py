@@ -99,7 +99,7 @@ class Stay:
         deadline = time.monotonic() + 1.0  # others hold the lock while they look at it
         while not _locks(self._held.fileno(), fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise FitfleetError(f"{self._folder}: another fleet stays here")
+                raise FitfleetError(f"{self._folder}: another background fleet runs here")
             time.sleep(_POLL_S)
         self._record.unlink(missing_ok=True)  # of one that was killed
 

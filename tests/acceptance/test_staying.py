@@ -174,15 +174,15 @@ def test_the_commands(stay: Stay, tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     assert fitfleet("status").returncode == 3
-    assert "no fleet stays" in fitfleet("down").stdout
+    assert "no background fleet" in fitfleet("down").stdout
     done = fitfleet("up", "--workers", "0", "--keep", "30m")
     assert done.returncode == 0 and done.stdout.startswith("started: "), done
-    assert fitfleet("up", "--workers", "0").stdout.startswith("stays: ")
+    assert fitfleet("up", "--workers", "0").stdout.startswith("already running: ")
     document = json.loads(fitfleet("status", "--json").stdout)
     record = stay.read()
     assert record is not None
     assert (document["is_up"], document["pid"], document["keep_s"]) == (True, record.pid, 3600.0)
-    assert fitfleet("down").stdout.startswith("ended: ")
+    assert fitfleet("down").stdout.startswith("stopped: ")
     assert is_gone(record.pid)
 
 

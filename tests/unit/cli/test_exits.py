@@ -81,7 +81,7 @@ def test_where_there_is_no_fleet_lists_are_empty_and_the_rest_says_so(tmp_path: 
     listed = runner.invoke(app, ["ps", *place])
     assert (listed.exit_code, listed.stdout.splitlines()) == (
         0,
-        ["There is no fleet here yet. Start one with: fitfleet run job.yaml"],
+        ["No fleet here yet. Start one with: fitfleet run job.yaml"],
     )
     assert runner.invoke(app, ["ps", "--json", *place]).stdout == "[]\n"
     shown = runner.invoke(app, ["show", "1", *place])
