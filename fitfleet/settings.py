@@ -37,15 +37,20 @@ class Settings:
     )
     broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
     url: str = _setting(
-        "", "HTTP API of the fleet, https://host:9500, which clients use in place of the database."
+        "",
+        "HTTP API of the fleet, https://host:9500, which clients use instead of the database.",
     )
-    ca_file: str = _setting("", "Certificate of the authority that signed that of the API.")
+    ca_file: str = _setting("", "CA certificate that signed the API's certificate.")
     worker_database_url: str = _setting(
-        "", "Database as hosts reach it that join by the API; empty: as database_url."
+        "", "Database URL for hosts that join by the API; empty: database_url."
     )
-    worker_broker_url: str = _setting("", "The same of the broker.")
-    max_upload_bytes: int = _setting(8 * 2**30, "Largest file that the API takes in.", low=1)
-    user: str = _setting("", "Name that experiments and changes are of; empty: the login name.")
+    worker_broker_url: str = _setting(
+        "", "Broker URL for hosts that join by the API; empty: broker_url."
+    )
+    max_upload_bytes: int = _setting(
+        8 * 2**30, "Largest file that may be uploaded to the API.", low=1
+    )
+    user: str = _setting("", "User that experiments and changes belong to; empty: the login name.")
     token: str = _setting(
         "", "Token of a user of the fleet, from `fitfleet token create`.", is_secret=True
     )
@@ -59,10 +64,14 @@ class Settings:
     data_root: str = _setting(".", "Folder that relative dataset paths start from.")
     logs: str = _setting(".fitfleet/logs", "Folder for the logs of jobs and services.")
     cache: str = _setting(".fitfleet/cache", "Folder of the dataset cache, each machine's own.")
-    cache_bytes: int = _setting(10 * 2**30, "Bound on the dataset cache of a machine.", low=0)
+    cache_bytes: int = _setting(10 * 2**30, "Maximum size of a machine's dataset cache.", low=0)
     programs: str = _setting("", "Folder of traced programs; empty: in the user's cache folder.")
-    programs_bytes: int = _setting(2**28, "Bound on the traced programs; 0 keeps none.", low=0)
-    queue: str = _setting("cpu", "Queue of jobs that name none, and that a worker serves.")
+    programs_bytes: int = _setting(
+        2**28, "Maximum size of the traced programs; 0 keeps none.", low=0
+    )
+    queue: str = _setting(
+        "cpu", "Queue of jobs that name none; also the queue that a worker serves."
+    )
     labels: tuple[str, ...] = _setting((), "Labels of a worker's slots, as in zone=a.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
@@ -82,27 +91,32 @@ class Settings:
     heartbeat_s: float = _setting(
         2.0, "Time between heartbeats; also how fast a cancel acts.", low=0.01, high=3600
     )
-    stall_timeout_s: float = _setting(3600.0, "A fit that stalls for this long is ended.", low=0.1)
+    stall_timeout_s: float = _setting(
+        3600.0, "A fit without progress for this long is stopped.", low=0.1
+    )
     checkpoint_s: float = _setting(
-        15.0, "Least time between two checkpoints; 0 writes one every epoch.", low=0
+        15.0, "Minimum time between two checkpoints; 0 writes one every epoch.", low=0
     )
     checkpoint_epochs: int = _setting(
         0, "Epochs between two checkpoints; 0: checkpoint_s decides.", low=0
     )
     drain_s: float = _setting(
-        10.0, "Time a drained worker gives its fit to reach an epoch's end.", low=0, high=86_400
+        10.0, "Time that a drained worker gives its fits to finish their epoch.", low=0, high=86_400
     )
     max_failures: int = _setting(
-        3, "Attempts lost, out of memory or storage after which a job has failed.", low=0, high=1000
+        3,
+        "A job fails after this many attempts that were lost, or failed by memory or storage.",
+        low=0,
+        high=1000,
     )
     storage_patience_s: float = _setting(
-        3600.0, "A storage that has refused for less than this costs no failure.", low=0
+        3600.0, "Storage outages shorter than this do not count as failures of a job.", low=0
     )
     storage_retry_s: float = _setting(
-        30.0, "A request to a storage in a bucket is repeated for this long.", low=0, high=3600
+        30.0, "A failing request to an object store is retried for this long.", low=0, high=3600
     )
     backoff_s: float = _setting(
-        5.0, "Delay before a failed job is tried again; doubles each time.", low=0, high=86_400
+        5.0, "Delay before a failed attempt is retried; doubles each time.", low=0, high=86_400
     )
     poll_s: float = _setting(
         0.05, "Time between two polls of the queue by the scheduler.", low=0.001, high=60
@@ -115,11 +129,11 @@ class Settings:
         high=86_400,
     )
     preempt_s: float = _setting(
-        0.0, "A job that waits this long has one of lower priority make way; 0: never.", low=0
+        0.0, "A job that has waited this long preempts one of lower priority; 0: never.", low=0
     )
     log_level: str = _setting(
         "info",
-        "Least severe level that services log.",
+        "Minimum level that services log.",
         options=("debug", "info", "warning", "error"),
     )
     log_format: str = _setting("text", "How services log.", options=("text", "json"))
@@ -133,12 +147,14 @@ class Settings:
         low=0,
         high=4096,
     )
-    gpus: str = _setting("", "GPUs that a worker service uses, as CUDA_VISIBLE_DEVICES wants them.")
+    gpus: str = _setting(
+        "", "GPUs that a worker service uses, in the form of CUDA_VISIBLE_DEVICES."
+    )
     memory_limit_bytes: int = _setting(
-        0, "Memory of this host that fits on the CPU may use together; 0: it is not watched.", low=0
+        0, "Memory of this host that fits on the CPU may use together; 0: not limited.", low=0
     )
     min_free_gpu_bytes: int = _setting(
-        0, "Memory of each GPU that fits leave free, for others who use the card.", low=0
+        0, "Memory that fits leave free on each GPU, for other users of the card.", low=0
     )
     child_growth_bytes: int = _setting(
         2 * 2**30,
@@ -146,7 +162,10 @@ class Settings:
         low=2**20,
     )
     cohort_max: int = _setting(
-        64, "Most jobs that a worker trains together in one program.", low=1, high=10_000
+        64,
+        "Maximum number of jobs that a worker trains together in one program.",
+        low=1,
+        high=10_000,
     )
     keep_best: int = _setting(
         10, "Jobs of an experiment whose weights `gc` keeps, best first.", low=0
@@ -157,14 +176,16 @@ class Settings:
     max_layers: int = _setting(2000, "Largest number of layers a model may have.", low=1)
     max_units: int = _setting(8192, "Largest number of units or filters of one layer.", low=1)
     max_calls: int = _setting(
-        5000, "Most calls of layers in a model, each call of a nested model counted in full.", low=1
+        5000,
+        "Maximum number of layer calls in a model, each call of a nested model counted in full.",
+        low=1,
     )
     max_row_values: int = _setting(
-        2**27, "Most values that one layer may put out for one row of a batch.", low=1
+        2**27, "Maximum number of values that one layer may output for one row of a batch.", low=1
     )
     max_unrolled_cells: int = _setting(
         256,
-        "Most cells that a recurrent layer with unroll=True may lay out: steps times cells.",
+        "Maximum number of cells of a recurrent layer with unroll=True: steps times cells.",
         low=1,
     )
     max_iterations: int = _setting(
@@ -172,7 +193,7 @@ class Settings:
     )
     max_metric_values: int = _setting(
         10_000_000,
-        "Most values that one metric may keep: thresholds, or classes times classes.",
+        "Maximum number of values that one metric keeps: thresholds, or classes times classes.",
         low=1,
     )
     max_dataset_bytes: int = _setting(
