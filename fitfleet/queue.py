@@ -83,7 +83,7 @@ def _verified(broker_url: str) -> str:
         if value is not None and value.lower() not in needed:
             raise SettingsError(
                 f"broker_url: {name}={value:.20} would accept the certificate of anyone; leave it"
-                " out, and name the authority that signed it with ssl_ca_certs=/path/ca.pem"
+                " out, and give the CA certificate that signed it with ssl_ca_certs=/path/ca.pem"
             )
     if "ssl_cert_reqs" in arguments:
         return broker_url

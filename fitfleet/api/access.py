@@ -44,7 +44,7 @@ class Gate:
         client = request.client.host if request.client else ""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused("there is no token in the request: Authorization: Bearer ff_...")
+            raise Refused("the request has no token; send the header Authorization: Bearer ff_...")
         digest = hashlib.sha256(token.strip().encode()).digest()
         wait_s = self._wait_s(client, digest)
         if wait_s > 0:

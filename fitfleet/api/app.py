@@ -78,8 +78,11 @@ def _endpoint(api: Api, scope: Scope, step: Step) -> Callable[[Request], Awaitab
         except RecursionError:
             return refusal(FitfleetError("the request is nested too deep"))
         except Exception:
-            _log.exception("the API continues after a defect of fitfleet")
-            problem = {"kind": "FitfleetError", "message": "a defect of fitfleet; see its log"}
+            _log.exception("the API continues after an internal error")
+            problem = {
+                "kind": "FitfleetError",
+                "message": "internal error of fitfleet; see the log of the API",
+            }
             return answer({"error": problem}, 500)
 
     return endpoint
@@ -87,7 +90,7 @@ def _endpoint(api: Api, scope: Scope, step: Step) -> Callable[[Request], Awaitab
 
 def _http_error(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    text = "there is no such route" if status == 404 else "the route does not take this method"
+    text = "no such route" if status == 404 else "the route does not accept this method"
     return answer({"error": {"kind": "FitfleetError", "message": text}}, status)
 
 
@@ -111,7 +114,7 @@ def _post(work: Callable[[Fleet, Any], Any]) -> Step:
 def _job_id(request: Request) -> int:
     job_id = int(request.path_params["job_id"])
     if job_id >= 2**63:
-        raise NotFoundError("there is no job of that number")
+        raise NotFoundError("no job has that number")
     return job_id
 
 

@@ -44,7 +44,7 @@ def unserved(fleet: Fleet, document: Document) -> Any:
 
 
 def jobs(fleet: Fleet, query: Document) -> Any:
-    """Rows by experiment and status, oldest first; with `limit` the newest so many."""
+    """Rows by experiment and status, oldest first; with `limit` the newest N."""
     limit = query.whole("limit")
     most = _MAX_ROWS + 1 if limit is None else limit
     found = fleet.jobs(query.text("experiment"), query.texts("status") or None, limit=most)

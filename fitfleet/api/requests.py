@@ -24,7 +24,7 @@ from fitfleet.errors import (
 
 MAX_BODY_BYTES = 32 * 2**20
 _MAX_JOBS = 100_000
-_AWAY = "the database of the fleet does not answer; nothing was changed, try again"
+_AWAY = "the fleet's database does not respond; nothing was changed, try again"
 _log = logging.getLogger("fitfleet.service")
 
 

@@ -29,7 +29,7 @@ By = Annotated[
 Where = Annotated[str | None, typer.Option(help='Filter over parameters, such as "units > 16".')]
 
 Objective = Annotated[
-    str | None, typer.Option(help="Metric or score to draw (default: the sweep's, or val_loss).")
+    str | None, typer.Option(help="Metric or score to plot (default: the sweep's, or val_loss).")
 ]
 Direction = Annotated[
     str | None, typer.Option(help="minimize or maximize, if the metric's name does not tell.")

@@ -131,7 +131,7 @@ def _scheduler(settings: Settings) -> list[Finding]:
         return [Finding("scheduler", True, f"running: {name}")]
     if is_embedded(settings):
         return []
-    detail = "none running, so that waiting jobs stay where they are"
+    detail = "none running; waiting jobs will not start"
     return [Finding("scheduler", False, detail, "fitfleet scheduler")]
 
 
@@ -139,7 +139,9 @@ def _broker_fix(text: str) -> str:
     if any(word in text.lower() for word in ("auth", "password", "noperm")):
         return "set the broker's password: FITFLEET_BROKER_URL=redis://:PASSWORD@HOST:6379/0"
     if "certificate" in text.lower():
-        return "name the authority that signed it: rediss://HOST:6379/0?ssl_ca_certs=/path/ca.pem"
+        return (
+            "give the CA certificate that signed it: rediss://HOST:6379/0?ssl_ca_certs=/path/ca.pem"
+        )
     return "start Redis or Valkey, or set FITFLEET_BROKER_URL"
 
 
@@ -168,10 +170,10 @@ def _database(settings: Settings) -> list[Finding]:
 
 def _database_fix(text: str) -> str:
     if "upgrade" in text:  # the sentence itself says what to run
-        return "upgrade the side that is older"
+        return "upgrade the older side"
     if "certificate" in text:
         return (
-            "name the authority that signed it, and the host as it is in the certificate:"
+            "give the CA certificate that signed it, and the host as it is in the certificate:"
             " postgresql://HOST/DB?sslmode=verify-full&sslrootcert=/path/ca.pem"
         )
     if "password" in text:
@@ -197,7 +199,7 @@ def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
 
 def _no_file(settings: Settings, database: Database) -> Finding:
     if is_embedded(settings):
-        detail = "there is none yet; ff.local and fitfleet run make their own"
+        detail = "none yet; ff.local and fitfleet run create one"
         return Finding("database", True, detail)
     return Finding("database", False, f"{database.place} does not exist", "fitfleet db upgrade")
 

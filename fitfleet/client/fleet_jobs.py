@@ -206,7 +206,7 @@ class FleetJobs:
         *,
         limit: int | None = None,
     ) -> Jobs:
-        """Jobs by experiment and status, oldest first; with `limit` the newest so many."""
+        """Jobs by experiment and status, oldest first; with `limit` the newest N."""
         given = [status] if isinstance(status, str) else list(status or [])
         with self.database.read() as c:
             rows = lookup.find_jobs(c, experiment, [job_status(s) for s in given], limit)

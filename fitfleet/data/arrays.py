@@ -67,7 +67,7 @@ class _Reader:
     def __init__(self, info: DatasetInfo, settings: Settings) -> None:
         location = locate(info.dataset, settings)
         if location is None:
-            raise DatasetError(f"dataset.path: {_shown(info.dataset)!r} has gone away")
+            raise DatasetError(f"dataset.path: {_shown(info.dataset)!r} no longer exists")
         self._limits = Limits.of(settings)
         content = read_content(location, Path(settings.cache), self._limits)
         if content.fingerprint != info.fingerprint:

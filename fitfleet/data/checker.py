@@ -128,7 +128,7 @@ class _Process:
                 answer: dict[str, Any] = json.loads(answers[-1])
                 return answer
             if not select([pipe], [], [], stall_s)[0]:
-                raise _Died(f"it did not get on for {stall_s:g} s (setting check_stall_s)")
+                raise _Died(f"it made no progress for {stall_s:g} s (setting check_stall_s)")
             data = os.read(pipe, 2**16)
             if not data:
                 raise _Died(self._reason())

@@ -115,9 +115,9 @@ class Services:
     def _revive_broker(self) -> None:
         try:
             if self._broker.revive():
-                _log.warning("the broker had died; it is started again")
+                _log.warning("the broker died and was restarted")
         except (BrokerError, OSError) as error:
-            _log.error("the broker has died and does not start: %s", error)
+            _log.error("the broker died and does not start: %s", error)
 
     def _requeue_predecessors(self) -> None:
         """Requeue the jobs of services that a killed script left in this directory."""

@@ -33,7 +33,7 @@ def serve(address: str, settings: Settings, database: Database, scheduler: Sched
         address,
         {
             "/metrics": metrics,
-            "/healthz": probes.health(is_alive, "the scheduler does not come round"),
+            "/healthz": probes.health(is_alive, "the scheduler's loop does not run"),
             "/readyz": probes.health(is_ready, "database or broker is away"),
         },
     )

@@ -40,7 +40,7 @@ def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
     if mine:
         silent = min(slot.silent_s for slot in mine)
         return (
-            f"waits for a worker: {len(mine)} slots of queue {queue!r} have not been heard of for"
+            f"waits for a worker: {len(mine)} slots of queue {queue!r} have sent no heartbeat for"
             f" {duration(silent)}; {remedy}"
         )
     others = sorted({slot.queue for slot in slots if slot.silent_s < alive_s})
@@ -99,8 +99,8 @@ def line(before: Sequence[int]) -> str:
 def silent(silent_s: float, lease_left_s: float) -> str:
     """Of a running job whose worker sends no heartbeats any more."""
     return (
-        f"its worker has not been heard of for {duration(silent_s)};"
-        f" it is taken back in {duration(max(lease_left_s, 0.0))}"
+        f"its worker has sent no heartbeat for {duration(silent_s)};"
+        f" it is requeued in {duration(max(lease_left_s, 0.0))}"
     )
 
 

@@ -88,7 +88,7 @@ class Scheduler:
                 pause_s = OUTAGE_POLL_S
             except Exception:
                 # A scheduler that ends without a word would leave every job waiting for ever.
-                _log.exception("the scheduler continues after a defect of fitfleet")
+                _log.exception("the scheduler continues after an internal error")
                 pause_s = OUTAGE_POLL_S
             self._wake.wait(pause_s)
             self._wake.clear()
@@ -116,12 +116,12 @@ class Scheduler:
             return
         if now >= self._no_requeue_before:
             for job_id in requeue_expired(self._database, self._settings):
-                _log.warning("job %s was lost and is taken back", job_id, extra={"job": job_id})
+                _log.warning("job %s was lost and is requeued", job_id, extra={"job": job_id})
         for step in (settle_dependents, *self.steps):
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             # No warning: a worker that still loads TensorFlow may have taken it.
-            told = "no worker has begun job %s in time; it is published again"
+            told = "no worker started job %s in time; it is published again"
             _log.info(told, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:

@@ -130,7 +130,7 @@ class Preemption:
         with database.begin() as c:
             released = preemption.make_way(c, self._settings.lease_s, wait_s)
         for job_id in released:
-            _log.info("job %s makes way for a more urgent one", job_id, extra={"job": job_id})
+            _log.info("job %s is preempted by a more urgent one", job_id, extra={"job": job_id})
 
 
 def steps(settings: Settings) -> list[Step]:

@@ -102,4 +102,4 @@ def _send_all(database: Database) -> None:
     except DatabaseError:
         return  # the scheduler's own loop tells of it
     except Exception:
-        _log.exception("notifications continue after a defect of fitfleet")
+        _log.exception("webhooks continue after an internal error")

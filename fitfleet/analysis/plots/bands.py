@@ -25,7 +25,7 @@ def plot_bands(
     Validation is solid with a band, training dashed; the band is missing for a single job.
     """
     if not len(curves):
-        raise FitfleetError("there is no curve to draw: none of the jobs has finished an epoch")
+        raise FitfleetError("no curves to plot: no job has finished an epoch")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(curves, labels, metric, title), path)
     return canvas.still(lambda: _still(curves, labels, metric, title), path)

@@ -15,7 +15,7 @@ def plot_box(
     """Draw {configuration: values of its runs}, in the order given."""
     drawn = {label: list(values) for label, values in groups.items() if len(values)}
     if not drawn:
-        raise FitfleetError("there is no finished run to draw yet")
+        raise FitfleetError("no finished run to plot yet")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(drawn, objective, title), path)
     return canvas.still(lambda: _still(drawn, objective, title), path)

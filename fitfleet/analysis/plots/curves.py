@@ -29,7 +29,7 @@ def plot_curves(
     """
     drawn = {label: history for label, history in histories.items() if len(history)}
     if not drawn:
-        raise FitfleetError("there is no curve to draw: none of the jobs has finished an epoch")
+        raise FitfleetError("no curves to plot: no job has finished an epoch")
     if len(drawn) < len(histories):
         title += f", {len(drawn)} of {len(histories)} jobs"
     if path is not None and canvas.is_interactive(path):

@@ -14,9 +14,7 @@ def plot_importance(
 ) -> Any:
     """Draw {parameter: share} as bars, the largest on top."""
     if not shares:
-        raise FitfleetError(
-            "there is nothing to weigh yet: at least two complete trials are needed"
-        )
+        raise FitfleetError("no importance to plot yet: at least two complete trials are needed")
     ordered = sorted(shares.items(), key=lambda pair: pair[1])
     if canvas.is_interactive(path):
         return canvas.save(_interactive(ordered, objective, title), path)

@@ -35,7 +35,7 @@ def plot_parallel(
     Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
     """
     if not len(trials):
-        raise FitfleetError("there is no complete trial to draw yet")
+        raise FitfleetError("no complete trial to plot yet")
     axes = [_axis(n, list(trials[n]), n in logarithmic) for n in [*names, objective]]
     if canvas.is_interactive(path):
         return canvas.save(_interactive(axes, trials, objective, direction, title), path)

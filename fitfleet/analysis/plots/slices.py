@@ -39,7 +39,7 @@ def plot_slices(
     Parameters in `logarithmic`, and those that spread widely, get a logarithmic axis.
     """
     if not len(trials):
-        raise FitfleetError("there is no complete trial to draw yet")
+        raise FitfleetError("no complete trial to plot yet")
     axes = {name: _axis(list(trials[name]), name in logarithmic) for name in names}
     values = [float(v) for v in trials[objective]]
     first = values.index(min(values) if direction == "minimize" else max(values))

@@ -23,7 +23,7 @@ _FAILED = "#d1495b"
 def plot_timeline(attempts: pd.DataFrame, path: canvas.Target, *, title: str) -> Any:
     """Draw attempts (`worker`, `job`, `start`, `end` in seconds, `outcome`) into `path`."""
     if not len(attempts):
-        raise FitfleetError("there is no attempt to draw yet: no job has been started")
+        raise FitfleetError("no attempts to plot yet: no job has been started")
     if canvas.is_interactive(path):
         return canvas.save(_interactive(attempts, title), path)
     return canvas.still(lambda: _still(attempts, title), path)

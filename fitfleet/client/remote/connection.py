@@ -46,7 +46,7 @@ class Connection:
         self._parts = _checked(self.url)
         if not token:
             raise AccessError(
-                f"{self.url} asks for a token: give token=..., or set FITFLEET_TOKEN; an admin"
+                f"{self.url} requires a token: give token=..., or set FITFLEET_TOKEN; an admin"
                 " makes one with: fitfleet token create --user NAME"
             )
         if any(not 32 < ord(character) < 127 for character in token):

@@ -31,7 +31,7 @@ function startExperiment(root) {
     isLog: form.elements.log.checked,
     hasBand: form.elements.band.checked,
     smoothing: Number(form.elements.smooth.value),
-    empty: jobs.length ? "No epoch has ended yet." : "There are no jobs to draw yet.",
+    empty: jobs.length ? "No epoch has ended yet." : "No jobs to plot yet.",
   });
   const lines = () => jobs.map((job) => ({ ...job, points: values.jobs.get(String(job.id)) }));
   const paint = () => curves.draw(lines(), options());

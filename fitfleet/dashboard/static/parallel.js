@@ -36,7 +36,7 @@ export class Parallel {
     if (!this.data.jobs.length || this.axes.length < 2) {
       const note = document.createElement("p");
       note.className = "note";
-      note.textContent = this.data.jobs.length ? "All jobs have equal parameters; there is nothing to draw yet." : "There are no jobs to draw.";
+      note.textContent = this.data.jobs.length ? "All jobs have the same parameters; nothing to plot yet." : "No jobs to plot.";
       this.element.append(note);
       return;
     }

@@ -89,7 +89,7 @@ def find(c: Connection, token: str) -> Actor:
     is_right = hmac.compare_digest(_hash("" if match is None else match[2]), expected)
     if match is None or row is None or not is_right:
         raise AccessError(
-            "the token is none of this fleet; an admin makes one: fitfleet token create"
+            "the token does not belong to this fleet; an admin creates one: fitfleet token create"
         )
     return _valid(c, row)
 
@@ -98,15 +98,15 @@ def of_number(c: Connection, number: str) -> Actor:
     """The same for one that was shown before. AccessError if it has ended meanwhile."""
     row = c.execute(select(tokens).where(tokens.c.id == number)).first()
     if row is None:
-        raise AccessError(f"there is no token {number} any more; ask for another")
+        raise AccessError(f"there is no token {number} any more; ask for a new one")
     return _valid(c, row)
 
 
 def _valid(c: Connection, row: Any) -> Actor:
     if row.revoked_at is not None:
-        raise AccessError(f"the token {row.id} of {row.user_name} was revoked; ask for another")
+        raise AccessError(f"the token {row.id} of {row.user_name} was revoked; ask for a new one")
     if row.expires_at is not None and row.expires_at <= read_clock(c):
-        raise AccessError(f"the token {row.id} of {row.user_name} has expired; ask for another")
+        raise AccessError(f"the token {row.id} of {row.user_name} has expired; ask for a new one")
     return Actor(row.user_name, Scope(row.scope), row.id)
 
 

@@ -135,7 +135,7 @@ def find_jobs(
     statuses: Iterable[JobStatus] = (),
     limit: int | None = None,
 ) -> list[JobRow]:
-    """Jobs by experiment and status, oldest first; with a limit, the newest so many."""
+    """Jobs by experiment and status, oldest first; with a limit, the newest N."""
     query = _columns().order_by(jobs.c.id.desc())
     if experiment is not None:
         query = query.where(experiments.c.name == experiment)

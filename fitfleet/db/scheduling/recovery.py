@@ -34,7 +34,7 @@ def requeue_expired(c: Connection, backoff_s: float) -> list[int]:
     lost: dict[str, list[int]] = {}
     for row in c.execute(query).all():
         claim = claim_of(row.id, row.attempt, row.owner)
-        message = f"worker {row.owner} has not been heard of; its lease expired"
+        message = f"worker {row.owner} sent no heartbeat; its lease expired"
         if ends.fail(c, claim, FailureClass.LOST, message, backoff_s=backoff_s):
             lost.setdefault(row.owner, []).append(row.id)
     webhooks.workers_lost(c, lost)

@@ -70,10 +70,14 @@ def test_wrong_expired_and_revoked_tokens_are_told_apart(
     assert [said(document).split(";")[0].split()[-1] for _, document, _ in told] == [
         "fleet", "expired", "revoked",
     ]  # fmt: skip
-    for text, end in ((wrong, "none of this fleet"), (expired, "expired"), (revoked, "revoked")):
+    for text, end in (
+        (wrong, "does not belong to this fleet"),
+        (expired, "expired"),
+        (revoked, "revoked"),
+    ):
         with pytest.raises(AccessError, match=end):
             ff.connect(server.url, token=text)
-    with pytest.raises(AccessError, match="asks for a token"):
+    with pytest.raises(AccessError, match="requires a token"):
         ff.connect(server.url)
 
 
@@ -203,7 +207,7 @@ def test_a_database_that_is_away_is_said_without_its_address(
     fleet.database.dispose()
     path.rename(path.with_suffix(".away"))
     path.mkdir()
-    with pytest.raises(ApiError, match="database of the fleet does not answer") as refused:
+    with pytest.raises(ApiError, match="fleet's database does not respond") as refused:
         remote.job(number)
     assert str(path) not in str(refused.value)
 

@@ -51,7 +51,7 @@ def test_a_token_is_kept_as_a_hash(database: Database) -> None:
 @pytest.mark.parametrize("form", ["", "x", "ff_{number}_{secret}x", "ff_00000000_{secret}", "ff_"])
 def test_another_token_is_none(database: Database, form: str) -> None:
     _, number, secret = create(database, Scope.ADMIN).split("_", 2)
-    with pytest.raises(AccessError, match="the token is none of this fleet"):
+    with pytest.raises(AccessError, match="the token does not belong to this fleet"):
         find(database, form.format(number=number, secret=secret))
 
 
@@ -141,7 +141,7 @@ def test_a_script_with_a_token_is_its_user(database: Database, database_url: str
             fleet.jobs()[0].cancel()
     with pytest.raises(AccessError, match="of scope work; this needs one of scope read"):
         ff.connect(database_url, token=worker)
-    with pytest.raises(AccessError, match="none of this fleet"):
+    with pytest.raises(AccessError, match="does not belong to this fleet"):
         ff.connect(database_url, token="ff_wrong")
     with ff.connect(database_url, user="bob") as fleet:
         insert(fleet.database, new_job("b"))
@@ -187,4 +187,4 @@ def test_a_token_of_another_fleet_does_not_keep_from_an_embedded_one(
     assert found.exit_code == 0 and "submit" in found.output
     wrong = CliRunner().invoke(app, ["audit", "--database-url", f"sqlite:///{tmp_path}/fleet.db"])
     assert wrong.exit_code == 2
-    assert wrong.output.startswith("error: the token is none of this fleet")
+    assert wrong.output.startswith("error: the token does not belong to this fleet")

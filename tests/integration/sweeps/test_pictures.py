@@ -132,5 +132,5 @@ def test_bad_requests(finished: ff.Sweep, tmp_path: Path) -> None:
         finished.plot.curves(tmp_path / "curves.jpeg2000")
     with pytest.raises(FitfleetError, match="there are val_loss"):
         finished.plot.box(tmp_path / "box.png", objective="accuracy")
-    with pytest.raises(FitfleetError, match="no curve to draw"):
+    with pytest.raises(FitfleetError, match="no curves to plot"):
         finished.plot.curves(tmp_path / "c.png", metric="val_nothing")

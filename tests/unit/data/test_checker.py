@@ -72,7 +72,9 @@ def test_a_file_that_does_not_get_on_is_refused(folder: Path, settings: Settings
     process = checker._process(Limits.of(hurried))
     process._ready()
     os.kill(process._process.pid, signal.SIGSTOP)
-    with pytest.raises(DatasetError, match=r"did not get on for 0\.5 s \(setting check_stall_s\)"):
+    with pytest.raises(
+        DatasetError, match=r"made no progress for 0\.5 s \(setting check_stall_s\)"
+    ):
         describe(_good(folder / "a.h5"), hurried)
     info = describe(_good(folder / "b.h5"), settings)
     assert info is not None and info.rows == 4

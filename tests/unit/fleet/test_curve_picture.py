@@ -33,7 +33,7 @@ def test_labels_and_units_are_in_the_picture(tmp_path: Path) -> None:
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FitfleetError, match="no curve to draw"):
+    with pytest.raises(FitfleetError, match="no curves to plot"):
         plot_curves({"a": HISTORY.head(0)}, tmp_path / "curves.png")
 
 
