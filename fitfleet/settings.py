@@ -37,19 +37,14 @@ class Settings:
     )
     broker_url: str = _setting("redis://localhost:6379/0", "URL of the Redis or Valkey broker.")
     url: str = _setting(
-        "",
-        "HTTP API of the fleet, https://host:9500, which clients use instead of the database.",
+        "", "HTTP API of the fleet, https://host:9500, used by clients instead of the database."
     )
     ca_file: str = _setting("", "CA certificate that signed the API's certificate.")
     worker_database_url: str = _setting(
         "", "Database URL for hosts that join by the API; empty: database_url."
     )
-    worker_broker_url: str = _setting(
-        "", "Broker URL for hosts that join by the API; empty: broker_url."
-    )
-    max_upload_bytes: int = _setting(
-        8 * 2**30, "Largest file that may be uploaded to the API.", low=1
-    )
+    worker_broker_url: str = _setting("", "Broker URL for hosts that join; empty: broker_url.")
+    max_upload_bytes: int = _setting(8 * 2**30, "Largest file that the API accepts.", low=1)
     user: str = _setting("", "User that experiments and changes belong to; empty: the login name.")
     token: str = _setting(
         "", "Token of a user of the fleet, from `fitfleet token create`.", is_secret=True
@@ -66,12 +61,8 @@ class Settings:
     cache: str = _setting(".fitfleet/cache", "Folder of the dataset cache, each machine's own.")
     cache_bytes: int = _setting(10 * 2**30, "Maximum size of a machine's dataset cache.", low=0)
     programs: str = _setting("", "Folder of traced programs; empty: in the user's cache folder.")
-    programs_bytes: int = _setting(
-        2**28, "Maximum size of the traced programs; 0 keeps none.", low=0
-    )
-    queue: str = _setting(
-        "cpu", "Queue of jobs that name none; also the queue that a worker serves."
-    )
+    programs_bytes: int = _setting(2**28, "Maximum size of the traced programs; 0: none.", low=0)
+    queue: str = _setting("cpu", "Queue of jobs without one, and of a worker.")
     labels: tuple[str, ...] = _setting((), "Labels of a worker's slots, as in zone=a.")
     trusted_modules: tuple[str, ...] = _setting(
         (), "Python modules whose custom layers, metrics, builders and evaluators a worker runs."
@@ -92,7 +83,7 @@ class Settings:
         2.0, "Time between heartbeats; also how fast a cancel acts.", low=0.01, high=3600
     )
     stall_timeout_s: float = _setting(
-        3600.0, "A fit without progress for this long is stopped.", low=0.1
+        3600.0, "A fit that stalls for this long is stopped.", low=0.1
     )
     checkpoint_s: float = _setting(
         15.0, "Minimum time between two checkpoints; 0 writes one every epoch.", low=0
@@ -105,7 +96,7 @@ class Settings:
     )
     max_failures: int = _setting(
         3,
-        "A job fails after this many attempts that were lost, or failed by memory or storage.",
+        "Attempts lost, or failed by memory or storage, after which a job fails.",
         low=0,
         high=1000,
     )
@@ -147,9 +138,7 @@ class Settings:
         low=0,
         high=4096,
     )
-    gpus: str = _setting(
-        "", "GPUs that a worker service uses, in the form of CUDA_VISIBLE_DEVICES."
-    )
+    gpus: str = _setting("", "GPUs of a worker service, as for CUDA_VISIBLE_DEVICES.")
     memory_limit_bytes: int = _setting(
         0, "Memory of this host that fits on the CPU may use together; 0: not limited.", low=0
     )
@@ -162,10 +151,7 @@ class Settings:
         low=2**20,
     )
     cohort_max: int = _setting(
-        64,
-        "Maximum number of jobs that a worker trains together in one program.",
-        low=1,
-        high=10_000,
+        64, "Maximum number of jobs trained together in one program.", low=1, high=10_000
     )
     keep_best: int = _setting(
         10, "Jobs of an experiment whose weights `gc` keeps, best first.", low=0
@@ -176,9 +162,7 @@ class Settings:
     max_layers: int = _setting(2000, "Largest number of layers a model may have.", low=1)
     max_units: int = _setting(8192, "Largest number of units or filters of one layer.", low=1)
     max_calls: int = _setting(
-        5000,
-        "Maximum number of layer calls in a model, each call of a nested model counted in full.",
-        low=1,
+        5000, "Maximum layer calls in a model, each call of a nested model counted in full.", low=1
     )
     max_row_values: int = _setting(
         2**27, "Maximum number of values that one layer may output for one row of a batch.", low=1
