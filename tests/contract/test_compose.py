@@ -29,6 +29,23 @@ def test_the_file_keeps_to_the_schema_of_the_compose_specification() -> None:
     assert check.returncode == 0, check.stdout + check.stderr
 
 
+def test_the_override_of_the_guide_keeps_to_the_schema_too(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "how-to" / "docker-compose.md").read_text(encoding="utf-8")
+    (override,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    file = tmp_path / "docker-compose.override.yml"
+    file.write_text(override, encoding="utf-8")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    check = subprocess.run([*command, str(file)], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert set(yaml.safe_load(override)["services"]) <= set(SERVICES)
+
+
+@pytest.mark.parametrize("service", ["worker", "worker-gpu"])
+def test_workers_find_trusted_modules_where_the_code_is_mounted(service: str) -> None:
+    path = SERVICES[service]["environment"]["FITFLEET_MODULE_PATH"]
+    assert f"${{CODE:-./code}}:{path}:ro" in SERVICES[service]["volumes"]
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_every_setting_that_it_names_exists(service: str) -> None:
     known = {f"FITFLEET_{name.upper()}" for name, _, _ in Settings.table()}

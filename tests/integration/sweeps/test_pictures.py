@@ -56,6 +56,7 @@ def test_curves_have_a_band_over_repeats(finished: ff.Sweep, tmp_path: Path) -> 
     _, traces, layout = page(finished.plot.curves(tmp_path / "c.html", top=2))
     assert sum(trace.get("fill") == "toself" for trace in traces) == 2
     assert "95 % interval of the mean of 3 runs" in layout["title"]["text"]
+    assert re.search(r", 2 of \d+ trials", layout["title"]["text"]), "the others are left out"
 
 
 def test_parallel_coordinates_go_through_every_parameter(
