@@ -211,8 +211,9 @@ def _only_experiment(fleet: Fleet) -> str:
     names = [experiment["name"] for experiment in fleet.experiments()]
     if len(names) == 1:
         return str(names[0])
-    there = ", ".join(names) if names else "none yet"
-    raise NotFoundError(f"say which experiment to compare; there is {there}")
+    if not names:
+        raise NotFoundError("no experiments yet; run a file of jobs with: fitfleet run jobs.yaml")
+    raise NotFoundError(f"say which experiment to compare: {', '.join(names)}")
 
 
 def documents_of(fleet: Fleet, jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from fitfleet.settings import Settings
 from fitfleet.storage import Storage
 
 _CLOCK_S = 2.0
+_START_S = 120.0
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "h5py", "celery", "sqlalchemy")
 
 # In a process of its own: TensorFlow is heavy and takes hold of GPUs.
@@ -236,10 +237,13 @@ def _devices(_: Settings) -> list[Finding]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=_START_S,
         )
     except subprocess.TimeoutExpired:
-        return [Finding("devices", False, "TensorFlow did not start within 120 s", fix)]
+        detail = f"TensorFlow did not start within {_START_S:g} s"
+        return [
+            Finding("devices", False, detail, f"try again when the host is less busy, or {fix}")
+        ]
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         return [Finding("devices", False, f"TensorFlow cannot be imported: {last}", fix)]

@@ -11,6 +11,7 @@ from fitfleet import errors
 from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exits import exit_code
 from fitfleet.cli.main import app
+from fitfleet.client import doctor
 from fitfleet.client.doctor import intervals
 from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.settings import Settings
@@ -106,6 +107,22 @@ def test_an_experiment_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
             "error: nothere: no such experiment; there is none yet\n",
         )
     assert "No unfinished jobs." in CliRunner().invoke(app, ["cancel", "--all", *place]).stdout
+
+
+def test_compare_without_an_experiment_says_how_to_get_one(tmp_path: Path) -> None:
+    place = ["--directory", str(tmp_path)]
+    assert CliRunner().invoke(app, ["db", "upgrade", *place]).exit_code == 0
+    result = CliRunner().invoke(app, ["compare", *place])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: no experiments yet; run a file of jobs with: fitfleet run jobs.yaml\n",
+    )
+
+
+def test_a_busy_host_is_no_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_START_S", 0.01)
+    (finding,) = doctor._devices(Settings())
+    assert not finding.is_ok and finding.fix.startswith("try again when the host is less busy")
 
 
 def test_doctor_sees_a_lease_of_fewer_than_three_heartbeats() -> None:
