@@ -137,7 +137,8 @@ def _first_text(present: Any) -> tuple[int, str]:
     """(row, cell) of the first cell that is no number."""
     for row, value in present.items():
         try:
-            is_number = not isinstance(value, str) or "_" not in value
+            # What Python takes for a number and pandas does not: 1_000, other digits and spaces.
+            is_number = not isinstance(value, str) or (value.isascii() and "_" not in value)
             if not is_number or abs(float(value)) >= 2**64:
                 return int(row), str(value)
         except (TypeError, ValueError):
@@ -145,7 +146,17 @@ def _first_text(present: Any) -> tuple[int, str]:
     return 0, str(present.iloc[0])
 
 
+def _is_read_by_python(value: str) -> bool:
+    try:
+        float(value.replace("\u2212", "-"))
+    except ValueError:
+        return False
+    return True
+
+
 def _hint(value: str) -> str:
+    if not value.isascii() and _is_read_by_python(value):
+        return "; write it with the digits 0 to 9, the sign - and plain spaces"
     if value.strip().lstrip("+-").isdecimal():
         return " of 64 bits; scale it first, or name it as a category"
     digits = value.strip().replace(",", "").replace(".", "").lstrip("+-")

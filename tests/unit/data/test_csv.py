@@ -48,6 +48,15 @@ ROWS = "0.5,1\n1.5,2\n"
             "18446744073709551616.*, not a number of 64 bits",
         ),
         ("x,y\n1_000,1\n3,2\n", "holds '1_000'"),
+        (
+            "x,y\n1,1\n2\u00a0,2\n",
+            "holds .2.* in row 2 .*; write it with the digits",
+        ),
+        (
+            "x,y\n1,1\n\u0663,2\n",
+            "holds '\u0663' in row 2 .*, not a number; write it with the digits",
+        ),
+        ("x,y\n1,1\n\u22123,2\n", "holds '\u22123' in row 2 .* the sign - and plain spaces"),
         ("x,y\r1,2\r3,4\r", "end with CR alone"),
         ("x,y\n", "x has no rows"),
     ],
