@@ -51,13 +51,13 @@ def summary(values: Sequence[float], direction: Direction) -> Summary:
     n = len(finite)
     if n == 0:
         return Summary(0, *([math.nan] * 6))
-    mean = math.fsum(finite) / n
+    mean = _mean(finite)
     best, worst = min(finite), max(finite)
     if direction == "maximize":
         best, worst = worst, best
     if n == 1:
         return Summary(1, mean, math.nan, math.nan, math.nan, best, worst)
-    std = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
+    std = _std(finite)
     half = _quantile(n - 1) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half, best, worst)
 
@@ -65,7 +65,24 @@ def summary(values: Sequence[float], direction: Direction) -> Summary:
 def _mean(values: Iterable[float]) -> float:
     """That of `summary`, which takes three times as long."""
     finite = [v for v in values if math.isfinite(v)]
-    return math.fsum(finite) / len(finite) if finite else math.nan
+    if not finite:
+        return math.nan
+    scale = _scale(finite)
+    return math.fsum(v / scale for v in finite) / len(finite) * scale
+
+
+def _std(values: Sequence[float]) -> float:
+    """Of the sample (n - 1); infinite where no number holds it."""
+    scale = _scale(values)
+    scaled = [v / scale for v in values]
+    mean = math.fsum(scaled) / len(scaled)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in scaled) / (len(scaled) - 1)) * scale
+
+
+def _scale(values: Iterable[float]) -> float:
+    """1, or what values of a lost float64 fit are divided by so that their squares are numbers."""
+    largest = max(map(abs, values))
+    return 1.0 if largest == 0 or 1e-100 < largest < 1e100 else largest
 
 
 @functools.cache
@@ -103,7 +120,8 @@ def _t_test(differences: Sequence[float]) -> float:
     """What `scipy.stats.ttest_1samp` gives, which takes a hundred times as long."""
     from scipy.special import stdtr
 
-    n = len(differences)
+    n, scale = len(differences), _scale(differences)
+    differences = [d / scale for d in differences]
     mean = math.fsum(differences) / n
     variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
     if not variance > 0:  # differences that are equal but for their last digits

@@ -33,6 +33,17 @@ def test_no_finite_value() -> None:
     assert st.summary([math.nan, math.inf], "minimize").n == 0
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1.0, 1e30, 1e200, 1e307])
+def test_values_of_any_size_have_their_statistics(unit: float) -> None:
+    """A float64 fit that is lost gives numbers whose squares are none."""
+    values = [1.0, 2.5, 3.0, 7.0]
+    near, far = st.summary(values, "minimize"), st.summary([unit * v for v in values], "minimize")
+    for name in ("mean", "std", "low", "high", "best", "worst"):
+        assert getattr(far, name) == pytest.approx(unit * getattr(near, name), rel=1e-12, abs=0)
+    assert st.paired_p([unit * v for v in values]) == pytest.approx(st.paired_p(values))
+    assert st.paired_p(values)[1] == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+
+
 def test_holm_by_hand() -> None:
     assert st.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
