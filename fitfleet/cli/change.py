@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,7 @@ import typer
 
 from fitfleet.cli import complete
 from fitfleet.cli.arguments import ExperimentArgument, JobArgument, JobsArgument, SomeJobs
-from fitfleet.cli.command import Target, check_experiment, command, tell
+from fitfleet.cli.command import Target, check_experiment, command, quiet_tensorflow, tell
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.states import JobStatus
 
@@ -107,9 +105,7 @@ def export(
     if not path.absolute().parent.is_dir():
         raise NotFoundError(f"{path}: the folder {path.absolute().parent} does not exist")
     handle = target.fleet().job(job)
-    # TensorFlow and absl greet on stderr, and Keras warns of the .h5 that was asked for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    quiet_tensorflow()
     try:
         written = handle.export(path)
     except OSError as error:

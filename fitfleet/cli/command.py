@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import logging
 import os
 import sys
 import warnings
@@ -197,6 +198,12 @@ def _ended(work: Callable[[], int | None]) -> int:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say(f"warning: {message}")
+
+
+def quiet_tensorflow() -> None:
+    """Before a command imports it: it and absl greet on stderr, and Keras warns of a wanted .h5."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from fitfleet.cli import complete
 from fitfleet.cli.arguments import JobArgument
-from fitfleet.cli.command import JsonOption, Target, command, say, tell
+from fitfleet.cli.command import JsonOption, Target, command, quiet_tensorflow, say, tell
 from fitfleet.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _asked(target: Target, number: int, where: str) -> Job:
     job = fleet.job(number)
     if where == "fleet":
         _say_unserved(fleet, job)
+    else:
+        quiet_tensorflow()
     return job
 
 

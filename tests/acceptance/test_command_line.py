@@ -56,7 +56,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     assert not (folder / ".fitfleet" / "fleet.db").exists(), "the doctor changes nothing"
     assert answered(folder, "sweeps") == []
     result = fitfleet(folder, "run", "job.yaml")
-    assert (result.returncode, result.stderr) == (0, "")
+    told = [line for line in result.stderr.splitlines() if "jobs ended" not in line]
+    assert (result.returncode, told) == (0, []), "but for how far it is, on a busy machine"
     assert "best val_loss first" in result.stdout
     return folder
 
