@@ -71,10 +71,11 @@ CONSTRAINTS = _names("""
 CALLBACKS = _names("""
     EarlyStopping ReduceLROnPlateau LearningRateScheduler TerminateOnNaN
 """)
-# Layers of models of keras.applications, which are in no public module.
-APPLICATIONS = {
+# Layers of models of keras.applications and of a FeatureSpace, which are in no public module.
+PRIVATE_LAYERS = {
     "keras.src.applications.convnext": ("LayerScale", "StochasticDepth"),
     "keras.src.applications.inception_resnet_v2": ("CustomScaleLayer",),
+    "keras.src.layers.preprocessing.feature_space": ("TFDConcat", "TFDIdentity"),
 }
 
 # A value for every argument without a default, only to reach the config's defaults.
@@ -92,6 +93,7 @@ SAMPLES: dict[str, Any] = {
     "dims": (1,),
     "n": 1,
     "axes": 1,
+    "axis": 1,
     "num_heads": 1,
     "key_dim": 1,
     "head_dim": 1,

@@ -16,7 +16,6 @@ from typing import Any
 
 from fitfleet.spec.floats import shortest
 from fitfleet.spec.make_names import (
-    APPLICATIONS,
     CALLBACKS,
     CONSTRAINTS,
     INITIALIZERS,
@@ -25,6 +24,7 @@ from fitfleet.spec.make_names import (
     METRICS,
     ONE_OF,
     OPTIMIZERS,
+    PRIVATE_LAYERS,
     REGULARIZERS,
     SAMPLES,
     SCHEDULES,
@@ -69,7 +69,7 @@ def signatures() -> dict[str, Any]:
     table: dict[str, Any] = {"keras": keras.__version__}
     for kind, (module, names) in CLASSES.items():
         table[kind] = {name: _entry(module, name) for name in names}
-    for module, layers in APPLICATIONS.items():
+    for module, layers in PRIVATE_LAYERS.items():
         for name in layers:
             table["layers"][name] = {**_entry(module, name), "module": module}
     table["aliases"] = {kind: _aliases(kind, table[kind]) for kind in CLASSES}

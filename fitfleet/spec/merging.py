@@ -154,7 +154,7 @@ def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
 RULES: dict[str, Rule] = {
     "EinsumDense": _einsum_dense,
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), _elementwise),
-    "Concatenate": _concatenate,
+    **dict.fromkeys(("Concatenate", "TFDConcat"), _concatenate),
     "Dot": _dot,
     "Attention": _attention,
     "AdditiveAttention": _attention,

@@ -214,7 +214,7 @@ def _scaled(_: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 SAME_SHAPE = """
-    StochasticDepth CustomScaleLayer
+    StochasticDepth CustomScaleLayer TFDIdentity
     Dropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise
     GaussianDropout ActivityRegularization Activation ReLU LeakyReLU ELU Softmax Masking Identity
     UnitNormalization Rescaling

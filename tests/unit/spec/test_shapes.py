@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import pytest
+import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.check import check_model
@@ -11,6 +12,20 @@ from fitfleet.spec.model import model_spec
 
 L = keras.layers
 SETTINGS = Settings()
+
+
+def test_the_model_of_a_feature_space_is_known() -> None:
+    space = keras.utils.FeatureSpace
+    features = {"age": space.float(), "job": space.string_hashed(num_bins=4)}
+    crossed = space.cross(("age_group", "job"), crossing_dim=8)
+    features["age_group"] = space.integer_hashed(num_bins=3)
+    made = space(features, crosses=[crossed], output_mode="concat")
+    data = {"age": [1.0, 2.0], "job": ["a", "b"], "age_group": [1, 2]}
+    made.adapt(tf.data.Dataset.from_tensor_slices(data).batch(2))
+    model = keras.Model(made.get_inputs(), L.Dense(2)(made.get_encoded_features()))
+    known = facts(model)
+    assert (known.parameters, known.is_exact) == (model.count_params(), True)
+    assert [output.shape for output in known.outputs] == [(2,)]
 
 
 def facts(model: Any) -> Any:
