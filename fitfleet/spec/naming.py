@@ -36,6 +36,8 @@ _MODELS = ("Sequential", "Functional")
 def _rename_model(model: dict[str, Any], counts: Counter[str], *, is_top: bool) -> None:
     config = model["config"]
     layers = [layer for layer in config["layers"] if _has_class(layer)]  # others: spaces
+    for layer in layers:
+        _take_name(layer)
     kept = _kept(config)
     taken = {
         _name(layer)
@@ -91,6 +93,12 @@ def _next(class_name: str, counts: Counter[str], taken: set[Any]) -> str:
 def _name(layer: dict[str, Any]) -> Any:
     config = layer.get("config")
     return config.get("name") if isinstance(config, dict) else None
+
+
+def _take_name(layer: dict[str, Any]) -> None:
+    """Into the config, which lacks it where a class of the user's takes no name."""
+    if isinstance(layer.get("config"), dict) and layer.get("name"):
+        layer["config"].setdefault("name", layer["name"])
 
 
 def _set_name(layer: dict[str, Any], name: str) -> None:

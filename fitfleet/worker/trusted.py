@@ -13,6 +13,7 @@ from fitfleet.spec.code.names import named
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.trust import is_trusted
 from fitfleet.worker import code
+from fitfleet.worker.own_layers import make_readable
 
 
 def import_named(spec: JobSpec, settings: Settings) -> None:
@@ -27,6 +28,7 @@ def import_named(spec: JobSpec, settings: Settings) -> None:
         if reference.registered:
             _check(reference.module, f"{reference.module}:{reference.name}", settings, "code")
             module = _imported(reference.module, settings, "code")
+            make_readable(getattr(module, reference.name, None))
             if reference.registered == f"{reference.module}>{reference.name}" and hasattr(
                 module, reference.name
             ):
