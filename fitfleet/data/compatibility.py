@@ -194,14 +194,18 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
 
 
 def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
-    """Without labels Keras drops weights without a word, and has nothing to compare."""
+    """Without labels Keras drops weights without a word, and has nothing to compare.
+
+    A train_step of its own, which a builder's model may have, may give metrics what they compare.
+    """
     for place, value in (
         ("sample_weight", info.sample_weight),
         ("class_weight", spec.class_weight),
         ("metrics", spec.metrics),
         ("weighted_metrics", spec.weighted_metrics),
     ):
-        if value:
+        is_metric = place in ("metrics", "weighted_metrics")
+        if value and not (is_metric and spec.model.builder is not None):
             raise SpecError(place, "goes with labels, and the dataset has none; give it y")
 
 

@@ -50,6 +50,8 @@ def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[st
     if spec.loss is None:
         return []  # what the model adds itself may compare anything
     if info.y is None:
+        if spec.model.builder is not None:
+            return []  # a train_step of its own, which a builder's model may have, may need none
         raise DatasetError(
             f"{spec.dataset.path or 'dataset'}: has no labels; name them: Dataset(path, y=...)"
         )

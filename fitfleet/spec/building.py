@@ -21,7 +21,7 @@ from fitfleet.text import named_kind
 
 
 def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any, bool]:
-    """The model that the builder returns, and whether a worker has to call it again.
+    """The model that the builder returns, and whether a worker may call it again.
 
     The model is None where the builder's module is on the workers only.
     """
@@ -62,12 +62,7 @@ def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any
     if not hasattr(model, "get_config"):
         raise SpecError("model", f"{shown} returned {named_kind(model)}, not a Keras model")
     is_scripts = is_scripted and settings.code_trust == "scripts"
-    return model, _has_custom(model) and (is_scripts or is_trusted(module_name, settings))
-
-
-def _has_custom(model: Any) -> bool:
-    """Whether the model itself is a subclass, which has no config that a worker could read."""
-    return not type(model).__module__.startswith("keras.")
+    return model, is_scripts or is_trusted(module_name, settings)
 
 
 @contextmanager

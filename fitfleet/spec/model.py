@@ -17,11 +17,12 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.building import call
-from fitfleet.spec.canonical import canonical_model
+from fitfleet.spec.canonical import canonical_model, refusal
 from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
 from fitfleet.spec.lossy_configs import recover
+from fitfleet.spec.own_code import unreadable
 from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.short_form import from_short
@@ -72,11 +73,22 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
     if isinstance(model, dict) and {"builder", "path"} & set(model) and "config" not in model:
         model = builder_of(model)
     if isinstance(model, Builder):
-        built, is_for_worker = call(model, settings, is_scripted=is_scripted)
-        if not is_for_worker:
+        built, is_workers = call(model, settings, is_scripted=is_scripted)
+        if not is_workers or _is_described(built):
             return built
         return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built))
     return model
+
+
+def _is_described(model: Any) -> bool:
+    """Whether a worker can make it from its config alone, with the classes that this names."""
+    if model is None or not type(model).__module__.startswith("keras."):
+        return False
+    try:
+        _from_document(model_document(model))
+    except SpecError:
+        return False
+    return unreadable(model) is None
 
 
 def builder_of(document: dict[str, Any]) -> Builder:
@@ -143,7 +155,7 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
     elif isinstance(model, type):
         raise SpecError("model", not_a_model(model))
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
-        document = to_document(model, "model")
+        document = _serialised(model)
         document = document if with_matrices else _without_matrices(document)
         recover(model, document)
         tell_policies(model, document)
@@ -154,6 +166,37 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
         return json.dumps(to_document(document, "model"), allow_nan=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise SpecError("model", f"it cannot be written as JSON: {error}") from None
+
+
+def _serialised(model: Any) -> Any:
+    """Keras's document of an object; SpecError where a worker could not make the model from it."""
+    way = "give a function that makes the model: model=ff.builder(make_model)"
+    try:
+        document = to_document(model, "model")
+    except SpecError as error:
+        if "Keras cannot serialise it" not in str(error):
+            raise
+        said = str(error).removeprefix("model: ").rstrip(".")
+        raise SpecError("model", f"{said}; or {way}") from None
+    _refuse_lambda_layers(document, "model")
+    name = unreadable(model)
+    if name is not None:
+        raise SpecError(
+            "model",
+            f"{name} cannot be made from its get_config(), which has to give the arguments of"
+            f" __init__; or {way}",
+        )
+    return document
+
+
+def _refuse_lambda_layers(document: Any, place: str) -> None:
+    """Before its code, which is long, is read as text."""
+    layers = document.get("config", {}).get("layers") if isinstance(document, dict) else None
+    for index, layer in enumerate(layers or ()):
+        at = f"{place}.layers[{index}]"
+        if layer.get("class_name") == "Lambda":
+            raise SpecError(at, refusal("Lambda"))
+        _refuse_lambda_layers(layer, at)
 
 
 def _refuse_trained(model: Any) -> None:
@@ -197,7 +240,10 @@ def _compiled_by(model: Any) -> dict[str, Any]:
     if method is None or not str(method.__module__).startswith("keras."):
         return {}
     document: dict[str, Any] = {}
-    _read_compiled(model, document)
+    try:
+        _read_compiled(model, document)
+    except SpecError:
+        return {}  # what cannot be written down stays as the builder has compiled it
     return _compile_parts(document.get("compile_config", {}))
 
 

@@ -5,7 +5,10 @@ A test holds that every public class of Keras is in signatures.json or here.
 
 from __future__ import annotations
 
-_TRUSTED = "write it in a module that workers trust (setting trusted_modules)"
+_TRUSTED = (
+    "give a function that makes the model, model=ff.builder(make_model), which workers run where "
+    "they trust its module or script"
+)
 _PARENT = "it is a parent class; name one of its children"
 _CODE = f"it carries code; {_TRUSTED}"
 _OTHER = f"it holds a program of another framework; {_TRUSTED}"
@@ -16,8 +19,8 @@ _IMAGES = (
 
 _LAYERS = {
     "Lambda": (
-        "it carries code; write it as a layer of a module that the worker trusts (setting "
-        "trusted_modules), or with the operations of Keras"
+        "it carries code; write it as a layer of your own or with the operations of Keras, or "
+        + _TRUSTED
     ),
     "TFSMLayer": f"it loads a saved program from a path; {_TRUSTED}",
     **dict.fromkeys(("TorchModuleWrapper", "FlaxLayer", "JaxLayer"), _OTHER),

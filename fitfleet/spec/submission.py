@@ -51,6 +51,8 @@ def job_spec(
         if name not in SPEC_NAMES:
             raise SpecError(name, _unknown(name))
     model_part, compiled = model_spec(model, settings, is_scripted=is_scripted)
+    if model_part.builder is not None and given.get("loss") is None:
+        compiled = _without_what_stays(compiled)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     model_part = _without_default_policy(model_part, values)
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
@@ -77,6 +79,13 @@ def job_spec(
     _check_freeze(spec)
     check_adapt(spec)
     return spec
+
+
+def _without_what_stays(compiled: dict[str, Any]) -> dict[str, Any]:
+    """Less what stays as the builder has compiled it, where that gave no loss."""
+    if compiled.get("loss") is not None:
+        return compiled
+    return {k: v for k, v in compiled.items() if k in ("jit_compile", "steps_per_execution")}
 
 
 def _without_default_policy(model: ModelSpec, values: dict[str, Any]) -> ModelSpec:

@@ -8,7 +8,7 @@ from fitfleet.data.compatibility import check_fit
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.errors import DatasetError, FitfleetError, SpecError
 from fitfleet.spec.check import InputFacts, ModelFacts, OutputFacts
-from fitfleet.spec.job import DatasetSpec, JobSpec, ModelSpec
+from fitfleet.spec.job import Builder, DatasetSpec, JobSpec, ModelSpec
 
 
 def _facts(**changes: Any) -> ModelFacts:
@@ -58,6 +58,10 @@ def test_a_model_that_adds_its_losses_needs_no_labels() -> None:
     assert check_fit(_spec(loss=None), _facts(), _info(y=[_array(64, 2), _array(64)])) == []
     with pytest.raises(DatasetError, match="has no labels"):
         check_fit(_spec(), _facts(), _info(y=None))
+    own = ModelSpec(builder=Builder(path="models:build", arguments={}))
+    assert check_fit(_spec(model=own, metrics=["mae"]), _facts(), _info(y=None)) == []
+    with pytest.raises(SpecError, match=r"^class_weight: goes with labels"):
+        check_fit(_spec(model=own, class_weight={"0": 2.0}), _facts(), _info(y=None))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,206 @@
+"""Models with code of the user's in them: what their config can say, and who makes them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import keras
+import pytest
+
+import fitfleet as ff
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.model import model_spec
+from fitfleet.spec.own_code import unreadable
+from fitfleet.spec.submission import job_spec
+
+SETTINGS = Settings(code_trust="scripts")
+
+
+class Times(keras.layers.Layer):
+    """As many write it: without **kwargs, and without get_config."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+class Graph:
+    edges = 3
+
+
+class OfAnObject(Times):
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph.edges)
+
+
+class Forgetful(Times):
+    """Its config lacks what the constructor wants."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Own(keras.Model):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def _double(x: Any) -> Any:
+    return 2.0 * x
+
+
+def _of_margin(margin: float) -> Any:
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.mean(keras.ops.maximum(margin - y_true * y_pred, 0.0))
+
+    return loss
+
+
+def around(layer: Any) -> Any:
+    return keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+
+
+def plain() -> Any:
+    return around(keras.layers.Dense(2))
+
+
+def readable() -> Any:
+    return around(Times(2.0))
+
+
+def of_an_object() -> Any:
+    return around(OfAnObject(Graph()))
+
+
+def forgetful() -> Any:
+    return around(Forgetful(2.0))
+
+
+def with_lambda() -> Any:
+    return around(keras.layers.Lambda(_double, output_shape=(3,)))
+
+
+def with_long_code() -> Any:
+    return around(
+        keras.layers.Lambda(
+            lambda x: x * 2.0 + x * 3.0 - x * 4.0 + x * 5.0 - x * 6.0 + x * 7.0 - x * 8.0,
+            output_shape=(3,),
+        )
+    )
+
+
+def with_spectra() -> Any:
+    layers = [keras.layers.STFTSpectrogram(frame_length=4), keras.layers.GlobalMaxPooling1D()]
+    return keras.Sequential([keras.Input((16, 1)), *layers, keras.layers.Dense(1)])
+
+
+def with_a_loss_in_a_function() -> Any:
+    model = plain()
+    model.compile("sgd", _of_margin(1.0))
+    return model
+
+
+def own_without_loss() -> Any:
+    model = Own()
+    model.compile(optimizer=keras.optimizers.Adam(0.5), metrics=["mae"])
+    return model
+
+
+def own_with_loss() -> Any:
+    model = Own()
+    model.compile(optimizer=keras.optimizers.Adam(0.5), loss="mae")
+    return model
+
+
+@pytest.fixture(autouse=True)
+def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This file under a name that a builder can have."""
+    own = ModuleType("own_code_models")
+    vars(own).update({k: v for k, v in globals().items() if not k.startswith("__")})
+    monkeypatch.setitem(sys.modules, "own_code_models", own)
+    yield
+
+
+def builder(name: str) -> Any:
+    return ff.builder(f"own_code_models:{name}")
+
+
+@pytest.mark.parametrize("make", [plain, readable])
+def test_a_model_that_its_config_tells_is_sent_as_that(make: Any) -> None:
+    spec, _ = model_spec(builder(make.__name__), SETTINGS, is_scripted=True)
+    assert spec.builder is None and spec.config is not None
+    assert unreadable(make()) is None
+
+
+@pytest.mark.parametrize(
+    "make", [of_an_object, forgetful, with_lambda, with_spectra, with_a_loss_in_a_function]
+)
+def test_any_other_is_made_by_the_worker(make: Any) -> None:
+    spec, compiled = model_spec(builder(make.__name__), SETTINGS, is_scripted=True)
+    assert spec.config is None and spec.builder is not None
+    assert compiled == {}
+
+
+def test_a_worker_that_would_not_run_the_builder_gets_no_builder() -> None:
+    modules = SETTINGS.replace(code_trust="modules")
+    with pytest.raises(SpecError, match=r"Lambda is refused: .* model=ff\.builder"):
+        model_spec(builder("with_lambda"), modules, is_scripted=True)
+
+
+@pytest.mark.parametrize(("make", "name"), [(of_an_object, "OfAnObject"), (forgetful, "Forgetful")])
+def test_an_object_of_such_a_model_is_refused_with_the_way(make: Any, name: str) -> None:
+    with pytest.raises(SpecError, match=rf"^model: .*{name} .*; or .*model=ff\.builder"):
+        model_spec(make(), SETTINGS, is_scripted=True)
+
+
+@pytest.mark.parametrize("make", [with_lambda, with_long_code])
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_an_object_with_a_lambda_layer_is_refused_where_it_stands(make: Any) -> None:
+    with pytest.raises(SpecError, match=r"^model\.layers\[1\]: Lambda is .*model=ff\.builder"):
+        model_spec(make(), SETTINGS, is_scripted=True)
+
+
+def test_layers_that_take_no_name_are_connected_by_theirs() -> None:
+    keras.backend.clear_session()
+    readable()  # what is made after it has other names
+
+    def branches() -> Any:
+        x = keras.Input((3,))
+        return keras.Model(x, [Times(2.0)(x), Times(3.0)(Times(4.0)(x))])
+
+    spec, _ = model_spec(branches(), SETTINGS, is_scripted=True)
+    assert spec.config is not None
+    names = {row["name"] for row in spec.config["config"]["layers"]}
+    assert names == {row["config"]["name"] for row in spec.config["config"]["layers"]}
+    chain = model_spec(around(Times(2.0)), SETTINGS, is_scripted=True)[0].config
+    assert chain == model_spec(around(Times(2.0)), SETTINGS, is_scripted=True)[0].config
+
+
+def test_looking_at_a_layer_draws_no_random_number() -> None:
+    import random
+
+    model = readable()
+    before = random.getstate()
+    assert unreadable(model) is None
+    assert random.getstate() == before
+
+
+def spec_of(name: str, **given: Any) -> Any:
+    return job_spec(SETTINGS, model=builder(name), dataset="data.h5", is_scripted=True, **given)
+
+
+def test_what_a_builder_compiled_without_a_loss_stays_its_own() -> None:
+    """Said in the job too, a worker would have to compile the model a second time."""
+    spec = spec_of("own_without_loss")
+    assert spec.optimizer == spec_of("own_without_loss", metrics=[]).optimizer
+    assert spec.optimizer["config"].get("learning_rate") != 0.5 and not spec.metrics
+    with_loss = spec_of("own_without_loss", loss="mse")
+    assert with_loss.optimizer["config"]["learning_rate"] == 0.5 and with_loss.metrics
+    assert spec_of("own_with_loss").optimizer["config"]["learning_rate"] == 0.5
