@@ -128,7 +128,12 @@ def batches(data: dict[str, Any], spec: JobSpec) -> Iterator[tuple[Any, Any]]:
         numbers = order(spec.seed, epoch, rows, is_shuffled=spec.shuffle)
         for start in range(0, rows, spec.batch_size):
             taken = numbers[start : start + spec.batch_size]
-            yield tf.nest.map_structure(lambda a, taken=taken: a[taken], (data["x"], data["y"]))
+            yield tf.nest.map_structure(lambda a, taken=taken: a[taken], given(data))
+
+
+def given(data: dict[str, Any]) -> tuple[Any, ...]:
+    """What a batch holds: x and y, or x alone."""
+    return tuple(part for part in (data["x"], data["y"]) if part is not None)
 
 
 def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
@@ -136,9 +141,10 @@ def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
     rows = len(tf.nest.flatten(data["x"])[0])
     size = None if rows % spec.batch_size else spec.batch_size
     signature = tf.nest.map_structure(
-        lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), (data["x"], data["y"])
+        lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), given(data)
     )
-    return tf.data.Dataset.from_generator(lambda: batches(data, spec), output_signature=signature)
+    made = tf.data.Dataset.from_generator(lambda: batches(data, spec), output_signature=signature)
+    return made if len(signature) > 1 else made.map(lambda x: x)  # as Keras's fit gives x alone
 
 
 def build(spec: JobSpec, start: Path | None) -> keras.Model:
@@ -159,14 +165,17 @@ def build(spec: JobSpec, start: Path | None) -> keras.Model:
 
 def fit(
     spec: JobSpec,
-    compile_arguments: dict[str, Any],
+    compile_arguments: dict[str, Any] | None,
     callbacks: list[Any],
     start: Path | None = None,
 ) -> Plain:
-    """Build, compile, fit, evaluate and predict."""
+    """Build, compile (None: as the builder has), fit, evaluate and predict."""
     data = arrays(spec)
     model = build(spec, start)
-    model.compile(**compile_arguments, jit_compile=False)
+    if compile_arguments is None:
+        model.jit_compile = False
+    else:
+        model.compile(**compile_arguments, jit_compile=False)
     validation = None if data["x_val"] is None else (data["x_val"], data["y_val"])
     if validation and any(leaf.dtype.kind == "S" for leaf in tf.nest.flatten(validation)):
         # Keras takes texts in a tf.data.Dataset only.
