@@ -1,12 +1,13 @@
 """The choice between loop and stack against the better one: 12 architectures, 5 cohort sizes.
 
-    python benchmarks/regret.py [--models MLP LSTM] [--epochs 5]
+    python benchmarks/regret.py [--models MLP LSTM] [--epochs 5] [--beside 1]
 
 Each architecture is trained in a process of its own by both engines, in cohorts of each size; that
 gives what a cohort costs from the first trace to the last job. Then the choice is replayed: *known*
 with what these sessions have recorded, *first* with the records of the other architectures alone.
 The regret is by how much the chosen way costs more than the better one. All in CPU seconds, those
-that the choice sees included, so another load on the machine hardly counts.
+that the choice sees included, so another load on the machine hardly counts, nor how many
+architectures are measured at once (`--beside`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -166,8 +168,12 @@ def _apart(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     return {**found, "records": folder}
 
 
-def _show(names: list[str], epochs: int, root: Path) -> None:
-    costs = {name: _apart(name, epochs, root / name.replace(" ", "_")) for name in names}
+def _show(names: list[str], epochs: int, beside: int, root: Path) -> None:
+    def cost(name: str) -> dict[str, Any]:
+        return _apart(name, epochs, root / name.replace(" ", "_"))
+
+    with ThreadPoolExecutor(beside) as pool:
+        costs = dict(zip(names, pool.map(cost, names), strict=True))
     regrets: dict[str, list[float]] = {"known": [], "first": []}
     for name, one in costs.items():
         others = [other["records"] for key, other in costs.items() if key != name]
@@ -192,6 +198,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--models", nargs="*", default=list(_models()))
+    parser.add_argument("--beside", type=int, default=1)
     parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -199,7 +206,7 @@ def main() -> int:
         print(json.dumps(measure(name, int(epochs), Path(folder))))
         return 0
     with tempfile.TemporaryDirectory() as root:
-        _show(options.models, options.epochs, Path(root))
+        _show(options.models, options.epochs, options.beside, Path(root))
     return 0
 
 
