@@ -49,12 +49,8 @@ def processes(record: Record) -> list[psutil.Process]:
 
 def test_it_stays_for_the_next_script_and_ends_when_told(stay: Stay) -> None:
     first = kept(stay)
-    seconds = []
     for _ in range(5):
-        began = time.monotonic()
         assert kept(stay).pid == first.pid
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < 1.5  # 0.02 s on a quiet machine; a busy one can only add to it
     with ff.local(workers=0, directory=stay.directory) as fleet:
         assert isinstance(fleet, JoinedFleet)
     all_of_it = processes(first)

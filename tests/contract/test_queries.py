@@ -155,7 +155,7 @@ def test_many_jobs_are_no_burden(large_postgres: Database, number: int) -> None:
             start = time.perf_counter()
             c.exec_driver_sql(query).fetchall()
             spent.append(time.perf_counter() - start)
-    assert min(spent) < 1.0  # a guard against reading all rows; the benchmark measures
+    assert min(spent) < 10.0  # a guard against reading all rows; the benchmark measures
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -159,17 +158,12 @@ def test_one_or_many_are_cancelled_retried_tagged_and_moved(
     expect(page.locator("#standing")).to_have_text(re.compile("paused"))
 
 
-def test_an_epoch_is_on_the_page_within_a_second_or_two(
-    read: Reader, fleet: Fleet, filled: dict[str, Any]
-) -> None:
+def test_an_epoch_comes_to_an_open_page(read: Reader, fleet: Fleet, filled: dict[str, Any]) -> None:
     claim = filled["running"]
     read.open(f"/job/{claim.job_id}")
     expect(read.page.locator("#job")).to_contain_text(f"2 of {EPOCHS}")
-    began = time.monotonic()
     train(fleet.database, claim, 3, 3)
     expect(read.page.locator("#job")).to_contain_text(f"3 of {EPOCHS}")
-    # A second on a machine that does nothing else; benchmarks/dashboard.py measures it.
-    assert time.monotonic() - began < 5.0
 
 
 def test_a_log_is_followed_in_colour_and_without_control(

@@ -87,7 +87,8 @@ def test_a_fault_that_passes_is_only_slow(
 def test_a_fault_that_stays_is_one_sentence_within_bounds(
     fault: str, settings: Settings, proxy: Proxy, tmp_path: Path
 ) -> None:
-    objects = store.of(settings.replace(storage_retry_s=1.0))
+    retry_s = 600.0 if fault == "denied" else 1.0  # no repetition changes what is denied
+    objects = store.of(settings.replace(storage_retry_s=retry_s))
     assert objects is not None
     digest = _put(objects, tmp_path, "net/1/a.weights.h5", b"weights")
     proxy.set(PUT=fault, GET=fault, HEAD=fault, DELETE=fault)
@@ -98,10 +99,8 @@ def test_a_fault_that_stays_is_one_sentence_within_bounds(
         objects.fetch("net/1/a.weights.h5", digest)
     text = str(caught.value)
     assert "\n" not in text and "s3cret" not in text
-    took_s = time.monotonic() - began
-    if fault == "denied":  # no repetition changes that
-        assert took_s < 3 and "allow it to these credentials" in text
-    assert took_s < 2 * 1.0 + 5
+    assert time.monotonic() - began < 120
+    assert ("allow it to these credentials" in text) == (fault == "denied")
     proxy.set()
     assert objects.about("net/1/b.weights.h5") is None
 
@@ -203,10 +202,10 @@ def test_a_file_system_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
-    objects = store.of(settings.replace(storage="s3://no-such-bucket/x"))
+    objects = store.of(settings.replace(storage="s3://no-such-bucket/x", storage_retry_s=600.0))
     assert objects is not None
     began = time.monotonic()
     with pytest.raises(StorageError, match="bucket does not exist"):
         _put(objects, tmp_path, "a.h5", b"weights")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 120  # and not until the end of the repetitions
     assert os.listdir(tmp_path) == ["source"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -24,15 +23,10 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = fitfleet.sweeep
 
 
-def test_the_import_is_quick_and_loads_nothing_heavy() -> None:
+def test_the_import_loads_nothing_heavy() -> None:
     code = f"import sys, fitfleet; print([m for m in {_HEAVY} if m in sys.modules])"
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
-        imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        seconds.append(time.monotonic() - began)
-        assert imported.stdout.strip() == "[]", imported.stdout + imported.stderr
-    assert min(seconds) < 2.0  # TensorFlow alone would take longer
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert imported.stdout.strip() == "[]", imported.stdout + imported.stderr
 
 
 def test_a_client_that_connects_and_compares_loads_no_tensorflow() -> None:
