@@ -18,6 +18,8 @@ from fitfleet.worker.engines.stacked_ops import dimension
 # Steps are written into the graph one after the other; longer ones take a loop.
 _MAX_STEPS = 64
 _SIGMOID = keras.activations.sigmoid
+# Of a tensor: the same, with the steps before the batch.
+_BY_STEP = "_fitfleet_by_step"
 _KNOWN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
@@ -44,15 +46,24 @@ def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 def run(layer: Any, inputs: Any, weights: Sequence[Any]) -> Any:
     """inputs (K, batch, steps, features) -> (K, batch[, steps], units)."""
     kernel, recurrent = weights[0], weights[1]
-    inputs = tf.transpose(tf.cast(inputs, kernel.dtype), (0, 2, 1, 3))
+    inputs = _by_step(tf.cast(inputs, kernel.dtype))
     is_gru = isinstance(layer, keras.layers.GRU)
     none = tf.zeros_like(kernel[:, 0])
     none = tf.stack([none, none], 1) if is_gru else none
     bias = weights[2] if len(weights) > 2 else none
     outputs = _FORMS[type(layer)](inputs, kernel, recurrent, bias)
-    if layer.return_sequences:
-        return tf.stack(outputs, 2)
-    return outputs[-1]
+    if not layer.return_sequences:
+        return outputs[-1]
+    stacked = tf.stack(outputs, 2)
+    # What is not used of the two, TensorFlow leaves out.
+    setattr(stacked, _BY_STEP, tf.stack(outputs, 1))
+    return stacked
+
+
+def _by_step(inputs: Any) -> Any:
+    """(K, steps, batch, features); of another such layer without a detour by Keras's order."""
+    known = getattr(inputs, _BY_STEP, None)
+    return tf.transpose(inputs, (0, 2, 1, 3)) if known is None else known
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fitfleet.worker.engines import stacked_conv, stacked_ops
+from fitfleet.worker.engines import stacked_conv, stacked_ops, stacked_rnn
 
 L = keras.layers
 
@@ -74,3 +74,26 @@ def test_rows_of_a_sparse_gradient_are_added_as_tensorflow_adds_them() -> None:
     assert np.array_equal(ours, theirs)
     assert "ScatterNd" in kinds
     assert "ScatterNd" not in kinds_of_tensorflow  # others have its own form
+
+
+def test_between_recurrent_layers_the_steps_stay_before_the_batch() -> None:
+    numbers = np.random.default_rng(0)
+    layers = [L.LSTM(5, return_sequences=True), L.GRU(5, return_sequences=True), L.LSTM(5)]
+    inputs = tf.constant(numbers.normal(size=(3, 4, 6, 5)))
+    weights = []
+    for layer in layers:
+        layer.build((None, 6, 5))
+        weights.append([tf.constant(numbers.normal(size=(3, *v.shape))) for v in layer.variables])
+
+    def run(*weights: Any, is_direct: bool) -> Any:
+        passed = inputs
+        for layer, own in zip(layers, weights, strict=True):
+            passed = stacked_rnn.run(layer, passed, own[:3])
+            passed = passed if is_direct else tf.identity(passed)  # a tensor without the other
+        return passed
+
+    direct = run(*weights, is_direct=True)
+    assert np.array_equal(direct, run(*weights, is_direct=False))
+    made = tf.function(lambda *given: run(*given, is_direct=True), autograph=False)
+    graph = made.get_concrete_function(*weights).graph
+    assert [o.type for o in graph.get_operations()].count("Transpose") == 1
