@@ -92,7 +92,7 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
     if as_json:
         print_json({"sweep": sweep.name, "experiment": sweep.experiment, **vars(progress)})
         return
-    tell(f"sweep {sweep.name}: {progress.trials} trials asked, {progress.jobs_open} jobs queued")
+    tell(f"sweep {sweep.name}: {progress.trials} trials, {progress.jobs_open} jobs queued")
     if not progress.is_done and progress.trials != progress.trials_wanted:
         tell(
             f"the rest is asked for by `fitfleet scheduler`, or: fitfleet resume-sweep {sweep.name}"
