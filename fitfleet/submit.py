@@ -88,7 +88,7 @@ class Submission:
         info = self._known(self._infos, dataset_key, lambda: describe(spec.dataset, self._settings))
         if info is not None:
             spec = spec.model_copy(update={"dataset": info.dataset, "model": _built(spec, info)})
-            facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, self._settings))
+            facts = self._known(self._facts, _shape_key(spec), lambda: check(spec, trusting))
             key = (_fit_key(spec), dataset_key)
             memory = self._settings.memory_bytes
             warnings = self._known(self._fits, key, lambda: check_fit(spec, facts, info, memory))
