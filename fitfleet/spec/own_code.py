@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
-# Keras gives these to the constructor of every layer, whether it takes them or not. A worker
-# leaves out what a class does not take.
-OF_EVERY_LAYER = ("name", "trainable", "dtype", "activity_regularizer")
+# Keras gives these to the constructor of every layer, loss or metric, whether it takes them or not.
+# A worker leaves out what a class does not take.
+OF_KERAS = ("name", "trainable", "dtype", "activity_regularizer", "reduction")
 
 
 _readable: WeakSet[Any] = WeakSet()
@@ -32,12 +32,12 @@ def unreadable(model: Any) -> str | None:
 
 
 def not_taken(kind: type) -> list[str]:
-    """Which of Keras's arguments of every layer the constructor of this class does not take."""
+    """Which of Keras's own arguments the constructor of this class does not take."""
     parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return []
     taken = {parameter.name for parameter in parameters}
-    return [name for name in OF_EVERY_LAYER if name not in taken]
+    return [name for name in OF_KERAS if name not in taken]
 
 
 def _is_made_again(kind: Any, layer: Any) -> bool:

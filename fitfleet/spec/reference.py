@@ -26,6 +26,7 @@ from fitfleet.spec.custom_objects import (
     registered,
 )
 from fitfleet.spec.floats import one_number, shortest
+from fitfleet.spec.lost_arguments import complete
 from fitfleet.text import named_kind
 
 UNREGISTERED = (
@@ -36,8 +37,6 @@ UNREGISTERED = (
 _FLOAT32_KINDS = ("regularizers", "optimizers", "callbacks")
 # Their arguments have rules of their own.
 _UNCHECKED = ("optimizers", "callbacks")
-# get_config leaves these out; an object's own attribute has them.
-_LOST_BY_KERAS = ("delta", "axis")
 
 
 def is_space(value: Any) -> bool:
@@ -95,11 +94,7 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
     except Exception as error:  # Keras raises many kinds; all mean the same here
         raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
     refuse_lambdas(document, place)
-    lost = getattr(value, "_fn_kwargs", None)
-    if isinstance(lost, dict) and isinstance(document, dict):
-        for name in _LOST_BY_KERAS:
-            if name in lost:
-                document["config"].setdefault(name, lost[name])
+    complete(value, document, place)
     for custom in recorded.values():
         check_reachable(custom, place)
     return to_document(document, place)

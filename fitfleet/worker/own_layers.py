@@ -1,8 +1,8 @@
-"""Layers of the user's own whose constructor takes neither name nor dtype.
+"""Layers, losses and metrics of the user's own whose constructor takes neither name nor dtype.
 
-Keras writes `name`, `trainable` and `dtype` into every layer's config and hands them to the
-constructor when it makes the layer again, so that such a class, though it works under `fit`,
-cannot be read by Keras itself. Here it can, and the layer has the name that it had.
+Keras writes `name`, `trainable`, `dtype` or `reduction` into every config and hands them to the
+constructor when it makes the object again, so that such a class, though it works under `fit`,
+cannot be read by Keras itself. Here it can, and a layer has the name that it had.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from fitfleet.spec.own_code import not_taken
 
 
 def make_readable(kind: Any) -> None:
-    """Lets `kind.from_config` leave out what the constructor of a layer class does not take.
+    """Lets `kind.from_config` leave out what the constructor of the class does not take.
 
     Any other class or function, and one with a from_config of its own, stays as it is.
     """
     import keras
 
-    if not (isinstance(kind, type) and issubclass(kind, keras.layers.Layer)):
+    kinds = (keras.layers.Layer, keras.losses.Loss, keras.metrics.Metric)
+    if not (isinstance(kind, type) and issubclass(kind, kinds)):
         return
     method = _written_method(kind)
     if not method.__module__.startswith("keras."):
@@ -37,9 +38,10 @@ class _Reader(classmethod):  # type: ignore[type-arg]
             if "layers" in config:  # of a Functional model, whose graph Keras reads itself
                 return read(cls, config)
             layer = read(cls, {name: v for name, v in config.items() if name not in left_out})
-            if "name" in left_out and config.get("name"):
+            is_layer = hasattr(layer, "trainable_weights")
+            if is_layer and "name" in left_out and config.get("name"):
                 layer.name = config["name"]
-            if "trainable" in left_out and config.get("trainable") is False:
+            if is_layer and "trainable" in left_out and config.get("trainable") is False:
                 layer.trainable = False
             return layer
 

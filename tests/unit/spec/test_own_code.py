@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import h5py
 import keras
+import numpy as np
 import pytest
 
 import fitfleet as ff
@@ -15,7 +18,9 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.own_code import unreadable
+from fitfleet.spec.reference import to_document
 from fitfleet.spec.submission import job_spec
+from fitfleet.submit import Submission
 
 SETTINGS = Settings(code_trust="scripts")
 
@@ -181,6 +186,53 @@ def test_layers_that_take_no_name_are_connected_by_theirs() -> None:
     assert names == {row["config"]["name"] for row in spec.config["config"]["layers"]}
     chain = model_spec(around(Times(2.0)), SETTINGS, is_scripted=True)[0].config
     assert chain == model_spec(around(Times(2.0)), SETTINGS, is_scripted=True)[0].config
+
+
+class Focal(keras.losses.Loss):
+    """Without get_config, as in most scripts."""
+
+    def __init__(self, gamma: float = 2.0, **more: Any) -> None:
+        super().__init__(**more)
+        self.gamma = gamma
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred
+
+
+class Kept(Focal):
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gamma": 7.0}
+
+
+class Elsewhere(Focal):
+    def __init__(self, alpha: float = 0.25) -> None:
+        super().__init__()
+        self.balance = alpha
+
+
+def test_a_loss_brings_the_arguments_that_its_config_leaves_out() -> None:
+    """A worker would make it with the defaults."""
+    assert to_document(Focal(5.0), "loss")["config"]["gamma"] == 5.0
+    assert to_document(Kept(5.0), "loss")["config"]["gamma"] == 7.0
+    huber = to_document(keras.losses.Huber(delta=0.5), "loss")
+    assert huber["config"]["delta"] == 0.5
+    with pytest.raises(SpecError, match=r"^loss: Elsewhere keeps its argument alpha under another"):
+        to_document(Elsewhere(), "loss")
+
+
+def test_a_sequential_without_an_input_may_hold_a_layer_of_ones_own(tmp_path: Path) -> None:
+    """It is checked again when the data have told its input."""
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["x"], file["y"] = np.zeros((8, 3), "float32"), np.zeros((8, 1), "float32")
+    settings = SETTINGS.replace(
+        storage=str(tmp_path / "storage"), module_path=(str(Path(__file__).parent),)
+    )
+    model = keras.Sequential([keras.layers.Dense(2), Times(2.0)])
+    given = {"model": model, "dataset": str(tmp_path / "data.h5"), "loss": "mse"}
+    row = Submission(settings, is_scripted=True).row(given)
+    assert row.spec.model.config is not None and row.code is not None
+    first = row.spec.model.config["config"]["layers"][0]
+    assert first["class_name"] == "InputLayer"
 
 
 def test_looking_at_a_layer_draws_no_random_number() -> None:

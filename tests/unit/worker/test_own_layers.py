@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import pytest
 
+from fitfleet.spec.reference import to_document
 from fitfleet.worker.own_layers import make_readable
 
 
@@ -94,7 +95,30 @@ def test_a_reader_of_its_own_and_one_that_takes_all_stay_as_they_are() -> None:
     assert again_made.extra == 1
 
 
+class Margin(keras.losses.Loss):
+    def __init__(self, margin: float = 1.0, name: str = "margin") -> None:
+        super().__init__(name=name)
+        self.margin = margin
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.mean(keras.ops.maximum(self.margin - y_true * y_pred, 0.0), -1)
+
+
+class Total(keras.metrics.Metric):
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_a_loss_and_a_metric_of_which_keras_gives_more_are_made_again() -> None:
+    make_readable(Margin)
+    make_readable(Total)
+    document = to_document(Margin(0.25), "loss")
+    assert document["config"]["margin"] == 0.25
+    assert Margin.from_config({**document["config"], "reduction": "sum"}).margin == 0.25
+    assert isinstance(Total.from_config({"name": "total", "dtype": "float32"}), Total)
+
+
 def test_what_is_no_layer_is_left_alone() -> None:
-    for other in (None, len, keras.losses.Loss, keras.Model):
+    for other in (None, len, keras.optimizers.SGD, keras.Model):
         make_readable(other)
     assert "from_config" in vars(keras.Model) or keras.Model.from_config
