@@ -11,6 +11,7 @@ from fitfleet.data.describe import describe
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.errors import SpecError
+from fitfleet.repeats import Repeats, check_size
 from fitfleet.settings import Settings
 from fitfleet.spec.check import ModelFacts, check
 from fitfleet.spec.code.collect import check_inside, collect, paths_of
@@ -25,8 +26,6 @@ from fitfleet.weights.starting import Starting
 
 T = TypeVar("T")
 
-_SPEC_BYTES = 2**20
-_OPTION_BYTES = 2**16
 _OPTION_NAMES = frozenset(JobOptions.model_fields)
 _AVERAGES = (
     "optimizer: use_ema keeps averaged weights at the end, while metrics of epochs, and rankings by"
@@ -50,6 +49,7 @@ class Submission:
         self._snapshots: dict[Any, Snapshot | None] = {}
         self._infos: dict[str, DatasetInfo | None] = {}
         self._fits: dict[tuple[str, str], list[str]] = {}
+        self._repeats = Repeats(settings)
         self.warnings: list[str] = []
 
     def row(self, document: Mapping[str, Any], *, again: bool = False) -> NewJob:
@@ -57,6 +57,10 @@ class Submission:
 
         SpecError or DatasetError says what is wrong and where.
         """
+        repeat = self._repeats.of(document, again=again)
+        return self._new_row(document, again=again) if repeat is None else repeat
+
+    def _new_row(self, document: Mapping[str, Any], *, again: bool) -> NewJob:
         parts = {k: v for k, v in document.items() if k not in _OPTION_NAMES}
         for name in parts.keys() & {"settings", "is_scripted"}:  # ours, not the document's
             raise SpecError(name, "no such argument")
@@ -71,7 +75,9 @@ class Submission:
         snapshot = self._code(spec, code)
         spec = spec.model_copy(update={"code": None if snapshot is None else snapshot.sha256})
         row = self.checked(spec, job_options(self._settings, **options), again=again, code=snapshot)
-        return replace(row, starts_from=starts_from)
+        row = replace(row, starts_from=starts_from)
+        self._repeats.keep(document, row)
+        return row
 
     def checked(
         self,
@@ -95,7 +101,7 @@ class Submission:
             self._warn([*info.warnings, *warnings])
         if spec.keeps_averages:
             self._warn([_AVERAGES])
-        _check_size(spec, options)
+        check_size(spec, options)
         fingerprint = None if info is None else info.fingerprint
         return NewJob(
             experiment=options.experiment,
@@ -152,14 +158,6 @@ def _built(spec: JobSpec, info: DatasetInfo) -> ModelSpec:
         return spec.model
     given = with_input(config, info.x.shape[1:], info.x.dtype)
     return spec.model if given is config else spec.model.model_copy(update={"config": given})
-
-
-def _check_size(spec: JobSpec, options: JobOptions) -> None:
-    """Rows are read and sent about: a document that is no specification is refused."""
-    for place, part, limit in (("spec", spec, _SPEC_BYTES), ("params", options, _OPTION_BYTES)):
-        size = len(part.model_dump_json())
-        if size > limit:
-            raise SpecError(place, f"{size:,} bytes as JSON, the limit is {limit:,}")
 
 
 def _shape_key(spec: JobSpec) -> str:

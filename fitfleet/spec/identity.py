@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.reference import is_custom
 
+_SEED = "\0seed"  # stands for one; no text of a specification holds a NUL
+
 
 def content_hash(spec: JobSpec, fingerprint: str | None) -> str:
     """Hash of all that decides the numbers: spec, dataset's content, seed."""
     return _hash(_document(spec, fingerprint))
+
+
+def content_hash_of_seeds(spec: JobSpec, fingerprint: str | None) -> Callable[[int], str]:
+    """`content_hash` of the same specification with each seed that it is called with."""
+    document = _document(spec, fingerprint)
+    document["seed"] = _SEED
+    before, _, after = _text(document).partition(json.dumps(_SEED))
+    begun = hashlib.sha256(before.encode())
+
+    def of(seed: int) -> str:
+        digest = begun.copy()
+        digest.update(f"{seed}{after}".encode())
+        return digest.hexdigest()
+
+    return of
 
 
 def group_hash(spec: JobSpec, fingerprint: str | None) -> str:
@@ -132,5 +150,8 @@ def _is_stateful(value: Any) -> bool:
 
 
 def _hash(document: dict[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_text(document).encode()).hexdigest()
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
