@@ -33,6 +33,14 @@ def without_password(url: str) -> str:
     return f"{scheme}://{user if password is not None else ''}:***@{rest}"
 
 
+def with_user(url: str, user: str, password: str) -> str:
+    """The URL with another user and password."""
+    scheme, _, rest = url.partition("://")
+    parts = _WITH_USER.fullmatch(url)
+    place = rest if parts is None else parts[4]
+    return f"{scheme}://{quote(user)}:{quote(password, safe='')}@{place}"
+
+
 def quoted_password(url: str) -> str:
     """The URL with what `#`, `/`, `?` or `@` in its password would break written as `%23`, ..."""
     parts = _WITH_USER.fullmatch(url)

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.remote.connection import is_loopback
 from fitfleet.client.remote.joined import FILE_ARGUMENTS, FLEET_WIDE, arguments_of
-from fitfleet.db.accounts import access
+from fitfleet.db.accounts import access, host_roles
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.errors import SettingsError, StateError
 from fitfleet.settings import Settings
+from fitfleet.urls import with_user
 
 _MAX_FILE_BYTES = 2**20
 
@@ -24,16 +25,22 @@ _MAX_FILE_BYTES = 2**20
 def settings_for(fleet: Fleet, host: str, actor: Actor) -> dict[str, Any]:
     """Settings by name, and the files that their URLs name, by setting and argument.
 
-    StateError for a database or broker that this host alone can reach, SettingsError for a file
-    that cannot be read.
+    Where the database has the role `fitfleet_host` each host gets a role of its own in it, which
+    ends with the token. StateError for a database or broker that this host alone can reach,
+    SettingsError for a file that cannot be read.
     """
     settings = _for_workers(fleet.settings)
     for name in ("database_url", "broker_url"):
         _check_reachable(name, getattr(settings, name), host)
     values = {name: getattr(settings, name) for name in FLEET_WIDE}
     named = {name: _files(name, values[name]) for name in ("database_url", "broker_url")}
+    detail = f"token {actor.token_id}"
     with fleet.database.begin() as c:
-        access.change(c, "join", host, f"token {actor.token_id}", needs=Scope.WORK)
+        if actor.token_id is not None and host_roles.may_create(c):
+            role, password = host_roles.create(c, actor.token_id)
+            values["database_url"] = with_user(values["database_url"], role, password)
+            detail += f", role {role}"
+        access.change(c, "join", host, detail, needs=Scope.WORK)
     return {"settings": values, "files": named}
 
 

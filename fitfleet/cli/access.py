@@ -73,15 +73,38 @@ def listed(target: Target, as_json: JsonOption = False) -> None:
     show_rows(rows, as_json, "No tokens yet. Create one with: fitfleet token create --user NAME")
 
 
+_DATABASE = (
+    "if hosts joined by it, they were told the password of the database: change it"
+    " (ALTER ROLE ... PASSWORD, then the settings of scheduler and API), and let the other hosts"
+    " join again; with deploy/postgres/roles.sql each host gets a role of its own."
+)
+_BROKER = (
+    "Hosts that joined by it know the broker's password: if they are not trusted any more, change"
+    " it too."
+)
+
+
 @command
 def revoke(
     target: Target, token: Annotated[str, typer.Argument(help="Its number, as `list` shows it.")]
 ) -> None:
     """Revoke a token; it stops working at once."""
-    from fitfleet.db.accounts import tokens
+    from fitfleet.db.accounts import host_roles, tokens
+    from fitfleet.db.actor import Scope
 
-    with target.fleet().database.begin() as c:
-        tell(f"token {token} of {tokens.revoke(c, token)} is revoked")
+    database = target.fleet().database
+    with database.begin() as c:
+        user, scope = tokens.revoke(c, token)
+    tell(f"token {token} of {user} is revoked")
+    with database.begin() as c:
+        gone, left = host_roles.end(c, token)
+        have_own = bool(gone or left) or host_roles.may_create(c)
+    for name in gone:
+        tell(f"role {name} of a host that joined by it is dropped")
+    if left:
+        tell(f"the scheduler drops {', '.join(left)} within a minute; this user may not")
+    if scope in (Scope.WORK, Scope.ADMIN):
+        tell(_BROKER if have_own else f"{_DATABASE} {_BROKER}")
 
 
 @command

@@ -80,9 +80,9 @@ def roles(postgres_server: Postgres, postgres_url: str) -> Iterator[str]:
         owner.execute((DEPLOY / "postgres" / "roles.sql").read_text())
     yield postgres_url
     with psycopg.connect(postgres_url, autocommit=True) as owner:
-        owner.execute("DROP OWNED BY fitfleet_service, fitfleet_reader")
-    postgres_server.execute("DROP ROLE fitfleet_service")
-    postgres_server.execute("DROP ROLE fitfleet_reader")
+        owner.execute("DROP OWNED BY fitfleet_service, fitfleet_reader, fitfleet_host")
+    for role in ("fitfleet_service", "fitfleet_reader", "fitfleet_host"):
+        postgres_server.execute(f"DROP ROLE {role}")
 
 
 @contextmanager

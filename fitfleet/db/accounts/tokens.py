@@ -61,21 +61,24 @@ def create(
     return f"ff_{number}_{secret}"
 
 
-def revoke(c: Connection, number: str) -> str:
-    """Let a token open nothing any more, at once; whose it was. NotFoundError."""
+def revoke(c: Connection, number: str) -> tuple[str, Scope]:
+    """Let a token open nothing any more, at once; whose it was, and for what. NotFoundError.
+
+    A role that a host has joined by it is dropped by db/host_roles.
+    """
     statement = (
         update(tokens)
         .where(tokens.c.id == number, tokens.c.revoked_at.is_(None))
         .values(revoked_at=now(c))
-        .returning(tokens.c.user_name)
+        .returning(tokens.c.user_name, tokens.c.scope)
     )
-    user = c.execute(statement).scalar()
-    if user is None:
+    row = c.execute(statement).first()
+    if row is None:
         raise NotFoundError(
             f"there is no token {number} that is valid; `fitfleet token list` shows them"
         )
-    access.change(c, "revoke token", number, str(user), needs=Scope.ADMIN)
-    return str(user)
+    access.change(c, "revoke token", number, row.user_name, needs=Scope.ADMIN)
+    return row.user_name, Scope(row.scope)
 
 
 def find(c: Connection, token: str) -> Actor:

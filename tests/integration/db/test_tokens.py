@@ -65,7 +65,7 @@ def test_an_expired_and_a_revoked_token_open_nothing(database: Database) -> None
             .where(token_table.c.expires_at.is_not(None))
             .values(expires_at=token_table.c.expires_at - 61)
         )
-        assert tokens.revoke(c, number) == "ana"
+        assert tokens.revoke(c, number)[0] == "ana"
     with pytest.raises(AccessError, match="has expired"):
         find(database, expired)
     with pytest.raises(AccessError, match="was revoked"):
