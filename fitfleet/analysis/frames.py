@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results, Trial
 from fitfleet.analysis.statistics import summary
-from fitfleet.db.reading import lookup
-from fitfleet.db.session import Database
-from fitfleet.db.sweeps import trials as table
 from fitfleet.db.sweeps.trials import ReplicateRow, TrialRow
 from fitfleet.states import JobStatus
 
@@ -81,7 +79,7 @@ def _failure(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
     return None
 
 
-def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
+def jobs_frame(recordings: Recordings, results: Results) -> pd.DataFrame:
     """A row a job: `trial`, `job`, the parameters, seed, fold, status, metrics, scores, ...
 
     Metrics are those of the epoch whose weights are kept, objectives as the sweep asked for them.
@@ -91,9 +89,8 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
 
     points = {row.number: row.point for row in results.rows}
     replicates = [m for of_trial in results.replicates.values() for m in of_trial]
-    with database.read() as c:
-        scores = lookup.scores_of(c, [m.job_id for m in replicates])
-        kept = lookup.kept_points(c, [m.job_id for m in replicates])
+    scores = recordings.scores([m.job_id for m in replicates])
+    kept = recordings.kept_points([m.job_id for m in replicates])
     metrics: dict[int, dict[str, float]] = defaultdict(dict)
     for kept_point in kept:
         value = float("nan") if kept_point.value is None else kept_point.value
@@ -129,7 +126,7 @@ def jobs_frame(database: Database, results: Results) -> pd.DataFrame:
 
 
 def curves_frame(
-    database: Database, results: Results, metric: str, numbers: Sequence[int]
+    recordings: Recordings, results: Results, metric: str, numbers: Sequence[int]
 ) -> pd.DataFrame:
     """Curves of trials: `trial`, `phase` (train, val), `epoch`, `n`, `mean`, `low`, `high`.
 
@@ -143,8 +140,7 @@ def curves_frame(
     for number in numbers:
         ids = [m.job_id for m in results.replicates.get(number, [])]
         for phase in ("train", "val"):
-            with database.read() as c:
-                curves = table.curves(c, ids, plain, phase)
+            curves = recordings.curves(ids, plain, phase)
             by_epoch: dict[int, list[float]] = defaultdict(list)
             for curve in curves.values():
                 for epoch, value in curve.items():
@@ -167,7 +163,7 @@ def curves_frame(
     return pd.DataFrame(rows, columns=columns)
 
 
-def timeline_frame(database: Database, results: Results) -> pd.DataFrame:
+def timeline_frame(recordings: Recordings, results: Results) -> pd.DataFrame:
     """A row an attempt: `worker`, `job`, `trial`, `start`, `end` (in seconds), `outcome`.
 
     An attempt that runs still ends now.
@@ -175,8 +171,7 @@ def timeline_frame(database: Database, results: Results) -> pd.DataFrame:
     import pandas as pd
 
     numbers = {m.job_id: m.number for of_trial in results.replicates.values() for m in of_trial}
-    with database.read() as c:
-        rows = table.attempts_of(c, list(numbers))
+    rows = recordings.attempts(list(numbers))
     if not rows:
         return pd.DataFrame(columns=["worker", "job", "trial", "start", "end", "outcome"])
     first = min(row["start"] for row in rows)

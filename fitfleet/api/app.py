@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fitfleet.api import changing, files, joining, reading
+from fitfleet.api import changing, files, joining, reading, recording, sweeping
 from fitfleet.api.access import Gate
 from fitfleet.api.requests import answer, document_of, query_of, refusal
 from fitfleet.client.fleet import Fleet
@@ -23,6 +23,7 @@ from fitfleet.errors import FitfleetError, NotFoundError
 _log = logging.getLogger("fitfleet.service")
 _THREADS = 16
 _SUBMITTING = 2  # submissions that are checked at once, each of which may take much memory
+_STEPPING = 4  # steps of sweeps, which check some jobs each
 
 # Work on the fleet, out of a request that was admitted.
 Step = Callable[["Api", Request, Actor], Awaitable[Any]]
@@ -36,6 +37,8 @@ class Api:
         self.gate = Gate(fleet.database)
         self.threads = CapacityLimiter(_THREADS)
         self.submitting = CapacityLimiter(_SUBMITTING)
+        self.stepping = CapacityLimiter(_STEPPING)
+        self.sweeps = sweeping.Sweeps(fleet)
 
     async def run(
         self, actor: Actor, work: Callable[[], Any], limiter: CapacityLimiter | None = None
@@ -111,6 +114,14 @@ def _post(work: Callable[[Fleet, Any], Any]) -> Step:
     return step
 
 
+def _sweep(work: sweeping.Work, limiter: str = "threads") -> Step:
+    async def step(api: Api, request: Request, actor: Actor) -> Any:
+        document = await document_of(request)
+        return await api.run(actor, lambda: work(api.sweeps, document), getattr(api, limiter))
+
+    return step
+
+
 def _job_id(request: Request) -> int:
     job_id = int(request.path_params["job_id"])
     if job_id >= 2**63:
@@ -146,6 +157,16 @@ async def _weights(api: Api, request: Request, actor: Actor) -> Any:
     return await api.run(actor, lambda: files.weights(api.fleet, job_id))
 
 
+async def _dataset(api: Api, request: Request, actor: Actor) -> Any:
+    job_id = _job_id(request)
+    return await api.run(actor, lambda: files.dataset(api.fleet, job_id))
+
+
+async def _dataset_file(api: Api, request: Request, actor: Actor) -> Any:
+    job_id, name = _job_id(request), query_of(request).text("path")
+    return await api.run(actor, lambda: files.dataset_file(api.fleet, job_id, name))
+
+
 async def _found(api: Api, request: Request, actor: Actor) -> Any:
     kind, name = request.path_params["kind"], request.path_params["name"]
     return await api.run(actor, lambda: files.found(api.fleet, kind, name))
@@ -167,11 +188,20 @@ _FILE = "/v1/files/{kind}/{name}"  # kind: datasets or weights
 ROUTES: list[tuple[str, str, Scope, Step]] = [
     *(("GET", f"/v1/{name}", Scope.READ, _get(work)) for name, work in reading.GET.items()),
     *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in reading.POST.items()),
+    *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in recording.POST.items()),
+    *(("GET", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.GET.items()),
+    *(("POST", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.READ.items()),
+    *(
+        ("POST", f"/v1/{name}", Scope.SUBMIT, _sweep(work, "stepping"))
+        for name, work in sweeping.CHANGE.items()
+    ),
     *(("POST", f"/v1/{name}", Scope.SUBMIT, _post(work)) for name, work in changing.POST.items()),
     ("GET", _JOB, Scope.READ, _job),
     *(("GET", f"{_JOB}/{name}", Scope.READ, _job_part(name)) for name in reading.JOB_PARTS),
     ("POST", f"{_JOB}/log", Scope.READ, _job_post("log", reading.log_news)),
     ("GET", f"{_JOB}/weights", Scope.READ, _weights),
+    ("GET", f"{_JOB}/dataset", Scope.READ, _dataset),
+    ("GET", f"{_JOB}/dataset/file", Scope.READ, _dataset_file),
     *(("POST", f"{_JOB}/{name}", Scope.SUBMIT, _job_post(name)) for name in changing.JOB_ACTIONS),
     ("GET", _FILE, Scope.READ, _found),
     ("PUT", _FILE, Scope.SUBMIT, _upload),

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from fitfleet.api.requests import Document, TooLargeError
 from fitfleet.client.fleet import Fleet
 from fitfleet.client.fleet_jobs import insert
 from fitfleet.client.job import Job
+from fitfleet.client.tasks import Kind
 from fitfleet.db.jobs.new_job import NewJob, Records
 from fitfleet.db.reading import lookup
-from fitfleet.errors import DatasetError, FitfleetError, SpecError
-from fitfleet.spec.job import InitialWeights
+from fitfleet.errors import DatasetError, FitfleetError, NotFoundError, SpecError
+from fitfleet.spec.dataset import dataset_spec, inputs_only, training_only
+from fitfleet.spec.job import InitialWeights, Task
 from fitfleet.storage import Storage
 from fitfleet.submit import Submission
 
@@ -112,12 +114,49 @@ def _cancelled(job: Job, _: Document) -> Any:
     return job.row
 
 
+def _task(job: Job, document: Document) -> Any:
+    """Queue predict or evaluate on data below the data root or uploaded; its row, warnings.
+
+    By the job, or by the weighted mean of `members`.
+    """
+    kind = document.needed("kind")
+    if kind not in get_args(Kind):
+        raise FitfleetError(f"kind: {kind!r:.40} is none of {', '.join(get_args(Kind))}")
+    role = inputs_only if kind == "predict" else training_only
+    dataset = role(dataset_spec(document.mapping("dataset")))
+    members = [_member(job, given) for given in document.several("members")]
+    if members and members[0]["job"] != job.id:
+        raise FitfleetError(f"members: the first is not job {job.id}, which was asked")
+    values = {"kind": kind, "job": job.id, "sha256": job._digest(), "members": members}
+    try:
+        task = Task.model_validate(values)
+    except ValueError:
+        raise FitfleetError("members: they are no jobs with shares of a mean") from None
+    row, lines = job._queue_task(task, dataset, _number(document, "batch_size"))
+    return {"row": row, "warnings": lines}
+
+
+def _member(job: Job, given: Any) -> Any:
+    """A member as a task names it; its weights are those that the fleet has of it."""
+    number, share = (given.get(name) if isinstance(given, dict) else None for name in _OF_MEMBER)
+    if type(number) is not int or not isinstance(share, int | float):
+        raise FitfleetError(f"members: {given!r:.60} is no job with its share of a mean")
+    with job._database.read() as c:
+        rows = lookup.jobs_by_id(c, [number]) if 0 < number < 2**63 else []
+    if not rows:
+        raise NotFoundError(f"members: there is no job {number}")
+    digest = Job(job._database, job._settings, rows[0])._digest()
+    return {"job": number, "share": float(share), "sha256": digest}
+
+
+_OF_MEMBER = ("job", "share")
 JOB_ACTIONS: dict[str, Callable[[Job, Document], Any]] = {
     "cancel": _cancelled,
     "retry": lambda job, _: job.retry().row,
     "extend": lambda job, document: job.extend(epochs=_number(document, "epochs")).row,
     "priority": lambda job, document: job.set_priority(_number(document, "priority")).row,
     "labels": _labels,
+    "task": _task,
 }
 
 

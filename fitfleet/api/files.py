@@ -21,10 +21,11 @@ from starlette.responses import FileResponse, Response
 from fitfleet.api.requests import TooLargeError
 from fitfleet.client.fleet import Fleet
 from fitfleet.data import stored
+from fitfleet.data.location import locate
 from fitfleet.data.storage_names import STORED
 from fitfleet.errors import DatasetError, FitfleetError, NotFoundError, SpecError, StorageError
 from fitfleet.settings import Settings
-from fitfleet.storage import SUFFIX, Storage
+from fitfleet.storage import SUFFIX, Storage, sha256
 from fitfleet.weights.keeping import keep
 
 _BLOCK = 1 << 20
@@ -93,6 +94,33 @@ def weights(fleet: Fleet, job_id: int) -> Response:
     if not path.is_file():
         raise StorageError(f"the weights of job {job_id} are not in the storage any more")
     return FileResponse(path, media_type="application/x-hdf5")
+
+
+def dataset(fleet: Fleet, job_id: int) -> Any:
+    """The files of a job's dataset: `path` as the specification has it, and `sha256`."""
+    files = _dataset_files(fleet, job_id)
+    return [{"path": name, "sha256": sha256(path)} for name, path in files.items()]
+
+
+def dataset_file(fleet: Fleet, job_id: int, name: str | None) -> Response:
+    """One of these files."""
+    files = _dataset_files(fleet, job_id)
+    if name not in files:
+        raise NotFoundError(f"path: {name!r:.80} is no file of the dataset of job {job_id}")
+    return FileResponse(files[name], media_type="application/octet-stream")
+
+
+def _dataset_files(fleet: Fleet, job_id: int) -> dict[str, Path]:
+    """Below the data root or uploaded. DatasetError for what is neither, or not here."""
+    spec = fleet.job(job_id).spec.dataset
+    if spec.function is not None:
+        raise DatasetError(f"the data of job {job_id} come from a function, not from a file")
+    location = locate(spec, fleet.settings.replace(data_root_only=True))
+    if location is None:
+        raise DatasetError(f"the dataset of job {job_id} is not visible on the API's host")
+    if location.path is not None:
+        return {spec.path: location.path}
+    return {spec.files[name]: path for name, path in location.files.items()}
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -28,6 +28,11 @@ def fleet_facts(fleet: Fleet, _: Document) -> Any:
     return {"version": installed(), "lease_s": fleet.settings.lease_s}
 
 
+def disk(fleet: Fleet, _: Document) -> Any:
+    """What the fleet uses of the disk."""
+    return fleet.disk_usage()
+
+
 def experiments(fleet: Fleet, _: Document) -> Any:
     """Each with its jobs by status."""
     return fleet.experiments()
@@ -163,6 +168,7 @@ GET: dict[str, Callable[[Fleet, Document], Any]] = {
     "experiments": experiments,
     "jobs": jobs,
     "unfinished": unfinished,
+    "disk": disk,
 }
 # They ask by a document, which may be long, and change nothing.
 POST: dict[str, Callable[[Fleet, Document], Any]] = {

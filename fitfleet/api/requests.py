@@ -87,12 +87,17 @@ class Document:
             raise FitfleetError(f"{name}: {values!r:.60} is not a list of objects")
         return values
 
+    def several(self, name: str) -> list[Any]:
+        """A list of anything, or none."""
+        return self._of_kind(name, list, None) or []
+
     def _of_kind(self, name: str, kind: type, default: Any) -> Any:
         value = self._values.get(name)
         if value is None:
             return default
         if type(value) is not kind:
-            words = {str: "a text", int: "a whole number", bool: "true or false", dict: "an object"}
+            words = {str: "a text", int: "a whole number", bool: "true or false"}
+            words |= {dict: "an object", list: "a list"}
             raise FitfleetError(f"{name}: {value!r:.60} is not {words[kind]}")
         return value
 

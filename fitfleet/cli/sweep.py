@@ -119,13 +119,11 @@ def sweeps(target: Target, as_json: JsonOption = False) -> None:
     import pandas as pd
 
     from fitfleet.cli.output import console, frame_records, frame_table, print_json
-    from fitfleet.client.sweep import all_sweeps
 
     rows: list[dict[str, Any]] = []
-    fleet = target.fleet(create=True)
-    for row in all_sweeps(fleet.database):
-        progress = fleet.resume_sweep(row.name).progress
-        rows.append({"sweep": row.name, "experiment": row.experiment, **vars(progress)})
+    for sweep in target.fleet(create=True).sweeps():
+        about = {"sweep": sweep.name, "experiment": sweep.experiment}
+        rows.append({**about, **vars(sweep.progress)})
     table = pd.DataFrame(rows)
     if as_json:
         print_json(frame_records(table))
@@ -264,10 +262,7 @@ def export_runs(
 
 
 def _is_sweep(fleet: Fleet, name: str) -> bool:
-    from fitfleet.db.sweeps import sweeps as table
-
-    with fleet.database.read() as c:
-        return table.find(c, name) is not None
+    return name in {sweep.name for sweep in fleet.sweeps()}
 
 
 def _conclude(sweep: Sweep, as_json: bool) -> int:

@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.analysis.greedy import Chosen, choose
 from fitfleet.client import tasks
 from fitfleet.client.fitted_job import Where, is_here
 from fitfleet.client.job import Job
-from fitfleet.data.arrays import Arrays, load, split_validation
+from fitfleet.data.arrays import load, split_validation
 from fitfleet.db.reading import best, lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.job import DatasetSpec, JobSpec, Member, Task
+from fitfleet.spec.job import JobSpec, Member, Task
 from fitfleet.states import JobStatus
 from fitfleet.text import html_table
 
@@ -61,30 +62,27 @@ class Ensemble:
         self, x: Any, *, batch_size: int = 32, where: Where = "auto", stream: bool = False
     ) -> Any:
         """The weighted mean, as `Job.predict` takes and gives it: here, or by one worker."""
-        x = tasks.in_files(x, self.settings)
         if is_here(where):
             from fitfleet.worker import predict as here
 
+            x = tasks.in_files(x, self.settings)
             act = here.stream if stream else here.predict
             return act(self.model, x, self.spec, self.settings, batch_size)
-        result = self._asked("predict", tasks.inputs(x, self.settings), batch_size)
+        result = self._asked("predict", x, batch_size)
         return result.stream(batch_size) if stream else result.predictions()
 
     def evaluate(
         self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
     ) -> dict[str, float]:
         """Loss and metrics of the weighted mean, as `Job.evaluate` takes and gives them."""
-        dataset = tasks.in_files(dataset, self.settings)
         if is_here(where):
             from fitfleet.worker.predict import evaluate
 
+            dataset = tasks.in_files(dataset, self.settings)
             return evaluate(self.model, dataset, self.spec, self.settings, batch_size)
-        labelled = tasks.labelled(dataset, self.settings)
-        return self._asked("evaluate", labelled, batch_size).metrics
+        return self._asked("evaluate", dataset, batch_size).metrics
 
-    def _asked(
-        self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
-    ) -> tasks.TaskResult:
+    def _asked(self, kind: tasks.Kind, data: Any, batch_size: int) -> tasks.TaskResult:
         first, *others = self.jobs
         for other in others:
             if other.spec.code != first.spec.code:
@@ -98,10 +96,7 @@ class Ensemble:
             for job in self.jobs
         ]
         task = Task(kind=kind, job=first.id, sha256=members[0].sha256, members=members)
-        size = tasks.checked_batch_size(batch_size)
-        return tasks.run_task(
-            first._database, self.settings, first.row, self.spec, task, dataset, size
-        )
+        return first._run_task(task, self.spec, data, batch_size)
 
     def export(self, path: str | Path) -> Path:
         """Write it as one Keras model, in the formats of `Job.export`; Keras alone loads it."""
@@ -128,6 +123,14 @@ def ensemble(
     NotFoundError where no job has the metric, SpecError for models that take different inputs,
     FitfleetError for a metric that is not of the validation, MissingExtraError without TensorFlow.
     """
+    check(top, metric, candidates)
+    better_when, rows = candidate_rows(database, experiment, metric, direction, candidates)
+    jobs = [Job(database, settings, row) for row in rows]
+    return chosen(jobs, settings, metric, better_when, top)
+
+
+def check(top: int, metric: str, candidates: int) -> None:
+    """FitfleetError for arguments of no ensemble, MissingExtraError without TensorFlow."""
     for name, value in (("top", top), ("candidates", candidates)):
         if type(value) is not int or value < 1:
             raise FitfleetError(f"{name}: {value!r:.40} is not a positive integer")
@@ -135,28 +138,27 @@ def ensemble(
         raise FitfleetError(
             f"metric: {metric!r:.60} is not of the validation rows; give one such as 'val_loss'"
         )
-    better_when = direction_of(
-        metric, direction, compiled_parts(database, metric, experiment) if not direction else ()
-    )
     if importlib.util.find_spec("keras") is None:
         raise MissingExtraError("keras", "worker")
-    jobs = _candidates(database, settings, experiment, metric, better_when, candidates)
-    return _Choice(jobs, settings, metric).best_ensemble(better_when, top)
 
 
-def _candidates(
-    database: Database,
-    settings: Settings,
-    experiment: str,
-    metric: str,
-    direction: Direction,
-    count: int,
-) -> list[Job]:
-    """The best jobs by the metric, best first."""
+def chosen(
+    jobs: Sequence[Job], settings: Settings, metric: str, direction: Direction, top: int
+) -> Ensemble:
+    """The best ensemble of at most `top` of these jobs, which are best first."""
+    return _Choice(jobs, settings, metric).best_ensemble(direction, top)
+
+
+def candidate_rows(
+    database: Database, experiment: str, metric: str, direction: str | None, count: int
+) -> tuple[Direction, list[JobRow]]:
+    """The best jobs by the metric, best first, and which way is better. NotFoundError for none."""
+    compiled = compiled_parts(database, metric, experiment) if not direction else ()
+    better_when = direction_of(metric, direction, compiled)
     with database.read() as c:
         succeeded = [JobStatus.SUCCEEDED]
         ranked = best.best_jobs(
-            c, experiment, succeeded, metric, direction, "last", count, with_weights=True
+            c, experiment, succeeded, metric, better_when, "last", count, with_weights=True
         )
         rows = lookup.jobs_by_id(c, [job_id for job_id, value in ranked if value is not None])
     if not rows:
@@ -165,7 +167,7 @@ def _candidates(
             " validation rows, which validation_split or x_val and y_val give"
         )
     order = [job_id for job_id, _ in ranked]
-    return [Job(database, settings, row) for row in sorted(rows, key=lambda r: order.index(r.id))]
+    return better_when, sorted(rows, key=lambda row: order.index(row.id))
 
 
 class _Choice:
@@ -178,7 +180,7 @@ class _Choice:
         self._jobs = {job.id: job for job in jobs}
         first = jobs[0].spec
         self._left_out: dict[int, str] = {}
-        arrays = self._rows(first)
+        arrays = split_validation(load(jobs[0]._dataset_here(), settings), first.validation_split)
         self._predicted: dict[int, Any] = {}
         labelled = (arrays.y_val, arrays.sample_weight_val)
         for job in jobs:
@@ -197,28 +199,22 @@ class _Choice:
         def score(bag: Counter[int]) -> float:
             return self._scorer(self._here.means(bag, self._predicted))
 
-        chosen: Chosen[int] = choose(
-            list(self._predicted), score, direction, top=top, rounds=_ROUNDS
-        )
-        total = sum(chosen.counts.values())
-        shares = {job: count / total for job, count in sorted(chosen.counts.items())}
+        bag: Chosen[int] = choose(list(self._predicted), score, direction, top=top, rounds=_ROUNDS)
+        total = sum(bag.counts.values())
+        shares = {job: count / total for job, count in sorted(bag.counts.items())}
         models = {job: self._jobs[job].load_model() for job in shares}
         return Ensemble(
             members=shares,
             metric=self._metric,
-            score=chosen.score,
-            best_single=chosen.single,
-            best_single_score=chosen.single_score,
+            score=bag.score,
+            best_single=bag.single,
+            best_single_score=bag.single_score,
             left_out=self._left_out,
             model=self._here.combined(models, shares),
             jobs=tuple(self._jobs[job] for job in shares),
             spec=self._jobs[next(iter(shares))].spec,
             settings=self._settings,
         )
-
-    def _rows(self, spec: JobSpec) -> Arrays:
-        """The arrays of the job, with its validation rows."""
-        return split_validation(load(spec.dataset, self._settings), spec.validation_split)
 
 
 def _rows_of(spec: JobSpec) -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fitfleet.analysis.direction import compiled_parts
-from fitfleet.analysis.objective import Objective, objectives
+from fitfleet.analysis.objective import objectives
+from fitfleet.analysis.recordings import StoredRecordings
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import experiment_results
 from fitfleet.db.reading import lookup
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.plots import Plots
 
 
-def plots(database: Database, experiment: str, objective: str, direction: str | None) -> Plots:
+def plots(
+    database: Database,
+    settings: Settings,
+    experiment: str,
+    objective: str,
+    direction: str | None,
+) -> Plots:
     """Pictures of the experiment. NotFoundError if it has no job."""
     from fitfleet.sweeps.plots import Plots
 
-    wanted = _wanted(database, experiment, objective, direction)
-    return Plots(database, _results(database, experiment, wanted), experiment)
+    found = results(database, experiment, objective, direction)
+    return Plots(StoredRecordings(database, settings), found, experiment)
 
 
 def exports(
@@ -36,25 +43,23 @@ def exports(
     """Exports of the experiment. NotFoundError if it has no job."""
     from fitfleet.sweeps.exports import Exports
 
-    wanted = _wanted(database, experiment, objective, direction)
-    return Exports(database, settings, lambda: _results(database, experiment, wanted), experiment)
+    def read() -> Results:
+        return results(database, experiment, objective, direction)
+
+    return Exports(StoredRecordings(database, settings), read, experiment)
 
 
-def _wanted(
-    database: Database, experiment: str, objective: str, direction: str | None
-) -> tuple[Objective, ...]:
-    return objectives(
+def results(database: Database, experiment: str, objective: str, direction: str | None) -> Results:
+    """What its jobs have come to. NotFoundError if it has none, SearchError for the objective."""
+    wanted = objectives(
         objective, direction, "last", lambda name: compiled_parts(database, name, experiment)
     )
-
-
-def _results(database: Database, experiment: str, wanted: tuple[Objective, ...]) -> Results:
-    results = experiment_results(database, experiment, wanted)
-    if not results.rows:
+    found = experiment_results(database, experiment, wanted)
+    if not found.rows:
         with database.read() as c:
             known = [
                 str(summary["name"]) for summary in lookup.experiment_summary(c) if summary["jobs"]
             ]
         there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
         raise NotFoundError(f"{experiment}: no experiment with jobs; {there}")
-    return results
+    return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from fitfleet.client import tasks
 from fitfleet.client.job_row import JobHandle
 from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.specs import code as code_table
 from fitfleet.errors import (
     FitfleetError,
@@ -117,13 +118,13 @@ class FittedJob(JobHandle):
         is installed. With `stream` an iterator of parts, some batches each, for what is larger
         than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
         """
-        x = tasks.in_files(x, self._settings)
         if is_here(where):
             from fitfleet.worker import predict as here
 
+            x = tasks.in_files(x, self._settings)
             act = here.stream if stream else here.predict
             return act(self.load_model(), x, self.spec, self._settings, batch_size)
-        result = self._run_task("predict", tasks.inputs(x, self._settings), batch_size)
+        result = self._run_task(self._task("predict"), self._fit(), x, batch_size)
         return result.stream(batch_size) if stream else result.predictions()
 
     def evaluate(
@@ -135,23 +136,37 @@ class FittedJob(JobHandle):
         are taken. `where` is as in `predict`; on the fleet the numbers are in SQL, as the test
         scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
         """
-        dataset = tasks.in_files(dataset, self._settings)
         if is_here(where):
             from fitfleet.worker.predict import evaluate
 
+            dataset = tasks.in_files(dataset, self._settings)
             return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)
-        return self._run_task(
-            "evaluate", tasks.labelled(dataset, self._settings), batch_size
-        ).metrics
+        task = self._task("evaluate")
+        return self._run_task(task, self._fit(), dataset, batch_size).metrics
 
-    def _run_task(
-        self, kind: Literal["predict", "evaluate"], dataset: DatasetSpec, batch_size: int
-    ) -> tasks.TaskResult:
-        task = Task(kind=kind, job=self.id, sha256=self._digest())
+    def _task(self, kind: tasks.Kind) -> Task:
+        return Task(kind=kind, job=self.id, sha256=self._digest())
+
+    def _run_task(self, task: Task, spec: JobSpec, data: Any, batch_size: int) -> tasks.TaskResult:
+        """Have a worker do it with what a user gave; `spec` is that of the fit."""
         size = tasks.checked_batch_size(batch_size)
-        return tasks.run_task(
-            self._database, self._settings, self._row, self._fit(), task, dataset, size
+        dataset = tasks.dataset_of(task.kind, data, self._settings)
+        wanted = tasks.specification(spec, task, dataset, size)
+        return tasks.run_task(self._database, self._settings, self._row, wanted)
+
+    def _queue_task(
+        self, task: Task, dataset: DatasetSpec, batch_size: int
+    ) -> tuple[JobRow, list[str]]:
+        """Queue it for a client of the API, whose paths are below the data root."""
+        size = tasks.checked_batch_size(batch_size)
+        wanted = tasks.specification(self._fit(), task, dataset, size)
+        return tasks.queue_task(
+            self._database, self._settings, self._row, wanted, data_root_only=True
         )
+
+    def _dataset_here(self) -> DatasetSpec:
+        """The dataset of the fit, as this machine reads it."""
+        return self.spec.dataset
 
     def _digest(self) -> str:
         """The sha256 of its weights, which a worker is told. StateError."""

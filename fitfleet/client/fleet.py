@@ -21,6 +21,7 @@ from fitfleet.client.sweep import Sweep
 from fitfleet.data.data_store import DataStore
 from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
+from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.errors import SettingsError
 from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
@@ -199,6 +200,15 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         stored = Design.from_json(find_sweep(self.database, name).document)
         return Sweep(self.database, self.settings, stored, on_poll=self._on_poll)
 
+    def sweeps(self) -> list[Sweep]:
+        """A handle on each sweep of the fleet, the oldest first."""
+        with self.database.read() as c:
+            documents = [row.document for row in sweep_table.listed(c)]
+        return [
+            Sweep(self.database, self.settings, Design.from_json(text), on_poll=self._on_poll)
+            for text in documents
+        ]
+
     def rank(
         self,
         experiment: str = "default",
@@ -227,7 +237,9 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         direction: str | None = None,
     ) -> Plots:
         """Pictures of an experiment, as `Sweep.plot` of a sweep: `.curves("curves.png")`, ..."""
-        return experiment_views.plots(self.database, experiment, objective, direction)
+        return experiment_views.plots(
+            self.database, self.settings, experiment, objective, direction
+        )
 
     def export(
         self,

@@ -13,21 +13,24 @@ from rich.console import Console
 from fitfleet.analysis import frames
 from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.analysis.ranking import best_trial, rank
+from fitfleet.analysis.recordings import Recordings, StoredRecordings
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
 from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.labels import shown
-from fitfleet.client.snapshot import outcome, take
+from fitfleet.client.snapshot import Snapshot, outcome, take
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
 from fitfleet.db.reading import lookup
+from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.lineage import of_sweep
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
+from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver, Progress
 from fitfleet.sweeps.known_points import with_imported
@@ -74,9 +77,7 @@ class Sweep:
         return f"<Sweep {self.name!r} {self.design.search} of {self.design.experiment!r}>"
 
     def _repr_html_(self) -> str:
-        with self._database.read() as c:
-            row = sweep_table.find(c, self.name)
-        if row is None:
+        if not self._is_written():
             return html_table([], [["sweep", self.name], ["", "not submitted yet"]])
         results = self._results()
         states = Counter(trial.state for trial in results.trials())
@@ -110,7 +111,7 @@ class Sweep:
         progress = driver.step()
         while driver.is_listed and not driver.is_asked(progress):
             progress = driver.step()
-        self._warn(driver)
+        self._warn(driver.warnings)
         return self
 
     def run(self, *, timeout_s: float | None = None) -> Sweep:
@@ -120,18 +121,18 @@ class Sweep:
         `timeout_s`; the jobs that are queued continue then.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        driver = self._drive()
+        self._open()
         display = Display(Console(stderr=True))
         drawn_at, outages = time.monotonic(), Tolerance(_OUTAGE_S)
         with display.shown():
             while True:
                 self._on_poll()
-                progress = None
+                progress, began = None, time.monotonic()
                 with outages:
-                    progress = driver.step()
-                    self._warn(driver)
-                    if time.monotonic() - drawn_at > display.every_s:
-                        display.draw(take(self._database, driver.job_ids(), self._settings.lease_s))
+                    is_due = began - drawn_at > display.every_s
+                    progress, snapshot = self._advance(is_shown=is_due)
+                    if snapshot is not None:
+                        display.draw(snapshot)
                         drawn_at = time.monotonic()
                 if progress is None:
                     time.sleep(OUTAGE_POLL_S)
@@ -143,9 +144,29 @@ class Sweep:
                         f"sweep {self.name!r} has {progress.jobs_open} unfinished jobs after"
                         f" {timeout_s:g} s; resume it with fleet.resume_sweep({self.name!r}).run()"
                     )
-                time.sleep(_POLL_S)
-        display.conclude(*outcome(self._database, driver.job_ids(), FAILURES))
+                time.sleep(self._pause_s(time.monotonic() - began))
+        display.conclude(*self._outcome())
         return self
+
+    def _open(self) -> None:
+        """Write it down, or find it."""
+        self._drive()
+
+    def _advance(self, *, is_shown: bool) -> tuple[Progress, Snapshot | None]:
+        """Bring it one step forward; where it stands, and if it is to be shown, how its jobs do."""
+        driver = self._drive()
+        progress = driver.step()
+        self._warn(driver.warnings)
+        if not is_shown:
+            return progress, None
+        return progress, take(self._database, driver.job_ids(), self._settings.lease_s)
+
+    def _pause_s(self, step_s: float) -> float:
+        """Seconds until the next step, after one that took `step_s`."""
+        return _POLL_S
+
+    def _outcome(self) -> tuple[dict[JobStatus, int], list[JobRow]]:
+        return outcome(self._database, self._drive().job_ids(), FAILURES)
 
     @property
     def progress(self) -> Progress:
@@ -178,9 +199,7 @@ class Sweep:
             for replicate in replicates
             if trial is None or number == trial
         ]
-        with self._database.read() as c:
-            rows = lookup.jobs_by_id(c, ids)
-        return Jobs(Job(self._database, self._settings, row) for row in rows)
+        return self._handles(ids)
 
     @property
     def best_trial(self) -> int:
@@ -201,11 +220,10 @@ class Sweep:
         sign = 1.0 if results.wanted[0].direction == "minimize" else -1.0
         replicates = results.replicates[best_trial(results)]
         first = min(replicates, key=lambda m: sign * results.values[m.job_id][0])
-        with self._database.read() as c:
-            row = lookup.job(c, first.job_id)
-        if row is None:
+        found = self._handles([first.job_id])
+        if not found:
             raise NotFoundError(f"job {first.job_id} was removed")
-        return Job(self._database, self._settings, row)
+        return found[0]
 
     def compare(
         self,
@@ -227,14 +245,27 @@ class Sweep:
         """Pictures: `sweep.plot.curves("curves.png")`, `parallel_coordinates("pc.html")`, ..."""
         from fitfleet.sweeps.plots import Plots
 
-        return Plots(self._database, self._results(), self.name, self.design)
+        return Plots(self._recordings, self._results(), self.name, self.design)
 
     @property
     def export(self) -> Exports:
         """`sweep.export.to_pandas()`, `to_csv`, `to_parquet`, `to_tensorboard`, `to_mlflow`."""
         from fitfleet.sweeps.exports import Exports
 
-        return Exports(self._database, self._settings, self._results, self.experiment, self.name)
+        return Exports(self._recordings, self._results, self.experiment, self.name)
+
+    @property
+    def _recordings(self) -> Recordings:
+        return StoredRecordings(self._database, self._settings)
+
+    def _handles(self, job_ids: Sequence[int]) -> Jobs:
+        with self._database.read() as c:
+            rows = lookup.jobs_by_id(c, job_ids)
+        return Jobs(Job(self._database, self._settings, row) for row in rows)
+
+    def _is_written(self) -> bool:
+        with self._database.read() as c:
+            return sweep_table.find(c, self.name) is not None
 
     def _row(self) -> SweepRow:
         return find_sweep(self._database, self.name)
@@ -252,18 +283,13 @@ class Sweep:
         results.read(self._database, self._row().id)
         return results
 
-    def _warn(self, driver: Driver) -> None:
-        for line in driver.warnings:
+    def _warn(self, lines: list[str]) -> None:
+        """Say them, once each."""
+        for line in lines:
             warnings.warn(line, stacklevel=3)
-        driver.warnings.clear()
+        lines.clear()
 
 
 def _short(value: Any) -> str:
     """A cell of a table; empty where there is no value."""
     return "" if value is None or value != value else shown(value)
-
-
-def all_sweeps(database: Database) -> list[SweepRow]:
-    """Every sweep of a fleet, the oldest first."""
-    with database.read() as c:
-        return sweep_table.listed(c)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -35,6 +35,7 @@ from fitfleet.submit import Submission
 from fitfleet.weights.files import checked, opened, read_document
 
 _NAME = 128
+Kind = Literal["predict", "evaluate"]
 
 
 class TaskResult:
@@ -46,12 +47,14 @@ class TaskResult:
     @property
     def metrics(self) -> dict[str, float]:
         """Loss and metrics by Keras's names."""
-        with self._database.read() as c:
-            scores = lookup.scores_of(c, [self._row.id]).get(self._row.id, {})
         return {
             name.removeprefix("test_"): float("nan") if value is None else value
-            for name, value in scores.items()
+            for name, value in self._scores().items()
         }
+
+    def _scores(self) -> dict[str, float | None]:
+        with self._database.read() as c:
+            return lookup.scores_of(c, [self._row.id]).get(self._row.id, {})
 
     def predictions(self) -> Any:
         """All of them, in the structure of the model's outputs. StorageError."""
@@ -67,28 +70,34 @@ class TaskResult:
             for start in range(0, len(group["0"]), rows):
                 yield _read(group, outputs, slice(start, start + rows))
 
+    def _path(self) -> Path:
+        return _path(self._settings, self._row)
+
     def _file(self) -> tuple[Path, Any]:
-        path = _path(self._settings, self._row)
+        path = self._path()
         checked(path, self._settings, self._row.artifact_sha256)
         return path, read_document(path, self._settings)["outputs"]
 
 
-def run_task(
+def queue_task(
     database: Database,
     settings: Settings,
     fitted: JobRow,
-    spec: JobSpec,
-    task: Task,
-    dataset: DatasetSpec,
-    batch_size: int,
-) -> TaskResult:
-    """Queue the task as a job and wait for its end. What was asked before is not done again.
+    wanted: JobSpec,
+    *,
+    data_root_only: bool = False,
+) -> tuple[JobRow, list[str]]:
+    """Queue the task as a job, whose specification is `specification`'s; what the user should hear.
 
-    JobFailedError with the worker's reason, SpecError or DatasetError for what cannot work.
+    What was asked before is not done again. SpecError or DatasetError for what cannot work.
     """
-    wanted = _specification(spec, task, dataset, batch_size)
+    task = wanted.task
+    assert task is not None
     modules = {reference.module for reference in named(wanted)}  # the job ran them; workers check
-    trusting = settings.replace(trusted_modules=(*settings.trusted_modules, *sorted(modules)))
+    trusting = settings.replace(
+        trusted_modules=(*settings.trusted_modules, *sorted(modules)),
+        data_root_only=data_root_only or settings.data_root_only,
+    )
     options = job_options(
         settings,
         experiment=f"{fitted.experiment[: _NAME - 12]}-evaluations",
@@ -98,9 +107,14 @@ def run_task(
     )
     submission = Submission(trusting)
     new = replace(submission.checked(wanted, options), settings=settings)
-    for line in submission.warnings:
+    return _queued(database, settings, new), submission.warnings
+
+
+def run_task(database: Database, settings: Settings, fitted: JobRow, wanted: JobSpec) -> TaskResult:
+    """`queue_task`, and wait for its end. JobFailedError with the worker's reason."""
+    row, lines = queue_task(database, settings, fitted, wanted)
+    for line in lines:
         warnings.warn(line, stacklevel=4)
-    row = _queued(database, settings, new)
     display = Display(Console(stderr=True))
     with display.shown():
         wait_for(
@@ -112,12 +126,17 @@ def run_task(
         )
     with database.read() as c:
         (row,) = lookup.jobs_by_id(c, [row.id])
-    if row.status is not JobStatus.SUCCEEDED:
-        why = f": {row.failure_message}" if row.failure_message else ""
+    check_done(row, wanted)
+    return TaskResult(database, settings, row)
+
+
+def check_done(row: JobRow, wanted: JobSpec) -> None:
+    """JobFailedError for a task that has not succeeded."""
+    if row.status is not JobStatus.SUCCEEDED and wanted.task is not None:
+        why, task = f": {row.failure_message}" if row.failure_message else "", wanted.task
         raise JobFailedError(
             f"job {row.id}, to {task.kind} by {_named(task)}, has ended as {row.status}{why}"
         )
-    return TaskResult(database, settings, row)
 
 
 def _whose(task: Task) -> dict[str, Any]:
@@ -138,6 +157,12 @@ def checked_batch_size(batch_size: Any) -> int:
     if words:
         raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
     return int(batch_size)
+
+
+def dataset_of(kind: str, data: Any, settings: Settings) -> DatasetSpec:
+    """What a user gave to predict or evaluate, as a dataset."""
+    data = in_files(data, settings)
+    return inputs(data, settings) if kind == "predict" else labelled(data, settings)
 
 
 def inputs(x: Any, settings: Settings) -> DatasetSpec:
@@ -163,7 +188,7 @@ def _replaced(dataset: Any, settings: Settings) -> Any:
     return DataStore(settings, Reading()).replaced({"dataset": dataset})["dataset"]
 
 
-def _specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: int) -> JobSpec:
+def specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: int) -> JobSpec:
     """What of a fit still matters once its weights are there: equal tasks are one job."""
     changes = {
         "task": task,

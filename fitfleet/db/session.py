@@ -120,7 +120,7 @@ class Database:
         with self._translated(), self.engine.connect() as c:
             if self.is_sqlite:
                 c.exec_driver_sql("BEGIN")
-            yield c
+            yield c.execution_options(**{OPTION: current(self.actor)})
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 
 from fitfleet.data.location import locate
-from fitfleet.db.accounts import users
+from fitfleet.db.accounts import host_roles, tokens, users
+from fitfleet.db.actor import Actor, acting
+from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.scheduling import preemption
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import budgets
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
-from fitfleet.errors import DatabaseError, FitfleetError
+from fitfleet.errors import DatabaseError, FitfleetError, QuotaError
 from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
@@ -55,9 +57,12 @@ class SweepKeeper:
                     self._drivers[row.id] = self._driver(database, row)
                 driver = self._drivers[row.id]
                 if driver is not None:
-                    driver.step()
+                    with acting(_owner(database, row)):
+                        driver.step()
             except DatabaseError:
                 raise
+            except QuotaError:  # there is room when some of its jobs have ended
+                continue
             except Exception as error:  # the edge of a sweep: anybody may have written its row
                 _log.warning("sweep %r is left to its own script: %s", row.name, error)
                 self._drivers[row.id] = None
@@ -69,6 +74,13 @@ class SweepKeeper:
         if importlib.util.find_spec("optuna") is None and design.needs_optuna:
             return None
         return Driver(database, self._settings, row)
+
+
+def _owner(database: Database, row: SweepRow) -> Actor | None:
+    """Whose quota its jobs count for. AccessError if that is a token which has ended."""
+    with database.read() as c:
+        number = experiment_table.token_of(c, row.experiment)
+        return None if number is None else tokens.of_number(c, number)
 
 
 def _is_visible(design: Design, settings: Settings) -> bool:
@@ -116,6 +128,23 @@ class GpuHours:
             users.measure(c)
 
 
+class HostRoles:
+    """Drops the roles of hosts whose token has ended, once a minute."""
+
+    def __init__(self) -> None:
+        self._at = -_MEASURE_S
+
+    def __call__(self, database: Database) -> None:
+        """Also of tokens that expire, and of those revoked by who may drop no role."""
+        if time.monotonic() - self._at < _MEASURE_S:
+            return
+        self._at = time.monotonic()
+        with database.begin() as c:
+            ended = host_roles.end_all(c)
+        for name in ended:
+            _log.info("the role %s is dropped: its token has ended", name)
+
+
 class Preemption:
     """Lets jobs of a lower priority make way, at each recovery."""
 
@@ -135,5 +164,5 @@ class Preemption:
 
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
-    kept: list[Step] = [GpuHours(), SweepKeeper(settings), Retention(settings)]
+    kept: list[Step] = [GpuHours(), HostRoles(), SweepKeeper(settings), Retention(settings)]
     return [*kept, Preemption(settings), Notifier()]

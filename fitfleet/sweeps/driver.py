@@ -16,7 +16,7 @@ from fitfleet.db.sweeps import budgets
 from fitfleet.db.sweeps import trials as table
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.db.sweeps.trials import NewTrial
-from fitfleet.errors import DatasetError, SearchError, SpecError
+from fitfleet.errors import DatasetError, FitfleetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, point_hash
 from fitfleet.sweeps.generations import Generations
@@ -29,6 +29,8 @@ from fitfleet.sweeps.search import Listed, Point, Search, key_of, make_search
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200
+# And so many jobs, so that a step of a sweep with many repeats is short as well.
+_BATCH_JOBS = 5_000
 # So many refused points with no good one among them are no coincidence.
 _MAX_REJECTED = 10
 
@@ -162,10 +164,14 @@ class Driver:
         left = [point for point in search.points if key_of(point) not in taken]
         if self.design.trials is not None:
             left = left[: self.design.trials - len(taken)]
-        batch = left[:_BATCH]
+        batch = left[: max(1, min(_BATCH, _BATCH_JOBS // self.design.replicates))]
         self._is_exhausted = len(batch) == len(left)
-        if batch and self._take(batch) < len(batch):
+        try:
+            if batch and self._take(batch) < len(batch):
+                self._is_exhausted = False
+        except FitfleetError:  # such as a database that is away: they are asked for again
             self._is_exhausted = False
+            raise
         return bool(left)
 
     def _jobs_at_once(self) -> int:

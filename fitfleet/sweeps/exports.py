@@ -12,13 +12,9 @@ from fitfleet.analysis.exports import live
 from fitfleet.analysis.exports.runs import ExportedRun
 from fitfleet.analysis.exports.tables import write_csv, write_parquet
 from fitfleet.analysis.exports.tensorboard import folder_name, write_tensorboard
+from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results
-from fitfleet.db.reading import lookup
-from fitfleet.db.session import Database
 from fitfleet.db.sweeps.trials import ReplicateRow
-from fitfleet.settings import Settings
-from fitfleet.storage import Storage
-from fitfleet.sweeps.rows import find_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,19 +30,18 @@ class Exports:
 
     def __init__(
         self,
-        database: Database,
-        settings: Settings,
+        recordings: Recordings,
         read: Callable[[], Results],
         experiment: str,
         sweep: str | None = None,
     ) -> None:
-        self._database, self._settings = database, settings
+        self._recordings = recordings
         self._read, self._experiment, self._sweep = read, experiment, sweep
         self._results = read()
 
     def to_pandas(self) -> pd.DataFrame:
         """A row a job: trial, parameters, seed, fold, status, objectives, scores, seconds."""
-        return frames.jobs_frame(self._database, self._results)
+        return frames.jobs_frame(self._recordings, self._results)
 
     def curves(self) -> pd.DataFrame:
         """A row an epoch and metric of each job: `job`, `trial`, `epoch`, `metric`, `value`."""
@@ -89,7 +84,7 @@ class Exports:
         self._results = self._read()
         is_over = not self._results.unfinished()
         if self._sweep is not None:  # it may suggest more
-            is_over = find_sweep(self._database, self._sweep).ended_at is not None
+            is_over = self._recordings.is_over(self._sweep)
         return self._runs(only_ended=False), is_over
 
     def _runs(self, *, only_ended: bool = True) -> list[ExportedRun]:
@@ -105,15 +100,12 @@ class Exports:
 
     def _part(self, replicates: list[ReplicateRow]) -> list[ExportedRun]:
         ids = [m.job_id for m in replicates]
-        with self._database.read() as c:
-            rows = {row.id: row for row in lookup.jobs_by_id(c, ids)}
-            points = lookup.curves(c, ids)
-            scores = lookup.scores_of(c, ids)
+        rows = {row.id: row for row in self._recordings.rows(ids)}
+        points, scores = self._recordings.points(ids), self._recordings.scores(ids)
         curves: dict[int, dict[str, dict[int, float]]] = {}
         for point in points:
             value = float("nan") if point.value is None else point.value
             curves.setdefault(point.job_id, {}).setdefault(point.name, {})[point.epoch] = value
-        storage = Storage.of(self._settings)
         runs = []
         for m in replicates:
             row = rows[m.job_id]
@@ -129,7 +121,7 @@ class Exports:
                     status=m.status.value,
                     started_at=row.started_at or row.submitted_at,
                     finished_at=row.finished_at or time.time(),
-                    artifact=storage.shown(row.artifact_path) if row.artifact_path else None,
+                    artifact=self._recordings.artifact(row),
                     tags={
                         **({} if self._sweep is None else {"sweep": self._sweep}),
                         "trial": str(m.number),

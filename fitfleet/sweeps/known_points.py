@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.columns import named, param_columns
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.design import Design
 
 MAX_IMPORTED = 10_000
+_LONGEST = 2_000  # characters of a name or reason
 _FIELDS = {"source", "study", "names"}
 
 
@@ -62,6 +63,33 @@ def imported(
             f"points_from: {len(points):,} trials are more than {MAX_IMPORTED:,}; import the best"
         )
     return tuple(points)
+
+
+def received(
+    documents: Any, known: Mapping[str, Parameter], wanted: Sequence[Objective], search: str
+) -> tuple[Imported, ...]:
+    """What `imported` has made on another machine, looked at again. SearchError."""
+    if not isinstance(documents, list) or len(documents) > MAX_IMPORTED:
+        raise SearchError(f"points_from: it is no list of at most {MAX_IMPORTED:,} points")
+    return tuple(_received(document, known, wanted, search) for document in documents)
+
+
+def _received(
+    document: Any, known: Mapping[str, Parameter], wanted: Sequence[Objective], search: str
+) -> Imported:
+    try:
+        point = Imported.of_json(document)
+        texts = [point.source, point.trial, *([point.unused] if point.unused else [])]
+        texts += point.left_out
+        values = tuple(math.nan if value is None else float(value) for value in point.values)
+        is_whole = len(values) == len(wanted) and isinstance(point.point, dict)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        is_whole = False
+    if not is_whole or not all(isinstance(text, str) and len(text) <= _LONGEST for text in texts):
+        raise SearchError(f"points_from: {document!r:.60} is no point of another program")
+    trial = SourceTrial(point.trial, point.point, values)
+    fitted = _fitted(point.source, trial, point.point, known, search)
+    return replace(fitted, unused=point.unused or fitted.unused, left_out=list(point.left_out))
 
 
 def _of_source(

@@ -19,8 +19,8 @@ from fitfleet.analysis.plots.importance import plot_importance
 from fitfleet.analysis.plots.parallel import plot_parallel
 from fitfleet.analysis.plots.slices import plot_slices
 from fitfleet.analysis.plots.timeline import plot_timeline
+from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results
-from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
 from fitfleet.sweeps import space
@@ -40,9 +40,9 @@ class Plots:
     """
 
     def __init__(
-        self, database: Database, results: Results, name: str, design: Design | None = None
+        self, recordings: Recordings, results: Results, name: str, design: Design | None = None
     ) -> None:
-        self._database, self._results, self._name = database, results, name
+        self._recordings, self._results, self._name = recordings, results, name
         spaces = space.find(design.job).items() if design is not None else ()
         self._logarithmic = [name for name, parameter in spaces if parameter.is_logarithmic]
 
@@ -52,7 +52,7 @@ class Plots:
         chosen = metric or self._curve_metric()
         numbers = frames.best_first(results, results.wanted[0], top)
         numbers = numbers or [row.number for row in results.rows if row.refused is None][:top]
-        curves = frames.curves_frame(self._database, results, chosen, numbers)
+        curves = frames.curves_frame(self._recordings, results, chosen, numbers)
         title = f"{self._name}: {chosen.removeprefix('val_').replace('_', ' ')} over the epochs"
         total = sum(row.refused is None for row in results.rows)
         if len(numbers) < total:
@@ -113,7 +113,7 @@ class Plots:
 
     def timeline(self, path: Target = None) -> Any:
         """What each worker slot did when."""
-        attempts = frames.timeline_frame(self._database, self._results)
+        attempts = frames.timeline_frame(self._recordings, self._results)
         return plot_timeline(attempts, path, title=f"{self._name}: timeline of the workers")
 
     def _curve_metric(self) -> str:

@@ -58,6 +58,35 @@ with ff.connect() as fleet:
     }))
 """
 
+SWEEPING = """
+import json, sys
+import numpy as np
+import fitfleet as ff
+
+x = np.linspace(-1, 1, 256, dtype="float32").reshape(64, 4)
+y = x.sum(axis=1, keepdims=True)
+layers = [ff.layers.Input((4,)), ff.layers.Dense(ff.choice([2, 3])), ff.layers.Dense(1)]
+with ff.connect() as fleet:
+    sweep = fleet.sweep(
+        model=ff.Sequential(layers), dataset=(x, y), optimizer="adam", loss="mse", epochs=2,
+        validation_split=0.25, search="grid", experiment="swept", requires={"zone": "a"},
+    )
+    assert sweep.plan().jobs == 2
+    sweep.run(timeout_s=300)
+    best = sweep.best
+    far = best.predict(x, where="fleet")
+    measured = best.evaluate((x, y), where="fleet")
+    sweep.export.to_csv("swept.csv")
+    assert "tensorflow" not in sys.modules
+    ensemble = fleet.ensemble("swept", top=2)
+    print(json.dumps({
+        "progress": vars(sweep.progress), "best": sweep.best_params["units"],
+        "far": far.tolist(), "here": best.predict(x, where="here").tolist(),
+        "measured": measured, "members": ensemble.members, "score": ensemble.score,
+        "single": ensemble.best_single_score, "rows": len(sweep.compare()),
+    }))
+"""
+
 
 class Doored:
     """The parts of one fleet; all that they print goes to `logs`."""
@@ -195,6 +224,25 @@ def test_a_script_with_a_url_and_a_token_gets_the_numbers_of_a_direct_one(
         assert again.history.to_dict("list") == said["history"]
         weights = {name: array.tolist() for name, array in again.weights().items()}
         assert weights == said["weights"]
+    check_secrets(fleet, done.stdout + done.stderr)
+
+
+def test_a_script_sweeps_predicts_and_combines_without_the_database(
+    fleet: Doored, joined: subprocess.Popen[bytes]
+) -> None:
+    done = fleet.run(SWEEPING, fleet.token("eve", Scope.SUBMIT))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["progress"]["complete"], said["progress"]["is_done"]) == (2, True)
+    assert said["rows"] == 2 and said["far"] == said["here"]
+    assert sum(said["members"].values()) == pytest.approx(1.0)
+    assert said["score"] <= said["single"]
+    with ff.Fleet(fleet.settings, Database(fleet.settings.database_url)) as admin:
+        sweep = admin.resume_sweep("swept")
+        assert sweep.best_params["units"] == said["best"]
+        x = np.linspace(-1, 1, 256, dtype="float32").reshape(64, 4)
+        data = (x, x.sum(axis=1, keepdims=True))
+        assert sweep.best.evaluate(data, where="fleet") == said["measured"]
     check_secrets(fleet, done.stdout + done.stderr)
 
 

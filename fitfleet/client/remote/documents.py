@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -10,16 +11,19 @@ from typing import Any
 
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
+from fitfleet.client.tasks import dataset_of
 from fitfleet.data import stored
 from fitfleet.data.data_store import DataStore
-from fitfleet.data.location import locate
+from fitfleet.data.location import locate, locate_file
 from fitfleet.data.storage_names import STORAGE
 from fitfleet.errors import NotFoundError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.code.names import SCRIPT, named
+from fitfleet.spec.code.names import SCRIPT, named, named_in
 from fitfleet.spec.job import DatasetSpec, InitialWeights, JobSpec
 from fitfleet.spec.submission import OPTION_NAMES, job_options, job_spec
 from fitfleet.storage import Storage, sha256
+from fitfleet.sweeps.design import Design, design
+from fitfleet.sweeps.sent_design import with_models, with_paths
 from fitfleet.weights.starting import Starting
 
 _TABLES = (".csv.gz", ".tsv.gz")
@@ -74,6 +78,33 @@ class Documents:
         asked = job_options(self._settings, **options).model_dump(mode="json", exclude_unset=True)
         document = {**self._specification(spec), **asked}
         return document if starts_from is None else {**document, "starts_from": starts_from}
+
+    def design(self, arguments: Mapping[str, Any], points_from: Any = None) -> Design:
+        """The design of a sweep, whose files are on the fleet; SearchError, SpecError, ..."""
+        if arguments.get("code"):
+            raise SpecError("code", _NO_CODE)
+        given = self._starting.of_sweep(self._data.replaced(arguments))
+        asked_for = design(given, points_from)
+        if any(reference.module == SCRIPT for reference in named_in(asked_for.job)):
+            raise SpecError("code", _NO_CODE)
+        job = dict(asked_for.job)
+        job["model"] = with_models(job["model"])
+        job["dataset"] = with_paths(job["dataset"], self._path)
+        start = job.get("initial_weights")
+        if isinstance(start, dict) and start.get("sha256"):
+            job["initial_weights"] = self._weights(InitialWeights(**start)).model_dump()
+        return replace(asked_for, job=job)
+
+    def _path(self, text: str) -> str:
+        """The path that a file has on the fleet: it is sent if it is here."""
+        place = Path(self._settings.data_root) / text
+        is_here = text.startswith(STORAGE) or place.is_file()
+        return self._sent(locate_file(text, self._settings)) if is_here else text
+
+    def task_data(self, kind: str, data: Any) -> dict[str, Any]:
+        """What a user gave to predict or evaluate, on the fleet."""
+        dataset = self._on_fleet(dataset_of(kind, data, self._settings))
+        return dataset.model_dump(mode="json", exclude_unset=True)
 
     def _specification(self, spec: JobSpec) -> dict[str, Any]:
         values = spec.model_dump(mode="json", exclude={"model", "dataset", "task", "code"})

@@ -8,36 +8,32 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from rich.console import Console
 
-from fitfleet.analysis.compare import At
+from fitfleet.client.disk import DiskUsage, Usage
 from fitfleet.client.display import FAILURES, Display
-from fitfleet.client.fleet import Fleet
 from fitfleet.client.fleet_jobs import job_status
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.remote import wire
+from fitfleet.client.remote.comparing import ComparingFleet
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.documents import Documents
 from fitfleet.client.remote.job import RemoteJob
+from fitfleet.client.remote.sweep import RemoteSweep, design_of
 from fitfleet.client.remote.waiting import wait_for
+from fitfleet.client.sweep import Sweep
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import AccessError, FitfleetError
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
+from fitfleet.sweeps import hypermodels
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 # What goes to the database directly, and the way to it.
 _REFUSED = {
-    "sweep": "a sweep",
-    "untrusted_sweep": "a sweep",
-    "resume_sweep": "a sweep",
-    "plot": "a picture",
-    "export": "an export",
-    "ensemble": "an ensemble",
-    "disk_usage": "what the disk holds",
     "dashboard": "a page of the fleet",
 }
 
@@ -62,7 +58,7 @@ class _NoDatabase:
         self.refuse("this")
 
 
-class RemoteFleet(Fleet):
+class RemoteFleet(ComparingFleet):
     """As Fleet, by the HTTP API. What needs the database itself is refused with AccessError."""
 
     def __init__(self, settings: Settings) -> None:
@@ -165,60 +161,42 @@ class RemoteFleet(Fleet):
         )
         return Jobs(self._handle(wire.row_of(row)) for row in rows)
 
-    def compare(
-        self,
-        experiment: str = "default",
-        metric: str | None = None,
-        *,
-        direction: str | None = None,
-        at: At = "last",
-        top: int | None = None,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = JobStatus.SUCCEEDED,
-    ) -> pd.DataFrame:
-        """As `Fleet.compare`."""
-        given = [status] if isinstance(status, str) else list(status or JobStatus)
-        return wire.frame_of(
-            self._connection.post(
-                "/v1/compare",
-                experiment=experiment,
-                metric=metric,
-                direction=direction,
-                at=at,
-                top=top,
-                status=[job_status(s).value for s in given],
-            )
-        )
+    def sweep(self, **arguments: Any) -> Sweep:
+        """As `Fleet.sweep`; builders and code are those of modules that the fleet trusts.
 
-    def best(
-        self,
-        experiment: str = "default",
-        metric: str | None = None,
-        *,
-        direction: str | None = None,
-        at: At = "last",
-    ) -> Job:
-        """As `Fleet.best`."""
-        how = {"metric": metric, "direction": direction, "at": at}
-        return self._handle(
-            wire.row_of(self._connection.post("/v1/best", experiment=experiment, **how))
-        )
+        What is in memory or in a file of this machine is uploaded here.
+        """
+        points_from = arguments.pop("points_from", None)
+        return self._sweep(hypermodels.accepted(arguments), points_from, is_scripted=True)
 
-    def rank(
-        self,
-        experiment: str = "default",
-        objective: str | Sequence[str] = "val_loss",
-        *,
-        direction: str | Sequence[str] | None = None,
-        at: At = "last",
-        by: str | Sequence[str] | None = None,
-        where: str | None = None,
-        top: int | None = None,
-    ) -> pd.DataFrame:
-        """As `Fleet.rank`."""
-        how = {"direction": direction, "at": at, "by": by, "where": where, "top": top}
-        return wire.frame_of(
-            self._connection.post("/v1/rank", experiment=experiment, objective=objective, **how)
-        )
+    def untrusted_sweep(self, arguments: Mapping[str, Any], *, points_from: Any = None) -> Sweep:
+        """As `Fleet.untrusted_sweep`."""
+        return self._sweep(arguments, points_from, is_scripted=False)
+
+    def _sweep(self, arguments: Mapping[str, Any], points: Any, *, is_scripted: bool) -> Sweep:
+        with Documents(self._connection, self.settings, is_scripted=is_scripted) as made:
+            asked_for = made.design(arguments, points)
+        return RemoteSweep(self._connection, self.settings, asked_for, self._by_number)
+
+    def resume_sweep(self, name: str) -> Sweep:
+        """As `Fleet.resume_sweep`."""
+        return self._found(self._connection.post("/v1/sweeps/find", sweep=name))
+
+    def sweeps(self) -> list[Sweep]:
+        """As `Fleet.sweeps`."""
+        return [self._found(said) for said in self._connection.get("/v1/sweeps")]
+
+    def _found(self, said: Mapping[str, Any]) -> Sweep:
+        stored = design_of(said)
+        return RemoteSweep(self._connection, self.settings, stored, self._by_number, is_there=True)
+
+    def _by_number(self, job_ids: Sequence[int]) -> Jobs:
+        return Jobs(map(self._handle, self._rows(job_ids)))
+
+    def disk_usage(self) -> DiskUsage:
+        """As `Fleet.disk_usage`, of the disk that the API's host sees."""
+        said = self._connection.get("/v1/disk")
+        return DiskUsage([Usage(**usage) for usage in said["experiments"]], said["shared"])
 
     def limit(self, experiment: str, max_running: int | None) -> None:
         """As `Fleet.limit`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from urllib.parse import urlencode
 
 from rich.console import Console
 
@@ -15,14 +18,16 @@ from fitfleet.client.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.remote import wire
 from fitfleet.client.remote.connection import Connection
+from fitfleet.client.remote.documents import Documents
 from fitfleet.client.remote.waiting import wait_for
+from fitfleet.client.tasks import TaskResult, check_done
 from fitfleet.db.jobs.labels import Labels
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.errors import FitfleetError, JobFailedError, StateError
+from fitfleet.errors import ApiError, JobFailedError, StateError
 from fitfleet.scheduler.explain import Explanation
 from fitfleet.settings import Settings
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import DatasetSpec, JobSpec, Task
 from fitfleet.states import JobStatus
 from fitfleet.storage import SUFFIX
 
@@ -180,11 +185,7 @@ class RemoteJob(Job):
         digest = self._row.artifact_sha256
         if digest is None:
             raise StateError(f"job {self.id} is of a version that kept no sha256; retry it")
-        folder = Path(self._settings.cache).absolute() / "weights"
-        path = folder / f"{digest}{SUFFIX}"
-        if not path.is_file():
-            self._connection.download(f"/v1/jobs/{self.id}/weights", path, digest)
-        return path
+        return self._fetched("weights", "weights", digest, SUFFIX)
 
     def _with_code(self) -> AbstractContextManager[Settings]:
         if self._fit().code is None:
@@ -194,8 +195,51 @@ class RemoteJob(Job):
             " out to be run; `weights()` needs none of it, or use a connection to the database"
         )
 
-    def _run_task(self, kind: Any, dataset: Any, batch_size: int) -> Any:
-        raise FitfleetError(
-            f"where: a fleet that is reached by its API does not {kind} for a client; use"
-            " where='here', with the extra `worker`"
-        )
+    def _run_task(self, task: Task, spec: JobSpec, data: Any, batch_size: int) -> TaskResult:
+        with Documents(self._connection, self._settings, is_scripted=True) as made:
+            asked = {"kind": task.kind, "dataset": made.task_data(task.kind, data)}
+            members = [{"job": member.job, "share": member.share} for member in task.members]
+            said = self._change("task", **asked, batch_size=batch_size, members=members)
+        for line in said["warnings"]:
+            warnings.warn(line, stacklevel=4)
+        job = RemoteJob(self._connection, self._database, self._settings, wire.row_of(said["row"]))
+        job.wait()
+        check_done(job.row, job.spec)
+        return _RemoteResult(job)
+
+    def _dataset_here(self) -> DatasetSpec:
+        """The dataset with files that were fetched, each content once."""
+        dataset, paths = self.spec.dataset, {}
+        for file in self._get("dataset"):
+            name, digest = str(file["path"]), str(file["sha256"])
+            suffix = "".join(Path(name).suffixes[-2 if name.endswith(".gz") else -1 :])
+            paths[name] = self._fetched(
+                "datasets", f"dataset/file?{urlencode({'path': name})}", digest, suffix
+            )
+        if dataset.path:
+            return dataset.model_copy(update={"path": str(paths[dataset.path])})
+        files = {name: str(paths[text]) for name, text in dataset.files.items()}
+        return dataset.model_copy(update={"files": files})
+
+    def _fetched(self, kind: str, name: str, digest: str, suffix: str) -> Path:
+        """A file of the job in the folder `cache`, of this content."""
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ApiError(f"{self._connection.url} names no file of job {self.id} by its content")
+        path = Path(self._settings.cache).absolute() / kind / f"{digest}{suffix}"
+        if not path.is_file():
+            self._connection.download(f"/v1/jobs/{self.id}/{name}", path, digest)
+        return path
+
+
+class _RemoteResult(TaskResult):
+    """The same, fetched from the API."""
+
+    def __init__(self, job: RemoteJob) -> None:
+        super().__init__(job._database, job._settings, job.row)
+        self._job = job
+
+    def _scores(self) -> dict[str, float | None]:
+        return dict(self._job.scores)
+
+    def _path(self) -> Path:
+        return self._job.weights_path

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.analysis.objective import Objective
+from fitfleet.analysis.results import Results
+from fitfleet.analysis.runs import Run
 from fitfleet.client.snapshot import RunningJob, Snapshot
 from fitfleet.db.jobs.labels import Labels
 from fitfleet.db.reading.lookup import JobRow
+from fitfleet.db.sweeps.lineage import Descent
+from fitfleet.db.sweeps.trials import ReplicateRow, TrialRow
 from fitfleet.scheduler.explain import Explanation, Reason
 from fitfleet.states import JobStatus
 
@@ -123,3 +128,42 @@ def counts_of(document: Mapping[str, int]) -> dict[JobStatus, int]:
 def labels_of(document: Mapping[str, Any]) -> Labels:
     """Tags and note."""
     return Labels(tuple(document["tags"]), document["note"])
+
+
+def results_document(results: Results) -> dict[str, Any]:
+    """Trials, jobs and values as a document; `results_of` reads it."""
+    return {
+        "wanted": list(results.wanted),
+        "trials": [
+            {**asdict(row), "pending": sorted(row.pending), "point": dict(row.point)}
+            for row in results.rows
+        ],
+        "replicates": [m for of_trial in results.replicates.values() for m in of_trial],
+        "values": list(results.values.items()),
+        "curves": [(job, list(curve.items())) for job, curve in results.curves.items()],
+    }
+
+
+def runs_of(documents: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """The runs of a comparison."""
+    return [Run(**{**given, "values": tuple(given["values"])}) for given in documents]
+
+
+def objectives_of(documents: Sequence[Mapping[str, Any]]) -> tuple[Objective, ...]:
+    """What is compared by."""
+    return tuple(Objective(**given) for given in documents)
+
+
+def results_of(document: Mapping[str, Any]) -> Results:
+    """Results as they were read where the database is."""
+    results = Results(objectives_of(document["wanted"]))
+    for row in document["trials"]:
+        descent = None if row["descent"] is None else Descent(**row["descent"])
+        given = {**row, "pending": frozenset(row["pending"]), "descent": descent}
+        results.rows.append(TrialRow(**given))
+    for given in document["replicates"]:
+        replicate = ReplicateRow(**{**given, "status": JobStatus(given["status"])})
+        results.replicates.setdefault(replicate.number, []).append(replicate)
+    results.values = {job: tuple(values) for job, values in document["values"]}
+    results.curves = {job: dict(curve) for job, curve in document["curves"]}
+    return results

@@ -69,6 +69,12 @@ def change_experiment(c: Connection, action: str, name: str, detail: str | None 
 
     Who has a quota submits to experiments of their own only: jobs count for who made it.
     """
+    check_experiment(c, action, name)
+    change(c, action, name, detail, needs=Scope.SUBMIT)
+
+
+def check_experiment(c: Connection, action: str, name: str) -> None:
+    """AccessError if an experiment is not the user's to change; one that there is not is."""
     actor = actor_of(c)
     has_quota = action == "submit" and _has_quota(c, actor.user)
     if actor.scope is Scope.SUBMIT or has_quota:
@@ -76,7 +82,6 @@ def change_experiment(c: Connection, action: str, name: str, detail: str | None 
         row = c.execute(query).first()
         if row is not None:
             _check_own(c, action, name, row.user_name)
-    change(c, action, name, detail, needs=Scope.SUBMIT)
 
 
 def log(c: Connection, limit: int, user: str | None = None) -> list[dict[str, Any]]:

@@ -37,6 +37,11 @@ def _find(c: Connection, names: list[str]) -> dict[str, int]:
     return {row.name: row.id for row in c.execute(query)}
 
 
+def token_of(c: Connection, name: str) -> str | None:
+    """The number of the token that made the experiment; None: the database's password did."""
+    return c.scalar(select(experiments.c.token_id).where(experiments.c.name == name))
+
+
 def pause(c: Connection, name: str) -> None:
     """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
     access.change_experiment(c, "pause", name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from fitfleet.db.accounts import webhooks
+from fitfleet.db.accounts import access, webhooks
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.jobs.experiments import experiment_ids
 from fitfleet.db.schema.tables import experiments, sweeps, trial_jobs, trials
@@ -32,11 +32,16 @@ def create(
     """The sweep of that name, and whether it is new. Its budget begins now.
 
     An existing one is left as it is, unless it never got a job: then nothing is lost by taking
-    the new document, and a mistake does not use its name up.
+    the new document, and a mistake does not use its name up. AccessError for an experiment that is
+    another user's.
     """
-    experiment_id = experiment_ids(c, {experiment})[experiment]
     old = find(c, name)
-    if old is not None and old.document != document and not _has_jobs(c, old.id):
+    if old is not None and (old.document == document or _has_jobs(c, old.id)):
+        return old, False
+    access.change_experiment(c, "submit", experiment, f"sweep {name}")
+    experiment_id = experiment_ids(c, {experiment})[experiment]
+    if old is not None:
+        access.check_experiment(c, "submit", old.experiment)
         c.execute(delete(trials).where(trials.c.sweep_id == old.id))
         c.execute(delete(sweeps).where(sweeps.c.id == old.id))
     at = now(c)
