@@ -120,6 +120,7 @@ def test_a_sweep_is_that_of_the_database(fleet: ff.Fleet, swept: tuple[ff.Fleet,
         remote.sweep(**{**SWEEP, "epochs": 3}).submit()
 
 
+@pytest.mark.slow  # Keras builds the models
 def test_a_plan_says_what_the_database_would(fleet: ff.Fleet, client: MakeClient) -> None:
     mine, theirs = client().sweep(**SWEEP).plan(), fleet.sweep(**SWEEP).plan()
     assert (mine.points, mine.jobs, mine.summary()) == (theirs.points, 8, theirs.summary())
