@@ -192,8 +192,8 @@ ROUTES: list[tuple[str, str, Scope, Step]] = [
     *(("GET", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.GET.items()),
     *(("POST", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.READ.items()),
     *(
-        ("POST", f"/v1/{name}", Scope.SUBMIT, _sweep(work, "stepping"))
-        for name, work in sweeping.CHANGE.items()
+        ("POST", f"/v1/{name}", Scope.SUBMIT, _sweep(work, limiter))
+        for name, work, limiter in sweeping.CHANGE
     ),
     *(("POST", f"/v1/{name}", Scope.SUBMIT, _post(work)) for name, work in changing.POST.items()),
     ("GET", _JOB, Scope.READ, _job),

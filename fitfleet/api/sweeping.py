@@ -29,7 +29,7 @@ from fitfleet.sweeps.plan import plan as make_plan
 from fitfleet.sweeps.rows import find_sweep, open_sweep
 from fitfleet.sweeps.sent_design import check_paths, received
 
-_MAX_DRIVERS = 32
+_MAX_DRIVERS = 8  # each holds what the jobs of its sweep have come to
 MAX_JOBS = 100_000  # of results that are handed out at once
 
 
@@ -154,4 +154,9 @@ READ: dict[str, Work] = {
     "sweeps/results": results,
     "sweeps/lineage": lineage,
 }
-CHANGE: dict[str, Work] = {"sweeps": create, "sweeps/plan": plan, "sweeps/step": step}
+# With what bounds how many are at work at once; a plan has Keras build models in processes.
+CHANGE: list[tuple[str, Work, str]] = [
+    ("sweeps", create, "stepping"),
+    ("sweeps/plan", plan, "submitting"),
+    ("sweeps/step", step, "stepping"),
+]
