@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import sqlalchemy as sa
 from clients import MakeClient, MakeToken, write_line
 from support.rows import commit, take
+from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer
+from fitfleet.cli.main import app
 from fitfleet.client.remote.connection import Connection
 from fitfleet.db.accounts import tokens
 from fitfleet.db.actor import Scope
@@ -161,6 +164,30 @@ def test_data_of_the_client_are_uploaded(
     assert of_paths.progress.refused == 0
     used = {job.spec.dataset.path for job in of_paths.jobs()}
     assert "line.npz" in used and any(path.startswith("storage:datasets/") for path in used)
+
+
+def test_the_commands_of_sweeps_go_by_the_api(
+    fleet: ff.Fleet, server: ApiServer, token: MakeToken, tmp_path: Path
+) -> None:
+    environment = {"FITFLEET_URL": server.url, "FITFLEET_TOKEN": token()}
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, list(words), env=environment)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    config = model().to_layer()
+    rates = {"class_name": "SGD", "config": {"learning_rate": {"choice": [0.1, 0.01]}}}
+    plain = {"model": config, "dataset": "line.npz", "optimizer": rates, "loss": "mse"}
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps({**plain, "search": "grid", "objective": "loss", "name": "filed"}))
+    assert "2 jobs queued" in run("submit", str(file))
+    (listed,) = json.loads(run("sweeps", "--json"))
+    assert (listed["sweep"], listed["jobs_open"]) == ("filed", 2)
+    run("export-runs", "filed", "csv", str(tmp_path / "filed.csv"))
+    assert len((tmp_path / "filed.csv").read_text().splitlines()) == 3
+    run("export-runs", "default", "csv", str(tmp_path / "default.csv"))
+    run("lineage", "filed")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[FitfleetError]]] = {
