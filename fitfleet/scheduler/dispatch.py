@@ -9,6 +9,7 @@ from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.fleet.places import places
 from fitfleet.db.scheduling import dispatch
+from fitfleet.db.scheduling.dispatch import Message
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, ping, publish
 from fitfleet.settings import Settings
@@ -50,10 +51,10 @@ class Dispatcher:
         ping(self._app)  # while it is away the jobs stay QUEUED
         with self._database.begin() as c:
             self._key = self._key or keys.message_key(c, self._settings)
-            room = places(c, load, self._settings.window)
+            room = places(c, load, self._settings.window, self._settings.lease_s)
             messages = dispatch.dispatch_to(c, load.queue, room)
         for route in dict.fromkeys(message.route for message in messages):
-            sent = [message[:2] for message in messages if message.route == route]
+            sent = [s for message in messages if message.route == route for s in _sent(message)]
             publish(self._app, route or load.queue, sent, self._key)
         if not messages:
             self._fruitless[load.queue] = load, time.monotonic()
@@ -62,3 +63,8 @@ class Dispatcher:
     def _is_known_as_fruitless(self, load: QueueLoad) -> bool:
         seen, at = self._fruitless.get(load.queue, (None, 0.0))
         return seen == load and time.monotonic() - at < _FRUITLESS_S
+
+
+def _sent(message: Message) -> list[tuple[int, int]]:
+    """What is published. Slots that are kept are only woken: such a message claims nothing."""
+    return [(message.job_id, 0)] * message.kept if message.kept else [message[:2]]

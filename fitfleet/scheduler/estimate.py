@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
+from fitfleet.db.fleet import durations
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.reading import standing
 from fitfleet.db.reading.standing import Standing
 from fitfleet.db.session import Connection
+from fitfleet.spec.requirements import gpus_of
 
 
 def starts_in(
@@ -19,13 +20,13 @@ def starts_in(
     `load` is of the slots where it fits, `before` are the jobs that go first. From the mean times
     of finished jobs and of this attempt's epochs; None if they are not known.
     """
-    if load is None:
+    if load is None or gpus_of(job.requirement) > 1:
         return None
     routes = {group.route for group in load.groups} if job.requirement else None
-    running = standing.running(c, job.queue, routes)
-    ahead = standing.experiments_of(c, before)
+    running = durations.running(c, job.queue, routes)
+    ahead = durations.experiments_of(c, before)
     kinds = {*ahead, *(run.experiment_id for run in running)}
-    means = standing.mean_seconds(c, job.queue, kinds)
+    means = durations.mean_seconds(c, job.queue, kinds)
     left: dict[str, float] = {}
     for run in running:
         left_s = run.left_s if run.left_s is not None else means.get(run.experiment_id)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fitfleet.db.fleet import capacity, places
+from fitfleet.db.fleet import capacity, kept, places
 from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.kept import Gathering
 from fitfleet.db.reading import standing
 from fitfleet.db.reading.standing import SlotState, Standing
 from fitfleet.db.scheduling import dispatch
@@ -89,6 +90,8 @@ class _Situation:
     has_room: bool = False  # a slot where it fits may have one more message
     is_next: bool = False  # the dispatcher would take it now
     memory: str | None = None  # why there is no room for what it needs; None: that is not why
+    gathering: Gathering | None = None  # of a job on several GPUs that slots are kept for
+    kept: int = 0  # slots of the queue that are kept for such jobs
 
 
 def explain(
@@ -140,6 +143,8 @@ def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
     queue = loads.get(job.queue)
     load = None if queue is None else queue.of_groups(job.requirement)
     facts = _Situation(job, standing.slots(c), queue, load)
+    held, count = kept.gathering(c, job_id), kept.count_kept(c, job.queue)
+    facts = replace(facts, gathering=held, kept=count)
     return _in_line(c, facts, settings) if job.status is JobStatus.QUEUED else facts
 
 
@@ -149,7 +154,7 @@ def _in_line(c: Connection, facts: _Situation, settings: Settings) -> _Situation
     waiting = places.ahead(c, job.queue, queue, _FAR)
     has_room = is_next = False
     if queue is not None:
-        now = places.places(c, queue, settings.window)
+        now = places.places(c, queue, settings.window, settings.lease_s)
         has_room = now.is_open(job.requirement_id)
         # Where there is room, lines without it do not hold it up.
         line = job.requirement_id
@@ -187,9 +192,7 @@ def _held_queue(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     elif facts.load is None:
         yield Reason("labels", sentences.unfit(facts.queue, requirement) or "fits no slot")
     elif not facts.has_room:
-        yield Reason(
-            "busy", facts.memory or sentences.busy(facts.load, sentences.words(requirement))
-        )
+        yield Reason("busy", facts.memory or sentences.busy(facts.load, requirement, facts.kept))
 
 
 def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
@@ -267,11 +270,6 @@ def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
         yield Reason("version", f"has workers of another version only: {there}, here {ours}")
 
 
-def _no_worker(facts: _Situation, settings: Settings) -> Reason:
-    said = sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
-    return Reason("no_worker", said)
-
-
 def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
     """Of a job that is not QUEUED."""
     job = facts.job
@@ -282,6 +280,8 @@ def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
             said = sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
             yield Reason("silent", said)
+    elif facts.gathering is not None:
+        yield Reason("dispatched", sentences.gathering(facts.gathering))
     elif job.owner is not None:
         yield Reason(
             "dispatched",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fitfleet.db.fleet import capacity, gangs
+from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.jobs import dependencies
-from fitfleet.db.scheduling import dispatch, recovery
+from fitfleet.db.scheduling import backfill, dispatch, recovery
 from fitfleet.db.session import Database
 from fitfleet.queue import Celery, waiting
 from fitfleet.settings import Settings
@@ -19,6 +21,26 @@ def settle_dependents(database: Database) -> None:
     """Let jobs go whose parent has succeeded, and end those whose parent has not."""
     with database.begin() as c:
         dependencies.settle(c)
+
+
+def hold_kept_slots(database: Database, settings: Settings) -> list[int]:
+    """Go on keeping slots for jobs on several GPUs, and lend those that wait; to which jobs."""
+    with database.read() as c:
+        queues = gangs.waiting_queues(c)
+    if not queues:
+        return []
+    lent: list[int] = []
+    with database.begin() as c:
+        gangs.hold_on(c, queues, settings.lease_s)
+    for load in _loads_of(database, settings, queues):
+        with database.begin() as c:
+            lent += backfill.lend(c, load, settings.lease_s)
+    return lent
+
+
+def _loads_of(database: Database, settings: Settings, queues: list[str]) -> list[QueueLoad]:
+    with database.read() as c:
+        return [load for load in capacity.loads(c, settings.lease_s) if load.queue in queues]
 
 
 def redispatch(database: Database, app: Celery, settings: Settings) -> list[int]:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 
 from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.kept import Gathering
 from fitfleet.db.reading.standing import SlotState
-from fitfleet.spec.requirements import measured_memory, missing
+from fitfleet.spec.requirements import gpus_of, measured_memory, missing
 from fitfleet.text import duration
 
 _LABELS = 12
@@ -68,12 +69,32 @@ def _there(load: QueueLoad) -> str:
     return ", ".join(named[:_LABELS]) + more if named else "no labels"
 
 
-def busy(load: QueueLoad, asked: str) -> str:
-    """Which slots it waits for, and what was sent to them."""
+def busy(load: QueueLoad, requirement: str, kept: int = 0) -> str:
+    """Which slots it waits for, and what was sent to them; `kept` are for jobs on several GPUs."""
+    gpus = gpus_of(requirement)
+    if gpus > 1 and load.free > 0:
+        return (
+            f"waits for {gpus} GPUs of one host: those of queue {load.queue!r} that has so many are"
+            " kept for another job"
+        )
+    asked = words(requirement)
     slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
     sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
     there = f"{slots} of queue {load.queue!r}{asked} {_are(load.slots)} taken"
-    return f"waits for a free slot: {there}{sent}"
+    held = f", {kept} of them kept for jobs on several GPUs" if kept else ""
+    return f"waits for a free slot: {there}{held}{sent}"
+
+
+def gathering(job: Gathering) -> str:
+    """What a job on several GPUs waits for, whose slots are kept for it."""
+    count, ready = len(job.slots), len(job.slots) - len(job.not_ready)
+    names = ", ".join(str(job_id) for job_id in job.running[:NAMED])
+    ends = f"job {names} ends" if len(job.running) == 1 else f"jobs {names} end"
+    then = ends if job.running else "their processes are fresh"
+    return (
+        f"has {count} slots kept for it, {', '.join(job.slots[:NAMED])}"
+        f"{', ...' if count > NAMED else ''}: {ready} are ready, and it begins when {then}"
+    )
 
 
 def no_memory(needs_bytes: int, free_bytes: int, queue: str) -> str:

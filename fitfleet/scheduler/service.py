@@ -14,7 +14,12 @@ from fitfleet.db.session import Database, read_clock
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import announce_scheduler, celery_app
 from fitfleet.scheduler.dispatch import Dispatcher
-from fitfleet.scheduler.recover import redispatch, requeue_expired, settle_dependents
+from fitfleet.scheduler.recover import (
+    hold_kept_slots,
+    redispatch,
+    requeue_expired,
+    settle_dependents,
+)
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -117,11 +122,17 @@ class Scheduler:
         if now >= self._no_requeue_before:
             for job_id in requeue_expired(self._database, self._settings):
                 _log.warning("job %s was lost and is requeued", job_id, extra={"job": job_id})
+        self._lend()
         for step in (settle_dependents, *self.steps):
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             # No warning: a worker that still loads TensorFlow may have taken it.
             told = "no worker started job %s in time; it is published again"
+            _log.info(told, job_id, extra={"job": job_id})
+
+    def _lend(self) -> None:
+        for job_id in hold_kept_slots(self._database, self._settings):
+            told = "job %s runs on a slot that is kept for one on several GPUs"
             _log.info(told, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:

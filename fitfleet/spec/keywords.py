@@ -90,7 +90,7 @@ OPTION_CHECKS: dict[str, Check] = {
     "stall_timeout_s": _seconds,
     "checkpoint_epochs": _integer(0, _MAX_EPOCHS, "an integer of 0 or more"),
     "checkpoint_s": lambda value: "" if is_number(value) and value >= 0 else "a number of seconds",
-    "gpus": lambda value: "" if value == 1 and is_integer(value) else "1: a job runs on one GPU",
+    "gpus": _integer(1, 16, "1 to 16: the GPUs of one host that train it together"),
     "gpu_memory": _size,
     "memory": _size,
     "fuse": _one_of(True, False, "auto"),

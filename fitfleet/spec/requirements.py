@@ -103,7 +103,7 @@ def missing(requirements: str, labels: Labels) -> list[str]:
         for name, value in asked.get("requires", {}).items()
         if not _has(labels, name, value)
     ]
-    if asked.get("gpus") and "gpu_memory" not in labels:
+    if asked.get("gpus", 0) > gpu_count(labels):
         lacking.append(f"gpus={asked['gpus']}")
     for name in _MEMORIES:
         needed = asked.get(name, 0)
@@ -114,6 +114,17 @@ def missing(requirements: str, labels: Labels) -> list[str]:
         if name in labels and needed > (size_bytes(labels[name]) or 0) + _LABEL_STEP:
             lacking.append(f"{name}={needed / 1e9:.1f}GB (measured)")
     return lacking
+
+
+def gpus_of(requirements: str) -> int:
+    """How many GPUs train a job together; 1 also for one that asks for none."""
+    return int(json.loads(requirements or "{}").get("gpus", 1))
+
+
+def gpu_count(labels: Labels) -> int:
+    """The GPUs of the service of a slot: `gpus`, which one with a single GPU need not say."""
+    said = labels.get("gpus", "1")
+    return int(said) if "gpu_memory" in labels and said.isdecimal() else 0
 
 
 def _has(labels: Labels, name: str, value: str) -> bool:
@@ -132,6 +143,11 @@ def route_of(queue: str, labels: Labels) -> str:
         return ""
     text = json.dumps(dict(labels), sort_keys=True)
     return f"{queue}/labels/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def service_route(queue: str, service: str) -> str:
+    """The Celery queue of one service, in which it is told that its slots are kept for a job."""
+    return f"{queue}/service/{hashlib.sha256(service.encode()).hexdigest()[:12]}"
 
 
 def shared_labels(slots: Iterable[Labels]) -> dict[str, str]:

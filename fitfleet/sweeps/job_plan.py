@@ -14,6 +14,7 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
+from fitfleet.sweeps.gpu_gain import gpu_warnings
 from fitfleet.sweeps.plan import Plan, builds_of, costs, measured_costs_of, predicted_needs
 from fitfleet.sweeps.search import Point
 
@@ -48,7 +49,8 @@ def plan_jobs(
         p if why is None else replace(p, refused=why)
         for p, why in zip(planned, refused, strict=True)
     ]
-    return Plan(told, False, build_check.is_available(), submission.warnings, noun="job")
+    warnings = [*submission.warnings, *gpu_warnings((r for of in rows for r in of), settings)]
+    return Plan(told, False, build_check.is_available(), warnings, noun="job")
 
 
 def _there(database: Database, rows: Sequence[Sequence[NewJob]]) -> list[set[str]]:

@@ -22,6 +22,7 @@ from fitfleet.sweeps import build_check, space
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.estimate import memory_bytes
 from fitfleet.sweeps.generations import check_inheritance, first_points, first_row
+from fitfleet.sweeps.gpu_gain import gpu_warnings
 from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.pruning import make_pruner
 from fitfleet.sweeps.search import Listed, Point, key_of, make_search
@@ -177,7 +178,8 @@ def plan(
         except (SpecError, DatasetError) as error:
             rows.append([])
             refused.append(str(error))
-    builds = builds_of([of_point[0].spec for of_point in rows if of_point], settings)
+    firsts = [of_point[0] for of_point in rows if of_point]
+    builds = builds_of([row.spec for row in firsts], settings)
     with database.read() as c:
         hashes = [row.content_hash for of_point in rows for row in of_point]
         there = table.existing(c, design.experiment, hashes, anywhere=design.is_adopting)
@@ -187,7 +189,8 @@ def plan(
         p if reason is None else replace(p, refused=reason)
         for p, reason in zip(planned, refused, strict=True)
     ]
-    return Plan(points, is_sample, build_check.is_available(), makers.warnings)
+    warnings = [*makers.warnings, *gpu_warnings(firsts, settings)]
+    return Plan(points, is_sample, build_check.is_available(), warnings)
 
 
 def _points(database: Database, design: Design) -> tuple[list[Point], bool]:

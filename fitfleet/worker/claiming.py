@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fitfleet.db.attempts import leases
 from fitfleet.db.attempts.claims import Claim
-from fitfleet.db.fleet import admission
+from fitfleet.db.fleet import admission, kept
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -21,11 +21,13 @@ def claim_message(
     is_draining: Callable[[], bool],
     on_outage: Callable[[], None],
     free_bytes: Callable[[], int | None] = lambda: None,
+    on_kept: Callable[[], None] | None = None,
 ) -> Claim | None:
     """Claim the job of a message `(job_id, dispatch_seq)`; None: a duplicate, or out of date.
 
     None too if the device has no memory for it: it is back in the queue then. `free_bytes` is
-    what the driver says is free there, None: nothing.
+    what the driver says is free there, None: nothing. Nor does a slot take one while it is kept
+    for a job on several GPUs, which `on_kept` is told; None: it never is.
 
     While the database is away the child stays with its message. If it moved on to the next one,
     a worker that reaches the broker alone would take one message after another from those that
@@ -36,6 +38,9 @@ def claim_message(
     def claimed() -> Claim | None:
         free = free_bytes()
         with database.begin() as c:
+            if on_kept is not None and kept.send_back(c, message, worker):
+                on_kept()
+                return None
             if not admission.admits(c, message, worker, free, settings.lease_s):
                 return None
             return leases.claim(c, *message, worker, settings.lease_s)

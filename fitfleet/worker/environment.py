@@ -7,7 +7,7 @@ import platform
 import sys
 from typing import Any
 
-from fitfleet.worker.process.device import cores
+from fitfleet.worker.process.device import cores, is_simulated
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -35,6 +35,14 @@ def _model(device: str) -> str:
     """The GPU by its model, since an index says nothing on another machine; else as given."""
     if not device.startswith("gpu"):
         return device
+    count = device.count(",") + 1
+    model = _model_of_gpu(device)
+    return f"{count} x {model}" if count > 1 else model
+
+
+def _model_of_gpu(device: str) -> str:
+    if is_simulated(device.removeprefix("gpu ")):
+        return "simulated gpu"
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

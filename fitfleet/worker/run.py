@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from fitfleet.db.attempts.claims import Claim
+from fitfleet.db.fleet import kept
+from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Database
+from fitfleet.errors import DatabaseError
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage
 from fitfleet.worker import cohort, evaluate, task
@@ -47,6 +50,7 @@ class Child:
     is_spent: bool = False  # it ran out of memory, and is to be replaced
     has_trained: bool = False
     is_running: bool = False  # a message, from its arrival to the end of its jobs
+    may_be_kept: bool = False  # its slot, for a job on several GPUs
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -66,14 +70,7 @@ class Child:
 
     def _take(self, job_id: int, dispatch_seq: int) -> None:
         # Before the claim: an error here costs no job, whose message another child will get.
-        journal = DatabaseJournal(
-            self.database,
-            self.storage,
-            self.settings,
-            self.recorder,
-            self.environment,
-            self.meter,
-        )
+        journal = self._journal()
         reach("before_claim")
         # One that drains takes none: the scheduler sees that the message is gone, and sends
         # another.
@@ -85,17 +82,53 @@ class Child:
             is_draining=lambda: self.is_draining,
             on_outage=self.on_outage,
             free_bytes=self.meter.free_bytes,
+            on_kept=self._leave if self.may_be_kept else None,
         )
         if leader is not None:
             self._run(leader, journal)
+            if self.may_be_kept and not self.is_draining:
+                self._leave_if_kept()
 
-    def _run(self, leader: Claim, journal: DatabaseJournal) -> None:
+    def _leave(self) -> None:
+        """A fresh child follows, which stands by (process/standby)."""
+        self.is_spent = True
+
+    def _leave_if_kept(self) -> None:
+        with suppress(DatabaseError), self.database.read() as c:
+            self.is_spent |= kept.is_kept(c, self.worker)
+
+    def run_reserved(self, job_id: int) -> None:
+        """Run a job that is reserved for this slot, alone; nothing if it is so no more."""
+        self.is_running = True
+        try:
+            if self.is_draining:
+                return
+            with self.database.begin() as c:
+                claim = reservations.begin_kept(c, self.worker, job_id, self.settings.lease_s)
+            if claim is not None:
+                self._run(claim, self._journal(), is_alone=True)
+        except DatabaseError as error:  # its lease ends, and it is tried again
+            _log.warning("job %s has not begun: %s", job_id, error)
+        finally:
+            self.is_running = False
+
+    def _journal(self) -> DatabaseJournal:
+        return DatabaseJournal(
+            self.database,
+            self.storage,
+            self.settings,
+            self.recorder,
+            self.environment,
+            self.meter,
+        )
+
+    def _run(self, leader: Claim, journal: DatabaseJournal, *, is_alone: bool = False) -> None:
         """Each job ends as its own row says, whatever happens to the others."""
         self.has_trained = True
         self.controls = controls = [JobControl(leader)]
         with journal.guard_all(controls):
             reach("after_claim")
-            peers = cohort.peers(self.database, self.settings, leader)
+            peers = [] if is_alone else cohort.peers(self.database, self.settings, leader)
             controls += [JobControl(claim) for claim in peers]
             if peers:
                 _log.info("%s more jobs are kept, to begin as their turns come", len(peers))

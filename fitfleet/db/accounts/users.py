@@ -116,6 +116,7 @@ def _gpu_seconds(at: float, limited: sa.Select[tuple[str]]) -> sa.Select[Any]:
             attempts.c.job_id,
             began.label("began"),
             ended.label("ended"),
+            func.coalesce(attempts.c.gpus, 1).label("gpus"),
         )
         .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
@@ -134,5 +135,5 @@ def _gpu_seconds(at: float, limited: sa.Select[tuple[str]]) -> sa.Select[Any]:
     )
     spans = select(rows, covered.label("covered")).subquery()
     start = sa.case((spans.c.covered > spans.c.began, spans.c.covered), else_=spans.c.began)
-    length = sa.case((spans.c.ended > start, spans.c.ended - start), else_=0.0)
+    length = sa.case((spans.c.ended > start, spans.c.ended - start), else_=0.0) * spans.c.gpus
     return select(spans.c.user_name, func.sum(length).label("seconds")).group_by(spans.c.user_name)

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Double, func, select
 
+from fitfleet.db.fleet.kept import kept_slots
 from fitfleet.db.schema.tables import jobs, workers
 from fitfleet.db.session import now, read_clock
 from fitfleet.spec.requirements import missing
@@ -121,7 +122,8 @@ def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
     )
     in_flight = jobs.c.status.in_((JobStatus.RUNNING, JobStatus.DISPATCHED))
     # A cohort fills one slot however many jobs it holds: count owners, not jobs.
-    busy = select(jobs.c.owner).where(in_flight, jobs.c.owner.is_not(None)).distinct().cte("busy")
+    owners = select(jobs.c.owner).where(in_flight, jobs.c.owner.is_not(None))
+    busy = owners.union(kept_slots()).cte("busy")
     kind = (live.c.queue, live.c.labels, live.c.route)
     groups = (
         select(*kind, sa.func.count().label("slots"), sa.func.count(busy.c.owner).label("running"))

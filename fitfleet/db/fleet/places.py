@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from fitfleet.db.fleet import device_memory
+from fitfleet.db.fleet import device_memory, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.live_services import Service
 from fitfleet.db.specs.requirements import NOTHING, waited_for
-from fitfleet.spec.requirements import measured_memory
+from fitfleet.spec.requirements import gpus_of, measured_memory, missing
 
 _UNBOUNDED = 2**62
 
@@ -28,6 +29,8 @@ class Places:
     rooms: dict[str, int] = field(default_factory=dict)  # by route
     lines: dict[int, list[str]] = field(default_factory=dict)  # routes where each fits, 0 left out
     needs: dict[int, int] = field(default_factory=dict)  # bytes that a line was measured to need
+    gpus: dict[int, int] = field(default_factory=dict)  # of lines whose jobs want several
+    services: dict[str, Service] = field(default_factory=dict)  # by route, where such jobs may go
 
     def open_lines(self) -> list[int]:
         """The lines that a job may be taken from."""
@@ -39,7 +42,7 @@ class Places:
 
     def take(self, line: int) -> str:
         """Take the place of a job of an open line; the route of its message, empty: the queue."""
-        self.total -= 1
+        self.total -= self.gpus.get(line, 1)
         route = self._roomiest(line) if line != NOTHING else None
         if route is not None:
             self.rooms[route] -= 1
@@ -50,8 +53,11 @@ class Places:
         return max(routes, key=lambda route: self.rooms[route], default=None)
 
 
-def places(c: Connection, load: QueueLoad, window: int) -> Places:
-    """What the dispatcher may send now: for each free slot a window of messages."""
+def places(c: Connection, load: QueueLoad, window: int, alive_s: float = 60.0) -> Places:
+    """What the dispatcher may send now: for each free slot a window of messages.
+
+    Jobs on several GPUs go to services that were heard of within `alive_s` seconds.
+    """
     rooms = {g.route: window * g.free - g.dispatched for g in load.groups}
     waiting = waited_for(c, load.queue)
     needs = _needs(waiting)
@@ -60,7 +66,27 @@ def places(c: Connection, load: QueueLoad, window: int) -> Places:
         line: [route for route in routes if needs.get(line, 0) <= free.get(route, _UNBOUNDED)]
         for line, routes in _lines(waiting, load).items()
     }
-    return Places(load.room(window), rooms, _fitting(lines), needs)
+    return _with_services(c, load, waiting, Places(load.room(window), rooms, lines, needs), alive_s)
+
+
+def _with_services(
+    c: Connection, load: QueueLoad, waiting: Mapping[int, str], places: Places, alive_s: float
+) -> Places:
+    """The same, with lines of several GPUs for services instead of groups of slots."""
+    gpus = {line: gpus_of(document) for line, document in waiting.items()}
+    gpus = {line: count for line, count in gpus.items() if count > 1}
+    services = gangs.open_services(c, load.queue, alive_s) if gpus else []
+    lines = places.lines | {
+        line: [
+            service.route
+            for service in services
+            if len(service.devices) >= count and not missing(waiting[line], service.labels)
+        ]
+        for line, count in gpus.items()
+    }
+    rooms = places.rooms | {service.route: 1 for service in services}
+    by_route = {service.route: service for service in services}
+    return replace(places, rooms=rooms, lines=_fitting(lines), gpus=gpus, services=by_route)
 
 
 def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Places:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
+from fitfleet.db.fleet import gangs
 from fitfleet.db.fleet.places import Places
 from fitfleet.db.scheduling import backlogs
 from fitfleet.db.schema.tables import experiments, jobs, workers
 from fitfleet.db.session import now, read_clock
+from fitfleet.db.specs.requirements import document_of
+from fitfleet.spec.requirements import gpus_of
 from fitfleet.states import JobStatus
 
 _DISPATCH_LOCK = 4712  # a number of our own among PostgreSQL's advisory locks
@@ -24,6 +27,8 @@ class Message(NamedTuple):
     job_id: int
     dispatch_seq: int
     route: str  # the Celery queue of slots where it fits; empty: that of all slots of its queue
+    # How many slots are kept for a job on several GPUs: each is told. 0: the job goes to one slot
+    kept: int = 0
 
 
 def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
@@ -62,7 +67,22 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
             .returning(jobs.c.id, jobs.c.dispatch_seq)
         )
         won |= {row.id: row.dispatch_seq for row in c.execute(statement)}
-    return [Message(job_id, won[job_id], route) for job_id, route in routes.items()]
+    kept = _keep(c, places, routes, won)
+    return [
+        Message(job_id, won[job_id], route, kept.get(job_id, 0)) for job_id, route in routes.items()
+    ]
+
+
+def _keep(
+    c: Connection, places: Places, routes: Mapping[int, str], won: Mapping[int, int]
+) -> dict[int, int]:
+    """Keep slots for the jobs on several GPUs among those that were dispatched; how many."""
+    kept = {}
+    for job_id, route in routes.items():
+        if route in places.services:
+            count = gpus_of(document_of(c, job_id))
+            kept[job_id] = gangs.keep(c, places.services[route], job_id, won[job_id], count)
+    return kept
 
 
 def lock_dispatch(c: Connection) -> None:

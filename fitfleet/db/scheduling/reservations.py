@@ -15,10 +15,10 @@ from sqlalchemy import Connection, or_, select, update
 from fitfleet.db.accounts import users
 from fitfleet.db.attempts.claims import Claim, lock, reserves
 from fitfleet.db.attempts.leases import claims_of, is_readable, start_attempts
-from fitfleet.db.fleet import capacity
+from fitfleet.db.fleet import capacity, kept
 from fitfleet.db.fleet.places import ahead, on_route
 from fitfleet.db.scheduling import dispatch
-from fitfleet.db.schema.tables import experiments, jobs, workers
+from fitfleet.db.schema.tables import attempts, experiments, gang_slots, jobs, workers
 from fitfleet.db.session import now
 from fitfleet.db.specs.requirements import document_of
 from fitfleet.states import JobStatus
@@ -127,6 +127,32 @@ def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[i
     lock(c, (claim.job_id for claim in claims))
     which = or_(*(reserves(claim) for claim in claims))
     return set(start_attempts(c, which, claims[0].worker, lease_s).items())
+
+
+def lent_to(c: Connection, slot: str) -> int | None:
+    """The job that is reserved for a slot although that is kept for another (db/backfill)."""
+    of_gang = select(gang_slots.c.job_id).where(gang_slots.c.slot == slot)
+    which = (jobs.c.owner == slot) & kept.is_waiting() & jobs.c.id.not_in(of_gang)
+    return c.execute(select(jobs.c.id).where(which).limit(1)).scalar()
+
+
+def begin_kept(c: Connection, slot: str, job_id: int, lease_s: float) -> Claim | None:
+    """Begin the job that a slot was kept for, or that was lent it until then (db/backfill).
+
+    None if it is reserved for this slot no more, or one on several GPUs lacks one of them.
+    """
+    lock(c, [job_id])
+    gpus, is_ready = kept.gpus_of(c, job_id)
+    if not is_ready:
+        return None
+    reserved = (jobs.c.id == job_id) & (jobs.c.owner == slot) & kept.is_waiting()
+    if c.execute(select(jobs.c.id).where(reserved)).first() is None:
+        return None
+    won = begin(c, claims_of(c, [job_id]), lease_s)
+    for _, attempt in won if gpus > 1 else ():
+        which = (attempts.c.job_id == job_id) & (attempts.c.attempt == attempt)
+        c.execute(update(attempts).where(which).values(gpus=gpus))
+    return next(iter(claims_of(c, [job_id])), None) if won else None
 
 
 def hand_back(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:

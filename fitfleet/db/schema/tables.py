@@ -27,6 +27,7 @@ from fitfleet.db.schema.access_tables import audit as audit
 from fitfleet.db.schema.access_tables import fleet_keys as fleet_keys
 from fitfleet.db.schema.access_tables import tokens as tokens
 from fitfleet.db.schema.access_tables import users as users
+from fitfleet.db.schema.gang_tables import gang_slots as gang_slots
 from fitfleet.db.schema.memory_tables import memory_peaks as memory_peaks
 from fitfleet.db.schema.memory_tables import memory_waits as memory_waits
 from fitfleet.db.schema.metadata import BigId
@@ -207,6 +208,7 @@ attempts = Table(
     Column("engine_reason", Text),
     Column("seconds", Double),
     Column("memory_peak_bytes", BigId),
+    Column("gpus", Integer),  # NULL: one, or none
 )
 
 metrics = Table(

@@ -38,11 +38,13 @@ class Choice:
 class Engines:
     """The engines of a child, which keep what they have traced between jobs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, replicas: int = 1) -> None:
+        """`replicas` above 1: every job is trained on as many devices, each a part of its batch."""
         self._settings = settings
+        self._replicas = replicas
         self._speeds = Speeds(speeds_folder(settings))
         feeds = Feeds(settings.memory_bytes)  # one copy of the data for both
-        self._fit = KerasFit(settings)
+        self._fit = KerasFit(settings, replicas)
         self._store = store = program_store(settings)
         self._can_read = store is not None and store.is_usable
         self._loop = LoopFit(settings, self._speeds, feeds, fallback=self._fit, store=store)
@@ -59,7 +61,7 @@ class Engines:
         looped: list[PreparedJob] = []
         others: list[tuple[PreparedJob, str]] = []
         for job in jobs:
-            reason = unsupported(job, self._settings)
+            reason = self._spread() or unsupported(job, self._settings)
             if reason:
                 others.append((job, reason))
             else:
@@ -67,6 +69,9 @@ class Engines:
         yield from self._programs(looped)
         if others:
             yield Choice(self._fit, *zip(*others, strict=True))
+
+    def _spread(self) -> str:
+        return f"MirroredStrategy on {self._replicas} devices" if self._replicas > 1 else ""
 
     def _programs(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
         """By one of the programs that train whole epochs."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -29,20 +31,36 @@ class KerasFit:
     trains_together = False
     fallback: Engine | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, replicas: int = 1) -> None:
         self._settings = settings
+        self._replicas = replicas
+        self._strategy: tf.distribute.Strategy | None = None
 
     def open(self, jobs: Sequence[PreparedJob]) -> KerasSession:
         """One job."""
         (job,) = jobs
-        return KerasSession(job, self._settings)
+        if self._replicas > 1 and self._strategy is None:
+            self._strategy = mirrored(self._replicas)
+        return KerasSession(job, self._settings, self._strategy)
+
+
+def mirrored(replicas: int) -> tf.distribute.Strategy:
+    """Each batch is parted over so many devices of this process, GPUs or else logical CPUs.
+
+    Variables are mirrored, gradients summed: a step is one of the whole batch.
+    """
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return tf.distribute.MirroredStrategy([f"/{kind}:{i}" for i in range(replicas)])
 
 
 class KerasSession(SingleSession):
     """One job on a model of its own."""
 
-    def __init__(self, job: PreparedJob, settings: Settings) -> None:
+    def __init__(
+        self, job: PreparedJob, settings: Settings, strategy: tf.distribute.Strategy | None = None
+    ) -> None:
         super().__init__(job)
+        self._strategy = strategy
         self._settings = settings
         self._batch_size, self._accumulate = micro_batch(
             job.spec, job.options, job.claim.memory_step
@@ -54,12 +72,13 @@ class KerasSession(SingleSession):
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
         """Build the model, and put it to the job's checkpoint."""
         spec = job.spec
-        self._model = model = build(
-            spec,
-            self._settings,
-            steps_per_execution=spec.steps_per_execution,
-            accumulate=self._accumulate,
-        )
+        with self._strategy.scope() if self._strategy is not None else nullcontext():
+            self._model = model = build(
+                spec,
+                self._settings,
+                steps_per_execution=spec.steps_per_execution,
+                accumulate=self._accumulate,
+            )
         _check_fit(model)
         batches = keras.callbacks.CallbackList([self._on_batch, *callbacks], model=model)
         self._fit = EpochOfFit(model, batches)

@@ -7,13 +7,14 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from fitfleet.errors import SettingsError
 
 _log = logging.getLogger(__name__)
+SIMULATED = "simulated-"  # begins the name of what is no GPU
 
 # Keras and TensorFlow import these where they are installed: for wrappers, pictures and notebooks,
 # and to recognize data frames and sparse matrices. They take as long as TensorFlow itself, and a
@@ -28,8 +29,25 @@ def assign(gpus: str, slot: int) -> str:
     run before TensorFlow is imported.
     """
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    os.environ["CUDA_VISIBLE_DEVICES"] = _gpu_of(gpus, slot) or "-1"
+    gpu = _gpu_of(gpus, slot)
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if not gpu or is_simulated(gpu) else gpu
     return name_of(gpus, slot)
+
+
+def assign_all(devices: Sequence[str]) -> str:
+    """Let this process use several GPUs, by their names in the records; the name of all.
+
+    As `assign`, before TensorFlow is imported.
+    """
+    gpus = [name.removeprefix("gpu ") for name in devices]
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if is_simulated(gpus[0]) else ",".join(gpus)
+    return f"gpu {','.join(gpus)}"
+
+
+def is_simulated(gpu: str) -> bool:
+    """Whether it is none, but the CPU in its place."""
+    return gpu.startswith(SIMULATED)
 
 
 def name_of(gpus: str, slot: int) -> str:
@@ -59,16 +77,21 @@ def load(*, has_own_code: bool) -> None:
         import tensorflow  # noqa: F401
 
 
-def configure(threads: int) -> None:
+def configure(threads: int, count: int = 1) -> None:
     """Take so many intra-op threads, 0: one a core; and let GPUs grow.
 
     The number changes last bits, so it depends on nothing else, such as the slots of a machine.
+    Of a process without GPUs that is to have `count` of them the CPU is as many devices.
     """
     import keras
     import tensorflow as tf
 
     _configure(threads if threads > 0 else cores())
     _let_gpus_grow(tf)
+    if count > 1 and os.environ.get("CUDA_VISIBLE_DEVICES") == "-1":
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        each = [tf.config.LogicalDeviceConfiguration()] * count
+        tf.config.set_logical_device_configuration(cpu, each)
     keras.config.disable_interactive_logging()
 
 

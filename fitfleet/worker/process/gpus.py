@@ -10,8 +10,12 @@ import csv
 import subprocess
 from dataclasses import dataclass
 
-from fitfleet.errors import SettingsError
+import psutil
 
+from fitfleet.errors import SettingsError
+from fitfleet.worker.process.device import SIMULATED
+
+_SIMULATED = "simulated:"
 _QUERY = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 _DRIVER_S = 30.0
 _MIB = 2**20
@@ -60,9 +64,12 @@ def _number(text: str) -> int:
 def chosen_gpus(requested: str, visible: str | None) -> list[Gpu]:
     """The GPUs that `requested` names: `all`, or indices or UUIDs with commas between.
 
+    `simulated:2` is the CPU in place of two GPUs, to rehearse what several do without one.
     `visible` is CUDA_VISIBLE_DEVICES of the service, which limits `all`; None: not set.
     SettingsError names what is not there, and what is.
     """
+    if requested.startswith(_SIMULATED):
+        return _simulated(requested)
     present = read_gpus()
     names = visible if requested.strip() == "all" else requested
     if names is None:
@@ -75,6 +82,14 @@ def chosen_gpus(requested: str, visible: str | None) -> list[Gpu]:
             f" {visible!r}); start the worker without --gpus to train on the CPU"
         )
     return chosen
+
+
+def _simulated(requested: str) -> list[Gpu]:
+    count = requested.removeprefix(_SIMULATED)
+    if not count.isdecimal() or not 1 <= int(count) <= 16:
+        raise SettingsError(f"gpus: {requested!r} is no number of simulated GPUs: simulated:2")
+    share = psutil.virtual_memory().total // int(count)
+    return [Gpu(str(i), f"{SIMULATED}{i}", "simulated", share, 0, 0) for i in range(int(count))]
 
 
 def _named(name: str, present: list[Gpu]) -> Gpu:

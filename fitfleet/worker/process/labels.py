@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from fitfleet.errors import SettingsError
 from fitfleet.settings import Settings
-from fitfleet.spec.requirements import shared_labels, worker_labels
+from fitfleet.spec.requirements import (
+    route_of,
+    service_route,
+    shared_labels,
+    worker_labels,
+)
 from fitfleet.spec.sizes import size_label
 from fitfleet.worker.process.gpus import Gpu
 from fitfleet.worker.process.meter import IDLE_BYTES
@@ -18,7 +23,7 @@ _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 
 def service_labels(settings: Settings, gpus: Sequence[Gpu]) -> dict[str, str]:
-    """`memory`, with GPUs `gpu` and `gpu_memory`, and the setting `labels`, which goes before.
+    """`memory`, with GPUs `gpu`, `gpu_memory` and `gpus`, and the setting `labels` before them.
 
     A slot may use its share of the host, or all that is watched there, and what is watched of its
     card. Any slot of the service may get a job, so with unlike cards it is the least memory, and
@@ -31,7 +36,15 @@ def service_labels(settings: Settings, gpus: Sequence[Gpu]) -> dict[str, str]:
     share = host_memory_bytes() // settings.slots
     measured = {"memory": size_label(settings.memory_limit_bytes or share)}
     measured |= shared_labels(cards) if cards else {}
+    if len(cards) > 1:
+        measured["gpus"] = str(len(cards))
     return measured | worker_labels(settings.labels)
+
+
+def queues_of(settings: Settings, labels: Mapping[str, str], service: str, gpus: int) -> list[str]:
+    """What it reads: with several GPUs also what wakes slots that are kept for a job."""
+    queues = [settings.queue, route_of(settings.queue, labels)]
+    return [*queues, service_route(settings.queue, service)] if gpus > 1 else queues
 
 
 def device_bytes(settings: Settings, gpus: Sequence[Gpu]) -> list[int | None]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fitfleet.worker.process.device import is_simulated
 from fitfleet.worker.process.driver import Driver, Nvml
 from fitfleet.worker.process.memory import peak_bytes, reset_peak, resident_bytes
 
@@ -133,10 +134,33 @@ class GpuMeter:
         return held is not None and held > IDLE_BYTES
 
 
+class NoMeter:
+    """Of a fit on several GPUs, whose replicas need what no fit on one of them does."""
+
+    device = "gpus"
+
+    def reset(self) -> None:
+        """Nothing is measured."""
+
+    def peak(self) -> Peak | None:
+        """Not known."""
+        return None
+
+    def free_bytes(self) -> int | None:
+        """All of its GPUs are its own."""
+        return None
+
+    def holds_too_much(self) -> bool:
+        """Its process ends with it."""
+        return False
+
+
 def meter_of(device: str, *, left_bytes: int = 0, is_shared: bool = False) -> Meter:
     """The meter of a child whose records name this device, after TensorFlow is imported."""
-    if not device.startswith("gpu "):
+    if not device.startswith("gpu ") or is_simulated(device.removeprefix("gpu ")):
         return HostMeter()
+    if "," in device:
+        return NoMeter()
     import tensorflow as tf
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])

@@ -8,6 +8,7 @@ takes messages. A child that exits without a warning is replaced as Celery does 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -26,13 +27,29 @@ from fitfleet.worker.process.memory import held_bytes
 # Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs
 # while its replacement starts.
 _NEARLY = 0.7
+# A message of a child to its pool, beside those of billiard and Celery.
+_STANDBY = 100
+
+_here: Any = None  # in a child: its worker
 
 
-def task_pool(has_gpus: bool, server: ForkServer | None = None) -> type[prefork.TaskPool]:
-    """Celery's prefork pool, with replacements. Children are forked by `server`, or else here."""
+def tell_standby() -> None:
+    """In a child that starts: let the pool wait for it however long it takes."""
+    if _here is not None:
+        _here.outq.put((_STANDBY, (os.getpid(),)))
+
+
+def task_pool(
+    has_gpus: bool, server: ForkServer | None = None, *, is_early: bool = True
+) -> type[prefork.TaskPool]:
+    """Celery's prefork pool, with replacements. Children are forked by `server`, or else here.
+
+    Not `is_early`: a replacement is started when the old child has left, as for slots that may be
+    kept, whose fresh child stands for no other being there.
+    """
 
     class TaskPool(prefork.TaskPool):  # type: ignore[misc]
-        Pool = staticmethod(partial(_Pool, has_gpus=has_gpus, server=server))
+        Pool = staticmethod(partial(_Pool, has_gpus=has_gpus, server=server, is_early=is_early))
         _pool: Any
 
         def on_stop(self) -> None:
@@ -71,6 +88,12 @@ class _Worker(asynpool.Worker):  # type: ignore[misc]
         super().__init__(*args, **options)
         self._shutdown = self.retire
 
+    def after_fork(self) -> None:
+        """In the child, which begins with this."""
+        global _here
+        _here = self
+        super().after_fork()
+
     def __reduce__(self) -> Any:
         """For the fork server, which has the application already.
 
@@ -106,12 +129,24 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Worker
 
     def __init__(
-        self, *args: Any, has_gpus: bool, server: ForkServer | None, **options: Any
+        self,
+        *args: Any,
+        has_gpus: bool,
+        server: ForkServer | None,
+        is_early: bool = True,
+        **options: Any,
     ) -> None:
         self._has_gpus = has_gpus
+        self._is_early = is_early
         self._forked_process = None if server is None else process_class(server)
         self._held: dict[int, Any] = {}  # warm replacements by slot, until the old one leaves
         super().__init__(*args, **options)
+        self._result_handler.state_handlers[_STANDBY] = self._let_stand
+
+    def _let_stand(self, pid: int) -> None:
+        """Celery would kill a child that has not started after a minute."""
+        waiting = {process for process in self._waiting_to_start if process.pid == pid}
+        self._waiting_to_start.difference_update(waiting)
 
     def Process(self, *args: Any, **options: Any) -> Any:
         """A child that is not started yet."""
@@ -127,7 +162,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
             return
         if child.index in self._held:
             self._swap(child)
-        elif self._other(child) is None and self._is_nearly_grown(child):
+        elif self._is_early and self._other(child) is None and self._is_nearly_grown(child):
             self._start_replacement(child.index)
 
     def on_process_alive(self, pid: int) -> None:

@@ -27,13 +27,12 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
-from fitfleet.spec.requirements import route_of
 from fitfleet.spec.versions import installed
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.fork_server import ForkServer
 from fitfleet.worker.process.idle import IdleLimit
-from fitfleet.worker.process.labels import device_bytes, service_labels
+from fitfleet.worker.process.labels import device_bytes, queues_of, service_labels
 from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.messages import refused
 from fitfleet.worker.process.readiness import WarmChildren, outage
@@ -93,8 +92,8 @@ def _serve(
     worker = app.Worker(
         hostname=name,
         concurrency=settings.slots,
-        pool=task_pool(has_gpus=bool(settings.gpus), server=server),
-        queues=[settings.queue, route_of(settings.queue, presence.labels)],
+        pool=task_pool(has_gpus=bool(settings.gpus), server=server, is_early=len(cards) < 2),
+        queues=queues_of(settings, presence.labels, name, len(cards)),
         loglevel="WARNING",
         without_gossip=True,
         without_mingle=True,

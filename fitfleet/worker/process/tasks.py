@@ -8,11 +8,12 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
+from billiard.pool import EX_RECYCLE
 from celery import Celery, signals
 from celery.exceptions import WorkerShutdown
 from celery.worker import state
@@ -24,6 +25,7 @@ from fitfleet.worker.process import scratch
 from fitfleet.worker.process.fork_server import ForkServer
 from fitfleet.worker.process.forked import run_child
 from fitfleet.worker.process.readiness import outage
+from fitfleet.worker.process.standby import Order, stand_by
 
 _child: Any = None
 _failed: Any = None  # shared with the children: 1 once one of them could not start
@@ -51,11 +53,38 @@ def install(app: Celery, settings: Settings) -> None:
         global _child
         with _ending_service():
             scratch.use_child_directory()
-            _child = start_child(settings)
+            order = _order(settings)
+            _child = start_child(settings, order.devices if order is not None else ())
+        if order is not None:
+            _run_and_exit(order.job_id)
         _replace_when_grown(_child, settings.child_growth_bytes)
         signal.signal(signal.SIGUSR2, drain)
 
     signals.worker_process_init.connect(start, weak=False)
+
+
+def _order(settings: Settings) -> Order | None:
+    """What this child is to run before all else, once its slot need not stand by."""
+    from fitfleet.worker.process import device
+
+    is_one_of_several = device.count(settings.gpus) > 1
+    return stand_by(settings, slot_id(os.getppid(), _index())) if is_one_of_several else None
+
+
+def _run_and_exit(job_id: int) -> None:
+    """A process that has used other GPUs than its slot's, or stood by, is followed by a fresh one.
+
+    SIGUSR2 drains it, as any child.
+    """
+    signal.signal(signal.SIGUSR2, drain)
+    try:
+        _child.run_reserved(job_id)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EX_RECYCLE)
 
 
 @contextmanager
@@ -112,16 +141,24 @@ def has_failed() -> bool:
     return bool(_failed is not None and _failed.value)
 
 
-def start_child(settings: Settings) -> Any:
-    """What a child needs, TensorFlow imported; runs after the fork."""
+def _index() -> int:
+    """The slot of this child."""
     from billiard import current_process
 
+    return int(getattr(current_process(), "index", 0) or 0)
+
+
+def start_child(settings: Settings, devices: Sequence[str] = ()) -> Any:
+    """What a child needs, TensorFlow imported; runs after the fork.
+
+    `devices`, as the records name them, for a job on several GPUs; else it has that of its slot.
+    """
     from fitfleet.worker.process import device
 
-    index = int(getattr(current_process(), "index", 0) or 0)
-    name = device.assign(settings.gpus, index)
+    index = _index()
+    name = device.assign_all(devices) if devices else device.assign(settings.gpus, index)
     device.load(has_own_code=bool(settings.trusted_modules))
-    device.configure(settings.threads)
+    device.configure(settings.threads, max(1, len(devices)))
 
     from fitfleet.db.session import Database
     from fitfleet.storage import Storage
@@ -140,12 +177,13 @@ def start_child(settings: Settings) -> Any:
         device=name,
         storage=Storage.of(settings),
         recorder=Recorder(database, settings.logs),
-        engines=Engines(settings),
+        engines=Engines(settings, replicas=max(1, len(devices))),
         meter=meter_of(
             name,
             left_bytes=settings.min_free_gpu_bytes,
             is_shared=settings.slots > device.count(settings.gpus),
         ),
+        may_be_kept=device.count(settings.gpus) > 1,
         on_outage=outage.begin,
     )
 
@@ -181,11 +219,11 @@ def _replace_when_grown(child: Any, growth_bytes: int) -> None:
     start_bytes = held_bytes()
 
     def grown_kb() -> int:
+        if child.is_spent:
+            return growth_bytes // 1024 + 1
         if not child.has_trained:
             # It has only met an outdated message. Replaced, it would meet the next one too late.
             return 1
-        if child.is_spent:
-            return growth_bytes // 1024 + 1
         return max(1, (held_bytes() - start_bytes) // 1024)
 
     pool.mem_rss = grown_kb

@@ -8,7 +8,7 @@ from fitfleet.cli.main import main
 from fitfleet.worker.process import service
 from fitfleet.worker.process.replacement import task_pool
 
-service.task_pool = lambda has_gpus, server: task_pool(has_gpus=True)
+service.task_pool = lambda has_gpus, server, is_early: task_pool(has_gpus=True)
 service.tasks.fork_server = lambda settings: None  # not for GPUs
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from fitfleet.errors import SettingsError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobOptions
 from fitfleet.spec.requirements import (
+    gpu_count,
+    gpus_of,
     measured_memory,
     missing,
     requirements_of,
@@ -64,10 +66,18 @@ def test_measured_sizes_are_rounded_down_so_that_like_hosts_are_alike() -> None:
         ({"gpus": 1, "gpu_memory": "80GB", "memory": "64GB"}, []),
         ({"gpu_memory": "86GB"}, ["gpu_memory=86GB"]),
         ({"memory": "64.5GB"}, ["memory=64.5GB"]),
+        ({"gpus": 2}, ["gpus=2"]),
     ],
 )
 def test_what_a_slot_lacks_is_named(options: dict[str, Any], lacking: list[str]) -> None:
     assert missing(requirements_of(JobOptions(**options)), H100) == lacking
+
+
+@pytest.mark.parametrize(("said", "count"), [("2", 2), ("1", 1), ("many", 0)])
+def test_a_service_says_how_many_gpus_it_has(said: str, count: int) -> None:
+    assert gpu_count({"gpu_memory": "80GB", "gpus": said}) == count
+    assert gpu_count({"gpus": said}) == 0
+    assert gpus_of(requirements_of(JobOptions(gpus=2))) == 2 and gpus_of("") == 1
 
 
 def test_a_slot_without_labels_has_nothing_that_is_asked() -> None:
@@ -109,7 +119,8 @@ def test_a_service_of_unlike_cards_has_what_all_of_them_have() -> None:
         ({"requires": {"a": "x\ny"}}, "requires.a"),
         ({"requires": {"memory": "4GB"}}, "an argument of its own: memory='6GB'"),
         ({"requires": {f"a{i}": "x" for i in range(17)}}, "at most 16"),
-        ({"gpus": 2}, "gpus: 2 is not 1"),
+        ({"gpus": 0}, "gpus: 0 is not 1 to 16"),
+        ({"gpus": 17}, "gpus: 17 is not 1 to 16"),
         ({"gpus": True}, "gpus"),
         ({"gpu_memory": "6"}, "gpu_memory: '6' is not a size such as '6GB'"),
         ({"memory": -1}, "memory: -1 is not a size"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,24 @@ def test_slots_take_the_gpus_in_turn() -> None:
         "gpu GPU-a",
     ]
     assert device.name_of("", 0) == "cpu"
+
+
+def test_the_cpu_may_stand_for_gpus() -> None:
+    gpus = chosen_gpus("simulated:2", None)
+    assert [(gpu.index, gpu.uuid) for gpu in gpus] == [("0", "simulated-0"), ("1", "simulated-1")]
+    for requested in ("simulated:", "simulated:0", "simulated:17", "simulated:x"):
+        with pytest.raises(SettingsError, match="no number of simulated GPUs: simulated:2"):
+            chosen_gpus(requested, None)
+
+
+def test_a_child_sees_all_gpus_of_a_job_and_none_that_is_simulated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.setenv(name, "")
+    assert device.assign_all(["gpu GPU-a", "gpu GPU-b"]) == "gpu GPU-a,GPU-b"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert device.assign("simulated-0,simulated-1", 1) == "gpu simulated-1"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+    device.assign_all(["gpu simulated-0", "gpu simulated-1"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -29,6 +29,7 @@ def test_memory_is_shared_between_the_slots() -> None:
 
 def test_a_card_is_named_and_all_of_its_memory_is_for_each_of_its_slots() -> None:
     found = service_labels(Settings(slots=2), [H100, H100])
+    assert found["gpus"] == "2"
     assert (found["gpu"], found["gpu_memory"]) == ("NVIDIA H100 80GB HBM3", "85.5GB")
     # Less what the idle process of another slot may keep.
     assert service_labels(Settings(slots=3), [H100, H100])["gpu_memory"] == "83.8GB"

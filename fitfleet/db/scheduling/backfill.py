@@ -1,0 +1,91 @@
+"""Short jobs on slots that are kept for a job on several GPUs: those that end before it can begin.
+
+A slot is lent only by what is known: how long the jobs that it waits for still take, and how long
+others of the short job's experiment took. What takes longer than those did delays the one that
+waits by so much.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from sqlalchemy import Connection, select, update
+
+from fitfleet.db.attempts.claims import lock
+from fitfleet.db.fleet import durations, gangs
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.kept import is_valid, is_waiting
+from fitfleet.db.fleet.places import Places, ahead, on_route
+from fitfleet.db.scheduling import dispatch
+from fitfleet.db.schema.tables import gang_slots, jobs, workers
+from fitfleet.db.session import now
+from fitfleet.db.specs.requirements import waited_for
+from fitfleet.spec.requirements import gpus_of
+from fitfleet.states import JobStatus
+
+# So long the child of a slot may take to import TensorFlow, which one that waits has not done.
+START_S = 20.0
+_LOOKED_AT = 100  # jobs of the line
+
+
+def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
+    """Reserve jobs of a queue for slots that wait, in the order of the line; their ids."""
+    gang_jobs = _waiting_gangs(c, load.queue)
+    if not gang_jobs:
+        return []
+    dispatch.lock_dispatch(c)
+    lock(c, gang_jobs)  # against the slot that would begin one of them
+    lent: list[int] = []
+    for job_id in gang_jobs:
+        slots, left_s = _idle_slots(c, load.queue, job_id)
+        if slots and START_S < left_s < math.inf:
+            lent += _lend(c, load, slots, left_s - START_S, alive_s)
+    return lent
+
+
+def _waiting_gangs(c: Connection, queue: str) -> list[int]:
+    query = select(gang_slots.c.job_id).join(jobs, jobs.c.id == gang_slots.c.job_id)
+    query = query.where(is_valid(), is_waiting(), jobs.c.queue == queue)
+    return sorted(set(c.scalars(query)))
+
+
+def _idle_slots(c: Connection, queue: str, job_id: int) -> tuple[list[str], float]:
+    """The slots of a job that are ready, and for how long it waits for the others."""
+    rows = c.execute(select(gang_slots).where(gang_slots.c.job_id == job_id)).all()
+    left_s = gangs.left_s(c, queue)
+    # What has been lent a slot is not ready any more, and no longer to be waited for than others.
+    others = [left_s.get(row.slot, 0.0) for row in rows if not row.is_ready]
+    return sorted(row.slot for row in rows if row.is_ready), max(others, default=0.0)
+
+
+def _lend(
+    c: Connection, load: QueueLoad, slots: list[str], limit_s: float, alive_s: float
+) -> list[int]:
+    """The first of the line that are short enough, one a slot."""
+    line = dispatch.order(c, load.queue, _alone(c, load, slots[0]))
+    of_job = dict(zip(line, durations.experiments_of(c, line), strict=False))
+    means = durations.mean_seconds(c, load.queue, set(of_job.values()))
+    short = [job for job in line if means.get(of_job[job], math.inf) <= limit_s]
+    lent = list(zip(short, slots, strict=False))
+    for job_id, slot in lent:
+        values = {
+            "status": JobStatus.DISPATCHED,
+            "dispatch_seq": jobs.c.dispatch_seq + 1,
+            "dispatched_at": now(c),
+            "owner": slot,
+            "lease_until": now(c) + START_S + alive_s,
+            "sent_to": None,
+        }
+        c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        c.execute(update(gang_slots).where(gang_slots.c.slot == slot).values(is_ready=False))
+    return [job_id for job_id, _ in lent]
+
+
+def _alone(c: Connection, load: QueueLoad, slot: str) -> Places:
+    """Places for jobs on one GPU that fit the slot."""
+    route = c.execute(select(workers.c.route).where(workers.c.id == slot)).scalar() or ""
+    asked = waited_for(c, load.queue)
+    waiting = on_route(ahead(c, load.queue, load, _LOOKED_AT), route)
+    lines = {line: of for line, of in waiting.lines.items() if gpus_of(asked[line]) == 1}
+    return replace(waiting, lines=lines)

@@ -1,0 +1,73 @@
+"""A fresh child whose slot is kept for a job on several GPUs waits here, before it knows any GPU.
+
+So the GPUs of such a job hold nothing of earlier fits when it begins: each process that has used
+one has ended. The child of the first slot then takes all of them, runs the job and ends; the others
+go on waiting until the job has, and become children as any other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+from fitfleet.db.fleet import kept
+from fitfleet.db.scheduling import reservations
+from fitfleet.db.session import Connection, Database
+from fitfleet.errors import DatabaseError
+from fitfleet.settings import Settings
+from fitfleet.worker.process import replacement
+
+_log = logging.getLogger(__name__)
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a fresh child is to run, before it takes messages."""
+
+    job_id: int
+    devices: tuple[str, ...]  # of the records, all that the job has; empty: that of the slot
+
+
+def stand_by(settings: Settings, slot: str) -> Order | None:
+    """Wait while the slot is kept; what it is to run, None: messages as any other child.
+
+    Ends the process if its service is gone or drains.
+    """
+    database = Database(settings.database_url)
+    service = os.getppid()
+    signal.signal(signal.SIGUSR2, lambda *_: os._exit(0))
+    is_told = False
+    try:
+        while True:
+            try:
+                with database.begin() as c:
+                    order, is_kept = _look(c, slot)
+            except DatabaseError:
+                order, is_kept = None, True  # what it is kept for is not known, and SQL has it
+            if order is not None or not is_kept:
+                return order
+            if not is_told:
+                is_told = True
+                replacement.tell_standby()
+                _log.info("%s stands by for a job on several GPUs", slot)
+            time.sleep(_POLL_S)
+            if os.getppid() != service:
+                os._exit(0)
+    finally:
+        database.dispose()
+
+
+def _look(c: Connection, slot: str) -> tuple[Order | None, bool]:
+    """What to run now, and whether the slot is kept."""
+    lent = reservations.lent_to(c, slot)
+    if lent is not None:
+        return Order(lent, ()), True
+    stands = kept.stand_ready(c, slot)
+    if stands is None:
+        return None, False
+    is_next = stands.is_first and stands.is_complete and not stands.is_running
+    return (Order(stands.job_id, tuple(stands.devices)) if is_next else None), True

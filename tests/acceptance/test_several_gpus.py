@@ -1,0 +1,58 @@
+"""Jobs on two GPUs, for which two logical devices of the CPU stand: a service from end to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+from support.fits import assert_equal, outcomes, small_job, until_checkpoint, write_series
+from support.waiting import until
+
+import fitfleet as ff
+from fitfleet.db.schema.tables import attempts
+
+
+@contextmanager
+def _service(fleet: ff.Fleet) -> Iterator[None]:
+    command = [sys.executable, "-m", "fitfleet", "worker", "--gpus", "simulated:2"]
+    environment = {**os.environ, **fleet.settings.to_environment()}
+    service = subprocess.Popen([*command, "--threads", "1"], env=environment)
+    try:
+        yield
+    finally:
+        service.terminate()
+        assert service.wait(120) == 0
+
+
+@pytest.mark.slow
+def test_a_job_on_two_devices_is_drained_and_resumes_with_the_same_numbers(tmp_path: Path) -> None:
+    """Its batches are whole ones; between it and another job on both the slots take other jobs."""
+    series = write_series(tmp_path / "series.h5")
+    plain = ff.Sequential([ff.layers.Input((8, 3)), ff.layers.LSTM(6), ff.layers.Dense(1)])
+    short = {"model": plain, "callbacks": [], "epochs": 3, "optimizer": "sgd"}
+    with ff.local(0, tmp_path / "fleet") as fleet:
+        with _service(fleet):
+            straight = fleet.submit(**small_job(series), gpus=2, experiment="straight")
+            both = fleet.submit(**small_job(series, **short), gpus=2, experiment="both")
+            one = fleet.submit(**small_job(series, **short), gpus=1, experiment="one")
+            torn = fleet.submit(**small_job(series), gpus=2, experiment="torn")
+            fleet.wait([straight, both, one])
+            until_checkpoint(torn)
+            assert "kept" not in str(torn.why())
+        until(lambda: torn.refresh().status is ff.JobStatus.QUEUED)
+        with _service(fleet):
+            torn.wait(300, raise_on_failure=True)
+        assert outcomes(torn) == ["released", "succeeded"]
+        assert_equal(torn, straight)
+        assert straight.row.engine == "fit"
+        assert straight.row.engine_reason == "MirroredStrategy on 2 devices"
+        np.testing.assert_allclose(both.history, one.history, rtol=1e-4)
+        with fleet.database.read() as c:
+            assert sorted(c.scalars(select(attempts.c.gpus)), key=str) == [2, 2, 2, 2, None]
