@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.scheduling import backfill, dispatch, recovery
 from fitfleet.db.session import Database
-from fitfleet.queue import Celery, waiting
+from fitfleet.queue import Celery, publish, waiting
 from fitfleet.settings import Settings
 
 
@@ -23,7 +24,7 @@ def settle_dependents(database: Database) -> None:
         dependencies.settle(c)
 
 
-def hold_kept_slots(database: Database, settings: Settings) -> list[int]:
+def hold_kept_slots(database: Database, app: Celery, settings: Settings) -> list[int]:
     """Go on keeping slots for jobs on several GPUs, and lend those that wait; to which jobs."""
     with database.read() as c:
         queues = gangs.waiting_queues(c)
@@ -32,10 +33,21 @@ def hold_kept_slots(database: Database, settings: Settings) -> list[int]:
     lent: list[int] = []
     with database.begin() as c:
         gangs.hold_on(c, queues, settings.lease_s)
+    _wake(database, app, settings)
     for load in _loads_of(database, settings, queues):
         with database.begin() as c:
             lent += backfill.lend(c, load, settings.lease_s)
     return lent
+
+
+def _wake(database: Database, app: Celery, settings: Settings) -> None:
+    """Tell idle children of kept slots again, whose message the broker has lost."""
+    with database.read() as c:
+        asleep = gangs.to_wake(c)
+        key = keys.message_key(c, settings) if asleep else b""
+    for job_id, route, count in asleep:
+        if route and waiting(app, route) == 0:
+            publish(app, route, [(job_id, 0)] * count, key)
 
 
 def _loads_of(database: Database, settings: Settings, queues: list[str]) -> list[QueueLoad]:

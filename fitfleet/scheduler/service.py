@@ -131,7 +131,7 @@ class Scheduler:
             _log.info(told, job_id, extra={"job": job_id})
 
     def _lend(self) -> None:
-        for job_id in hold_kept_slots(self._database, self._settings):
+        for job_id in hold_kept_slots(self._database, self._app, self._settings):
             told = "job %s runs on a slot that is kept for one on several GPUs"
             _log.info(told, job_id, extra={"job": job_id})
 

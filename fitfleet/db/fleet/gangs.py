@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations
@@ -90,6 +90,19 @@ def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> None:
     lock(c, ids)
     which = jobs.c.id.in_(ids) & (jobs.c.status == JobStatus.DISPATCHED) & jobs.c.owner.in_(slots)
     c.execute(update(jobs).where(which).values(lease_until=now(c) + alive_s))
+
+
+def to_wake(c: Connection) -> list[tuple[int, str, int]]:
+    """(job, route of its service, how many) of slots that are kept, idle and not ready."""
+    busy = select(jobs.c.owner).where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.is_not(None))
+    query = (
+        select(jobs.c.id, jobs.c.sent_to, func.count().label("slots"))
+        .join(gang_slots, gang_slots.c.job_id == jobs.c.id)
+        .where(is_valid(), is_waiting(), gang_slots.c.is_ready.is_(False))
+        .where(gang_slots.c.slot.not_in(busy))
+        .group_by(jobs.c.id, jobs.c.sent_to)
+    )
+    return [(row.id, row.sent_to or "", row.slots) for row in c.execute(query)]
 
 
 def waiting_queues(c: Connection) -> list[str]:

@@ -16,7 +16,7 @@ from fitfleet.db.fleet import device_memory, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.fleet.live_services import Service
 from fitfleet.db.specs.requirements import NOTHING, waited_for
-from fitfleet.spec.requirements import gpus_of, measured_memory, missing
+from fitfleet.spec.requirements import gpus_of, measured_memory, missing, route_of
 
 _UNBOUNDED = 2**62
 
@@ -31,6 +31,8 @@ class Places:
     needs: dict[int, int] = field(default_factory=dict)  # bytes that a line was measured to need
     gpus: dict[int, int] = field(default_factory=dict)  # of lines whose jobs want several
     services: dict[str, Service] = field(default_factory=dict)  # by route, where such jobs may go
+    sent: int = 0  # messages that wait for slots of those services
+    window: int = 1  # messages for each free slot
 
     def open_lines(self) -> list[int]:
         """The lines that a job may be taken from."""
@@ -40,9 +42,18 @@ class Places:
         """Whether one more job of the line may be sent."""
         return self.total > 0 and (line == NOTHING or self._roomiest(line) is not None)
 
+    def holds_up(self, line: int) -> bool:
+        """Whether nothing may be sent past a job of the line, although that is not sent yet.
+
+        One on several GPUs keeps slots once what was sent before it has been taken: it would
+        overtake that, and what comes after would overtake it.
+        """
+        return line in self.gpus and self.sent > 0
+
     def take(self, line: int) -> str:
         """Take the place of a job of an open line; the route of its message, empty: the queue."""
-        self.total -= self.gpus.get(line, 1)
+        self.total -= self.window * self.gpus[line] if line in self.gpus else 1
+        self.sent += line not in self.gpus
         route = self._roomiest(line) if line != NOTHING else None
         if route is not None:
             self.rooms[route] -= 1
@@ -66,7 +77,9 @@ def places(c: Connection, load: QueueLoad, window: int, alive_s: float = 60.0) -
         line: [route for route in routes if needs.get(line, 0) <= free.get(route, _UNBOUNDED)]
         for line, routes in _lines(waiting, load).items()
     }
-    return _with_services(c, load, waiting, Places(load.room(window), rooms, lines, needs), alive_s)
+    return _with_services(
+        c, load, waiting, Places(load.room(window), rooms, lines, needs, window=window), alive_s
+    )
 
 
 def _with_services(
@@ -86,7 +99,12 @@ def _with_services(
     }
     rooms = places.rooms | {service.route: 1 for service in services}
     by_route = {service.route: service for service in services}
-    return replace(places, rooms=rooms, lines=_fitting(lines), gpus=gpus, services=by_route)
+    of_slots = {"", *(route_of(load.queue, service.labels) for service in services)}
+    shared = load.dispatched - sum(group.dispatched for group in load.groups)
+    sent = shared + sum(group.dispatched for group in load.groups if group.route in of_slots)
+    return replace(
+        places, rooms=rooms, lines=_fitting(lines), gpus=gpus, services=by_route, sent=sent
+    )
 
 
 def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Places:

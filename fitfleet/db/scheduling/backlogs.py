@@ -93,6 +93,8 @@ def choose(backlogs: Sequence[Backlog], places: Places, at: float) -> list[tuple
         if ranked[0][:-1] != backlog.rank:  # another line of its experiment was served
             heapq.heapreplace(ranked, (*backlog.rank, i))
             continue
+        if places.holds_up(backlog.line):
+            break
         _, job_id = backlog.candidates.popleft()
         chosen.append((job_id, places.take(backlog.line)))
         backlog.share.in_flight += 1

@@ -282,6 +282,34 @@ def _lend(database: Database) -> list[int]:
         return backfill.lend(c, load, ALIVE_S)
 
 
+def test_why_a_large_job_waits_beside_a_free_gpu(database: Database) -> None:
+    _serve(database, "h", 3)
+    first, second = insert(database, new_job("1", gpus=2), new_job("2", gpus=2))
+    assert [message.job_id for message in _send(database)] == [first]
+    assert "waits for 2 GPUs of one host: those of queue 'cpu'" in str(_why(database, second))
+    assert _send(database) == []
+
+
+def test_what_was_sent_before_a_large_job_is_not_overtaken_by_it(database: Database) -> None:
+    """Nor is the large job by what comes after it."""
+    a, b = _serve(database, "h", 2)
+    small, gang, later = insert(
+        database, new_job("1"), new_job("2", gpus=2, experiment="g"), new_job("3", experiment="l")
+    )
+    assert [message.job_id for message in _send(database, 4)] == [small]
+    assert _send(database, 4) == []
+    with database.begin() as c:
+        claim = leases.claim(c, small, 1, a, ALIVE_S)
+    assert claim is not None
+    assert [message.job_id for message in _send(database, 4)] == [gang]
+    with database.read() as c:
+        assert gangs.to_wake(c) == [(gang, service_route("cpu", "h"), 1)]  # the other has a job
+    assert _ready(database, b)[0] is not None
+    with database.read() as c:
+        assert gangs.to_wake(c) == []
+    assert status(database, later) is JobStatus.QUEUED
+
+
 def test_hours_on_two_gpus_count_twice(database: Database) -> None:
     a, b = _serve(database, "h", 2)
     with database.begin() as c:
@@ -323,6 +351,3 @@ def test_why_says_what_the_dispatcher_does(database: Database) -> None:
         why
     )
     assert why.starts_in_s is None
-    third = _serve(database, "g", 1)
-    assert "waits for 2 GPUs of one host" in str(_why(database, more)), third
-    assert _send(database) == []
