@@ -7,7 +7,7 @@ import time
 from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.places import Ageing, places
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.dispatch import Message
 from fitfleet.db.session import Database
@@ -52,6 +52,7 @@ class Dispatcher:
         with self._database.begin() as c:
             self._key = self._key or keys.message_key(c, self._settings)
             room = places(c, load, self._settings.window, self._settings.lease_s)
+            room.ageing = ageing(self._settings)
             messages = dispatch.dispatch_to(c, load.queue, room)
         for route in dict.fromkeys(message.route for message in messages):
             sent = [s for message in messages if message.route == route for s in _sent(message)]
@@ -63,6 +64,11 @@ class Dispatcher:
     def _is_known_as_fruitless(self, load: QueueLoad) -> bool:
         seen, at = self._fruitless.get(load.queue, (None, 0.0))
         return seen == load and time.monotonic() - at < _FRUITLESS_S
+
+
+def ageing(settings: Settings) -> Ageing:
+    """How waiting raises priorities in this fleet."""
+    return Ageing(settings.ageing_s, settings.ageing_max)
 
 
 def _sent(message: Message) -> list[tuple[int, int]]:

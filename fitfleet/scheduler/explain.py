@@ -22,6 +22,7 @@ from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
 from fitfleet.scheduler import limits, sentences
+from fitfleet.scheduler.dispatch import ageing
 from fitfleet.scheduler.estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
@@ -152,9 +153,11 @@ def _in_line(c: Connection, facts: _Situation, settings: Settings) -> _Situation
     """The same, with the place in the line and what the dispatcher would do now."""
     job, queue = facts.job, facts.queue
     waiting = places.ahead(c, job.queue, queue, _FAR)
+    waiting.ageing = ageing(settings)
     has_room = is_next = False
     if queue is not None:
         now = places.places(c, queue, settings.window, settings.lease_s)
+        now.ageing = waiting.ageing
         has_room = now.is_open(job.requirement_id)
         # Where there is room, lines without it do not hold it up.
         line = job.requirement_id

@@ -36,14 +36,15 @@ def test_a_job_on_two_devices_is_drained_and_resumes_with_the_same_numbers(tmp_p
     """Its batches are whole ones; between it and another job on both the slots take other jobs."""
     series = write_series(tmp_path / "series.h5")
     plain = ff.Sequential([ff.layers.Input((8, 3)), ff.layers.LSTM(6), ff.layers.Dense(1)])
-    short = {"model": plain, "callbacks": [], "epochs": 3, "optimizer": "sgd"}
+    short = {"model": plain, "callbacks": [], "epochs": 2, "optimizer": "sgd"}
+    long = small_job(series, epochs=10, batch_size=16)
     with ff.local(0, tmp_path / "fleet") as fleet:
         with _service(fleet):
-            straight = fleet.submit(**small_job(series), gpus=2, experiment="straight")
+            straight = fleet.submit(**long, gpus=2, experiment="straight")
             both = fleet.submit(**small_job(series, **short), gpus=2, experiment="both")
             one = fleet.submit(**small_job(series, **short), gpus=1, experiment="one")
             fleet.wait([straight, both, one])
-            torn = fleet.submit(**small_job(series), gpus=2, experiment="torn")
+            torn = fleet.submit(**long, gpus=2, experiment="torn")
             until_checkpoint(torn)
         until(lambda: torn.refresh().status is ff.JobStatus.QUEUED)
         with _service(fleet):

@@ -78,18 +78,26 @@ def _running_gangs(c: Connection) -> Mapping[str, list[str]]:
     return by_first
 
 
-def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> None:
+def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
     """Extend the leases of jobs whose slots are kept, while their services live and do not drain.
 
-    Else they lapse, and the job goes to another service.
+    The others go back to the queue, for another service; their ids.
     """
     slots = {s for q in queues for service in live_services(c, q, alive_s) for s in service.slots}
-    waiting = select(gang_slots.c.job_id).join(jobs, jobs.c.id == gang_slots.c.job_id)
-    waiting = waiting.where(is_valid(), jobs.c.owner.in_(slots))
-    ids = sorted(set(c.scalars(waiting.where(jobs.c.status == JobStatus.DISPATCHED))))
-    lock(c, ids)
-    which = jobs.c.id.in_(ids) & (jobs.c.status == JobStatus.DISPATCHED) & jobs.c.owner.in_(slots)
-    c.execute(update(jobs).where(which).values(lease_until=now(c) + alive_s))
+    query = select(jobs.c.id, jobs.c.owner).join(gang_slots, gang_slots.c.job_id == jobs.c.id)
+    owners = {row.id: row.owner for row in c.execute(query.where(is_valid(), is_waiting()))}
+    lock(c, owners)
+    held = [job_id for job_id, owner in owners.items() if owner in slots]
+    c.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(held), is_waiting(), jobs.c.owner.in_(slots))
+        .values(lease_until=now(c) + alive_s)
+    )
+    gone = sorted(owners.keys() - set(held))
+    values = {"status": JobStatus.QUEUED, "owner": None, "lease_until": None}
+    which = jobs.c.id.in_(gone) & is_waiting() & jobs.c.owner.not_in(slots)
+    c.execute(update(jobs).where(which).values(values))
+    return gone
 
 
 def to_wake(c: Connection) -> list[tuple[int, str, int]]:

@@ -21,6 +21,14 @@ from fitfleet.spec.requirements import gpus_of, measured_memory, missing, route_
 _UNBOUNDED = 2**62
 
 
+@dataclass(frozen=True)
+class Ageing:
+    """By how much waiting raises a priority between experiments (ageing_s, ageing_max)."""
+
+    step_s: float = 0.0  # for so long one priority; 0: never
+    most: int = 0
+
+
 @dataclass
 class Places:
     """Room for messages, as it is taken."""
@@ -33,6 +41,7 @@ class Places:
     services: dict[str, Service] = field(default_factory=dict)  # by route, where such jobs may go
     sent: int = 0  # messages that wait for slots of those services
     window: int = 1  # messages for each free slot
+    ageing: Ageing = Ageing()
 
     def open_lines(self) -> list[int]:
         """The lines that a job may be taken from."""

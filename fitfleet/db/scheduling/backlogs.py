@@ -1,5 +1,8 @@
 """Which waiting jobs go first: by priority, fair share, least recently served, and age.
 
+Between experiments a job's priority is what it gained by waiting (places.Ageing) above what it has;
+within one jobs go by the priorities that they have.
+
 Cost does not grow with the backlog: every query walks an index to the rows it returns.
 """
 
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from fitfleet.db.accounts.users import serves_gpus
-from fitfleet.db.fleet.places import Places
+from fitfleet.db.fleet.places import Ageing, Places
 from fitfleet.db.schema.tables import experiments, jobs, users, workers
 from fitfleet.db.session import now
 from fitfleet.states import JobStatus
@@ -54,7 +57,10 @@ class Share:
 
 @dataclass
 class Backlog:
-    """The first waiting jobs of one line of an experiment, best first, as (priority, id)."""
+    """The first waiting jobs of one line of an experiment, best first, as (priority, id).
+
+    The priority is that with what was gained by waiting, by which the first is compared.
+    """
 
     share: Share
     line: int
@@ -120,12 +126,12 @@ def read(c: Connection, queue: str, places: Places, *, is_locking: bool) -> list
     backlogs = []
     shares: dict[int, Share] = {}
     rooms: dict[str | None, Room] = {}
-    for row in c.execute(_best_experiments(c, queue, limit, lines)).all():
+    for row in c.execute(_best_experiments(c, queue, limit, lines, places.ageing)).all():
         room = rooms.setdefault(row.user_name, Room(row.room))
         share = Share(row.id, row.in_flight, row.max_running, (row.served_at, 0), room)
         share = shares.setdefault(row.id, share)
         query = (
-            select(jobs.c.priority, jobs.c.id)
+            select(_aged(c, places.ageing).label("priority"), jobs.c.id)
             .where(
                 _waits(c, queue),
                 jobs.c.experiment_id == row.id,
@@ -151,8 +157,20 @@ def _waits(c: Connection, queue: str) -> sa.ColumnElement[bool]:
     return is_waiting & (jobs.c.not_before <= now(c)) & is_readable
 
 
+def _aged(c: Connection, ageing: Ageing) -> sa.ColumnElement[int]:
+    """SQL: a job's priority and what it has gained by waiting."""
+    if not ageing.step_s or not ageing.most:
+        return jobs.c.priority
+    steps = (now(c) - jobs.c.submitted_at) / ageing.step_s
+    # PostgreSQL would round it, and SQLite may have no floor().
+    whole = sa.func.floor(steps) if c.dialect.name == "postgresql" else steps
+    gained = sa.cast(whole, sa.BigInteger)
+    bounded = sa.case((gained > ageing.most, ageing.most), (gained < 0, 0), else_=gained)
+    return sa.cast(jobs.c.priority, sa.BigInteger) + bounded
+
+
 def _best_experiments(
-    c: Connection, queue: str, limit: int, lines: Sequence[int]
+    c: Connection, queue: str, limit: int, lines: Sequence[int], ageing: Ageing
 ) -> sa.Select[Any]:
     """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
 
@@ -188,8 +206,9 @@ def _best_experiments(
         )
         .cte("open")
     )
-    firsts = select(waiting, jobs.c.priority).join(jobs, jobs.c.id == waiting.c.job_id)
-    rank = (jobs.c.priority.desc(), waiting.c.in_flight, waiting.c.served_at, waiting.c.job_id)
+    aged = _aged(c, ageing)
+    firsts = select(waiting, aged.label("priority")).join(jobs, jobs.c.id == waiting.c.job_id)
+    rank = (aged.desc(), waiting.c.in_flight, waiting.c.served_at, waiting.c.job_id)
     # Its best line decides when an experiment's turn is.
     place = sa.func.row_number().over(partition_by=waiting.c.id, order_by=rank)
     ranked = firsts.add_columns(place.label("place")).cte("ranked")

@@ -210,11 +210,12 @@ def test_slots_are_free_again_when_the_job_does_not_come(database: Database, los
         elif loss == "priority":
             reservations.hand_back_of(c, [a])
         else:
-            gangs.hold_on(c, ["cpu"], ALIVE_S)
-            workers.end(c, "h")
-            gangs.hold_on(c, ["cpu"], -1.0)  # nothing lives: it is not extended
+            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == []
             c.execute(update(jobs).where(jobs.c.id == gang).values(lease_until=0.0))
-            assert recovery.requeue_expired(c, 1.0) == [gang]
+            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == []  # the lease is extended
+            assert recovery.requeue_expired(c, 1.0) == []
+            workers.end(c, "h")
+            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == [gang]
     with database.read() as c:
         assert not kept.is_kept(c, a) and not kept.is_kept(c, b)
     assert _begin(database, a, gang) is None
