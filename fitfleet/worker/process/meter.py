@@ -157,10 +157,10 @@ class NoMeter:
 
 def meter_of(device: str, *, left_bytes: int = 0, is_shared: bool = False) -> Meter:
     """The meter of a child whose records name this device, after TensorFlow is imported."""
-    if not device.startswith("gpu ") or is_simulated(device.removeprefix("gpu ")):
-        return HostMeter()
     if "," in device:
         return NoMeter()
+    if not device.startswith("gpu ") or is_simulated(device.removeprefix("gpu ")):
+        return HostMeter()
     import tensorflow as tf
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])

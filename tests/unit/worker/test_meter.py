@@ -12,7 +12,7 @@ import pytest
 from support.recorded_nvml import RecordedNvml
 
 from fitfleet.worker.process.driver import Nvml
-from fitfleet.worker.process.meter import IDLE_BYTES, GpuMeter, HostMeter, Peak
+from fitfleet.worker.process.meter import IDLE_BYTES, GpuMeter, HostMeter, Peak, meter_of
 
 MIB = 2**20
 UUID = "GPU-0f3c9d1e-11aa"
@@ -123,3 +123,12 @@ def test_a_process_that_keeps_much_is_told(tmp_path: Path) -> None:
     assert not GpuMeter(UUID, "NVIDIA H100", driver, None).holds_too_much()  # it has the card alone
     meter = GpuMeter(UUID, "NVIDIA H100", driver, None, is_shared=True)
     assert [meter.holds_too_much() for _ in held] == [False, True, False]
+
+
+def test_a_fit_on_several_gpus_is_not_measured() -> None:
+    """What a replica needs tells nothing of a fit on one card."""
+    for device in ("gpu GPU-a,GPU-b", "gpu simulated-0,simulated-1"):
+        meter = meter_of(device)
+        meter.reset()
+        assert meter.peak() is None and meter.free_bytes() is None and not meter.holds_too_much()
+    assert isinstance(meter_of("gpu simulated-0"), HostMeter)
