@@ -6,6 +6,8 @@ version tells at once what it has moved.
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras.src.backend.common import global_state
 from keras.src.backend.tensorflow import random as backend_random
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
@@ -65,3 +67,35 @@ ATTRIBUTES = {
     "Layer": ("_non_trainable_variables", "_trainable_variables"),
     "Optimizer": ("_learning_rate", "_trainable_variables"),
 }
+
+
+def part_batches(epochs: TFEpochIterator, strategy: Any) -> None:
+    """Let each replica have its part of every batch, as equal as they can be.
+
+    TensorFlow's own parts are as large in every step: what a short last batch lacks it takes from
+    the first of the next epoch, so that batches depend on where the fit began.
+    """
+    import tensorflow as tf
+
+    count = strategy.num_replicas_in_sync
+    dataset = epochs.data_adapter.get_tf_dataset()
+    is_tuple = isinstance(dataset.element_spec, tuple)
+
+    def parts(*batch: Any) -> Any:
+        whole = batch if is_tuple else batch[0]
+        rows = tf.shape(tf.nest.flatten(whole)[0])[0]
+
+        def part(number: int) -> Any:
+            start, stop = rows * number // count, rows * (number + 1) // count
+            return tf.nest.map_structure(lambda tensor: tensor[start:stop], whole)
+
+        datasets = [tf.data.Dataset.from_tensors(part(number)) for number in range(count)]
+        first, *others = datasets
+        for other in others:
+            first = first.concatenate(other)
+        return first
+
+    def of_replicas(_: Any) -> Any:
+        return dataset.flat_map(parts)
+
+    epochs._distributed_dataset = strategy.distribute_datasets_from_function(of_replicas)

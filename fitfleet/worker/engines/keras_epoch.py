@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fitfleet.worker.keras_private import TFEpochIterator, unpack_x_y_sample_weight
+from fitfleet.worker.keras_private import TFEpochIterator, part_batches, unpack_x_y_sample_weight
 
 
 def _epochs(model: Any, data: Any, **options: Any) -> Any:
@@ -35,6 +35,8 @@ class EpochOfFit:
         """Build what the model still lacks from a first batch; `steps` make an epoch."""
         model = self._model
         self._batches = _epochs(model, dataset, steps_per_epoch=steps, class_weight=class_weight)
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            part_batches(self._batches, model.distribute_strategy)
         model._maybe_symbolic_build(iterator=self._batches)
         self._batches.reset()
 

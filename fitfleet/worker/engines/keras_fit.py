@@ -94,6 +94,9 @@ class KerasSession(SingleSession):
             job.arrays, fed, job.first_epoch, whole_bytes=self._settings.memory_bytes
         )
         _check_steps(job.spec, steps)
+        if self._strategy is not None:
+            replicas = self._strategy.num_replicas_in_sync
+            _check_parts(job.arrays.rows, self._batch_size, replicas)
         self._fit.prepare(dataset, steps, class_weight(job.spec))
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
@@ -164,6 +167,16 @@ def _check_fit(model: Any) -> None:
             "model",
             f"its class {type(model).__name__} has a `fit` of its own, which is not called here; "
             "put what it does into `train_step`",
+        )
+
+
+def _check_parts(rows: int, batch_size: int, replicas: int) -> None:
+    least = min(batch_size, rows % batch_size or batch_size)
+    if least < replicas:
+        raise SpecError(
+            "batch_size",
+            f"{batch_size} gives {rows} rows a batch of {least}, of which not each of the"
+            f" {replicas} GPUs has a row; choose another, or fewer gpus",
         )
 
 
