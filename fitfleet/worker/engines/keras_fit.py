@@ -102,7 +102,10 @@ class KerasSession(SingleSession):
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
         """Batch by batch, as `fit` does."""
         self._on_batch.act = on_progress
-        return [Trained(_floats(self._fit.train()))]
+        logs = self._fit.train()
+        if self._strategy is not None:
+            _average_statistics(self._model, self._strategy)
+        return [Trained(_floats(logs))]
 
     def _validate(self, on_progress: OnProgress) -> Logs | None:
         if self._validation_data is None:
@@ -130,6 +133,19 @@ class KerasSession(SingleSession):
         """Nothing of it is kept."""
         if self._model is not None:
             self._fit.close()
+
+
+def _average_statistics(model: Any, strategy: tf.distribute.Strategy) -> None:
+    """Give all replicas the mean of what each has gathered of its own rows, as moving means.
+
+    Keras lets them differ, and a file holds those of the first: a fit that resumes from one would
+    go on with others.
+    """
+    for variable in model.non_trainable_variables:
+        if not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        parts = [part.numpy() for part in strategy.experimental_local_results(variable.value)]
+        variable.assign(np.mean(parts, axis=0, dtype=parts[0].dtype))
 
 
 def class_weight(spec: JobSpec) -> dict[int, float] | None:
