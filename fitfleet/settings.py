@@ -119,9 +119,7 @@ class Settings:
         low=0,
         high=86_400,
     )
-    ageing_s: float = _setting(
-        0.0, "Wait by which a job counts as one priority higher than it is; 0: never.", low=0
-    )
+    ageing_s: float = _setting(0.0, "Wait that raises a priority by one; 0: never.", low=0)
     ageing_max: int = _setting(10, "Priorities that a job may gain by waiting.", low=0)
     preempt_s: float = _setting(
         0.0, "A job that has waited this long preempts one of lower priority; 0: never.", low=0
