@@ -271,6 +271,19 @@ def test_groups_count_each_seed_and_fold_once_and_leave_out_what_diverged(
     assert [row["job_id"] for row in nans] == [3, 6]
 
 
+def test_groups_answer_beside_values_that_have_no_square(database: Database) -> None:
+    register(database, 1)
+    insert(database, *(new_job(f"{i}", group=f"{i // 2}", seed=i) for i in range(6)))
+    for value in (1e200, -1.7e308, 3e-200, 1e-200, 2.0, 1.0):
+        _finish(database, [value], {})
+    where = "WHERE metric = 'loss' AND phase = 'val' ORDER BY group_hash"
+    rows = _rows(database, f"SELECT n, mean, std, diverged FROM groups {where}")
+    assert [tuple(row.values()) for row in rows] == [
+        (2, pytest.approx(2e-200), 0.0, 0),
+        (2, 1.5, pytest.approx(math.sqrt(0.5)), 0),
+    ]
+
+
 def test_groups_and_leaderboard_have_the_scores_too(filled: Database) -> None:
     query = "SELECT mean FROM groups WHERE group_hash = 'b' AND metric = {} AND phase = {}"
     (test,) = _rows(filled, query.format("'loss'", "'test'"))

@@ -95,7 +95,11 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("maximum", "real", "largest value"),
         ("seconds", "real", "mean time of a job"),
         ("epochs", "integer", "epochs that each of them was asked for"),
-        ("diverged", "integer", "further succeeded jobs, whose value is NaN or infinite"),
+        (
+            "diverged",
+            "integer",
+            "further succeeded jobs, whose value is NaN or beyond 1e150",
+        ),
     ],
     "leaderboard": [
         ("experiment", "text", "the experiment"),
@@ -156,6 +160,8 @@ def _iso(column: str, dialect: str) -> str:
 
 # Weights of an earlier epoch are kept where restore_best_weights put them back.
 _SHOWN = "CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) ELSE j.epoch END"
+# PostgreSQL refuses a product beyond its range: one such value would take the view from everybody.
+_SQUARABLE = "BETWEEN -1e150 AND 1e150"
 _FINITE = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
 
 
@@ -240,7 +246,9 @@ SELECT g.experiment, g.group_hash, f.params AS params, g.metric, g.phase, g.n, g
 FROM (
   SELECT d.*, CASE WHEN d.n > 1 THEN sqrt(d.squares / (d.n - 1)) END AS std FROM (
     SELECT v.experiment, v.group_hash, v.epochs, v.metric, v.phase, COUNT(v.value) AS n,
-      MIN(v.mean) AS mean, SUM((v.value - v.mean) * (v.value - v.mean)) AS squares,
+      MIN(v.mean) AS mean, SUM(CASE
+        WHEN ABS(v.value - v.mean) > 1e-150 THEN (v.value - v.mean) * (v.value - v.mean)
+        WHEN v.value IS NOT NULL THEN 0.0 END) AS squares,
       MIN(v.value) AS minimum, MAX(v.value) AS maximum,
       AVG(CASE WHEN v.value IS NOT NULL THEN v.seconds END) AS seconds,
       MIN(v.job_id) AS first_job, COUNT(*) - COUNT(v.value) AS diverged
@@ -249,7 +257,7 @@ FROM (
         OVER (PARTITION BY u.experiment, u.group_hash, u.epochs, u.metric, u.phase) AS mean
       FROM (
         SELECT f.experiment, f.group_hash, f.epochs, f.metric, f.phase, f.job_id, f.seconds,
-          CASE WHEN f.value {_FINITE} THEN f.value END AS value, ROW_NUMBER()
+          CASE WHEN f.value {_SQUARABLE} THEN f.value END AS value, ROW_NUMBER()
             OVER (PARTITION BY f.experiment, f.content_hash, f.metric, f.phase
               ORDER BY f.job_id DESC) AS run
         FROM ({grouped}) f
