@@ -332,12 +332,12 @@ def test_every_job_has_its_turn_and_no_device_is_overfull(database: Database, se
         if rng.random() < 0.8:
             _measure(database, row, need)
     running: dict[str, Claim] = {}
+    messages: list[dispatch.Message] = []  # in the broker, until a slot is free
     for _ in range(400):
-        for message in _poll(database):
-            free = [slot for slot in slots if slot not in running]
-            slot = rng.choice(free) if free else None
-            claim = _take(database, message, slot) if slot else None
-            if slot and claim:
+        messages += _poll(database)
+        while messages and (free := [slot for slot in slots if slot not in running]):
+            slot = rng.choice(free)
+            if claim := _take(database, messages.pop(0), slot):
                 running[slot] = claim
         for host, size in sizes.items():
             here = [claim.job_id for slot, claim in running.items() if slot.startswith(host)]
