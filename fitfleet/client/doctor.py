@@ -16,7 +16,7 @@ from platform import python_version
 from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
 from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
-from fitfleet.db.fleet import capacity
+from fitfleet.db.fleet import capacity, storage_marker
 from fitfleet.db.reading import lookup, standing
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import (
@@ -24,6 +24,7 @@ from fitfleet.errors import (
     ApiError,
     BrokerError,
     DatabaseError,
+    MissingExtraError,
     SettingsError,
     StorageError,
 )
@@ -160,13 +161,14 @@ def _database(settings: Settings) -> list[Finding]:
             slots, counts = capacity.count_live_slots(c, settings.lease_s), lookup.count_jobs(c)
             lost = _lost_weights(c, settings)
             alone = unserved(c, standing.waiting_queues(c), settings.lease_s)
+        foreign = _foreign_storage(database, settings)
     except DatabaseError as error:
         return [Finding("database", False, str(error), _database_fix(str(error)))]
     finally:
         database.dispose()
     jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
     queues = [Finding("queue", False, *line.rsplit(": ", 1)) for line in alone]
-    return [jobs, _workers(slots), *queues, _clock(ahead_s), *lost]
+    return [jobs, _workers(slots), *queues, _clock(ahead_s), *lost, *foreign]
 
 
 def _database_fix(text: str) -> str:
@@ -196,6 +198,17 @@ def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
             "give all machines the same shared folder as FITFLEET_STORAGE",
         )
     ]
+
+
+def _foreign_storage(database: Database, settings: Settings) -> list[Finding]:
+    """What a worker of this machine would refuse to start for."""
+    try:
+        storage_marker.check(database, settings)
+    except storage_marker.ForeignStorageError as error:
+        return [Finding("marker", False, *str(error).split("; ", 1))]
+    except (StorageError, MissingExtraError):  # another line tells of it
+        pass
+    return []
 
 
 def _no_file(settings: Settings, database: Database) -> Finding:

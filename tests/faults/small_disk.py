@@ -15,6 +15,8 @@ import fitfleet as ff
 
 _UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 _MOUNT = 'for disk in "$0/storage" "$0/logs"; do mount -t tmpfs -o size=2m tmpfs "$disk"; done'
+# A worker starts on the fleet's storage alone, which the others have marked.
+_MARK = 'cp "$0/../storage/.fleet-id" "$0/storage"'
 
 
 def can_mount() -> bool:
@@ -35,7 +37,7 @@ class SmallDisk:
         settings = whole.settings.replace(
             storage=str(folder / "storage"), logs=str(folder / "logs"), queue="small"
         )
-        inside = [*_UNSHARE, "sh", "-e", "-c", f'{_MOUNT}; exec "$@"', str(folder)]
+        inside = [*_UNSHARE, "sh", "-e", "-c", f'{_MOUNT}; {_MARK}; exec "$@"', str(folder)]
         process = whole.start("worker", "--slots", "1", settings=settings, inside=inside)
         self._pid, self._storage = process.pid, settings.storage
         # The disks as they are seen from outside of the name space.

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
 
 from fitfleet.errors import StorageError
-from fitfleet.objects import store
+from fitfleet.objects import small_files
 from fitfleet.settings import Settings
 
 _NAME = ".code-key"
@@ -40,29 +38,14 @@ def _signature(key: bytes, sha256: str) -> str:
 
 def _read(settings: Settings) -> bytes | None:
     try:
-        objects = store.of(settings)
-        key = Path(settings.storage, _NAME).read_bytes() if objects is None else objects.read(_NAME)
-    except (OSError, StorageError):
+        key = small_files.read(settings, _NAME)
+    except StorageError:
         return None
     return key if key is not None and len(key) == _BYTES else None
 
 
 def _create(settings: Settings) -> bytes | None:
-    """The first to sign makes the key, whole from the start; another one may be quicker."""
-    objects = store.of(settings)
-    if objects is not None:
-        with suppress(StorageError):
-            objects.create(_NAME, secrets.token_bytes(_BYTES))
-        return _read(settings)
-    path = Path(settings.storage, _NAME)
-    draft = path.with_name(f"{_NAME}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_BYTES))
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    except OSError:
-        return None
-    finally:
-        draft.unlink(missing_ok=True)
+    """The first to sign makes the key; another one may be quicker."""
+    with suppress(StorageError):
+        small_files.create(settings, _NAME, secrets.token_bytes(_BYTES), 0o600)
     return _read(settings)

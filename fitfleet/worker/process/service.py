@@ -21,7 +21,7 @@ from celery.exceptions import SecurityWarning
 from fitfleet import probes
 from fitfleet.db.accounts import keys, tokens
 from fitfleet.db.actor import Scope
-from fitfleet.db.fleet import workers
+from fitfleet.db.fleet import storage_marker, workers
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -47,7 +47,8 @@ def run_service(
     """Serve a queue until SIGTERM, or without a job for so many seconds; then drain: the exit code.
 
     TensorFlow is imported by its fork server and its children only. DatabaseError if the database
-    is away or not of this version, SettingsError if this host lacks a GPU that `gpus` names.
+    is away or not of this version, SettingsError if this host lacks a GPU that `gpus` names,
+    StorageError if the storage is another than the fleet's.
     """
     settings, cards = _with_gpus(settings)
     with scratch.service_directory():
@@ -70,6 +71,7 @@ def _serve(
 ) -> int:
     database = Database(settings.database_url)
     database.check_schema()
+    storage_marker.mark(database, settings)
     name = tasks.service_name(settings.queue)
     presence = _Presence(settings, name, cards, IdleLimit(exit_when_idle_s))
     drain = Drain(settings)
