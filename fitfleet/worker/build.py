@@ -16,7 +16,7 @@ from fitfleet.spec.compile import optimizer as default_optimizer
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.precision import layer_configs, policy_name
 from fitfleet.text import with_article
-from fitfleet.worker import trusted
+from fitfleet.worker import name_counts, trusted
 from fitfleet.worker.order import seed_everything
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.state import initial
@@ -81,10 +81,14 @@ def _fresh(spec: JobSpec, settings: Settings) -> Any:
     if spec.model.builder is not None:
         function = trusted.function(spec.model.builder.path, settings, "model")
         seed_everything(spec.seed, has_own_code=True)
+        name_counts.restart()
         model, _ = hyperparameters.build(function, spec.model.builder)
         return _built(model, spec)
     config = model_config(spec)
-    seed_everything(spec.seed, has_own_code=has_custom_classes(spec))
+    is_own = has_custom_classes(spec)
+    seed_everything(spec.seed, has_own_code=is_own)
+    if is_own:
+        name_counts.restart()
     try:
         model = keras.saving.deserialize_keras_object(copy.deepcopy(config))
     except (ValueError, TypeError, KeyError) as error:

@@ -29,6 +29,7 @@ from fitfleet.spec.code.names import SCRIPT, Named, named
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.trust import is_trusted
+from fitfleet.worker import name_counts
 
 # Under its own name the script would be the process itself.
 _SCRIPT_MODULE = "fitfleet_script"
@@ -170,10 +171,16 @@ def _places(module: ModuleType | None) -> Iterator[str]:
 def module(name: str) -> ModuleType:
     """A module of the loaded code, imported. Raises whatever it raises."""
     if name != SCRIPT:
-        return importlib.import_module(name)
+        with name_counts.importing(name):
+            return importlib.import_module(name)
     loaded = sys.modules.get(_SCRIPT_MODULE)
     if loaded is not None:
         return loaded
+    with name_counts.importing(_SCRIPT_MODULE):
+        return _script()
+
+
+def _script() -> ModuleType:
     path = Path(_loaded.folder) / f"{SCRIPT}.py"
     location = importlib.util.spec_from_file_location(_SCRIPT_MODULE, path)
     assert location is not None and location.loader is not None

@@ -26,6 +26,7 @@ def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any
         import keras  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError("keras", "worker") from None
+    from fitfleet.worker import name_counts
     from fitfleet.worker.build import build, precision
     from fitfleet.worker.state.building import build_from
     from fitfleet.worker.state.initial import load_state
@@ -34,7 +35,7 @@ def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any
     document = read_document(path, settings)
     spec = specification(document, path)
     check(spec, settings)
-    with precision(spec.dtype_policy):
+    with precision(spec.dtype_policy), name_counts.beside_a_script():
         model = build(spec, settings)
         build_from(model, document.get("inputs"))
         load_state(model, path, str(path))
