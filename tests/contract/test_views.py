@@ -345,7 +345,7 @@ def test_who_may_do_what_and_who_did(filled: Database) -> None:
     (token,) = _rows(filled, "SELECT * FROM tokens")
     assert (token["user_name"], token["scope"], token["revoked_at"]) == ("ana", "read", None)
     actions = [row["action"] for row in _rows(filled, "SELECT * FROM audit ORDER BY audit_id")]
-    assert actions == ["submit", "submit", "pause", "set quota", "create token"]
+    assert actions == ["submit", "submit", "pause", "set quota", "create token", "submit"]
     names = {row["user_name"] for row in _rows(filled, "SELECT * FROM runs")}
     assert names == {filled.actor.user}
 
