@@ -39,18 +39,23 @@ def labels(jobs: Sequence[Labelled], *, only_differing: bool = False) -> list[st
         " ".join(f"{short[n]}={shown(job.params[n])}" for n in names if n in job.params)
         for job in jobs
     ]
+    return distinct(jobs, plain, " ")
+
+
+def distinct(jobs: Sequence[Labelled], texts: Sequence[str], between: str) -> list[str]:
+    """These texts of jobs, with seed and fold behind `between` where `labels` would show them."""
     alike: dict[tuple[str, str], list[Labelled]] = defaultdict(list)
-    for job, text in zip(jobs, plain, strict=True):
+    for job, text in zip(jobs, texts, strict=True):
         alike[job.experiment, text].append(job)
     lines = []
-    for job, text in zip(jobs, plain, strict=True):
+    for job, text in zip(jobs, texts, strict=True):
         others = alike[job.experiment, text]
         words = [text] if text else []
         if not text or len({peer.seed for peer in others}) > 1:
             words.append(f"seed={job.seed}")
         if len({peer.fold for peer in others}) > 1:
             words.append(f"fold={job.fold}")
-        lines.append(printable(" ".join(words)))
+        lines.append(printable(between.join(words)))
     return lines
 
 

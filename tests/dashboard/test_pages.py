@@ -77,6 +77,21 @@ def test_a_curve_is_sent_once(visitor: Visitor, fleet: Fleet) -> None:
     assert (again["1"]["epochs"], again[str(job)]["epochs"]) == ([], [3])
 
 
+def test_lines_of_jobs_that_differ_by_seed_alone_say_the_seed(
+    visitor: Visitor, fleet: Fleet
+) -> None:
+    fill(fleet.database)  # two seeds a configuration
+    jobs = visitor.get("/data/chosen?name=digits&sel=1,2,3").json["jobs"]
+    told = {job["id"]: (job["configuration"], job["label"]) for job in jobs}
+    text = told[1][0]
+    assert "units=8" in text and "fixed" not in text
+    assert told[1] == (text, f"{text}, seed=0") and told[2] == (text, f"{text}, seed=1")
+    assert told[3][0] == told[3][1] != text
+    compared = visitor.get("/compare?jobs=1,2").text
+    assert '<span hidden data-label="1">seed=0</span>' in compared
+    assert '<span hidden data-label="2">seed=1</span>' in compared
+
+
 def test_long_curves_come_in_pieces_of_a_bounded_size(visitor: Visitor, fleet: Fleet) -> None:
     claim = fill(fleet.database)["running"]
     train(fleet.database, claim, 3, 30_000)

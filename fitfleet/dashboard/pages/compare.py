@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fitfleet.client.labels import distinct
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
 from fitfleet.dashboard.view import numbers_in
@@ -49,9 +50,10 @@ def _context(board: Board, ids: list[int]) -> dict[str, Any]:
         _flat(json.loads(document[0])) if (document := documents[job.id]) else {} for job in jobs
     ]
     names = differing([job.params for job in jobs])
+    lines = distinct(jobs, [params_text(job.params, names) for job in jobs], ", ")
     return {
         "jobs": jobs,
-        "labels": {job.id: params_text(job.params, names) or f"seed {job.seed}" for job in jobs},
+        "labels": {job.id: line for job, line in zip(jobs, lines, strict=True)},
         "about": rows([{n: getattr(job, n) for n in _PLAIN} for job in jobs], only_differing=True),
         "params": rows([job.params for job in jobs], only_differing=True),
         "metrics": rows([metrics[job.id] for job in jobs]),

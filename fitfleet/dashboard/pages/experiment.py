@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from fitfleet.analysis.direction import compiled_parts, direction_of
+from fitfleet.client.labels import distinct
 from fitfleet.dashboard.ansi import plain
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
@@ -182,16 +183,17 @@ def chosen(request: Request) -> Response:
         rows = [
             row for row in lookup.jobs_by_id(c, ids) if row.experiment == experiment.row["name"]
         ]
-    names = experiment.facets.differing
+    texts = [params_text(row.params, experiment.facets.differing) for row in rows]
     jobs = [
         {
             "id": row.id,
-            "label": params_text(row.params, names) or f"seed {row.seed}",
+            "label": label,
+            "configuration": text,
             "group": row.group_hash,
             "seed": row.seed,
             "status": row.status.value,
         }
-        for row in rows
+        for row, text, label in zip(rows, texts, distinct(rows, texts, ", "), strict=True)
     ]
     values = [*experiment.facets.metrics, *experiment.facets.scores]
     return JSONResponse({"jobs": jobs, "values": values, "metric": view.metric})

@@ -189,7 +189,7 @@ function banded(lines, columns) {
   const found = { lines: [], columns: [], bands: [] };
   for (const members of groups.values()) {
     const first = lines[members[0]];
-    const label = `${first.label}${members.length > 1 ? `, mean of ${members.length}` : ""}`;
+    const label = members.length > 1 ? [first.configuration, `mean of ${members.length}`].filter(Boolean).join(", ") : first.label;
     const [mean, low, high] = [[], [], []];
     for (let j = 0; j < columns[0].length; j++) {
       const values = members.map((i) => columns[i][j]).filter((v) => v !== null && v !== undefined);
