@@ -49,9 +49,12 @@ def collect(
     StorageError if the storage cannot be read. It holds a page of jobs at a time.
     """
     storage = Storage.of(settings)
-    storage.check_reachable()
     with database.read() as c:
+        is_new = storage.objects is None and not storage.root.exists() and not table.has_files(c)
         shared = table.shared_paths(c)
+    if is_new:
+        return  # no worker has made the folder yet
+    storage.check_reachable()
     later: list[_Candidate] = []
     for candidate in _candidates(database, policy, experiment):
         if candidate[1] in shared or not _is_own(*candidate):

@@ -86,6 +86,13 @@ def shared_paths(c: Connection) -> set[str]:
     return paths
 
 
+def has_files(c: Connection) -> bool:
+    """Whether any job points to a file."""
+    columns = (jobs.c.artifact_path, jobs.c.checkpoint_path)
+    queries = [select(jobs.c.id).where(column.is_not(None)).limit(1) for column in columns]
+    return any(c.scalar(query) is not None for query in queries)
+
+
 def pointing(c: Connection, paths: Collection[str]) -> set[tuple[int, str]]:
     """(job, path) of every row that points to one of the paths."""
     wanted = sorted(paths)

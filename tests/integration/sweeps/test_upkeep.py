@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import select, update
+from support.rows import insert, new_job
 from support.stand_in import StandIn, arguments, write_data, write_files
 
 import fitfleet as ff
@@ -277,7 +278,7 @@ def test_files_that_nobody_knows_go_when_they_are_old(fleet: ff.Fleet, database:
 def test_data_that_no_job_names_goes_when_it_is_old(fleet: ff.Fleet, database: Database) -> None:
     x = np.zeros((8, 3), "f4")
     given = {"model": ff.Sequential([ff.layers.Dense(1)]), "loss": "mse", "optimizer": "sgd"}
-    with pytest.warns(UserWarning, match="broker"):
+    with pytest.warns(UserWarning, match="kept in the database"):
         job = fleet.submit(dataset=(x, x[:, :1]), **given)
     named = Path(fleet.settings.storage) / job.spec.dataset.path.removeprefix("storage:")
     strays = [named.with_name(f"{'0' * 64}.h5"), named.with_name(".half.tmp")]
@@ -295,5 +296,10 @@ def test_data_that_no_job_names_goes_when_it_is_old(fleet: ff.Fleet, database: D
 
 
 def test_a_storage_that_is_not_there(database: Database, settings: Settings) -> None:
+    settings = settings.replace(storage=f"{settings.data_root}/not-mounted")
+    (job,) = insert(database, new_job("a"))
+    assert collect(database, settings, Policy(), is_dry=True) == []  # none was made yet
+    with database.begin() as c:
+        c.execute(jobs.update().where(jobs.c.id == job).values(artifact_path="digits/1/a.h5"))
     with pytest.raises(StorageError, match="doctor"):
-        collect(database, settings, Policy())
+        collect(database, settings, Policy(), is_dry=True)
