@@ -105,7 +105,10 @@ class Display:
             self._live.update(self.render(snapshot), refresh=True)
         elif not self._has_screen and time.monotonic() - self._said_at >= _PIPE_S:
             self._said_at = time.monotonic()
-            self.console.print(self._totals(snapshot), soft_wrap=True)
+            line = self._totals(snapshot)
+            for hint in _hints(snapshot):
+                line.append(f"; {printable(hint)}", style="not bold")
+            self.console.print(line, soft_wrap=True)
 
     def render(self, snapshot: Snapshot) -> RenderableType:
         """The picture of a snapshot."""
@@ -141,10 +144,10 @@ class Display:
 
     def _seconds_left(self, snapshot: Snapshot) -> float | None:
         done = snapshot.epochs_done - (self._first_done or 0)
-        if done <= 0:
+        left = snapshot.epochs - snapshot.epochs_done
+        if done <= 0 or left <= 0:  # what is evaluated and saved after the last epoch is not known
             return None
-        per_epoch = (time.monotonic() - self._began) / done
-        return (snapshot.epochs - snapshot.epochs_done) * per_epoch
+        return max(left * (time.monotonic() - self._began) / done, 1.0)
 
 
 def _live(console: Console) -> Live | Cell:

@@ -214,3 +214,37 @@ def test_a_heading_is_the_first_line() -> None:
     console.print(display.render(snapshot(running=1)))
     assert isinstance(console.file, io.StringIO)
     assert "dashboard: http://127.0.0.1:8787/" in console.file.getvalue().splitlines()[0]
+
+
+def piped(state: Snapshot, monkeypatch: pytest.MonkeyPatch, *before: Snapshot) -> str:
+    """The line in a pipe, a minute after the first snapshot."""
+    now = [100.0]
+    monkeypatch.setattr("fitfleet.client.display.time.monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
+    display = Display(console)
+    for first in before:
+        display.draw(first)
+    now[0] += 60.0
+    display.draw(state)
+    assert isinstance(console.file, io.StringIO)
+    (line,) = console.file.getvalue().splitlines()
+    return line
+
+
+def test_a_line_in_a_pipe_says_why_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Snapshot({JobStatus.QUEUED: 6}, 0, 18, [], 0, [])
+    assert piped(waiting, monkeypatch) == (
+        "0 of 6 jobs ended  6 waiting  1 min 00 s;"
+        " no worker is running yet; unless one is starting: fitfleet worker"
+    )
+    held = replace(waiting, slots=2, obstacles=("2 other jobs run first",))
+    assert piped(held, monkeypatch).endswith("1 min 00 s; 2 other jobs run first")
+    assert ";" not in piped(snapshot(2), monkeypatch)
+
+
+def test_no_time_is_left_once_the_last_epoch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, later = snapshot(2), replace(snapshot(2), epochs_done=600)
+    assert piped(later, monkeypatch, first).endswith("1 min 00 s, about 1 min 00 s left")
+    assert piped(replace(first, epochs_done=900), monkeypatch, first).endswith("1 min 00 s")
+    nearly = replace(first, epochs_done=899_999, epochs=900_000)
+    assert piped(nearly, monkeypatch, first).endswith("about 1 s left")
