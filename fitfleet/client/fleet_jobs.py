@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from fitfleet.client.display import FAILURES, Display
+from fitfleet.client.doctor_storage import is_embedded
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
 from fitfleet.client.reading_progress import Reading
@@ -17,6 +18,7 @@ from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
 from fitfleet.data.data_store import DataStore
+from fitfleet.db.fleet import capacity
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs.new_job import JobRecord, Records
 from fitfleet.db.reading import lookup, progress
@@ -107,7 +109,7 @@ class FleetJobs:
         return [*lines, *(unfit(c, asked, alive_s, starting=starting) if asked else [])]
 
     def _broker_away(self) -> list[str]:
-        """A sentence if the broker does not answer."""
+        """A sentence if the broker does not answer, and nothing else starts the job."""
         if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:
             return []
         self._broker_polled_at = time.monotonic()
@@ -116,8 +118,21 @@ class FleetJobs:
         try:
             ping(celery_app(self.settings))
         except BrokerError as error:
-            return [f"{error}; the job is kept in the database and starts when the broker is back"]
+            if not is_embedded(self.settings):
+                kept = "the job is kept in the database and starts when the broker is back"
+                return [f"{error}; {kept}"]
+            return self._nobody_here()
         return []
+
+    def _nobody_here(self) -> list[str]:
+        """A sentence if no fleet of this folder is up, whose broker only its processes know."""
+        with self.database.read() as c:
+            if capacity.count_live_slots(c, self.settings.lease_s):
+                return []
+        return [
+            "no fleet runs here that would take the job, which is kept in the database; start one"
+            f" with: fitfleet up {self.database.option}"
+        ]
 
     def wait(
         self,

@@ -182,7 +182,7 @@ class Database:
         state = f"is at schema {version}" if version else "has no tables of fitfleet"
         return (
             f"the database {self.place} {state}, this fitfleet needs {wanted};"
-            f" run: fitfleet db upgrade {self._option()}"
+            f" run: fitfleet db upgrade {self.option}"
         )
 
     def _newer(self, revision: str) -> str:
@@ -199,7 +199,8 @@ class Database:
             f" {installed()}: {remedy}"
         )
 
-    def _option(self) -> str:
+    @property
+    def option(self) -> str:
         """How a command names this database."""
         if self.file is not None and self.file.name == "fleet.db":
             return f"--directory {shlex.quote(str(self.file.parent))}"

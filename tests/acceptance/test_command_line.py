@@ -141,6 +141,21 @@ def test_a_failed_job_is_exit_code_1(project: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
+def test_a_run_that_ends_early_says_what_becomes_of_its_jobs(project: Path) -> None:
+    text = JOB.replace("epochs: 2", "epochs: 100000").replace("experiment: digits", "experiment: e")
+    (project / "endless.yaml").write_text(text)
+    result = fitfleet(project, "run", "endless.yaml", "--timeout", "10")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "error: stopped after --timeout 10 s: running fits write a checkpoint, unfinished jobs stay"
+        " queued; the same command resumes them"
+    )
+    left = answered(project, "ps", "-e", "e")
+    assert {job["status"] for job in left} <= {"QUEUED", "DISPATCHED"}, "they wait; none runs"
+    assert fitfleet(project, "cancel", "-e", "e").stdout.count("cancelled") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -37,7 +37,7 @@ from fitfleet.scheduler.upkeep import SweepKeeper
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.sent_design import received, sent
 
-pytestmark = pytest.mark.filterwarnings("ignore:the broker")
+pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 
 
 def model(units: Any = 3) -> Any:

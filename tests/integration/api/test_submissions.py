@@ -15,7 +15,7 @@ from fitfleet.api.serve import ApiServer
 from fitfleet.db.accounts import access
 from fitfleet.errors import DatasetError, QuotaError, SpecError
 
-pytestmark = pytest.mark.filterwarnings("ignore:the broker")
+pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 
 CHANGES: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -13,12 +13,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.rows import commit, insert, new_job, register, take
 from support.stand_in import StandIn, arguments, write_data
 from support.waiting import until
 
 import fitfleet as ff
+from fitfleet.db.attempts import metrics
+from fitfleet.db.attempts.metrics import EpochMetrics
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
+from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
 
@@ -212,3 +216,24 @@ def test_mlflow_reads_it_back(finished: ff.Sweep, tmp_path: Path) -> None:
 
 def _ended(sweep: ff.Sweep) -> int:
     return sum(job.epoch > 0 and job.status in set(JobStatus) for job in sweep.jobs())
+
+
+def test_every_metric_that_was_recorded_goes_out(database: Database, tmp_path: Path) -> None:
+    insert(database, new_job("a", experiment="digits", epochs=2))
+    register(database, 1)
+    (claim,) = take(database)
+    values = {"loss": 1.0, "accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25}
+    with database.begin() as c:
+        metrics.record(c, [EpochMetrics(claim, epoch, values) for epoch in (1, 2)])
+        commit(c, claim, epoch=2, seconds=1.0, scores={"keras": {"test_accuracy": 0.75}})
+    url = database.url.render_as_string(hide_password=False)
+    export = ff.Fleet(Settings(database_url=url), database).export("digits")
+    values["test_accuracy"] = 0.75
+    for read in (
+        pd.read_csv(export.to_csv(tmp_path / "jobs.csv")),
+        pd.read_parquet(export.to_parquet(tmp_path / "jobs.parquet")),
+    ):
+        assert {name: read[name].item() for name in values} == values
+    assert set(export.curves()["metric"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    (run,) = export._runs()  # what TensorBoard and MLflow get
+    assert set(run.curves) | set(run.scores) == set(values)
