@@ -95,11 +95,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("maximum", "real", "largest value"),
         ("seconds", "real", "mean time of a job"),
         ("epochs", "integer", "epochs that each of them was asked for"),
-        (
-            "diverged",
-            "integer",
-            "further succeeded jobs, whose value is NaN or beyond 1e150",
-        ),
+        ("diverged", "integer", "further succeeded jobs, whose value is NaN or beyond 1e150"),
     ],
     "leaderboard": [
         ("experiment", "text", "the experiment"),
