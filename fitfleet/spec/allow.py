@@ -186,11 +186,25 @@ def _check_custom(document: dict[str, Any], place: str, settings: Settings) -> N
         raise SpecError(
             place, f"{name} is defined in the script itself; move it to a module that workers trust"
         )
+    argument, keras_name = place.rpartition(".")[2], _of_tensorflow(name, module)
+    if argument.endswith("activation") and keras_name is not None:
+        raise SpecError(
+            place,
+            f"{str(name).rpartition('>')[2]} of module {module!r} is TensorFlow's, which a config"
+            f' does not name; give Keras\'s own, {argument}="{keras_name}"',
+        )
     raise SpecError(
         place,
         f"{name} of module {module!r} is not Keras's; a worker runs it only when its module is in "
         "the setting trusted_modules",
     )
+
+
+def _of_tensorflow(name: Any, module: Any) -> str | None:
+    """Keras's activation that a function of TensorFlow such as tf.nn.gelu is named like."""
+    if str(module).split(".")[0] != "tensorflow":
+        return None
+    return catalog.function_name("activations", str(name).rpartition(">")[2])
 
 
 def _check_tensor(document: dict[str, Any], place: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.allow import check_names
 from fitfleet.spec.model import model_spec
 from fitfleet.spec.own_code import unreadable
 from fitfleet.spec.reference import to_document
@@ -242,6 +243,15 @@ def test_looking_at_a_layer_draws_no_random_number() -> None:
     before = random.getstate()
     assert unreadable(model) is None
     assert random.getstate() == before
+
+
+def test_an_activation_of_tensorflow_is_refused_with_keras_own_name() -> None:
+    import tensorflow as tf
+
+    for function, name in ((tf.nn.gelu, "gelu"), (tf.nn.relu, "relu"), (tf.nn.swish, "silu")):
+        spec, _ = model_spec(around(keras.layers.Dense(2, activation=function)), SETTINGS)
+        with pytest.raises(SpecError, match=rf'activation: .*TensorFlow.*activation="{name}"$'):
+            check_names(spec.config, "model", SETTINGS)
 
 
 def spec_of(name: str, **given: Any) -> Any:
