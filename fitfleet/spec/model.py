@@ -18,6 +18,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.building import call
 from fitfleet.spec.canonical import canonical_model, refusal
+from fitfleet.spec.compile import losses
 from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
@@ -26,7 +27,7 @@ from fitfleet.spec.own_code import unreadable
 from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.short_form import from_short
-from fitfleet.spec.trained_weights import changed_weight
+from fitfleet.spec.trained_weights import changed_weight, weights_without_initializer
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
@@ -81,14 +82,17 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
 
 
 def _is_described(model: Any) -> bool:
-    """Whether a worker can make it from its config alone, with the classes that this names."""
+    """Whether a worker can make it from its config alone, with the classes that this names.
+
+    Not where a layer keeps no initialiser: its weights would be this object's, whatever the seed.
+    """
     if model is None or not type(model).__module__.startswith("keras."):
         return False
     try:
         _from_document(model_document(model))
     except SpecError:
         return False
-    return unreadable(model) is None
+    return unreadable(model) is None and weights_without_initializer(model) is None
 
 
 def builder_of(document: dict[str, Any]) -> Builder:
@@ -245,6 +249,14 @@ def _compiled_by(model: Any) -> dict[str, Any]:
     except SpecError:
         return {}  # what cannot be written down stays as the builder has compiled it
     return _compile_parts(document.get("compile_config", {}))
+
+
+def compiled_loss(model: Any) -> Any:
+    """The loss of a compiled object in canonical form; None for one that cannot be written down."""
+    try:
+        return losses(_compiled_by(model).get("loss"))
+    except SpecError:
+        return None
 
 
 def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:

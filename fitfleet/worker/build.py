@@ -14,6 +14,7 @@ from fitfleet.spec import hyperparameters
 from fitfleet.spec.canonical import nodes
 from fitfleet.spec.compile import optimizer as default_optimizer
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.model import compiled_loss
 from fitfleet.spec.precision import layer_configs, policy_name
 from fitfleet.text import with_article
 from fitfleet.worker import name_counts, trusted
@@ -128,7 +129,7 @@ def compile_model(
     try:
         model.compile(
             optimizer=optimizer(spec, accumulate=accumulate),
-            loss=_objects(spec.loss),
+            loss=_loss(model, spec),
             loss_weights=spec.loss_weights,
             metrics=_objects(spec.metrics),
             weighted_metrics=_objects(spec.weighted_metrics),
@@ -145,6 +146,17 @@ def compile_model(
                 " its builder, and leave optimizer, loss and metrics of the job out"
             )
         raise SpecError("compile", f"{whose}: {explanation(error)}") from error
+
+
+def _loss(model: Any, spec: JobSpec) -> Any:
+    """The loss that the builder has compiled its model with, where the job's is the same.
+
+    A spec has a loss with its default arguments by its name alone, and a train_step may call
+    `self.loss`.
+    """
+    if model.compiled and compiled_loss(model) == spec.loss:
+        return model.loss
+    return _objects(spec.loss)
 
 
 def _check_left_to_builder(spec: JobSpec, accumulate: int | None) -> None:
