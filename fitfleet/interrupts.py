@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def kept_interrupts() -> Iterator[None]:
     def again(unraisable: Any) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             # Not from here: an exception in this hook is dropped as well.
-            threading.Timer(0.05, _thread.interrupt_main).start()
+            threading.Timer(0.05, _interrupt).start()
         else:
             earlier(unraisable)
 
@@ -32,3 +32,10 @@ def kept_interrupts() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = earlier
+
+
+def _interrupt() -> None:
+    """To the main thread itself, so that what it waits in ends."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)

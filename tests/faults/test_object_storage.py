@@ -102,6 +102,7 @@ def _job(series: Path) -> dict[str, object]:
     return paused_job(series, epochs=20) | {"dataset": train, "validation_data": validation}
 
 
+@pytest.mark.slow
 def test_a_killed_fit_is_resumed_on_another_host(
     remote: RemoteFleet, straight_remote: ff.Job, series: Path
 ) -> None:

@@ -20,10 +20,9 @@ class Interrupted:
 
 def test_an_interrupt_in_a_destructor_is_raised_after_it() -> None:
     earlier = sys.unraisablehook
-    with pytest.raises(KeyboardInterrupt), kept_interrupts():
+    with kept_interrupts(), pytest.raises(KeyboardInterrupt):
         Interrupted()
-        time.sleep(60)
-        raise AssertionError("the interrupt was dropped")
+        time.sleep(600)  # it ends what the script waits in
     assert sys.unraisablehook is earlier
 
 

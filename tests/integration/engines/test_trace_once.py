@@ -51,6 +51,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_one_of_two_processes_traces(tmp_path: Path) -> None:
     children = [_start(tmp_path) for _ in range(2)]
     for child in children:
