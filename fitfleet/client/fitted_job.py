@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from fitfleet.client import tasks
+from fitfleet.client import files, tasks
+from fitfleet.client.files import JobFile
 from fitfleet.client.job_row import JobHandle
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
@@ -96,6 +97,16 @@ class FittedJob(JobHandle):
 
         self._fit()
         return read_weights(self.weights_path, self._settings, self._row.artifact_sha256)
+
+    @property
+    def files(self) -> list[JobFile]:
+        """What `ModelCheckpoint` and `CSVLogger` wrote, by name: `file.name`, `file.size_bytes`,
+        `file.sha256`, `file.read()`, `file.copy(path)`; empty if no callback wrote any.
+
+        StateError before the job has succeeded, StorageError if they cannot be read.
+        """
+        self._fit()
+        return files.of(self.weights_path, self._settings, self._row.artifact_sha256)
 
     def load_model(self) -> Any:
         """The fitted model as a compiled Keras object; needs the extra `worker`.

@@ -1,18 +1,21 @@
-"""The callbacks a job may have, in canonical form. All others take paths, URLs or code."""
+"""The callbacks a job may have, in canonical form. All others take URLs or code."""
 
 from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, refused_names
+from fitfleet.spec import catalog, refused_names, written_files
 from fitfleet.spec.custom_objects import check_reachable, refuse_class
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
+# Arguments that Keras's objects keep under another name.
+_ATTRIBUTES = {"initial_value_threshold": "best", "separator": "sep"}
 
 
 def callbacks(value: Any) -> list[dict[str, Any]]:
@@ -38,12 +41,21 @@ def _callback(value: Any, place: str) -> dict[str, Any]:
     if class_name is None:
         raise SpecError(place, _refusal(name))
     at = f"{place}.{class_name}"
-    canonical = built_in("callbacks", class_name, to_document(config, at), at)
+    canonical = built_in("callbacks", class_name, to_document(_with_text(config), at), at)
     canonical["config"].pop("verbose", None)  # a worker prints nothing
     for argument, given in canonical["config"].items():
         if not is_space(given):
             _check(argument, given, f"{at}.{argument}")
+    written_files.check(class_name, canonical["config"], at)
     return canonical
+
+
+def _with_text(config: dict[str, Any]) -> dict[str, Any]:
+    """Paths as text, as Keras takes them."""
+    return {
+        argument: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for argument, value in config.items()
+    }
 
 
 def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
@@ -119,7 +131,11 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
         return _custom_document(value, place)
     if signature is None or not type(value).__module__.startswith("keras."):
         raise SpecError(place, _refusal(name))
-    config = {a: getattr(value, a) for a in signature.arguments if hasattr(value, a)}
+    config = {
+        argument: getattr(value, attribute)
+        for argument in signature.arguments
+        if hasattr(value, attribute := _ATTRIBUTES.get(argument, argument))
+    }
     if isinstance(config.get("min_delta"), float | int):  # after a fit it carries a sign
         config["min_delta"] = abs(config["min_delta"])
     return {"class_name": name, "config": config}
@@ -151,6 +167,7 @@ def _is_amount(value: Any) -> bool:
 
 _COUNT = (_is_count, "not an integer of 0 or more")
 _AMOUNT = (_is_amount, "not a number of 0 or more")
+_FLAG = (lambda v: isinstance(v, bool), "neither true nor false")
 # Argument -> what it may be, and what a value that may not be is.
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": _COUNT,
@@ -161,8 +178,17 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "factor": (lambda v: _is_number(v) and 0 < v < 1, "not a number between 0 and 1"),
     "mode": (lambda v: isinstance(v, str) and v in _MODES, f"none of {', '.join(_MODES)}"),
     "monitor": (lambda v: isinstance(v, str), "not the name of a metric"),
-    "restore_best_weights": (lambda v: isinstance(v, bool), "neither true nor false"),
+    "restore_best_weights": _FLAG,
     "baseline": (lambda v: v is None or _is_number(v), "not a number"),
+    "initial_value_threshold": (lambda v: v is None or _is_number(v), "not a number"),
+    "save_best_only": _FLAG,
+    "save_weights_only": _FLAG,
+    "append": _FLAG,
+    "save_freq": (
+        lambda v: v == "epoch",
+        "not 'epoch': a job resumes at the end of an epoch, and its files are those of then",
+    ),
+    "separator": (lambda v: isinstance(v, str) and len(v) == 1, "not one character"),
     "schedule": (
         _is_schedule,
         "neither a function (epoch, rate) -> rate nor a learning-rate schedule of Keras",

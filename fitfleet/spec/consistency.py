@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -11,6 +12,7 @@ from fitfleet.spec.facts import ModelFacts
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.monitors import check_modes
 from fitfleet.spec.reference import is_custom
+from fitfleet.spec.written_files import fields
 
 _BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
 _SETS_RATE = ("ReduceLROnPlateau", "LearningRateScheduler")
@@ -151,15 +153,26 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
         *(f"{output}_{name}" for output in names for name in monitored),
     }
     for index, callback in enumerate(spec.callbacks):
-        monitor = (callback.get("config") or {}).get("monitor", "val_loss")
-        is_watching = callback["class_name"] in ("EarlyStopping", "ReduceLROnPlateau")
-        if is_watching and isinstance(monitor, str) and monitor.removeprefix("val_") not in known:
+        for argument, monitor in _monitored(callback):
+            if monitor.removeprefix("val_") in known:
+                continue
             usual = [name for name in sorted(known) if "weighted_" not in name]
             usual += [f"val_{name}" for name in usual]
             raise SpecError(
-                f"callbacks[{index}].{callback['class_name']}.monitor",
+                f"callbacks[{index}].{callback['class_name']}.{argument}",
                 f"the fit has no metric {monitor[:60]!r}; {catalog.nearest(monitor, usual)}",
             )
+
+
+def _monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(argument, metric) of every metric without which a callback cannot do its work."""
+    name, config = callback["class_name"], callback.get("config") or {}
+    monitor, path = config.get("monitor", "val_loss"), config.get("filepath")
+    is_watching = name in ("EarlyStopping", "ReduceLROnPlateau") or config.get("save_best_only")
+    if is_watching and isinstance(monitor, str) and not is_custom(callback):
+        yield "monitor", monitor
+    if name == "ModelCheckpoint" and isinstance(path, str) and not is_custom(callback):
+        yield from (("filepath", field) for field in fields(path) if field != "epoch")
 
 
 def _has_custom(value: Any) -> bool:

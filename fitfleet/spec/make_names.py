@@ -69,7 +69,7 @@ CONSTRAINTS = _names("""
     MaxNorm MinMaxNorm NonNeg UnitNorm
 """)
 CALLBACKS = _names("""
-    EarlyStopping ReduceLROnPlateau LearningRateScheduler TerminateOnNaN
+    EarlyStopping ReduceLROnPlateau LearningRateScheduler TerminateOnNaN ModelCheckpoint CSVLogger
 """)
 # Layers of models of keras.applications and of a FeatureSpace, which are in no public module.
 PRIVATE_LAYERS = {

@@ -46,17 +46,14 @@ _LAYERS = {
     "ReversibleEmbedding": f"it is called in two ways in one model; {_TRUSTED}",
 }
 _CALLBACKS = {
-    "ModelCheckpoint": (
-        "fitfleet does this: every job's weights are in the storage (job.weights(), "
-        "job.export('best.keras')); for those of the best epoch give "
-        "EarlyStopping(restore_best_weights=True)"
-    ),
     "BackupAndRestore": (
         "fitfleet does this: a job that is interrupted resumes from its last checkpoint (settings "
         "checkpoint_s and checkpoint_epochs)"
     ),
-    "OrbaxCheckpoint": "fitfleet does this: every job's weights are in the storage (job.weights())",
-    "CSVLogger": "fitfleet does this: job.history is a table, job.history.to_csv('x.csv') a file",
+    "OrbaxCheckpoint": (
+        "fitfleet does this: every job's weights are in the storage (job.weights()); those of the "
+        "best epoch are written by ModelCheckpoint('best.keras', save_best_only=True)"
+    ),
     "TensorBoard": (
         "fitfleet does this: learning curves are in SQL and on the dashboard, and a sweep's runs "
         "are written as event files by fleet.sweep(...).export.to_tensorboard(folder)"

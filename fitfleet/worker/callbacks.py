@@ -15,13 +15,18 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.worker import trusted
 from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.written_files import ModelCheckpoint, WrittenFiles
 
 
-def user_callbacks(spec: JobSpec, settings: Settings) -> list[Any]:
-    """New callbacks of the spec. Raises SpecError for what Keras refuses, and for what is neither
-    on our own list nor of a trusted module.
+def user_callbacks(
+    spec: JobSpec, settings: Settings, files: WrittenFiles | None = None
+) -> list[Any]:
+    """New callbacks of the spec, which write files where `files` says.
+
+    Raises SpecError for what Keras refuses, and for what is neither on our own list nor of a
+    trusted module.
     """
-    return [_callback(document, settings) for document in spec.callbacks]
+    return [_callback(document, settings, files) for document in spec.callbacks]
 
 
 def stops_on_nan(spec: JobSpec) -> bool:
@@ -29,18 +34,20 @@ def stops_on_nan(spec: JobSpec) -> bool:
     return any(c["class_name"] == "TerminateOnNaN" for c in spec.callbacks)
 
 
-def _callback(document: dict[str, Any], settings: Settings) -> Any:
+def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles | None) -> Any:
     config = copy.deepcopy(document.get("config") or {})
     name = document["class_name"]
     kind: Callable[..., Any]
     if is_custom(document):
         kind = trusted.function(f"{document['module']}:{name}", settings, "callbacks")
     elif name in catalog.class_names("callbacks"):
-        kind = getattr(keras.callbacks, name)
-    else:  # Keras has others, which write files and call URLs
+        kind = ModelCheckpoint if name == "ModelCheckpoint" else getattr(keras.callbacks, name)
+    else:  # Keras has others, which write anywhere and call URLs
         raise SpecError("callbacks", f"{name!r:.60} is not a known callback")
     if name == "LearningRateScheduler" and not is_custom(document):
         config["schedule"] = _schedule(config["schedule"], settings)
+    if files is not None and not is_custom(document):
+        files.place(name, config)
     try:
         return kind(**config)
     except (TypeError, ValueError) as error:

@@ -29,6 +29,7 @@ from fitfleet.worker.recording.failures import NanLoss
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import EpochLogs
 from fitfleet.worker.turns import turns
+from fitfleet.worker.written_files import WrittenFiles
 
 
 class Fit:
@@ -38,6 +39,7 @@ class Fit:
         self.job = job
         self.control = job.control
         self.callbacks: list[Any] = []  # keras.callbacks.Callback, the user's
+        self.files: WrittenFiles | None = None  # that they write
         self.history = list(job.snapshot.history) if job.snapshot else []  # of all attempts
         self.epoch = job.first_epoch  # the one to train next, counted from 0
         self.trained_s = job.snapshot.trained_s if job.snapshot else 0.0  # of all its epochs
@@ -75,7 +77,8 @@ class Fit:
     def begin(self, session: Session, settings: Settings) -> None:
         """Start or checkpoint of the job, and of its callbacks."""
         spec = self.job.spec
-        self.callbacks = user_callbacks(spec, settings)
+        self.files = WrittenFiles(spec, self.job.snapshot, settings)
+        self.callbacks = user_callbacks(spec, settings, self.files)
         self._session = session
         self.model = session.start(self.job, self.callbacks)
         self.model.stop_training = False
@@ -118,6 +121,11 @@ class Fit:
     def evaluate(self, on_progress: OnProgress) -> Logs | None:
         """Logs of the test arrays, once it has ended; None: Keras's own `evaluate` has to do."""
         return self._session.evaluate(self.job, on_progress)
+
+    def close(self) -> None:
+        """However it has ended: nothing is left of the files but what the storage has of them."""
+        if self.files is not None:
+            self.files.close(self.callbacks)
 
     def _refuse_nan(self) -> None:
         is_guarded = any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in self.callbacks)
@@ -179,6 +187,8 @@ class _Cohort:
     def run(self, engine: Engine) -> Iterator[tuple[Fit, Any]]:
         """Open, train, close."""
         with ExitStack() as stack:
+            for fit in self._fits:
+                stack.callback(fit.close)
             if len(self._fits) == 1:  # all that is printed is its own
                 stack.enter_context(self._journal.output(self._fits[0].control))
             for fit in self._fits:

@@ -135,6 +135,8 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "the job ran out of memory before"
     if any(map(is_custom, spec.callbacks)):
         return "a callback of the user's own may act at any batch"
+    if any(callback["class_name"] == "ModelCheckpoint" for callback in spec.callbacks):
+        return "a callback saves the model, and a program's model is that of several jobs"
     if not proven.is_started_alike(spec):
         return f"the optimizer {spec.optimizer.get('class_name')} may begin with the job's weights"
     if spec.model.builder is not None:

@@ -6,7 +6,7 @@ callbacks' state and best weights, and the history. Restored, the fit resumes bi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fitfleet.worker.state.rnn import rnn_states
 _CALLBACK_STATE = {
     "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+    "ModelCheckpoint": ("best",),
 }
 
 
@@ -80,10 +81,12 @@ def write(
     history: Sequence[EpochLogs],
     callbacks: Sequence[Any],
     more: dict[str, Any],
+    add: Callable[[Any], None] = lambda file: None,
 ) -> None:
     """Write the state of a compiled model after `epoch` epochs; then the file is whole.
 
-    It is not synced yet. OSError, when the disk refuses it, is the caller's.
+    `add` puts more into the open `h5py.File`. It is not synced yet. OSError, when the disk refuses
+    it, is the caller's.
     """
     import keras
 
@@ -104,6 +107,7 @@ def write(
         for index, callback in enumerate(callbacks):
             for number, array in enumerate(getattr(callback, "best_weights", None) or []):
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
+        add(file)
 
 
 def read(path: Path, settings: Settings) -> Snapshot:

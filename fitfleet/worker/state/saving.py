@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.db.attempts import checkpoints, leases
@@ -17,6 +18,7 @@ from fitfleet.errors import DatabaseError
 from fitfleet.objects.draft import Draft
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256
+from fitfleet.weights.written_files import pack
 from fitfleet.worker.control import Interrupted, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
@@ -163,7 +165,13 @@ class Saver:
                 "inputs": inputs_of(job.arrays, is_weighted=job.spec.class_weight is not None),
                 **more,
             },
+            add=partial(self._pack, fit),
         )
+
+    def _pack(self, fit: Fit, file: Any) -> None:
+        """The files that callbacks have written so far."""
+        if fit.files is not None and fit.files.folder is not None:
+            pack(file, fit.files.folder, self._settings)
 
     def _last_checkpoint(self, fit: Fit) -> tuple[str | None, str | None]:
         """The checkpoint of the last epoch and its sha256, where the final weights are others."""

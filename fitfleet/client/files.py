@@ -1,0 +1,55 @@
+"""The files that a job's callbacks wrote, as a script holds them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fitfleet.errors import StorageError
+from fitfleet.settings import Settings
+from fitfleet.weights import written_files
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A file that a callback of a job wrote: its name, size in bytes, and sha256."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    _source: Path = field(repr=False)
+    _settings: Settings = field(repr=False)
+
+    def read(self) -> bytes:
+        """Its content, whose sha256 is checked. StorageError."""
+        return written_files.read(self._source, self.name, self._settings)
+
+    def copy(self, target: str | Path) -> Path:
+        """Write it to a path, or into a folder that is there; where it is now.
+
+        StorageError if it cannot be read or written.
+        """
+        path, content = Path(target), self.read()
+        if path.is_dir():
+            path = path / Path(self.name).name
+        draft = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                draft.write_bytes(content)
+                os.replace(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return path
+
+
+def of(source: Path, settings: Settings, digest: str | None) -> list[JobFile]:
+    """Those in a job's file. StorageError."""
+    return [
+        JobFile(file.name, file.size_bytes, file.sha256, source, settings)
+        for file in written_files.listed(source, settings, digest)
+    ]
