@@ -13,6 +13,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import catalog
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
+from fitfleet.spec.written_files import ARGUMENTS
 from fitfleet.worker import trusted
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.written_files import ModelCheckpoint, WrittenFiles
@@ -46,7 +47,9 @@ def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles 
         raise SpecError("callbacks", f"{name!r:.60} is not a known callback")
     if name == "LearningRateScheduler" and not is_custom(document):
         config["schedule"] = _schedule(config["schedule"], settings)
-    if files is not None and not is_custom(document):
+    if name in ARGUMENTS and not is_custom(document):
+        if files is None:
+            raise SpecError("callbacks", f"{name} is not a known callback where no files are kept")
         files.place(name, config)
     try:
         return kind(**config)

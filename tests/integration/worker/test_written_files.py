@@ -164,7 +164,7 @@ def test_a_value_that_no_epoch_has_ends_the_job_with_a_sentence(
     row = fleet.run(**{**job, "dataset": names, "callbacks": [callback]})
     assert (row.status, row.failure_class) == (JobStatus.FAILED, "user"), row.failure_message
     assert row.failure_message == (
-        "callbacks: the name of ModelCheckpoint's file holds 'val_loss', and an epoch of this fit has"
-        " epoch, loss; give one of these"
+        "callbacks: the name of ModelCheckpoint's file holds 'val_loss', and an epoch of this fit"
+        " has epoch, loss; give one of these"
     )
     assert not list(Path(tempfile.gettempdir()).glob("files-*"))

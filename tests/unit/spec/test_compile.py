@@ -152,12 +152,12 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"CSVLogger": {"filename": "x"}}, "CSVLogger .* fitfleet does this: job.history"),
-        (keras.callbacks.CSVLogger("x"), "CSVLogger .* fitfleet does this: job.history"),
+        ({"TensorBoard": {"log_dir": "x"}}, "TensorBoard .* fitfleet does this: learning curves"),
+        (keras.callbacks.TensorBoard("x"), "TensorBoard .* fitfleet does this: learning curves"),
         (keras.callbacks.LambdaCallback(), "LambdaCallback .* it carries code"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a lambda has no name"),
         ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),
-        (3, "callbacks must be one of EarlyStopping, .*; int is none"),
+        (3, "callbacks must be one of CSVLogger, .*; int is none"),
         ({"EarlyStopping": {}, "TerminateOnNaN": {}}, "is not a callback"),
         ({"EarlyStopping": {"mode": "maximum"}}, "none of auto, min, max"),
     ],

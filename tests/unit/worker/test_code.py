@@ -19,6 +19,7 @@ from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import code, trusted
 from fitfleet.worker.callbacks import user_callbacks
+from fitfleet.worker.written_files import WrittenFiles
 
 LOSS = """
 import keras
@@ -183,3 +184,20 @@ def test_a_worker_makes_no_callback_that_is_not_on_its_own_list(
         user_callbacks(job, Settings())
     with pytest.raises(SpecError, match=r"not a known callback|not trusted|failed"):
         user_callbacks(job, Settings(trusted_modules=("mine",)))
+
+
+def test_a_worker_writes_no_file_of_a_callback_outside_the_jobs_own(tmp_path: Path) -> None:
+    """Whatever a row says, which nobody may have checked."""
+    outside = {
+        "module": "keras.callbacks",
+        "class_name": "CSVLogger",
+        "config": {"filename": str(tmp_path / "written")},
+    }
+    job = spec(None, evaluators=[], callbacks=[outside])
+    files = WrittenFiles(job, None, Settings())
+    try:
+        with pytest.raises(SpecError, match="is not inside the job's own files"):
+            user_callbacks(job, Settings(), files)
+    finally:
+        files.close([])
+    assert not list(tmp_path.iterdir())
