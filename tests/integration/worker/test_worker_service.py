@@ -13,12 +13,13 @@ from support.processes import fitting_children
 from support.waiting import until
 
 import fitfleet as ff
+from fitfleet.embedded.fleet import LocalFleet
 
 HERE = str(Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
     """One worker whose child is replaced after every job."""
     settings: dict[str, Any] = {
         "child_growth_bytes": 2**20,  # which any first fit takes
@@ -71,7 +72,7 @@ def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str
 
 @pytest.mark.slow
 def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
-    local: ff.Fleet, job: dict[str, Any]
+    local: LocalFleet, job: dict[str, Any]
 ) -> None:
     unresponsive = local.submit(**job, evaluators=["scoring:endless"], experiment="drained")
     until(
@@ -81,6 +82,8 @@ def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
     service.terminate()
     psutil.wait_procs([service], timeout=30)
     assert not service.is_running()
+    # Its successor starts here, and not under the environment of the next test.
+    until(lambda: local.worker_pids not in ([], [service.pid]))
     until(lambda: unresponsive.refresh().attempts[0]["outcome"] == "released")
     assert unresponsive.refresh().row.failures == 0
     unresponsive.cancel()
