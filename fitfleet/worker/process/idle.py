@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from fitfleet.worker.process.readiness import warmth
+
 
 @dataclass
 class IdleLimit:
@@ -14,8 +16,11 @@ class IdleLimit:
     _busy_at: float = field(default_factory=time.monotonic)
 
     def is_over(self) -> bool:
-        """Whether it is time to end; to be asked now and then, since work is seen only here."""
-        if _has_work():
+        """Whether it is time to end; to be asked now and then, since work is seen only here.
+
+        A service whose children still import TensorFlow can have none, and counts as busy.
+        """
+        if not warmth.has_child or _has_work():
             self._busy_at = time.monotonic()
         return time.monotonic() - self._busy_at >= self.limit_s
 

@@ -36,6 +36,16 @@ class Outage:
 outage = Outage()  # of this service; children are forked with it
 
 
+class Warmth:
+    """Whether a child of this service is there to run a job; set as messages are asked for."""
+
+    def __init__(self) -> None:
+        self.has_child = False
+
+
+warmth = Warmth()
+
+
 class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]
     """Leaves messages in the broker while children import TensorFlow.
 
@@ -56,6 +66,7 @@ class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]
             from celery.worker import state
 
             warm = pool.info["writes"]["inqueues"]["total"]
+            warmth.has_child = bool(warm)
             is_free = not outage and len(state.reserved_requests) < warm
             return is_free and bool(may_consume())
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import time
 import urllib.error
 import urllib.request
+
+import pytest
 
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.worker.process.idle import IdleLimit
-from fitfleet.worker.process.readiness import outage
+from fitfleet.worker.process.readiness import outage, warmth
 from fitfleet.worker.process.service import _Presence
 
 _OWN = "SELECT pg_backend_pid()"
@@ -59,3 +62,15 @@ def test_a_worker_is_ready_while_the_database_answers(sqlite_url: str) -> None:
         outage.end()
     presence._beaten_at -= 3600.0
     assert _status(port, "/healthz") == 503
+
+
+def test_the_time_without_a_job_runs_from_when_a_child_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit = IdleLimit(0.2)
+    monkeypatch.setattr(warmth, "has_child", False)  # it imports TensorFlow
+    time.sleep(0.3)
+    assert not limit.is_over()
+    monkeypatch.setattr(warmth, "has_child", True)
+    time.sleep(0.3)
+    assert limit.is_over()
