@@ -164,7 +164,8 @@ def _newer_release(folder: Path) -> dict[str, str]:
     metadata = folder / f"fitfleet-{NEWER}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: fitfleet\nVersion: {NEWER}\n")
-    return {"PYTHONPATH": str(folder)}
+    # Else `python -m` finds the checkout in the working directory first.
+    return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
