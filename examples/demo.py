@@ -104,7 +104,7 @@ def tell_where(console: Console, folder: Path, best: ff.Job, picture: Path) -> N
             console.print("   ", *cells, soft_wrap=True, highlight=False)
     code = (
         "import pandas, sqlite3;"
-        f" print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})))"
+        f" print(pandas.read_sql({QUERY!r}, sqlite3.connect({str(database)!r})).to_string())"
     )
     command = shlex.join([os.path.relpath(sys.executable), "-c", code])
     console.print(f"\nor from a shell:\n  {command}", soft_wrap=True, highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,10 @@ def test_the_lines_of_a_function_are_those_of_its_code() -> None:
     ).body
     assert isinstance(function, ast.FunctionDef)
     assert lines_of(function) == 3
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Their folders are no packages: pytest takes two files of one name for one module."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(names) > 200
+    assert [name for name, count in names.items() if count > 1] == []
