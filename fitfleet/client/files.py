@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fitfleet.errors import StorageError
+from fitfleet.objects.draft import whole
 from fitfleet.settings import Settings
 from fitfleet.weights import written_files
 
@@ -34,16 +32,8 @@ class JobFile:
         path, content = Path(target), self.read()
         if path.is_dir():
             path = path / Path(self.name).name
-        draft = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.write_bytes(content)
-                os.replace(draft, path)
-            finally:
-                draft.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with whole(path) as draft:
+            draft.write_bytes(content)
         return path
 
 

@@ -1,9 +1,12 @@
-"""A file on its way into the storage: there whole or not at all."""
+"""A file on its way to where it is to be: there whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +63,33 @@ class ObjectDraft(Draft):
         if self.is_put and not self.is_published:
             with suppress(StorageError):
                 self.objects.remove(self.name)
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A path beside a user's file or folder, which takes its place at the end of the block.
+
+    StorageError where it cannot be written; then, and after any error, nothing of it stays.
+    """
+    draft = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            if draft.is_dir() and target.is_dir():
+                shutil.rmtree(target)
+            draft.replace(target)
+        finally:
+            _remove(draft)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _remove(draft: Path) -> None:
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)
 
 
 def _fsync(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -87,18 +88,32 @@ def _is_visible(design: Design, settings: Settings) -> bool:
     return locate(dataset_spec(design.job["dataset"]), settings) is not None
 
 
+class _Interval:
+    """Lets a step through when it is time for it: at the start, then every so often."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = -math.inf
+
+    def is_over(self) -> bool:
+        """Whether it is time; the next interval begins then."""
+        if time.monotonic() - self._at < self._seconds:
+            return False
+        self._at = time.monotonic()
+        return True
+
+
 class Retention:
     """Collects what sweeps leave behind: at the start, for scripts of minutes, then hourly."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._at = -_RETENTION_S
+        self._interval = _Interval(_RETENTION_S)
 
     def __call__(self, database: Database) -> None:
         """Take weights beyond the best ones of sweeps, and old checkpoints, off the disk."""
-        if time.monotonic() - self._at < _RETENTION_S:
+        if not self._interval.is_over():
             return
-        self._at = time.monotonic()
         try:
             policy = Policy(best=self._settings.keep_best, only_sweeps=True)
             count = size = 0
@@ -117,13 +132,12 @@ class GpuHours:
     """Measures what users have used of their GPU-hours, once a minute."""
 
     def __init__(self) -> None:
-        self._at = -_MEASURE_S
+        self._interval = _Interval(_MEASURE_S)
 
     def __call__(self, database: Database) -> None:
         """For the dispatcher, which compares it with their quotas."""
-        if time.monotonic() - self._at < _MEASURE_S:
+        if not self._interval.is_over():
             return
-        self._at = time.monotonic()
         with database.begin() as c:
             users.measure(c)
 
@@ -132,13 +146,12 @@ class HostRoles:
     """Drops the roles of hosts whose token has ended, once a minute."""
 
     def __init__(self) -> None:
-        self._at = -_MEASURE_S
+        self._interval = _Interval(_MEASURE_S)
 
     def __call__(self, database: Database) -> None:
         """Also of tokens that expire, and of those revoked by who may drop no role."""
-        if time.monotonic() - self._at < _MEASURE_S:
+        if not self._interval.is_over():
             return
-        self._at = time.monotonic()
         with database.begin() as c:
             ended = host_roles.end_all(c)
         for name in ended:

@@ -65,9 +65,16 @@ class _Names(dict[Any, str]):
 
 
 def _is_custom(value: Any) -> bool:
-    if not isinstance(value, type | FunctionType):
-        return False
-    return value.__module__.split(".")[0] not in ("keras", "builtins")
+    return isinstance(value, type | FunctionType) and not is_of_keras(value.__module__)
+
+
+class NotSerialisableError(SpecError):
+    """Keras cannot write an object down."""
+
+
+def is_of_keras(module: str) -> bool:
+    """Whether a module is Keras's, or Python's own, and not the user's."""
+    return module.partition(".")[0] in ("keras", "builtins")
 
 
 def located(document: Any, recorded: dict[str, Any]) -> Any:
@@ -96,7 +103,7 @@ def qualified(document: Any) -> Any:
         return document
     copy = {key: qualified(part) for key, part in document.items()}
     module, name = copy.get("module"), copy.get("class_name")
-    if not isinstance(module, str) or module.split(".")[0] in ("keras", "builtins"):
+    if not isinstance(module, str) or is_of_keras(module):
         return copy
     if name == "function" and isinstance(copy.get("config"), str):
         if ">" not in copy["config"]:

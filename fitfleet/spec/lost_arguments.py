@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from fitfleet.errors import SpecError
+from fitfleet.spec.custom_objects import is_of_keras
 from fitfleet.spec.own_code import OF_KERAS
 
 # Of Keras's own losses.
@@ -34,7 +35,7 @@ def complete(value: Any, document: Any, place: str) -> None:
 def _keeps_its_arguments(value: Any) -> bool:
     """A loss or metric of the user's; Keras itself keeps those of a layer."""
     kind = type(value)
-    if kind.__module__.split(".")[0] in ("keras", "builtins") or isinstance(value, type):
+    if is_of_keras(kind.__module__) or isinstance(value, type):
         return False
     parents = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
     if not parents & {"keras.src.losses.loss.Loss", "keras.src.metrics.metric.Metric"}:

@@ -19,6 +19,7 @@ from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.building import call
 from fitfleet.spec.canonical import canonical_model, refusal
 from fitfleet.spec.compile import losses
+from fitfleet.spec.custom_objects import NotSerialisableError
 from fitfleet.spec.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.layers import builder
@@ -177,9 +178,7 @@ def _serialised(model: Any) -> Any:
     way = "give a function that makes the model: model=ff.builder(make_model)"
     try:
         document = to_document(model, "model")
-    except SpecError as error:
-        if "Keras cannot serialise it" not in str(error):
-            raise
+    except NotSerialisableError as error:
         said = str(error).removeprefix("model: ").rstrip(".")
         raise SpecError("model", f"{said}; or {way}") from None
     _refuse_lambda_layers(document, "model")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
+from fitfleet.spec.custom_objects import is_of_keras
+
 # Keras gives these to the constructor of every layer, loss or metric, whether it takes them or not.
 # A worker leaves out what a class does not take.
 OF_KERAS = ("name", "trainable", "dtype", "activity_regularizer", "reduction")
@@ -71,4 +73,4 @@ def _own_layers(model: Any) -> Iterator[Any]:
 
 
 def _is_own(value: Any) -> bool:
-    return str(type(value).__module__).split(".")[0] not in ("keras", "builtins")
+    return not is_of_keras(str(type(value).__module__))

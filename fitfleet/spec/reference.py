@@ -16,7 +16,9 @@ from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, refused_names
 from fitfleet.spec.argument_kinds import check_kind, check_pieces
 from fitfleet.spec.custom_objects import (
+    NotSerialisableError,
     check_reachable,
+    is_of_keras,
     located,
     names_recorded,
     qualified,
@@ -92,7 +94,8 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
         with names_recorded() as recorded:
             document = located(keras.saving.serialize_keras_object(value), recorded)
     except Exception as error:  # Keras raises many kinds; all mean the same here
-        raise SpecError(place, f"Keras cannot serialise it: {_first_sentence(error)}") from None
+        said = f"Keras cannot serialise it: {_first_sentence(error)}"
+        raise NotSerialisableError(place, said) from None
     refuse_lambdas(document, place)
     complete(value, document, place)
     for custom in recorded.values():
@@ -106,7 +109,7 @@ def is_custom(document: dict[str, Any]) -> bool:
     name = document.get("registered_name")
     if isinstance(name, str) and ">" in name:
         return True
-    return isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
+    return isinstance(module, str) and not is_of_keras(module)
 
 
 def reference(kind: str, value: Any, place: str) -> Any:

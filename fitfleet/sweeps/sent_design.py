@@ -97,9 +97,8 @@ def with_paths(dataset: Any, change: Callable[[str], str], is_path: bool = False
     if not isinstance(dataset, dict):
         return dataset
     if MARK in dataset:
-        names: tuple[str, ...] = ("options",)
         return {
-            name: with_paths(part, change, is_path) if name in names else part
+            name: with_paths(part, change, is_path) if name == "options" else part
             for name, part in dataset.items()
         }
     return {

@@ -13,6 +13,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import hyperparameters
 from fitfleet.spec.canonical import nodes
 from fitfleet.spec.compile import optimizer as default_optimizer
+from fitfleet.spec.custom_objects import is_of_keras
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.model import compiled_loss
 from fitfleet.spec.precision import layer_configs, policy_name
@@ -208,10 +209,8 @@ def _is_custom(node: Any) -> bool:
     name, module = node.get("registered_name"), node.get("module")
     if isinstance(name, str) and ">" in name:
         return True
-    if "class_name" in node and isinstance(module, str):
-        package = module.partition(".")[0]
-        if package not in ("keras", "builtins"):
-            return True
+    if "class_name" in node and isinstance(module, str) and not is_of_keras(module):
+        return True
     return any(map(_is_custom, node.values()))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fitfleet.errors import FitfleetError
+from fitfleet.objects.draft import whole
 from fitfleet.text import printable
 
 if TYPE_CHECKING:
@@ -37,21 +36,13 @@ def write(parts: Iterable[Any], path: Path) -> int:
     """Write predictions, given part by part, to a file of FORMATS; the number of rows.
 
     The file has its name once it is whole. CSV and HDF5 are written as the parts come, the others
-    hold all of them. FitfleetError for what a format cannot hold, or a file that cannot be written.
+    hold all of them. FitfleetError for what a format cannot hold, StorageError for a file that
+    cannot be written.
     """
     check_target(path)
     writer = {".csv": _csv, ".h5": _hdf5, ".npy": _npy, ".npz": _npz}[path.suffix]
-    draft = ""
-    try:
-        number, draft = tempfile.mkstemp(suffix=path.suffix, prefix=".", dir=path.absolute().parent)
-        os.close(number)
-        rows = writer(map(named, parts), Path(draft))
-        Path(draft).chmod(0o666 & ~_umask())
-        os.replace(draft, path)
-    except OSError as error:
-        raise FitfleetError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        Path(draft).unlink(missing_ok=True) if draft else None
+    with whole(path) as draft:
+        rows = writer(map(named, parts), draft)
     return rows
 
 
@@ -76,12 +67,6 @@ def named(part: Any) -> Outputs:
     if isinstance(part, list | tuple):
         return named({str(number): value for number, value in enumerate(part)})
     return {_ALONE: np.asarray(part)}
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _csv(parts: Iterator[Outputs], path: Path) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations
-from fitfleet.db.fleet.kept import is_valid, is_waiting
+from fitfleet.db.fleet.kept import is_waiting, kept_rows
 from fitfleet.db.fleet.live_services import Service, live_services
 from fitfleet.db.schema.tables import gang_slots, jobs
 from fitfleet.db.session import now
@@ -27,8 +27,7 @@ def open_services(c: Connection, queue: str, alive_s: float) -> list[Service]:
     services = [s for s in live_services(c, queue, alive_s) if len(s.devices) > 1]
     if not services:
         return []
-    waited_for = select(gang_slots.c.slot).join(jobs, jobs.c.id == gang_slots.c.job_id)
-    taken = set(c.scalars(waited_for.where(is_valid(), jobs.c.status == JobStatus.DISPATCHED)))
+    taken = set(c.scalars(kept_rows(gang_slots.c.slot).where(is_waiting())))
     busy = left_s(c, queue)
     idle = {s.name: sum(not busy.keys() & set(of) for of in s.devices.values()) for s in services}
     services = [s for s in services if not taken & set(s.slots)]
@@ -71,9 +70,9 @@ def left_s(c: Connection, queue: str) -> dict[str, float]:
 
 
 def _running_gangs(c: Connection) -> Mapping[str, list[str]]:
-    query = select(jobs.c.owner, gang_slots.c.slot).join(jobs, jobs.c.id == gang_slots.c.job_id)
+    query = kept_rows(jobs.c.owner, gang_slots.c.slot).where(jobs.c.status == JobStatus.RUNNING)
     by_first: dict[str, list[str]] = {}
-    for row in c.execute(query.where(is_valid(), jobs.c.status == JobStatus.RUNNING)):
+    for row in c.execute(query):
         by_first.setdefault(row.owner, []).append(row.slot)
     return by_first
 
@@ -84,8 +83,8 @@ def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
     The others go back to the queue, for another service; their ids.
     """
     slots = {s for q in queues for service in live_services(c, q, alive_s) for s in service.slots}
-    query = select(jobs.c.id, jobs.c.owner).join(gang_slots, gang_slots.c.job_id == jobs.c.id)
-    owners = {row.id: row.owner for row in c.execute(query.where(is_valid(), is_waiting()))}
+    query = kept_rows(jobs.c.id, jobs.c.owner).where(is_waiting())
+    owners = {row.id: row.owner for row in c.execute(query)}
     lock(c, owners)
     held = [job_id for job_id, owner in owners.items() if owner in slots]
     c.execute(
@@ -104,9 +103,8 @@ def to_wake(c: Connection) -> list[tuple[int, str, int]]:
     """(job, route of its service, how many) of slots that are kept, idle and not ready."""
     busy = select(jobs.c.owner).where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.is_not(None))
     query = (
-        select(jobs.c.id, jobs.c.sent_to, func.count().label("slots"))
-        .join(gang_slots, gang_slots.c.job_id == jobs.c.id)
-        .where(is_valid(), is_waiting(), gang_slots.c.is_ready.is_(False))
+        kept_rows(jobs.c.id, jobs.c.sent_to, func.count().label("slots"))
+        .where(is_waiting(), gang_slots.c.is_ready.is_(False))
         .where(gang_slots.c.slot.not_in(busy))
         .group_by(jobs.c.id, jobs.c.sent_to)
     )
@@ -115,5 +113,4 @@ def to_wake(c: Connection) -> list[tuple[int, str, int]]:
 
 def waiting_queues(c: Connection) -> list[str]:
     """The queues of jobs that wait for slots which are kept for them."""
-    query = select(jobs.c.queue).join(gang_slots, gang_slots.c.job_id == jobs.c.id)
-    return list(c.scalars(query.where(is_valid(), is_waiting()).distinct()))
+    return list(c.scalars(kept_rows(jobs.c.queue).where(is_waiting()).distinct()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
@@ -26,19 +27,23 @@ class Kept:
     devices: Sequence[str] = field(default_factory=tuple)  # of all its slots, each once
 
 
-def is_valid() -> sa.ColumnElement[bool]:
-    """SQL, of gang_slots joined with jobs: the row counts."""
+def kept_rows(*columns: Any) -> sa.Select[Any]:
+    """SQL: these columns of gang_slots, and of jobs, for the slots that are kept for a job."""
+    joined = gang_slots.join(jobs, jobs.c.id == gang_slots.c.job_id)
     return (
-        (gang_slots.c.dispatch_seq == jobs.c.dispatch_seq)
-        & jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
-        & jobs.c.owner.is_not(None)
+        select(*columns)
+        .select_from(joined)
+        .where(
+            gang_slots.c.dispatch_seq == jobs.c.dispatch_seq,
+            jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING)),
+            jobs.c.owner.is_not(None),
+        )
     )
 
 
-def kept_slots() -> sa.Select[tuple[str]]:
+def kept_slots() -> sa.Select[Any]:
     """SQL: all slots that are kept for a job."""
-    joined = gang_slots.join(jobs, jobs.c.id == gang_slots.c.job_id)
-    return select(gang_slots.c.slot).select_from(joined).where(is_valid())
+    return kept_rows(gang_slots.c.slot)
 
 
 def is_waiting() -> sa.ColumnElement[bool]:
@@ -49,9 +54,8 @@ def is_waiting() -> sa.ColumnElement[bool]:
 def kept_for(c: Connection, slot: str) -> Kept | None:
     """What a slot is kept for: a job that runs on its GPU, else the one that waits for it."""
     query = (
-        select(gang_slots.c.job_id, jobs.c.status, jobs.c.owner)
-        .join(jobs, jobs.c.id == gang_slots.c.job_id)
-        .where(gang_slots.c.slot == slot, is_valid())
+        kept_rows(gang_slots.c.job_id, jobs.c.status, jobs.c.owner)
+        .where(gang_slots.c.slot == slot)
         .order_by(jobs.c.status.desc())  # RUNNING before DISPATCHED
     )
     row = c.execute(query).first()
@@ -70,8 +74,7 @@ def kept_for(c: Connection, slot: str) -> Kept | None:
 
 def gpus_of(c: Connection, job_id: int) -> tuple[int, bool]:
     """How many GPUs are kept for a job, 0: it needs no such thing; and whether all are ready."""
-    joined = select(gang_slots).join(jobs, jobs.c.id == gang_slots.c.job_id)
-    rows = c.execute(joined.where(gang_slots.c.job_id == job_id, is_valid())).all()
+    rows = c.execute(kept_rows(gang_slots).where(gang_slots.c.job_id == job_id)).all()
     return len({row.device for row in rows}), all(row.is_ready for row in rows)
 
 
@@ -86,29 +89,22 @@ class Gathering:
 
 def gathering(c: Connection, job_id: int) -> Gathering | None:
     """None for a job that no slots are kept for."""
-    joined = select(gang_slots).join(jobs, jobs.c.id == gang_slots.c.job_id)
-    which = (gang_slots.c.job_id == job_id) & is_valid()
-    rows = c.execute(joined.where(which).order_by(gang_slots.c.slot)).all()
+    query = kept_rows(gang_slots).where(gang_slots.c.job_id == job_id)
+    rows = c.execute(query.order_by(gang_slots.c.slot)).all()
     if not rows:
         return None
     not_ready = [row.slot for row in rows if not row.is_ready]
     of_gangs = select(gang_slots.c.job_id).where(gang_slots.c.slot.in_(not_ready))
     is_there = jobs.c.owner.in_(not_ready) | jobs.c.id.in_(of_gangs)
-    query = select(jobs.c.id).where(jobs.c.status == JobStatus.RUNNING, is_there)
-    running = list(c.scalars(query.order_by(jobs.c.id)))
+    begun = select(jobs.c.id).where(jobs.c.status == JobStatus.RUNNING, is_there)
+    running = list(c.scalars(begun.order_by(jobs.c.id)))
     return Gathering([row.slot for row in rows], not_ready, running)
 
 
 def count_kept(c: Connection, queue: str) -> int:
     """How many slots of a queue are kept for jobs."""
-    count = select(sa.func.count(sa.distinct(gang_slots.c.slot)))
-    return int(
-        c.execute(
-            count.select_from(gang_slots.join(jobs, jobs.c.id == gang_slots.c.job_id)).where(
-                is_valid(), jobs.c.queue == queue
-            )
-        ).scalar_one()
-    )
+    query = kept_rows(sa.func.count(sa.distinct(gang_slots.c.slot))).where(jobs.c.queue == queue)
+    return int(c.execute(query).scalar_one())
 
 
 def stand_ready(c: Connection, slot: str) -> Kept | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.kept import is_valid, is_waiting
+from fitfleet.db.fleet.kept import is_waiting, kept_rows
 from fitfleet.db.fleet.places import Places, ahead, on_route
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import gang_slots, jobs, workers
@@ -45,8 +45,7 @@ def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
 
 
 def _waiting_gangs(c: Connection, queue: str) -> list[int]:
-    query = select(gang_slots.c.job_id).join(jobs, jobs.c.id == gang_slots.c.job_id)
-    query = query.where(is_valid(), is_waiting(), jobs.c.queue == queue)
+    query = kept_rows(gang_slots.c.job_id).where(is_waiting(), jobs.c.queue == queue)
     return sorted(set(c.scalars(query)))
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fitfleet.errors import FitfleetError, SpecError, StorageError
+from fitfleet.errors import FitfleetError, SpecError
+from fitfleet.objects.draft import whole
 from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX
 from fitfleet.weights.keeping import copy_weights
@@ -53,18 +52,8 @@ def export_model(model: Any, target: Path) -> Path:
 
 
 def _drafted(target: Path, write: Callable[[Path], None]) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
-        try:
-            write(draft)
-            if draft.is_dir() and target.is_dir():
-                shutil.rmtree(target)
-            draft.replace(target)
-        finally:
-            _remove(draft)
-    except OSError as error:
-        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
+    with whole(target) as draft:
+        write(draft)
     return target
 
 
@@ -172,10 +161,3 @@ def _is_near(optimizer: Any, again: Any) -> bool:
 
 def _is_float(variable: Any) -> bool:
     return "float" in str(variable.dtype) and variable.dtype != "bfloat16"
-
-
-def _remove(draft: Path) -> None:
-    if draft.is_dir():
-        shutil.rmtree(draft, ignore_errors=True)
-    else:
-        draft.unlink(missing_ok=True)
