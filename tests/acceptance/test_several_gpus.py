@@ -20,9 +20,9 @@ from fitfleet.db.schema.tables import attempts
 
 
 @contextmanager
-def _service(fleet: ff.Fleet) -> Iterator[None]:
+def _service(fleet: ff.Fleet, fault: str = "") -> Iterator[None]:
     command = [sys.executable, "-m", "fitfleet", "worker", "--gpus", "simulated:2"]
-    environment = {**os.environ, **fleet.settings.to_environment()}
+    environment = {**os.environ, **fleet.settings.to_environment(), "FITFLEET_FAULT": fault}
     service = subprocess.Popen([*command, "--threads", "1"], env=environment)
     try:
         yield
@@ -38,8 +38,8 @@ def test_a_job_on_two_devices_is_drained_and_resumes_with_the_same_numbers(tmp_p
     series = write_series(tmp_path / "series.h5")
     plain = ff.Sequential([ff.layers.Input((8, 3)), ff.layers.LSTM(6), ff.layers.Dense(1)])
     short = {"model": plain, "callbacks": [], "epochs": 2, "optimizer": "sgd"}
-    long = small_job(series, batch_size=16)
-    with ff.local(0, tmp_path / "fleet") as fleet:
+    long = small_job(series, batch_size=16, epochs=60)
+    with ff.local(0, tmp_path / "fleet", checkpoint_s=0.0) as fleet:
         with _service(fleet):
             straight = fleet.submit(**long, gpus=2, experiment="straight")
             both = fleet.submit(**small_job(series, **short), gpus=2, experiment="both")
@@ -57,3 +57,21 @@ def test_a_job_on_two_devices_is_drained_and_resumes_with_the_same_numbers(tmp_p
         np.testing.assert_allclose(both.history, one.history, rtol=1e-4)
         with fleet.database.read() as c:
             assert sorted(c.scalars(select(attempts.c.gpus)), key=str) == [2, 2, 2, 2, None]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_job_on_two_devices_that_dies_after_its_last_epoch_is_scored_as_it_was(
+    tmp_path: Path,
+) -> None:
+    """Its second attempt has nothing left to train: it restores, scores and saves."""
+    job = small_job(write_series(tmp_path / "series.h5"), batch_size=16, epochs=2)
+    fault = f"between_save_and_commit:kill:{tmp_path / 'once'}"
+    with ff.local(0, tmp_path / "fleet", checkpoint_s=0.0) as fleet:
+        with _service(fleet, fault):
+            killed = fleet.submit(**job, gpus=2, experiment="killed")
+            killed.wait(600, raise_on_failure=True)
+            straight = fleet.submit(**job, gpus=2, experiment="straight")
+            straight.wait(600, raise_on_failure=True)
+        assert outcomes(killed) == ["lost", "succeeded"]
+        assert_equal(killed, straight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -72,7 +72,7 @@ class KerasSession(SingleSession):
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
         """Build the model, and put it to the job's checkpoint."""
         spec = job.spec
-        with self._strategy.scope() if self._strategy is not None else nullcontext():
+        with self._scope():
             self._model = model = build(
                 spec,
                 self._settings,
@@ -85,8 +85,13 @@ class KerasSession(SingleSession):
         if not job.is_trained:
             self._prepare(job)
         if job.snapshot is not None:
-            checkpoint.restore(model, job.snapshot)
+            with self._scope():  # the optimizer makes its variables where no epoch is left
+                checkpoint.restore(model, job.snapshot)
         return model
+
+    def _scope(self) -> AbstractContextManager[Any]:
+        """Within which variables are made: mirrored on each device."""
+        return self._strategy.scope() if self._strategy is not None else nullcontext()
 
     def _prepare(self, job: PreparedJob) -> None:
         fed = job.spec.model_copy(update={"batch_size": self._batch_size})
