@@ -8,6 +8,7 @@ python -m benchmarks.dashboard --experiments 50 --jobs 1500
 from __future__ import annotations
 
 import argparse
+import http.client
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from playwright.sync_api import Page, sync_playwright
@@ -148,7 +150,8 @@ def cost_of_pages(
     """
     stop = threading.Event()
     threads = [
-        threading.Thread(target=_page, args=(address, i, stop), daemon=True) for i in range(pages)
+        threading.Thread(target=_page, args=(visitor, stop), daemon=True)
+        for visitor in signed_in(address, pages)
     ]
     for thread in threads:
         thread.start()
@@ -166,20 +169,32 @@ def cost_of_pages(
     return 100 * used_s[0] / took, 100 * used_s[1] / took
 
 
-def _page(address: str, number: int, stop: threading.Event) -> None:
-    """What an open page asks for: the stream, and its table when the experiment has changed."""
-    import http.client
-    from urllib.parse import urlsplit
+def signed_in(address: str, count: int) -> list[Visitor]:
+    """Visitors with a session each. RuntimeError where one is refused: its pages would be empty."""
+    visitors = [Visitor(address) for _ in range(count)]
+    for visitor in visitors:
+        if (answer := visitor.post("/sign-in", token=PASSWORD)).status != 200:
+            raise RuntimeError(f"/sign-in: {answer.status}")
+    return visitors
 
-    visitor = Visitor(address)
-    visitor.headers["X-Number"] = str(number)
-    visitor.post("/sign-in", token=PASSWORD)
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
-    connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
-    answer = connection.getresponse()
+
+def events(visitor: Visitor, stop: threading.Event) -> Iterator[bytes]:
+    """The lines of its stream, and of the next one when that ends, as in a browser."""
     while not stop.is_set():
-        line = answer.readline().decode()
-        if '"experiment-1"' in line:
+        connection = http.client.HTTPConnection(urlsplit(visitor.address).netloc, timeout=30)
+        connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(f"/events: {answer.status} {answer.reason}")
+        while not stop.is_set() and (line := answer.readline()):
+            yield line
+        connection.close()
+
+
+def _page(visitor: Visitor, stop: threading.Event) -> None:
+    """What an open page asks for: the stream, and its table when the experiment has changed."""
+    for line in events(visitor, stop):
+        if b'"experiment-1"' in line:
             visitor.get("/part/table?name=large-0")
 
 

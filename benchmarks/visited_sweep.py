@@ -12,7 +12,6 @@ of the pages' server.
 from __future__ import annotations
 
 import argparse
-import http.client
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -33,7 +31,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE.parent / 
 from visits import Visitor  # noqa: E402
 
 import fitfleet as ff  # noqa: E402
-from benchmarks.dashboard import PASSWORD, served  # noqa: E402
+from benchmarks.dashboard import events, served, signed_in  # noqa: E402
 
 PAUSE_S = 5.0  # between two looks of a user at something else
 PANELS = ("parallel", "scatter", "groups")
@@ -64,13 +62,9 @@ def sweep(fleet: ff.Fleet, data: Path, experiment: str, jobs: int) -> float:
 
 def follow(visitor: Visitor, experiment: str, stop: threading.Event) -> None:
     """An open page: its stream, and its table when the experiment has changed."""
-    connection = http.client.HTTPConnection(urlsplit(visitor.address).netloc, timeout=30)
-    connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
-    answer = connection.getresponse()
-    while not stop.is_set():
-        if "experiment-" in answer.readline().decode():
+    for line in events(visitor, stop):
+        if b"experiment-" in line:
             visitor.get(f"/part/table?name={experiment}")
-    connection.close()
 
 
 def browse(visitor: Visitor, experiment: str, stop: threading.Event) -> None:
@@ -81,13 +75,10 @@ def browse(visitor: Visitor, experiment: str, stop: threading.Event) -> None:
 
 
 @contextmanager
-def users(address: str, experiment: str, count: int) -> Iterator[None]:
-    """So many of them, signed in, until the end of the block."""
+def users(visitors: list[Visitor], experiment: str) -> Iterator[None]:
+    """Each has the page of an experiment open until the end of the block."""
     stop = threading.Event()
-    for number in range(count):
-        visitor = Visitor(address)
-        visitor.headers["X-Number"] = str(number)
-        visitor.post("/sign-in", token=PASSWORD)
+    for visitor in visitors:
         for act in (follow, browse):
             threading.Thread(target=act, args=(visitor, experiment, stop), daemon=True).start()
     try:
@@ -110,11 +101,12 @@ def main() -> None:
         data = dataset(folder)
         sweep(fleet, data, "warm", arguments.jobs)
         with served(fleet.settings.database_url, folder) as (address, server):
+            visitors = signed_in(address, arguments.users)
             for number in range(arguments.rounds):
                 alone.append(sweep(fleet, data, f"alone-{number}", arguments.jobs))
                 experiment = f"visited-{number}"
                 before = sum(psutil.Process(server.pid).cpu_times()[:2])
-                with users(address, experiment, arguments.users):
+                with users(visitors, experiment):
                     visited.append(sweep(fleet, data, experiment, arguments.jobs))
                 cost.append(sum(psutil.Process(server.pid).cpu_times()[:2]) - before)
                 print(f"{alone[-1]:.1f} s alone, {visited[-1]:.1f} s visited", file=sys.stderr)

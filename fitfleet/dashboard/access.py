@@ -90,6 +90,12 @@ class Gate:
                 self._tries.clear()
             return 0.0
 
+    def succeeded(self, client: str) -> None:
+        """Its last try does not count: behind a proxy many users have one address."""
+        with self._lock:
+            if self._tries[client]:
+                self._tries[client].pop()
+
 
 def is_signed_in(connection: HTTPConnection) -> bool:
     """Whether the browser has a session of this server."""

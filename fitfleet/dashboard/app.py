@@ -145,6 +145,7 @@ async def _sign_in(request: Request) -> Response:
         return board.page(
             request, "sign_in.html", 403, following=following, problem=problem, **_form(board)
         )
+    board.gate.succeeded(client)
     request.session["is_signed_in"] = True
     request.session["since"] = int(time.time())
     # No redirect: coming from another site, as from a notebook, it would carry no strict cookie.

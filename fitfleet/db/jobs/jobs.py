@@ -97,7 +97,7 @@ def _lock_experiments(c: Connection, ids: Sequence[int]) -> None:
 def _identities(c: Connection, rows: Sequence[JobRecord], ids: dict[str, int]) -> list[_Identity]:
     keys = [(ids[row.experiment], row.content_hash) for row in rows]
     wanted = {key for key, row in zip(keys, rows, strict=True) if row.again}
-    newest = {key: _newest_rerun(c, *key) for key in wanted}
+    newest = _newest_reruns(c, list(wanted))
     identities = []
     for key, row in zip(keys, rows, strict=True):
         rerun = newest[key] + 1 if row.again else 0
@@ -107,12 +107,23 @@ def _identities(c: Connection, rows: Sequence[JobRecord], ids: dict[str, int]) -
     return identities
 
 
-def _newest_rerun(c: Connection, experiment_id: int, content: str) -> int:
-    query = select(sa.func.max(jobs.c.rerun)).where(
-        jobs.c.experiment_id == experiment_id, jobs.c.content_hash == content
-    )
-    newest = c.execute(query).scalar()
-    return -1 if newest is None else int(newest)
+def _newest_reruns(c: Connection, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """The highest rerun of (experiment, content) that is there; -1 for one that is new."""
+    newest = dict.fromkeys(keys, -1)
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        query = (
+            select(jobs.c.experiment_id, jobs.c.content_hash, sa.func.max(jobs.c.rerun))
+            .where(
+                jobs.c.experiment_id.in_({key[0] for key in chunk}),
+                jobs.c.content_hash.in_({key[1] for key in chunk}),
+            )
+            .group_by(jobs.c.experiment_id, jobs.c.content_hash)
+        )
+        for experiment_id, content, rerun in c.execute(query):
+            if (experiment_id, content) in newest:
+                newest[experiment_id, content] = int(rerun)
+    return newest
 
 
 def _existing(c: Connection, keys: Sequence[_Identity]) -> dict[_Identity, int]:
