@@ -48,12 +48,14 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
                     order, is_kept = _look(c, slot)
             except DatabaseError:
                 order, is_kept = None, True  # what it is kept for is not known, and SQL has it
-            if order is not None or not is_kept:
-                return order
+            if order is None and not is_kept:
+                return None
             if not is_told:
                 is_told = True
                 replacement.tell_standby()
                 _log.info("%s stands by for a job on several GPUs", slot)
+            if order is not None:
+                return order
             time.sleep(_POLL_S)
             if os.getppid() != service:
                 os._exit(0)
