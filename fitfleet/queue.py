@@ -46,7 +46,8 @@ _CONFIGURATION: dict[str, Any] = {
     "task_ignore_result": True,
     "result_backend": None,
     "task_publish_retry": False,  # the dispatcher retries
-    "worker_proc_alive_timeout": 60,  # importing TensorFlow takes longer than the default 4 s
+    # Importing TensorFlow takes longer than the default 4 s, from a network file system minutes.
+    "worker_proc_alive_timeout": 300,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,

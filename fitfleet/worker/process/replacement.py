@@ -144,7 +144,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         self._result_handler.state_handlers[_STANDBY] = self._let_stand
 
     def _let_stand(self, pid: int) -> None:
-        """Celery would kill a child that has not started after a minute."""
+        """Celery would kill a child that has not started in time."""
         waiting = {process for process in self._waiting_to_start if process.pid == pid}
         self._waiting_to_start.difference_update(waiting)
 

@@ -22,7 +22,7 @@ from fitfleet.worker.process.standby import Order, stand_by
 def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
-    """Else Celery kills it after a minute, which the job may well take."""
+    """Else Celery kills it when it is not up in time, which the job may well outlast."""
     told: SimpleQueue[tuple[int, tuple[int]]] = SimpleQueue()
     monkeypatch.setattr(replacement, "_here", SimpleNamespace(outq=told))
     labels = {"gpu": "H100", "gpu_memory": "80GB", "memory": "8GB", "gpus": "2"}
