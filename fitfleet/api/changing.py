@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from fitfleet.api.requests import Document, TooLargeError
 from fitfleet.client.fleet import Fleet
-from fitfleet.client.fleet_jobs import insert
+from fitfleet.client.fleet_jobs import insert, waiting_queues
 from fitfleet.client.job import Job
 from fitfleet.client.tasks import Kind
 from fitfleet.db.jobs.new_job import NewJob, Records
@@ -46,6 +46,7 @@ def submit(fleet: Fleet, document: Document) -> Any:
     return {
         "jobs": [{"row": job.row, "is_reused": job.is_reused} for job in jobs],
         "warnings": lines,
+        "unserved": fleet.notices.unserved(waiting_queues(jobs)),
     }
 
 

@@ -139,11 +139,19 @@ def step(sweeps: Sweeps, document: Document) -> Any:
         stands = driver.step()
         lines = list(driver.warnings)
         driver.warnings.clear()
+        unserved = fleet.notices.unserved(driver.queues) if driver.queues else {}
+        driver.queues.clear()
         snapshot = None
         if document.truth("is_shown"):
             snapshot = take(fleet.database, driver.job_ids(), fleet.settings.lease_s)
         is_asked = driver.is_asked(stands) or not driver.is_listed
-    return {"progress": stands, "warnings": lines, "snapshot": snapshot, "is_asked": is_asked}
+    return {
+        "progress": stands,
+        "warnings": lines,
+        "unserved": unserved,
+        "snapshot": snapshot,
+        "is_asked": is_asked,
+    }
 
 
 Work = Callable[[Sweeps, Document], Any]

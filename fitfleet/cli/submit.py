@@ -87,7 +87,6 @@ def submit(
     if is_sweep(file):
         fleet = target.fleet(create=True, trust=trust)
         submit_sweep(fleet, read_sweep(file), as_json)
-        _tell_nobody(fleet)
         return
     documents = read_jobs(file)
     fleet = target.fleet(create=True, trust=trust)
@@ -98,20 +97,6 @@ def submit(
     for job in jobs:
         state = f"already submitted ({job.status.value})" if job.is_reused else "queued"
         tell(f"job {job.id} {state}")
-    _tell_nobody(fleet)
-
-
-def _tell_nobody(fleet: Fleet) -> None:
-    """A sentence where services are set up by hand and no worker is there."""
-    from fitfleet.client.doctor_storage import is_embedded
-    from fitfleet.db.fleet import capacity
-
-    if fleet.settings.url or is_embedded(fleet.settings):  # the latter's submit says it
-        return
-    with fleet.database.read() as c:
-        slots = capacity.count_live_slots(c, fleet.settings.lease_s)
-    if not slots:
-        say("no worker is running yet; unless one is starting: fitfleet worker")
 
 
 def _submitted(job: Job) -> dict[str, Any]:

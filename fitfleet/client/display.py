@@ -14,6 +14,7 @@ from rich.text import Text
 from fitfleet.client.notebook import Cell
 from fitfleet.client.running_table import running_table
 from fitfleet.client.snapshot import Snapshot
+from fitfleet.client.wait_reasons import NO_WORKER
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.states import JobStatus
 from fitfleet.text import duration, printable, printable_lines
@@ -164,7 +165,7 @@ def _hints(snapshot: Snapshot) -> list[str]:
     ]
     lines += snapshot.obstacles
     if not snapshot.slots and not snapshot.running and snapshot.ended < snapshot.jobs:
-        lines.append("no worker is running yet; unless one is starting: fitfleet worker")
+        lines.append(NO_WORKER)
     elif not (snapshot.running or snapshot.ended or snapshot.paused or snapshot.obstacles):
         lines.append("a worker loads TensorFlow before its first job, which takes some seconds")
     return lines

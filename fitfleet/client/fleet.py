@@ -179,9 +179,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         points_from = arguments.pop("points_from", None)
         given = DataStore(self.settings, Reading()).replaced(hypermodels.accepted(arguments))
         asked_for = design(Starting(self.settings, is_scripted=True).of_sweep(given), points_from)
-        return Sweep(
-            self.database, self.settings, asked_for, is_scripted=True, on_poll=self._on_poll
-        )
+        return self._handle_of(asked_for, is_scripted=True)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any], *, points_from: Any = None) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called.
@@ -190,7 +188,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         """
         given = DataStore(self.settings, Reading()).replaced(arguments)
         asked_for = design(Starting(self.settings).of_sweep(given), points_from)
-        return Sweep(self.database, self.settings, asked_for, on_poll=self._on_poll)
+        return self._handle_of(asked_for)
 
     def resume_sweep(self, name: str) -> Sweep:
         """The sweep of that name, from any machine: `.run()` resumes it. NotFoundError.
@@ -198,16 +196,23 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         Its design comes from the database: a builder's module must be trusted here.
         """
         stored = Design.from_json(find_sweep(self.database, name).document)
-        return Sweep(self.database, self.settings, stored, on_poll=self._on_poll)
+        return self._handle_of(stored)
 
     def sweeps(self) -> list[Sweep]:
         """A handle on each sweep of the fleet, the oldest first."""
         with self.database.read() as c:
             documents = [row.document for row in sweep_table.listed(c)]
-        return [
-            Sweep(self.database, self.settings, Design.from_json(text), on_poll=self._on_poll)
-            for text in documents
-        ]
+        return [self._handle_of(Design.from_json(text)) for text in documents]
+
+    def _handle_of(self, asked_for: Design, *, is_scripted: bool = False) -> Sweep:
+        return Sweep(
+            self.database,
+            self.settings,
+            asked_for,
+            is_scripted=is_scripted,
+            on_poll=self._on_poll,
+            unserved=self.notices.unserved_once,
+        )
 
     def rank(
         self,

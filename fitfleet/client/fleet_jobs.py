@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,22 +9,20 @@ from typing import Any
 from rich.console import Console
 
 from fitfleet.client.display import FAILURES, Display
-from fitfleet.client.doctor_storage import is_embedded
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
+from fitfleet.client.notices import Notices
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.snapshot import outcome
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
 from fitfleet.data.data_store import DataStore
-from fitfleet.db.fleet import capacity
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs.new_job import JobRecord, Records
 from fitfleet.db.reading import lookup, progress
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import (
-    BrokerError,
     FitfleetError,
     JobFailedError,
     NotFoundError,
@@ -34,20 +31,14 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
 
-# How often a script that submits one job after another asks whether the broker is there.
-_BROKER_POLL_S = 5.0
-
 
 class FleetJobs:
     """Jobs of a database, whoever runs them. Every method may raise DatabaseError."""
 
-    # Of workers that this process has started, which may not be up yet.
-    _starting_queue: str | None = None
-
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self._broker_polled_at = -_BROKER_POLL_S
+        self.notices = Notices(database, settings)
 
     def submit(self, *, again: bool = False, **job: Any) -> Job:
         """Queue one fit and return its handle.
@@ -95,44 +86,16 @@ class FleetJobs:
 
     def _insert(self, submission: Submission, rows: Sequence[JobRecord]) -> Jobs:
         jobs, lines = insert(self, submission, rows)
-        for line in lines:
+        for line in [*lines, *self.notices.unserved_once(waiting_queues(jobs))]:
             warnings.warn(line, stacklevel=4)
         return jobs
 
-    def _unplaced(self, c: Connection, rows: Sequence[JobRecord]) -> list[str]:
-        """What these wait for that no live worker has: a queue, or what they ask of a slot."""
-        alive_s, starting = self.settings.lease_s, self._starting_queue
-        named = {row.queue for row in rows} - {self.settings.queue}
-        asked = {(row.queue, row.requirement) for row in rows}
-        asked = {(queue, requirement) for queue, requirement in asked if requirement}
-        lines = unserved(c, named, alive_s, starting=starting) if named else []
-        return [*lines, *(unfit(c, asked, alive_s, starting=starting) if asked else [])]
-
-    def _broker_away(self) -> list[str]:
-        """A sentence if the broker does not answer, and nothing else starts the job."""
-        if time.monotonic() - self._broker_polled_at < _BROKER_POLL_S:
+    def _unfit(self, c: Connection, rows: Sequence[JobRecord]) -> list[str]:
+        """What these ask of a slot that no live worker has."""
+        asked = {(row.queue, row.requirement) for row in rows if row.requirement}
+        if not asked:
             return []
-        self._broker_polled_at = time.monotonic()
-        from fitfleet.queue import celery_app, ping
-
-        try:
-            ping(celery_app(self.settings))
-        except BrokerError as error:
-            if not is_embedded(self.settings):
-                kept = "the job is kept in the database and starts when the broker is back"
-                return [f"{error}; {kept}"]
-            return self._nobody_here()
-        return []
-
-    def _nobody_here(self) -> list[str]:
-        """A sentence if no fleet of this folder is up, whose broker only its processes know."""
-        with self.database.read() as c:
-            if capacity.count_live_slots(c, self.settings.lease_s):
-                return []
-        return [
-            "no fleet runs here that would take the job, which is kept in the database; start one"
-            f" with: fitfleet up {self.database.option}"
-        ]
+        return unfit(c, asked, self.settings.lease_s, starting=self.notices.starting)
 
     def wait(
         self,
@@ -260,15 +223,20 @@ def insert(
     with fleet.database.begin() as c:
         inserted = job_table.insert_records(c, rows)
         stored = lookup.jobs_by_id(c, [job_id for job_id, _ in inserted])
-        alone = fleet._unplaced(c, rows)
-    lines = [*submission.warnings, *_failed_before(stored, inserted), *alone]
+        lacking = fleet._unfit(c, rows)
+    lines = [*submission.warnings, *_failed_before(stored, inserted), *lacking]
     if any(is_new for _, is_new in inserted):
-        lines += fleet._broker_away()
+        lines += fleet.notices.broker_away()
     jobs = Jobs(
         Job(fleet.database, fleet.settings, row, is_reused=not is_new)
         for row, (_, is_new) in zip(stored, inserted, strict=True)
     )
     return jobs, lines
+
+
+def waiting_queues(jobs: Iterable[Job]) -> set[str]:
+    """The queues of those that have not ended."""
+    return {job.row.queue for job in jobs if not job.status.is_terminal}
 
 
 def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:

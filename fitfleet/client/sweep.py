@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -67,10 +67,13 @@ class Sweep:
         *,
         is_scripted: bool = False,
         on_poll: Callable[[], None] = lambda: None,
+        unserved: Callable[[Collection[str]], list[str]] = lambda queues: [],
     ) -> None:
+        """`unserved` gives a sentence for each of these queues that no live worker serves."""
         self.design = design
         self._is_scripted = is_scripted
-        self._database, self._settings, self._on_poll = database, settings, on_poll
+        self._database, self._settings = database, settings
+        self._on_poll, self._unserved = on_poll, unserved
         self._driver: Driver | None = None
 
     def __repr__(self) -> str:
@@ -111,7 +114,7 @@ class Sweep:
         progress = driver.step()
         while driver.is_listed and not driver.is_asked(progress):
             progress = driver.step()
-        self._warn(driver.warnings)
+        self._warn(driver)
         return self
 
     def run(self, *, timeout_s: float | None = None) -> Sweep:
@@ -156,7 +159,7 @@ class Sweep:
         """Bring it one step forward; where it stands, and if it is to be shown, how its jobs do."""
         driver = self._drive()
         progress = driver.step()
-        self._warn(driver.warnings)
+        self._warn(driver)
         if not is_shown:
             return progress, None
         return progress, take(self._database, driver.job_ids(), self._settings.lease_s)
@@ -283,11 +286,12 @@ class Sweep:
         results.read(self._database, self._row().id)
         return results
 
-    def _warn(self, lines: list[str]) -> None:
-        """Say them, once each."""
-        for line in lines:
+    def _warn(self, driver: Driver) -> None:
+        """Say what the user should hear of the jobs made since the last call."""
+        for line in [*driver.warnings, *self._unserved(driver.queues)]:
             warnings.warn(line, stacklevel=3)
-        lines.clear()
+        driver.warnings.clear()
+        driver.queues.clear()
 
 
 def _short(value: Any) -> str:

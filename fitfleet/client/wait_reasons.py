@@ -11,32 +11,48 @@ from fitfleet.db.reading.progress import Count
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Connection
 from fitfleet.scheduler import sentences
+from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
+NO_WORKER = "no worker is running yet; unless one is starting: fitfleet worker"
 # So many of those that go first are looked at.
 _MAX_AHEAD = 1_000
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 
 
-def unserved(
-    c: Connection, queues: Collection[str], alive_s: float, *, starting: str | None = None
-) -> list[str]:
+def unserved(c: Connection, queues: Collection[str], alive_s: float) -> list[str]:
     """A sentence for each queue without a worker, while others have some.
 
     A worker that has been silent for more than `alive_s` seconds serves nothing.
+    """
+    served = {load.queue for load in capacity.loads(c, alive_s)}
+    if not served:
+        return []  # no worker at all, which may come with any queue
+    return [_unserved(queue, served) for queue in sorted(set(queues) - served)]
+
+
+def without_worker(
+    c: Connection, queues: Iterable[str], settings: Settings, *, starting: str | None = None
+) -> dict[str, str]:
+    """A sentence for each of these queues that no live worker serves, or no worker is there at all.
 
     `starting` is the queue of workers that this script has started and that may not be up yet.
     """
-    slots = {load.queue: load.slots for load in capacity.loads(c, alive_s)}
-    served = {**({starting: 0} if starting else {}), **slots}
-    if not served:
-        return []  # no worker at all, which may come with any queue
-    online = ", ".join(sorted(served))
-    return [
-        f"no worker serves the queue {queue!r}; there are workers for {online}:"
+    served = {load.queue for load in capacity.loads(c, settings.lease_s)}
+    served |= {starting} if starting else set()
+    if served:
+        return {queue: _unserved(queue, served) for queue in sorted(set(queues) - served)}
+    return {
+        queue: NO_WORKER + (f" --queue {queue}" if queue != settings.queue else "")
+        for queue in sorted(set(queues))
+    }
+
+
+def _unserved(queue: str, served: Collection[str]) -> str:
+    return (
+        f"no worker serves the queue {queue!r}; there are workers for {', '.join(sorted(served))}:"
         f" fitfleet worker --queue {queue}"
-        for queue in sorted(set(queues) - served.keys())
-    ]
+    )
 
 
 def unfit(

@@ -25,7 +25,7 @@ class LocalFleet(Fleet):
         self, settings: Settings, database: Database, broker: Broker, services: Services
     ) -> None:
         super().__init__(settings, database)
-        self._starting_queue = settings.queue
+        self.notices.starting = settings.queue
         self.broker = broker
         self.services = services
         self._stop = threading.Event()

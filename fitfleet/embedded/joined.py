@@ -21,7 +21,7 @@ class JoinedFleet(Fleet):
         database = Database(settings.database_url, local_actor(settings.user))
         database.check_schema()
         super().__init__(settings.replace(broker_url=self._broker.join()), database)
-        self._starting_queue = settings.queue
+        self.notices.starting = settings.queue
         self._is_open = True
 
     def __enter__(self) -> JoinedFleet:

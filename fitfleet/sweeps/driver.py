@@ -77,6 +77,11 @@ class Driver:
         return self._points.warnings
 
     @property
+    def queues(self) -> set[str]:
+        """The queues of the jobs made so far."""
+        return self._points.queues
+
+    @property
     def is_listed(self) -> bool:
         """Whether all points are known from the start, so that all can be queued at once."""
         return isinstance(self._search, Listed)

@@ -17,14 +17,16 @@ from fitfleet.sweeps.search import Point
 
 
 class Points:
-    """Makes the rows of a sweep's jobs; `warnings` collects what the user should hear.
+    """Makes the rows of a sweep's jobs.
 
+    `warnings` collects what the user should be told, `queues` the queues of the jobs.
     `is_scripted`: the design is of this very program, not read from the database or a file.
     """
 
     def __init__(self, design: Design, settings: Settings, *, is_scripted: bool) -> None:
-        self._design = design
+        self._design, self._settings = design, settings
         self._submission = Submission(settings, is_scripted=is_scripted)
+        self.queues: set[str] = set()
 
     @property
     def warnings(self) -> list[str]:
@@ -46,6 +48,7 @@ class Points:
             design.folds is not None or spec.validation_split > 0 or bool(spec.dataset.x_val)
         )
         check_known(design.wanted, spec, has_validation=has_validation)
+        self.queues.add(first.options.queue or self._settings.queue)
         return {replicate: self._row(first, replicate, sweep_id) for replicate in replicates}
 
     def _row(self, first: NewJob, replicate: int, sweep_id: int | None) -> NewJob:

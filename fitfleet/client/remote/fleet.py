@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from rich.console import Console
 
@@ -28,9 +28,7 @@ from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps import hypermodels
-
-if TYPE_CHECKING:
-    pass
+from fitfleet.sweeps.design import Design
 
 # What goes to the database directly, and the way to it.
 _REFUSED = {
@@ -104,7 +102,8 @@ class RemoteFleet(ComparingFleet):
                         error.args = (f"jobs[{index}]: {error}",)
                     raise
             said = self._connection.post("/v1/jobs", jobs=documents, again=again)
-        for line in said["warnings"]:
+        # A server of an older version does not say what is unserved.
+        for line in [*said["warnings"], *self.notices.fresh(said.get("unserved", {}))]:
             warnings.warn(line, stacklevel=3)
         return Jobs(
             self._handle(wire.row_of(job["row"]), is_reused=job["is_reused"])
@@ -176,7 +175,7 @@ class RemoteFleet(ComparingFleet):
     def _sweep(self, arguments: Mapping[str, Any], points: Any, *, is_scripted: bool) -> Sweep:
         with Documents(self._connection, self.settings, is_scripted=is_scripted) as made:
             asked_for = made.design(arguments, points)
-        return RemoteSweep(self._connection, self.settings, asked_for, self._by_number)
+        return self._remote(asked_for)
 
     def resume_sweep(self, name: str) -> Sweep:
         """As `Fleet.resume_sweep`."""
@@ -187,8 +186,17 @@ class RemoteFleet(ComparingFleet):
         return [self._found(said) for said in self._connection.get("/v1/sweeps")]
 
     def _found(self, said: Mapping[str, Any]) -> Sweep:
-        stored = design_of(said)
-        return RemoteSweep(self._connection, self.settings, stored, self._by_number, is_there=True)
+        return self._remote(design_of(said), is_there=True)
+
+    def _remote(self, asked_for: Design, *, is_there: bool = False) -> Sweep:
+        return RemoteSweep(
+            self._connection,
+            self.settings,
+            asked_for,
+            self._by_number,
+            fresh=self.notices.fresh,
+            is_there=is_there,
+        )
 
     def _by_number(self, job_ids: Sequence[int]) -> Jobs:
         return Jobs(map(self._handle, self._rows(job_ids)))

@@ -48,11 +48,16 @@ class RemoteSweep(Sweep):
         design: Design,
         handles: Callable[[Sequence[int]], Jobs],
         *,
+        fresh: Callable[[Mapping[str, str]], list[str]],
         is_there: bool = False,
     ) -> None:
-        """`handles`: jobs by number; `is_there`: the design is the server's own."""
+        """`handles`: jobs by number; `is_there`: the design is the server's own.
+
+        `fresh`: of the unserved queues that the server names, what the script was not told yet.
+        """
         super().__init__(cast(Database, None), settings, design)
         self._connection, self._jobs_of, self._is_open = connection, handles, is_there
+        self._fresh = fresh
 
     def _ask(self, action: str, **values: Any) -> Any:
         return self._connection.post(f"/v1/sweeps/{action}", sweep=self.name, **values)
@@ -77,7 +82,7 @@ class RemoteSweep(Sweep):
 
     def _step(self, *, is_shown: bool) -> Mapping[str, Any]:
         said: Mapping[str, Any] = self._ask("step", is_shown=is_shown)
-        for line in said["warnings"]:
+        for line in [*said["warnings"], *self._fresh(said.get("unserved", {}))]:
             warnings.warn(line, stacklevel=4)
         return said
 

@@ -10,7 +10,6 @@ import pytest
 from support.rows import register
 
 import fitfleet as ff
-from fitfleet.cli.submit import _tell_nobody
 from fitfleet.errors import NotFoundError, SpecError
 
 KEPT = "the job is kept in the database"
@@ -29,27 +28,17 @@ def test_a_folder_where_no_fleet_is_up_is_said_and_one_with_workers_is_not(
     fleet: ff.Fleet, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in the folder of an embedded fleet, whose broker only its own processes know.
-    monkeypatch.setattr("fitfleet.client.fleet_jobs.is_embedded", lambda settings: True)
-    monkeypatch.setattr("fitfleet.client.fleet_jobs._BROKER_POLL_S", 0.0)
-    with pytest.warns(UserWarning, match="no fleet runs here.*: fitfleet up --directory ") as told:
+    monkeypatch.setattr("fitfleet.client.notices.is_embedded", lambda settings: True)
+    monkeypatch.setattr("fitfleet.client.notices._BROKER_POLL_S", 0.0)
+    with pytest.warns(
+        UserWarning, match="no fleet is running in this folder.*: fitfleet up --directory "
+    ) as told:
         fleet.submit(**job)
     assert len(told) == 1 and "broker" not in str(told[0].message)
     register(fleet.database, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fleet.submit(**{**job, "seed": 1})
-
-
-def test_the_command_says_that_no_worker_is_there(
-    fleet: ff.Fleet, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _tell_nobody(fleet)
-    assert capsys.readouterr().err == (
-        "no worker is running yet; unless one is starting: fitfleet worker\n"
-    )
-    register(fleet.database, 1)
-    _tell_nobody(fleet)
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
