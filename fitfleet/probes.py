@@ -24,18 +24,17 @@ Sample = tuple[Mapping[str, str], float]  # labels, value
 def serve(address: str, pages: Mapping[str, Page]) -> int:
     """Serve the pages, by path, from a thread until the process ends; the port.
 
-    `address` is `host:port`, port 0 any free one. SettingsError if it cannot be listened on.
+    `address` is `host:port`, port 0 any free one. SettingsError if that fails.
     """
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or int(port) > 65_535:
-        raise SettingsError(f"metrics: {address!r} is no address such as 127.0.0.1:9600")
+        raise SettingsError(f"metrics: {address!r} is not an address such as 127.0.0.1:9600")
     handler = type("Handler", (_Handler,), {"pages": dict(pages)})
     try:
         server = _Server((host.strip("[]") or "0.0.0.0", int(port)), handler)
     except OSError as error:
         raise SettingsError(
-            f"metrics: {address} cannot be listened on: {error.strerror or error}; take another"
-            " port"
+            f"metrics: cannot listen on {address}: {error.strerror or error}; choose another port"
         ) from None
     # Children that are forked later must not hold the port.
     os.register_at_fork(after_in_child=server.socket.close)

@@ -239,7 +239,7 @@ class Storage:
 def sha256(path: Path) -> str:
     """Hex digest of a file. OSError also for what is none: a pipe would never end."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

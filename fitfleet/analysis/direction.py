@@ -26,8 +26,8 @@ def direction_of(
     agreed_on = agreed(metric, specs)
     if agreed_on is None:
         raise FitfleetError(
-            f"{metric}: nothing tells for certain whether more or less of it is better;"
-            " say direction='minimize' or direction='maximize' (--direction)"
+            f"{metric}: it is not known whether higher or lower values are better;"
+            " give direction='minimize' or direction='maximize' (--direction)"
         )
     return agreed_on
 

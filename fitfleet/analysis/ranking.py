@@ -143,7 +143,9 @@ def _chosen(by: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
     chosen = [by] if isinstance(by, str) else list(by)
     for name in chosen:
         if name not in names:
-            raise FitfleetError(f"by: {name!r} is no parameter here; there are {', '.join(names)}")
+            raise FitfleetError(
+                f"by: {name!r} is not a parameter here; there are {', '.join(names)}"
+            )
     return chosen
 
 

@@ -127,7 +127,7 @@ def _task(job: Job, document: Document) -> Any:
     dataset = role(dataset_spec(document.mapping("dataset")))
     members = [_member(job, given) for given in document.several("members")]
     if members and members[0]["job"] != job.id:
-        raise FitfleetError(f"members: the first is not job {job.id}, which was asked")
+        raise FitfleetError(f"members: the first is not job {job.id}, which was requested")
     values = {"kind": kind, "job": job.id, "sha256": job._digest(), "members": members}
     try:
         task = Task.model_validate(values)
@@ -141,7 +141,7 @@ def _member(job: Job, given: Any) -> Any:
     """A member as a task names it; its weights are those that the fleet has of it."""
     number, share = (given.get(name) if isinstance(given, dict) else None for name in _OF_MEMBER)
     if type(number) is not int or not isinstance(share, int | float):
-        raise FitfleetError(f"members: {given!r:.60} is no job with its share of a mean")
+        raise FitfleetError(f"members: {given!r:.60} is not a job with its share of a mean")
     with job._database.read() as c:
         rows = lookup.jobs_by_id(c, [number]) if 0 < number < 2**63 else []
     if not rows:

@@ -106,7 +106,7 @@ def dataset_file(fleet: Fleet, job_id: int, name: str | None) -> Response:
     """One of these files."""
     files = _dataset_files(fleet, job_id)
     if name not in files:
-        raise NotFoundError(f"path: {name!r:.80} is no file of the dataset of job {job_id}")
+        raise NotFoundError(f"path: {name!r:.80} is not a file of the dataset of job {job_id}")
     return FileResponse(files[name], media_type="application/octet-stream")
 
 
@@ -140,7 +140,7 @@ def _check_room(request: Request, settings: Settings) -> None:
     if int(length) > free - _SPARE_BYTES:
         raise StorageError(
             f"the storage has {max(0, free - _SPARE_BYTES):,} bytes for it, the file has"
-            f" {int(length):,}; an admin makes room with: fitfleet gc"
+            f" {int(length):,}; an admin can free space with: fitfleet gc"
         )
 
 
@@ -175,7 +175,8 @@ async def _received(request: Request, path: Path, digest: str, limit: int) -> No
         await run_in_threadpool(_write, file, content, bytes(buffer))
     if content.hexdigest() != digest:
         raise DatasetError(
-            f"what came has the sha256 {content.hexdigest()[:12]}, not {digest[:12]}; the file has"
+            f"the received file has the sha256 {content.hexdigest()[:12]}, not"
+            f" {digest[:12]}; the file has"
             " changed, or was cut: send it again"
         )
 

@@ -114,7 +114,7 @@ async def document_of(request: Request) -> Document:
     try:
         values = wire.from_json(bytes(body) or b"{}")
     except ValueError as error:
-        raise FitfleetError(f"the request is no JSON: {error}") from None
+        raise FitfleetError(f"the request is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise FitfleetError(f"the request is {type(values).__name__}, not a JSON object")
     return Document(values)

@@ -27,7 +27,7 @@ class Options:
     def __post_init__(self) -> None:
         _, _, port = self.address.rpartition(":")
         if not port.isdecimal() or int(port) > 65_535:
-            raise SettingsError(f"api: {self.address!r} is no address such as 0.0.0.0:9500")
+            raise SettingsError(f"api: {self.address!r} is not an address such as 0.0.0.0:9500")
         if self.certificate is None and not is_loopback(self.host):
             raise SettingsError(
                 f"api: {self.address} can be reached from other hosts, and tokens would be readable"
@@ -120,5 +120,6 @@ def _listening(options: Options) -> socket.socket:
         return listen(options.host, options.port)
     except OSError as error:
         raise SettingsError(
-            f"api: {options.address} cannot be listened on: {error.strerror}; take another port"
+            f"api: {options.address} cannot be used to listen on: {error.strerror}; choose"
+            f" another port"
         ) from None

@@ -95,7 +95,7 @@ def rm(
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise StateError(f"not removed: {told}; there is nobody to ask, so give --yes")
+            raise StateError(f"not removed: {told}; this is not a terminal, so confirm with --yes")
         if not typer.confirm(f"Remove {printable(told)}? This cannot be undone."):
             tell("nothing removed")
             return

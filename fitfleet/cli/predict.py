@@ -101,7 +101,9 @@ def _dataset(text: str) -> Any:
 
     given = yaml_text.load(text, "data")
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise DatasetError(f"data: {text!r:.60} is no mapping such as '{{path: d.csv, x: [a, b]}}'")
+        raise DatasetError(
+            f"data: {text!r:.60} is not a mapping such as '{{path: d.csv, x: [a, b]}}'"
+        )
     return as_folder(given) or as_records(given) or as_files(given) or dataset_spec(given)
 
 

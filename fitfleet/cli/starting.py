@@ -19,7 +19,7 @@ def limit_s(option: str, text: str | None) -> float:
     """A duration in seconds; infinite where the option was not given."""
     seconds = math.inf if text is None else duration_s(text)
     if seconds is None:
-        raise SettingsError(f"{option}: {text!r} is no duration such as 120, 90s, 30m or 1h")
+        raise SettingsError(f"{option}: {text!r} is not a duration such as 120, 90s, 30m or 1h")
     return seconds
 
 
@@ -34,7 +34,7 @@ def sizes(min_free_gpu: str | None, memory_limit: str | None) -> dict[str, int |
 def _bytes(option: str, text: str | None) -> int | None:
     count = None if text is None else size_bytes(text) or size_bytes(f"{text}B")
     if text is not None and count is None:
-        raise SettingsError(f"{option}: {text!r} is no size such as 4G or 512MiB")
+        raise SettingsError(f"{option}: {text!r} is not a size such as 4G or 512MiB")
     return count
 
 

@@ -95,7 +95,8 @@ def submit_sweep(fleet: Fleet, arguments: dict[str, Any], as_json: bool) -> None
     tell(f"sweep {sweep.name}: {progress.trials} trials, {progress.jobs_open} jobs queued")
     if not progress.is_done and progress.trials != progress.trials_wanted:
         tell(
-            f"the rest is asked for by `fitfleet scheduler`, or: fitfleet resume-sweep {sweep.name}"
+            f"further trials are submitted by `fitfleet scheduler`, or by: fitfleet"
+            f" resume-sweep {sweep.name}"
         )
 
 
@@ -142,7 +143,7 @@ def lineage(target: Target, name: SweepName, as_json: JsonOption = False) -> Non
     if as_json:
         print_json(frame_records(table))
     elif table.empty:
-        say(f"Sweep {name} has no generations: it is no population-based training.")
+        say(f"Sweep {name} has no generations: it is not a population-based training.")
     else:
         told = ["generation", "member", "job_id", "parent_job_id", "parent_member"]
         shown = table[told].assign(

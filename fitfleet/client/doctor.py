@@ -185,7 +185,7 @@ def _database_fix(text: str) -> str:
 
 
 def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
-    """Weights that a worker has written and this machine does not see: two storages, not one."""
+    """Weights that a worker has written and this machine does not see, as its storage differs."""
     path = lookup.newest_artifact(c)
     with suppress(StorageError):  # another line tells of it
         if path is None or Storage.of(settings).about(path) is not None:
@@ -240,7 +240,7 @@ def _data_root(settings: Settings) -> list[Finding]:
 
 def _devices(_: Settings) -> list[Finding]:
     if _version("tensorflow") is None and _version("tensorflow-cpu") is None:
-        detail = "TensorFlow is not installed; this machine can submit but not fit"
+        detail = "TensorFlow is not installed; this machine can submit but not train"
         return [Finding("devices", True, detail)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     fix = "reinstall it: pip install 'fitfleet[worker]' (or fitfleet[gpu])"

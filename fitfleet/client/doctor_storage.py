@@ -45,10 +45,10 @@ def _objects(objects: ObjectStore) -> Finding:
         is_listed = any(file.path == name for file in objects.files(".doctor"))
         objects.remove(name)
     except (StorageError, MissingExtraError) as error:
-        fix = "make the bucket, or give this machine credentials that may use it"
+        fix = "create the bucket, or give this machine credentials for it"
         return Finding("storage", False, str(error), fix)
     if not is_same or not is_listed:
-        detail = f"{objects.url} does not show at once what was written to it"
+        detail = f"{objects.url} is not read-after-write consistent"
         return Finding("storage", False, detail, "use a bucket that is consistent, as S3 is")
     seconds = time.monotonic() - began
     return Finding("storage", True, f"{objects.url}: writable, one file in {seconds:.2f} s")
@@ -59,7 +59,7 @@ def _folder(settings: Settings) -> list[Finding]:
     fix = "make it writable for this user, or set FITFLEET_STORAGE"
     if not folder.is_dir() and not is_embedded(settings):
         detail = f"{folder} does not exist"
-        return [Finding("storage", False, detail, "mount or make it, or set FITFLEET_STORAGE")]
+        return [Finding("storage", False, detail, "mount or create it, or set FITFLEET_STORAGE")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:

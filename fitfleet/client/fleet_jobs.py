@@ -244,7 +244,7 @@ def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]])
     for row, (_, is_new) in zip(rows, inserted, strict=True):
         if row.stopped_by is not None and not is_new and row.status is JobStatus.SUCCEEDED:
             yield (
-                f"job {row.id} was submitted before and {row.remark}; go on with"
+                f"job {row.id} was submitted before and {row.remark}; continue it with"
                 f" job.extend(epochs={row.epochs})"
             )
         if row.status is JobStatus.FAILED and not is_new:

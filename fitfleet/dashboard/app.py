@@ -133,7 +133,7 @@ async def _sign_in(request: Request) -> Response:
     client = request.client.host if request.client else ""
     wait_s = board.gate.wait_s(client)
     if wait_s > 0:
-        problem = f"Too many tries. Wait {wait_s:.0f} s and try again."
+        problem = f"Too many attempts. Wait {wait_s:.0f} s and try again."
         answer = board.page(
             request, "sign_in.html", 429, following=following, problem=problem, **_form(board)
         )
@@ -141,7 +141,7 @@ async def _sign_in(request: Request) -> Response:
         return answer
     is_right = board.gate.opens(token) or await run_in_threadpool(opens, board, request, token)
     if not is_right:
-        problem = "That is not right, or it was used already."
+        problem = "The password or link is wrong, or the link was used already."
         return board.page(
             request, "sign_in.html", 403, following=following, problem=problem, **_form(board)
         )

@@ -34,7 +34,7 @@ class Options:
         if not self.is_loopback and self.secret is None:
             raise SettingsError(
                 f"host: {self.host} can be reached from other machines; give a file with a password"
-                " by --password-file, or leave --host away"
+                " by --password-file, or omit --host"
             )
         if self.root_path and not self.root_path.startswith("/"):
             raise SettingsError(f"root_path: {self.root_path!r} does not begin with /")

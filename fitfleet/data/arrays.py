@@ -45,7 +45,7 @@ def load(dataset: DatasetSpec, settings: Settings, expected: str | None = None) 
     info = describe(dataset, settings)
     if info is None:
         raise DatasetError(
-            f"dataset.path: {_shown(dataset)!r} is not visible on this machine; its data_root is"
+            f"dataset.path: {_shown(dataset)!r} cannot be found on this machine; its data_root is"
             f" {settings.data_root!r}: mount the data there, or set data_root"
         )
     if expected is not None and expected != info.fingerprint:

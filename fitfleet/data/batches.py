@@ -65,7 +65,7 @@ def joined(
         nbytes += sum(array.nbytes for array in flatten(list(part.values())))
         if nbytes > max_bytes:
             raise DatasetError(
-                f"{place}: has given {nbytes:,} bytes in {number + 1:,} batches and not ended,"
+                f"{place}: has yielded {nbytes:,} bytes in {number + 1:,} batches and not ended,"
                 f" above the setting memory_bytes={max_bytes:,}; end it (a tf.data.Dataset:"
                 " without repeat()), raise the setting, or write an HDF5 file, which streams"
             )
@@ -73,7 +73,7 @@ def joined(
         if on_progress is not None:
             on_progress(f"{place}: {number + 1:,} batches read, {nbytes:,} bytes")
     if not parts:
-        raise DatasetError(f"{place}: has given no batch; a generator that was read is at its end")
+        raise DatasetError(f"{place}: yielded no batch; a generator can be read only once")
     if any(part.keys() != parts[0].keys() for part in parts):
         number = next(n for n, part in enumerate(parts) if part.keys() != parts[0].keys())
         raise DatasetError(
@@ -87,7 +87,9 @@ def joined(
 def _check_tf_data(value: Any, place: str) -> None:
     cardinality = getattr(value, "cardinality", None)
     if cardinality is not None and int(cardinality()) == -1:
-        raise DatasetError(f"{place}: never ends; leave out repeat(), the epochs are the job's")
+        raise DatasetError(
+            f"{place}: never ends; remove repeat(), since the job has its own epochs"
+        )
 
 
 def _batches(value: Any) -> Iterator[Any]:
@@ -139,7 +141,8 @@ def _arrays(part: Any, place: str) -> Any:
         return text_array(place, array.ravel()).reshape(array.shape)
     if array.ndim == 0 or array.dtype.kind not in "fiub":
         raise DatasetError(
-            f"{place}: holds a {type(part).__name__} of {array.dtype}, not an array of numbers with"
+            f"{place}: contains a {type(part).__name__} of {array.dtype}, not an array of"
+            f" numbers with"
             " a row for each sample (a tf.data.Dataset: after batch())"
         )
     return array
@@ -153,7 +156,7 @@ def _joined(name: str, parts: list[dict[str, Any]], place: str) -> Any:
     if any(rest != rests[0] for rest in rests):
         number = next(n for n, rest in enumerate(rests) if rest != rests[0])
         raise DatasetError(
-            f"{place}: batch {number} gives {name} as rows of {rests[number]}, the first as"
+            f"{place}: batch {number} has {name} with rows of {rests[number]}, the first as"
             f" {rests[0]}; give rows of one shape, padded"
         )
     whole = iter([np.concatenate([column[n] for column in columns]) for n in range(count)])

@@ -104,7 +104,7 @@ class _Process:
             said = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
             raise FitfleetError(
                 f"the process that checks files did not start ({error}):"
-                f" {said[-1] if said else 'it said nothing'}; run `{sys.executable} -c 'import"
+                f" {said[-1] if said else 'no output'}; run `{sys.executable} -c 'import"
                 " h5py'` to see whether Python works here"
             ) from None
         self._is_ready = True
@@ -197,7 +197,7 @@ def talk(
                 if was_fresh:
                     raise DatasetError(
                         f"{place}: cannot be read: the process that checks files did not survive"
-                        f" it ({error}); the file is damaged, write it again"
+                        f" it ({error}); the file is damaged, save it again"
                     ) from None
             except KeyboardInterrupt:
                 _drop()  # its pipe would hold half an answer
@@ -222,7 +222,7 @@ def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
         raise MissingExtraError(answer["package"], answer["extra"])
     if kind == DatasetError.__name__:
         raise DatasetError(message)
-    raise DatasetError(f"{place}: cannot be read: {message}; the file is damaged, write it again")
+    raise DatasetError(f"{place}: cannot be read: {message}; the file is damaged, save it again")
 
 
 def _paths() -> list[str]:

@@ -43,7 +43,7 @@ def check_fit(
     if spec.validation_split and (info.x_val is not None or info.dataset.fold):
         why = "a fold" if info.dataset.fold else "validation arrays"
         warnings.append(
-            f"validation_split: {spec.validation_split} is ignored, as the dataset has {why}"
+            f"validation_split: {spec.validation_split} is ignored, because the dataset has {why}"
         )
     return warnings
 
@@ -112,7 +112,7 @@ def _check_input(role: str, layer: InputFacts, array: ArrayInfo) -> None:
             f" {layer.name!r} takes {shown(layer.shape)}; change the Input or the array"
         )
     if is_text(array) != (layer.dtype == "string"):
-        holds = "holds texts" if is_text(array) else f"holds {array.dtype}"
+        holds = "contains texts" if is_text(array) else f"contains {array.dtype}"
         raise DatasetError(
             f"dataset.{role}: {holds}, the model's input {layer.name!r} takes {layer.dtype}; texts"
             ' go into Input(..., dtype="string") and then TextVectorization or StringLookup'
@@ -123,7 +123,7 @@ def _check_input(role: str, layer: InputFacts, array: ArrayInfo) -> None:
         # On a GPU Keras would read zeros for it without a word.
         if code is not None and not 0 <= code < layer.codes:
             raise DatasetError(
-                f"dataset.{role}: holds the code {code:g}, the Embedding knows 0 to"
+                f"dataset.{role}: contains the code {code:g}, the Embedding knows 0 to"
                 f" {layer.codes - 1}; raise its input_dim or correct the data"
             )
 

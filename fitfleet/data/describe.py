@@ -41,7 +41,7 @@ _known: OrderedDict[Any, _Known] = OrderedDict()
 
 
 def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
-    """Read and check the files; None when their folder is not visible on this machine.
+    """Read and check the files; None when their folder cannot be found on this machine.
 
     They are read through once for their hash and once, in a process that may die of them, for NaN
     and ranges; both are remembered, so that a second call costs a stat. Raises DatasetError for
@@ -127,7 +127,8 @@ def _check_texts(place: str, info: DatasetInfo) -> None:
     for role in (*ROLES, "groups"):
         if role not in INPUTS and any(map(is_text, flatten(getattr(info, role)))):
             raise DatasetError(
-                f"{place}: {role} holds texts, and only inputs may; encode it as integers, such as"
+                f"{place}: {role} contains texts, and only inputs may; encode it as"
+                f" integers, such as"
                 " with pandas.factorize, or in a table name its column in categories"
             )
 
@@ -234,7 +235,7 @@ def _rows(place: str, info: DatasetInfo, x_role: str, y_role: str, *others: str)
 
 def _nan_warnings(place: str, info: DatasetInfo) -> list[str]:
     lines = [
-        f"{place}: array {name!r} holds {array.nan_count:,} NaN"
+        f"{place}: array {name!r} contains {array.nan_count:,} NaN"
         for name, array in info.arrays.items()
         if array.nan_count
     ]
@@ -245,7 +246,8 @@ def _nan_warnings(place: str, info: DatasetInfo) -> list[str]:
 
 def _range_warnings(place: str, info: DatasetInfo) -> list[str]:
     return [
-        f"{place}: array {name!r} holds values from {array.minimum:g} to {array.maximum:g}, which"
+        f"{place}: array {name!r} contains values from {array.minimum:g} to"
+        f" {array.maximum:g}, which"
         " are infinite as float32"
         for name, array in info.arrays.items()
         if array.minimum is not None

@@ -80,7 +80,7 @@ class _ListedFolder:
             numbers += [number] * len(inside)
         if not files:
             raise DatasetError(
-                f"{self.root}: holds no {folder.words} ({', '.join(folder.suffixes)})"
+                f"{self.root}: contains no {folder.words} ({', '.join(folder.suffixes)})"
                 f"{' in its folders of classes' if self.classes else ''}; give the folder that does"
             )
         check_inside_root(folder.path, files, settings)
@@ -131,7 +131,8 @@ class _ListedFolder:
                     files.append(os.path.join(root, name))
             if len(files) > MAX_FILES:
                 raise DatasetError(
-                    f"{folder}: holds more than {MAX_FILES:,} files; write them into one HDF5 file"
+                    f"{folder}: contains more than {MAX_FILES:,} files; write them into one"
+                    f" HDF5 file"
                 )
         return files
 

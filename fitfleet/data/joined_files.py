@@ -59,7 +59,7 @@ def _described(spec: DatasetSpec, settings: Settings) -> DatasetInfo:
     info = describe(spec, settings)
     if info is None:
         raise DatasetError(
-            f"dataset.path: {spec.path!r} is not visible on this machine, and several files are"
+            f"dataset.path: {spec.path!r} cannot be found on this machine, and several files are"
             " joined where the job is submitted; submit from a machine that has them"
         )
     return info

@@ -136,7 +136,9 @@ def _check_loss(loss: Any, output: Shape, labels: ArrayInfo, place: str) -> list
         )
     low, high = labels.minimum, labels.maximum
     if kind in _PROBABILITIES and low is not None and high is not None and (low < 0 or high > 1):
-        raise SpecError("loss", f"{name} wants labels from 0 to 1; {place} has {low:g} to {high:g}")
+        raise SpecError(
+            "loss", f"{name} expects labels from 0 to 1; {place} has {low:g} to {high:g}"
+        )
     return []
 
 
@@ -151,11 +153,13 @@ def _check_class_numbers(
         each = f"for each of {shown(inner)}" if inner else "a row"
         raise SpecError(
             "loss",
-            f"{name} wants one class number {each}; {place} has rows of shape {shown(shape)}{hint}",
+            f"{name} expects one class number {each}; {place} has rows of shape"
+            f" {shown(shape)}{hint}",
         )
     if labels.nan_count:
         raise DatasetError(
-            f"{place}: holds {labels.nan_count:,} NaN where {name} wants class numbers; leave out"
+            f"{place}: contains {labels.nan_count:,} NaN where {name} expects class"
+            f" numbers; leave out"
             " these rows, or give them a class of their own"
         )
     low, high = labels.minimum, labels.maximum
@@ -164,11 +168,13 @@ def _check_class_numbers(
     if is_bounded and low is not None and high is not None and (low < 0 or high >= (classes or 0)):
         raise SpecError(
             "loss",
-            f"{name} with {classes} outputs wants class numbers 0 to {(classes or 0) - 1};"
+            f"{name} with {classes} outputs expects class numbers 0 to {(classes or 0) - 1};"
             f" {place} has {low:g} to {high:g}",
         )
     if np.dtype(labels.dtype).kind == "f":
-        return [f"{place}: holds {labels.dtype} where {name} wants integers; fractions are cut off"]
+        return [
+            f"{place}: contains {labels.dtype} where {name} expects integers; fractions are cut off"
+        ]
     return []
 
 

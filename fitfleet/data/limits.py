@@ -41,7 +41,7 @@ class Limits:
     def check_file(self, path: Path, kind: str, status: os.stat_result) -> None:
         """Refuse, before it is read, a file too large for its kind or made of holes."""
         if status.st_size == 0:
-            raise DatasetError(f"{path}: is empty (0 bytes); give a file that holds the dataset")
+            raise DatasetError(f"{path}: is empty (0 bytes); give a file that contains the dataset")
         limit, name = self.array_bytes, "max_dataset_bytes"
         if kind in TABLES and self.table_bytes < limit:
             limit, name = self.table_bytes, "memory_bytes"

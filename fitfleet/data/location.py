@@ -34,7 +34,7 @@ class Location:
 
 
 def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
-    """The files of a dataset; None when the folder they lie in is not visible on this machine.
+    """The files of a dataset; None when the folder they lie in cannot be found on this machine.
 
     Raises DatasetError when the folder is here but the file is not, for a relative path that
     leaves the data root, and for a folder or a device in place of a file.
@@ -68,7 +68,7 @@ def locate_folder(text: str, settings: Settings) -> Path:
     folder = _find(text, settings, is_folder=True)
     if folder is None:
         raise DatasetError(
-            f"dataset.path: the folder {text!r:.120} is not visible on this machine, and it is"
+            f"dataset.path: the folder {text!r:.120} cannot be found on this machine, and it is"
             " read where the job is submitted; submit from a machine that has it"
         )
     return folder
@@ -79,7 +79,7 @@ def locate_file(text: str, settings: Settings) -> Path:
     path = _find(text, settings)
     if path is None:
         raise DatasetError(
-            f"dataset.path: {text!r:.120} is not visible on this machine, and it is read where the"
+            f"dataset.path: {text!r:.120} cannot be found on this machine, and it is read where the"
             " job is submitted; submit from a machine that has it"
         )
     return path
@@ -144,7 +144,7 @@ def _place(text: str, settings: Settings) -> tuple[Path, Path]:
 
 
 def _mode(text: str, folder: Path, path: Path, settings: Settings) -> int | None:
-    """The mode of what is there; None when its folder is not visible on this machine."""
+    """The mode of what is there; None when its folder cannot be found on this machine."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -63,13 +63,13 @@ def _array(value: Any, place: str) -> Array:
     value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
     if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise DatasetError(
-            f"{place}: holds {np.count_nonzero(value.mask):,} masked values, whose mask is lost;"
+            f"{place}: contains {np.count_nonzero(value.mask):,} masked values, whose mask is lost;"
             " fill them, such as array.filled(0)"
         )
     try:
         array = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{place}: is no array: {str(error)[:120]}") from None
+        raise DatasetError(f"{place}: is not an array: {str(error)[:120]}") from None
     if place[0] == "x" and is_text_array(array):
         return text_array(place, array.ravel()).reshape(array.shape)
     if array.dtype.kind in "OUSV":
@@ -98,7 +98,8 @@ def _not_numbers(array: Array) -> str:
             " keras.utils.pad_sequences, and mask what was added"
         )
     return (
-        f"holds {str(first)!r:.40}, not numbers; encode it first, such as with pandas.factorize for"
+        f"contains {str(first)!r:.40}, not numbers; encode it first, such as with"
+        f" pandas.factorize for"
         " labels or pandas.get_dummies for categories; texts are inputs, in arrays of"
         " their own"
     )

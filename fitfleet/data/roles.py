@@ -136,7 +136,7 @@ def _required(
     shown = ", ".join(sorted(names)[:20]) or "no arrays at all"
     raise DatasetError(
         f"{dataset.path or 'dataset.files'}: none of {', '.join(candidates)} is in it to be"
-        f" {role}; it holds {shown}; name it: Dataset(path, {role}=...)"
+        f" {role}; it contains {shown}; name it: Dataset(path, {role}=...)"
         + (", or y=None for a model that adds its losses itself" if role == "y" else "")
     )
 

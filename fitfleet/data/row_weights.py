@@ -38,7 +38,7 @@ def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None
         for array in flatten(weights):
             if array.minimum is not None and array.minimum < 0:
                 raise DatasetError(
-                    f"dataset.{role}: holds the weight {array.minimum:g}; weights are 0 or more"
+                    f"dataset.{role}: contains the weight {array.minimum:g}; weights are 0 or more"
                 )
 
 

@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[Path]:
         files += [Path(root) / name for name in sorted(names)]
         if len(files) > _MAX_FILES:
             raise DatasetError(
-                f"{folder}: holds more than {_MAX_FILES:,} files; write it with larger chunks"
+                f"{folder}: contains more than {_MAX_FILES:,} files; write it with larger chunks"
             )
     return files
 

@@ -94,9 +94,12 @@ def joined(
                     return None
                 raise FitfleetError(
                     f"{stay.directory}: the background fleet here has other settings or another"
-                    " version, and a script uses it; wait for its end, or take another directory"
+                    " version, and a script uses it; wait until it ends, or choose another"
+                    " directory"
                 )
-            _log.warning("%s: the background fleet here is another; it is stopped", stay.directory)
+            _log.warning(
+                "%s: the background fleet here has other settings; stopping it", stay.directory
+            )
             stay.end()
             record = None
         if record is None:

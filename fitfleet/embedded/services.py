@@ -117,7 +117,7 @@ class Services:
             if self._broker.revive():
                 _log.warning("the broker died and was restarted")
         except (BrokerError, OSError) as error:
-            _log.error("the broker died and does not start: %s", error)
+            _log.error("the broker died and cannot be restarted: %s", error)
 
     def _requeue_predecessors(self) -> None:
         """Requeue the jobs of services that a killed script left in this directory."""

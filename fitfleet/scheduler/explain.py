@@ -230,7 +230,7 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
     elif job.backoff_s > 0:
         yield Reason(
             "backoff",
-            f"waits {duration(job.backoff_s)} before it is tried again: attempt"
+            f"waits {duration(job.backoff_s)} before it will be retried: attempt"
             f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
             f" {job.max_failures} failures)",
         )

@@ -37,7 +37,7 @@ def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
     mine = [slot for slot in slots if slot.queue == queue]
     remedy = f"start one with: fitfleet worker --queue {queue}"
     if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
-        return f"waits for a worker: those of queue {queue!r} drain; {remedy}"
+        return f"waits for a worker: all workers of queue {queue!r} are draining; {remedy}"
     if mine:
         silent = min(slot.silent_s for slot in mine)
         return (

@@ -132,7 +132,7 @@ class Scheduler:
 
     def _lend(self) -> None:
         for job_id in hold_kept_slots(self._database, self._app, self._settings):
-            told = "job %s runs on a slot that is kept for one on several GPUs"
+            told = "job %s runs on a slot that is reserved for a job on several GPUs"
             _log.info(told, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:
@@ -149,5 +149,5 @@ class Scheduler:
         if problem and problem != self._problem:
             _log.error("%s", problem)
         if self._problem and not problem:
-            _log.warning("the scheduler continues: broker and database answer again")
+            _log.warning("the scheduler continues: broker and database are reachable again")
         self._problem = problem

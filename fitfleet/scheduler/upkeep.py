@@ -65,7 +65,9 @@ class SweepKeeper:
             except QuotaError:  # there is room when some of its jobs have ended
                 continue
             except Exception as error:  # the edge of a sweep: anybody may have written its row
-                _log.warning("sweep %r is left to its own script: %s", row.name, error)
+                _log.warning(
+                    "sweep %r can only be continued by its own script: %s", row.name, error
+                )
                 self._drivers[row.id] = None
 
     def _driver(self, database: Database, row: SweepRow) -> Driver | None:
@@ -155,7 +157,7 @@ class HostRoles:
         with database.begin() as c:
             ended = host_roles.end_all(c)
         for name in ended:
-            _log.info("the role %s is dropped: its token has ended", name)
+            _log.info("dropped the role %s: its token has expired or was revoked", name)
 
 
 class Preemption:

@@ -58,9 +58,9 @@ def send_due(database: Database) -> int:
                 webhooks.delivered(c, due)
                 continue
             is_retried = webhooks.failed(c, due, error)
-        then = "it is tried again" if is_retried else "it is given up"
+        then = "it will be retried" if is_retried else "it is dropped"
         place = webhooks.shown(due.url)
-        _log.warning("%s was not told of %s: %s; %s", place, due.event, error, then)
+        _log.warning("%s: delivery of %s failed: %s; %s", place, due.event, error, then)
     return len(claimed)
 
 

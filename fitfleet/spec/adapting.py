@@ -106,7 +106,7 @@ def check_adapt(spec: JobSpec) -> None:
         if is_to_adapt(node, spec.adapt) and layer_name(node) not in reached:
             raise SpecError(
                 "adapt",
-                f"{layer_name(node)!r} stands inside a wrapper other than TimeDistributed; adapt it"
+                f"{layer_name(node)!r} is inside a wrapper other than TimeDistributed; adapt it"
                 " in your script",
             )
     for pattern in spec.adapt:

@@ -113,7 +113,7 @@ def _check_name(document: dict[str, Any], place: str) -> None:
         if not (_FREE if is_free else _SCOPE).fullmatch(name):
             raise SpecError(
                 f"{place}.name",
-                f"{shown} has no place in a name: inputs and metrics take up to 128 characters"
+                f"{shown} is not allowed as a name: inputs and metrics have up to 128 characters"
                 " without a slash"
                 if is_free
                 else f"{shown} is not a name for TensorFlow: it takes letters, digits, '_', '.',"
@@ -131,7 +131,7 @@ def _check_class(document: dict[str, Any], place: str, settings: Settings) -> No
     if name in _TENSORS and module is None:
         _check_tensor(document, place)
     elif name in _ARRAYS:
-        raise SpecError(place, "a constant array stands only among the arguments of a call")
+        raise SpecError(place, "a constant array is allowed only among the arguments of a call")
     elif name.startswith("__"):
         raise SpecError(place, f"{name} is refused: it carries code or raw data")
     elif is_custom(document):

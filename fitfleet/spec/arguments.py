@@ -219,7 +219,7 @@ def _check_words(value: Any, place: str) -> None:
     if not isinstance(value, list) or not all(type(part) is str for part in value):
         raise SpecError(place, "a vocabulary is a list of words, never the path of a file")
     if len(set(value)) != len(value):
-        raise SpecError(place, "a word stands twice in the vocabulary; give each once")
+        raise SpecError(place, "a word appears twice in the vocabulary; give each once")
 
 
 def _one_of(*known: Any) -> Callable[[Any, str], None]:

@@ -53,7 +53,7 @@ def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any
             raise SpecError("model", f"{shown} raised {shown_error(error)}") from error
     if unknown:
         warnings.warn(
-            f"{called.path} asks here for {', '.join(unknown)}, which it did not ask for when its"
+            f"{called.path} asks here for {', '.join(unknown)}, which it did not define when its"
             " space was explored; the default is used; ask for it in each case, before any `if`",
             stacklevel=2,
         )

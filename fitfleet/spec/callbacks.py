@@ -64,7 +64,7 @@ def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
     config = to_document(value.get("config") or {}, f"{place}.config")
     is_named = isinstance(module, str) and isinstance(name, str) and name.isidentifier()
     if not is_named or not isinstance(config, dict):
-        raise SpecError(place, "a callback of your own has module, class_name and config")
+        raise SpecError(place, "a custom callback has module, class_name and config")
     return {
         "module": module,
         "class_name": name,

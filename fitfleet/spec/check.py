@@ -68,7 +68,7 @@ def check_model(
         facts = model_facts(model, input_shape, settings)
     except _NO_USE as error:
         raise SpecError(
-            "model", f"an argument has a value that Keras has no use for: {str(error)[:120]}"
+            "model", f"an argument has a value that Keras does not accept: {str(error)[:120]}"
         ) from None
     if facts.parameters > settings.max_parameters:
         raise SpecError(

@@ -106,7 +106,7 @@ def _check_losses(spec: JobSpec, names: list[str]) -> None:
         if missing is not None:
             raise SpecError(
                 "loss",
-                f"says nothing of the output {missing!r}; give it a loss, or None if it is to be"
+                f"has no entry for the output {missing!r}; give it a loss, or None if it is to be"
                 " trained without one",
             )
     if isinstance(loss, list) and _is_by_name(weights) and names != sorted(names):

@@ -72,7 +72,9 @@ def _check_one_number(metric: dict[str, Any], place: str) -> None:
             " 'macro', 'micro' or 'weighted'",
         )
     if metric["class_name"] == "R2Score" and config.get("class_aggregation", 1) is None:
-        raise SpecError(f"{place}.class_aggregation", "None gives a value for each class")
+        raise SpecError(
+            f"{place}.class_aggregation", "with None the metric has a value for each class"
+        )
     thresholds = config.get("thresholds")
     if isinstance(thresholds, list) and len(thresholds) > 1 and metric["class_name"] != "AUC":
         raise SpecError(

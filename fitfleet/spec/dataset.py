@@ -102,7 +102,7 @@ def _with_function(value: dict[str, Any]) -> dict[str, Any]:
     unknown = next((name for name in value if name not in _BESIDE_FUNCTION), None)
     if unknown is not None:
         raise DatasetError(
-            f"dataset.{str(unknown)[:60]}: does not go with a function, which gives (x, y),"
+            f"dataset.{str(unknown)[:60]}: cannot be used with a function, which returns (x, y),"
             " batches of them, or {'x': ..., 'y': ..., 'x_val': ...}"
         )
     function, arguments = value["function"], value.get("arguments")
@@ -126,7 +126,7 @@ def check_text(dataset: DatasetSpec) -> None:
     except ValueError:
         raise DatasetError(
             f"dataset.path: {dataset.path.encode(errors='replace').decode()!r:.80} or a name in the"
-            " dataset is no Unicode text; rename the file or the array"
+            " dataset is not Unicode text; rename the file or the array"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """Which way a recorded metric is better: what the specification of its fit tells, else its name.
 
-A specification knows which of Keras's classes stands behind a name. A name alone counts only where
+A specification knows which of Keras's classes comes after a name. A name alone counts only where
 its last words are those of a metric that everyone calls so; what is left is asked for.
 """
 

@@ -22,7 +22,7 @@ def hint(name: str) -> str:
     if name not in _OURS:
         return ""
     ours = _OURS[name]
-    return f"; it is called {ours} here" if ours else "; a space stands where its value would"
+    return f"; it is called {ours} here" if ours else "; a search space replaces the value itself"
 
 
 def of_a_job(name: str) -> str | None:
@@ -30,5 +30,5 @@ def of_a_job(name: str) -> str | None:
     ours = _OURS.get(name)
     if ours is None or ours == "name":
         return None
-    told = f"it is called {ours} there" if ours else "a space stands where its value would"
+    told = f"it is called {ours} there" if ours else "a search space replaces the value itself"
     return f"belongs to a sweep; {told}: docs/how-to/sweeps.md"

@@ -84,7 +84,7 @@ class HyperParameters:
         if not options:
             raise ValueError(f"Choice {name!r} has no values")
         if default is not None and default not in options:
-            raise ValueError(f"Choice {name!r}: the default {default!r} is none of its values")
+            raise ValueError(f"Choice {name!r}: the default {default!r} is not one of its values")
         first = options[0] if default is None and None not in options else default
         return self._answer(name, "Choice", first, parent_name, parent_values, options=options)
 

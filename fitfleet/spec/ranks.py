@@ -60,7 +60,7 @@ def check_single(layer: dict[str, Any], place: str) -> None:
     if layer.get("module") == "keras.layers" and layer["class_name"] in _SEVERAL:
         raise SpecError(
             place,
-            f"{layer['class_name']} takes several inputs, and a Sequential hands on one; give the"
+            f"{layer['class_name']} needs several inputs, and a Sequential passes on one; give the"
             " model as a Functional one, keras.Model(inputs, outputs)",
         )
 
@@ -73,7 +73,7 @@ def check_sizes(layer: dict[str, Any], inputs: Inputs, outcome: Outcome, place: 
     if 0 in out:
         raise SpecError(
             place,
-            f"{layer['class_name']} leaves nothing of rows of {_shown(shape)}; take a smaller"
+            f"{layer['class_name']} has an empty output for rows of {_shown(shape)}; take a smaller"
             " window or fewer of them one after the other, or padding='same' where it has one",
         )
     is_known = None not in shape and None not in out

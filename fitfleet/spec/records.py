@@ -130,7 +130,8 @@ def _feature(name: str, value: Any) -> Any:
     dtype = str(value.get("dtype", "bytes" if value.get("decode") else ""))
     if dtype not in _DTYPES:
         raise DatasetError(
-            f"TFRecord.features.{name:.60}: {dtype!r:.40} is no dtype of an example; int64, float32"
+            f"TFRecord.features.{name:.60}: {dtype!r:.40} is not a dtype of an example;"
+            f" int64, float32"
             " or bytes (a text, or `decode` of it) are"
         )
     return {**value, "dtype": _DTYPES[dtype]}

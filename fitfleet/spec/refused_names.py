@@ -11,7 +11,7 @@ _TRUSTED = (
 )
 _PARENT = "it is a parent class; name one of its children"
 _CODE = f"it carries code; {_TRUSTED}"
-_OTHER = f"it holds a program of another framework; {_TRUSTED}"
+_OTHER = f"it contains a program of another framework; {_TRUSTED}"
 _IMAGES = (
     "of Keras's augmentation layers a model holds those that work on each picture alone "
     f"(RandomFlip, RandomRotation, RandomZoom, ...); use one, or {_TRUSTED}"
@@ -60,7 +60,8 @@ _CALLBACKS = {
     ),
     "History": "fitfleet does this: job.history has every epoch",
     "ProgbarLogger": "fitfleet does this: `fitfleet watch` shows the progress",
-    "RemoteMonitor": "it sends to a URL; read the metrics from SQL instead (views runs and curves)",
+    "RemoteMonitor": "it sends data to a URL; read the metrics from SQL instead (views runs"
+    " and curves)",
     "LambdaCallback": "it carries code; what is computed after the fit can be an evaluator",
     "SwapEMAWeights": (
         "it is not supported; an optimizer with use_ema=True and ema_overwrite_frequency sets the "
@@ -103,11 +104,11 @@ _OPERATIONS = {
         SegmentSum SegmentMax SegmentMin SegmentProd Scatter ISTFT
     """,
     "it mixes the rows of a batch": "Outer Corrcoef Vdot Inner Lstsq AllClose Size",
-    "its values are whatever the memory holds": "EmptyLike",
+    "its values are uninitialised memory": "EmptyLike",
     "it draws random numbers from a state that a resumed fit cannot set": "ElasticTransform",
-    "a beam search has no gradient, and no bound on its time; decode after the fit": "CTCDecode",
+    "a beam search has no gradient and no bounded time; decode after the fit": "CTCDecode",
     "its complex result has no gradient": "Eig",
-    "its result is no tensor of a traced program": "Array View Ndim",
+    "its result is not a tensor of a traced program": "Array View Ndim",
 }
 OPERATIONS = {name: why for why, names in _OPERATIONS.items() for name in names.split()}
 

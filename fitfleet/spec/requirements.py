@@ -51,14 +51,12 @@ def _checked(
     for name, value in pairs:
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
-            why = f"{name!r:.60} is no name of a label: a letter, then letters, digits and _.-"
+            why = f"{name!r:.60} is not a label name: a letter, then letters, digits and _.-"
             raise error("", why)
         if name in _MEMORIES and not memories:
             raise error(f".{name}", f"is a size, an argument of its own: {name}='6GB'")
         if not (isinstance(text, str) and _VALUE.fullmatch(text)):
-            why = (
-                f"{value!r:.60} is no value of a label: up to 64 letters, digits, blanks and _.+/-"
-            )
+            why = f"{value!r:.60} is not a label value: up to 64 letters, digits, blanks and _.+/-"
             raise error(f".{name}", f"{name}: {why}" if memories else why)
         labels[name] = text
     if len(labels) > _MAX_LABELS:

@@ -126,7 +126,7 @@ def _check_encoding(spec: JobSpec) -> None:
     try:
         spec.model_dump_json()
     except ValueError:
-        raise SpecError("spec", "a text in it holds half a character (a lone surrogate)") from None
+        raise SpecError("spec", "a text in it has half a character, a lone surrogate") from None
 
 
 def job_options(settings: Settings, **given: Any) -> JobOptions:
@@ -237,7 +237,7 @@ def _params(value: Any) -> dict[str, Any]:
         json.dumps(params, allow_nan=False)
     except ValueError:
         # SQL could not read them as JSON any more.
-        raise SpecError("params", "holds a NaN or infinite number, which JSON has not") from None
+        raise SpecError("params", "has a NaN or infinite number, which JSON cannot hold") from None
     _check_text(params, "params")
     return params
 
@@ -245,7 +245,7 @@ def _params(value: Any) -> dict[str, Any]:
 def _check_text(value: Any, place: str) -> None:
     """Names and texts end on terminals and in pictures: no control characters in them."""
     if isinstance(value, str) and not "".join(value.split()).isprintable():
-        raise SpecError(place, f"{value!a:.60} holds a character that cannot be printed")
+        raise SpecError(place, f"{value!a:.60} contains a character that cannot be printed")
     if isinstance(value, list):
         for part in value:
             _check_text(part, place)

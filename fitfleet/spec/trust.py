@@ -20,6 +20,6 @@ def check_trusted(path: str, settings: Settings, place: str) -> None:
     if not is_trusted(module, settings):
         raise SpecError(
             place,
-            f"{path} is run only when {module!r} is in the setting trusted_modules"
+            f"{path} is run only if {module!r} is in the setting trusted_modules"
             f" (FITFLEET_TRUSTED_MODULES, or --trust {module})",
         )

@@ -48,7 +48,7 @@ class Walk:
             if values > self.settings.max_row_values:
                 raise SpecError(
                     place,
-                    f"puts out {values:,} values for each row; at most"
+                    f"outputs {values:,} values for each row; at most"
                     f" {self.settings.max_row_values:,} are allowed (setting max_row_values)",
                 )
         if outcome.cells is None:
@@ -56,7 +56,7 @@ class Walk:
         if outcome.cells > self.settings.max_unrolled_cells:
             raise SpecError(
                 f"{place}.unroll",
-                f"it would lay out {outcome.cells:,} cells (steps times cells); at most"
+                f"it would unroll {outcome.cells:,} cells (steps times cells); at most"
                 f" {self.settings.max_unrolled_cells} are allowed (setting max_unrolled_cells)",
             )
 

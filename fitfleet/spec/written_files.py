@@ -66,7 +66,7 @@ def _normal(given: Any, place: str) -> str:
     if given.endswith("/") or not is_name(shown):
         raise SpecError(
             place,
-            f"{given!r:.80} is no name of a file; give letters, digits and _.=+-/, and values as"
+            f"{given!r:.80} is not a file name; give letters, digits and _.=+-/, and values as"
             " {epoch:02d} or {val_loss:.2f}, at most 200 characters",
         )
     return name

@@ -106,7 +106,7 @@ class _Reader:
 
     def _alias(self, name: str) -> None:
         if any(part.anchor == name for part in self._open):
-            self._refuse(f"*{name[:40]} stands inside what it stands for")
+            self._refuse(f"*{name[:40]} is used inside its own definition")
         if name not in self._anchors:
             self._refuse(f"*{name[:40]} is not defined above")
         value, count = self._anchors[name]
@@ -150,7 +150,7 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         text, tag = event.value, event.tag
         if any("\ud800" <= char <= "\udfff" for char in text):
-            self._refuse("half a character (a lone surrogate) is no text")
+            self._refuse("a lone surrogate, half of a character, is not text")
         if tag in ("!", f"{_TAG}str") or (tag is None and not event.implicit[0]):
             return text
         if tag is not None and tag not in [f"{_TAG}{k}" for k in ("int", "float", "bool", "null")]:
@@ -159,7 +159,7 @@ class _Reader:
             return _WORDS[text.lower()]
         value = self._plain(text)
         if tag is not None and not _is_of(value, tag.removeprefix(_TAG)):
-            self._refuse(f"{text[:40]!r} is no {tag.removeprefix(_TAG)}")
+            self._refuse(f"{text[:40]!r} is not of type {tag.removeprefix(_TAG)}")
         return float(value) if tag == f"{_TAG}float" else value
 
     def _plain(self, text: str) -> Any:

@@ -107,6 +107,8 @@ def _ask(lines: Sequence[str]) -> dict[str, Build]:
     missing = [key for key in keys if key not in builds]
     if missing and process.returncode:
         # The first without an answer is the one that the process died of.
-        builds[missing[0]] = Build(error=f"Keras died building it (exit code {process.returncode})")
+        builds[missing[0]] = Build(
+            error=f"Keras crashed while building it (exit code {process.returncode})"
+        )
         builds |= _ask([line for line in lines if json.loads(line)["key"] in missing[1:]])
     return builds

@@ -276,7 +276,7 @@ def _check_pruner(design: Design) -> None:
         return
     name, epochs = design.pruner["name"], design.max_epochs
     if len(design.wanted) > 1:
-        raise SearchError("pruner: with several objectives no point is worse than all others yet")
+        raise SearchError("pruner: with several objectives pruning is not possible")
     if design.wanted[0].is_after_the_fit:
         raise SearchError(
             f"pruner: {design.wanted[0].name} is known only after the fit; prune by a metric of the"
@@ -289,6 +289,7 @@ def _check_pruner(design: Design) -> None:
             )
     elif epochs < 2:
         raise SearchError(
-            f"pruner: {name} compares curves, and one epoch is none; give more epochs, or leave"
+            f"pruner: {name} compares curves, and one epoch is not a curve; give more"
+            f" epochs, or leave"
             " the pruner out"
         )

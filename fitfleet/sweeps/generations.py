@@ -54,7 +54,7 @@ def check_inheritance(points: Points, design: Design) -> None:
             shape = _shape(points, {**base, name: value})
             if expected is not None and shape is not None and shape != expected:
                 raise SearchError(
-                    f"search: members of a population hand on weights and optimizer state, and"
+                    f"search: members of a population pass on weights and optimizer state, and"
                     f" those of {name}={value!r:.40} do not fit those of {name}={base[name]!r:.40};"
                     " give it one value, or search it by a sweep of another kind"
                 )

@@ -95,8 +95,8 @@ def _made_by(model: Any) -> dict[str, Any]:
     if is_equal is not True:
         raise SpecError(
             "model",
-            f"this {kind.__name__} cannot be made again from its attributes; give a function that"
-            " makes it, def build(hp): return ...build(hp)",
+            f"this {kind.__name__} cannot be created again from its attributes; give a function"
+            " that makes it, def build(hp): return ...build(hp)",
         )
     return given
 
@@ -127,13 +127,13 @@ def _explored(path: str, build: Callable[[HyperParameters], Any]) -> Explorer:
         names = ", ".join(sorted(explorer.changing))
         warnings.warn(
             f"{shown} asks for {names} with different values in different places; those of the"
-            " first count, as in KerasTuner, so give each a name of its own",
+            " first count, as in KerasTuner, so give each its own name",
             stacklevel=2,
         )
     if not explorer.is_whole:
         warnings.warn(
             f"{shown} was called {MAX_BUILDS} times, and its space was not explored to the end;"
-            " what it asks for besides keeps its default",
+            " hyperparameters that were not found keep their defaults",
             stacklevel=2,
         )
     return explorer
@@ -173,8 +173,8 @@ def _ordered(named: Sequence[tuple[str, Hyperparameter]]) -> list[tuple[str, Hyp
         )
         if ready is None:
             raise SearchError(
-                f"{left[0][0]!r} hangs on a hyperparameter that is asked for with different values"
-                " in different scopes; give each a name of its own"
+                f"{left[0][0]!r} depends on a hyperparameter that is defined with different values"
+                " in different scopes; give each its own name"
             )
         left.remove(ready)
         ordered.append(ready)
@@ -185,7 +185,7 @@ def _ordered(named: Sequence[tuple[str, Hyperparameter]]) -> list[tuple[str, Hyp
 def _scoped_name(asked: Asked, by_name: Mapping[str, list[Hyperparameter]]) -> str:
     if not asked.conditions or any(len(by_name[parent]) > 1 for parent, _ in asked.conditions):
         raise SearchError(
-            f"{asked.name!r} is asked for with different values in different scopes; give each a"
+            f"{asked.name!r} is defined with different values in different scopes; give each a"
             " name of its own"
         )
     labels = ["|".join(map(str, values)) for _, values in asked.conditions]

@@ -70,7 +70,7 @@ def received(
 ) -> tuple[Imported, ...]:
     """What `imported` has made on another machine, looked at again. SearchError."""
     if not isinstance(documents, list) or len(documents) > MAX_IMPORTED:
-        raise SearchError(f"points_from: it is no list of at most {MAX_IMPORTED:,} points")
+        raise SearchError(f"points_from: it is not a list of at most {MAX_IMPORTED:,} points")
     return tuple(_received(document, known, wanted, search) for document in documents)
 
 
@@ -86,7 +86,7 @@ def _received(
     except (TypeError, KeyError, ValueError, AttributeError):
         is_whole = False
     if not is_whole or not all(isinstance(text, str) and len(text) <= _LONGEST for text in texts):
-        raise SearchError(f"points_from: {document!r:.60} is no point of another program")
+        raise SearchError(f"points_from: {document!r:.60} is not a point of another program")
     trial = SourceTrial(point.trial, point.point, values)
     fitted = _fitted(point.source, trial, point.point, known, search)
     return replace(fitted, unused=point.unused or fitted.unused, left_out=list(point.left_out))
@@ -105,7 +105,7 @@ def _of_source(
     for name in names.values():
         if name not in known:
             raise SearchError(
-                f"points_from: {name!r} is no parameter; there are {', '.join(known)}"
+                f"points_from: {name!r} is not a parameter; there are {', '.join(known)}"
             )
     source, trials = trials_of(parts["source"], parts.get("study"), wanted)
     for trial in trials:

@@ -248,7 +248,7 @@ def _kind_of(document: dict[str, Any]) -> Space:
     except KeyError as error:
         raise SearchError(f"a space of kind {kind} lacks {error}") from None
     known = "choice, uniform, log_uniform, integers"
-    raise SearchError(f"{kind!r:.40} is no kind of space; known are {known}")
+    raise SearchError(f"{kind!r:.40} is not a kind of space; known are {known}")
 
 
 def _when(document: Any) -> tuple[When, ...]:

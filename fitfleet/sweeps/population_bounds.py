@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 # What its jobs cannot have, and what to do instead.
 _REFUSED = {
     "trials": "a population has one trial for each member and generation; leave trials out",
-    "repeats": "members go on from each other, so that a repeat is a whole population; run the"
+    "repeats": "members continue each other, so that a repeat is a whole population; run the"
     " sweep again with another seed and name",
-    "folds": "members go on from each other on the same rows; give x_val or validation_split",
+    "folds": "members continue each other on the same rows; give x_val or validation_split",
     "pruner": "a population replaces its worst members itself; leave the pruner out",
     "objective": "the best members are those of one objective; give one",
-    "adopt": "members hand their weights on, and another experiment's may be gone; leave adopt out",
+    "adopt": "members pass on their weights, and those of another experiment may have been"
+    " removed; leave adopt out",
     "shrink_on_oom": "smaller batches give the optimizer other state than the next members need;"
     " give a smaller batch_size",
 }
@@ -67,7 +68,7 @@ def _check_spaces(design: Design) -> None:
         if parameter.conditions or parameter.space.when:
             raise SearchError(
                 f"search: {name} is a hyperparameter of some members only, which then cannot take"
-                " over from the others; with pbt every space stands outside of options"
+                " over from the others; with pbt no space may be inside an option of a choice"
             )
         if name in ("seed", "epochs"):
             raise SearchError(

@@ -118,7 +118,9 @@ def parameters(document: Any) -> dict[str, Parameter]:
 def _check_when(name: str, space: Space, known: Mapping[str, Parameter]) -> None:
     for parent in (parent for entry in space.when for parent, _ in entry):
         if parent not in known:
-            raise SearchError(f"{name!r} is active by {parent!r}, which is no parameter before it")
+            raise SearchError(
+                f"{name!r} is active by {parent!r}, which is not a parameter before it"
+            )
 
 
 def _condition(
@@ -138,7 +140,7 @@ def substitute(document: Any, values: Mapping[str, Any]) -> Any:
     known = parameters(document)
     for name in values:
         if name not in known:
-            raise SearchError(f"{name!r} is no parameter; there are {', '.join(known)}")
+            raise SearchError(f"{name!r} is not a parameter; there are {', '.join(known)}")
     for name, parameter in known.items():
         if parameter.is_active(values) and name not in values:
             raise SearchError(f"the parameter {name!r} has no value")
@@ -218,7 +220,7 @@ def _total(known: Mapping[str, Parameter], values: Mapping[str, Sequence[Any]]) 
 def random(document: Any, count: int, seed: int) -> list[Point]:
     """`count` points at random, the same for the same seed. A longer list starts alike."""
     if count < 1:
-        raise SearchError(f"{count} points are none; ask for at least one")
+        raise SearchError(f"{count} points are too few; ask for at least one")
     known = _some(document)
     source = random_module.Random(seed)
     return [filled(known, lambda _, space: space.draw(source)) for _ in range(count)]
@@ -241,9 +243,7 @@ def filled(known: Mapping[str, Parameter], ask: Callable[[str, Space], Any]) -> 
 def _some(document: Any) -> dict[str, Parameter]:
     known = parameters(document)
     if not known:
-        raise SearchError(
-            "nothing is to be searched; put choice, uniform, log_uniform or integers in"
-        )
+        raise SearchError("there is no search space; add choice, uniform, log_uniform or integers")
     return known
 
 

@@ -96,7 +96,7 @@ def document_of(file: Any) -> dict[str, Any]:
     """The same of an open file that has one."""
     document = json.loads(bytes(file[DOCUMENT][()]))
     if not isinstance(document, dict):
-        raise StorageError(f"{file.filename}: its {DOCUMENT} is no object")
+        raise StorageError(f"{file.filename}: its {DOCUMENT} is not an object")
     return document
 
 

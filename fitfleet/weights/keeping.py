@@ -64,7 +64,9 @@ def _kept(
             count = _copy(top, target, skipped)
             _copy_adapted(file, target)
         if not count:
-            raise SpecError("initial_weights", f"{source} holds no weights that Keras has written")
+            raise SpecError(
+                "initial_weights", f"{source} contains no weights that Keras has written"
+            )
         digest = sha256(draft.path)
         storage.keep(draft, storage.initial(digest))
     form: Literal["keras", "legacy"] = "legacy" if "layer_names" in top.attrs else "keras"
@@ -109,7 +111,7 @@ def _unpacked(path: Path, folder: Path, settings: Settings) -> Path:
             if inside.file_size > settings.max_dataset_bytes:
                 raise SpecError(
                     "initial_weights",
-                    f"{path} holds {inside.file_size:,} bytes of weights, above the setting"
+                    f"{path} contains {inside.file_size:,} bytes of weights, above the setting"
                     f" max_dataset_bytes={settings.max_dataset_bytes:,}; raise it",
                 )
             target = folder / f"inner{SUFFIX}"
@@ -117,7 +119,7 @@ def _unpacked(path: Path, folder: Path, settings: Settings) -> Path:
                 _bounded_copy(packed, file, inside.file_size)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise SpecError(
-            "initial_weights", f"{path} is no .keras file with weights: {error}"
+            "initial_weights", f"{path} is not a .keras file with weights: {error}"
         ) from None
     return target
 

@@ -201,7 +201,7 @@ def _archived_config(path: Path) -> Any:
                 )
             document = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise SpecError("model", f"{str(path)!r} is no .keras file: {error}") from None
+        raise SpecError("model", f"{str(path)!r} is not a .keras file: {error}") from None
     _renumber(document, {})
     return document
 

@@ -75,14 +75,14 @@ def read(path: Path, name: str, settings: Settings, digest: str | None = None) -
         for known, item in _items(file):
             if known == name:
                 return _content(item, path, name)
-    raise NotFoundError(f"{path} holds no file {name!r:.200}")
+    raise NotFoundError(f"{path} contains no file {name!r:.200}")
 
 
 def _items(file: Any) -> Iterator[tuple[str, Any]]:
     for item in file[GROUP].values() if GROUP in file else ():
         name = str(item.attrs["name"])
         if not is_name(name) or item.dtype != "u1" or item.ndim != 1:
-            raise StorageError(f"{file.filename}: {name!r:.80} is no file of a callback")
+            raise StorageError(f"{file.filename}: {name!r:.80} is not a file of a callback")
         yield name, item
 
 

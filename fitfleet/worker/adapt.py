@@ -191,7 +191,7 @@ def _behind(model: Mapping[str, Any], sources: Sequence[Rows], wanted_by: str) -
     if weights:
         raise SpecError(
             "adapt",
-            f"{wanted_by!r} stands behind {weights[0].split('/')[-2]!r}, which has weights, and"
+            f"{wanted_by!r} comes after {weights[0].split('/')[-2]!r}, which has weights, and"
             " adapt() would see what they are before the fit; put it before that layer",
         )
     del head

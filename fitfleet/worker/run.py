@@ -107,8 +107,8 @@ class Child:
                 claim = reservations.begin_kept(c, self.worker, job_id, self.settings.lease_s)
             if claim is not None:
                 self._run(claim, self._journal(), is_alone=True)
-        except DatabaseError as error:  # its lease ends, and it is tried again
-            _log.warning("job %s has not begun: %s", job_id, error)
+        except DatabaseError as error:  # its lease ends, and it will be retried
+            _log.warning("job %s has not started: %s", job_id, error)
         finally:
             self.is_running = False
 
@@ -131,7 +131,7 @@ class Child:
             peers = [] if is_alone else cohort.peers(self.database, self.settings, leader)
             controls += [JobControl(claim) for claim in peers]
             if peers:
-                _log.info("%s more jobs are kept, to begin as their turns come", len(peers))
+                _log.info("%s more jobs are reserved and start when it is their turn", len(peers))
             if self.is_draining:  # the signal came before they stood in `controls`
                 self.drain()
             with Lease(self.database, self.settings, controls), journal.commits:

@@ -72,7 +72,8 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             if field not in known:
                 raise SpecError(
                     "callbacks",
-                    f"the name of ModelCheckpoint's file holds {field!r}, and an epoch of this fit"
+                    f"the name of ModelCheckpoint's file contains {field!r}, and an epoch"
+                    f" of this fit"
                     f" has {', '.join(sorted(known))}; give one of these",
                 )
         super().on_epoch_end(epoch, logs)

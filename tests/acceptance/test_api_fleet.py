@@ -272,7 +272,7 @@ def test_a_host_that_does_not_see_the_storage_does_not_join(fleet: Doored) -> No
         "unmounted", environment, "join", fleet.url, "--ca", ca, "--storage", away
     )
     assert joining.wait(60) == 3
-    assert "does not exist; fix: mount or make it" in fleet.log("unmounted")
+    assert "does not exist; fix: mount or create it" in fleet.log("unmounted")
 
 
 def test_no_secret_is_in_a_log_or_a_title(fleet: Doored, joined: subprocess.Popen[bytes]) -> None:

@@ -152,7 +152,7 @@ BAD_SWEEPS: dict[str, tuple[Document, str]] = {
     "a choice of nothing": ({"batch_size": {"choice": []}}, "no options"),
     "builder of a module that nobody trusts": (
         {"model": {"builder": "os:system", "command": {"choice": ["id > called"]}}},
-        "os:system is run only when 'os' is in the setting trusted_modules",
+        "os:system is run only if 'os' is in the setting trusted_modules",
     ),
     "function of a module that nobody trusts": (
         {"model": {"choice": ["posix:getpid", "posix:getppid"]}},
@@ -160,7 +160,7 @@ BAD_SWEEPS: dict[str, tuple[Document, str]] = {
     ),
     "grid without end": ({"seed": {"integers": [0, 999_999]}}, "2,000,000 points"),
     "seeds and repeats": ({"seed": {"choice": [1, 2]}, "repeats": 3}, "repeats vary it too"),
-    "pruner with one epoch": ({"pruner": "median", "epochs": 1}, "one epoch is none"),
+    "pruner with one epoch": ({"pruner": "median", "epochs": 1}, "one epoch is not a curve"),
     "direction misspelt": ({"direction": "minimise"}, "did you mean 'minimize'?"),
     "folds of nothing": ({"folds": 5000}, "not a number of folds from 2 to"),
     "misspelt key": ({"trails": 3}, "trails: no such argument"),

@@ -149,7 +149,7 @@ def test_a_worker_without_jobs_ends_and_one_with_a_job_does_not(
     assert "no job for 4 s" in services.logs()
     process = services.process(services.start("worker", "--exit-when-idle", "soon"))
     assert process.wait(60) == 2
-    assert "--exit-when-idle: 'soon' is no duration" in services.logs()
+    assert "--exit-when-idle: 'soon' is not a duration" in services.logs()
 
 
 def _count(database: Database, status: ff.JobStatus) -> int:

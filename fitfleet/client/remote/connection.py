@@ -50,7 +50,7 @@ class Connection:
                 " makes one with: fitfleet token create --user NAME"
             )
         if any(not 32 < ord(character) < 127 for character in token):
-            raise AccessError("the token holds a character that no token has; copy it again")
+            raise AccessError("the token contains a character that no token has; copy it again")
         self._token = token
         self._context = _context(ca_file) if self._parts.scheme == "https" else None
 
@@ -188,10 +188,12 @@ def _checked(url: str) -> Any:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise SettingsError(f"url: {url!r:.80} is no address such as https://host:9500") from None
+        raise SettingsError(
+            f"url: {url!r:.80} is not an address such as https://host:9500"
+        ) from None
     if not parts.hostname or parts.username or parts.query or parts.fragment:
         raise SettingsError(
-            f"url: {parts.scheme}://{parts.hostname or ''} is no address such as https://host:9500;"
+            f"url: {parts.scheme}://{parts.hostname or ''} is not an address such as https://host:9500;"
             " a token is given as token=..., or by FITFLEET_TOKEN"
         )
     if parts.scheme != "https" and not is_loopback(parts.hostname):
@@ -208,5 +210,5 @@ def _context(ca_file: str) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         return context
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it holds no certificate"
+        reason = getattr(error, "strerror", None) or "it contains no certificate"
         raise SettingsError(f"ca_file: {ca_file} cannot be used: {reason}") from None

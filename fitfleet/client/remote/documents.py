@@ -164,6 +164,6 @@ class Documents:
 
 
 _NO_CODE = (
-    "the API carries no code of a script; put it into a module that is installed on the workers and"
+    "the API accepts no code of a script; put it into a module that is installed on the workers and"
     " named in the fleet's setting trusted_modules, or connect to the database"
 )

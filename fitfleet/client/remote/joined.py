@@ -51,7 +51,9 @@ def joined_settings(connection: Connection, here: Settings, folder: Path) -> Set
         for name, files in said["files"].items():
             values[name] = _with_files(values[name], files, folder / name)
     except (KeyError, TypeError, AttributeError):
-        raise ApiError(f"{connection.url} does not tell what a host needs that joins") from None
+        raise ApiError(
+            f"{connection.url} does not return the settings that a joining host needs"
+        ) from None
     for name in _PLACES:
         if getattr(here, name) != defaults[name]:
             values[name] = getattr(here, name)

@@ -60,7 +60,7 @@ def _write(file: Any, part: Mapping[str, Any], max_bytes: int, on_done: OnDone) 
                 on_done(count, 0)
                 _check_bytes(columns, max_bytes)
     if not count:
-        raise DatasetError(f"{part['files'][0]}: holds no examples")
+        raise DatasetError(f"{part['files'][0]}: contains no examples")
     _check_bytes(columns, max_bytes)
     hashes = b"".join(column.close() for column in columns.values())
     return hashes
@@ -169,7 +169,7 @@ def _reader(name: str, feature: Mapping[str, Any]) -> Callable[[Values], Array]:
 def _only(name: str, values: Values) -> bytes:
     if not isinstance(values, list) or len(values) != 1:
         kind = f"{len(values)} values" if isinstance(values, list) else str(values.dtype)
-        raise ValueError(f"{name!r} holds {kind}, not one text or one piece of bytes")
+        raise ValueError(f"{name!r} contains {kind}, not one text or one piece of bytes")
     return values[0]
 
 
@@ -190,7 +190,7 @@ def _numbers(name: str, data: bytes, dtype: str, shape: Any) -> Array:
 def _text(name: str, data: bytes, shape: Any) -> Array:
     if b"\0" in data or len(data) > MAX_TEXT_BYTES:
         raise ValueError(
-            f"{name!r} is no text of at most {MAX_TEXT_BYTES:,} bytes; say what it is with decode"
+            f"{name!r} is not text of at most {MAX_TEXT_BYTES:,} bytes; say what it is with decode"
         )
     try:
         data.decode("utf-8")

@@ -64,11 +64,13 @@ def _read(path: Path) -> tuple[_Sound, Array]:
             about = sound.getparams()
             data = sound.readframes(about.nframes)
     except (wave.Error, EOFError, ValueError, OverflowError) as error:
-        words = str(error) or "it ends too early"
-        raise UnreadableError(f"is no WAV file of whole numbers: {words[:100]}") from None
+        words = str(error) or "it is truncated"
+        raise UnreadableError(f"is not a WAV file of integer samples: {words[:100]}") from None
     width, channels = about.sampwidth, about.nchannels
     if width not in _WIDTHS or len(data) != about.nframes * width * channels or not data:
-        raise UnreadableError("is no whole WAV file: it says that it holds more than it does")
+        raise UnreadableError(
+            "is not a complete WAV file: its header declares more data than the file has"
+        )
     samples = _numbers(data, width).reshape(-1, channels)
     return _Sound(len(samples), channels, about.framerate), samples
 

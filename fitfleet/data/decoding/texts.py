@@ -38,5 +38,5 @@ class Texts:
         except UnicodeDecodeError as error:
             raise UnreadableError(f"is not UTF-8 (byte {error.start:,})") from None
         if "\0" in text:
-            raise UnreadableError("holds a zero byte, so it is no text")
+            raise UnreadableError("contains a zero byte, so it is not text")
         return np.array(text.encode(), self.dtype)

@@ -45,14 +45,14 @@ def examples(
             number += 1
             if stated != computed:
                 raise DatasetError(
-                    f"{path}: record {number:,} is damaged: its checksum is another; write it again"
+                    f"{path}: record {number:,} is damaged: its checksum is another; save it again"
                 )
             try:
                 features = _example(memoryview(data), wanted)
             except (_BadExample, IndexError, ValueError, struct.error) as error:
-                words = str(error) if isinstance(error, _BadExample) else "it ends too early"
+                words = str(error) if isinstance(error, _BadExample) else "it is truncated"
                 raise DatasetError(
-                    f"{path}: record {number:,} is no tf.train.Example: {words}"
+                    f"{path}: record {number:,} is not a tf.train.Example: {words}"
                 ) from None
             yield features
 
@@ -82,24 +82,24 @@ def _records(path: Path, compression: str | None, max_bytes: int) -> Iterator[tu
                 read += _HEAD + _FOOT + length
                 if read > max_bytes:
                     raise DatasetError(
-                        f"{path}: holds more than {max_bytes:,} bytes, the setting"
+                        f"{path}: contains more than {max_bytes:,} bytes, the setting"
                         " max_dataset_bytes; raise it"
                     )
                 data, foot = file.read(length), file.read(_FOOT)
                 if len(data) < length or len(foot) < _FOOT:
                     raise DatasetError(
-                        f"{path}: ends in the middle of record {number:,}; write it again"
+                        f"{path}: ends in the middle of record {number:,}; save it again"
                     )
                 yield data, struct.unpack("<I", foot)[0]
         except (OSError, EOFError, zlib.error) as error:
-            raise DatasetError(f"{path}: cannot be unpacked: {error}; write it again") from None
+            raise DatasetError(f"{path}: cannot be unpacked: {error}; save it again") from None
 
 
 def _length(path: Path, number: int, head: bytes) -> int:
     is_whole = len(head) == _HEAD
     if not is_whole or masked_crc32c([head[:8]])[0] != struct.unpack("<I", head[8:])[0]:
         hint = "; of packed files say compression='GZIP'" if head[:2] == b"\x1f\x8b" else ""
-        what = "is no TFRecord file" if number == 1 else f"is damaged at record {number:,}"
+        what = "is not a TFRecord file" if number == 1 else f"is damaged at record {number:,}"
         raise DatasetError(f"{path}: {what}{hint}")
     length: int = struct.unpack("<Q", head[:8])[0]
     if length > MAX_RECORD_BYTES:
@@ -124,7 +124,7 @@ def _feature(data: memoryview) -> Values:
     """Feature {bytes_list = 1 | float_list = 2 | int64_list = 3}, each {value = 1}."""
     for number, kind, body in _fields(data):
         if kind != _BYTES:
-            raise _BadExample("a feature is no list")
+            raise _BadExample("a feature is not a list")
         if number == 1:
             return [part.tobytes() for part in _parts(body, 1)]
         if number == 2:
@@ -175,7 +175,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
         else:
             raise _BadExample(f"it has a field of kind {kind}")
         if size > end - place:
-            raise _BadExample("it ends too early")
+            raise _BadExample("it is truncated")
         yield number, kind, data[place : place + size]
         place += size
 
@@ -196,10 +196,10 @@ def row_of(name: str, values: Values, feature: Mapping[str, Any]) -> Array:
     """The values of one example as its row, in the feature's dtype and shape. Raises ValueError."""
     dtype, shape = feature["dtype"], feature["shape"]
     if isinstance(values, list) and values and dtype != "bytes":
-        raise ValueError(f"{name!r} holds bytes, not {dtype}")
+        raise ValueError(f"{name!r} contains bytes, not {dtype}")
     row = np.asarray(values, dtype)
     if isinstance(values, np.ndarray) and len(values) and values.dtype != row.dtype:
-        raise ValueError(f"{name!r} holds {values.dtype}, not {dtype}")
+        raise ValueError(f"{name!r} contains {values.dtype}, not {dtype}")
     if shape is None:
         return row
     if row.size != int(np.prod(shape)):

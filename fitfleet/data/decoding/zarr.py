@@ -53,7 +53,7 @@ def convert_zarr(
         raise MissingExtraError("zarr", "zarr") from None
     arrays = list(_arrays(folder))
     if not arrays:
-        raise DatasetError(f"{folder}: holds no Zarr arrays of numbers")
+        raise DatasetError(f"{folder}: contains no Zarr arrays of numbers")
     _check_bytes(folder, arrays, max_bytes)
     digest, done = hasher(), 0
     count = sum(-(-array.shape[0] // _rows(array)) for array in arrays)
@@ -95,7 +95,7 @@ def _metadata(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise DatasetError(f"{path}: is no metadata of Zarr; write the folder again")
+        raise DatasetError(f"{path}: is not metadata of Zarr; write the folder again")
     return document
 
 
@@ -128,7 +128,8 @@ def _dtype(kind: Any, path: Path) -> np.dtype[Any]:
         dtype = None
     if dtype is None or dtype.kind not in "fiub":
         raise DatasetError(
-            f"{path}: holds {str(kind)[:40]!r}, not numbers; give an array of numbers, or texts as"
+            f"{path}: contains {str(kind)[:40]!r}, not numbers; give an array of numbers,"
+            f" or texts as"
             " arrays of your script"
         )
     return dtype.newbyteorder("=")

@@ -54,7 +54,7 @@ _HINTS = {
     ),
     ".txt": "give its folder, ff.TextFolder(path), in which each folder is a class",
     ".wav": "give its folder, ff.AudioFolder(path), in which each folder is a class",
-    ".zip": "unpack it, and give the file that holds the arrays",
+    ".zip": "unpack it, and give the file that contains the arrays",
     ".gz": "only .csv.gz and .tsv.gz are unpacked: unpack it",
 }
 # The end record, and a comment of up to 64 KiB after it.

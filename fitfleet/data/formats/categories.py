@@ -21,7 +21,7 @@ def words_of(path: Path, name: str, column: Any) -> list[str]:
     words = sorted(set(map(str, present.unique())))
     if len(words) > MAX_CATEGORIES or any(len(word) > _MAX_CHARACTERS for word in words):
         raise DatasetError(
-            f"{path}: column {name!r} holds {len(words):,} different texts, at most"
+            f"{path}: column {name!r} contains {len(words):,} different texts, at most"
             f" {MAX_CATEGORIES:,} of up to {_MAX_CHARACTERS} characters are categories; encode it"
             " first"
         )
@@ -39,7 +39,7 @@ def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:
         word = text.iloc[row]
         what = f"{word[:40]!r}" if word else "a missing value"
         raise DatasetError(
-            f"{path}: column {name!r} holds {what} in row {row + 1:,}, which is none of its"
+            f"{path}: column {name!r} contains {what} in row {row + 1:,}, which is not one of its"
             f" {len(words):,} categories; add it to categories={{{name!r}: [...]}} ('' for a"
             " missing value), or correct the data"
         )

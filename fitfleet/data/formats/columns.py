@@ -68,7 +68,7 @@ class ColumnSource(Opened, ABC):
         columns = self._get(leaf)
         if len({column.dtype.kind == "S" for column in columns}) > 1:
             raise DatasetError(
-                f"{self._path}: {list(leaf)} are texts and numbers side by side; give them as"
+                f"{self._path}: {list(leaf)} are both texts and numbers; give them as"
                 " inputs of their own, x={'text': ..., 'numbers': [...]}"
             )
         dtype = np.result_type(*(column.dtype for column in columns))
@@ -76,8 +76,8 @@ class ColumnSource(Opened, ABC):
         if not isinstance(leaf, str):
             if any(column.ndim > 1 for column in columns):
                 raise DatasetError(
-                    f"{self._path}: {list(leaf)} are lists side by side; give each as an input of"
-                    " its own, x={'a': ..., 'b': ...}"
+                    f"{self._path}: {list(leaf)} are several columns of lists; give each as an"
+                    " input of its own, x={'a': ..., 'b': ...}"
                 )
             shape = (*shape, len(columns))
         return check_header(f"{self._path}:{leaf}", Header(shape, dtype), self._max_bytes)
@@ -128,7 +128,8 @@ def numbers(path: Path, name: str, column: Any) -> Array:
         return np.asarray(column.astype("float64").to_numpy())
     row, value = _first_text(present)
     raise DatasetError(
-        f"{path}: column {name!r} holds {value[:40]!r} in row {row + 1:,} (the header not counted),"
+        f"{path}: column {name!r} contains {value[:40]!r} in row {row + 1:,} (the header"
+        f" not counted),"
         f" not a number{_hint(value)}"
     )
 

@@ -104,7 +104,7 @@ def _unpack(file: DataFile, max_bytes: int) -> bytes:
         raise DatasetError(f"{file.path}: cannot be decompressed: {str(error)[:100]}") from None
     if len(content) > max_bytes:
         raise DatasetError(
-            f"{file.path}: is more than {max_bytes:,} bytes unpacked, which a table is read up to;"
+            f"{file.path}: is more than {max_bytes:,} bytes unpacked, the limit for a table;"
             " store it as HDF5, which streams"
         )
     check_expansion(str(file.path), len(content), file.size)

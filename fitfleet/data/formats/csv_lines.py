@@ -44,7 +44,7 @@ def read_header(place: str, file: IO[bytes], delimiter: str) -> CsvHeader:
         text = decode(place, line.removeprefix(b"\xef\xbb\xbf") if lines == 1 else line, lines)
     if len(line) == _HEADER_BYTES or text.count('"') % 2:
         raise DatasetError(
-            f"{place}: line {lines}: the header does not end; its names should stand on one line,"
+            f"{place}: line {lines}: the header does not end; its names should be on one line,"
             ' with a closing quote (") for each opening one'
         )
     if "\r" in text.rstrip("\r\n"):
@@ -59,7 +59,7 @@ def decode(place: str, data: bytes, line: int) -> str:
     """UTF-8 text of a line. Raises DatasetError."""
     if b"\0" in data:
         raise DatasetError(
-            f"{place}: line {line}: holds a zero byte, so it is no UTF-8 text; save the file as"
+            f"{place}: line {line}: contains a zero byte, so it is not UTF-8 text; save the file as"
             " CSV in UTF-8"
         )
     try:
@@ -76,12 +76,12 @@ def _checked_names(place: str, names: list[str], text: str, delimiter: str) -> l
     if len(names) == 1 and text.count(other):
         raise DatasetError(
             f"{place}: its first line has no {_DELIMITERS.get(delimiter, delimiter)} but"
-            f" {text.count(other)} {_DELIMITERS[other]}s; say what stands between the columns:"
+            f" {text.count(other)} {_DELIMITERS[other]}s; name the delimiter of the columns:"
             f" Dataset(path, delimiter={other!r})"
         )
     if all(_is_number(name) for name in names):
         raise DatasetError(
-            f"{place}: its first line holds numbers ({', '.join(names)[:40]}), not the names of"
+            f"{place}: its first line contains numbers ({', '.join(names)[:40]}), not the names of"
             " the columns; put a line of names first"
         )
     return [name.strip() or f"Unnamed: {index}" for index, name in enumerate(names)]

@@ -207,7 +207,8 @@ def _collect(group: Any, prefix: str, depth: int, seen: set[int], names: list[st
     seen.add(address)
     if len(group) > MAX_NAMES:  # before h5py lists them all
         raise ValueError(
-            f"its group /{prefix} holds {len(group):,} objects, at most {MAX_NAMES:,} are read; put"
+            f"its group /{prefix} contains {len(group):,} objects, at most {MAX_NAMES:,}"
+            f" are read; put"
             " them into one array"
         )
     for key in group:

@@ -76,8 +76,8 @@ class _Walker:
         self._objects += 1
         if self._objects > _MAX_OBJECTS or depth > _MAX_DEPTH:
             raise DatasetError(
-                f"{self._path}: holds more than {_MAX_OBJECTS:,} objects, or groups deeper than"
-                f" {_MAX_DEPTH}; it is no file of weights"
+                f"{self._path}: contains more than {_MAX_OBJECTS:,} objects, or groups deeper than"
+                f" {_MAX_DEPTH}; it is not a file of weights"
             )
 
     def _attributes(self, item: Any) -> None:

@@ -97,7 +97,7 @@ def read_header(
         raise DatasetError(f"{place}: declares a shape beyond 2**63; the file is damaged")
     if dtype.hasobject:
         raise DatasetError(
-            f"{place}: holds pickled Python objects, which can run code and are refused; save it"
+            f"{place}: contains pickled Python objects, which can run code and are refused; save it"
             " as an array of numbers"
         )
     header = check_header(place, Header(tuple(map(int, shape)), dtype), limits.array_bytes)
@@ -131,5 +131,5 @@ def read_blocks(place: str, file: IO[bytes], header: Header, is_fortran: bool) -
 def _exactly(place: str, file: IO[bytes], nbytes: int, dtype: np.dtype[Any]) -> Array:
     data = file.read(nbytes)
     if len(data) != nbytes:
-        raise DatasetError(f"{place}: ends too early; the file is damaged or incomplete")
+        raise DatasetError(f"{place}: is truncated; the file is damaged or incomplete")
     return np.frombuffer(data, dtype)

@@ -94,7 +94,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
     entries = archive.infolist()
     if len(entries) > MAX_NAMES:
         raise DatasetError(
-            f"{path}: holds {len(entries):,} members; at most {MAX_NAMES:,} are read"
+            f"{path}: contains {len(entries):,} members; at most {MAX_NAMES:,} are read"
         )
     for entry in entries:
         name = entry.filename.removesuffix(".npy")

@@ -77,7 +77,7 @@ class ParquetSource(ColumnSource):
         types = pyarrow.types
         inner = kind.value_type if types.is_dictionary(kind) else kind
         if not (types.is_string(inner) or types.is_large_string(inner) or types.is_integer(inner)):
-            raise DatasetError(f"{self._path}: column {name!r} holds {kind}, not text")
+            raise DatasetError(f"{self._path}: column {name!r} contains {kind}, not text")
         place = f"{self._path}:{name}"
         self._check_bytes(place, 1)
         try:
@@ -127,7 +127,7 @@ class ParquetSource(ColumnSource):
         is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
         if not is_number:
             raise DatasetError(
-                f"{self._path}: column {name!r} holds {kind}, not numbers; encode it as integers"
+                f"{self._path}: column {name!r} contains {kind}, not numbers; encode it as integers"
                 " or floats first, or name a column of text in Dataset(path, categories=[...])"
             )
 
@@ -135,7 +135,7 @@ class ParquetSource(ColumnSource):
         """The type of a column whose name no other has."""
         if self._names.count(name) > 1:
             raise DatasetError(
-                f"{self._path}: holds two columns {name!r}; give them different names"
+                f"{self._path}: contains two columns {name!r}; give them different names"
             )
         return self._table.schema_arrow.field(name).type
 

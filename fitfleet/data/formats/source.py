@@ -103,7 +103,7 @@ def check_header(place: str, header: Header, max_bytes: int) -> Header:
     """Refuse an array that no fit can use or that is too large; return it else."""
     is_text = header.dtype.kind == "S" and 1 <= header.dtype.itemsize <= MAX_TEXT_BYTES
     if not is_text and (header.dtype.kind not in "fiub" or header.dtype.itemsize > 8):
-        raise DatasetError(f"{place}: holds {_instead_of_numbers(header.dtype)}")
+        raise DatasetError(f"{place}: contains {_instead_of_numbers(header.dtype)}")
     if not 1 <= len(header.shape) <= MAX_DIMENSIONS:
         raise DatasetError(
             f"{place}: has {len(header.shape)} dimensions; an array has rows first, and 1 to"
@@ -136,7 +136,9 @@ def check_expansion(place: str, nbytes: int, stored_bytes: int) -> None:
 def missing(place: str, name: str, names: list[str]) -> DatasetError:
     """The error for an array that is not there, listing those that are."""
     shown = ", ".join(sorted(names)[:20]) + (", ..." if len(names) > 20 else "")
-    return DatasetError(f"{place}: has no array {name!r}; it holds {shown or 'no arrays at all'}")
+    return DatasetError(
+        f"{place}: has no array {name!r}; it contains {shown or 'no arrays at all'}"
+    )
 
 
 def rows_per_block(header: Header) -> int:

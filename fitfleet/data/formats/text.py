@@ -41,10 +41,10 @@ def _bytes(place: str, number: int, value: object) -> bytes:
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str):
         raise DatasetError(
-            f"{place}: row {number + 1:,} holds {value!r:.40}, not text; make every row a text"
+            f"{place}: row {number + 1:,} contains {value!r:.40}, not text; make every row a text"
         )
     if "\0" in value:
-        raise DatasetError(f"{place}: row {number + 1:,} holds a zero byte, which ends a text")
+        raise DatasetError(f"{place}: row {number + 1:,} contains a zero byte, which ends a text")
     encoded = value.encode("utf-8", errors="replace")
     if len(encoded) > MAX_TEXT_BYTES:
         raise DatasetError(

@@ -184,7 +184,7 @@ def delivered(c: Connection, due: Due) -> None:
 
 
 def failed(c: Connection, due: Due, error: str) -> bool:
-    """It was not: try again later, or give it up after MAX_ATTEMPTS. Whether it is tried again."""
+    """It was not: try again later, or give it up after MAX_ATTEMPTS. Whether it will be retried."""
     is_last = due.attempts >= MAX_ATTEMPTS
     pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (due.attempts - 1))
     values = {"next_at": None if is_last else now(c) + pause_s, "error": storable_text(error)[:200]}

@@ -63,7 +63,7 @@ def mark(database: Database, settings: Settings) -> None:
     except ForeignStorageError:
         raise
     except (StorageError, MissingExtraError) as error:
-        _log.warning("whether the storage is this fleet's cannot be told: %s", error)
+        _log.warning("cannot check whether the storage belongs to this fleet: %s", error)
 
 
 def _compare(
@@ -81,7 +81,7 @@ def _compare(
         )
     if known is not None:
         raise ForeignStorageError(
-            f"{file} says {marker!r} and the database {known!r}: two storages, not one;"
+            f"{file} says {marker!r} and the database {known!r}: this is another storage;"
             f" {way}; {moved}"
         )
     if marker.partition(".")[0] != fleet:

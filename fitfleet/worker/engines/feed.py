@@ -89,7 +89,7 @@ def training(arrays: Arrays, spec: JobSpec) -> Feed:
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             raise SpecError(
                 "class_weight",
-                f"Keras wants one weight for each class, 0 to the highest label, and was given "
+                f"Keras expects one weight for each class, 0 to the highest label, and was given "
                 f"those of {sorted(weights)}; it says: {explanation(error)}",
             ) from error
     return Feed(parts, arrays.rows)

@@ -38,7 +38,7 @@ def _unfusable_spec(spec: JobSpec) -> str | None:
     reason = unstackable(spec)
     if reason is None:
         part = proven.unproven_in_a_stack(spec)
-        reason = f"{part} is not proven in a stack" if part else None
+        reason = f"{part} has not been compared with Keras in a stack" if part else None
     return reason
 
 
@@ -51,7 +51,7 @@ def unstackable(spec: JobSpec) -> str | None:
 
 def _own_code(spec: JobSpec) -> str | None:
     has_own_code = spec.model.config is None or has_custom_classes(spec)
-    return "the model has code of its own" if has_own_code else None
+    return "the model has custom code" if has_own_code else None
 
 
 def _unstackable_fit(spec: JobSpec) -> str | None:

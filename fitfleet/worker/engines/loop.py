@@ -126,19 +126,20 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
     if job.arrays.has_streams:
         return "the dataset is streamed from its file"
     if feed.nbytes(job.arrays) > settings.memory_bytes:
-        return "the windows of the dataset are too large to be made whole"
+        return "the windows of the dataset are too large for memory"
     if spec.jit_compile:
         return f"jit_compile={spec.jit_compile!r}"
     if spec.steps_per_execution > 1 and not _is_same_in_steps(spec):
         return f"steps_per_execution={spec.steps_per_execution}"
     if job.claim.memory_step:
-        return "the job ran out of memory before"
+        return "the job has run out of memory before"
     if any(map(is_custom, spec.callbacks)):
-        return "a callback of the user's own may act at any batch"
+        return "a custom callback may act at any batch"
     if any(callback["class_name"] == "ModelCheckpoint" for callback in spec.callbacks):
-        return "a callback saves the model, and a program's model is that of several jobs"
+        return "a callback saves the model, and a traced program's model is shared by several jobs"
     if not proven.is_started_alike(spec):
-        return f"the optimizer {spec.optimizer.get('class_name')} may begin with the job's weights"
+        name = spec.optimizer.get("class_name")
+        return f"the optimizer {name} may initialise its state from the job's weights"
     if spec.model.builder is not None:
         return "the model is built by a function on the worker"
     return None

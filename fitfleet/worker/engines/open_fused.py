@@ -82,7 +82,7 @@ class OpenFusedFit(FusedFit):
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Fused:
         key = self._key(spec, training, validation)
         if not key:
-            raise Unfusable("its program has to know its widths")
+            raise Unfusable("its program needs fixed widths")
         model, scalars = variable_build(spec, self._settings)
         model._symbolic_build(data_batch=batch_symbols(training.data))
         feeds = (training, validation)

@@ -136,7 +136,7 @@ class _Operation:
             weights = self._stack.get([v for v in variables if v is not None])
             return stacked_rnn.run(operation, args[0], weights)
         if isinstance(operation, keras.layers.RNN) and self._is_open():
-            raise Unfusable(f"{operation.name} has no form for widths that are left open")
+            raise Unfusable(f"{operation.name} is not supported with unknown widths")
         if stacked_conv.is_known(operation):
             kernel, *bias = self._stack.get([operation.kernel, *self._bias()])
             return stacked_conv.run(operation, args[0], kernel, bias[0] if bias else None)

@@ -87,7 +87,7 @@ def chosen_gpus(requested: str, visible: str | None) -> list[Gpu]:
 def _simulated(requested: str) -> list[Gpu]:
     count = requested.removeprefix(_SIMULATED)
     if not count.isdecimal() or not 1 <= int(count) <= 16:
-        raise SettingsError(f"gpus: {requested!r} is no number of simulated GPUs: simulated:2")
+        raise SettingsError(f"gpus: {requested!r} is not a number of simulated GPUs: simulated:2")
     share = psutil.virtual_memory().total // int(count)
     return [Gpu(str(i), f"{SIMULATED}{i}", "simulated", share, 0, 0) for i in range(int(count))]
 

@@ -284,12 +284,12 @@ class _Presence:
                     is_to_drain = workers.heartbeat(c, self._service, load)
             except DatabaseError as error:
                 if not outage:
-                    _log.error("no job is taken while the database is away: %s", error)
+                    _log.error("not taking jobs while the database is unreachable: %s", error)
                 outage.begin()
                 return False
             else:
                 if outage:
-                    _log.warning("the database answers again; jobs are taken")
+                    _log.warning("the database is reachable again; taking jobs")
                 outage.end()
                 return is_to_drain
             finally:

@@ -53,7 +53,7 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
             if not is_told:
                 is_told = True
                 replacement.tell_standby()
-                _log.info("%s stands by for a job on several GPUs", slot)
+                _log.info("%s is reserved for a job on several GPUs", slot)
             if order is not None:
                 return order
             time.sleep(_POLL_S)

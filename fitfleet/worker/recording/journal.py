@@ -190,7 +190,7 @@ class DatabaseJournal:
         before = job.snapshot.environment if job.snapshot else {}
         changed = differences(before, self._environment) if before else []
         if changed:
-            yield "environment", f"equality to the bit is not promised: {'; '.join(changed)}"
+            yield "environment", f"bit-equality is not guaranteed: {'; '.join(changed)}"
 
     def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
         """From here."""

@@ -117,7 +117,7 @@ def read(path: Path, settings: Settings) -> Snapshot:
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
-        raise StorageError(f"{path}: is no checkpoint: {at}: {first['msg']}") from None
+        raise StorageError(f"{path}: is not a checkpoint: {at}: {first['msg']}") from None
     best: list[list[Any] | None] = []
     with opened(path, settings) as file:
         for index in range(len(document.callbacks)):

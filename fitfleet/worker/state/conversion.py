@@ -99,7 +99,10 @@ def _rows(tensor: Any, count: int, rng: np.random.Generator) -> np.ndarray[Any, 
     if "float" in tensor.dtype:
         return rng.normal(size=shape).astype(tensor.dtype)
     if tensor.dtype == "string":
-        raise ValueError("it takes texts, which are not converted; give it the codes of its words")
+        raise ValueError(
+            "its inputs are texts, which are not converted; use integer codes"
+            " of the words as inputs"
+        )
     return rng.integers(0, 2, shape).astype(tensor.dtype)
 
 

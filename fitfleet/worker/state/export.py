@@ -82,7 +82,7 @@ def _save(model: Any, path: Path) -> None:
         # The older format has no place for the state of some optimizers.
         is_whole = path.suffix != ".keras" or _is_near(model.optimizer, again.optimizer)
         if not is_whole or not _has_same(model.weights, again.weights):
-            raise ValueError("the file gives other weights back than were written")
+            raise ValueError("the weights read from the file differ from those written")
 
     _held(model, path, write)
 

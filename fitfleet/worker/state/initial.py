@@ -130,11 +130,11 @@ def by_names(model: Any, path: Path, settings: Settings) -> str:
             else:
                 chosen[place] = entry.group
         _load(model, _Chosen(chosen))
-    parts = [f"weights of {len(chosen)} layers were taken"]
+    parts = [f"weights of {len(chosen)} layers were loaded"]
     parts += [f"not there: {_list(absent)}"] if absent else []
     parts += [f"of other shapes: {_list(other)}"] if other else []
     if not chosen:
-        raise SpecError("init_from", f"no layer fits; {'; '.join(parts[1:])}")
+        raise SpecError("init_from", f"no layer matches; {'; '.join(parts[1:])}")
     return "; ".join(parts)
 
 

@@ -124,7 +124,7 @@ def test_no_token_is_in_a_log_or_an_answer(
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        (b"{", 400, "is no JSON"),
+        (b"{", 400, "is not JSON"),
         (b"[]", 400, "not a JSON object"),
         (b'{"jobs": "x"}', 400, "jobs: 'x' is not a list of objects"),
         (b'{"jobs": []}', 413, "submit 1 to"),
@@ -217,8 +217,8 @@ def test_a_database_that_is_away_is_said_without_its_address(
     [
         ("0.0.0.0:0", "give --certificate and --key"),
         ("example.org:9500", "give --certificate and --key"),
-        ("9500x", "no address such as"),
-        ("127.0.0.1:70000", "no address such as"),
+        ("9500x", "not an address such as"),
+        ("127.0.0.1:70000", "not an address such as"),
     ],
 )
 def test_tokens_do_not_travel_where_others_can_read_them(address: str, says: str) -> None:
@@ -231,7 +231,7 @@ def test_tokens_do_not_travel_where_others_can_read_them(address: str, says: str
     [
         ("http://fleet.example:9500", SettingsError, "use https://"),
         ("https://ana:secret@host:9500", SettingsError, "a token is given as token="),
-        ("https://host:port", SettingsError, "is no address"),
+        ("https://host:port", SettingsError, "is not an address"),
         ("http://127.0.0.1:1", ApiError, "does not answer: Connection refused"),
     ],
 )

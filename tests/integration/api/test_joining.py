@@ -127,7 +127,7 @@ def test_a_host_that_fails_its_check_does_not_join(
 
     done = join(Scope.WORK)
     assert done.exit_code == 3
-    assert f"storage: {tmp_path / 'no'} does not exist; fix: mount or make it" in done.output
+    assert f"storage: {tmp_path / 'no'} does not exist; fix: mount or create it" in done.output
     assert "broker:" in done.output and "Traceback" not in done.output
     done = join(Scope.SUBMIT)
     assert (done.exit_code, "needs one of scope work" in done.output) == (2, True)

@@ -120,7 +120,7 @@ def test_who_submits_is_the_user_of_the_token(
         ({"dataset": "elsewhere.npz"}, DatasetError, "'elsewhere.npz' does not exist"),
         ({"dataset": "/etc/passwd.csv"}, DatasetError, "reads below its data root only"),
         ({"dataset": "../secret.npz"}, DatasetError, "leaves the data root"),
-        ({"code": ["own.py"]}, SpecError, "carries no code"),
+        ({"code": ["own.py"]}, SpecError, "accepts no code"),
         ({"evaluators": ["own_scores:score"]}, SpecError, "trusted_modules"),
         ({"epochs": 0}, SpecError, "epochs"),
         ({"modle": 1}, SpecError, "modle: no such argument"),

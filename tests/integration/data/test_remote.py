@@ -157,7 +157,7 @@ def test_what_cannot_be_fetched_is_told_in_one_sentence(web: Any, settings: Sett
 
 def test_what_is_fetched_is_checked_as_any_file(web: Any, settings: Settings) -> None:
     url, folder, _ = web
-    (folder / "a.npz").write_bytes(b"PK this is no archive")
+    (folder / "a.npz").write_bytes(b"PK this is not an archive")
     with pytest.raises(DatasetError, match=r"not a readable \.npz|zip"):
         load(stored(settings, f"{url}/a.npz"), settings)
 

@@ -116,7 +116,7 @@ def test_what_is_not_proven_in_a_stack_is_looped(settings: Settings) -> None:
     jobs = cohort(nets.convolutional_recurrent(), 8)
     choice = next(Engines(settings).choose(jobs))
     assert choice.engine.name == "loop"
-    assert choice.reasons[0] == "not fused: ConvLSTM1D is not proven in a stack"
+    assert choice.reasons[0] == "not fused: ConvLSTM1D has not been compared with Keras in a stack"
 
 
 def test_what_cannot_be_traced_in_a_stack_is_looped(settings: Settings) -> None:
@@ -138,7 +138,7 @@ def test_an_optimizer_that_may_begin_with_the_weights_stays_with_fit(
     """A traced program would start the next job with the weights of the one before."""
     choice = next(Engines(settings).choose(cohort(nets.mlp(), 1, optimizer=optimizer)))
     assert choice.engine.name == "fit"
-    assert choice.reasons[0].endswith("may begin with the job's weights")
+    assert choice.reasons[0].endswith("from the job's weights")
 
 
 def test_streams_and_settings_of_fit_stay_with_fit(settings: Settings) -> None:

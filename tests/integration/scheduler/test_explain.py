@@ -44,7 +44,7 @@ def test_a_draining_worker_is_none(database: Database, settings: Settings) -> No
     (job_id,) = insert(database, new_job("a"))
     with database.begin() as c:
         workers.drain(c, "fleet@host")
-    assert "those of queue 'cpu' drain" in str(explain(database, settings, job_id))
+    assert "all workers of queue 'cpu' are draining" in str(explain(database, settings, job_id))
 
 
 def test_busy_slots_the_place_and_who_is_before_it(database: Database, settings: Settings) -> None:

@@ -70,7 +70,7 @@ def test_two_storages_are_told_apart_whoever_was_first(database: Database, tmp_p
         with database.begin() as c:
             c.execute(fleet_keys.delete().where(fleet_keys.c.name == "storage"))
     mark(database, _at(tmp_path / "one"))
-    with pytest.raises(ForeignStorageError, match="two storages, not one"):
+    with pytest.raises(ForeignStorageError, match="this is another storage"):
         mark(database, _at(tmp_path / "two"))
 
 
@@ -110,7 +110,7 @@ def test_a_storage_that_cannot_be_read_is_only_warned_of(
 ) -> None:
     (tmp_path / "file").touch()
     mark(database, _at(tmp_path / "file"))
-    assert "whether the storage is this fleet's cannot be told" in caplog.text
+    assert "cannot check whether the storage belongs to this fleet" in caplog.text
     with pytest.raises(StorageError):
         check(database, _at(tmp_path / "file"))
 

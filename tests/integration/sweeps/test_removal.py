@@ -199,7 +199,7 @@ def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
     assert ran("rm", *place)[0] == 2 and ran("rm", "1", "-e", "other", *place)[0] == 2
     assert ran("rm", "-e", "nothere", *place)[0] == 2
     code, said = ran("rm", "-e", "[net]", *place, answer="y\n")
-    assert code == 2 and "give --yes" in said, "nobody is asked in a pipe"
+    assert code == 2 and "confirm with --yes" in said, "nobody is asked in a pipe"
     code, said = ran("rm", "-e", "[net]", "--dry-run", *place)
     assert (
         said

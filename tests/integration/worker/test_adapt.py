@@ -342,7 +342,7 @@ def test_what_cannot_be_adapted_is_answered_in_one_sentence(data: Path, fleet: F
     behind = keras.Sequential([keras.Input((4,)), L.Dense(2), L.Normalization(), L.Dense(1)])
     row = fleet.run(**small(dataset=numbers, model=behind))
     assert row.failure_class == "user"
-    assert "'normalization' stands behind 'dense', which has weights" in str(row.failure_message)
+    assert "'normalization' comes after 'dense', which has weights" in str(row.failure_message)
     words = keras.Sequential(
         [keras.Input((1,), dtype="string"), L.StringLookup(), L.Embedding(9, 1), L.Flatten()]
     )

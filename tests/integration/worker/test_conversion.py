@@ -110,7 +110,7 @@ def test_what_cannot_be_converted_says_so(suffix: str, tmp_path: Path) -> None:
 
     subclassed = Own()
     subclassed(np.ones((1, 2)))
-    for model, why in ((texts, "it takes texts"), (subclassed, "it declares no inputs")):
+    for model, why in ((texts, "its inputs are texts"), (subclassed, "it declares no inputs")):
         with pytest.raises(SpecError, match=rf"^export: a \{suffix} file cannot hold.*{why}"):
             export_model(model, tmp_path / f"model{suffix}")
     assert not list(tmp_path.iterdir())

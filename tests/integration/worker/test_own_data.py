@@ -127,11 +127,11 @@ def test_what_gives_no_rows_is_told_in_one_sentence(name: str, says: str, fleet:
 def test_only_trusted_functions_are_called(sqlite_url: str, tmp_path: Path, fleet: Fleet) -> None:
     with (
         Fleet(sqlite_url, tmp_path) as other,
-        pytest.raises(SpecError, match=r"^dataset: own_data:arrays is run only when"),
+        pytest.raises(SpecError, match=r"^dataset: own_data:arrays is run only if"),
     ):
         other.submit(**FIT, dataset="own_data:arrays")
     for dataset, says in (
-        ({"function": "own_data:arrays", "x": "x"}, r"dataset\.x: does not go with a function"),
+        ({"function": "own_data:arrays", "x": "x"}, r"dataset\.x: cannot be used with a function"),
         ({"function": "own data"}, r"'own data' is not of the form module:name"),
         (lambda: None, "a lambda has no name"),
     ):

@@ -130,7 +130,7 @@ def test_a_job_starts_from_another_by_the_names_and_shapes_of_layers(
     np.testing.assert_array_equal(kernel, source.weights()["layers/dense/vars/0"])
     detail = next(e["detail"] for e in fleet.events(row.id) if e["kind"] == "initial_weights")
     assert detail == (
-        "weights of 1 layers were taken; not there: new;"
+        "weights of 1 layers were loaded; not there: new;"
         " of other shapes: head 4x1 1 instead of 2x1 1"
     )
     assert detail in fleet.log(row.id)

@@ -138,7 +138,7 @@ def test_a_swapped_file_writes_nothing_outside(name: str, tmp_path: Path) -> Non
         item = file.create_dataset(f"{written_files.GROUP}/000000", data=np.zeros(3, "u1"))
         item.attrs["name"], item.attrs["sha256"] = name, "0" * 64
     settings = Settings(cache=str(tmp_path / "cache"))
-    with pytest.raises(StorageError, match="is no file of a callback"):
+    with pytest.raises(StorageError, match="is not a file of a callback"):
         written_files.unpack(path, folder, settings)
     assert not list(folder.iterdir())
 
@@ -164,7 +164,7 @@ def test_a_value_that_no_epoch_has_ends_the_job_with_a_sentence(
     row = fleet.run(**{**job, "dataset": names, "callbacks": [callback]})
     assert (row.status, row.failure_class) == (JobStatus.FAILED, "user"), row.failure_message
     assert row.failure_message == (
-        "callbacks: the name of ModelCheckpoint's file holds 'val_loss', and an epoch of this fit"
-        " has epoch, loss; give one of these"
+        "callbacks: the name of ModelCheckpoint's file contains 'val_loss', and an epoch of this"
+        " fit has epoch, loss; give one of these"
     )
     assert not list(Path(tempfile.gettempdir()).glob("files-*"))

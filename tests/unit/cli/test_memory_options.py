@@ -18,5 +18,7 @@ def test_sizes_are_written_with_or_without_their_b(text: str, count: int) -> Non
 
 @pytest.mark.parametrize("text", ["", "much", "-4G", "4X", "0G"])
 def test_what_is_no_size_is_named_with_its_option(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"--memory-limit: .* is no size such as 4G or 512MiB"):
+    with pytest.raises(
+        SettingsError, match=r"--memory-limit: .* is not a size such as 4G or 512MiB"
+    ):
         sizes(None, text)

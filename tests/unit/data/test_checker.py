@@ -42,7 +42,7 @@ def _good(path: Path) -> DatasetSpec:
 @pytest.mark.parametrize(
     ("name", "given", "problem"),
     [
-        ("group.h5", {}, "did not survive it .*SIG.*; the file is damaged, write it again"),
+        ("group.h5", {}, "did not survive it .*SIG.*; the file is damaged, save it again"),
         ("rows.h5", {"x": "x", "y": "y"}, r"uses the filter 3 \(fletcher32\)"),
     ],
 )

@@ -146,7 +146,7 @@ def test_outputs_are_matched_with_their_losses() -> None:
         ("categorical_crossentropy", _array(64, 1, high=4, dtype="int64"), "class numbers go"),
         ("categorical_crossentropy", _array(64, 4), r"\(5,\) with dataset.y of shape \(4,\)"),
         ("categorical_crossentropy", _array(64, 5, high=2), "labels from 0 to 1"),
-        ("binary_crossentropy", _array(64, 5, low=-1), "wants labels from 0 to 1"),
+        ("binary_crossentropy", _array(64, 5, low=-1), "expects labels from 0 to 1"),
         ("mse", _array(64), r"mse compares outputs of shape \(5,\)"),
         ({"class_name": "MeanSquaredError", "config": {}}, _array(64, 1), "MeanSquaredError"),
         (
@@ -267,7 +267,7 @@ def test_a_regression_may_leave_out_the_last_dimension() -> None:
 
 def test_class_numbers_as_floats_are_warned_of() -> None:
     spec = _spec(loss="sparse_categorical_crossentropy")
-    assert "wants integers" in check_fit(spec, _facts(), _info(y=_array(64)))[0]
+    assert "expects integers" in check_fit(spec, _facts(), _info(y=_array(64)))[0]
 
 
 def test_a_dataset_without_labels_is_refused() -> None:
@@ -349,7 +349,7 @@ def test_weights_are_given_once() -> None:
     info = _info(sample_weight=_array(64))
     with pytest.raises(SpecError, match="sample weights already"):
         check_fit(_spec(class_weight={"0": 2.0}), _facts(), info)
-    with pytest.raises(DatasetError, match="holds the weight -1"):
+    with pytest.raises(DatasetError, match="contains the weight -1"):
         check_fit(_spec(), _facts(), _info(sample_weight=_array(64, low=-1)))
 
 
@@ -375,7 +375,9 @@ def test_codes_that_an_embedding_does_not_know_are_refused(
     good = _array(64, 8, low=0, high=49, dtype="int32")
     assert check_fit(_spec(), facts, _info(x=good)) == []
     bad = _array(64, 8, low=low, high=high, dtype="int32")
-    with pytest.raises(DatasetError, match=f"{role}: holds the code {said}, the Embedding knows"):
+    with pytest.raises(
+        DatasetError, match=f"{role}: contains the code {said}, the Embedding knows"
+    ):
         check_fit(_spec(), facts, _info(**{"x": good, role: bad}))
 
 
@@ -446,7 +448,7 @@ def test_weights_an_output_are_held_to_their_own_output() -> None:
 def test_a_class_number_that_is_missing_is_refused() -> None:
     spec = _spec(loss="sparse_categorical_crossentropy")
     labels = ArrayInfo((64,), "float32", 2, 0, 4)
-    with pytest.raises(DatasetError, match=r"holds 2 NaN where .* wants class numbers"):
+    with pytest.raises(DatasetError, match=r"contains 2 NaN where .* expects class numbers"):
         check_fit(spec, _facts(), _info(y=labels))
 
 

@@ -30,33 +30,33 @@ ROWS = "0.5,1\n1.5,2\n"
         ("x\n1\n\n2\n", "line 3: is empty; write NaN"),
         ("x;y\n1;2\n", "no comma but 1 semicolons"),
         ("x\ty\n1\t2\n", "no comma but 1 tabs"),
-        ("0.5,1\n1.5,2\n", "its first line holds numbers"),
+        ("0.5,1\n1.5,2\n", "its first line contains numbers"),
         ("x,x,y\n1,2,3\n", "names two columns 'x'"),
         ("", "is empty"),
-        ("x,y\n1\0,2\n", "line 2: holds a zero byte"),
-        ('x,y\n"1\0",2\n', "line 2: holds a zero byte"),
+        ("x,y\n1\0,2\n", "line 2: contains a zero byte"),
+        ('x,y\n"1\0",2\n', "line 2: contains a zero byte"),
         ('"x,y\n1,2\n', "line 1: the header does not end"),
         (
             "x,y\n1,2\n3,?\n",
-            "column 'y' holds '\\?' in row 2 .*, not a number; name columns",
+            "column 'y' contains '\\?' in row 2 .*, not a number; name columns",
         ),
-        ('x,y\n1,2\n3,"1,234"\n', "holds '1,234' in row 2 .* without separators"),
-        ("x,y\n1,2\n3,2024-01-01\n", "holds '2024-01-01'"),
-        ("x,y\nTrue,2\n3,1\n", "column 'x' holds 'True'"),
+        ('x,y\n1,2\n3,"1,234"\n', "contains '1,234' in row 2 .* without separators"),
+        ("x,y\n1,2\n3,2024-01-01\n", "contains '2024-01-01'"),
+        ("x,y\nTrue,2\n3,1\n", "column 'x' contains 'True'"),
         (
             "x,y\n18446744073709551616,1\n3,2\n",
             "18446744073709551616.*, not a number of 64 bits",
         ),
-        ("x,y\n1_000,1\n3,2\n", "holds '1_000'"),
+        ("x,y\n1_000,1\n3,2\n", "contains '1_000'"),
         (
             "x,y\n1,1\n2\u00a0,2\n",
-            "holds .2.* in row 2 .*; write it with the digits",
+            "contains .2.* in row 2 .*; write it with the digits",
         ),
         (
             "x,y\n1,1\n\u0663,2\n",
-            "holds '\u0663' in row 2 .*, not a number; write it with the digits",
+            "contains '\u0663' in row 2 .*, not a number; write it with the digits",
         ),
-        ("x,y\n1,1\n\u22123,2\n", "holds '\u22123' in row 2 .* the sign - and plain spaces"),
+        ("x,y\n1,1\n\u22123,2\n", "contains '\u22123' in row 2 .* the sign - and plain spaces"),
         ("x,y\r1,2\r3,4\r", "end with CR alone"),
         ("x,y\n", "x has no rows"),
     ],
@@ -110,7 +110,7 @@ def test_a_column_that_is_called_as_two_are_together_hides_no_nan(
 ) -> None:
     (folder / "n.csv").write_text('a,b,"a, b",y\n1,,1,0\n2,3,1,0\n')
     x = {"i": ["a", "b"], "j": "a, b"}
-    with pytest.raises(DatasetError, match="holds 1 NaN"):
+    with pytest.raises(DatasetError, match="contains 1 NaN"):
         describe(DatasetSpec(path="n.csv", x=x, y="y", nan="refuse"), settings)
 
 

@@ -117,7 +117,9 @@ def test_a_loader_of_pytorch_is_read_once(settings: Settings) -> None:
     np.testing.assert_array_equal(arrays.y, Y)
     np.testing.assert_allclose(arrays.sample_weight, W)
     np.testing.assert_array_equal(arrays.x_val, X[:3])
-    with pytest.raises(DatasetError, match=r"^dataset: batch 0: holds a Tensor of object, not an"):
+    with pytest.raises(
+        DatasetError, match=r"^dataset: batch 0: contains a Tensor of object, not an"
+    ):
         stored(DataLoader(X, Y, batch_size=4, requires_grad=True), settings)
 
 
@@ -138,7 +140,7 @@ def test_batches_that_differ_in_what_they_give_are_refused(settings: Settings) -
 
 def test_masked_values_are_refused_for_their_mask_would_be_lost(settings: Settings) -> None:
     masked = np.ma.masked_less(X, X.mean())
-    with pytest.raises(DatasetError, match=r"^x: holds \d+ masked values"):
+    with pytest.raises(DatasetError, match=r"^x: contains \d+ masked values"):
         stored((masked, Y), settings)
     stored((np.ma.masked_array(X), Y), settings)  # nothing is masked
 
@@ -200,16 +202,16 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ({"x": X}, r"dataset.y: is missing; .*; \(x, None\) for a model that adds its losses"),
         ((None, Y), "dataset.x: is missing"),
         ({"x": X, "labels": Y}, "dataset.labels: is none of x, y, sample_weight"),
-        ((X, Y.astype(str)), "y: holds '0', not numbers; encode it first"),
-        ((X, pd.Series(["cat", "dog"] * 5)), "y: holds 'cat', not numbers"),
-        ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: holds 'u', not numbers"),
+        ((X, Y.astype(str)), "y: contains '0', not numbers; encode it first"),
+        ((X, pd.Series(["cat", "dog"] * 5)), "y: contains 'cat', not numbers"),
+        ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: contains 'u', not numbers"),
         ((np.array([[1], [1, 2]], object), Y[:2]), "rows of different lengths; pad them"),
-        (([[1], [1, 2]], Y[:2]), "is no array|different lengths"),
+        (([[1], [1, 2]], Y[:2]), "is not an array|different lengths"),
         ((X, 5), "y: is one number"),
-        (_endless, "has given .* and not ended, above the setting memory_bytes"),
-        (iter([]), "has given no batch"),
+        (_endless, "has yielded .* and not ended, above the setting memory_bytes"),
+        (iter([]), "yielded no batch"),
         (iter(["X"]), "batch 0: is a str, not"),
-        (iter([(X, Y), (X[:, :2], Y)]), "batch 1 gives x as rows of"),
+        (iter([(X, Y), (X[:, :2], Y)]), "batch 1 has x with rows of"),
         (iter(zip(X, Y[:, None], strict=True)), r"has . of x and 1 of y .* if it is one row"),
         (iter([(X[0, 0], Y)]), "not an array of numbers with a row for each sample"),
         (object(), "the object is neither a path nor a mapping"),

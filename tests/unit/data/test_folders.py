@@ -149,7 +149,7 @@ def test_links_do_not_lead_out_of_the_data_root(
         (lambda: ff.ImageFolder("pictures/dogs"), "has 0 folders.*label_mode=None"),
         (lambda: ff.ImageFolder("pictures/cats/a.png"), "is a file, not a folder"),
         (lambda: ff.ImageFolder("../pictures"), "leaves the data root"),
-        (lambda: ff.AudioFolder("pictures"), r"holds no sounds \(\.wav\)"),
+        (lambda: ff.AudioFolder("pictures"), r"contains no sounds \(\.wav\)"),
         (lambda: "pictures", r"say what it holds: ff\.ImageFolder"),
     ],
 )

@@ -85,7 +85,7 @@ def test_columns_of_a_table(suffix: str, folder: Path, settings: Settings) -> No
     info = describe(dataset, settings)
     assert info is not None and info.is_table
     assert info.x["left"].shape == (3, 2) and info.x["left"].nan_count == 1
-    assert info.warnings == [f"{path}: array 'a, b' holds 1 NaN"]
+    assert info.warnings == [f"{path}: array 'a, b' contains 1 NaN"]
     arrays = load(dataset, settings)
     np.testing.assert_array_equal(arrays.x["left"], np.array([[1.5, 1], [2.5, 2], [np.nan, 3]]))
     assert arrays.x["right"].shape == (3,) and arrays.x["right"].dtype == bool
@@ -99,7 +99,9 @@ def test_text_in_a_table_is_refused(suffix: str, folder: Path, settings: Setting
     frame = pd.DataFrame({"x": ["red", "blue"], "y": [0, 1]})
     path = folder / f"t{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
-    with pytest.raises(DatasetError, match=r"column 'x' holds .*not (a )?numbers?; .*categories="):
+    with pytest.raises(
+        DatasetError, match=r"column 'x' contains .*not (a )?numbers?; .*categories="
+    ):
         describe(DatasetSpec(path=path.name), settings)
 
 
@@ -117,8 +119,8 @@ def test_several_named_inputs_and_outputs(folder: Path, settings: Settings) -> N
         ({"path": "gone.h5"}, "'gone.h5' does not exist in the data root"),
         ({"path": "../a.npz"}, "leaves the data root"),
         ({"path": "sub/../../a.npz"}, "leaves the data root"),
-        ({"path": "a.npz", "x": "nope", "y": "odd"}, "no array 'nope'; it holds odd, other"),
-        ({"path": "a.npz"}, "none of x_train, X_train, x, X .*holds odd, other"),
+        ({"path": "a.npz", "x": "nope", "y": "odd"}, "no array 'nope'; it contains odd, other"),
+        ({"path": "a.npz"}, "none of x_train, X_train, x, X .*contains odd, other"),
         ({"path": "a.npz", "x": "odd"}, "none of y_train, .* name it: Dataset\\(path, y="),
         ({"path": "a.npz", "x": "odd", "y": "other"}, "x has 3 rows but y has 4"),
         ({"path": "a.txt"}, "unknown format '.txt'; known are .h5"),
@@ -157,7 +159,7 @@ def test_what_is_not_visible_here_is_none(tmp_path: Path, settings: Settings) ->
     assert describe(DatasetSpec(path=str(tmp_path / "not-mounted" / "a.h5")), settings) is None
     with pytest.raises(DatasetError, match="does not exist"):
         describe(DatasetSpec(path=str(tmp_path / "a.h5")), settings)
-    with pytest.raises(DatasetError, match="not visible on this machine"):
+    with pytest.raises(DatasetError, match="cannot be found on this machine"):
         load(DatasetSpec(path="a.h5"), elsewhere)
 
 
@@ -166,10 +168,10 @@ def test_nan_is_warned_of_or_refused_as_asked(folder: Path, settings: Settings) 
     info = describe(DatasetSpec(path="a.npz"), settings)
     assert info is not None and info.arrays["x"].nan_count == 1
     assert (info.arrays["x"].minimum, info.arrays["x"].maximum) == (1.0, 3.0)
-    assert "array 'x' holds 1 NaN" in info.warnings[0]
+    assert "array 'x' contains 1 NaN" in info.warnings[0]
     quiet = describe(DatasetSpec(path="a.npz", nan="allow"), settings)
     assert quiet is not None and quiet.warnings == []
-    with pytest.raises(DatasetError, match="holds 1 NaN; clean the data, or use nan='warn'"):
+    with pytest.raises(DatasetError, match="contains 1 NaN; clean the data, or use nan='warn'"):
         describe(DatasetSpec(path="a.npz", nan="refuse"), settings)
 
 
@@ -187,5 +189,5 @@ def test_a_signalling_nan_is_a_nan(folder: Path, settings: Settings, cache_bytes
     np.savez(folder / "a.npz", x=x, y=np.zeros(2))
     settings = replace(settings, cache_bytes=cache_bytes)
     info = describe(DatasetSpec(path="a.npz"), settings)
-    assert info is not None and "holds 1 NaN" in info.warnings[0]
+    assert info is not None and "contains 1 NaN" in info.warnings[0]
     np.testing.assert_array_equal(load(DatasetSpec(path="a.npz"), settings).x, [[np.nan], [0]])

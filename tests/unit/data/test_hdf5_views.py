@@ -45,7 +45,7 @@ def test_fields_of_a_table(folder: Path, settings: Settings) -> None:
     np.testing.assert_array_equal(streamed.x.take([4, 0, 4]), table["values_block_0"][[4, 0, 4]])
     with pytest.raises(DatasetError, match="no field 'nix'; it has id, values_block_0, label"):
         _load(settings, "t.h5", x="frame/table/nix", y="frame/table/label")
-    with pytest.raises(DatasetError, match="it holds frame/table/id, frame/table/label"):
+    with pytest.raises(DatasetError, match="it contains frame/table/id, frame/table/label"):
         _load(settings, "t.h5")
 
 
@@ -70,7 +70,7 @@ def test_strings_of_any_length(folder: Path, settings: Settings) -> None:
     for name in ("x", "fixed"):
         texts_read = _load(settings, "s.h5", x=name, y="y").x
         assert [text.decode() for text in texts_read] == texts
-    with pytest.raises(DatasetError, match="y holds texts, and only inputs may"):
+    with pytest.raises(DatasetError, match="y contains texts, and only inputs may"):
         _load(settings, "s.h5", x="y", y="fixed")
 
 
@@ -115,7 +115,7 @@ def test_lists_of_parquet_are_padded(folder: Path, settings: Settings) -> None:
     np.testing.assert_array_equal(arrays.x["a"], PADDED)
     np.testing.assert_array_equal(arrays.x["b"], [[1, np.nan], [0, 0], [2, 0], [0, 0]])
     np.testing.assert_array_equal(arrays.x["c"], [[0, 1], [1, 2], [2, 3], [3, 4]])
-    with pytest.raises(DatasetError, match="lists side by side"):
+    with pytest.raises(DatasetError, match="several columns of lists"):
         _load(settings, "l.parquet", x=["seq", "y"], y="y")
 
 

@@ -174,7 +174,7 @@ def test_groups_that_hold_each_other_are_walked_once(folder: Path, settings: Set
         file["g/x"] = np.zeros((3, 2))
         file["g/y"] = np.zeros(3)
         file["g/again"] = file["g"]
-    with pytest.raises(DatasetError, match="it holds g/x, g/y;"):
+    with pytest.raises(DatasetError, match="it contains g/x, g/y;"):
         describe(DatasetSpec(path="loop.h5"), settings)
     info = describe(DatasetSpec(path="loop.h5", x="g/x", y="g/y"), settings)
     assert info is not None and info.rows == 3
@@ -187,7 +187,7 @@ def test_a_group_of_too_many_objects_is_refused_before_they_are_listed(
         file["x"], file["y"] = np.zeros((3, 2)), np.zeros(3)
         for number in range(10_000):
             file[f"g{number}"] = file["x"]
-    with pytest.raises(DatasetError, match="its group / holds 10,002 objects, at most 10,000"):
+    with pytest.raises(DatasetError, match="its group / contains 10,002 objects, at most 10,000"):
         describe(DatasetSpec(path="many.h5"), settings)
 
 

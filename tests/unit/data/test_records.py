@@ -169,19 +169,19 @@ def swapped(data: bytes, place: int) -> bytes:
 WHOLE = framed(*numbers())
 BAD = {
     "an empty file": (b"", "is empty"),
-    "no frames": (b"not a record of any kind", "is no TFRecord file"),
+    "no frames": (b"not a record of any kind", "is not a TFRecord file"),
     "packed, unsaid": (gzip.compress(WHOLE), "say compression='GZIP'"),
     "cut": (WHOLE[:-3], "ends in the middle of record 3"),
-    "a bit of a length": (swapped(WHOLE, 0), "is no TFRecord file"),
+    "a bit of a length": (swapped(WHOLE, 0), "is not a TFRecord file"),
     "a bit of a value": (swapped(WHOLE, 20), "record 1 is damaged: its checksum is another"),
     "no example": (
         framed(b"\x0a\xff\x01abc"),
-        "record 1 is no tf.train.Example: it ends too early",
+        "record 1 is not a tf.train.Example: it is truncated",
     ),
     "a lacking feature": (framed(example(x=[1.0, 2.0])), "record 1: it has no 'y'; give the"),
     "another shape": (framed(example(x=[1.0], y=[1])), "'x' has 1 values, not those of the shape"),
-    "another dtype": (framed(example(x=[1, 2], y=[1])), "'x' holds int64, not float32"),
-    "bytes": (framed(example(x=[b"ab"], y=[1])), "'x' holds bytes, not float32"),
+    "another dtype": (framed(example(x=[1, 2], y=[1])), "'x' contains int64, not float32"),
+    "bytes": (framed(example(x=[b"ab"], y=[1])), "'x' contains bytes, not float32"),
 }
 
 
@@ -203,7 +203,9 @@ def test_a_length_is_not_believed(settings: Settings, folder: Path) -> None:
         stored(settings, ff.TFRecord("long.tfrecord", features=FEATURES))
     (folder / "bomb.gz").write_bytes(gzip.compress(framed(*numbers(20_000))))
     bomb = ff.TFRecord("bomb.gz", features=FEATURES, compression="GZIP")
-    with pytest.raises(DatasetError, match=r"above the setting max_dataset_bytes|holds more than"):
+    with pytest.raises(
+        DatasetError, match=r"above the setting max_dataset_bytes|contains more than"
+    ):
         stored(settings.replace(max_dataset_bytes=200_000), bomb)
 
 
@@ -218,7 +220,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(settings: Settings, folder: P
     ("fields", "says"),
     [
         ({}, "TFRecord.features: is missing"),
-        ({"features": {"x": "float64"}}, "'float64' is no dtype of an example"),
+        ({"features": {"x": "float64"}}, "'float64' is not a dtype of an example"),
         ({"features": {"x": "float32"}}, "TFRecord.y: there is no feature 'y'"),
         ({"features": FEATURES, "xx": "x"}, "TFRecord.xx: no such field; did you mean x"),
         (

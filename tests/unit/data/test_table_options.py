@@ -62,7 +62,7 @@ def test_decimal_commas(folder: Path, settings: Settings) -> None:
 
 def test_one_file_read_in_two_ways_is_two_datasets(folder: Path, settings: Settings) -> None:
     (folder / "t.csv").write_text("a;x,y\n1;2,3\n4;5,6\n")
-    with pytest.raises(DatasetError, match="holds '1;2'"):
+    with pytest.raises(DatasetError, match="contains '1;2'"):
         _load(settings, "t.csv", x="a;x", y="y")
     (folder / "u.csv").write_text("x,y\n1,0\n9,1\n")
     _, plain = _load(settings, "u.csv", x="x", y="y")
@@ -77,10 +77,10 @@ def test_a_given_order_of_categories_is_kept(folder: Path, settings: Settings) -
     order = {"x": ["low", "mid", "high"]}
     spec, arrays = _load(settings, "t.csv", x="x", y="y", categories=order)
     assert arrays.x.tolist() == [0, 2, 1] and spec.categories == order
-    with pytest.raises(DatasetError, match=r"holds 'mid' in row 3, which is none of its 2"):
+    with pytest.raises(DatasetError, match=r"contains 'mid' in row 3, which is not one of its 2"):
         _load(settings, "t.csv", x="x", y="y", categories={"x": ["low", "high"]})
     (folder / "m.csv").write_text("x,y\nlow,1\n,2\n")
-    with pytest.raises(DatasetError, match="holds a missing value in row 2"):
+    with pytest.raises(DatasetError, match="contains a missing value in row 2"):
         _load(settings, "m.csv", x="x", y="y", categories={"x": ["low"]})
 
 
@@ -107,7 +107,7 @@ def test_categories_of_parquet(folder: Path, settings: Settings) -> None:
     ("content", "given", "problem"),
     [
         ("x,y\n1,cat\n2,\n", {}, "labels are missing in column 'y'"),
-        ("x,y\n1,1\n2,1O\n", {}, "column 'y' holds '1O' in row 2"),
+        ("x,y\n1,1\n2,1O\n", {}, "column 'y' contains '1O' in row 2"),
         ("x,y\na,1\nb,2\n", {}, r"name columns of text in Dataset\(path, categories="),
         ("x,y\n1,1\n2,2\n", {"categories": ["z"]}, "has no array 'z'"),
         ("x,y\n1,1\n2,2\n", {"delimiter": "::"}, "dataset.delimiter: '::'"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_refused_with_the_way_that_works(
 
 def test_too_many_words_are_no_categories(folder: Path, settings: Settings) -> None:
     (folder / "t.csv").write_text("x,y\n" + "".join(f"w{i},1\n" for i in range(10_001)))
-    with pytest.raises(DatasetError, match="holds 10,001 different texts, at most 10,000"):
+    with pytest.raises(DatasetError, match="contains 10,001 different texts, at most 10,000"):
         _load(settings, "t.csv", x="x", y="y", categories=["x"])
 
 

@@ -71,7 +71,7 @@ def test_columns_of_text_beside_numbers(settings: Settings, folder: Path) -> Non
         arrays = load(given, settings)
         assert arrays.x["text"].tolist() == BYTES and arrays.x["age"].tolist() == [1, 2, 3, 4]
         side_by_side = ff.Dataset(name, x=["review", "age"], y="label", texts=["review"])
-        with pytest.raises(DatasetError, match="texts and numbers side by side"):
+        with pytest.raises(DatasetError, match="both texts and numbers"):
             load(side_by_side, settings)
 
 
@@ -102,10 +102,10 @@ def _submit(settings: Settings, given: Any, dataset: Any) -> Any:
 
 def test_texts_go_into_inputs_of_strings_only(settings: Settings) -> None:
     assert _submit(settings, model(), (TEXTS, Y)).parameters == 4 * 2 + 3 * 2 + 1
-    with pytest.raises(DatasetError, match=r'holds int64.*takes string.*dtype="string"'):
+    with pytest.raises(DatasetError, match=r'contains int64.*takes string.*dtype="string"'):
         _submit(settings, model(), (Y, Y))
     dense = ff.Sequential([ff.layers.Input((1,)), ff.layers.Dense(1)])
-    with pytest.raises(DatasetError, match="holds texts, the model's input"):
+    with pytest.raises(DatasetError, match="contains texts, the model's input"):
         _submit(settings, dense, (TEXTS, Y))
 
 
@@ -114,7 +114,7 @@ def test_texts_go_into_inputs_of_strings_only(settings: Settings) -> None:
     [
         ({"vocabulary": "words.txt"}, "list of words, never the path"),
         ({"vocabulary": None}, "or submit with adapt=True"),
-        ({"vocabulary": ["a", "a"]}, "stands twice"),
+        ({"vocabulary": ["a", "a"]}, "appears twice"),
         ({"ragged": True}, "ragged"),
         ({"output_mode": "vectors"}, "none of int, one_hot"),
     ],

@@ -127,7 +127,7 @@ BAD = {
     linked: (3, "is a link, and a Zarr folder is read without"),
     huge: (3, "above the setting max_dataset_bytes"),
     hollow: (3, "are stored; write the data into it"),
-    torn: (3, "is no metadata of Zarr"),
+    torn: (3, "is not metadata of Zarr"),
     cut: (3, "a.zarr"),
 }
 
@@ -145,5 +145,5 @@ def test_what_is_unsafe_or_damaged_is_refused(spoil: Any, settings: Settings, fo
 
 def test_a_folder_without_arrays_says_so(settings: Settings, folder: Path) -> None:
     (folder / "empty.zarr").mkdir()
-    with pytest.raises(DatasetError, match="holds no Zarr arrays of numbers"):
+    with pytest.raises(DatasetError, match="contains no Zarr arrays of numbers"):
         stored(settings, "empty.zarr")

@@ -99,7 +99,7 @@ def test_a_parameter_named_like_a_metric_keeps_its_values(
 
 
 def test_scores_compare_as_metrics_do(fleet: ff.Fleet, done: list[ff.Job]) -> None:
-    with pytest.raises(FitfleetError, match="in_scale: nothing tells"):
+    with pytest.raises(FitfleetError, match="in_scale: it is not known"):
         fleet.compare("line", "in_scale")
     table = fleet.compare("line", "in_scale", direction="maximize", top=2)
     assert list(table["job"]) == [done[2].id, done[1].id]

@@ -50,7 +50,7 @@ def test_accuracies_are_maximized(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", UNCERTAIN.split())
 def test_a_name_that_is_not_certain_asks_for_the_direction(metric: str) -> None:
-    with pytest.raises(FitfleetError, match=rf"{metric}: nothing tells .*say direction="):
+    with pytest.raises(FitfleetError, match=rf"{metric}: it is not known .*give direction="):
         direction_of(metric)
     assert direction_of(metric, "maximize") == "maximize"
 
@@ -83,7 +83,7 @@ def test_specs_that_do_not_agree_ask_for_the_direction() -> None:
     falls = _spec(metrics=[{"MeanSquaredError": {"name": "quality"}}])
     rises = _spec(metrics=[{"AUC": {"name": "quality"}}])
     assert direction_of("quality", None, [falls, _spec()]) == "minimize"
-    with pytest.raises(FitfleetError, match="say direction="):
+    with pytest.raises(FitfleetError, match="give direction="):
         direction_of("quality", None, [falls, rises])
 
 
@@ -95,7 +95,7 @@ def test_a_sweep_takes_the_direction_from_its_metrics() -> None:
         "metrics": [{"MeanSquaredError": {"name": "quality"}}],
     }
     assert design({**job, "objective": "val_quality"}).wanted[0].direction == "minimize"
-    with pytest.raises(SearchError, match="val_goodness: nothing tells"):
+    with pytest.raises(SearchError, match="val_goodness: it is not known"):
         design({**job, "objective": "val_goodness"})
     with pytest.raises(SearchError, match=r"val_qualtiy: .* did you mean 'val_quality'"):
         design({**job, "objective": "val_qualtiy"})

@@ -74,12 +74,12 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
     ("changes", "says"),
     [
         ({"direction": "minimise"}, "did you mean 'minimize'"),
-        ({"objective": "goodness"}, "say direction="),
+        ({"objective": "goodness"}, "give direction="),
         ({"objective": ["val_loss", "seconds"], "direction": ["minimize"]}, "1 directions for 2"),
         ({"search": "bayes"}, "search: 'bayes' is none of"),
         ({"pruner": "asha"}, "pruner: 'asha' is none of"),
-        ({"pruner": ["median"]}, "options stand beside it"),
-        ({"pruner": {"n_startup_trials": 8}}, "options stand beside it"),
+        ({"pruner": ["median"]}, "give options as in"),
+        ({"pruner": {"n_startup_trials": 8}}, "give options as in"),
         ({"repeats": 10**9}, "repeats: 1000000000 is not"),
         ({"repeats": "2..1000000000000"}, "repeats: .* is not"),
         ({"repeats": 500, "folds": 500}, "250,000 jobs of one point"),
@@ -101,7 +101,7 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
         ({"direction": 3}, "neither 'minimize' nor 'maximize'"),
         ({"pruner": "median", "epochs": "many"}, "epochs: 'many' is not a number of epochs"),
         ({"pruner": "median", "epochs": ff.choice([9, "a"])}, "'a' is not a number of epochs"),
-        ({"pruner": "median", "epochs": 1}, "one epoch is none"),
+        ({"pruner": "median", "epochs": 1}, "one epoch is not a curve"),
         ({"pruner": "wilcoxon"}, "at least 3"),
         ({"pruner": "median", "objective": ["val_loss", "seconds"]}, "several objectives"),
         ({"seed": ff.choice([1, 2]), "repeats": 3}, "repeats vary it too"),
@@ -190,7 +190,7 @@ def without_options(job: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("n_trials", "it is called trials here"), ("param_grid", "a space stands where its value")],
+    [("n_trials", "it is called trials here"), ("param_grid", "a search space replaces the value")],
 )
 def test_a_name_of_another_library_is_answered_with_ours(name: str, says: str) -> None:
     with pytest.raises(SpecError, match=f"{name}: no such argument of a sweep; {says}"):

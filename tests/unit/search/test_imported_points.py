@@ -144,7 +144,7 @@ def _sources(table: Any) -> list[str]:
         ("no/such/project", "not the folder of a KerasTuner project"),
         ("sqlite:////nowhere/studies.db", "there is no such file"),
         ({"study": "first"}, "a source with names is"),
-        ({"source": "x", "names": {"a": "width"}}, "'width' is no parameter"),
+        ({"source": "x", "names": {"a": "width"}}, "'width' is not a parameter"),
     ],
     ids=["number", "folder", "file", "no source", "no parameter"],
 )

@@ -218,11 +218,11 @@ def twice(hp: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        (Hidden(3), "cannot be made again"),
+        (Hidden(3), "cannot be created again"),
         (Fitting(3), r"batch_size=ff\.choice"),
         (lambda hp: None, "lambda"),
         (needs_more, "'empty' has no values"),
-        (twice, "'units' is asked for with different values"),
+        (twice, "'units' is defined with different values"),
     ],
     ids=["hidden", "fit", "lambda", "raises", "twice"],
 )

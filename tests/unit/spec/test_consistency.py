@@ -76,7 +76,7 @@ RATE = {
         ),
         (
             {"model": heads(), "loss": {"age": "mse"}},
-            "loss: says nothing of the output 'sex'; give it a loss, or None if it is to be",
+            "loss: has no entry for the output 'sex'; give it a loss, or None if it is to be",
         ),
         (
             {"model": heads(), "loss": ["mse", "mse", "mse"]},
@@ -156,15 +156,15 @@ RATE = {
         ),
         (
             {"model": stack(L.Conv2D(3, 9), shape=(8, 8, 1))},
-            "model.layers[1]: Conv2D leaves nothing of rows of (8, 8, 1); take a smaller window",
+            "model.layers[1]: Conv2D has an empty output for rows of (8, 8, 1); take a smaller",
         ),
         (
             {"model": stack(L.TimeDistributed(L.MaxPooling2D(9)), shape=(2, 8, 8, 1))},
-            "model.layers[1]: TimeDistributed leaves nothing of rows of (2, 8, 8, 1); take a",
+            "model.layers[1]: TimeDistributed has an empty output for rows of (2, 8, 8, 1); take a",
         ),
         (
             {"model": stack(L.Cropping1D(4), shape=(8, 1))},
-            "model.layers[1]: Cropping1D leaves nothing of rows of (8, 1)",
+            "model.layers[1]: Cropping1D has an empty output for rows of (8, 1)",
         ),
         (
             {"model": stack(L.Reshape((3, 2)))},
@@ -172,11 +172,11 @@ RATE = {
         ),
         (
             {"model": stack(L.Dense(4), L.Add())},
-            "model.layers[2]: Add takes several inputs, and a Sequential hands on one; give the",
+            "model.layers[2]: Add needs several inputs, and a Sequential passes on one; give the",
         ),
         (
             {"model": stack(L.MultiHeadAttention(1, 2), shape=(3, 4))},
-            "model.layers[1]: MultiHeadAttention takes several inputs",
+            "model.layers[1]: MultiHeadAttention needs several inputs",
         ),
         (
             {"model": stack(L.Bidirectional(L.Dense(4)), shape=(3, 4))},

@@ -44,8 +44,8 @@ def test_two_ways_of_saying_one_dataset(left: dict[str, Any], right: dict[str, A
     [
         ({"fold": {**FOLD, "junk": [1]}}, "dataset.fold.junk: no such field"),
         ({"x_val": True}, "dataset.x_val: True is not the name of an array"),
-        ({"path": "\udcff.csv"}, "is no Unicode text; rename"),
-        ({"x": "\udcff"}, "is no Unicode text"),
+        ({"path": "\udcff.csv"}, "is not Unicode text; rename"),
+        ({"x": "\udcff"}, "is not Unicode text"),
         ({"x": 5}, "dataset.x: 5 is not the name of an array"),
     ],
 )

@@ -66,7 +66,7 @@ HOSTILE: dict[str, Any] = {
         {"module": "keras.layers", "class_name": "Dense", "config": [1]}
     ),
     "huge reshape": sequential(layer("Reshape", {"target_shape": [10**9]})),
-    "a layer is no model": layer("Dense", {"units": 1}),
+    "a layer is not a model": layer("Dense", {"units": 1}),
     "lambda with code": sequential(layer("Lambda", {"function": LAMBDA})),
     "lambda over a named function": sequential(
         layer("Lambda", {"function": function("keras.ops", "tile")})

@@ -113,8 +113,8 @@ def test_a_service_of_unlike_cards_has_what_all_of_them_have() -> None:
     ("given", "said"),
     [
         ({"requires": "gpu"}, "requires: 'gpu' is not a mapping"),
-        ({"requires": {"": "x"}}, "is no name of a label"),
-        ({"requires": {"a": ""}}, "requires.a: '' is no value of a label"),
+        ({"requires": {"": "x"}}, "is not a label name"),
+        ({"requires": {"a": ""}}, "requires.a: '' is not a label value"),
         ({"requires": {"a": [1]}}, "requires.a"),
         ({"requires": {"a": "x\ny"}}, "requires.a"),
         ({"requires": {"memory": "4GB"}}, "an argument of its own: memory='6GB'"),
@@ -136,8 +136,8 @@ def test_what_can_be_no_requirement_is_refused(given: dict[str, Any], said: str)
     ("labels", "said"),
     [
         (["zone"], "zone"),
-        (["=a"], "no name of a label"),
-        (["zone=a=b"], "no value of a label"),
+        (["=a"], "not a label name"),
+        (["zone=a=b"], "not a label value"),
         (["memory=much"], "memory=much is not a size such as 6GB"),
     ],
 )

@@ -54,9 +54,9 @@ def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
 def test_a_pipe_in_place_of_a_file_has_no_digest(tmp_path: Path) -> None:
     """It would be read for ever."""
     os.mkfifo(tmp_path / "x.h5")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         sha256(tmp_path / "x.h5")
-    with pytest.raises(StorageError, match="cannot be read: it is no regular file"):
+    with pytest.raises(StorageError, match="cannot be read: it is not a regular file"):
         has_digest(tmp_path / "x.h5", "a" * 64)
     assert has_digest(tmp_path / "x.h5", None)
 

@@ -116,6 +116,6 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
     path = tmp_path / "damaged.weights.h5"
     with h5py.File(path, "w") as file:
         write_document(file, document)
-    with pytest.raises(StorageError, match=f"is no checkpoint: {says}") as caught:
+    with pytest.raises(StorageError, match=f"is not a checkpoint: {says}") as caught:
         checkpoint.read(path, settings)
     assert "\n" not in str(caught.value)
