@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -106,6 +107,8 @@ def join(
     from fitfleet.client.remote.joined import joined_settings
 
     _hide_token(token)
+    # The folder of certificates goes however the service ends; Celery's own handler comes later.
+    signal.signal(signal.SIGTERM, _end)
     idle_s = limit_s("--exit-when-idle", exit_when_idle)
     given: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     given |= {"log_level": log_level, "log_format": log_format, "url": address}
@@ -115,10 +118,12 @@ def join(
     with TemporaryDirectory(prefix="fitfleet-join-") as folder:
         connection = Connection(here.url, here.token, here.ca_file)
         settings = joined_settings(connection, here, Path(folder))
-        if code := _refused(settings):
-            return code
         start_logging(settings)
-        return serve_worker(settings, metrics, idle_s)
+        return serve_worker(settings, metrics, idle_s, lambda: _refused(settings))
+
+
+def _end(*_: Any) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _refused(settings: Settings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,21 @@ def changed(settings: Settings, **given: Any) -> Settings:
     return settings.replace(**{name: value for name, value in given.items() if value is not None})
 
 
-def serve_worker(settings: Settings, metrics: str | None, idle_s: float) -> int:
-    """Say what starts, and serve a queue until told to stop; the exit code."""
+def serve_worker(
+    settings: Settings,
+    metrics: str | None,
+    idle_s: float,
+    check: Callable[[], int] = lambda: 0,
+) -> int:
+    """Say what starts, and serve a queue until told to stop; the exit code.
+
+    `check` is of this host, and its exit code ends the worker unless it is 0.
+    """
     from fitfleet.cli.log import log_start
     from fitfleet.worker.process.service import run_service
 
     log_start("worker", settings)
-    return run_service(settings, metrics, idle_s)
+    return run_service(settings, metrics, idle_s, check)
 
 
 def serve_api(settings: Settings, address: str, certificate: Path | None, key: Path | None) -> None:

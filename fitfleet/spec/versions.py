@@ -1,10 +1,14 @@
-"""Which versions of fitfleet can read a job, as numbers that a database compares."""
+"""Which versions of fitfleet can read a job, as numbers that a database compares.
+
+And those that the fits of this host depend on.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 # The version that last changed what a JobSpec, JobOptions or the allow-list may hold: a change of
 # these sets it to the version that it comes with. Workers of an older one leave such jobs alone.
@@ -15,6 +19,15 @@ READABLE_SINCE = "0.1.0"
 def installed() -> str:
     """The version of fitfleet that runs here."""
     return version("fitfleet")
+
+
+def of_fits() -> dict[str, str]:
+    """What the fits here depend on, by package, without importing it."""
+    versions = {"fitfleet": installed()}
+    for name in ("keras", "tensorflow"):
+        with suppress(PackageNotFoundError):  # such as tensorflow-cpu
+            versions[name] = version(name)
+    return versions
 
 
 def number_of(text: str) -> int:

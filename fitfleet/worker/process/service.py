@@ -10,9 +10,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery, signals
@@ -27,7 +25,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
-from fitfleet.spec.versions import installed
+from fitfleet.spec.versions import of_fits
 from fitfleet.worker.process import device, gpus, scratch, tasks, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.fork_server import ForkServer
@@ -42,13 +40,17 @@ _log = logging.getLogger(__name__)
 
 
 def run_service(
-    settings: Settings, metrics: str | None = None, exit_when_idle_s: float = math.inf
+    settings: Settings,
+    metrics: str | None = None,
+    exit_when_idle_s: float = math.inf,
+    check: Callable[[], int] = lambda: 0,
 ) -> int:
     """Serve a queue until SIGTERM, or without a job for so many seconds; then drain: the exit code.
 
-    TensorFlow is imported by its fork server and its children only. DatabaseError if the database
-    is away or not of this version, SettingsError if this host lacks a GPU that `gpus` names,
-    StorageError if the storage is another than the fleet's.
+    TensorFlow is imported by its fork server and its children only. `check` looks at this host
+    while that import goes on; what it returns, unless 0, ends the service before it registers.
+    DatabaseError if the database is away or not of this version, SettingsError if this host lacks
+    a GPU that `gpus` names, StorageError if the storage is another than the fleet's.
     """
     settings, cards = _with_gpus(settings)
     with scratch.service_directory():
@@ -58,6 +60,10 @@ def run_service(
         server = tasks.fork_server(settings)
         if server is not None:
             server.start()  # it imports while the rest is made ready
+        if code := check():
+            if server is not None:
+                server.close()
+            return code
         return _serve(settings, cards, app, server, metrics, exit_when_idle_s)
 
 
@@ -145,15 +151,6 @@ _database_open = threading.Lock()
 
 # A service whose heartbeat is so many times overdue hangs.
 _SILENT_BEATS = 15
-
-
-def _versions() -> dict[str, str]:
-    """What the fits here depend on, without importing it."""
-    versions = {"fitfleet": installed()}
-    for name in ("keras", "tensorflow"):
-        with suppress(PackageNotFoundError):  # such as tensorflow-cpu
-            versions[name] = version(name)
-    return versions
 
 
 class _Presence:
@@ -249,7 +246,7 @@ class _Presence:
                 slot=index,
                 queue=self._settings.queue,
                 device=device.name_of(self._settings.gpus, index),
-                versions=_versions(),
+                versions=of_fits(),
                 labels=self.labels,
                 device_bytes=self._device_bytes[index],
                 label=self._devices[index % len(self._devices)],

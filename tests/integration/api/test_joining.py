@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,16 +15,15 @@ import pytest
 from clients import MakeClient, MakeToken
 from support.rows import insert, new_job
 from support.servers import free_port
-from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.api.joining import settings_for
 from fitfleet.api.serve import ApiServer, Options
-from fitfleet.cli.main import app
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.joined import FLEET_WIDE, joined_settings
 from fitfleet.db.accounts import access
 from fitfleet.db.actor import Actor, Scope
+from fitfleet.db.fleet import workers
 from fitfleet.errors import AccessError, SettingsError, StateError
 from fitfleet.settings import Settings
 
@@ -120,17 +122,23 @@ def test_a_fleet_that_another_host_cannot_reach_says_so(
 def test_a_host_that_fails_its_check_does_not_join(
     server: ApiServer, token: MakeToken, fleet: ff.Fleet, tmp_path: Path
 ) -> None:
-    def join(scope: Scope) -> Any:
-        environment = {"FITFLEET_TOKEN": token("gpu-hosts", scope)}
+    def join(scope: Scope) -> subprocess.CompletedProcess[str]:
+        environment = {"FITFLEET_TOKEN": token("gpu-hosts", scope), "TMPDIR": str(tmp_path)}
         words = ["join", server.url, "--storage", str(tmp_path / "no")]
-        return CliRunner().invoke(app, words, env=environment)
+        return subprocess.run(
+            [sys.executable, "-m", "fitfleet", *words],
+            env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
 
     done = join(Scope.WORK)
-    assert done.exit_code == 3
-    assert f"storage: {tmp_path / 'no'} does not exist; fix: mount or create it" in done.output
-    assert "broker:" in done.output and "Traceback" not in done.output
+    assert done.returncode == 3
+    assert f"storage: {tmp_path / 'no'} does not exist; fix: mount or create it" in done.stderr
+    assert "broker:" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.glob("fitfleet-*")) == []
+    with fleet.database.read() as c:
+        assert workers.live(c, 60.0) == []
     done = join(Scope.SUBMIT)
-    assert (done.exit_code, "needs one of scope work" in done.output) == (2, True)
+    assert (done.returncode, "needs one of scope work" in done.stderr) == (2, True)
 
 
 def test_a_client_that_waits_outlives_a_restart_of_the_api(
