@@ -20,7 +20,7 @@ from fitfleet.urls import is_url
 # Scheme -> what fsspec reads it with, where the extra `remote` brings it.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # A connection that gives nothing for so long is broken; the calls are repeated here, not there.
-_S3 = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 1}}
+_CONNECT_S, _READ_S, _MOST_RETRIES = 5, 20, 1
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _TIMES = ("LastModified", "mtime", "updated", "created")  # as file systems tell them
@@ -215,8 +215,10 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        more = {"config_kwargs": _S3} if package == "s3fs" else {}
-        system, root = url_to_fs(url, use_listings_cache=False, **more)
+        more = {"config_kwargs": _s3_config()} if package == "s3fs" else {}
+        # fsspec would give the same file system again for a process's lifetime, with the address
+        # and the credentials that the environment held at the first time.
+        system, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **more)
     except ImportError as error:
         if package is not None or error.name == "fsspec":
             raise MissingExtraError(package or "fsspec", "remote") from None
@@ -226,6 +228,12 @@ def _open(url: str) -> tuple[Any, str]:
     if package == "s3fs":
         system.retries = 1
     return system, str(root)
+
+
+def _s3_config() -> dict[str, Any]:
+    """Of botocore, which changes what it is given: a new one each time."""
+    retries = {"max_attempts": _MOST_RETRIES}
+    return {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": retries}
 
 
 def _renew(system: Any, key: str) -> None:

@@ -72,6 +72,7 @@ class Proxy:
         self.faults: dict[str, str | float] = {}
         self.left = 1_000_000
         self.requests: dict[str, int] = {}
+        self._lock = threading.Lock()
         self._address = urlsplit(server.endpoint).netloc
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -81,7 +82,8 @@ class Proxy:
 
     def set(self, left: int = 1_000_000, **faults: str | float) -> None:
         """The faults from now on."""
-        self.left, self.faults = left, faults
+        with self._lock:
+            self.left, self.faults = left, faults
 
     def close(self) -> None:
         self._server.shutdown()
@@ -90,12 +92,13 @@ class Proxy:
 
     def fault(self, method: str) -> str | float | None:
         """The fault of this request, if it is to meet one."""
-        self.requests[method] = self.requests.get(method, 0) + 1
-        fault = self.faults.get(method)
-        if fault is None or self.left <= 0:
-            return None
-        self.left -= 1
-        return fault
+        with self._lock:  # connections have a thread each
+            self.requests[method] = self.requests.get(method, 0) + 1
+            fault = self.faults.get(method)
+            if fault is None or self.left <= 0:
+                return None
+            self.left -= 1
+            return fault
 
     def forward(self, method: str, path: str, headers: Any, body: bytes) -> tuple[Any, bytes]:
         """The server's answer and its body."""

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.s3 import Proxy
+from support.s3 import S3, Proxy
 
 from fitfleet.errors import SettingsError, StorageError
 from fitfleet.objects import store
@@ -103,6 +103,19 @@ def test_a_fault_that_stays_is_one_sentence_within_bounds(
     assert ("allow it to these credentials" in text) == (fault == "denied")
     proxy.set()
     assert objects.about("net/1/b.weights.h5") is None
+
+
+def test_a_storage_is_opened_with_the_environment_of_then(
+    s3_server: S3, objects: ObjectStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+    for _ in range(2):
+        assert objects.about("note") is None
+        store._systems.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    proxy.set(PUT="denied")
+    with pytest.raises(StorageError, match="cannot be written"):
+        objects.create("note", b"by the proxy")
 
 
 def test_the_first_to_create_a_file_wins(objects: ObjectStore) -> None:
