@@ -215,7 +215,9 @@ def _queued(database: Database, settings: Settings, new: job_table.NewJob) -> Jo
         (row,) = lookup.jobs_by_id(c, [job_id])
         if row.status.is_terminal and row.status is not JobStatus.SUCCEEDED:
             job_table.retry(c, job_id)
-        elif row.status is JobStatus.SUCCEEDED and _is_gone(settings, row):
+    # A storage may be slow or away: nobody else is to wait for a lock meanwhile.
+    if row.status is JobStatus.SUCCEEDED and _is_gone(settings, row):
+        with database.begin() as c:
             ((job_id, _),) = job_table.insert(c, [replace(new, again=True)])
             (row,) = lookup.jobs_by_id(c, [job_id])
     return row

@@ -66,10 +66,9 @@ def best_jobs(
         query = query.where(jobs.c.artifact_path.is_not(None))
     ranked = query.subquery()
     order = ranked.c.value.asc() if direction == "minimize" else ranked.c.value.desc()
+    # The value stands in it once: PostgreSQL looks each one up as often as the query names it.
     chosen = (
-        select(ranked.c.id, ranked.c.value)
-        .order_by(ranked.c.value.is_(None), order, ranked.c.id)
-        .limit(limit)
+        select(ranked.c.id, ranked.c.value).order_by(order.nulls_last(), ranked.c.id).limit(limit)
     )
     return [(row.id, row.value) for row in c.execute(chosen)]
 
