@@ -71,19 +71,23 @@ def start_attempts(
             started_at=sa.func.coalesce(jobs.c.started_at, at),
             request=None,
         )
-        .returning(jobs.c.id, jobs.c.attempt)
+        .returning(jobs.c.id, jobs.c.attempt, jobs.c.progress_at)
     )
-    won = {row.id: row.attempt for row in c.execute(statement)}
+    won = c.execute(statement).all()
     if won:
-        clock = c.execute(select(at)).scalar_one()
         c.execute(
             attempts.insert(),
             [
-                {"job_id": job_id, "attempt": attempt, "worker": worker, "started_at": clock}
-                for job_id, attempt in won.items()
+                {
+                    "job_id": row.id,
+                    "attempt": row.attempt,
+                    "worker": worker,
+                    "started_at": row.progress_at,  # the clock just now: not asked for again
+                }
+                for row in won
             ],
         )
-    return won
+    return {row.id: row.attempt for row in won}
 
 
 def claims_of(c: Connection, job_ids: Iterable[int]) -> list[Claim]:
