@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from clients import MakeClient, MakeToken
 from support.rows import insert, new_job
+from support.s3 import CREDENTIALS
 from support.servers import free_port
 
 import fitfleet as ff
@@ -139,6 +142,27 @@ def test_a_host_that_fails_its_check_does_not_join(
         assert workers.live(c, 60.0) == []
     done = join(Scope.SUBMIT)
     assert (done.returncode, "needs one of scope work" in done.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_host_that_is_ended_while_it_is_checked_leaves_nothing(
+    server: ApiServer, token: MakeToken, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {"FITFLEET_TOKEN": token("gpu-hosts", Scope.WORK), "TMPDIR": str(tmp_path)}
+        environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL": address}
+        words = ["join", server.url, "--storage", "s3://fleet/nobody-answers"]
+        joining = subprocess.Popen(
+            [sys.executable, "-m", "fitfleet", *words], env={**os.environ, **environment}
+        )
+        connection, _ = silent.accept()  # the check of the storage waits for an answer
+        with connection:
+            assert len(list(tmp_path.glob("fitfleet-join-*"))) == 1
+            joining.terminate()
+            assert joining.wait(60) == 128 + signal.SIGTERM
+    assert list(tmp_path.glob("fitfleet-*")) == []
 
 
 def test_a_client_that_waits_outlives_a_restart_of_the_api(
