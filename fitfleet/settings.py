@@ -130,6 +130,7 @@ class Settings:
         options=("debug", "info", "warning", "error"),
     )
     log_format: str = _setting("text", "How services log.", options=("text", "json"))
+    traces: bool = _setting(False, "Send OpenTelemetry traces of jobs to OTEL_EXPORTER_OTLP_*.")
     window: int = _setting(2, "Messages prefetched per free slot.", low=1, high=1000)
     slots: int = _setting(
         1, "Jobs that one worker service runs at once, each in its own process.", low=1, high=1024

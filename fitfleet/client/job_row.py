@@ -7,6 +7,7 @@ from typing import Any, Self
 from fitfleet.client.labels import shown
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
+from fitfleet.db.reading.traces import trace_id
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings
@@ -66,6 +67,11 @@ class JobHandle:
     def id(self) -> int:
         """The number of the job in its database."""
         return self._row.id
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 hexadecimal digits by which OpenTelemetry knows its trace (setting `traces`)."""
+        return f"{trace_id(self._row.id, self._row.submitted_at):032x}"
 
     @property
     def experiment(self) -> str:

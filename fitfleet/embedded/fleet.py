@@ -13,9 +13,12 @@ from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
 from fitfleet.interrupts import kept_interrupts
 from fitfleet.scheduler.service import Scheduler
+from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.upkeep import Preemption, Retention
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
+
+_TRACES_S = 5.0  # at most so long a script waits for the receiver of its traces, twice
 
 
 class LocalFleet(Fleet):
@@ -31,6 +34,8 @@ class LocalFleet(Fleet):
         self._stop = threading.Event()
         self._scheduler = Scheduler(settings, database)
         self._scheduler.steps += [Retention(settings), Preemption(settings), Notifier()]
+        self._traces = TraceSender() if settings.traces else None
+        self._scheduler.steps += [self._traces] if self._traces is not None else []
         self._thread = threading.Thread(
             target=self._scheduler.run, args=(self._stop,), name="fitfleet-scheduler", daemon=True
         )
@@ -76,6 +81,8 @@ class LocalFleet(Fleet):
         finally:
             self._stop.set()
             self._thread.join(timeout=10)
+            if self._traces is not None:  # nobody may start this fleet again
+                self._traces.close(self.database, _TRACES_S)
             self.broker.release()
             self._close_page()
             self.database.dispose()

@@ -19,6 +19,7 @@ from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import DatabaseError, FitfleetError, QuotaError
 from fitfleet.scheduler.retention import Policy, collect
+from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 from fitfleet.spec.dataset import dataset_spec
@@ -180,4 +181,5 @@ class Preemption:
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
     kept: list[Step] = [GpuHours(), HostRoles(), SweepKeeper(settings), Retention(settings)]
-    return [*kept, Preemption(settings), Notifier()]
+    traces: list[Step] = [TraceSender()] if settings.traces else []
+    return [*kept, Preemption(settings), Notifier(), *traces]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fitfleet.db.attempts.claims import Claim
+from fitfleet.worker.timeline import Timeline
 
 # So many of an attempt's last epochs are looked at for their median time.
 _EPOCHS = 1_000
@@ -57,6 +58,7 @@ class JobControl:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.timeline = Timeline()
         # A signal handler runs in the main thread, which may hold the lock already.
         self._lock = threading.RLock()
         self._is_reserved = claim.reserved_as is not None
@@ -132,6 +134,7 @@ class JobControl:
     def start_attempt(self) -> None:
         """It was reserved, and its row says by now that it runs."""
         self._is_reserved = False
+        self.timeline.begin()
 
     def start(self) -> None:
         """Its turn begins. A stop that came before acts at the first `check`."""

@@ -194,6 +194,7 @@ class _Cohort:
             for fit in self._fits:
                 with self._journal.hold(fit.control):
                     fit.control.start()
+                    fit.control.timeline.start("train")
                     fit.control.check()  # it may have been stopped while it waited
             if not self._open:
                 return
@@ -255,6 +256,7 @@ class _Cohort:
 
     def _end_epoch(self, session: Session, fit: Fit, logs: Logs) -> None:
         seconds = fit.control.end_epoch()
+        fit.control.timeline.epoch(fit.epoch)
         fit.count(seconds)
         self._journal.epoch(fit, logs, seconds)
         stop = fit.control.stop

@@ -52,7 +52,8 @@ class Loader:
         """All that can be; the end of the others is recorded."""
         jobs: list[PreparedJob] = []
         for control in controls:
-            with journal.hold(control), control.loading():
+            timed = control.timeline.phase("load")
+            with journal.hold(control), control.loading(), timed:
                 jobs.append(self._load(control))
         self._last = self._last_states = self._last_rows = None
         return jobs

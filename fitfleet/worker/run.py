@@ -151,7 +151,8 @@ class Child:
             with closing(train(choice, journal, self.settings)) as fits:
                 for fit, model in fits:
                     with journal.hold(fit.control):
-                        scores = evaluate.scores(model, fit, self.settings)
+                        with fit.control.timeline.phase("evaluate"):
+                            scores = evaluate.scores(model, fit, self.settings)
                         fit.control.show_progress()
                         journal.save(fit, model, scores)  # commits.py ends it from its thread
                     del fit, model  # not held while the next one is trained

@@ -37,6 +37,7 @@ def run(
         journal.begin(Choice(KerasFit(settings), [job], [f"Keras's own {task.kind}"]), [job])
         job.control.start()
         job.control.check()  # it may have been stopped while it waited
+        job.control.timeline.start(task.kind)
         journal.measure("fit", [job])
         model = _model(task, database, storage, code.use(job.spec, database, settings))
         arrays, size = job.arrays, job.spec.batch_size

@@ -26,17 +26,25 @@ _BY_REQUEST = {Request.CANCEL: JobStatus.CANCELLED, Request.PRUNE: JobStatus.PRU
 
 
 def stop(
-    c: Connection, claim: Claim, status: JobStatus, *, seconds: float, log_tail: str = ""
+    c: Connection,
+    claim: Claim,
+    status: JobStatus,
+    *,
+    seconds: float,
+    log_tail: str = "",
+    phases: str | None = None,
 ) -> bool:
     """The job was cancelled or pruned while it ran; its checkpoint and curve stay."""
     if not _end(c, claim, status, seconds):
         return False
-    _end_attempt(c, claim, status.lower(), seconds, log_tail)
+    _end_attempt(c, claim, status.lower(), seconds, log_tail, phases=phases)
     events.add(c, status.lower(), claim.job_id, attempt=claim.attempt, worker=claim.worker)
     return True
 
 
-def release(c: Connection, claim: Claim, *, seconds: float, log_tail: str = "") -> bool:
+def release(
+    c: Connection, claim: Claim, *, seconds: float, log_tail: str = "", phases: str | None = None
+) -> bool:
     """Give the job back to the queue; not a failure.
 
     If a cancel or prune was asked for meanwhile, that is what it becomes.
@@ -45,10 +53,10 @@ def release(c: Connection, claim: Claim, *, seconds: float, log_tail: str = "") 
     request = c.execute(select(jobs.c.request).where(holds(claim))).scalar()
     status = None if request is None else _BY_REQUEST.get(request)
     if status is not None:
-        return stop(c, claim, status, seconds=seconds, log_tail=log_tail)
+        return stop(c, claim, status, seconds=seconds, log_tail=log_tail, phases=phases)
     if not _end(c, claim, JobStatus.QUEUED, seconds, not_before=0.0):
         return False
-    _end_attempt(c, claim, "released", seconds, log_tail)
+    _end_attempt(c, claim, "released", seconds, log_tail, phases=phases)
     events.add(c, "released", claim.job_id, attempt=claim.attempt, worker=claim.worker)
     return True
 
@@ -74,6 +82,7 @@ def fail(
     backoff_s: float = 5.0,
     storage_patience_s: float = 0.0,
     is_last: bool = False,
+    phases: str | None = None,
 ) -> bool:
     """The attempt failed: back to the queue with backoff, or FAILED, as the class says.
 
@@ -118,7 +127,8 @@ def fail(
         values["memory_step"] = row.memory_step + 1
     if not _end(c, claim, status, seconds, **values):
         return False
-    _end_attempt(c, claim, failure_class, seconds, log_tail, message=message, traceback=traceback)
+    texts = {"message": message, "traceback": traceback, "phases": phases}
+    _end_attempt(c, claim, failure_class, seconds, log_tail, **texts)
     kind = "retry" if status is JobStatus.QUEUED else status.lower()
     counted = f"{failures} of {row.max_failures}"
     count = counted if outage_s is None else f"an outage of {outage_s:.0f} s so far"

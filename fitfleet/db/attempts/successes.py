@@ -40,6 +40,7 @@ class Success:
     nan_epoch: int | None = None  # the first whose loss was not finite
     train_seconds: float | None = None  # of all epochs, without tracing
     memory: Measurement | None = None
+    phases: str | None = None  # JSON of worker.timeline; None: no traces are kept
 
 
 def record(
@@ -89,6 +90,7 @@ def _statements(at: str) -> tuple[Any, Any, Any]:
             seconds=bindparam("spent"),
             log_tail=bindparam("tail"),
             memory_peak_bytes=bindparam("peak"),
+            phases=bindparam("phases", type_=Text()),
         )
     )
     return _of_jobs(clock), of_metrics, of_attempts
@@ -153,6 +155,7 @@ def _values(row: Success) -> dict[str, Any]:
         "checkpoint_sha256": row.artifact.sha256 if is_artifact else row.checkpoint_sha256,
         "tail": storable_text(row.log_tail) or None,
         "peak": row.memory_peak_bytes,
+        "phases": row.phases,
     }
 
 

@@ -39,6 +39,7 @@ from fitfleet.db.schema.sweep_tables import trial_jobs as trial_jobs
 from fitfleet.db.schema.sweep_tables import trials as trials
 from fitfleet.db.schema.webhook_tables import ended_experiments as ended_experiments
 from fitfleet.db.schema.webhook_tables import notifications as notifications
+from fitfleet.db.schema.webhook_tables import trace_cursor as trace_cursor
 from fitfleet.db.schema.webhook_tables import webhooks as webhooks
 
 experiments = Table(
@@ -209,6 +210,9 @@ attempts = Table(
     Column("seconds", Double),
     Column("memory_peak_bytes", BigId),
     Column("gpus", Integer),  # NULL: one, or none
+    # JSON: seconds since its start, of its phases and the ends of its epochs (worker.timeline);
+    # NULL: its worker keeps no traces
+    Column("phases", Text),
 )
 
 metrics = Table(

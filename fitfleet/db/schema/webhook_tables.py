@@ -1,4 +1,4 @@
-"""Tables of notifications. They are reached through db/schema/tables, as all others."""
+"""Tables of what leaves the fleet: notifications, traces. Reached through db/schema/tables."""
 
 from __future__ import annotations
 
@@ -41,4 +41,15 @@ ended_experiments = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("experiment_id", Integer, nullable=False, index=True),
+)
+
+# Up to which ended job the traces have been sent (db/fleet/trace_cursor).
+trace_cursor = Table(
+    "trace_cursor",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("finished_at", Double, nullable=False),  # of the last job that was sent
+    Column("job_id", BigId, nullable=False),
+    Column("held_until", Double, nullable=False),  # by the scheduler that sends
+    Column("failures", Integer, nullable=False),  # attempts to send since the last that succeeded
 )

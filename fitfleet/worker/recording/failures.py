@@ -84,13 +84,14 @@ class FailureRecorder:
             extra=about(claim),
         )  # fmt: skip
         seconds, options = control.seconds, patience(self._settings)
+        phases = _phases(control, self._settings)
 
         def failed(c: Connection) -> bool:
             if not _has_begun(c, control, self._settings):
                 return False
             last = _last_word(c, claim, bound, self._settings) if bound is not None else None
             said = message if last is None else f"out of memory: {last}"
-            more = {"seconds": seconds, "is_last": last is not None, **options}
+            more = {"seconds": seconds, "is_last": last is not None, "phases": phases, **options}
             return ends.fail(c, claim, failure_class, said, text, tail, **more)
 
         self._write(control, failed, _MAX_OUTAGE_S)
@@ -187,6 +188,7 @@ def end_stopped(
     """Write the end of a job that was stopped; False if it was lost, when nothing is written."""
     claim = control.claim
     rest: dict[str, Any] = {"seconds": control.seconds, "log_tail": log_tail}
+    rest["phases"] = _phases(control, settings)
     if reason is StopReason.LOST:
         return False
     if reason in CHECKPOINTED and _is_handed_back(c, claim):
@@ -207,6 +209,10 @@ def end_stopped(
         message = f"the fit has made no progress for {stall_s:g} s"
         failure_class = FailureClass.STALLED
     return ends.fail(c, claim, failure_class, message, **rest, **patience(settings))
+
+
+def _phases(control: JobControl, settings: Settings) -> str | None:
+    return control.timeline.to_json() if settings.traces else None
 
 
 def _is_handed_back(c: Connection, claim: Claim) -> bool:

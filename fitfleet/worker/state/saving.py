@@ -19,7 +19,7 @@ from fitfleet.objects.draft import Draft
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256
 from fitfleet.weights.written_files import pack
-from fitfleet.worker.control import Interrupted, StopReason
+from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
 from fitfleet.worker.recording import log
@@ -86,6 +86,7 @@ class Saver:
     ) -> None:
         """Save the fitted weights, and leave the job to be committed with them."""
         claim = fit.job.claim
+        fit.control.timeline.start("save")
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
         last_checkpoint, digest = self._last_checkpoint(fit)
         with ExitStack() as kept:
@@ -107,6 +108,7 @@ class Saver:
                 "nan_epoch": next(
                     (entry.epoch + 1 for entry in fit.history if has_nan(entry.logs)), None
                 ),
+                "phases": self._phases(fit.control),
             }
             self._commits.put(
                 PendingCommit(
@@ -140,6 +142,7 @@ class Saver:
                 "memory_peak_bytes": peak_bytes(),
                 "memory": measured,
                 "scores": scores,
+                "phases": self._phases(job.control),
             }
             self._commits.put(
                 PendingCommit(job.control, draft, kept.pop_all(), values, after=lambda: None)
@@ -167,6 +170,9 @@ class Saver:
             },
             add=partial(self._pack, fit),
         )
+
+    def _phases(self, control: JobControl) -> str | None:
+        return control.timeline.to_json() if self._settings.traces else None
 
     def _pack(self, fit: Fit, file: Any) -> None:
         """The files that callbacks have written so far."""
