@@ -181,6 +181,7 @@ class FusedProgram:
             stack.watch = tape.watch
             with tracing():
                 loss = self._measure(stack, batch, training=True)
+                loss = self._model.optimizer.scale_loss(loss)  # its update divides by the scale
         sparse = {
             id(variable): (rows, gathered_rows) for variable, rows, gathered_rows in stack.gathered
         }
@@ -206,11 +207,9 @@ class FusedProgram:
         rows = tf.shape(tf.nest.flatten(x)[0])[1]
         y, weight = (*rest, None, None)[:2]
 
-        masks = stacked_layers.masks(predicted)
-
         def one(given: Any) -> Any:
             y_pred, y_true, weights = given["pred"], given.get("y"), given.get("weight")
-            stacked_layers.put_masks(y_pred, given["masks"])
+            stacked_layers.carry(y_pred, given["carried"])
             loss = model._compute_loss(
                 x=None, y=y_true, y_pred=y_pred, sample_weight=weights, training=training
             )
@@ -219,7 +218,8 @@ class FusedProgram:
                 model.compute_metrics(None, y_true, y_pred, sample_weight=weights)
             return loss
 
-        given = {"pred": predicted, "masks": masks, "y": y, "weight": weight}
+        carried = stacked_layers.carried(predicted)
+        given = {"pred": predicted, "carried": carried, "y": y, "weight": weight}
         present = {name: value for name, value in given.items() if value is not None}
         return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)
 

@@ -15,6 +15,10 @@ import tensorflow as tf
 
 from fitfleet.worker.engines import stacked_conv, stacked_ops, stacked_rnn
 
+# Keras's masks, and what a softmax or a sigmoid was computed from: crossentropies are taken of that
+# and not of the rounded probabilities (`_get_logits` in keras/src/backend/tensorflow/nn.py).
+_CARRIED = ("_keras_mask", "_keras_logits")
+
 
 class Unfusable(Exception):
     """The model has something that cannot be trained in a stack. The text says what."""
@@ -94,20 +98,31 @@ def run(model: Any, stack: Stack, inputs: Any, *, training: bool) -> Any:
     return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
 
 
-def masks(tensors: Any) -> dict[str, Any]:
-    """The Keras masks that ride on nested tensors, by the place of the tensor.
+def carried(tensors: Any) -> dict[str, Any]:
+    """What rides on nested tensors beside their values, by the place of the tensor and its name.
 
-    They hang on the tensor object, so whatever makes another tensor of it has to hand them on.
+    It hangs on the tensor object, so whatever makes another tensor of it has to hand it on.
     """
-    leaf_masks = [getattr(leaf, "_keras_mask", None) for leaf in tf.nest.flatten(tensors)]
-    return {f"{place:05}": mask for place, mask in enumerate(leaf_masks) if mask is not None}
+    return {
+        f"{place:05}{name}": getattr(leaf, name)
+        for place, leaf in enumerate(tf.nest.flatten(tensors))
+        for name in _CARRIED
+        if getattr(leaf, name, None) is not None
+    }
 
 
-def put_masks(tensors: Any, masks_by_place: dict[str, Any]) -> None:
-    """Hang masks on nested tensors: the inverse of `masks`."""
+def carry(tensors: Any, by_place: dict[str, Any]) -> None:
+    """Hang it on nested tensors: the inverse of `carried`."""
     leaves = tf.nest.flatten(tensors)
-    for place, mask in masks_by_place.items():
-        leaves[int(place)]._keras_mask = mask
+    for key, value in by_place.items():
+        setattr(leaves[int(key[:5])], key[5:], value)
+
+
+def _check_gradients(operation: Any) -> None:
+    """Raises Unfusable where a gradient that Keras's optimizers meet as a sparse one gets dense."""
+    for layer in operation._flatten_layers() if isinstance(operation, keras.Layer) else ():
+        if isinstance(layer, keras.layers.Embedding):
+            raise Unfusable(f"the embedding {layer.name} is inside of {operation.name}")
 
 
 def _as_input(tensor: Any, reference: Any) -> Any:
@@ -151,13 +166,14 @@ class _Operation:
 
     def _map(self, args: Any, kwargs: Any) -> Any:
         operation, training = self._operation, self._training
+        _check_gradients(operation)
         flat = tf.nest.flatten((args, kwargs))
         places = [index for index, leaf in enumerate(flat) if tf.is_tensor(leaf)]
         layout: list[Any] = []
 
-        def call(tensors: Any, found_masks: Any) -> Any:
+        def call(tensors: Any, found: Any) -> Any:
             leaves = list(flat)
-            put_masks(tensors, found_masks)
+            carry(tensors, found)
             for place, tensor in zip(places, tensors, strict=True):
                 leaves[place] = tensor
             own_args, own_kwargs = tf.nest.pack_sequence_as((args, kwargs), leaves)
@@ -165,12 +181,12 @@ class _Operation:
                 own_kwargs["training"] = training
             outputs = operation(*own_args, **own_kwargs)
             layout[:] = [outputs]
-            return tf.nest.flatten(outputs), masks(outputs)
+            return tf.nest.flatten(outputs), carried(outputs)
 
         tensors = [flat[index] for index in places]
         variables = getattr(operation, "variables", [])
-        leaves, output_masks = self._stack.mapped(call, variables, tensors, masks(tensors))
-        put_masks(leaves, output_masks)
+        leaves, found = self._stack.mapped(call, variables, tensors, carried(tensors))
+        carry(leaves, found)
         return tf.nest.pack_sequence_as(layout[0], leaves)
 
     def _embed(self, numbers: Any) -> Any:

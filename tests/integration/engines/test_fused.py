@@ -174,6 +174,32 @@ def test_each_layer(name: str) -> None:
     compare(net)
 
 
+@pytest.mark.parametrize("inside", ["model", "TimeDistributed"])
+def test_an_embedding_inside_of_another_layer_is_not_stacked(inside: str) -> None:
+    """Its gradient would come out dense, and Keras's optimizers treat a sparse one otherwise."""
+    embedding = L.Embedding(9, 3)
+    if inside == "model":
+        shape, layer = (6,), keras.Sequential([keras.Input((6,)), embedding])
+    else:
+        shape, layer = (6, 2), L.TimeDistributed(embedding)
+    x = np.random.default_rng(0).integers(0, 9, (20, *shape))
+    net = nets.Net(
+        lambda: keras.Sequential(
+            [keras.Input(shape, dtype="int32"), layer, L.Flatten(), L.Dense(1)]
+        ),
+        Arrays(x=x, y=np.ones((20, 1))),
+        {"loss": "mse", "optimizer": "adam"},
+    )
+    reason = FusedFit(ledger.SETTINGS).trace(cohort(net)[0])
+    assert reason is not None and "is inside of" in reason
+
+
+@pytest.mark.slow
+def test_a_scaled_loss() -> None:
+    """The optimizer divides gradients by the scale, so the loss is multiplied before."""
+    compare(nets.stacked_lstm(), optimizer={"SGD": {"loss_scale_factor": 96.0}})
+
+
 def test_conv2d_same_with_strides() -> None:
     net = nets.convolution()
     net.build = lambda: keras.Sequential(
