@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -119,16 +119,28 @@ METRICS: dict[str, tuple[tuple[Any, str, int], dict[str, Any]]] = {
 _APART = frozenset(
     "BinaryIoU F1Score FBetaScore IoU MeanIoU OneHotIoU OneHotMeanIoU R2Score".split()  # noqa: SIM905
 )
-# Condition: (has steps, masked, weighted)
-CONDITIONS: dict[str, tuple[bool, bool, str]] = {
-    "rows": (False, False, ""),
-    "rows, masked inside": (False, True, ""),
-    "rows weighted": (False, False, "rows"),
-    "steps": (True, False, ""),
-    "steps masked": (True, True, ""),
-    "steps weighted": (True, False, "steps"),
-    "steps masked, steps weighted": (True, True, "steps"),
-    "steps masked, rows weighted": (True, True, "rows"),
+
+
+class Condition(NamedTuple):
+    """Under which a head is trained."""
+
+    has_steps: bool = False
+    is_masked: bool = False
+    weighted: str = ""  # as of a Branch
+    scale: float = 1.0  # of what the head is given
+
+
+CONDITIONS: dict[str, Condition] = {
+    "rows": Condition(),
+    "rows, masked inside": Condition(is_masked=True),
+    "rows weighted": Condition(weighted="rows"),
+    # Probabilities are 0 or 1 to the last bit, where a crossentropy needs the logits.
+    "rows, saturated": Condition(scale=200.0),
+    "steps": Condition(has_steps=True),
+    "steps masked": Condition(has_steps=True, is_masked=True),
+    "steps weighted": Condition(has_steps=True, weighted="steps"),
+    "steps masked, steps weighted": Condition(has_steps=True, is_masked=True, weighted="steps"),
+    "steps masked, rows weighted": Condition(has_steps=True, is_masked=True, weighted="rows"),
 }
 _OF_STEPS, _OF_ROWS = frozenset({"CTC"}), frozenset({"Circle"})  # what Keras allows them
 # By classes, so not by numbers; and by rows, for Keras gives no class weights to steps.
@@ -143,12 +155,14 @@ ACTIVATIONS = sorted(
 
 
 def _head(condition: str, activation: str, width: int) -> Callable[[Any], Any]:
-    has_steps, is_masked, _ = CONDITIONS[condition]
+    given = CONDITIONS[condition]
 
     def build(series: Any) -> Any:
-        hidden = L.Masking()(series) if is_masked else series
-        if not has_steps:
+        hidden = L.Masking()(series) if given.is_masked else series
+        if not given.has_steps:
             hidden = L.GlobalAveragePooling1D()(L.Dense(3, activation="tanh")(hidden))
+        if given.scale != 1:
+            hidden = L.Rescaling(given.scale)(hidden)
         return L.Dense(width, activation=activation)(hidden)
 
     return build
@@ -156,7 +170,7 @@ def _head(condition: str, activation: str, width: int) -> Callable[[Any], Any]:
 
 def loss_branches(condition: str) -> list[Branch]:
     """Every loss, each with a head that gives what it takes."""
-    has_steps, _, weighted = CONDITIONS[condition]
+    has_steps, weighted = CONDITIONS[condition].has_steps, CONDITIONS[condition].weighted
     return [
         Branch(
             f"loss {name}",
@@ -178,7 +192,7 @@ def classified(branches: list[Branch]) -> list[Branch]:
 
 def metric_branches(condition: str) -> list[Branch]:
     """Every metric, all that take one kind of output on one head."""
-    weighted = CONDITIONS[condition][2]
+    weighted = CONDITIONS[condition].weighted
     heads: dict[Any, list[str]] = {}
     for name, (head, _) in METRICS.items():
         heads.setdefault(name if name in _APART else id(head), []).append(name)

@@ -14,8 +14,9 @@ import math
 import multiprocessing
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,15 @@ from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import unstackable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.recording.explanation import explanation
 
 SEEDS = (3, 4)
 FLOAT64 = 1e-10
 _A_MODEL = 6  # branches in one; more take longer to trace together than apart
-_A_PROCESS = 3  # models in one: TensorFlow keeps every graph that it has traced
+_A_PROCESS = 18  # branches in one; its start costs as much as half of them
+_A_REASON = 160  # characters
+_KERAS = "Keras itself: "
+ENGINES = ("loop", "fused")
 FOUND = Path(__file__).with_name("equality.csv")
 
 
@@ -161,44 +166,65 @@ def measure(
     group: str,
     several: Sequence[Branch],
     given: dict[str, Any],
-    engines: Sequence[str] = ("loop", "fused"),
+    engines: Sequence[str] = ENGINES,
 ) -> list[Pair]:
-    """These engines on these branches in one model; each branch alone where the model fails."""
-    net = branches.net(several, **given)
-    measured = []
+    """These engines on these branches in one model, without those that it fails with."""
+    measured: list[Pair] = []
     for engine in engines:
-        try:
-            measured += pairs(group, several, net, engine)
-        except Exception as error:  # Keras and TensorFlow raise many kinds
-            if len(several) > 1:
-                for branch in several:
-                    measured += measure(group, [branch], given, (engine,))
-            else:
-                reason = " ".join(str(error).split())[:120] or type(error).__name__
-                measured.append(Pair(group, several[0].name, engine, None, reason))
+        refused = {pair.name for pair in measured if pair.reason.startswith(_KERAS)}
+        measured += [
+            replace(pair, engine=engine) for pair in measured if pair.name in refused
+        ]  # in float32 Keras itself does not train it: no engine needs to be tried
+        left = [branch for branch in several if branch.name not in refused]
+        measured += _by(engine, group, left, given) if left else []
     return measured
 
 
+def _by(engine: str, group: str, several: Sequence[Branch], given: dict[str, Any]) -> list[Pair]:
+    """By one engine; where the model fails, by halves, until it is known which branches fail."""
+    try:
+        return pairs(group, several, branches.net(several, **given), engine)
+    except Exception as error:  # Keras and TensorFlow raise many kinds
+        half = len(several) // 2
+        if half:
+            parts = (several[:half], several[half:])
+            return [pair for part in parts for pair in _by(engine, group, part, given)]
+        return [Pair(group, several[0].name, engine, None, _short(explanation(error)))]
+
+
 def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> list[Pair]:
-    """Each branch of a model by an engine against `fit`, float32 to the bit, float64 for fused."""
-    policy = "float64" if engine == "fused" else None
-    jobs = _jobs(net, policy, 2 if engine == "fused" else 1)
-    chosen = FusedFit(ledger.SETTINGS) if engine == "fused" else LoopFit(ledger.SETTINGS)
+    """Each branch of a model by an engine against `fit`, float32 to the bit, float64 for fused.
+
+    Raises ValueError with the reason where Keras itself or the engine doesn't train the model.
+    """
+    is_fused = engine == "fused"
+    policy, last = ("float64", 1) if is_fused else (None, 0)
+    jobs, fit = _jobs(net, policy, last + 1), KerasFit(ledger.SETTINGS)
+    settings = ledger.SETTINGS
+    chosen = FusedFit(settings) if is_fused else LoopFit(settings, fallback=fit)
     reason = _why_not(chosen, jobs[0])
-    if reason and len(several) > 1:
-        raise ValueError(reason)
     if reason:
-        return [Pair(group, several[0].name, engine, None, reason[:120])]
+        raise ValueError(reason)
+    alone = ledger.train(fit, [_jobs(net, policy, last + 1)[last]])
+    for error in alone.errors.values():
+        raise ValueError(f"{_KERAS}{explanation(error)}") from error
     tried = ledger.train(chosen, jobs)
-    last = len(jobs) - 1
-    alone = ledger.train(KerasFit(ledger.SETTINGS), [_jobs(net, policy, last + 1)[last]])
-    for error in (*alone.errors.values(), *tried.errors.values()):
+    for error in tried.errors.values():
         raise error
+    name, reasons = tried.engines[-1]
+    if name != engine:
+        raise ValueError(reasons[0])
     distances = _distances(net, jobs[last], tried, alone, last, len(several))
     return [
         Pair(group, branch.name, engine, distance)
         for branch, distance in zip(several, distances, strict=True)
     ]
+
+
+def _short(text: str) -> str:
+    """The first sentence of a reason, or its beginning."""
+    text = " ".join(text.split())
+    return text if len(text) <= _A_REASON else f"{text[:_A_REASON].rsplit(' ', 1)[0]} ..."
 
 
 def _why_not(engine: FusedFit | LoopFit, job: Any) -> str | None:
@@ -271,36 +297,49 @@ def _distance(left: Any, right: Any) -> float:
     return distance if math.isfinite(distance) else math.inf
 
 
-def models(group: Group) -> Iterator[list[Branch]]:
-    """The branches that are trained in one model; class weights go with one output only."""
+def models(group: Group, names: Iterable[str], apart: Set[str]) -> Iterator[list[Branch]]:
+    """The branches of these names in one model each: several, where none of them is `apart`.
+
+    Class weights go with one output only.
+    """
+    wanted = [branch for branch in group.branches if branch.name in set(names)]
     size = 1 if "class_weight" in group.given else _A_MODEL
-    for start in range(0, len(group.branches), size):
-        yield list(group.branches[start : start + size])
+    for part in (
+        [branch for branch in wanted if branch.name not in apart],
+        [branch for branch in wanted if branch.name in apart],
+    ):
+        yield from (part[start : start + size] for start in range(0, len(part), size))
 
 
-def work(name: str) -> list[tuple[dict[str, Any], list[Branch]]]:
-    """(arguments, branches) of every model of the groups of one name."""
-    return [
-        (group.given, several)
-        for group in groups()
-        if group.name == name
-        for several in models(group)
-    ]
-
-
-def some(name: str, first: int, last: int) -> list[Pair]:
-    """The pairs of some models of a name, by both engines."""
+def some(name: str, names: Sequence[str]) -> list[Pair]:
+    """The pairs of some branches of the groups of one name, by both engines."""
     warnings.simplefilter("ignore")
-    measured = []
-    for given, several in work(name)[first:last]:
-        for pair in measure(name, several, given):
-            branch = next(b for b in several if b.name == pair.name)
-            alone = singles(branch) if pair.distance is None else []
-            again = [p for part in alone for p in measure(name, [part], given, (pair.engine,))]
-            for result in again or [pair]:
-                measured_branch = next(b for b in [branch, *alone] if b.name == result.name)
-                measured.append(replace(result, parts=_parts(measured_branch, given)))
+    known = [pair for pair in read() if pair.verdict == "not"]
+    measured: list[Pair] = []
+    for group in (group for group in groups() if group.name == name):
+        apart = {pair.name for pair in known}
+        for several in models(group, names, apart):
+            measured += _whole(group, several)
     return measured
+
+
+def _whole(group: Group, several: Sequence[Branch]) -> list[Pair]:
+    """What is refused with several metrics, with each of them alone as well."""
+    by_name = {branch.name: branch for branch in several}
+    measured = measure(group.name, several, group.given)
+    for engine in ENGINES:
+        refused = [p.name for p in measured if p.engine == engine and p.verdict == "not"]
+        alone = {b.name: b for name in refused for b in singles(by_name[name])}
+        if not alone:
+            continue
+        parted = {name for name in refused if len(by_name[name].metrics) > 1}
+        measured = [p for p in measured if p.engine != engine or p.name not in parted]
+        size = 1 if "class_weight" in group.given else _A_MODEL
+        each = list(alone.values())
+        for start in range(0, len(each), size):
+            measured += measure(group.name, each[start : start + size], group.given, (engine,))
+        by_name |= alone
+    return [replace(pair, parts=_parts(by_name[pair.name], group.given)) for pair in measured]
 
 
 def singles(branch: Branch) -> list[Branch]:
@@ -349,6 +388,42 @@ def write(measured: Sequence[Pair]) -> None:
         writer.writerows(asdict(pair) for pair in ordered)
 
 
+def wanted(name: str, *, is_missing: bool) -> list[str]:
+    """The branches of a name that are to be measured: all, or those without any row."""
+    known = {pair.name for pair in read() if pair.group == name} if is_missing else set()
+    return [
+        branch.name
+        for group in groups()
+        if group.name == name
+        for branch in group.branches
+        if not _names(branch) & known
+    ]
+
+
+def measure_and_keep(name: str, names: Sequence[str]) -> None:
+    """In a process of its own, for TensorFlow keeps every graph that it has traced.
+
+    Where it dies each half is tried, and what it dies of is a row too.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            measured = pool.submit(some, name, names).result()
+        except BrokenProcessPool:
+            if len(names) > 1:
+                half = len(names) // 2
+                measure_and_keep(name, names[:half])
+                measure_and_keep(name, names[half:])
+                return
+            reason = "its process died"
+            measured = [Pair(name, names[0], engine, None, reason) for engine in ENGINES]
+    for pair in measured:
+        print(pair, flush=True)
+    several = [b for g in groups() if g.name == name for b in g.branches if b.name in names]
+    new = {known for branch in several for known in _names(branch)}
+    write([p for p in read() if p.group != name or p.name not in new] + measured)
+
+
 def main(parts: Sequence[str]) -> None:
     """Measure, keep what was measured, and write the page."""
     import equality_page
@@ -358,19 +433,9 @@ def main(parts: Sequence[str]) -> None:
     for name in dict.fromkeys(group.name for group in groups()):
         if parts and not any(part in name for part in parts):
             continue
-        every = [several for _, several in work(name)]
-        for first in range(0, len(every), _A_PROCESS):
-            wanted = [b for several in every[first : first + _A_PROCESS] for b in several]
-            known = {pair.name for pair in read() if pair.group == name}
-            if is_missing and all(_names(branch) & known for branch in wanted):
-                continue
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                measured = pool.submit(some, name, first, first + _A_PROCESS).result()
-            for pair in measured:
-                print(pair, flush=True)
-            new = {measured_name for branch in wanted for measured_name in _names(branch)}
-            write([p for p in read() if p.group != name or p.name not in new] + measured)
+        names = wanted(name, is_missing=is_missing)
+        for first in range(0, len(names), _A_PROCESS):
+            measure_and_keep(name, names[first : first + _A_PROCESS])
     equality_page.write(read())
 
 

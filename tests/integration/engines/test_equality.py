@@ -9,19 +9,24 @@ import pytest
 
 LAYERS = {b.name: b for b in branches.layer_branches(masked=True)}
 LOSSES = {b.name: b for b in heads.loss_branches("steps masked, steps weighted")}
+SATURATED = {b.name: b for b in heads.loss_branches("rows, saturated")}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_masks_and_weights_of_steps_reach_losses_and_metrics() -> None:
-    """A mask hangs on a tensor; an engine that makes another tensor has to hand it on."""
+def test_masks_weights_and_logits_of_steps_reach_losses_and_metrics() -> None:
+    """They hang on a tensor; an engine that makes another tensor has to hand them on.
+
+    Crossentropies are taken of the logits behind probabilities, which are 0 or 1 where saturated.
+    """
     several = [
         LAYERS["layer LSTM"],
         LOSSES["loss SparseCategoricalCrossentropy"],
+        SATURATED["loss SparseCategoricalCrossentropy"],
     ]
-    for branch in several:
+    for branch in several[:2]:
         branch.metrics = ["accuracy"]
     pairs = matrix.measure("short", several, {})
-    assert len(pairs) == 4
+    assert len(pairs) == 6
     for pair in pairs:
         assert pair.verdict in ("bits", "float64"), pair
 
