@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -67,5 +68,5 @@ def test_of_many_epochs_some_are_kept_evenly_spread() -> None:
     for number in range(1, 10_001):
         timeline.epoch(number)
     epochs = [number for number, _ in json.loads(timeline.to_json())["epochs"]]
-    steps = {after - before for before, after in zip(epochs, epochs[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(epochs)}
     assert 32 <= len(epochs) <= 64 and len(steps) == 1 and epochs[0] == steps.pop()
