@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import json
 import logging
 import threading
 import time
@@ -12,10 +13,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from fitfleet.db.accounts import webhooks
+from fitfleet.db.accounts import apprise_urls, webhooks
 from fitfleet.db.accounts.webhooks import Due
 from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError
+from fitfleet.errors import DatabaseError, MissingExtraError
 
 _TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ def send_due(database: Database) -> int:
 
 def send(due: Due) -> str | None:
     """Post it; None if it was answered with 2xx, else what went wrong, without the URL."""
+    if apprise_urls.is_apprise(due.url):
+        return _send_by_apprise(due)
     body = due.payload.encode()
     headers = {
         "Content-Type": "application/json",
@@ -85,6 +88,40 @@ def send(due: Due) -> str | None:
         return f"it cannot be reached: {type(error.reason).__name__}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"it cannot be reached: {type(error).__name__}"
+
+
+def _send_by_apprise(due: Due) -> str | None:
+    try:
+        apprise = apprise_urls.load()
+    except MissingExtraError as error:
+        return f"{error} (on the scheduler's host)"
+    to = apprise.Apprise()
+    try:
+        if not to.add(due.url.removeprefix(apprise_urls.PREFIX)):
+            return "apprise does not know the service of its URL"
+        for service in to:  # each would follow redirects, to servers that no admin has named
+            service.redirects = False
+        is_sent = to.notify(title=f"fitfleet: {due.event}", body=sentence(json.loads(due.payload)))
+    except Exception as error:  # whatever a service's own code raises
+        return f"apprise failed: {type(error).__name__}"
+    return None if is_sent else "its service did not take the message"
+
+
+def sentence(about: dict[str, Any]) -> str:
+    """What has happened, for people. It takes what a notification has (docs/how-to/webhooks)."""
+    match about["event"]:
+        case "job.succeeded":
+            return f"Job {about['job']} of {about['experiment']} succeeded."
+        case "job.failed":
+            why = f"{about['failure_class']}: {about['failure_message']}"
+            return f"Job {about['job']} of {about['experiment']} failed ({why})."
+        case "experiment.finished":
+            counts = ", ".join(f"{count} {status}" for status, count in about["jobs"].items())
+            return f"Experiment {about['experiment']} is finished: {counts}."
+        case "sweep.finished":
+            return f"Sweep {about['sweep']} of {about['experiment']} is finished."
+    jobs = ", ".join(map(str, about["jobs"])) or "none"
+    return f"Worker {about['worker']} is lost; jobs that are requeued: {jobs}."
 
 
 def signature(secret: str, at: int, body: bytes) -> str:

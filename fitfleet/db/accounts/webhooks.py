@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from fitfleet.db.accounts import access
+from fitfleet.db.accounts import access, apprise_urls
 from fitfleet.db.actor import Scope
 from fitfleet.db.dialect import storable_text
 from fitfleet.db.schema.tables import ended_experiments, experiments, jobs, notifications, webhooks
@@ -200,15 +200,19 @@ def forget_old(c: Connection) -> int:
 
 def shown(url: str) -> str:
     """A URL without what may be secret in it: user, path and query."""
+    if apprise_urls.is_apprise(url):
+        return apprise_urls.shown(url)
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/..."
 
 
 def _check_url(url: str) -> None:
+    if apprise_urls.is_apprise(url) and len(url) <= 2000:
+        return apprise_urls.check(url)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(
-            f"webhook: {url[:60]!r} is not the URL of a web server; give https://host/path"
+            f"webhook: {shown(url)!r:.60} is not the URL of a web server; give https://host/path"
         )
     if parts.username is not None or parts.password is not None or len(url) > 2000:
         raise SettingsError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -222,6 +224,16 @@ def test_every_alert_says_how_bad_it_is_and_what_it_means() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"]["summary"].endswith(".")
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="comes with Debian's prometheus")
+def test_prometheus_takes_the_rules() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "rules", str(MONITORING / "alerts.yaml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "SUCCESS" in done.stdout, done.stdout + done.stderr
 
 
 def test_top_shows_queues_slots_and_hosts(database: Database) -> None:

@@ -53,7 +53,7 @@ class Receiver:
                 receiver.got.append((dict(self.headers), body))
                 time.sleep(receiver.wait_s)
                 self.send_response(receiver.status)
-                if receiver.status == 302:
+                if receiver.status in (302, 307):
                     self.send_header("Location", f"{receiver.url}/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -270,3 +270,50 @@ def test_of_two_that_end_the_last_jobs_at_once_one_tells_of_the_experiment(
     (finished,) = receiver.events()
     assert finished["jobs"] == {"succeeded": 2}
     assert send_due(database) == 0
+
+
+def _add_apprise(database: Database, receiver: Receiver, *events: str) -> str:
+    port = receiver.url.split(":")[2].partition("/")[0]
+    url = f"apprise:json://me:s3cret@127.0.0.1:{port}/tok3n?+X-Key=s3cret"
+    with database.begin() as c:
+        webhooks.add(c, url, events)
+    return url
+
+
+def test_apprise_tells_people_in_a_sentence(
+    database: Database, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(database, 1)
+    _add_apprise(database, receiver, "job.failed", "experiment.finished")
+    insert(database, new_job("a"))
+    (claim,) = take(database)
+    with database.begin() as c:
+        ends.fail(c, claim, FailureClass.USER, "the loss became NaN")
+    receiver.status = 307  # nor is it followed
+    with caplog.at_level(logging.DEBUG, "fitfleet"), caplog.at_level(logging.DEBUG, "apprise"):
+        assert send_due(database) == 2
+    with database.read() as c:
+        (shown,) = webhooks.listed(c)
+        audit = json.dumps([row._asdict() for row in c.execute(sa.text("SELECT * FROM audit"))])
+    assert shown["error"] == "its service did not take the message" and shown["waiting"] == 2
+    assert shown["url"] == "apprise:json://..." and len(receiver.got) == 2
+    for text in (caplog.text, json.dumps(shown), audit):
+        assert "s3cret" not in text and "tok3n" not in text and "json://" in text
+    receiver.status, receiver.got = 200, []
+    _due_at_once(database)
+    assert send_due(database) == 2
+    told = sorted((event["title"], event["message"]) for event in receiver.events())
+    assert told == [
+        ("fitfleet: experiment.finished", "Experiment digits is finished: 1 failed."),
+        ("fitfleet: job.failed", "Job 1 of digits failed (user: the loss became NaN)."),
+    ]
+    with database.read() as c:
+        assert webhooks.listed(c)[0]["delivered"] == 2
+
+
+def test_a_url_that_apprise_cannot_use_is_refused_without_its_secret(database: Database) -> None:
+    for url in ("apprise:slock://s3cret/tok3n", "apprise:slack://", "apprise:s3cret"):
+        with pytest.raises(SettingsError, match="can send to") as caught, database.begin() as c:
+            webhooks.add(c, url)
+        assert "tok3n" not in str(caught.value)
+        assert "s3cret" not in str(caught.value) or url == "apprise:s3cret"
