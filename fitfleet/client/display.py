@@ -148,6 +148,8 @@ class Display:
         left = snapshot.epochs - snapshot.epochs_done
         if done <= 0 or left <= 0:  # what is evaluated and saved after the last epoch is not known
             return None
+        if not snapshot.counts.get(JobStatus.RUNNING):  # when the next job begins is not known
+            return None
         return max(left * (time.monotonic() - self._began) / done, 1.0)
 
 

@@ -248,3 +248,8 @@ def test_no_time_is_left_once_the_last_epoch_is_over(monkeypatch: pytest.MonkeyP
     assert piped(replace(first, epochs_done=900), monkeypatch, first).endswith("1 min 00 s")
     nearly = replace(first, epochs_done=899_999, epochs=900_000)
     assert piped(nearly, monkeypatch, first).endswith("about 1 s left")
+
+
+def test_no_time_left_is_estimated_while_all_jobs_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = replace(snapshot(0), obstacles=("2 other jobs run first",))
+    assert "left" not in piped(replace(first, epochs_done=600), monkeypatch, first)
