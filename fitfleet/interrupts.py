@@ -1,4 +1,4 @@
-"""Ctrl-C that Python drops."""
+"""Keeping a Ctrl-C that Python would lose."""
 
 from __future__ import annotations
 

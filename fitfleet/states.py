@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. The value is what the database and the views hold."""
+    """The state of a job. The value is the one in the database and the views."""
 
     QUEUED = "QUEUED"  # the row waits for the dispatcher
     # A message for it is in the broker, or a slot has reserved it for its cohort.

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit to be shown: names, parameters, columns and logs are input."""
+"""Untrusted text, escaped for display: names, parameters, columns and logs are input."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Comparing what finished: metrics, statistics, rankings, pictures, exports."""
+"""Comparing what finished: metrics, statistics, rankings, plots, exports."""

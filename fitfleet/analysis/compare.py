@@ -1,4 +1,4 @@
-"""Comparing the jobs of an experiment: one row a job, best first."""
+"""Comparing the jobs of an experiment: one row per job, best first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compare(
     top: int | None = None,
     statuses: Iterable[JobStatus] = (JobStatus.SUCCEEDED,),
 ) -> pd.DataFrame:
-    """A row a job of these statuses, best first; jobs without the metric come last.
+    """One row per job of these statuses, best first; jobs without the metric come last.
 
     Columns: `job`, the params, the metric that it is sorted by, `seed`, `epoch`, the other metrics
     (loss first), the scores, `seconds`, `train_seconds` (of the epochs alone, without tracing,

@@ -24,7 +24,7 @@ _OF_A_JOB = (
 
 
 def trials_frame(results: Results) -> pd.DataFrame:
-    """A row a trial: `trial`, the parameters, `state`, the objectives' means, `jobs`, `why`.
+    """One row per trial: `trial`, the parameters, `state`, the objectives' means, `jobs`, `why`.
 
     A trial whose jobs came to no finite value of an objective has failed; `why` says what of: the
     epoch of a NaN, or the error of a job. A parameter that is named like another column is
@@ -80,7 +80,7 @@ def _failure(trial: Trial, replicates: Sequence[ReplicateRow]) -> str | None:
 
 
 def jobs_frame(recordings: Recordings, results: Results) -> pd.DataFrame:
-    """A row a job: `trial`, `job`, the parameters, seed, fold, status, metrics, scores, ...
+    """One row per job: `trial`, `job`, the parameters, seed, fold, status, metrics, scores, ...
 
     Metrics are those of the epoch whose weights are kept, objectives as the sweep asked for them.
     A parameter that is named like another column is `params.` and its name.

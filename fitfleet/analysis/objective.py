@@ -1,4 +1,4 @@
-"""What a sweep wants: one or several named values, each with a direction."""
+"""The objectives of a sweep: one or several named values, each with a direction."""
 
 from __future__ import annotations
 

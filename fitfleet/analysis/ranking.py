@@ -41,7 +41,7 @@ def rank(
     where: str | None = None,
     top: int | None = None,
 ) -> pd.DataFrame:
-    """A row a configuration, best mean first.
+    """One row per configuration, best mean first.
 
     One of which runs were pruned, failed or diverged comes after the complete ones and is not
     tested. With `by`, a row is the jobs with equal values of these params, and all else is paired

@@ -1,4 +1,4 @@
-"""What the trials of a sweep have come to: the values of their jobs, read from SQL."""
+"""The results of the trials of a sweep: the values of their jobs, read from SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks: a bearer token's user, whose scope allows it, and who has not guessed too often."""
+"""Authentication: the user and scope of a bearer token, and the limit of wrong tokens."""
 
 from __future__ import annotations
 

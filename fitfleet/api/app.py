@@ -1,4 +1,4 @@
-"""The web application: which address does what, for which scope, and how errors are told."""
+"""The web application: which route does what, for which scope, and how errors are returned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes that look: jobs, how they stand, comparisons. Each is a function of the fleet."""
+"""Routes that read: jobs, their progress, comparisons. Each is a function of the fleet."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def unfinished(fleet: Fleet, query: Document) -> Any:
 
 
 def snapshot(fleet: Fleet, document: Document) -> Any:
-    """How jobs stand."""
+    """The state of jobs."""
     return take(fleet.database, document.numbers("jobs"), fleet.settings.lease_s)
 
 

@@ -1,4 +1,4 @@
-"""What a request brings, within bounds, and how answers and errors are written."""
+"""The body of a request, within limits, and how responses and errors are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving the API: beside a scheduler in a thread of its own, or as a command."""
+"""Serving the API: beside a scheduler in a separate thread, or as a command."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ApiServer:
         self._server.run()
 
     def start(self) -> ApiServer:
-        """Serve in a thread of its own, and return when it answers."""
+        """Serve in a separate thread, and return when it answers."""
         self._server.start("fitfleet-api")
         return self
 

@@ -85,7 +85,7 @@ def find(sweeps: Sweeps, document: Document) -> Any:
 
 
 def progress(sweeps: Sweeps, document: Document) -> Any:
-    """Where a sweep stands."""
+    """The progress of a sweep."""
     row = sweeps.find(document)
     with sweeps.driver(row) as driver:
         driver.results.read(sweeps.fleet.database, row.id)
@@ -130,7 +130,7 @@ def create(sweeps: Sweeps, document: Document) -> Any:
 
 
 def step(sweeps: Sweeps, document: Document) -> Any:
-    """Bring a sweep one step forward; where it stands, and if asked for, how its jobs do."""
+    """Bring a sweep one step forward; its progress, and on request the state of its jobs."""
     row, fleet = sweeps.find(document), sweeps.fleet
     check_paths(Design.from_json(row.document))
     with fleet.database.read() as c:

@@ -1,1 +1,1 @@
-"""Faults on purpose: the drill that shows that they change no result."""
+"""Fault injection: the drill that shows that faults change no result."""

@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def exit_code(error: FitfleetError) -> int:
-    """The exit code that stands for this error."""
+    """The exit code of this error."""
     if isinstance(error, JobFailedError | WaitTimeoutError):
         return JOB_FAILED
     if isinstance(error, DatabaseError | BrokerError):

@@ -1,4 +1,4 @@
-"""The live progress display of a wait: a line a running job, and the totals."""
+"""The live progress display of a wait: one line per running job, and the totals."""
 
 from __future__ import annotations
 

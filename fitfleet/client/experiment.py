@@ -1,4 +1,4 @@
-"""Pictures and exports of an experiment, however its jobs were submitted."""
+"""Plots and exports of an experiment, however its jobs were submitted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plots(
     objective: str,
     direction: str | None,
 ) -> Plots:
-    """Pictures of the experiment. NotFoundError if it has no job."""
+    """Plots of the experiment. NotFoundError if it has no job."""
     from fitfleet.sweeps.plots import Plots
 
     found = results(database, experiment, objective, direction)

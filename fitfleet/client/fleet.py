@@ -78,7 +78,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the database's connections, and end the dashboard. Jobs continue."""
+        """Close the database's connections, and end the dashboard. Jobs continue."""
         self._close_page()
         self.database.dispose()
 
@@ -115,7 +115,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         top: int | None = None,
         status: JobStatus | str | Iterable[JobStatus | str] | None = JobStatus.SUCCEEDED,
     ) -> pd.DataFrame:
-        """A row a job of the experiment, best first; see `analysis.compare.compare`.
+        """One row per job of the experiment, best first; see `analysis.compare.compare`.
 
         Only succeeded jobs, unless `status` says which (None: all).
         """
@@ -241,7 +241,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         *,
         direction: str | None = None,
     ) -> Plots:
-        """Pictures of an experiment, as `Sweep.plot` of a sweep: `.curves("curves.png")`, ..."""
+        """Plots of an experiment, as `Sweep.plot` of a sweep: `.curves("curves.png")`, ..."""
         return experiment_views.plots(
             self.database, self.settings, experiment, objective, direction
         )

@@ -155,7 +155,7 @@ class Job(FittedJob):
     def cancel(self) -> JobStatus:
         """Cancel the job: at once if it waits, at its next heartbeat if it runs.
 
-        Its last checkpoint stays. Returns where it stands; a job that had ended stays as it is.
+        Its last checkpoint stays. Returns its state; a job that had ended stays as it is.
         """
         with self._database.begin() as c:
             job_table.cancel(c, self.id)

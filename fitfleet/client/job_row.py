@@ -113,7 +113,7 @@ class JobHandle:
 
     @property
     def status(self) -> JobStatus:
-        """Where the job stands now. A status that has ended is remembered until `refresh()`."""
+        """The state of the job now. A status that has ended is remembered until `refresh()`."""
         if not self._row.status.is_terminal:
             self.refresh()
         return self._row.status

@@ -1,4 +1,4 @@
-"""How a set of jobs stands at one moment, for a display to draw."""
+"""The state of a set of jobs at one moment, for a display to draw."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Sweep:
         self._drive()
 
     def _advance(self, *, is_shown: bool) -> tuple[Progress, Snapshot | None]:
-        """Bring it one step forward; where it stands, and if it is to be shown, how its jobs do."""
+        """Do one step; its progress, and if `is_shown`, the state of its jobs."""
         driver = self._drive()
         progress = driver.step()
         self._warn(driver)
@@ -173,13 +173,13 @@ class Sweep:
 
     @property
     def progress(self) -> Progress:
-        """Where the sweep stands now."""
+        """The progress of the sweep now."""
         driver = self._drive()
         driver.results.read(self._database, self._row().id)
         return driver.progress()
 
     def trials(self) -> pd.DataFrame:
-        """A row a trial: parameters, state, means of the objectives, why refused or pruned.
+        """One row per trial: parameters, state, means of the objectives, why refused or pruned.
 
         Points of `points_from` come last, with the state `imported` and no number.
         """
@@ -235,7 +235,7 @@ class Sweep:
         where: str | None = None,
         top: int | None = None,
     ) -> pd.DataFrame:
-        """A row a configuration, best mean first: n, mean, 95 % interval, ties by paired tests.
+        """One row per configuration, best mean first: n, mean, 95 % interval, ties by paired tests.
 
         `by` compares the values of some parameters, paired over all else; `where` filters, such
         as "units > 16". See `analysis.ranking.rank` for the columns.

@@ -1,4 +1,4 @@
-"""What jobs wait for, in a sentence: a queue that nobody serves, jobs that go first."""
+"""What jobs wait for, in a sentence: a queue that no worker serves, jobs that go first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may look and who may change: tokens, sessions, hosts, origins, and how often one may try."""
+"""Who may read and who may change: tokens, sessions, hosts, origins, and limits of sign-ins."""
 
 from __future__ import annotations
 

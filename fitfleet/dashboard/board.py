@@ -1,4 +1,4 @@
-"""What every page has at hand: the fleet, the templates, and answers that are still true."""
+"""What every page uses: the fleet, the templates, and cached results that are still valid."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Dashboard:
         return f"{self.address}sign-in?token={token}&next={quote(path, safe='')}"
 
     def start(self) -> Dashboard:
-        """Serve in a thread of its own, and return when it answers."""
+        """Serve in a separate thread, and return when it answers."""
         self._server.start("fitfleet-dashboard")
         return self
 

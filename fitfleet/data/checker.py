@@ -57,7 +57,7 @@ Ask = Callable[..., Any]
 OnProgress = Callable[[int, int], None]
 
 
-class _Died(Exception):
+class _ProcessDied(Exception):
     """The process has ended, or was ended; says why."""
 
 
@@ -81,7 +81,7 @@ class _Process:
         self.on_progress: OnProgress | None = None
 
     def ask(self, do: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer. Raises _Died."""
+        """The answer. Raises _ProcessDied."""
         self._ready()
         self._write(json.dumps({"do": do, **request}).encode() + b"\n")
         return self._answer(self.limits.stall_s)
@@ -99,7 +99,7 @@ class _Process:
             return
         try:
             self._answer(_START_S)
-        except _Died as error:
+        except _ProcessDied as error:
             self._errors.seek(0)
             said = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
             raise FitfleetError(
@@ -115,7 +115,7 @@ class _Process:
             self._process.stdin.write(data)
             self._process.stdin.flush()
         except OSError:
-            raise _Died(self._reason()) from None
+            raise _ProcessDied(self._reason()) from None
 
     def _answer(self, stall_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -128,10 +128,10 @@ class _Process:
                 answer: dict[str, Any] = json.loads(answers[-1])
                 return answer
             if not select([pipe], [], [], stall_s)[0]:
-                raise _Died(f"it made no progress for {stall_s:g} s (setting check_stall_s)")
+                raise _ProcessDied(f"it made no progress for {stall_s:g} s (setting check_stall_s)")
             data = os.read(pipe, 2**16)
             if not data:
-                raise _Died(self._reason())
+                raise _ProcessDied(self._reason())
             self._rest += data
 
     def _tell(self, lines: list[bytes]) -> None:
@@ -192,7 +192,7 @@ def talk(
             process.on_progress = on_progress
             try:
                 return conversation(partial(_ask, process, place))
-            except _Died as error:
+            except _ProcessDied as error:
                 _drop()
                 if was_fresh:
                     raise DatasetError(

@@ -120,7 +120,7 @@ def _check_input(role: str, layer: InputFacts, array: ArrayInfo) -> None:
     if layer.codes is None:
         return
     for code in (array.minimum, array.maximum):
-        # On a GPU Keras would read zeros for it without a word.
+        # On a GPU Keras would read zeros for it silently.
         if code is not None and not 0 <= code < layer.codes:
             raise DatasetError(
                 f"dataset.{role}: contains the code {code:g}, the Embedding knows 0 to"
@@ -194,7 +194,7 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
 
 
 def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
-    """Without labels Keras drops weights without a word, and has nothing to compare.
+    """Without labels Keras drops weights silently, and has nothing to compare.
 
     A train_step of its own, which a builder's model may have, may give metrics what they compare.
     """

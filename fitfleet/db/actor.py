@@ -1,4 +1,4 @@
-"""Who a transaction is of: a user, with a token or with the password of the database."""
+"""On whose behalf a transaction runs: a user, with a token or with the password of the database."""
 
 from __future__ import annotations
 

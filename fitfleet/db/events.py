@@ -1,4 +1,4 @@
-"""What happened, one row each: failures, retries, cancels, drains. Read through view `events`."""
+"""One row per event: failures, retries, cancels, drains. Read through view `events`."""
 
 from __future__ import annotations
 

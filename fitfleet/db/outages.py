@@ -1,4 +1,4 @@
-"""Waiting out a database that is away: how often to ask again, and for how long."""
+"""Waiting while the database is unreachable: how often to retry, and for how long."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
 # Alembic's own table.
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.String()))
 _BUSY_TIMEOUT_S = 30.0
-# A PostgreSQL that is gone without a word (its machine has died, the network is cut) is given up
+# A PostgreSQL that is gone silently (its machine has died, the network is cut) is given up
 # after some 20 s, not after the hours that TCP would wait.
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,

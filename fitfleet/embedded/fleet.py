@@ -68,7 +68,7 @@ class LocalFleet(Fleet):
         self.close()
 
     def close(self) -> None:
-        """Drain the workers, then stop the scheduler and let go of the broker.
+        """Drain the workers, then stop the scheduler and release the broker.
 
         A running fit writes a checkpoint and goes back to the queue; the next fleet in this
         directory resumes it. A second Ctrl-C ends the workers at once.

@@ -1,4 +1,4 @@
-"""A script's handle on a fleet that stays."""
+"""A script's handle on a background fleet, which keeps running afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of a fleet that stays: `python -m fitfleet.embedded.keeper`, a request on its stdin.
+"""The process of a background fleet: `python -m fitfleet.embedded.keeper`, a request on its stdin.
 
 It ends when told to (SIGTERM), and when nothing has run for `keep_s` seconds and no script is
 there.

@@ -1,4 +1,4 @@
-"""Whether a fleet that stays is the one that a script would start itself."""
+"""Whether a running background fleet equals the one that a script would start itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file on its way to where it is to be: there whole or not at all."""
+"""A file that is published under its final name whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking back what was lost: jobs of dead workers, and messages that the broker has lost."""
+"""Requeueing what was lost: jobs of dead workers, and messages that the broker has lost."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def collect(
             yield from datasets(database, storage, is_dry=is_dry)
 
 
-_Candidate = tuple[Kept, str, str]  # a job, the path that it lets go of, and why
+_Candidate = tuple[Kept, str, str]  # a job, the path that it releases, and why
 
 
 def _is_own(job: Kept, path: str, _: str) -> bool:
@@ -100,7 +100,7 @@ def _collected(
                 return
         if file is not None:
             storage.delete(path)
-    if is_ours:  # of another path the row lets go, and nothing else happens
+    if is_ours:  # of another path the row is cleared, and nothing else happens
         size = 0 if file is None else file.size_bytes
         yield Collected(job.job_id, job.experiment, path, size, why)
 

@@ -92,7 +92,7 @@ class Scheduler:
                 self._wait_a_lease()
                 pause_s = OUTAGE_POLL_S
             except Exception:
-                # A scheduler that ends without a word would leave every job waiting for ever.
+                # A scheduler that ends silently would leave every job waiting for ever.
                 _log.exception("the scheduler continues after an internal error")
                 pause_s = OUTAGE_POLL_S
             self._wake.wait(pause_s)

@@ -1,4 +1,4 @@
-"""What a scheduler does beside placing jobs: bring sweeps forward, keep the disk bounded."""
+"""What a scheduler does besides dispatching jobs: continue sweeps, limit the disk usage."""
 
 from __future__ import annotations
 

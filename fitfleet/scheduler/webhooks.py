@@ -1,4 +1,4 @@
-"""Sending notifications, in a thread of its own: a slow server keeps no job waiting."""
+"""Sending notifications, in a separate thread: a slow server keeps no job waiting."""
 
 from __future__ import annotations
 

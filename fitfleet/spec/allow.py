@@ -1,4 +1,4 @@
-"""The allow-list: which classes and functions may stand anywhere in a spec.
+"""The allow-list: the classes and functions that a spec may contain.
 
 Keras can be made to load any module, read files and run code by the names in a config; so every
 named thing in every corner of the document is held against the catalogue.
@@ -11,7 +11,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog, refused_names
+from fitfleet.spec import catalog, disallowed_names
 from fitfleet.spec.canonical import model_kind, refusal
 from fitfleet.spec.reference import UNREGISTERED, is_custom, unknown
 from fitfleet.spec.trust import is_trusted
@@ -166,7 +166,7 @@ def _function_refusal(document: dict[str, Any]) -> str:
 def _refusal(name: str, module: str | None) -> str:
     kind = catalog.KINDS.get(module or "")
     if str(module).startswith("keras.src.ops."):
-        why = refused_names.operation_reason(name)
+        why = disallowed_names.operation_reason(name)
         return f"the operator {name} is refused: {why}"
     if kind == "layers" or name == "Lambda":
         return refusal(name)

@@ -1,4 +1,4 @@
-"""Shapes with the batch axis first: of arguments, of their broadcast, and of parts of them."""
+"""Shapes with the batch axis first: of arguments, of their broadcast, and of slices of them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, refused_names, written_files
+from fitfleet.spec import catalog, disallowed_names, written_files
 from fitfleet.spec.custom_objects import check_reachable, refuse_class
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
@@ -93,7 +93,7 @@ def _custom_document(value: Any, place: str) -> dict[str, Any]:
 
 
 def _refusal(name: str) -> str:
-    why = refused_names.reason("callbacks", name)
+    why = disallowed_names.reason("callbacks", name)
     if why is not None:
         return f"{name} is not needed or not possible here: {why}"
     known = catalog.class_names("callbacks")

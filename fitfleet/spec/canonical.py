@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, refused_names
+from fitfleet.spec import catalog, disallowed_names
 from fitfleet.spec.naming import rename
 from fitfleet.spec.reference import (
     argument_value,
@@ -133,7 +133,7 @@ def canonical_layer(document: Any, place: str) -> Any:
 
 def refusal(name: str, module: Any = "keras.layers") -> str:
     """Why a layer that is not in the catalogue is refused, and what is near it."""
-    why = refused_names.reason("layers", name)
+    why = disallowed_names.reason("layers", name)
     if why is not None:
         return f"{name} is refused: {why}"
     where = "" if module == "keras.layers" else f" of {str(module)[:60]}"

@@ -1,4 +1,4 @@
-"""What the parts of a job say of each other: outputs and what names them, callbacks and metrics."""
+"""Whether the arguments of a job fit each other: names of outputs, callbacks and metrics."""
 
 from __future__ import annotations
 

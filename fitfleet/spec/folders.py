@@ -1,4 +1,4 @@
-"""Declaring a folder of pictures, texts or sounds: a class a folder, a sample a file."""
+"""Declaring a folder of pictures, texts or sounds: one class per folder, one sample per file."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ImageFolder(Folder):
 
 
 class TextFolder(Folder):
-    """Texts as `keras.utils.text_dataset_from_directory` reads them: UTF-8, a text a file.
+    """Texts as `keras.utils.text_dataset_from_directory` reads them: UTF-8, one text per file.
 
     x has the shape (files,); a model takes it by `Input((), dtype="string")` and TextVectorization.
     `max_length` cuts texts after so many bytes.

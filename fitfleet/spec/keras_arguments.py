@@ -1,4 +1,4 @@
-"""Arguments of Keras's `compile` and `fit` that a job has not, and what stands in their place."""
+"""Arguments of Keras's `compile` and `fit` that a job has not, and what to use instead."""
 
 from __future__ import annotations
 

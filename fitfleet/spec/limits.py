@@ -1,4 +1,4 @@
-"""Bounds on the JSON of a spec, before anything in it is understood."""
+"""Limits on the JSON of a spec, checked before anything in it is interpreted."""
 
 from __future__ import annotations
 

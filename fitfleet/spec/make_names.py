@@ -1,4 +1,4 @@
-"""Names of the classes that signatures.json holds. `refused_names` says why others are not."""
+"""Names of the classes that signatures.json holds. `disallowed_names` says why others are not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The operators of Keras that a Functional model may hold, found in the Keras installed here.
 
 A part of `make_signatures`. Every class of `keras.src.ops` is in the table or, with a reason, in
-`refused_names`; a test holds that.
+`disallowed_names`; a test holds that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 import inspect
 from typing import Any
 
-from fitfleet.spec.refused_names import OPERATIONS
+from fitfleet.spec.disallowed_names import OPERATIONS
 
 MODULES = ("core", "image", "linalg", "math", "nn", "numpy")
 # A value for every argument without a default, only to see what shape comes out.

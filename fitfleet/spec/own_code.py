@@ -64,7 +64,7 @@ def _is_read_by_keras(kind: Any) -> bool:
 
 
 def _own_layers(model: Any) -> Iterator[Any]:
-    """Layers that stand in the config, those of models inside the model included."""
+    """Layers of the config, those of models inside the model included."""
     for layer in getattr(model, "layers", ()):
         if _is_own(layer):
             yield layer

@@ -13,7 +13,7 @@ import types
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog, refused_names
+from fitfleet.spec import catalog, disallowed_names
 from fitfleet.spec.argument_kinds import check_kind, check_pieces
 from fitfleet.spec.custom_objects import (
     NotSerialisableError,
@@ -133,7 +133,7 @@ def reference(kind: str, value: Any, place: str) -> Any:
 
 def unknown(kind: str, name: str) -> str:
     """What is wrong with a name: why it is refused if Keras has it, else the nearest ones."""
-    why = refused_names.reason(kind, name)
+    why = disallowed_names.reason(kind, name)
     if why is not None:
         return f"{name} is refused: {why}"
     return f"{name} is unknown; {catalog.nearest(name, catalog.identifiers(kind))}"

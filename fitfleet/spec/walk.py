@@ -1,4 +1,4 @@
-"""How much a walk through a model has used up, held against the settings as it goes.
+"""What a traversal of a model has counted so far, compared with the limits of the settings.
 
 Without it a model of a few kilobytes could ask for hours of work here, or for more memory than a
 worker has: nested models multiply the calls of their layers, repeats and paddings their values.

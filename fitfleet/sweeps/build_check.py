@@ -1,4 +1,4 @@
-"""Asking Keras, in a process of its own, whether models can be built. Equal ones are built once."""
+"""Asking Keras, in a separate process, whether models can be built. Equal ones are built once."""
 
 from __future__ import annotations
 

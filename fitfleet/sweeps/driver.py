@@ -95,7 +95,7 @@ class Driver:
         return [m.job_id for replicates in self.results.replicates.values() for m in replicates]
 
     def step(self) -> Progress:
-        """Do what there is to do now, and say where the sweep stands. Any number of times."""
+        """Do what there is to do now, and return the progress of the sweep. Any number of times."""
         self._end_if_spent()
         self.results.read(self._database, self._row.id)
         is_pruned = self._prune()
@@ -116,7 +116,7 @@ class Driver:
             self._is_spent = budgets.settle(c, self._row.id)
 
     def progress(self) -> Progress:
-        """Where the sweep stands, as of the last poll."""
+        """The progress of the sweep, as of the last poll."""
         states = [trial.state for trial in self.results.trials()]
         return Progress(
             trials=len(states),

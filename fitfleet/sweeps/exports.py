@@ -40,7 +40,7 @@ class Exports:
         self._results = read()
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row a job: trial, parameters, seed, fold, status, objectives, scores, seconds."""
+        """One row per job: trial, parameters, seed, fold, status, objectives, scores, seconds."""
         return frames.jobs_frame(self._recordings, self._results)
 
     def curves(self) -> pd.DataFrame:

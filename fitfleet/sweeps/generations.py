@@ -110,7 +110,7 @@ class Generations:
             points = first_points(self._design)
             return [(point, Descent(0, member), None) for member, point in enumerate(points)]
         members = self._past(results, generation - 1)
-        heirs = next_generation(
+        successors = next_generation(
             members,
             self._pbt,
             space.parameters(self._design.job),
@@ -118,14 +118,14 @@ class Generations:
             seed=self._design.seed,
             generation=generation,
         )
-        jobs = self._jobs(results, [heir.parent.trial for heir in heirs])
+        jobs = self._jobs(results, [successor.parent.trial for successor in successors])
         return [
             (
-                heir.point,
-                Descent(generation, member, heir.parent.trial, heir.changes),
-                jobs[heir.parent.trial],
+                successor.point,
+                Descent(generation, member, successor.parent.trial, successor.changes),
+                jobs[successor.parent.trial],
             )
-            for member, heir in enumerate(heirs)
+            for member, successor in enumerate(successors)
         ]
 
     def _past(self, results: Results, generation: int) -> list[Member]:

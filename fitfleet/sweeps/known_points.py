@@ -1,4 +1,4 @@
-"""Points whose values another program has measured: a search learns from them, and no more.
+"""Points whose values another program has measured: used by a search, not as results.
 
 They are part of a sweep's design, stand in the table of its trials as imported, and in SQL in the
 view `imported_points`. They are no results of the fleet: nothing compares, ranks or exports them.

@@ -1,4 +1,4 @@
-"""Where the spaces of a document stand: their paths, their names, and on which options they hang.
+"""The search spaces of a document: their paths, their names, and the options they depend on.
 
 A space inside an option of a `choice` is a parameter only while that option is chosen. Such an
 option goes by a label (`Adam`, `SGD`), which is the value of the choice.

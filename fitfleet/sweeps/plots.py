@@ -1,4 +1,4 @@
-"""The pictures of a sweep or an experiment.
+"""The plots of a sweep or an experiment.
 
 The suffix decides: .png, .svg, .pdf, or .html that works offline.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """Pictures of what a sweep, or the jobs of an experiment, have come to so far.
+    """Plots of what a sweep, or the jobs of an experiment, have come to so far.
 
     Each method writes a file and returns its path; without one it returns a figure of matplotlib.
 

@@ -115,7 +115,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Heir:
+class Successor:
     """A member of the next generation: whom it continues, with what."""
 
     parent: Member
@@ -131,7 +131,7 @@ def next_generation(
     sign: float,
     seed: int,
     generation: int,
-) -> list[Heir]:
+) -> list[Successor]:
     """The members of a generation, in the order of those before; [] if none of these is left.
 
     `sign` is -1 where the largest value is the best, else 1.
@@ -143,7 +143,7 @@ def next_generation(
     size = min(math.ceil(len(members) * options.quantile_fraction), len(members) // 2)
     best = alive[: max(size, 1)]
     worst = {*order[len(order) - size :], *(set(order) - set(alive))} - set(best)
-    heirs = []
+    successors = []
     for i, member in enumerate(members):
         source = random.Random(f"{seed}/{generation}/{i}")
         parent = members[source.choice(best)] if i in worst else member
@@ -153,8 +153,8 @@ def next_generation(
             for name, value in point.items()
             if value != parent.point[name]
         }
-        heirs.append(Heir(parent, point, changes))
-    return heirs
+        successors.append(Successor(parent, point, changes))
+    return successors
 
 
 def _cost(member: Member, sign: float, index: int) -> tuple[bool, float, int]:

@@ -1,4 +1,4 @@
-"""Where a sweep stands."""
+"""The progress of a sweep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep stands."""
+    """The progress of a sweep."""
 
     trials: int  # asked for so far
     trials_wanted: int | None  # None: as many as the grid has

@@ -1,4 +1,4 @@
-"""Putting values where the spaces of a document stand."""
+"""Replacing the search spaces of a document by values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The row of a sweep: written down, found again, ended."""
+"""The row of a sweep: created, found again, ended."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class _Sequential:
         if all(layer_before["class_name"] == "InputLayer" for layer_before in before):
             return self._inputs
         part = {**self._model, "config": {**self._model["config"], "layers": before}}
-        return [_behind(part, self._inputs, layer_name(layer))]
+        return [_output_of(part, self._inputs, layer_name(layer))]
 
 
 class _Functional:
@@ -166,14 +166,14 @@ class _Functional:
             "output_layers": [list(end)],
         }
         part = {**self._model, "config": config}
-        return _behind(part, [self._inputs[name] for name in starts], wanted_by)
+        return _output_of(part, [self._inputs[name] for name in starts], wanted_by)
 
 
 def _ends(node: Any) -> list[End]:
     return [end_of(history_of(tensor)) for tensor in tensors_of(node)]
 
 
-def _behind(model: Mapping[str, Any], sources: Sequence[Rows], wanted_by: str) -> Rows:
+def _output_of(model: Mapping[str, Any], sources: Sequence[Rows], wanted_by: str) -> Rows:
     """The output of a part of the model, which is built without weights."""
     try:
         part = keras.saving.deserialize_keras_object(copy.deepcopy(dict(model)))

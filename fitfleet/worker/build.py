@@ -1,4 +1,4 @@
-"""From a JobSpec to a compiled Keras model, always by the same road."""
+"""From a JobSpec to a compiled Keras model, always by the same steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a message to a claim: the one step of a job that may find the database away."""
+"""From a message to a claim: the only step of a job that may start while the database is away."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def peers(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     """Reserve waiting jobs with the leader's fuse key: about its share of them.
 
     With N jobs waiting or running and W slots it takes N/W of them, so that no slot of the fleet
-    stands idle while another works through a long cohort, and no small rest is left. A job that
+    is idle while another works through a long cohort, and no small rest is left. A job that
     ran out of memory, or has failed in another way, runs alone.
     """
     is_alone = leader.memory_step or leader.failures or settings.cohort_max <= 1

@@ -1,4 +1,4 @@
-"""Orders to a running job, and its progress: what the threads of a child say to each other."""
+"""Stop requests to a running job, and its progress: shared by the threads of a child."""
 
 from __future__ import annotations
 

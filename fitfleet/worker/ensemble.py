@@ -21,7 +21,7 @@ _BATCH = 256
 
 
 class Scorer:
-    """Keras's own metrics of the mean of predictions, by a model that gives back what it gets."""
+    """Keras's own metrics of the mean of predictions, by a model that returns its input."""
 
     def __init__(
         self, model: Any, labelled: tuple[Any, Any], metric: str, settings: Settings

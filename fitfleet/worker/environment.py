@@ -1,4 +1,4 @@
-"""What a fit's last bits depend on besides its spec: equality is promised for one such record."""
+"""What a fit's last bits depend on besides its spec: bits are equal only within one."""
 
 from __future__ import annotations
 

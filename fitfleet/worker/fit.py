@@ -134,7 +134,7 @@ class Fit:
             raise NanLoss(f"the loss became NaN in epoch {last.epoch + 1}")
 
 
-class _NothingLeft(Exception):
+class _AllJobsEnded(Exception):
     """Every job of a session has ended while it trained."""
 
 
@@ -167,7 +167,7 @@ def _shared(controls: Sequence[JobControl], journal: Journal) -> Iterator[None]:
     """An error in what is done for several jobs at once ends all of them that are left."""
     try:
         yield
-    except (CannotTrace, _NothingLeft):
+    except (CannotTrace, _AllJobsEnded):
         raise
     except Exception as error:
         for control in controls:
@@ -220,7 +220,7 @@ class _Cohort:
             with self._journal.hold(fit.control):
                 fit.begin(session, self._settings)
         self._seated = [fit for fit in self._fits if fit.model is not None]
-        with suppress(_NothingLeft):
+        with suppress(_AllJobsEnded):
             while self._open:
                 yield from self._end_fits(session)
                 self._drop_ended(session)
@@ -252,7 +252,7 @@ class _Cohort:
             with self._journal.guard(fit.control):
                 fit.control.check()
         if not self._open:
-            raise _NothingLeft
+            raise _AllJobsEnded
 
     def _end_epoch(self, session: Session, fit: Fit, logs: Logs) -> None:
         seconds = fit.control.end_epoch()

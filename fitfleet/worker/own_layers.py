@@ -49,6 +49,6 @@ class _Reader(classmethod):  # type: ignore[type-arg]
 
 
 def _written_method(kind: type) -> Any:
-    """The function behind from_config as it stands in the source, of the class or a parent's."""
+    """The function behind from_config as it is in the source, of the class or a parent's."""
     methods = [vars(cls)["from_config"] for cls in kind.__mro__ if "from_config" in vars(cls)]
     return next(method for method in methods if not isinstance(method, _Reader)).__func__

@@ -137,7 +137,7 @@ class Child:
             with Lease(self.database, self.settings, controls), journal.commits:
                 self._fit(controls, journal)
         self.controls = []
-        self.is_spent |= journal.is_out_of_memory or self.meter.holds_too_much()
+        self.is_spent |= journal.is_out_of_memory or self.meter.is_oversized()
 
     def _fit(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> None:
         loader = Loader(self.database, self.storage, self.settings)

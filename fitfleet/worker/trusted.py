@@ -1,4 +1,4 @@
-"""The only door to a user's code in a worker: the job's own snapshot, and trusted modules."""
+"""The only imports of a user's code in a worker: the job's own snapshot, and trusted modules."""
 
 from __future__ import annotations
 

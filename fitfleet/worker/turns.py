@@ -1,4 +1,4 @@
-"""In what portions the attempts of a cohort begin."""
+"""How many jobs of a cohort start their attempts at once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a fleet recorded, for other tools: tables, TensorBoard, MLflow; one file a tool."""
+"""What a fleet recorded, for other tools: tables, TensorBoard, MLflow; one file per tool."""

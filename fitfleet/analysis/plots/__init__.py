@@ -1,1 +1,1 @@
-"""Pictures of what a fleet recorded; one file a plot. Needs the extra `plots`."""
+"""Plots of what a fleet recorded; one file per plot. Needs the extra `plots`."""

@@ -1,4 +1,4 @@
-"""What all pictures share: the file's kind by its suffix, colours, axes, and how it is written."""
+"""What all plots share: the file's kind by its suffix, colours, axes, and how it is written."""
 
 from __future__ import annotations
 

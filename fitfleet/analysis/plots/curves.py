@@ -1,4 +1,4 @@
-"""Learning curves: one line a job, training dashed, validation solid, as a PNG, SVG or PDF."""
+"""Learning curves: one line per job, training dashed, validation solid, as a PNG, SVG or PDF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates: one line a trial through its parameters to its objective."""
+"""Parallel coordinates: one line per trial through its parameters to its objective."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices: the objective over each parameter, a point a trial."""
+"""Slices: the objective over each parameter, one point per trial."""
 
 from __future__ import annotations
 

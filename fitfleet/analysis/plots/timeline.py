@@ -1,4 +1,4 @@
-"""Who ran what when: a row a worker slot, a bar an attempt, its colour the outcome."""
+"""Who ran what when: one row per worker slot, one bar per attempt, its colour the outcome."""
 
 from __future__ import annotations
 

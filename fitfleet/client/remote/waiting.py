@@ -21,7 +21,7 @@ _OUTAGE_S = 120.0
 def wait_for(
     connection: Connection, job_ids: Sequence[int], display: Display, timeout_s: float | None
 ) -> None:
-    """Return when every job has ended, and draw meanwhile how they stand.
+    """Return when every job has ended, and draw their state meanwhile.
 
     WaitTimeoutError after `timeout_s`; ApiError when the API has been away for two minutes.
     """

@@ -108,7 +108,7 @@ def explanation_of(document: Mapping[str, Any]) -> Explanation:
 
 
 def snapshot_of(document: Mapping[str, Any]) -> Snapshot:
-    """How jobs stand."""
+    """The state of jobs."""
     return Snapshot(
         counts=counts_of(document["counts"]),
         epochs_done=document["epochs_done"],

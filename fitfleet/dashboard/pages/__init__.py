@@ -1,1 +1,1 @@
-"""One file a page: what it reads, and how that is shown."""
+"""One file per page: what it reads, and how that is shown."""

@@ -1,4 +1,4 @@
-"""Values of curves since what a page knows, in pieces of a bounded size."""
+"""Values of curves that a page does not have yet, in chunks of a limited size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What parallel axes and a scatter are drawn from: one row a job, a value a column."""
+"""What parallel axes and a scatter are drawn from: one row per job, one value per column."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _pruned(results: Results, trials: list[dict[str, Any]]) -> list[dict[str, An
 
 
 def trials_csv(request: Request) -> Response:
-    """A row a trial."""
+    """One row per trial."""
     board = board_of(request)
     row = find_sweep(board.fleet.database, request.query_params.get("name", ""))
     results = Results(Design.from_json(row.document).wanted)

@@ -1,4 +1,4 @@
-"""Pictures, decoded by Pillow (the extra `images`) and resized as TensorFlow does.
+"""Images, decoded by Pillow (the extra `images`) and resized as TensorFlow does.
 
 In colour PNG, BMP and the first picture of a GIF come out as Keras reads them, to the bit; a JPEG,
 and gray made of colours, within the rounding of another decoder.

@@ -1,4 +1,4 @@
-"""Examples of TFRecord files into one HDF5 file, an array a feature, with a hash of the rows."""
+"""Examples of TFRecord files into one HDF5 file, one array per feature, with a hash of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WAV files of whole numbers, read by Python's own `wave`."""
+"""WAV files of integer samples, read by Python's own `wave`."""
 
 from __future__ import annotations
 

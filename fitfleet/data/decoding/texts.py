@@ -1,4 +1,4 @@
-"""Texts in UTF-8, a text a file."""
+"""Texts in UTF-8, one text per file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file a format; `open_source` chooses by the file's name."""
+"""One file per format; `open_source` chooses by the file's name."""
 
 from __future__ import annotations
 

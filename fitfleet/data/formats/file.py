@@ -42,7 +42,7 @@ class DataFile:
 
 
 class _HashedReader(io.RawIOBase):
-    """Reads whole blocks, and hands out none whose hash is not the one it should have."""
+    """Reads whole blocks, and returns none whose hash is not the one it should have."""
 
     def __init__(self, file: DataFile) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""NumPy's .npy files, one array a file, and the checked header that .npz shares."""
+"""NumPy's .npy files, one array per file, and the checked header that .npz shares."""
 
 from __future__ import annotations
 

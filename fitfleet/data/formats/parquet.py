@@ -42,7 +42,7 @@ class ParquetSource(ColumnSource):
             table = self._table.read(columns=names, use_threads=False)
             self._check_table(place, table, names)
             return {name: self._array(place, table.column(name)) for name in names}
-        except _broken() as error:
+        except _damage_errors() as error:
             raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
 
     def _array(self, place: str, column: Any) -> Array:
@@ -84,7 +84,7 @@ class ParquetSource(ColumnSource):
             table = self._table.read(columns=[name], use_threads=False)
             self._check_table(place, table, [name])
             return table.column(name).cast(pyarrow.string()).to_pandas()
-        except _broken() as error:
+        except _damage_errors() as error:
             raise DatasetError(f"{place}: not a readable Parquet file: {_reason(error)}") from None
 
     def _check_bytes(self, place: str, columns: int) -> None:
@@ -163,12 +163,12 @@ def _open(file: DataFile) -> Any:
         raise MissingExtraError("pyarrow", "parquet") from None
     try:
         return parquet.ParquetFile(file.open())
-    except _broken() as error:
+    except _damage_errors() as error:
         place = f"{file.path}: not a readable Parquet file"
         raise DatasetError(f"{place}: {_reason(error)}") from None
 
 
-def _broken() -> tuple[type[Exception], ...]:
+def _damage_errors() -> tuple[type[Exception], ...]:
     """What pyarrow raises for a damaged file."""
     import pyarrow
 

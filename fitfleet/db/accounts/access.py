@@ -1,4 +1,4 @@
-"""May this be changed, by whom was it: asked and written where the change is made.
+"""Permission checks and audit entries, made in the transaction of the change.
 
 Who has the password of the database can write to it in any way; scopes hold for those that come by
 a token (db/accounts/tokens). The log has all of them.

@@ -1,4 +1,4 @@
-"""What a worker holds in its hand, and the fence that every write of it passes."""
+"""The claim that a worker has on a job, and the fence of all its writes."""
 
 from __future__ import annotations
 

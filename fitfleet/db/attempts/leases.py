@@ -1,4 +1,4 @@
-"""A worker's hold on its jobs. Every write here is fenced: id, attempt, owner, RUNNING.
+"""A worker's leases on its jobs. Every write here is fenced: id, attempt, owner, RUNNING.
 
 A function that writes for a claim returns whether the claim still held; False means that the job
 went to someone else, nothing was written, and nothing more may be.

@@ -1,1 +1,1 @@
-"""Workers, and the room on their slots and devices."""
+"""Workers, their free slots, and the free memory of their devices."""

@@ -267,7 +267,7 @@ def _requeued() -> dict[str, Any]:
 
 
 def status_of(c: Connection, job_id: int) -> JobStatus:
-    """Where the job stands. NotFoundError."""
+    """The state of the job. NotFoundError."""
     status = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
     if status is None:
         raise NotFoundError(f"there is no job {job_id}")

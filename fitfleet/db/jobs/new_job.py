@@ -1,4 +1,4 @@
-"""A job on its way into the database: as it was checked, then as its rows will be."""
+"""A new job: as it was checked, then as its rows will be."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def find_jobs(
 
 
 def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
-    """Where each job stands."""
+    """The state of each job."""
     by_id: dict[int, JobStatus] = {}
     for condition in among(jobs.c.id, job_ids):
         query = select(jobs.c.id, jobs.c.status).where(condition)

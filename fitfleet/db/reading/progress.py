@@ -1,4 +1,4 @@
-"""How a set of jobs stands, counted by the database, however many they are."""
+"""The progress of a set of jobs, counted by the database, however many they are."""
 
 from __future__ import annotations
 

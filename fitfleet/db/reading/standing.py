@@ -89,7 +89,7 @@ class SlotState:
 
 
 def standing(c: Connection, job_id: int) -> Standing | None:
-    """How the job stands; None if there is none."""
+    """The state of the job; None if there is none."""
     row = c.execute(_STANDING, {"job_id": job_id}).first()
     if row is None:
         return None

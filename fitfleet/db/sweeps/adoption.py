@@ -1,4 +1,4 @@
-"""Taking over what another experiment has computed already, without running it again."""
+"""Reusing results that another experiment has computed already, without running them again."""
 
 from __future__ import annotations
 

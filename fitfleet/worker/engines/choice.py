@@ -108,7 +108,7 @@ class Engines:
         count, failure = len(jobs), None
         try:
             work = self._work(jobs)
-            at_hand = self._at_hand(jobs[0], work)
+            at_hand = self._available(jobs[0], work)
             names = [name for name in (OPEN, FUSED) if self._is_worth(name, count, work, at_hand)]
             if not names:
                 few = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
@@ -131,7 +131,7 @@ class Engines:
         epochs = sum(max(0, job.spec.epochs - job.first_epoch) for job in jobs)
         return Work(keys, layer_count(spec), epochs, len(met))
 
-    def _at_hand(self, job: PreparedJob, work: Work) -> dict[str, bool]:
+    def _available(self, job: PreparedJob, work: Work) -> dict[str, bool]:
         """Which stacks need no trace, in this process or by what is on the disk."""
         return {
             name: self._engine(name).is_traced(job)

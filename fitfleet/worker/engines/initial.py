@@ -70,7 +70,7 @@ class InitialWeights:
     def values(self, spec: JobSpec) -> list[Any]:
         """What the variables of a build of `spec` hold, bit for bit, in the model's order."""
         if self._recipes is not None:
-            return self._recalled(self._recipes, spec.seed)
+            return self._weights_of_seed(self._recipes, spec.seed)
         if self._first is not None and spec.seed == self._seed:
             return list(self._first)
         weights = [v.numpy() for v in self._build(spec).variables]
@@ -81,7 +81,7 @@ class InitialWeights:
                 self._recipes = recipes
         return weights
 
-    def _recalled(self, recipes: Sequence[Recipe], seed: int) -> list[Any]:
+    def _weights_of_seed(self, recipes: Sequence[Recipe], seed: int) -> list[Any]:
         """The jobs of a sweep have few seeds, and many of them the same ones."""
         weights = self._by_seed.pop(seed, None)
         if weights is None:

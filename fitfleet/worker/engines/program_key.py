@@ -1,4 +1,4 @@
-"""What a stored program is found by: all that is baked into its graph, and all that made it."""
+"""The key of a stored program: everything that its graph contains or depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a step, taken from their tensors by a function of its own.
+"""The rows of a step, gathered from their tensors by a separate function.
 
 A step is a call where a model is not known to be computed the same in a loop. What TensorFlow sees
 of the rows beside the step's own operations it uses to rewrite these, and so changes their last

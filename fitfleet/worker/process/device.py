@@ -51,7 +51,7 @@ def is_simulated(gpu: str) -> bool:
 
 
 def name_of(gpus: str, slot: int) -> str:
-    """The device of a slot as it stands in the records: `cpu`, or `gpu` and which."""
+    """The device of a slot as it is recorded: `cpu`, or `gpu` and which."""
     gpu = _gpu_of(gpus, slot)
     return f"gpu {gpu}" if gpu else "cpu"
 

@@ -1,4 +1,4 @@
-"""The end of a worker service: its children give their jobs back, and none holds it up for long."""
+"""The end of a worker service: its children requeue their jobs, within a limited time."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Meter(Protocol):
     def free_bytes(self) -> int | None:
         """What a fit here may take now, whoever has the rest; None: it need not be asked."""
 
-    def holds_too_much(self) -> bool:
+    def is_oversized(self) -> bool:
         """Whether the process keeps so much from earlier fits that others on its device miss it."""
 
 
@@ -74,7 +74,7 @@ class HostMeter:
         """Only the fleet's own fits are counted."""
         return None
 
-    def holds_too_much(self) -> bool:
+    def is_oversized(self) -> bool:
         """What a fit has freed goes back to the system; for the rest see child_growth_bytes."""
         return False
 
@@ -126,7 +126,7 @@ class GpuMeter:
         held = self._driver.process_bytes(self._uuid, os.getpid()) or 0
         return max(0, free + held - self._left_bytes)
 
-    def holds_too_much(self) -> bool:
+    def is_oversized(self) -> bool:
         """TensorFlow gives nothing back: more than an idle process is allowed for."""
         if not self._is_shared:
             return False
@@ -150,7 +150,7 @@ class NoMeter:
         """All of its GPUs are its own."""
         return None
 
-    def holds_too_much(self) -> bool:
+    def is_oversized(self) -> bool:
         """Its process ends with it."""
         return False
 

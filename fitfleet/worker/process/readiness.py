@@ -36,14 +36,14 @@ class Outage:
 outage = Outage()  # of this service; children are forked with it
 
 
-class Warmth:
+class ChildReadiness:
     """Whether a child of this service is there to run a job; set as messages are asked for."""
 
     def __init__(self) -> None:
         self.has_child = False
 
 
-warmth = Warmth()
+warmth = ChildReadiness()
 
 
 class WarmChildren(bootsteps.StartStopStep):  # type: ignore[misc]

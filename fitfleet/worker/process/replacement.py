@@ -1,6 +1,6 @@
 """A pool that replaces grown children: the next one is warm before a grown one leaves.
 
-Celery replaces a child that has grown after its exit, and the slot then stands idle while the new
+Celery replaces a child that has grown after its exit, and the slot is then idle while the new
 one imports TensorFlow. Here the pool starts the new one early, keeps it from jobs until the old
 one has ended its own, and then swaps them. At any time one child of a slot
 takes messages. A child that exits without a warning is replaced as Celery does it.
@@ -141,9 +141,9 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         self._forked_process = None if server is None else process_class(server)
         self._held: dict[int, Any] = {}  # warm replacements by slot, until the old one leaves
         super().__init__(*args, **options)
-        self._result_handler.state_handlers[_STANDBY] = self._let_stand
+        self._result_handler.state_handlers[_STANDBY] = self._cancel_start_timeout
 
-    def _let_stand(self, pid: int) -> None:
+    def _cancel_start_timeout(self, pid: int) -> None:
         """Celery would kill a child that has not started in time."""
         waiting = {process for process in self._waiting_to_start if process.pid == pid}
         self._waiting_to_start.difference_update(waiting)

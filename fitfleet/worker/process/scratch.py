@@ -1,4 +1,4 @@
-"""Temporary files of a worker service, which go with it, whichever way it ends.
+"""Temporary files of a worker service, which are deleted when it ends, however it ends.
 
 AutoGraph writes a source file for each function that it traces and removes it when Python exits;
 a forked child never exits that way, and a killed process in none.

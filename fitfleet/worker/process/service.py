@@ -1,4 +1,4 @@
-"""A worker service: a Celery prefork worker whose children fit jobs, one a slot."""
+"""A worker service: a Celery prefork worker whose children fit jobs, one per slot."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _serve(
     database.check_schema()
     storage_marker.mark(database, settings)
     name = tasks.service_name(settings.queue)
-    presence = _Presence(settings, name, cards, IdleLimit(exit_when_idle_s))
+    presence = _Registration(settings, name, cards, IdleLimit(exit_when_idle_s))
     drain = Drain(settings)
     presence.start(database)
     transport.install(_message_key(database, settings))
@@ -153,7 +153,7 @@ _database_open = threading.Lock()
 _SILENT_BEATS = 15
 
 
-class _Presence:
+class _Registration:
     """Says in the database that this service is there, and hears when it is to drain."""
 
     def __init__(

@@ -143,7 +143,7 @@ class CommitQueue:
             try:
                 won = self._commit(batch)
             except DatabaseError:
-                batch = self._patient(batch)
+                batch = self._still_waiting(batch)
             except _Refused as refused:
                 batch = self._without(refused.errors, batch)
             except Exception as error:
@@ -171,7 +171,7 @@ class CommitQueue:
                 raise _Refused(errors)
         return won
 
-    def _patient(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
+    def _still_waiting(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
         """Those that may continue waiting for the database, a while later."""
         stopped: Errors = {}
         for commit in batch:

@@ -89,7 +89,7 @@ class FailureRecorder:
         def failed(c: Connection) -> bool:
             if not _has_begun(c, control, self._settings):
                 return False
-            last = _last_word(c, claim, bound, self._settings) if bound is not None else None
+            last = _final_reason(c, claim, bound, self._settings) if bound is not None else None
             said = message if last is None else f"out of memory: {last}"
             more = {"seconds": seconds, "is_last": last is not None, "phases": phases, **options}
             return ends.fail(c, claim, failure_class, said, text, tail, **more)
@@ -148,7 +148,9 @@ class FailureRecorder:
         )
 
 
-def _last_word(c: Connection, claim: Claim, bound: Measurement, settings: Settings) -> str | None:
+def _final_reason(
+    c: Connection, claim: Claim, bound: Measurement, settings: Settings
+) -> str | None:
     """Keep what a job had when it ran out of memory. Why it is not tried again; None: it is."""
     bound = admission.at_least(c, bound, claim)
     memory.record(c, [bound])

@@ -1,4 +1,4 @@
-"""The heartbeat: holds the leases of a child's jobs, hears what is asked, ends what hangs."""
+"""The heartbeat: renews the leases of a child's jobs, receives requests, ends fits that hang."""
 
 from __future__ import annotations
 

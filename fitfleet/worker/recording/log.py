@@ -16,8 +16,8 @@ _TAIL_LINES = 100
 _TAIL_BYTES = 32_000
 
 
-class _Lenient(io.FileIO):
-    """A descriptor that takes all it is given: what a full disk refuses is lost without a word."""
+class _LossyFile(io.FileIO):
+    """A descriptor that takes all it is given: what a full disk refuses is lost silently."""
 
     def write(self, data: Any) -> int:
         try:
@@ -27,7 +27,7 @@ class _Lenient(io.FileIO):
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:
-    raw = _Lenient(descriptor, "w", closefd=False)
+    raw = _LossyFile(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )

@@ -1,4 +1,4 @@
-"""Whose fault an error is: told by where it was raised, not by its class.
+"""Whose fault an error is: decided by where it was raised, not by its class.
 
 A ValueError may be Keras's for a model that does not fit its data, a user's layer's, or a defect of
 fitfleet: only the traceback tells them apart.

@@ -20,13 +20,13 @@ def created(path: Path) -> Iterator[Any]:
     close a file that a disk has refused, and take the process down.
     """
     with path.open("w+b", buffering=0) as disk:
-        patient = _Patient(disk)
+        patient = _ErrorKeepingFile(disk)
         with h5py.File(patient, "w") as file:
             yield file
         patient.end()
 
 
-class _Patient:
+class _ErrorKeepingFile:
     """The file object that HDF5 writes to: it never fails, and remembers the first refusal.
 
     What is written from then on stays in memory, so that HDF5 finds it again and can close.

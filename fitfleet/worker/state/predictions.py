@@ -1,4 +1,4 @@
-"""What a model predicts, as a file of the storage: written as it comes, never held whole."""
+"""Predictions of a model as a file of the storage, written in chunks as they are computed."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.worker.process.idle import IdleLimit
 from fitfleet.worker.process.readiness import outage, warmth
-from fitfleet.worker.process.service import _Presence
+from fitfleet.worker.process.service import _Registration
 
 _OWN = "SELECT pg_backend_pid()"
 
 
 def test_the_heartbeat_of_a_service_keeps_its_connection(postgres_url: str) -> None:
     settings = Settings(database_url=postgres_url, heartbeat_s=3600.0)
-    presence = _Presence(settings, "fleet@here", [], IdleLimit(math.inf))
+    presence = _Registration(settings, "fleet@here", [], IdleLimit(math.inf))
     database = Database(postgres_url)
     presence.start(database)
     presence.run()
@@ -52,7 +52,9 @@ def _status(port: int, path: str) -> int:
 
 
 def test_a_worker_is_ready_while_the_database_answers(sqlite_url: str) -> None:
-    presence = _Presence(Settings(database_url=sqlite_url), "fleet@here", [], IdleLimit(math.inf))
+    presence = _Registration(
+        Settings(database_url=sqlite_url), "fleet@here", [], IdleLimit(math.inf)
+    )
     port = presence.serve("127.0.0.1:0")
     assert [_status(port, path) for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
     outage.begin()

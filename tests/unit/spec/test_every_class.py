@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import pytest
 
-from fitfleet.spec import catalog, refused_names
+from fitfleet.spec import catalog, disallowed_names
 from fitfleet.spec.canonical import canonical_layer
 from fitfleet.spec.make_names import ONE_OF, SAMPLES
 from fitfleet.spec.make_operations import MODULES, classes
@@ -62,7 +62,7 @@ def test_every_public_class_of_keras_is_allowed_or_left_out_with_a_reason(kind: 
     public = importlib.import_module(catalog.MODULES[kind])
     names = {value.__name__ for value in vars(public).values() if inspect.isclass(value)}
     names -= {"GroupedQueryAttention"}  # the class behind the public name GroupQueryAttention
-    known, refused = set(catalog.class_names(kind)), set(refused_names.REASONS.get(kind, ()))
+    known, refused = set(catalog.class_names(kind)), set(disallowed_names.REASONS.get(kind, ()))
     assert names - known - refused == set()
     assert known & refused == set()
 
@@ -71,12 +71,12 @@ def test_every_public_class_of_keras_is_allowed_or_left_out_with_a_reason(kind: 
 def test_every_operator_of_keras_is_allowed_or_left_out_with_a_reason(module: str) -> None:
     for name in classes(module):
         allowed = catalog.operation(f"keras.src.ops.{module}", name) is not None
-        assert allowed != (name in refused_names.OPERATIONS), name
+        assert allowed != (name in disallowed_names.OPERATIONS), name
 
 
-@pytest.mark.parametrize("kind", refused_names.REASONS)
+@pytest.mark.parametrize("kind", disallowed_names.REASONS)
 def test_a_name_that_keras_has_is_answered_with_a_reason_not_with_a_spelling(kind: str) -> None:
-    for name, why in refused_names.REASONS[kind].items():
+    for name, why in disallowed_names.REASONS[kind].items():
         assert hasattr(importlib.import_module(catalog.MODULES[kind]), name)
         assert why[-1] != "."
         assert "did you mean" not in why

@@ -120,9 +120,9 @@ def test_free_is_what_the_driver_says_and_this_process_holds(tmp_path: Path) -> 
 def test_a_process_that_keeps_much_is_told(tmp_path: Path) -> None:
     held = [IDLE_BYTES, IDLE_BYTES + 1, None]
     driver = Nvml(_library(tmp_path / "nvml.json", held))
-    assert not GpuMeter(UUID, "NVIDIA H100", driver, None).holds_too_much()  # it has the card alone
+    assert not GpuMeter(UUID, "NVIDIA H100", driver, None).is_oversized()  # it has the card alone
     meter = GpuMeter(UUID, "NVIDIA H100", driver, None, is_shared=True)
-    assert [meter.holds_too_much() for _ in held] == [False, True, False]
+    assert [meter.is_oversized() for _ in held] == [False, True, False]
 
 
 def test_a_fit_on_several_gpus_is_not_measured() -> None:
@@ -130,5 +130,5 @@ def test_a_fit_on_several_gpus_is_not_measured() -> None:
     for device in ("gpu GPU-a,GPU-b", "gpu simulated-0,simulated-1"):
         meter = meter_of(device)
         meter.reset()
-        assert meter.peak() is None and meter.free_bytes() is None and not meter.holds_too_much()
+        assert meter.peak() is None and meter.free_bytes() is None and not meter.is_oversized()
     assert isinstance(meter_of("gpu simulated-0"), HostMeter)
