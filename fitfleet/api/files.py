@@ -1,8 +1,8 @@
-"""Files that come and go: datasets and initial weights in, weights of jobs out.
+"""Uploads and downloads: datasets and initial weights in, weights of jobs out.
 
-What comes is written beside its place while it comes, counted and hashed, and gets its name only if
-its content is that of the hash; two uploads of one content are one file. It is checked like any
-file of a user before it is opened.
+An upload is written under a temporary name, counted and hashed, and gets its final name only if its
+content has the announced hash; two uploads of one content are one file. It is checked like any file
+of a user before it is opened.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One form for what `compile` may be told in several: one fit is one job.
+"""One canonical form of the losses and metrics that `compile` accepts in several forms.
 
 Keras takes a loss for a model of one output as itself, in a list of one, or by the output's name;
 weights of losses that are all 1 change nothing. For a model that gives a list of outputs it puts

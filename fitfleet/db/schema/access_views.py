@@ -12,7 +12,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("token_id", "text", "by which token; NULL: by the password of the database"),
         ("action", "text", "submit, cancel, retry, pause, drain, remove, create token, ..."),
         ("target", "text", "experiment, job, worker, token or user"),
-        ("detail", "text", "what of it"),
+        ("detail", "text", "details"),
     ],
     "users": [
         ("user_name", "text", "a user with a quota"),

@@ -28,7 +28,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("source_trial", "text", "number of the trial there"),
         ("params", "json", "JSON object of the sweep's parameters, as far as they fit"),
         ("objectives", "json", "JSON object {objective: value}; null: it is not finite"),
-        ("left_out", "text", "what of the trial did not fit; NULL: nothing"),
+        ("left_out", "text", "values of the trial that did not fit; NULL: none"),
         ("unused", "text", "why the search does not learn from it; NULL: it does"),
     ]
 }

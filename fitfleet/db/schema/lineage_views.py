@@ -7,7 +7,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("sweep", "text", "name of a sweep by population-based training"),
         ("experiment", "text", "its experiment"),
         ("generation", "integer", "0 is the first"),
-        ("member", "integer", "of the population, from 0"),
+        ("member", "integer", "number of the member in the population, from 0"),
         ("trial", "integer", "number of the trial"),
         ("job_id", "integer", "its job; NULL: it was refused"),
         ("parent_job_id", "integer", "job whose fit it continues; NULL in generation 0"),

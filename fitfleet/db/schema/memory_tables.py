@@ -48,10 +48,14 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("engine", "text", "fit, loop, fused or open"),
         ("cohort", "integer", "jobs trained at once"),
         ("device", "text", "cpu, or the model of the GPU"),
-        ("peak_bytes", "integer", "the most that a fit needed; NULL: none has come to its end"),
-        ("framework_bytes", "integer", "of it in TensorFlow's tensors; NULL on the CPU"),
-        ("driver_bytes", "integer", "of the process by the driver; NULL: it does not say"),
-        ("bound_bytes", "integer", "what a fit had as it ran out of memory; NULL: none did"),
+        ("peak_bytes", "integer", "the most that a fit needed; NULL: none has finished"),
+        ("framework_bytes", "integer", "of that in TensorFlow's tensors; NULL on the CPU"),
+        (
+            "driver_bytes",
+            "integer",
+            "of the process by the driver; NULL: the driver does not report it",
+        ),
+        ("bound_bytes", "integer", "what a fit used when it ran out of memory; NULL: none did"),
         ("measured_at", "time", "when the row changed last"),
     ],
 }

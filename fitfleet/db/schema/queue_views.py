@@ -4,7 +4,7 @@ from __future__ import annotations
 
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "backlog": [
-        ("queue", "text", "a queue that has jobs which have not ended"),
+        ("queue", "text", "a queue with unfinished jobs"),
         ("ready", "integer", "jobs that wait for a slot: not paused, no backoff, no other job"),
         ("held", "integer", "jobs that wait for something else"),
         ("in_flight", "integer", "jobs on their way to a worker, or running"),
