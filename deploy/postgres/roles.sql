@@ -25,9 +25,9 @@ GRANT USAGE ON SCHEMA public TO fitfleet_service, fitfleet_reader, fitfleet_host
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO fitfleet_service, fitfleet_host;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO fitfleet_service, fitfleet_host;
 
--- The revision of the schema is for the owner to change; tokens and quotas are not for a host.
+-- The revision of the schema is for the owner to change; tokens, quotas and shares are not for a host.
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM fitfleet_service, fitfleet_host;
-REVOKE INSERT, UPDATE, DELETE ON access_tokens, fleet_users FROM fitfleet_host;
+REVOKE INSERT, UPDATE, DELETE ON access_tokens, fleet_users, fleet_groups, served_shares FROM fitfleet_host;
 
 -- The API makes the roles of hosts, and whoever revokes a token drops them. Below PostgreSQL 16
 -- CREATEROLE is more: it may change every role that is no superuser. Without these two lines hosts

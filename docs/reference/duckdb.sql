@@ -154,8 +154,22 @@ CREATE OR REPLACE VIEW users AS SELECT
   CAST("max_running" AS BIGINT) AS "max_running",
   CAST("in_flight" AS BIGINT) AS "in_flight",
   CAST("gpu_hours" AS DOUBLE) AS "gpu_hours",
-  CAST("gpu_hours_used" AS DOUBLE) AS "gpu_hours_used"
+  CAST("gpu_hours_used" AS DOUBLE) AS "gpu_hours_used",
+  CAST("group_name" AS VARCHAR) AS "group_name",
+  CAST("shares" AS DOUBLE) AS "shares"
 FROM fleet.users;
+
+CREATE OR REPLACE VIEW shares AS SELECT
+  CAST("kind" AS VARCHAR) AS "kind",
+  CAST("name" AS VARCHAR) AS "name",
+  CAST("group_name" AS VARCHAR) AS "group_name",
+  CAST("shares" AS DOUBLE) AS "shares",
+  CAST("slots" AS BIGINT) AS "slots",
+  CAST("in_flight" AS BIGINT) AS "in_flight",
+  CAST("max_running" AS BIGINT) AS "max_running",
+  CAST("gpu_hours" AS DOUBLE) AS "gpu_hours",
+  CAST("gpu_hours_used" AS DOUBLE) AS "gpu_hours_used"
+FROM fleet.shares;
 
 CREATE OR REPLACE VIEW tokens AS SELECT
   CAST("token_id" AS VARCHAR) AS "token_id",

@@ -1,4 +1,4 @@
-"""`token`, `user` and `audit`: who may do what, how much, and who did what."""
+"""`token`, `user`, `group` and `audit`: who may do what, how much, and who did what."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ import typer
 from fitfleet.cli.command import JsonOption, Target, command, tell
 
 UserOption = Annotated[str, typer.Option("--user", help="User that the token is for.")]
-_NONE = "none"
+NONE = "none"
 
 
-def _quota(text: str | None, name: str, kind: type) -> dict[str, Any]:
+def quota_of(text: str | None, name: str, kind: type) -> dict[str, Any]:
     """The quota as it is written, if it was given."""
     from fitfleet.errors import AccessError
 
     if text is None:
         return {}
     try:
-        return {name: None if text.lower() == _NONE else kind(text)}
+        return {name: None if text.lower() == NONE else kind(text)}
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
-        raise AccessError(f"{name}: {text!r} is not {wanted}, nor {_NONE} for no limit") from None
+        raise AccessError(f"{name}: {text!r} is not {wanted}, nor {NONE} for no limit") from None
+
+
+def group_name(text: str) -> str | None:
+    """The group as it is written; None for none."""
+    return None if text.lower() == NONE else text
 
 
 @command
@@ -41,22 +46,27 @@ def create(
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid: 12h, 90d (default: until revoked).")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Put the user into this group, or none.")
+    ] = None,
 ) -> None:
     """Create a token. It is printed once; the database stores only its hash."""
-    from fitfleet.db.accounts import tokens, users
+    from fitfleet.db.accounts import groups, tokens, users
     from fitfleet.db.actor import Scope
     from fitfleet.embedded.stay import seconds_of
     from fitfleet.errors import AccessError
 
     if scope not in list(Scope):
         raise AccessError(f"scope: {scope!r} is none of {', '.join(Scope)}")
-    limits = _quota(quota, "max_running", int)
-    of_token = _quota(max_jobs, "max_jobs", int)
+    limits = quota_of(quota, "max_running", int)
+    of_token = quota_of(max_jobs, "max_jobs", int)
     expires_s = None if expires is None else seconds_of(expires)
     with target.fleet().database.begin() as c:
         token = tokens.create(c, user, Scope(scope), expires_s, **of_token)
         if limits:
             users.set_quota(c, user, **limits)
+        if group is not None:
+            groups.set_share(c, user, group=group_name(group))
     tell(token)
 
 
@@ -105,44 +115,6 @@ def revoke(
         tell(f"the scheduler drops {', '.join(left)} within a minute; this user may not")
     if scope in (Scope.WORK, Scope.ADMIN):
         tell(_BROKER if have_own else f"{_DATABASE} {_BROKER}")
-
-
-@command
-def set_user(
-    target: Target,
-    user: Annotated[str, typer.Argument(help="Name of the user.")],
-    max_running: Annotated[
-        str | None, typer.Option(help="Jobs in flight at once, or none for no limit.")
-    ] = None,
-    gpu_hours: Annotated[
-        str | None, typer.Option(help="GPU-hours in 30 days, or none for no limit.")
-    ] = None,
-) -> None:
-    """Set the quota of a user."""
-    from fitfleet.db.accounts import tokens, users
-    from fitfleet.errors import AccessError
-
-    limits = _quota(max_running, "max_running", int) | _quota(gpu_hours, "gpu_hours", float)
-    if not limits:
-        raise AccessError("user set: give --max-running, --gpu-hours or both")
-    with target.fleet().database.begin() as c:
-        users.set_quota(c, tokens.check_user(user), **limits)
-        (found,) = users.quotas(c, user)
-    tell(f"{user}: {_number(found.max_running)} jobs at once, {_number(found.gpu_hours)} GPU-hours")
-
-
-def _number(value: float | None) -> str:
-    return "any number of" if value is None else f"{value:g}"
-
-
-@command
-def users_listed(target: Target, as_json: JsonOption = False) -> None:
-    """List users with a quota, and their usage."""
-    from fitfleet.db.accounts import users
-
-    with target.fleet().database.read() as c:
-        rows = [vars(quota) for quota in users.quotas(c)]
-    show_rows(rows, as_json, "No user has a quota. Set one with: fitfleet user set NAME")
 
 
 @command

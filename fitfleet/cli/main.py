@@ -18,6 +18,7 @@ from fitfleet.cli import (
     priorities,
     read,
     service,
+    shares,
     stay,
     submit,
     sweep,
@@ -38,7 +39,8 @@ app = typer.Typer(
 )
 database = typer.Typer(no_args_is_help=True, help="Database maintenance.")
 token = typer.Typer(no_args_is_help=True, help="Access tokens.")
-user = typer.Typer(no_args_is_help=True, help="User quotas.")
+user = typer.Typer(no_args_is_help=True, help="Quotas and shares of users.")
+group = typer.Typer(no_args_is_help=True, help="Groups of users, their quotas and shares.")
 webhooks = typer.Typer(no_args_is_help=True, help="Webhooks: notify a server when something ends.")
 
 _PANELS = {
@@ -108,9 +110,16 @@ for name, function in (
 ):
     token.command(name)(function)
 app.add_typer(token, name="token", rich_help_panel="Services")
-for name, function in (("set", access.set_user), ("list", access.users_listed)):
+for name, function in (("set", shares.set_user), ("list", shares.users_listed)):
     user.command(name)(function)
 app.add_typer(user, name="user", rich_help_panel="Services")
+for name, function in (
+    ("set", shares.set_group),
+    ("list", shares.groups_listed),
+    ("remove", shares.remove_group),
+):
+    group.command(name)(function)
+app.add_typer(group, name="group", rich_help_panel="Services")
 for name, function in (
     ("add", webhook.add),
     ("list", webhook.listed),

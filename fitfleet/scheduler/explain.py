@@ -2,28 +2,23 @@
 
 The dispatcher serves a queue only if a live worker serves it, one of its slots where the job fits
 is free, and the broker answers; it leaves out paused experiments, jobs in backoff and experiments
-at their max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`.
+at their max_running; and of the rest it takes as many as there is room for, in `db.dispatch.order`:
+where groups and users have shares, first of those whose turn it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-from fitfleet.db.fleet import capacity, kept, places
-from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.kept import Gathering
-from fitfleet.db.reading import standing
-from fitfleet.db.reading.standing import SlotState, Standing
-from fitfleet.db.scheduling import dispatch
-from fitfleet.db.session import Connection, Database
-from fitfleet.errors import BrokerError, DatabaseError, NotFoundError
+from fitfleet.db.session import Database
+from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
 from fitfleet.scheduler import limits, sentences
-from fitfleet.scheduler.dispatch import ageing
 from fitfleet.scheduler.estimate import starts_in
+from fitfleet.scheduler.situation import FAR, Situation, read_situation
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
 from fitfleet.states import JobStatus
@@ -32,11 +27,9 @@ from fitfleet.text import duration
 Kind = Literal[
     "database", "no_worker", "busy", "broker", "paused", "dependency", "backoff", "max_running",
     "line", "next", "dispatched", "running", "silent", "ended", "memory", "version", "too_old",
-    "labels", "quota",
+    "labels", "quota", "share",
 ]  # fmt: skip
 
-# A place further back is told as "more than".
-_FAR = 1_000
 # Of these the job is only told; the others keep it from starting.
 _NOTES = ("next", "dispatched", "running", "ended", "memory", "version")
 
@@ -80,21 +73,6 @@ class Explanation:
         return any(reason.is_holding for reason in self.reasons)
 
 
-@dataclass(frozen=True)
-class _Situation:
-    job: Standing
-    slots: list[SlotState]
-    queue: QueueLoad | None  # None: no live worker serves it
-    load: QueueLoad | None  # the same of those slots where the job fits; None: there are none
-    before: Sequence[int] = ()  # jobs that the dispatcher takes first
-    has_place: bool = False
-    has_room: bool = False  # a slot where it fits may have one more message
-    is_next: bool = False  # the dispatcher would take it now
-    memory: str | None = None  # why there is no room for what it needs; None: that is not why
-    gathering: Gathering | None = None  # of a job on several GPUs that slots are kept for
-    kept: int = 0  # slots of the queue that are kept for such jobs
-
-
 def explain(
     database: Database,
     settings: Settings,
@@ -109,7 +87,7 @@ def explain(
     """
     try:
         with database.read() as c:
-            facts = _read(c, settings, job_id)
+            facts = read_situation(c, settings, job_id)
             if facts.job.status is JobStatus.QUEUED:
                 starts_in_s = (
                     starts_in(c, facts.job, facts.load, facts.before) if facts.has_place else None
@@ -136,46 +114,13 @@ def _asking(settings: Settings) -> Callable[[], None]:
     return lambda: ping_broker(celery_app(settings))
 
 
-def _read(c: Connection, settings: Settings, job_id: int) -> _Situation:
-    job = standing.standing(c, job_id)
-    if job is None:
-        raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
-    loads = {load.queue: load for load in capacity.loads(c, settings.lease_s)}
-    queue = loads.get(job.queue)
-    load = None if queue is None else queue.of_groups(job.requirement)
-    facts = _Situation(job, standing.slots(c), queue, load)
-    held, count = kept.gathering(c, job_id), kept.count_kept(c, job.queue)
-    facts = replace(facts, gathering=held, kept=count)
-    return _in_line(c, facts, settings) if job.status is JobStatus.QUEUED else facts
-
-
-def _in_line(c: Connection, facts: _Situation, settings: Settings) -> _Situation:
-    """The same, with the place in the line and what the dispatcher would do now."""
-    job, queue = facts.job, facts.queue
-    waiting = places.ahead(c, job.queue, queue, _FAR)
-    waiting.ageing = ageing(settings)
-    has_room = is_next = False
-    if queue is not None:
-        now = places.places(c, queue, settings.window, settings.lease_s)
-        now.ageing = waiting.ageing
-        has_room = now.is_open(job.requirement_id)
-        # Where there is room, lines without it do not hold it up.
-        line = job.requirement_id
-        waiting = places.open_now(waiting, now) if has_room else places.against(waiting, line)
-        is_next = job.id in dispatch.order(c, job.queue, now)
-    ahead = dispatch.order(c, job.queue, waiting)
-    has_place = job.id in ahead
-    before = ahead[: ahead.index(job.id)] if has_place else ahead
-    facts = replace(facts, before=before, has_place=has_place, has_room=has_room, is_next=is_next)
-    memory = None if has_room else limits.memory(c, job, facts.load, settings.window)
-    return replace(facts, memory=memory)
-
-
-def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
+def _reasons(facts: Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
     """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
     held = [*_held_queue(facts, settings), *_broker(ping), *_left_out(facts)]
     yield from held
     if facts.has_place and facts.before and (held or not facts.is_next):
+        if facts.turn is not None:
+            yield Reason("share", sentences.share(facts.turn, facts.job.queue))
         yield Reason("line", sentences.line(facts.before))
     elif not held:
         yield Reason(
@@ -186,7 +131,7 @@ def _reasons(facts: _Situation, settings: Settings, ping: Callable[[], None]) ->
     yield from _notes(facts, settings.lease_s)
 
 
-def _held_queue(facts: _Situation, settings: Settings) -> Iterator[Reason]:
+def _held_queue(facts: Situation, settings: Settings) -> Iterator[Reason]:
     requirement = facts.job.requirement
     if facts.queue is None:
         yield Reason(
@@ -205,7 +150,7 @@ def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
         yield Reason("broker", f"waits for the broker: {error}")
 
 
-def _left_out(facts: _Situation) -> Iterator[Reason]:
+def _left_out(facts: Situation) -> Iterator[Reason]:
     """What keeps it out of the line."""
     job = facts.job
     there = _newest_worker(facts)
@@ -234,27 +179,27 @@ def _left_out(facts: _Situation) -> Iterator[Reason]:
             f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
             f" {job.max_failures} failures)",
         )
-    gpu_hours = limits.gpu_hours(job)
+    gpu_hours = limits.gpu_hours(job) or limits.group_gpu_hours(job)
     if gpu_hours:
         yield Reason("quota", gpu_hours)
     is_left_out = job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version
     fits_nowhere = facts.queue is not None and facts.load is None
     if facts.has_place or is_left_out or fits_nowhere or gpu_hours:
         return
-    if len(facts.before) >= _FAR:
-        yield Reason("line", f"is behind more than {_FAR:,} jobs of queue {job.queue!r}")
+    if len(facts.before) >= FAR:
+        yield Reason("line", f"is behind more than {FAR:,} jobs of queue {job.queue!r}")
     else:
-        quota = limits.quota(job)
+        quota = limits.group_quota(job) or limits.quota(job)
         yield Reason("quota", quota) if quota else Reason("max_running", limits.max_running(job))
 
 
-def _newest_worker(facts: _Situation) -> int | None:
+def _newest_worker(facts: Situation) -> int | None:
     """As the dispatcher sees it; None without workers."""
     mine = [slot for slot in facts.slots if slot.queue == facts.job.queue]
     return max((number_of(slot.versions.get("fitfleet", "")) for slot in mine), default=None)
 
 
-def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
+def _notes(facts: Situation, alive_s: float) -> Iterator[Reason]:
     job = facts.job
     if job.memory_step:
         yield Reason(
@@ -273,7 +218,7 @@ def _notes(facts: _Situation, alive_s: float) -> Iterator[Reason]:
         yield Reason("version", f"has workers of another version only: {there}, here {ours}")
 
 
-def _elsewhere(facts: _Situation, settings: Settings) -> Iterator[Reason]:
+def _elsewhere(facts: Situation, settings: Settings) -> Iterator[Reason]:
     """Of a job that is not QUEUED."""
     job = facts.job
     if job.status.is_terminal:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
+from fitfleet.db.accounts import groups
 from fitfleet.db.reading import gauges
 from fitfleet.db.reading.gauges import Histogram
 from fitfleet.db.session import Database
@@ -83,6 +84,7 @@ class Exposition:
             outcomes = gauges.attempts_by_outcome(c)
             waits, runs = gauges.wait_seconds(c, BOUNDS), gauges.run_seconds(c, BOUNDS)
             hosts = gauges.host_loads(c, alive_s)
+            of_groups = groups.listed(c)
         yield family("fitfleet_jobs", "gauge", "Jobs by queue and status.",
                      _pairs("queue", "status", statuses))  # fmt: skip
         yield family("fitfleet_waiting_jobs", "gauge",
@@ -95,6 +97,11 @@ class Exposition:
         yield family("fitfleet_slots", "gauge",
                      "Worker slots by state: busy, free, draining, silent.",
                      _pairs("queue", "state", slots))  # fmt: skip
+        # Groups are an admin's, so they are few.
+        yield family("fitfleet_group_slots", "gauge", "Slots that the users of a group use.",
+                     [({"group": group.name}, group.slots) for group in of_groups])  # fmt: skip
+        yield family("fitfleet_group_shares", "gauge", "Shares of the slots that a group has.",
+                     [({"group": group.name}, group.shares) for group in of_groups])  # fmt: skip
         yield family("fitfleet_attempts_total", "counter", "Ended attempts by outcome.",
                      [({"outcome": name}, n) for name, n in sorted(outcomes.items())])  # fmt: skip
         yield histogram("fitfleet_wait_seconds", "From submission to the first attempt.", waits)

@@ -1,4 +1,4 @@
-"""Which limit of its queue, experiment or user a job waits for, in a sentence."""
+"""Which limit of its queue, experiment, user or group a job waits for, in a sentence."""
 
 from __future__ import annotations
 
@@ -33,6 +33,33 @@ def quota(job: Standing) -> str | None:
     return (
         f"is of user {limits.user!r}, who may have {limits.max_running} jobs in flight and has"
         f" {limits.in_flight} (quota); others of theirs go first"
+    )
+
+
+def group_gpu_hours(job: Standing) -> str | None:
+    """The same of the user's group."""
+    group = job.group
+    if group is None or group.has_gpu_time or not job.is_on_gpu:
+        return None
+    return (
+        f"is of group {group.name!r}, whose users have used {group.gpu_hours_used:.1f} of"
+        f" {group.gpu_hours:g} GPU-hours in 30 days (quota); an admin may raise it: fitfleet group"
+        f" set {group.name} --gpu-hours HOURS"
+    )
+
+
+def group_quota(job: Standing) -> str | None:
+    """None unless the group may have fewer jobs in flight than its user and the experiment."""
+    group = job.group
+    if group is None or group.room is None:
+        return None
+    own = None if job.quota is None else job.quota.room
+    of_experiment = None if job.max_running is None else job.max_running - job.in_flight
+    if any(room is not None and room < group.room for room in (own, of_experiment)):
+        return None
+    return (
+        f"is of group {group.name!r}, whose users may have {group.max_running} jobs in flight and"
+        f" have {group.in_flight} (quota); others of theirs go first"
     )
 
 

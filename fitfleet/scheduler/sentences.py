@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.fleet.kept import Gathering
 from fitfleet.db.reading.standing import SlotState
+from fitfleet.db.scheduling.shares import Turn
 from fitfleet.spec.requirements import gpus_of, measured_memory, missing
 from fitfleet.text import duration
 
@@ -115,6 +116,21 @@ def line(before: Sequence[int]) -> str:
     more = ", ..." if len(before) > NAMED else ""
     jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
     return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
+
+
+def share(turn: Turn, queue: str) -> str:
+    """Why another group or user goes first."""
+    slots = "1 slot" if turn.slots == 1 else f"{turn.slots} slots"
+    if turn.is_above:
+        return (
+            f"is of {turn.kind} {turn.name!r}, which uses {slots} of queue {queue!r} and has a"
+            f" share of {turn.share:.3g} among those that wait; {turn.kind} {turn.first!r} goes"
+            " first"
+        )
+    return (
+        f"is of {turn.kind} {turn.name!r}, which has been served more for its shares of queue"
+        f" {queue!r} than {turn.kind} {turn.first!r}, which goes first"
+    )
 
 
 def silent(silent_s: float, lease_left_s: float) -> str:

@@ -53,7 +53,8 @@ CONTRACT = {
     "imported_points": "sweep experiment number source source_trial params objectives left_out"
     " unused",
     "audit": "audit_id at user_name token_id action target detail",
-    "users": "user_name max_running in_flight gpu_hours gpu_hours_used",
+    "users": "user_name max_running in_flight gpu_hours gpu_hours_used group_name shares",
+    "shares": "kind name group_name shares slots in_flight max_running gpu_hours gpu_hours_used",
     "tokens": "token_id user_name scope created_at expires_at revoked_at max_jobs",
     "backlog": "queue ready held in_flight",
     "memory": "architecture batch_size dtype optimizer engine cohort device peak_bytes"

@@ -1,6 +1,7 @@
 """Users and their quotas: jobs in flight at once, and GPU-hours in the last 30 days.
 
-Jobs count for who made their experiment. The dispatcher (db/scheduling/dispatch) holds both.
+Jobs count for who made their experiment. The dispatcher (db/scheduling/dispatch) holds both, and
+those of the user's group (db/accounts/groups).
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db.accounts import access
+from fitfleet.db.accounts import groups as group_table
+from fitfleet.db.accounts.usage import IN_FLIGHT
 from fitfleet.db.actor import Scope
 from fitfleet.db.dialect import upsert
 from fitfleet.db.schema.tables import attempts, experiments, jobs, users, workers
 from fitfleet.db.session import read_clock
 from fitfleet.errors import AccessError
-from fitfleet.states import JobStatus
 
 PERIOD_S = 30 * 24 * 3600.0
-_IN_FLIGHT = (JobStatus.RUNNING, JobStatus.DISPATCHED)
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,18 @@ class Quota:
     in_flight: int
     gpu_hours: float | None
     gpu_hours_used: float  # as of the last measurement
+    group: str | None = None
+    shares: float = 1.0  # of what its group has
 
     @property
     def has_gpu_time(self) -> bool:
         """Whether a job on a GPU may begin."""
         return self.gpu_hours is None or self.gpu_hours_used < self.gpu_hours
+
+    @property
+    def room(self) -> int | None:
+        """How many more jobs the user may have in flight; None: no limit."""
+        return None if self.max_running is None else max(0, self.max_running - self.in_flight)
 
 
 def set_quota(c: Connection, user: str, **quota: float | None) -> None:
@@ -50,18 +58,26 @@ def set_quota(c: Connection, user: str, **quota: float | None) -> None:
 
 
 def quotas(c: Connection, user: str | None = None) -> list[Quota]:
-    """Of all users that have one, by name, or of one."""
+    """Of all users that have a quota, a group or shares, by name, or of one."""
     in_flight = (
         select(func.count())
         .join_from(jobs, experiments, experiments.c.id == jobs.c.experiment_id)
-        .where(experiments.c.user_name == users.c.name, jobs.c.status.in_(_IN_FLIGHT))
+        .where(experiments.c.user_name == users.c.name, jobs.c.status.in_(IN_FLIGHT))
         .scalar_subquery()
     )
     query = select(users, in_flight.label("in_flight")).order_by(users.c.name)
     if user is not None:
         query = query.where(users.c.name == user)
     return [
-        Quota(row.name, row.max_running, row.in_flight, row.gpu_hours, row.gpu_seconds / 3600)
+        Quota(
+            row.name,
+            row.max_running,
+            row.in_flight,
+            row.gpu_hours,
+            row.gpu_seconds / 3600,
+            row.group_name,
+            1.0 if row.shares is None else row.shares,
+        )
         for row in c.execute(query)
     ]
 
@@ -77,25 +93,33 @@ def serves_gpus(queue: Any) -> sa.ColumnElement[bool]:
 
 
 def room(c: Connection, experiment_id: int, queue: str) -> int | None:
-    """How many more jobs of the experiment its user's quota lets in flight; None: no limit."""
+    """How many more jobs of the experiment its user's quota lets in flight; None: no limit.
+
+    The least of that and of the quota of the user's group.
+    """
     owner = select(experiments.c.user_name).where(experiments.c.id == experiment_id)
     user = c.execute(owner).scalar()
     user_quotas = quotas(c, user) if user is not None else []
     if not user_quotas:
         return None
     (quota,) = user_quotas
-    if not quota.has_gpu_time and c.execute(select(serves_gpus(queue))).scalar():
+    group = None if quota.group is None else group_table.quota_of(c, quota.group)
+    has_gpu_time = quota.has_gpu_time and (group is None or group.has_gpu_time)
+    if not has_gpu_time and c.execute(select(serves_gpus(queue))).scalar():
         return 0
-    return None if quota.max_running is None else max(0, quota.max_running - quota.in_flight)
+    rooms = [None if group is None else group.room, quota.room]
+    return min((room for room in rooms if room is not None), default=None)
 
 
 def measure(c: Connection) -> None:
-    """Write down the GPU time of each user who has a limit of it.
+    """Write down the GPU time of each user who, or whose group, has a limit of it.
 
     A slot counts once however many jobs it trained together: of each attempt the time that no
     earlier one of its slot has covered.
     """
-    limited = select(users.c.name).where(users.c.gpu_hours.is_not(None))
+    limited = select(users.c.name).where(
+        users.c.gpu_hours.is_not(None) | users.c.name.in_(group_table.limited_users())
+    )
     if c.execute(limited.limit(1)).first() is None:
         return
     at = read_clock(c)

@@ -10,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from fitfleet.db.accounts import users
+from fitfleet.db.accounts import groups, users
+from fitfleet.db.accounts.groups import Group
+from fitfleet.db.accounts.users import Quota
 from fitfleet.db.fleet import capacity, places
 from fitfleet.db.schema.tables import attempts, experiments, jobs, workers
 from fitfleet.db.session import now, read_clock
@@ -46,7 +48,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
     """(queue, reason) -> (QUEUED jobs, seconds since the oldest was submitted).
 
     Reasons, the first that holds: no_worker, labels (no slot has what it asks), paused, backoff,
-    quota (its user has as many in flight as allowed, or no GPU-hours left), slot.
+    quota (its user or group has as many in flight as allowed, or no GPU-hours left), slot.
     """
     at = now(c)
     served = select(workers.c.queue).where(*_alive(c, alive_s), workers.c.is_draining.is_(False))
@@ -79,8 +81,12 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
 def _is_held_by_quota(c: Connection) -> sa.ColumnElement[bool]:
     """Their names are read first: asked for each waiting job, a million would take long."""
     quotas = users.quotas(c)
-    full = [q.user for q in quotas if q.max_running is not None and q.in_flight >= q.max_running]
-    without_gpu_time = [q.user for q in quotas if not q.has_gpu_time]
+    of = {group.name: group for group in groups.listed(c)} if any(q.group for q in quotas) else {}
+    limits: list[tuple[str, list[Quota | Group]]] = [
+        (q.user, [q, of[q.group]] if q.group in of else [q]) for q in quotas
+    ]
+    full = [user for user, them in limits if any(one.room == 0 for one in them)]
+    without_gpu_time = [user for user, them in limits if not all(one.has_gpu_time for one in them)]
     with_gpus = select(workers.c.queue).where(
         workers.c.ended_at.is_(None), workers.c.device.like("gpu%")
     )

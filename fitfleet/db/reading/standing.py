@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from fitfleet.db.accounts import users
+from fitfleet.db.accounts import groups, users
+from fitfleet.db.accounts.groups import Group
 from fitfleet.db.accounts.users import Quota
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.schema.tables import attempts, experiments, jobs, requirements, workers
@@ -73,7 +74,9 @@ class Standing:
     requirement: str = ""  # what it asks of its slot (spec.requirements)
     # The job whose weights it starts from, and how that one stands, while it waits for it.
     waits_for: tuple[int, JobStatus] | None = None
-    quota: Quota | None = None  # of the experiment's user
+    user: str | None = None  # of the experiment
+    quota: Quota | None = None  # of that user
+    group: Group | None = None  # the user's, if it has a quota
     is_on_gpu: bool = False  # whether its queue has GPUs
 
 
@@ -94,6 +97,7 @@ def standing(c: Connection, job_id: int) -> Standing | None:
     if row is None:
         return None
     in_flight = c.execute(_JOBS_IN_FLIGHT, {"experiment_id": row.experiment_id}).scalar_one()
+    quota = next(iter(users.quotas(c, row.user_name)), None) if row.user_name else None
     at = read_clock(c)
 
     def since(moment: float | None) -> float | None:
@@ -124,7 +128,9 @@ def standing(c: Connection, job_id: int) -> Standing | None:
         requirement_id=row.requirement_id,
         requirement=row.requirement or "",
         waits_for=_waits_for(c, row),
-        quota=next(iter(users.quotas(c, row.user_name)), None) if row.user_name else None,
+        user=row.user_name,
+        quota=quota,
+        group=None if quota is None or quota.group is None else groups.quota_of(c, quota.group),
         is_on_gpu=bool(c.execute(select(users.serves_gpus(row.queue))).scalar()),
     )
 

@@ -1,17 +1,13 @@
-"""Which waiting jobs go first: by priority, fair share, least recently served, and age.
-
-Between experiments a job's priority is what it gained by waiting (places.Ageing) above what it has;
-within one jobs go by the priorities that they have.
+"""The waiting jobs of a queue that may be chosen now, experiment by experiment.
 
 Cost does not grow with the backlog: every query walks an index to the rows it returns.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from fitfleet.db.accounts.users import serves_gpus
 from fitfleet.db.fleet.places import Ageing, Places
+from fitfleet.db.scheduling.choosing import Backlog, ExperimentLoad, Room
 from fitfleet.db.schema.tables import experiments, jobs, users, workers
 from fitfleet.db.session import now
 from fitfleet.states import JobStatus
@@ -26,125 +23,51 @@ from fitfleet.states import JobStatus
 _ANY_VERSION = 2**31 - 1
 
 
-@dataclass
-class Room:
-    """How many more jobs a user may have in flight; None: no limit. Of all the user's shares."""
-
-    left: int | None
-
-    def take(self) -> None:
-        """One of them is in flight from now."""
-        if self.left is not None:
-            self.left -= 1
-
-
-@dataclass
-class Share:
-    """What an experiment has of the fleet, as its jobs are chosen."""
-
-    experiment_id: int
-    in_flight: int  # dispatched or running
-    max_running: int | None
-    served: tuple[float, int]  # when it was last served, and its rank in this poll
-    user: Room
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the experiment and its user may have one more job in flight."""
-        is_below = self.max_running is None or self.in_flight < self.max_running
-        return is_below and self.user.left != 0
-
-
-@dataclass
-class Backlog:
-    """The first waiting jobs of one line of an experiment, best first, as (priority, id).
-
-    The priority is that with what was gained by waiting, by which the first is compared.
-    """
-
-    share: Share
-    line: int
-    candidates: deque[tuple[int, int]]
-    needs_bytes: int = 0  # of memory, where that decides where they fit
-
-    @property
-    def rank(self) -> tuple[int, int, tuple[float, int], int, int]:
-        """Smallest goes first: priority, then fair share, then least recently served, then age.
-
-        Of an experiment what needs more memory goes before that: what is left holds the rest.
-        """
-        priority, job_id = self.candidates[0]
-        share = self.share
-        return -priority, share.in_flight, share.served, -self.needs_bytes, job_id
-
-    def is_open(self, places: Places) -> bool:
-        """Whether its first job may be sent."""
-        return bool(self.candidates) and self.share.has_room and places.is_open(self.line)
-
-
-def choose(backlogs: Sequence[Backlog], places: Places, at: float) -> list[tuple[int, str]]:
-    """(job id, route) of the jobs to send, in order, until all places are taken.
-
-    Ranks only get worse: of the backlog that a job is taken from, and of the experiment's others.
-    """
-    chosen: list[tuple[int, str]] = []
-    ranked = [(*backlog.rank, i) for i, backlog in enumerate(backlogs) if backlog.candidates]
-    heapq.heapify(ranked)
-    while ranked and places.total > 0:
-        i = ranked[0][-1]
-        backlog = backlogs[i]
-        if not backlog.is_open(places):
-            heapq.heappop(ranked)
-            continue
-        if ranked[0][:-1] != backlog.rank:  # another line of its experiment was served
-            heapq.heapreplace(ranked, (*backlog.rank, i))
-            continue
-        if places.holds_up(backlog.line):
-            break
-        _, job_id = backlog.candidates.popleft()
-        chosen.append((job_id, places.take(backlog.line)))
-        backlog.share.in_flight += 1
-        backlog.share.user.take()
-        backlog.share.served = (at, len(chosen))
-        if backlog.candidates:
-            heapq.heapreplace(ranked, (*backlog.rank, i))
-        else:
-            heapq.heappop(ranked)
-    return chosen
-
-
-def read(c: Connection, queue: str, places: Places, *, is_locking: bool) -> list[Backlog]:
+def read(
+    c: Connection, queue: str, places: Places, *, is_locking: bool, is_of_users: bool = False
+) -> list[Backlog]:
     """Of the experiments that may be chosen from now, so many that no other can come before them.
 
     A choice makes an experiment's rank worse and leaves those of the others, so `total` choices
     never reach beyond as many of the best experiments; nor, of a user who may have n more jobs in
-    flight, beyond that user's n best.
+    flight, beyond that user's n best. With `is_of_users` as many of each user, who takes turns
+    with the others.
     """
     limit, lines = places.total, places.open_lines()
     if not lines:
         return []
     backlogs = []
-    shares: dict[int, Share] = {}
+    loads: dict[int, ExperimentLoad] = {}
     rooms: dict[str | None, Room] = {}
-    for row in c.execute(_best_experiments(c, queue, limit, lines, places.ageing)).all():
+    ranking = _best_experiments(c, queue, limit, lines, places.ageing, is_of_users=is_of_users)
+    for row in c.execute(ranking).all():
         room = rooms.setdefault(row.user_name, Room(row.room))
-        share = Share(row.id, row.in_flight, row.max_running, (row.served_at, 0), room)
-        share = shares.setdefault(row.id, share)
-        query = (
-            select(_aged(c, places.ageing).label("priority"), jobs.c.id)
-            .where(
-                _waits(c, queue),
-                jobs.c.experiment_id == row.id,
-                jobs.c.requirement_id == row.line,
-            )
-            .order_by(jobs.c.priority.desc(), jobs.c.id)
-            .limit(limit)
-        )
-        if is_locking and c.dialect.name == "postgresql":
-            query = query.with_for_update(skip_locked=True)
-        candidates = deque((job.priority, job.id) for job in c.execute(query))
-        backlogs.append(Backlog(share, row.line, candidates, places.needs.get(row.line, 0)))
+        served = (row.served_at, 0)
+        load = ExperimentLoad(row.id, row.in_flight, row.max_running, served, row.user_name, [room])
+        load = loads.setdefault(row.id, load)
+        first = (row.priority, row.job_id)
+        jobs_of = partial(_read_jobs, c, queue, row, limit, places.ageing, is_locking=is_locking)
+        backlogs.append(Backlog(load, row.line, first, jobs_of, places.needs.get(row.line, 0)))
     return backlogs
+
+
+def _read_jobs(
+    c: Connection, queue: str, row: Any, limit: int, ageing: Ageing, *, is_locking: bool
+) -> deque[tuple[int, int]]:
+    """The first jobs of a line of an experiment."""
+    query = (
+        select(_aged(c, ageing).label("priority"), jobs.c.id)
+        .where(
+            _waits(c, queue),
+            jobs.c.experiment_id == row.id,
+            jobs.c.requirement_id == row.line,
+        )
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(limit)
+    )
+    if is_locking and c.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    return deque((job.priority, job.id) for job in c.execute(query))
 
 
 def _waits(c: Connection, queue: str) -> sa.ColumnElement[bool]:
@@ -170,9 +93,17 @@ def _aged(c: Connection, ageing: Ageing) -> sa.ColumnElement[int]:
 
 
 def _best_experiments(
-    c: Connection, queue: str, limit: int, lines: Sequence[int], ageing: Ageing
+    c: Connection,
+    queue: str,
+    limit: int,
+    lines: Sequence[int],
+    ageing: Ageing,
+    *,
+    is_of_users: bool,
 ) -> sa.Select[Any]:
     """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
+
+    With `is_of_users` so many of each user.
 
     A row for each of their lines that has jobs: id, line, in_flight, max_running, served_at,
     user_name, and room: how many more jobs the user may have in flight, NULL without a limit.
@@ -212,10 +143,10 @@ def _best_experiments(
     # Its best line decides when an experiment's turn is.
     place = sa.func.row_number().over(partition_by=waiting.c.id, order_by=rank)
     ranked = firsts.add_columns(place.label("place")).cte("ranked")
-    return _within_rooms(ranked, limit)
+    return _within_rooms(ranked, limit, is_of_users=is_of_users)
 
 
-def _within_rooms(ranked: sa.CTE, limit: int) -> sa.Select[Any]:
+def _within_rooms(ranked: sa.CTE, limit: int, *, is_of_users: bool) -> sa.Select[Any]:
     """The best experiments, of each user no more than may have a job more, with all their lines."""
 
     def rank(rows: Any) -> tuple[Any, ...]:
@@ -223,12 +154,12 @@ def _within_rooms(ranked: sa.CTE, limit: int) -> sa.Select[Any]:
 
     of_user = sa.func.row_number().over(partition_by=ranked.c.user_name, order_by=rank(ranked.c))
     firsts = select(ranked, of_user.label("of_user")).where(ranked.c.place == 1).cte("firsts")
-    best = (
-        select(firsts.c.id)
-        .where(firsts.c.room.is_(None) | (firsts.c.of_user <= firsts.c.room))
-        .order_by(*rank(firsts.c))
-        .limit(limit)
-    )
+    in_room = firsts.c.room.is_(None) | (firsts.c.of_user <= firsts.c.room)
+    best = select(firsts.c.id).where(in_room)
+    if is_of_users:
+        best = best.where(firsts.c.of_user <= limit)
+    else:
+        best = best.order_by(*rank(firsts.c)).limit(limit)
     return select(ranked).where(ranked.c.id.in_(best))
 
 

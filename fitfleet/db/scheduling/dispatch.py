@@ -9,11 +9,14 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 
+from fitfleet.db.accounts.usage import DEFAULT
 from fitfleet.db.fleet import gangs
 from fitfleet.db.fleet.places import Places
-from fitfleet.db.scheduling import backlogs
+from fitfleet.db.scheduling import backlogs, shares
+from fitfleet.db.scheduling.choosing import Ranked, choose
+from fitfleet.db.scheduling.shares import Shared, Turn
 from fitfleet.db.schema.tables import experiments, jobs, workers
-from fitfleet.db.session import now, read_clock
+from fitfleet.db.session import now
 from fitfleet.db.specs.requirements import document_of
 from fitfleet.spec.requirements import gpus_of
 from fitfleet.states import JobStatus
@@ -41,8 +44,9 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
 
     By priority, then the experiment with the fewest jobs in flight, then the one served least
     recently, then age; never above an experiment's max_running or its user's quota, never of a
-    paused one, and only to slots that have what a job asks. The messages are the caller's to
-    publish, after the commit.
+    paused one, and only to slots that have what a job asks. Where users or groups have shares,
+    that is the order of each user's jobs (shares). The messages are the caller's to publish,
+    after the commit.
     """
     if places.total <= 0:
         return []
@@ -95,19 +99,40 @@ def lock_dispatch(c: Connection) -> None:
 
 
 def _choose(c: Connection, queue: str, places: Places) -> list[tuple[int, str]]:
-    waiting = backlogs.read(c, queue, places, is_locking=True)
-    at = read_clock(c)
-    chosen = backlogs.choose(waiting, places, at)
-    served = {b.share.experiment_id for b in waiting if b.share.served[1]}
+    turns, at = _turns(c, queue, places, is_locking=True)
+    chosen = choose(turns, places, at)
+    served = {backlog.load.experiment_id for _, _, backlog in chosen}
     if served:
         c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
-    return chosen
+        if isinstance(turns, Shared):
+            shares.record(c, queue, at, turns)
+    return [(job_id, route) for job_id, route, _ in chosen]
+
+
+def _turns(
+    c: Connection, queue: str, places: Places, *, is_locking: bool
+) -> tuple[Ranked | Shared, float]:
+    """Whose turn it is, and the time. Nothing more is asked where nobody has shares."""
+    at, is_shared = shares.look(c)
+    waiting = backlogs.read(c, queue, places, is_locking=is_locking, is_of_users=is_shared)
+    turns = shares.read(c, queue, at, waiting) if is_shared and waiting else Ranked(waiting)
+    return turns, at
 
 
 def order(c: Connection, queue: str, places: Places) -> list[int]:
     """The jobs that `dispatch_to` would choose for these places, in its order; locks nothing."""
-    waiting = backlogs.read(c, queue, places, is_locking=False)
-    return [job_id for job_id, _ in backlogs.choose(waiting, places, read_clock(c))]
+    turns, at = _turns(c, queue, places, is_locking=False)
+    return [job_id for job_id, _, _ in choose(turns, places, at)]
+
+
+def turn_of(
+    c: Connection, queue: str, places: Places, user: str | None, *, free: int
+) -> Turn | None:
+    """Which other group or user goes before the user's jobs in that order, and why."""
+    turns, _ = _turns(c, queue, places, is_locking=False)
+    if not isinstance(turns, Shared) or (user or DEFAULT) not in turns.of_user:
+        return None
+    return shares.turn_of(turns, places, user, free)
 
 
 def redispatch(c: Connection, queue: str, older_s: float, route: str = "") -> list[int]:

@@ -14,7 +14,7 @@ fleet_keys = Table(
     Column("value", String(128), nullable=False),
 )
 
-# Who has a quota. A user without a row has none.
+# Who has a quota, a share or a group. A user without a row has none of these.
 users = Table(
     "fleet_users",  # the view over it is `users`
     metadata,
@@ -23,6 +23,30 @@ users = Table(
     Column("gpu_hours", Double),  # in the last 30 days; NULL: no limit
     # Used of them, as the scheduler measured it last (db/accounts/users)
     Column("gpu_seconds", Double, nullable=False, default=0.0, server_default=text("0")),
+    Column("group_name", String(64)),  # groups.name; NULL: that of all who have none
+    Column("shares", Double),  # of what the group has (db/scheduling/shares); NULL: 1
+)
+
+# Groups of users. Once there is one, or a user has shares, places go by shares.
+groups = Table(
+    "fleet_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("shares", Double, nullable=False, default=1.0, server_default=text("1")),
+    Column("max_running", Integer),  # jobs in flight of all its users; NULL: no limit
+    Column("gpu_hours", Double),  # of all its users in the last 30 days; NULL: no limit
+)
+
+# How much of a queue each group and user has been served, kept while they have or want slots of it.
+served_shares = Table(
+    "served_shares",
+    metadata,
+    Column("queue", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # group, user; queue: of all
+    Column("name", String(64), primary_key=True),
+    Column("slots", Integer, nullable=False),  # what it has used since `at`
+    Column("served", Double, nullable=False),  # slot-seconds by `at`, divided by its shares
+    Column("at", Double, nullable=False),
 )
 
 tokens = Table(

@@ -25,6 +25,8 @@ from sqlalchemy import (
 
 from fitfleet.db.schema.access_tables import audit as audit
 from fitfleet.db.schema.access_tables import fleet_keys as fleet_keys
+from fitfleet.db.schema.access_tables import groups as groups
+from fitfleet.db.schema.access_tables import served_shares as served_shares
 from fitfleet.db.schema.access_tables import tokens as tokens
 from fitfleet.db.schema.access_tables import users as users
 from fitfleet.db.schema.gang_tables import gang_slots as gang_slots

@@ -282,7 +282,7 @@ SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id
 FROM job_events v""",
         **lineage_views.definitions(),
         **imported.definitions(),
-        **access_views.definitions(iso),
+        **access_views.definitions(iso, number),
         **queue_views.definitions(clock_sql(dialect)),
         **memory_tables.definitions(iso),
     }

@@ -75,7 +75,11 @@ def test_a_host_works_as_itself_and_is_put_out_with_its_token(
     insert(fleet.database, new_job("a"), new_job("b"))
     host.check_schema()
     assert len(take(host, 1)) == 1
-    for refused in ("DELETE FROM access_tokens", "UPDATE fleet_users SET max_running = NULL"):
+    for refused in (
+        "DELETE FROM access_tokens",
+        "UPDATE fleet_users SET max_running = NULL",
+        "UPDATE fleet_groups SET shares = 99",
+    ):
         with pytest.raises(DatabaseError, match="permission denied"), host.begin() as c:
             c.exec_driver_sql(refused)
     options = ["--database-url", fleet.settings.database_url]
