@@ -149,6 +149,12 @@ def ping(app: Celery) -> None:
         client.ping()
 
 
+def command(app: Celery, *words: str) -> Any:
+    """The answer to a command of the server's own. BrokerError when it is away, or refuses."""
+    with _translated(app), closing(_client(app)) as client:
+        return client.execute_command(*words)
+
+
 def announce_scheduler(app: Celery, name: str) -> None:
     """Say for half a minute that a scheduler runs. BrokerError when the broker is away."""
     with _translated(app), closing(_client(app)) as client:

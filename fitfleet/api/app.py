@@ -179,7 +179,8 @@ async def _upload(api: Api, request: Request, _: Actor) -> Any:
 
 async def _join(api: Api, request: Request, actor: Actor) -> Any:
     host = request.client.host if request.client else ""
-    return await api.run(actor, lambda: joining.settings_for(api.fleet, host, actor))
+    queue = (await document_of(request)).text("queue") or ""
+    return await api.run(actor, lambda: joining.settings_for(api.fleet, host, actor, queue))
 
 
 _JOB = "/v1/jobs/{job_id:int}"

@@ -16,18 +16,21 @@ from fitfleet.client.remote.joined import FILE_ARGUMENTS, FLEET_WIDE, arguments_
 from fitfleet.db.accounts import access, host_roles
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.errors import SettingsError, StateError
+from fitfleet.queue import celery_app
+from fitfleet.scheduler import broker_users
 from fitfleet.settings import Settings
 from fitfleet.urls import with_user
 
 _MAX_FILE_BYTES = 2**20
 
 
-def settings_for(fleet: Fleet, host: str, actor: Actor) -> dict[str, Any]:
+def settings_for(fleet: Fleet, host: str, actor: Actor, queue: str = "") -> dict[str, Any]:
     """Settings by name, and the files that their URLs name, by setting and argument.
 
     Where the database has the role `fitfleet_host` each host gets a role of its own in it, which
-    ends with the token. StateError for a database or broker that this host alone can reach,
-    SettingsError for a file that cannot be read.
+    ends with the token; so with the broker, where it may make users. StateError for a database or
+    broker that this host alone can reach, SettingsError for a file that cannot be read, BrokerError
+    when the broker is away.
     """
     settings = _for_workers(fleet.settings)
     for name in ("database_url", "broker_url"):
@@ -35,6 +38,11 @@ def settings_for(fleet: Fleet, host: str, actor: Actor) -> dict[str, Any]:
     values = {name: getattr(settings, name) for name in FLEET_WIDE}
     named = {name: _files(name, values[name]) for name in ("database_url", "broker_url")}
     detail = f"token {actor.token_id}"
+    app = celery_app(fleet.settings)
+    user = None if actor.token_id is None else broker_users.create(app, actor.token_id, queue)
+    if user is not None:
+        values["broker_url"] = with_user(values["broker_url"], *user)
+        detail += f", broker user {user[0]}"
     with fleet.database.begin() as c:
         if actor.token_id is not None and host_roles.may_create(c):
             role, password = host_roles.create(c, actor.token_id)

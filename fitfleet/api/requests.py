@@ -13,6 +13,7 @@ from fitfleet.api.access import Refused
 from fitfleet.client.remote import wire
 from fitfleet.errors import (
     AccessError,
+    BrokerError,
     DatabaseError,
     FitfleetError,
     NotFoundError,
@@ -24,6 +25,7 @@ from fitfleet.errors import (
 
 MAX_BODY_BYTES = 32 * 2**20
 _MAX_JOBS = 100_000
+_BROKER_AWAY = "the fleet's broker does not answer; try again when it does"
 _AWAY = "the fleet's database does not respond; nothing was changed, try again"
 _log = logging.getLogger("fitfleet.service")
 
@@ -146,6 +148,9 @@ def refusal(error: FitfleetError) -> Response:
     if isinstance(error, DatabaseError):
         _log.error("%s", error)  # it names the database, which clients need not know
         kind, message = "ApiError", _AWAY
+    if isinstance(error, BrokerError):  # a host that joins would get a user of it
+        _log.error("%s", error)
+        kind, message = "ApiError", _BROKER_AWAY
     if isinstance(error, TooLargeError):
         kind = "FitfleetError"
     document = {"kind": kind, "message": message}
@@ -160,6 +165,7 @@ def _status(error: FitfleetError) -> int:
     statuses: list[tuple[type[FitfleetError], int]] = [
         (TooLargeError, 413),
         (DatabaseError, 503),
+        (BrokerError, 503),
         (StorageError, 503),
         (QuotaError, 429),
         (AccessError, 403),

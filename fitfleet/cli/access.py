@@ -109,12 +109,33 @@ def revoke(
     with database.begin() as c:
         gone, left = host_roles.end(c, token)
         have_own = bool(gone or left) or host_roles.may_create(c)
+    users, users_left, users_own = _end_broker_users(target, token)
     for name in gone:
         tell(f"role {name} of a host that joined by it is dropped")
+    for name in users:
+        tell(f"the broker's user {name} of a host that joined by it is deleted")
     if left:
         tell(f"the scheduler drops {', '.join(left)} within a minute; this user may not")
+    if users_left:
+        tell(f"the scheduler deletes {', '.join(users_left)} within a minute; this user may not")
     if scope in (Scope.WORK, Scope.ADMIN):
-        tell(_BROKER if have_own else f"{_DATABASE} {_BROKER}")
+        told = [*([] if have_own else [_DATABASE]), *([] if users_own else [_BROKER])]
+        if told:
+            tell(" ".join(told))
+
+
+def _end_broker_users(target: Target, token: str) -> tuple[list[str], list[str], bool]:
+    """Users that went, users that are left, and whether hosts have users of their own."""
+    from fitfleet.errors import BrokerError
+    from fitfleet.queue import celery_app
+    from fitfleet.scheduler import broker_users
+
+    app = celery_app(target.fleet().settings)
+    try:
+        gone, left = broker_users.end(app, token)
+        return gone, left, bool(gone or left) or broker_users.may_create(app)
+    except BrokerError:  # the scheduler does it when the broker is back
+        return [], [], False
 
 
 @command

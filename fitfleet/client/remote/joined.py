@@ -43,7 +43,7 @@ def joined_settings(connection: Connection, here: Settings, folder: Path) -> Set
     Certificates are written into the folder, for this user alone. ApiError, AccessError, StateError
     for what the fleet refuses; StorageError if the folder cannot be written.
     """
-    said = connection.post("/v1/join")
+    said = connection.post("/v1/join", queue=here.queue)
     try:
         given = {name: said["settings"][name] for name in FLEET_WIDE if name in said["settings"]}
         defaults = {name: default for name, default, _ in Settings.table()}

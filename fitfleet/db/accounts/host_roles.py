@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,13 +69,18 @@ def end_all(c: Connection) -> list[str]:
     by_token = _roles(c)
     if not by_token:
         return []
-    valid = sa.select(tokens.c.id).where(
-        tokens.c.id.in_(by_token),
+    ended = by_token.keys() - valid(c, by_token)
+    return [name for number in sorted(ended) for name in end(c, number)[0]]
+
+
+def valid(c: Connection, numbers: Collection[str]) -> set[str]:
+    """Those of some tokens that have neither expired nor been revoked or removed."""
+    query = sa.select(tokens.c.id).where(
+        tokens.c.id.in_(numbers),
         tokens.c.revoked_at.is_(None),
         sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > read_clock(c)),
     )
-    ended = by_token.keys() - set(c.scalars(valid))
-    return [name for number in sorted(ended) for name in end(c, number)[0]]
+    return set(c.scalars(query))
 
 
 def _roles(c: Connection) -> dict[str, list[str]]:

@@ -43,9 +43,9 @@ def service_url(postgres_server: Postgres, postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def fleet(service_url: str) -> Iterator[ff.Fleet]:
+def fleet(service_url: str, valkey_url: str) -> Iterator[ff.Fleet]:
     """As the API holds it."""
-    settings = Settings(database_url=service_url, broker_url="redis://:pw@127.0.0.1:1/0")
+    settings = Settings(database_url=service_url, broker_url=valkey_url)
     with ff.Fleet(settings, Database(service_url)) as fleet:
         yield fleet
 
