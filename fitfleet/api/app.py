@@ -157,6 +157,11 @@ async def _weights(api: Api, request: Request, actor: Actor) -> Any:
     return await api.run(actor, lambda: files.weights(api.fleet, job_id))
 
 
+async def _checkpoint(api: Api, request: Request, actor: Actor) -> Any:
+    job_id = _job_id(request)
+    return await api.run(actor, lambda: files.checkpoint(api.fleet, job_id))
+
+
 async def _dataset(api: Api, request: Request, actor: Actor) -> Any:
     job_id = _job_id(request)
     return await api.run(actor, lambda: files.dataset(api.fleet, job_id))
@@ -201,6 +206,7 @@ ROUTES: list[tuple[str, str, Scope, Step]] = [
     *(("GET", f"{_JOB}/{name}", Scope.READ, _job_part(name)) for name in reading.JOB_PARTS),
     ("POST", f"{_JOB}/log", Scope.READ, _job_post("log", reading.log_news)),
     ("GET", f"{_JOB}/weights", Scope.READ, _weights),
+    ("GET", f"{_JOB}/checkpoint", Scope.READ, _checkpoint),
     ("GET", f"{_JOB}/dataset", Scope.READ, _dataset),
     ("GET", f"{_JOB}/dataset/file", Scope.READ, _dataset_file),
     *(("POST", f"{_JOB}/{name}", Scope.SUBMIT, _job_post(name)) for name in changing.JOB_ACTIONS),

@@ -23,7 +23,14 @@ from fitfleet.client.fleet import Fleet
 from fitfleet.data import stored
 from fitfleet.data.location import locate
 from fitfleet.data.storage_names import STORED
-from fitfleet.errors import DatasetError, FitfleetError, NotFoundError, SpecError, StorageError
+from fitfleet.errors import (
+    DatasetError,
+    FitfleetError,
+    NotFoundError,
+    SpecError,
+    StateError,
+    StorageError,
+)
 from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX, Storage, sha256
 from fitfleet.weights.keeping import keep
@@ -93,6 +100,17 @@ def weights(fleet: Fleet, job_id: int) -> Response:
     path = fleet.job(job_id).weights_path
     if not path.is_file():
         raise StorageError(f"the weights of job {job_id} are not in the storage any more")
+    return FileResponse(path, media_type="application/x-hdf5")
+
+
+def checkpoint(fleet: Fleet, job_id: int) -> Response:
+    """The newest checkpoint of a job. StateError before the first, StorageError."""
+    row = fleet.job(job_id).row
+    if row.checkpoint_path is None:
+        raise StateError(f"job {job_id} has no checkpoint: it is {row.status}")
+    path = Storage.of(fleet.settings).local(row.checkpoint_path, row.checkpoint_sha256)
+    if not path.is_file():
+        raise StorageError(f"the checkpoint of job {job_id} is not in the storage any more")
     return FileResponse(path, media_type="application/x-hdf5")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fitfleet.errors import StorageError
 from fitfleet.objects.draft import whole
 from fitfleet.settings import Settings
 from fitfleet.weights import written_files
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,11 @@ class JobFile:
 
     def read(self) -> bytes:
         """Its content, whose sha256 is checked. StorageError."""
+        if not self._source.exists():
+            raise StorageError(
+                f"{self._source}: is not there any more; a newer checkpoint takes the place of the"
+                " one before, or it was removed: read job.files again"
+            )
         return written_files.read(self._source, self.name, self._settings)
 
     def copy(self, target: str | Path) -> Path:
@@ -35,6 +44,23 @@ class JobFile:
         with whole(path) as draft:
             draft.write_bytes(content)
         return path
+
+
+def newest(
+    where: Callable[[], tuple[Path, str | None] | None], settings: Settings
+) -> list[JobFile]:
+    """Those in the file that `where` names; None: there is none yet. StorageError.
+
+    Of a job that trains a newer checkpoint may take its place meanwhile; then that one is read.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            found = where()
+            return [] if found is None else of(found[0], settings, found[1])
+        except StorageError:
+            if not tries_left:
+                raise
+    return []
 
 
 def of(source: Path, settings: Settings, digest: str | None) -> list[JobFile]:

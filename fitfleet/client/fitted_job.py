@@ -22,6 +22,7 @@ from fitfleet.errors import (
 from fitfleet.settings import Settings
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import DatasetSpec, JobSpec, Task
+from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
 
 if TYPE_CHECKING:
@@ -100,13 +101,27 @@ class FittedJob(JobHandle):
 
     @property
     def files(self) -> list[JobFile]:
-        """What `ModelCheckpoint` and `CSVLogger` wrote, by name: `file.name`, `file.size_bytes`,
-        `file.sha256`, `file.read()`, `file.copy(path)`; empty if no callback wrote any.
+        """What `ModelCheckpoint`, `CSVLogger` and `TensorBoard` wrote, by name: `file.name`,
+        `file.size_bytes`, `file.sha256`, `file.read()`, `file.copy(path)`; empty if no callback
+        wrote any.
 
-        StateError before the job has succeeded, StorageError if they cannot be read.
+        Of a job that has not succeeded they are those of its newest checkpoint, empty before the
+        first. StorageError if they cannot be read.
         """
         self._fit()
-        return files.of(self.weights_path, self._settings, self._row.artifact_sha256)
+        return files.newest(self._file_of_callbacks, self._settings)
+
+    def _file_of_callbacks(self) -> tuple[Path, str | None] | None:
+        """Where they are, and the sha256 of that file; None where none was written yet."""
+        row = self.refresh()._row
+        if row.status is JobStatus.SUCCEEDED:
+            return self.weights_path, row.artifact_sha256
+        if row.checkpoint_path is None:
+            return None
+        return self._checkpoint(row.checkpoint_path), row.checkpoint_sha256
+
+    def _checkpoint(self, path: str) -> Path:
+        return Storage.of(self._settings).local(path, self._row.checkpoint_sha256)
 
     def load_model(self) -> Any:
         """The fitted model as a compiled Keras object; needs the extra `worker`.

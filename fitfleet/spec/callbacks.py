@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable
@@ -10,12 +9,11 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog, disallowed_names, written_files
-from fitfleet.spec.custom_objects import check_reachable, refuse_class
+from fitfleet.spec.custom_objects import refuse_class
+from fitfleet.spec.own_callbacks import arguments, own_document
 from fitfleet.spec.reference import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
-# Arguments that Keras's objects keep under another name.
-_ATTRIBUTES = {"initial_value_threshold": "best", "separator": "sep"}
 
 
 def callbacks(value: Any) -> list[dict[str, Any]]:
@@ -73,25 +71,6 @@ def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
     }
 
 
-def _custom_document(value: Any, place: str) -> dict[str, Any]:
-    """From an object: its arguments are its attributes of the same names, as Keras's have them."""
-    kind = type(value)
-    check_reachable(kind, place)
-    config = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        argument = getattr(value, name, getattr(value, f"_{name}", inspect.Parameter.empty))
-        if argument is not inspect.Parameter.empty:
-            config[name] = to_document(argument, f"{place}.{name}")
-        elif parameter.default is parameter.empty:
-            raise SpecError(
-                f"{place}.{name}",
-                f"{kind.__name__} keeps its argument under another name; keep it as self.{name}",
-            )
-    return {"module": kind.__module__, "class_name": kind.__name__, "config": config}
-
-
 def _refusal(name: str) -> str:
     why = disallowed_names.reason("callbacks", name)
     if why is not None:
@@ -128,17 +107,10 @@ def _from_object(value: Any, place: str) -> dict[str, Any]:
     name = type(value).__name__
     signature = catalog.signature("callbacks", name)
     if not type(value).__module__.startswith("keras.") and hasattr(value, "on_epoch_end"):
-        return _custom_document(value, place)
+        return own_document(value, place)
     if signature is None or not type(value).__module__.startswith("keras."):
         raise SpecError(place, _refusal(name))
-    config = {
-        argument: getattr(value, attribute)
-        for argument in signature.arguments
-        if hasattr(value, attribute := _ATTRIBUTES.get(argument, argument))
-    }
-    if isinstance(config.get("min_delta"), float | int):  # after a fit it carries a sign
-        config["min_delta"] = abs(config["min_delta"])
-    return {"class_name": name, "config": config}
+    return {"class_name": name, "config": arguments(value, signature.arguments)}
 
 
 def _check(argument: str, value: Any, place: str) -> None:
@@ -183,6 +155,25 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "initial_value_threshold": (lambda v: v is None or _is_number(v), "not a number"),
     "save_best_only": _FLAG,
     "save_weights_only": _FLAG,
+    "histogram_freq": _COUNT,
+    "write_graph": _FLAG,
+    "write_images": _FLAG,
+    "write_steps_per_second": _FLAG,
+    "update_freq": (
+        lambda v: v in ("epoch", "batch") or (type(v) is int and v > 0),
+        "neither 'epoch' nor 'batch' nor a number of batches",
+    ),
+    "profile_batch": (
+        lambda v: v in (0, None),
+        "a batch to profile, which workers do not do, since a device is shared by jobs; leave it"
+        " out, and profile one fit of plain Keras",
+    ),
+    "embeddings_freq": (
+        lambda v: v in (0, None),
+        "not 0: TensorBoard's projector does not read the weights that Keras 3 writes; leave it"
+        " out, and read them with job.weights()",
+    ),
+    "embeddings_metadata": (lambda v: v is None, "of no use without embeddings_freq; leave it out"),
     "append": _FLAG,
     "save_freq": (
         lambda v: v == "epoch",

@@ -54,10 +54,6 @@ _CALLBACKS = {
         "fitfleet does this: every job's weights are in the storage (job.weights()); those of the "
         "best epoch are written by ModelCheckpoint('best.keras', save_best_only=True)"
     ),
-    "TensorBoard": (
-        "fitfleet does this: learning curves are in SQL and on the dashboard, and a sweep's runs "
-        "are written as event files by fleet.sweep(...).export.to_tensorboard(folder)"
-    ),
     "History": "fitfleet does this: job.history has every epoch",
     "ProgbarLogger": "fitfleet does this: `fitfleet watch` shows the progress",
     "RemoteMonitor": "it sends data to a URL; read the metrics from SQL instead (views runs"

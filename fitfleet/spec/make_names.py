@@ -70,6 +70,7 @@ CONSTRAINTS = _names("""
 """)
 CALLBACKS = _names("""
     EarlyStopping ReduceLROnPlateau LearningRateScheduler TerminateOnNaN ModelCheckpoint CSVLogger
+    TensorBoard
 """)
 # Layers of models of keras.applications and of a FeatureSpace, which are in no public module.
 PRIVATE_LAYERS = {

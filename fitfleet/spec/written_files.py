@@ -11,7 +11,8 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.reference import is_space
 
 # Class of Keras -> its argument that names a file.
-ARGUMENTS = {"ModelCheckpoint": "filepath", "CSVLogger": "filename"}
+ARGUMENTS = {"ModelCheckpoint": "filepath", "CSVLogger": "filename", "TensorBoard": "log_dir"}
+LOG_DIR = "logs"  # of a TensorBoard without one, as in Keras
 _MAX_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
 # `str.format` could reach attributes, or fill the memory by a width.
@@ -36,11 +37,18 @@ def check(class_name: str, config: dict[str, Any], place: str) -> None:
     SpecError for one that is no name inside a folder, and for what Keras would refuse on a worker.
     """
     argument = ARGUMENTS.get(class_name)
+    if class_name == "TensorBoard":
+        if config.get("update_freq") == "batch":
+            config["update_freq"] = 1
+        if argument not in config:
+            return
     given = config.get(argument) if argument else None
     if argument is None or is_space(given):
         return
+    if class_name == "TensorBoard" and isinstance(given, str) and len(given) > 1:
+        given = given.removesuffix("/")  # it is a folder
     config[argument] = name = _normal(given, f"{place}.{argument}")
-    if class_name == "CSVLogger" and fields(name):
+    if class_name != "ModelCheckpoint" and fields(name):
         raise SpecError(f"{place}.{argument}", f"{name!r} takes no values; give one name")
     if class_name == "ModelCheckpoint":
         _check_form(name, config.get("save_weights_only", False), f"{place}.{argument}")

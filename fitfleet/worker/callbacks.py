@@ -15,6 +15,7 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.written_files import ARGUMENTS
 from fitfleet.worker import trusted
+from fitfleet.worker.event_files import TensorBoard, with_own_files
 from fitfleet.worker.recording.explanation import explanation
 from fitfleet.worker.written_files import ModelCheckpoint, WrittenFiles
 
@@ -40,21 +41,25 @@ def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles 
     name = document["class_name"]
     kind: Callable[..., Any]
     if is_custom(document):
-        kind = trusted.function(f"{document['module']}:{name}", settings, "callbacks")
+        kind = with_own_files(
+            trusted.function(f"{document['module']}:{name}", settings, "callbacks")
+        )
     elif name in catalog.class_names("callbacks"):
-        kind = ModelCheckpoint if name == "ModelCheckpoint" else getattr(keras.callbacks, name)
+        own = {"ModelCheckpoint": ModelCheckpoint, "TensorBoard": TensorBoard}
+        kind = own.get(name) or getattr(keras.callbacks, name)
     else:  # Keras has others, which write anywhere and call URLs
         raise SpecError("callbacks", f"{name!r:.60} is not a known callback")
     if name == "LearningRateScheduler" and not is_custom(document):
         config["schedule"] = _schedule(config["schedule"], settings)
-    if name in ARGUMENTS and not is_custom(document):
-        if files is None:
-            raise SpecError("callbacks", f"{name} is not a known callback where no files are kept")
-        files.place(name, config)
+    if name in ARGUMENTS and files is None and not is_custom(document):
+        raise SpecError("callbacks", f"{name} is not a known callback where no files are kept")
     try:
-        return kind(**config)
+        callback = kind(**config)
     except (TypeError, ValueError) as error:
         raise SpecError("callbacks", f"{name}: {explanation(error)}") from error
+    if files is not None:
+        files.place(callback)
+    return callback
 
 
 def _schedule(document: dict[str, Any], settings: Settings) -> Callable[..., float]:

@@ -19,41 +19,62 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.written_files import ARGUMENTS, check, fields
-from fitfleet.weights.written_files import unpack
+from fitfleet.weights.written_files import pack, unpack
+from fitfleet.worker.event_files import OwnEventFiles, has_events
 from fitfleet.worker.state.checkpoint import Snapshot
 
 
 class WrittenFiles:
-    """The folder of a fit, which is there until `close`; no folder if no callback writes."""
+    """The folder of a fit, which is there until `close`; no folder if no callback may write."""
 
     def __init__(self, spec: JobSpec, snapshot: Snapshot | None, settings: Settings) -> None:
         self.folder: Path | None = None
-        if not has_writers(spec):
+        self._settings = settings
+        if not _may_write(spec):
             return
         self.folder = Path(tempfile.mkdtemp(prefix="files-"))
         if snapshot is not None and not snapshot.is_of_parent:
             unpack(snapshot.path, self.folder, settings)
 
-    def place(self, name: str, config: dict[str, Any]) -> None:
-        """Turn a callback's name of a file into the path that it is to write to. SpecError."""
-        argument = ARGUMENTS.get(name)
-        if argument is None:
+    def place(self, callback: Any) -> None:
+        """Let a callback of Keras, or of a class derived from one, write below the folder.
+
+        SpecError where the name that it has is none inside it.
+        """
+        kind = writer(callback)
+        if kind is None:
             return
-        check(name, config, "callbacks")
+        argument, at = ARGUMENTS[kind], f"callbacks.{type(callback).__name__}"
+        config = {argument: getattr(callback, argument)}
+        config["save_weights_only"] = getattr(callback, "save_weights_only", False)
+        check(kind, config, at)
         assert self.folder is not None
-        given = str(config[argument])
-        path = self.folder / given
-        if name == "CSVLogger":
-            path.parent.mkdir(parents=True, exist_ok=True)
-            config["append"] = path.exists()  # from a checkpoint: its rows are kept
-            config[argument] = str(path)
-        else:  # Keras fills in the values of an epoch
+        path = self.folder / config[argument]
+        if kind == "ModelCheckpoint":  # Keras fills in the values of an epoch
             folder = str(self.folder).replace("{", "{{").replace("}", "}}")
-            config[argument] = f"{folder}/{given}"
+            callback.filepath = f"{folder}/{config[argument]}"
+            return
+        setattr(callback, argument, str(path))
+        if kind == "CSVLogger":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            callback.append = path.exists()  # from a checkpoint: its rows are kept
+        elif isinstance(callback, OwnEventFiles) and has_events(path):
+            callback.continue_files()
+
+    def pack(self, file: Any, callbacks: Sequence[Any]) -> None:
+        """Put what callbacks have written so far into an open HDF5 file. SpecError if too large."""
+        if self.folder is None:
+            return
+        for callback in callbacks:
+            if isinstance(callback, OwnEventFiles):
+                callback.flush()
+        pack(file, self.folder, self._settings)
 
     def close(self, callbacks: Sequence[Any]) -> None:
         """Remove the folder, and close what an unfinished fit has left open."""
-        for callback in callbacks:
+        for callback in reversed(callbacks):
+            if isinstance(callback, OwnEventFiles):
+                callback.close_files()
             file = getattr(callback, "csv_file", None)
             if file is not None and isinstance(callback, keras.callbacks.CSVLogger):
                 file.close()
@@ -79,6 +100,13 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         super().on_epoch_end(epoch, logs)
 
 
-def has_writers(spec: JobSpec) -> bool:
-    """Whether a callback of Keras writes files."""
-    return any(c["class_name"] in ARGUMENTS and not is_custom(c) for c in spec.callbacks)
+def writer(callback: Any) -> str | None:
+    """The class of Keras that a callback is of, or derived from, if that class writes files."""
+    return next(
+        (name for name in ARGUMENTS if isinstance(callback, getattr(keras.callbacks, name))), None
+    )
+
+
+def _may_write(spec: JobSpec) -> bool:
+    """Whether a callback is of Keras's that write files; those of the user may be derived."""
+    return any(c["class_name"] in ARGUMENTS or is_custom(c) for c in spec.callbacks)

@@ -187,6 +187,13 @@ class RemoteJob(Job):
             raise StateError(f"job {self.id} is of a version that kept no sha256; retry it")
         return self._fetched("weights", "weights", digest, SUFFIX)
 
+    def _checkpoint(self, path: str) -> Path:
+        """Fetched, as the weights are; StateError for one that no sha256 was kept of."""
+        digest = self._row.checkpoint_sha256
+        if digest is None:
+            raise StateError(f"job {self.id}: no sha256 of its checkpoint is known; wait for it")
+        return self._fetched("checkpoints", "checkpoint", digest, SUFFIX)
+
     def _with_code(self) -> AbstractContextManager[Settings]:
         if self._fit().code is None:
             return nullcontext(self._settings)

@@ -63,6 +63,7 @@ class JobRow:
     content_hash: str
     group_hash: str
     train_seconds: float | None = None  # of the epochs alone, without tracing; None before success
+    checkpoint_sha256: str | None = None  # None: of an older version, or of an older server
     worker_name: str | None = None  # of the slot that runs it: host/cpu0
     stopped_by: str | None = None  # budget: it ended before its last epoch
 

@@ -120,6 +120,9 @@ class LoopSession(SingleSession):
             self._engine.speeds.add((key, family), "loop", self._timer, functions, layers)
 
 
+_OF_ONE_MODEL = ("ModelCheckpoint", "TensorBoard")
+
+
 def unsupported(job: PreparedJob, settings: Settings) -> str | None:
     """Why this engine cannot train a job as Keras's `fit` would, or None when it can."""
     spec = job.spec
@@ -135,7 +138,7 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "the job has run out of memory before"
     if any(map(is_custom, spec.callbacks)):
         return "a custom callback may act at any batch"
-    if any(callback["class_name"] == "ModelCheckpoint" for callback in spec.callbacks):
+    if any(callback["class_name"] in _OF_ONE_MODEL for callback in spec.callbacks):
         return "a callback saves the model, and a traced program's model is shared by several jobs"
     if not proven.is_started_alike(spec):
         name = spec.optimizer.get("class_name")

@@ -26,6 +26,7 @@ _CALLBACK_STATE = {
     "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
     "ModelCheckpoint": ("best",),
+    "TensorBoard": ("_global_train_batch", "_global_test_batch"),
 }
 
 
@@ -197,7 +198,7 @@ def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
     if snapshot.is_of_parent:
         return
     for callback, state, best in zip(callbacks, snapshot.callbacks, snapshot.best, strict=True):
-        for name in _CALLBACK_STATE.get(type(callback).__name__, ()):
+        for name in _state_names(callback):
             value = state.get(name)
             if name in state and (value is None or isinstance(value, int | float)):
                 setattr(callback, name, value)
@@ -206,8 +207,13 @@ def restore_callbacks(callbacks: Sequence[Any], snapshot: Snapshot) -> None:
 
 
 def _callback_state(callback: Any) -> dict[str, Any]:
-    names = _CALLBACK_STATE.get(type(callback).__name__, ())
-    return {name: _plain(getattr(callback, name, None)) for name in names}
+    return {name: _plain(getattr(callback, name, None)) for name in _state_names(callback)}
+
+
+def _state_names(callback: Any) -> tuple[str, ...]:
+    """Of a class of the user's those of the class of Keras that it is derived from."""
+    classes = (kind.__name__ for kind in type(callback).__mro__)
+    return next((_CALLBACK_STATE[name] for name in classes if name in _CALLBACK_STATE), ())
 
 
 def _plain(value: Any) -> Any:

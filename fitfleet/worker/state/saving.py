@@ -18,7 +18,6 @@ from fitfleet.errors import DatabaseError
 from fitfleet.objects.draft import Draft
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256
-from fitfleet.weights.written_files import pack
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
@@ -176,8 +175,8 @@ class Saver:
 
     def _pack(self, fit: Fit, file: Any) -> None:
         """The files that callbacks have written so far."""
-        if fit.files is not None and fit.files.folder is not None:
-            pack(file, fit.files.folder, self._settings)
+        if fit.files is not None:
+            fit.files.pack(file, fit.callbacks)
 
     def _last_checkpoint(self, fit: Fit) -> tuple[str | None, str | None]:
         """The checkpoint of the last epoch and its sha256, where the final weights are others."""

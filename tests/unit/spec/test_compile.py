@@ -152,8 +152,8 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"TensorBoard": {"log_dir": "x"}}, "TensorBoard .* fitfleet does this: learning curves"),
-        (keras.callbacks.TensorBoard("x"), "TensorBoard .* fitfleet does this: learning curves"),
+        ({"RemoteMonitor": {"root": "http://x"}}, "RemoteMonitor .* it sends to a URL"),
+        (keras.callbacks.RemoteMonitor(), "RemoteMonitor .* it sends to a URL"),
         (keras.callbacks.LambdaCallback(), "LambdaCallback .* it carries code"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a lambda has no name"),
         ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),

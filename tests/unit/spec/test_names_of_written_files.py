@@ -39,6 +39,8 @@ def test_an_object_is_the_same_callback_as_its_short_form() -> None:
             verbose=1,
         ),
         keras.callbacks.CSVLogger("log.csv", separator=";"),
+        keras.callbacks.TensorBoard("board/", histogram_freq=1, update_freq="batch"),
+        keras.callbacks.TensorBoard(),
     ]
     short = [
         {
@@ -51,6 +53,8 @@ def test_an_object_is_the_same_callback_as_its_short_form() -> None:
             }
         },
         {"CSVLogger": {"filename": "log.csv", "separator": ";"}},
+        {"TensorBoard": {"log_dir": "board", "histogram_freq": 1, "update_freq": "batch"}},
+        "TensorBoard",
     ]
     assert callbacks(objects) == callbacks(short)
 
@@ -89,6 +93,11 @@ def test_an_object_is_the_same_callback_as_its_short_form() -> None:
         ("CSVLogger", {"filename": "/var/log.csv"}, "'log.csv', and read it by job.files"),
         ("CSVLogger", {"filename": "{epoch}.csv"}, "takes no values"),
         ("CSVLogger", {"filename": "log.csv", "separator": ""}, "not one character"),
+        ("TensorBoard", {"log_dir": "/tmp/board"}, "'board', and read it by job.files"),
+        ("TensorBoard", {"log_dir": "board/{epoch}"}, "takes no values"),
+        ("TensorBoard", {"profile_batch": 5}, "5 is a batch to profile, which workers do not do"),
+        ("TensorBoard", {"embeddings_freq": 1}, "projector does not read the weights"),
+        ("TensorBoard", {"update_freq": 0}, "neither 'epoch' nor 'batch' nor a number of batches"),
     ],
 )
 def test_what_is_no_name_inside_is_refused(
