@@ -8,6 +8,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
+from fitfleet.spec.counted_names import recount
 from fitfleet.spec.reference import is_custom, is_space, reference, snake_case, to_document
 
 # Keras resolves these by the shapes of model and labels, so they must stay strings.
@@ -44,6 +45,7 @@ def optimizer(value: Any) -> dict[str, Any]:
         and is_custom(serialized)
         and isinstance(serialized.get("config"), dict)
     ):
+        recount(serialized, Counter())
         return serialized
     if not isinstance(serialized, dict) or is_custom(serialized) or is_space(serialized):
         raise SpecError("optimizer", f"{document!r:.60} is not an optimizer of Keras")
@@ -84,7 +86,21 @@ def _count_words(least: int) -> str:
 
 def losses(value: Any) -> Any:
     """A loss, a list of losses, or {output name: loss}; None stays. Raises SpecError."""
-    return _each("losses", to_document(value, "loss"), "loss")
+    canonical = _each("losses", to_document(value, "loss"), "loss")
+    _count_losses(canonical, Counter())
+    return canonical
+
+
+def _count_losses(losses: Any, counts: Counter[str]) -> None:
+    """Names of the user's own, in place, as a fresh process gives them."""
+    if isinstance(losses, list):
+        for part in losses:
+            _count_losses(part, counts)
+    elif isinstance(losses, dict) and "class_name" in losses:
+        recount(losses, counts)
+    elif isinstance(losses, dict):
+        for part in losses.values():
+            _count_losses(part, counts)
 
 
 def metrics(value: Any, place: str = "metrics") -> Any:
@@ -106,7 +122,9 @@ def _name_metrics(metrics: Any, counts: Counter[str]) -> None:
     elif isinstance(metrics, dict) and "class_name" not in metrics:
         for part in metrics.values():
             _name_metrics(part, counts)
-    elif isinstance(metrics, dict) and not is_custom(metrics):
+    elif isinstance(metrics, dict) and is_custom(metrics):
+        recount(metrics, counts)
+    elif isinstance(metrics, dict):
         signature = catalog.signature("metrics", metrics["class_name"])
         if signature is None or signature.defaults.get("name") is not None:
             return

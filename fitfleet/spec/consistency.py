@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec import catalog
+from fitfleet.spec.counted_names import counted_prefix
 from fitfleet.spec.directions import named_metrics
 from fitfleet.spec.facts import ModelFacts
 from fitfleet.spec.job import JobSpec
@@ -14,7 +16,7 @@ from fitfleet.spec.monitors import check_modes
 from fitfleet.spec.reference import is_custom
 from fitfleet.spec.written_files import fields
 
-_BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
+BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
 _SETS_RATE = ("ReduceLROnPlateau", "LearningRateScheduler")
 
 
@@ -26,8 +28,8 @@ def check_together(spec: JobSpec, facts: ModelFacts) -> None:
     _check_rates(spec)
     if spec.model.config is not None and facts.outputs:
         names = output_names(spec.model.config, facts)
-        for part in _BY_OUTPUT:
-            _check_keys(part, getattr(spec, part), names)
+        for part in BY_OUTPUT:
+            check_keys(part, getattr(spec, part), names)
         for part in ("loss", "metrics", "weighted_metrics"):
             _check_count(part, getattr(spec, part), names)
         _check_lists_for_a_dict(spec)
@@ -62,7 +64,8 @@ def _check_rates(spec: JobSpec) -> None:
             )
 
 
-def _check_keys(part: str, value: Any, names: list[str]) -> None:
+def check_keys(part: str, value: Any, names: list[str]) -> None:
+    """SpecError for a key of a loss, a metric, ... by name that is none of these outputs."""
     if not isinstance(value, dict) or "class_name" in value:
         return
     for key in value:
@@ -87,7 +90,7 @@ def _check_lists_for_a_dict(spec: JobSpec) -> None:
     ends = (spec.model.config or {})["config"].get("output_layers")
     if not isinstance(ends, dict) or list(ends) == sorted(ends):
         return
-    for part in _BY_OUTPUT:
+    for part in BY_OUTPUT:
         if isinstance(getattr(spec, part), list):
             raise SpecError(
                 part,
@@ -142,18 +145,19 @@ def _shown(names: list[str]) -> str:
 
 def _check_monitors(spec: JobSpec, names: list[str]) -> None:
     parts = (spec.metrics, spec.weighted_metrics)
-    if any(map(_has_custom, parts)):
+    if any(map(has_custom, parts)):
+        _check_counted(spec)
         return  # a class of the user may give its values any name
     metrics = {name for part in parts for name, _, _ in named_metrics(part)}
     metrics |= {f"weighted_{name}" for name in metrics}  # Keras's name where both kinds have it
-    monitored = (*metrics, "loss")
+    logged = (*metrics, "loss")
     known = {
         "learning_rate",
-        *monitored,
-        *(f"{output}_{name}" for output in names for name in monitored),
+        *logged,
+        *(f"{output}_{name}" for output in names for name in logged),
     }
     for index, callback in enumerate(spec.callbacks):
-        for argument, monitor in _monitored(callback):
+        for argument, monitor in monitored(callback):
             if monitor.removeprefix("val_") in known:
                 continue
             usual = [name for name in sorted(known) if "weighted_" not in name]
@@ -164,7 +168,34 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
             )
 
 
-def _monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _check_counted(spec: JobSpec) -> None:
+    """A script may watch a metric by the name that Keras's count in that script has given it."""
+    names = [name for part in (spec.metrics, spec.weighted_metrics) for name in _own_names(part)]
+    for index, callback in enumerate(spec.callbacks):
+        for argument, monitor in monitored(callback):
+            plain = monitor.removeprefix("val_")
+            counted = re.sub(r"_\d+$", "", plain)
+            if counted in names and plain not in names:
+                raise SpecError(
+                    f"callbacks[{index}].{callback['class_name']}.{argument}",
+                    f"the fit has no metric {monitor[:60]!r}: metrics are counted as in a fresh"
+                    f" process; {catalog.nearest(monitor, [*names, *(f'val_{n}' for n in names)])}",
+                )
+
+
+def _own_names(metrics: Any) -> list[str]:
+    """Names that Keras has given to metrics of the user's own classes by counting."""
+    if isinstance(metrics, list):
+        return [name for part in metrics for name in _own_names(part)]
+    if not isinstance(metrics, dict):
+        return []
+    if "class_name" not in metrics:
+        return [name for part in metrics.values() for name in _own_names(part)]
+    name = (metrics.get("config") or {}).get("name") if counted_prefix(metrics) else None
+    return [name] if isinstance(name, str) else []
+
+
+def monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(argument, metric) of every metric without which a callback cannot do its work."""
     name, config = callback["class_name"], callback.get("config") or {}
     monitor, path = config.get("monitor", "val_loss"), config.get("filepath")
@@ -175,9 +206,10 @@ def _monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("filepath", field) for field in fields(path) if field != "epoch")
 
 
-def _has_custom(value: Any) -> bool:
+def has_custom(value: Any) -> bool:
+    """Whether a class or function of the user's own is among losses or metrics."""
     if isinstance(value, list):
-        return any(map(_has_custom, value))
+        return any(map(has_custom, value))
     if not isinstance(value, dict):
         return False
-    return ("class_name" in value and is_custom(value)) or any(map(_has_custom, value.values()))
+    return ("class_name" in value and is_custom(value)) or any(map(has_custom, value.values()))
