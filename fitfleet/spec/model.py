@@ -247,7 +247,8 @@ def _compiled_by(model: Any) -> dict[str, Any]:
         _read_compiled(model, document)
     except SpecError:
         return {}  # what cannot be written down stays as the builder has compiled it
-    return _compile_parts(document.get("compile_config", {}))
+    compiled = document.get("compile_config", {})
+    return _compile_parts({**compiled, "run_eagerly": False})  # the worker's builder says it again
 
 
 def compiled_loss(model: Any) -> Any:
@@ -284,7 +285,11 @@ def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise SpecError("model.compile_config", f"unknown entries: {', '.join(sorted(unknown))}")
     if compiled.get("run_eagerly"):
-        raise SpecError("model.compile_config.run_eagerly", "it is only for debugging; refused")
+        raise SpecError(
+            "model.compile_config.run_eagerly",
+            "a worker's steps are compiled; compile the model without it, or, if its steps cannot"
+            " be compiled, let a function make and compile it: model=ff.builder(make_model)",
+        )
     steps = compiled.get("steps_per_execution")
     parts = {key: compiled[key] for key in _COMPILED if compiled.get(key) is not None}
     if steps is not None and steps != 1:

@@ -136,6 +136,8 @@ def compile_model(
             weighted_metrics=_objects(spec.weighted_metrics),
             jit_compile=spec.jit_compile,
             steps_per_execution=steps_per_execution,
+            # As its builder has compiled it: its steps may be such that only Python takes them.
+            **({"run_eagerly": True} if model.compiled and model.run_eagerly else {}),
         )
     except (ValueError, TypeError) as error:
         whose = "Keras refuses it"

@@ -50,3 +50,25 @@ def calling() -> Any:
     model = Calling()
     model.compile("sgd", keras.losses.MeanAbsoluteError())
     return model
+
+
+class Counting(keras.Model):
+    """Its step takes the values themselves, so it cannot be compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+
+    def call(self, x: Any) -> Any:
+        return self.network(x)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        weight = float(x.numpy().max())
+        return super().train_step((x, y * weight))
+
+
+def counting() -> Any:
+    model = Counting()
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model

@@ -80,3 +80,12 @@ def test_a_weight_without_an_initialiser_is_drawn_by_the_seed(fleet: Fleet, numb
 def test_a_train_step_may_call_the_loss_of_compile(fleet: Fleet, numbers: Path) -> None:
     row = fleet.run(**job("calling", numbers), seed=3)
     assert_as_plain(fleet, row, "calling", 3, numbers)
+
+
+def test_steps_run_eagerly_where_the_builder_has_compiled_them_so(
+    fleet: Fleet, numbers: Path
+) -> None:
+    given = job("counting", numbers)
+    assert_as_plain(fleet, fleet.run(**given, seed=3), "counting", 3, numbers)
+    again = fleet.run(**given, seed=3, optimizer="sgd", loss="mse", experiment="compiled again")
+    assert_as_plain(fleet, again, "counting", 3, numbers)
