@@ -17,6 +17,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.building import call
+from fitfleet.spec.built_names import BuiltNames, names_of
 from fitfleet.spec.canonical import canonical_model, refusal
 from fitfleet.spec.compile import losses
 from fitfleet.spec.custom_objects import NotSerialisableError
@@ -28,7 +29,11 @@ from fitfleet.spec.own_code import unreadable
 from fitfleet.spec.precision import tell_policies
 from fitfleet.spec.reference import to_document
 from fitfleet.spec.short_form import from_short
-from fitfleet.spec.trained_weights import changed_weight, weights_without_initializer
+from fitfleet.spec.trained_weights import (
+    changed_weight,
+    weights_without_initializer,
+    without_matrices,
+)
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
 _cache: OrderedDict[str, tuple[ModelSpec, dict[str, Any]]] = OrderedDict()
@@ -41,6 +46,7 @@ class BuiltByWorker:
 
     spec: ModelSpec
     compiled: dict[str, Any]
+    names: BuiltNames | None = None  # in its logs
 
 
 def model_spec(
@@ -52,14 +58,21 @@ def model_spec(
     it in his own program. What a file or a row of the database names is never that.
     Raises SpecError for anything that is not a model, with the place of what is wrong.
     """
+    return read_model(model, settings, is_scripted=is_scripted)[:2]
+
+
+def read_model(
+    model: Any, settings: Settings, *, is_scripted: bool = False
+) -> tuple[ModelSpec, dict[str, Any], BuiltNames | None]:
+    """The same, and the names in the logs of a model that a worker makes."""
     model = opened_model(model, settings, is_scripted=is_scripted)
     if isinstance(model, ModelSpec):
-        return model, {}
+        return model, {}, None
     if isinstance(model, BuiltByWorker):
-        return model.spec, dict(model.compiled)
+        return model.spec, dict(model.compiled), model.names
     if hasattr(model, "_flatten_layers"):
         _refuse_trained(model)
-    return _from_document(model_document(model))
+    return *_from_document(model_document(model)), None
 
 
 def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -> Any:
@@ -78,7 +91,7 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
         built, is_workers = call(model, settings, is_scripted=is_scripted)
         if not is_workers or _is_described(built):
             return built
-        return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built))
+        return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built), names_of(built))
     return model
 
 
@@ -161,7 +174,7 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
         raise SpecError("model", not_a_model(model))
     elif hasattr(model, "to_layer") or hasattr(model, "get_config"):
         document = _serialised(model)
-        document = document if with_matrices else _without_matrices(document)
+        document = document if with_matrices else without_matrices(document)
         recover(model, document)
         tell_policies(model, document)
         _read_compiled(model, document)
@@ -210,20 +223,6 @@ def _refuse_trained(model: Any) -> None:
             f"the weights of this object were trained or set ({place}), and a job would start from"
             " its initialisers' instead; submit a model whose weights are as Keras made them",
         )
-
-
-def _without_matrices(value: Any) -> Any:
-    """The document with zeros for `Constant` of an array: its numbers are among the weights."""
-    if isinstance(value, list):
-        return [_without_matrices(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    constant = (
-        value.get("config", {}).get("value", 0) if value.get("class_name") == "Constant" else 0
-    )
-    if not isinstance(constant, int | float):
-        return {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
-    return {key: _without_matrices(part) for key, part in value.items()}
 
 
 def _read_compiled(model: Any, document: dict[str, Any]) -> None:

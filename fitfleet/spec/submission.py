@@ -16,6 +16,7 @@ from fitfleet.spec import catalog, foreign_names
 from fitfleet.spec import compile as compile_parts
 from fitfleet.spec.adapting import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
+from fitfleet.spec.built_names import check_names_of_built, without_what_stays
 from fitfleet.spec.callbacks import callbacks
 from fitfleet.spec.canonical import nodes, without_default_dtypes
 from fitfleet.spec.custom_objects import check_reachable
@@ -23,7 +24,7 @@ from fitfleet.spec.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.keras_arguments import instead
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.model import read_model
 from fitfleet.spec.output_forms import simplify
 from fitfleet.spec.reference import is_space, to_document
 from fitfleet.spec.requirements import job_labels
@@ -50,9 +51,9 @@ def job_spec(
     for name in given:
         if name not in SPEC_NAMES:
             raise SpecError(name, _unknown(name))
-    model_part, compiled = model_spec(model, settings, is_scripted=is_scripted)
+    model_part, compiled, built = read_model(model, settings, is_scripted=is_scripted)
     if model_part.builder is not None and given.get("loss") is None:
-        compiled = _without_what_stays(compiled)
+        compiled = without_what_stays(compiled)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     model_part = _without_default_policy(model_part, values)
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
@@ -75,17 +76,11 @@ def job_spec(
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     check_loss(spec)
     _check_together(spec)
+    check_names_of_built(spec, built)
     _check_encoding(spec)
     _check_freeze(spec)
     check_adapt(spec)
     return spec
-
-
-def _without_what_stays(compiled: dict[str, Any]) -> dict[str, Any]:
-    """Less what stays as the builder has compiled it, where that gave no loss."""
-    if compiled.get("loss") is not None:
-        return compiled
-    return {k: v for k, v in compiled.items() if k in ("jit_compile", "steps_per_execution")}
 
 
 def _without_default_policy(model: ModelSpec, values: dict[str, Any]) -> ModelSpec:

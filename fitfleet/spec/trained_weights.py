@@ -160,3 +160,17 @@ def _forget_bias(initializer: Any, units: int) -> Any:
 
     first, rest = np.asarray(initializer((units,))), np.asarray(initializer((2 * units,)))
     return np.concatenate([first, np.ones_like(first), rest])
+
+
+def without_matrices(value: Any) -> Any:
+    """The document with zeros for `Constant` of an array: its numbers are among the weights."""
+    if isinstance(value, list):
+        return [without_matrices(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    constant = (
+        value.get("config", {}).get("value", 0) if value.get("class_name") == "Constant" else 0
+    )
+    if not isinstance(constant, int | float):
+        return {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
+    return {key: without_matrices(part) for key, part in value.items()}

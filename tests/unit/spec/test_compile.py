@@ -152,8 +152,8 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"RemoteMonitor": {"root": "http://x"}}, "RemoteMonitor .* it sends to a URL"),
-        (keras.callbacks.RemoteMonitor(), "RemoteMonitor .* it sends to a URL"),
+        ({"RemoteMonitor": {"root": "http://x"}}, "RemoteMonitor .* it sends data to a URL"),
+        (keras.callbacks.RemoteMonitor(), "RemoteMonitor .* it sends data to a URL"),
         (keras.callbacks.LambdaCallback(), "LambdaCallback .* it carries code"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a lambda has no name"),
         ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),
