@@ -1,6 +1,9 @@
 """The Celery app: which settings it runs with and how a job is published.
 
 Redis only carries messages `(job_id, dispatch_seq)`; what they mean is in the database.
+
+Celery and Redis's client are imported by the functions that need them: a script submits and waits
+without them, and they take a seventh of what it imports.
 """
 
 from __future__ import annotations
@@ -8,21 +11,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
-
-from celery import Celery as Celery
-from kombu.exceptions import OperationalError as KombuError
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from fitfleet.errors import BrokerError, SettingsError
 from fitfleet.settings import Settings
 from fitfleet.urls import without_password
+
+if TYPE_CHECKING:
+    from celery import Celery as Celery
 
 TASK = "fitfleet.run"
 SIGNATURE = "fitfleet-signature"  # the header of a message that holds it
@@ -65,6 +66,8 @@ _CONFIGURATION: dict[str, Any] = {
 
 @functools.lru_cache(maxsize=8)
 def _app(broker_url: str) -> Celery:
+    from celery import Celery
+
     app = Celery("fitfleet", broker=_verified(broker_url), set_as_current=False)
     app.conf.update(_CONFIGURATION)
     return app
@@ -168,8 +171,31 @@ def scheduler_seen(app: Celery) -> str | None:
     return name.decode(errors="replace") if isinstance(name, bytes) else None
 
 
+def check(settings: Settings) -> None:
+    """BrokerError unless the broker answers. One behind a socket is asked without any client."""
+    url = urlsplit(settings.broker_url)
+    if url.scheme != "redis+socket" or not answers(Path(url.path)):
+        ping(celery_app(settings))
+
+
+def answers(path: Path, timeout_s: float = 2.0) -> bool:
+    """Whether a Redis server behind a Unix socket answers one who has no password."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
 def _client(app: Celery) -> Any:
     """A client that tries once: Celery's own retries for 6 s when the broker is away."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     url = app.conf.broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
     return Redis.from_url(
         url, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
@@ -178,6 +204,9 @@ def _client(app: Celery) -> Any:
 
 @contextmanager
 def _translated(app: Celery) -> Iterator[None]:
+    from kombu.exceptions import OperationalError as KombuError
+    from redis.exceptions import RedisError
+
     try:
         yield
     except (KombuError, RedisError, OSError) as error:

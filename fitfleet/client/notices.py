@@ -10,6 +10,7 @@ from fitfleet.client.wait_reasons import without_worker
 from fitfleet.db.fleet import capacity
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError
+from fitfleet.queue import check as check_broker
 from fitfleet.settings import Settings
 
 # How often a script that submits one job after another asks whether the broker is there.
@@ -63,10 +64,8 @@ class Notices:
         if time.monotonic() - self._polled_at < _BROKER_POLL_S:
             return False
         self._polled_at = time.monotonic()
-        from fitfleet.queue import celery_app, ping
-
         try:
-            ping(celery_app(self._settings))
+            check_broker(self._settings)
         except BrokerError as error:
             self._broker_error = str(error)
         else:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fitfleet.errors import BrokerError, MissingExtraError
+from fitfleet.queue import answers
 
 _START_S = 10.0
 _MAX_FOLDER_BYTES = 50  # bytes, of the 104 that a socket's path may have
@@ -149,17 +150,7 @@ class Broker:
         return live
 
     def _is_up(self) -> bool:
-        import redis
-
-        if not self._socket.exists():
-            return False
-        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=2)
-        try:
-            return bool(client.ping())
-        except (redis.RedisError, OSError):
-            return False
-        finally:
-            client.close()
+        return answers(self._socket)
 
     def _start(self, binary: Path) -> None:
         self._stop()  # one that hangs, or an orphan without its socket

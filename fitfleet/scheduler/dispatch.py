@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity
@@ -11,8 +12,11 @@ from fitfleet.db.fleet.places import Ageing, places
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.dispatch import Message
 from fitfleet.db.session import Database
-from fitfleet.queue import Celery, ping, publish
+from fitfleet.queue import ping, publish
 from fitfleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fitfleet.queue import Celery
 
 # Jobs may wait although slots are free: paused, at their max_running, or backing off. What frees
 # them mostly shows as another load; the rest is polled so often.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.scheduling import backfill, dispatch, recovery
 from fitfleet.db.session import Database
-from fitfleet.queue import Celery, publish, waiting
+from fitfleet.queue import publish, waiting
 from fitfleet.settings import Settings
+
+if TYPE_CHECKING:
+    from fitfleet.queue import Celery
 
 
 def requeue_expired(database: Database, settings: Settings) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.servers import Valkey, free_port
@@ -72,3 +74,21 @@ def test_the_app_imports_no_tensorflow() -> None:
         "sys.exit(bool({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_script_imports_neither_celery_nor_the_client_of_redis() -> None:
+    code = (
+        "import sys, fitfleet as ff; ff.Fleet, ff.local, ff.layers;"
+        "sys.exit(bool({'celery', 'kombu', 'redis'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_broker_behind_a_socket_is_checked(tmp_path: Path) -> None:
+    settings = Settings(broker_url=f"redis+socket://{tmp_path}/away.sock")
+    with pytest.raises(BrokerError, match="does not answer"):
+        queue.check(settings)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp_path}/mute.sock")
+        server.listen()
+        assert not queue.answers(tmp_path / "mute.sock", timeout_s=0.1)
