@@ -60,7 +60,7 @@ def _watched() -> list[tuple[Any, str, str]]:
         (fused.FusedSession, "start", "build"),
         (fused_program.FusedProgram, "__init__", "trace"),
         (keras_epoch.EpochOfFit, "prepare", "trace"),
-        (DatabaseJournal, "describe", "record"),
+        (DatabaseJournal, "begin", "record"),
         (DatabaseJournal, "epoch", "record"),
         (DatabaseJournal, "checkpoint", "record"),
         (fit.Fit, "end", "save"),

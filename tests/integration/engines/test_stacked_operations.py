@@ -21,6 +21,7 @@ def traced(function: Callable[..., Any], *arguments: Any) -> tuple[set[str], Any
     return {operation.type for operation in concrete.graph.get_operations()}, result
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize(
     "layer",
     [
@@ -31,11 +32,13 @@ def traced(function: Callable[..., Any], *arguments: Any) -> tuple[set[str], Any
     ],
     ids=lambda layer: layer.name,
 )
-def test_a_convolution_of_a_stack_and_its_gradient_are_those_of_each(layer: Any) -> None:
+def test_a_convolution_of_a_stack_and_its_gradient_are_those_of_each(
+    layer: Any, channels: int
+) -> None:
     numbers = np.random.default_rng(0)
     size = (8, 7) if isinstance(layer, L.Conv2D) else (8,)
-    inputs = tf.constant(numbers.normal(size=(3, 4, *size, 2)))
-    kernel = tf.constant(numbers.normal(size=(3, *layer.kernel_size, 2, layer.filters)))
+    inputs = tf.constant(numbers.normal(size=(3, 4, *size, channels)))
+    kernel = tf.constant(numbers.normal(size=(3, *layer.kernel_size, channels, layer.filters)))
     bias = tf.constant(numbers.normal(size=(3, layer.filters))) if layer.use_bias else None
     given = [tensor for tensor in (inputs, kernel, bias) if tensor is not None]
 
