@@ -39,14 +39,15 @@ class StackState:
         """A variable's value in one model."""
         i = self._index[id(variable)]
         array = self._written.get(i)
-        value: np.ndarray = (self._tensors[i].numpy() if array is None else array)[row]
+        # A view: `numpy()` would copy the values of all models for each of them.
+        value: np.ndarray = np.asarray(self._tensors[i] if array is None else array)[row]
         return value
 
     def set(self, variable: Any, row: int, value: Any) -> None:
         """Write a variable of one model."""
         i = self._index[id(variable)]
         if i not in self._written:
-            self._written[i] = np.array(self._tensors[i].numpy())
+            self._written[i] = np.array(self._tensors[i])
         self._written[i][row] = value
 
     def load(self, row: int) -> None:
