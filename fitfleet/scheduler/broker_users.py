@@ -10,10 +10,14 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fitfleet.errors import BrokerError
-from fitfleet.queue import Celery, command
+from fitfleet.queue import command
+
+if TYPE_CHECKING:
+    from fitfleet.queue import Celery
 
 _PREFIX = "fitfleet_host_"
 _NAME = re.compile(rf"{_PREFIX}([0-9a-f]{{8}})_[0-9a-f]{{8}}")
