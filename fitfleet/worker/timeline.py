@@ -45,9 +45,11 @@ class Timeline:
 
     def epoch(self, number: int) -> None:
         """An epoch, counted from 1, has ended; so has, for all that is known, the training."""
-        self.end("train")
+        at = self._now()
+        if "train" in self._phases:
+            self._phases["train"] = (self._phases["train"][0], at)
         if number % self._stride == 0:
-            self._epochs.append((number, self._now()))
+            self._epochs.append((number, at))
         if len(self._epochs) > _EPOCHS:
             self._stride *= 2
             self._epochs = [pair for pair in self._epochs if pair[0] % self._stride == 0]
