@@ -83,8 +83,14 @@ _IN_A_STACK = {
             SparseCategoricalCrossentropy SquaredHinge Tversky
         """,
         "metrics": """
-            AUC BinaryAccuracy CategoricalAccuracy CosineSimilarity Hinge MeanAbsoluteError
-            MeanAbsolutePercentageError MeanSquaredError SparseCategoricalAccuracy SquaredHinge
+            AUC Accuracy BinaryAccuracy BinaryCrossentropy CategoricalAccuracy
+            CategoricalCrossentropy CategoricalHinge ConcordanceCorrelation CosineSimilarity
+            FalseNegatives FalsePositives Hinge KLDivergence LogCoshError MeanAbsoluteError
+            MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
+            PearsonCorrelation Poisson Precision PrecisionAtRecall Recall RecallAtPrecision
+            RootMeanSquaredError SensitivityAtSpecificity SparseCategoricalAccuracy
+            SparseCategoricalCrossentropy SpecificityAtSensitivity SquaredHinge TrueNegatives
+            TruePositives
         """,
         "optimizers": """
             Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD
