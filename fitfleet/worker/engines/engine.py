@@ -16,6 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
+from fitfleet.errors import SpecError
 from fitfleet.worker.job import PreparedJob
 
 Logs = dict[str, float]  # by Keras's names, without val_
@@ -84,3 +87,25 @@ class Engine(Protocol):
 
     def open(self, jobs: Sequence[PreparedJob]) -> Session:
         """A session for jobs of one architecture, traced. CannotTrace: the fallback has to do."""
+
+
+def floats(logs: dict[str, Any]) -> Logs:
+    """Logs as Keras's `fit` hands them to callbacks: flat, each a number.
+
+    A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
+    `compile` as a dict inside. SpecError for a value that is no number.
+    """
+    found: Logs = {}
+    for name, value in logs.items():
+        if isinstance(value, dict):
+            found |= floats(value)
+            continue
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            raise SpecError(
+                "model",
+                f"its step gives {name!r:.60} as a value of shape {tuple(np.shape(value))}; a"
+                " history holds one number for each name, such as its mean",
+            ) from None
+    return found

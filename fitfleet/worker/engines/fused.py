@@ -15,7 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.build import precision
 from fitfleet.worker.engines import proven
-from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained, floats
 from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed, Feeds
 from fitfleet.worker.engines.fresh import FreshState
@@ -230,7 +230,7 @@ class FusedSession:
 
     def _each(self, logs: dict[str, np.ndarray]) -> list[Logs]:
         return [
-            {name: float(values[row]) for name, values in logs.items()}
+            floats({name: values[row] for name, values in logs.items()})
             for row in range(len(self._jobs))
         ]
 

@@ -16,7 +16,7 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
 from fitfleet.worker.build import build
 from fitfleet.worker.callbacks import OnBatch
-from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
 from fitfleet.worker.engines.keras_epoch import EpochOfFit
 from fitfleet.worker.engines.single import SingleSession
 from fitfleet.worker.job import PreparedJob
@@ -110,13 +110,13 @@ class KerasSession(SingleSession):
         logs = self._fit.train()
         if self._strategy is not None:
             _average_statistics(self._model, self._strategy)
-        return [Trained(_floats(logs))]
+        return [Trained(floats(logs))]
 
     def _validate(self, on_progress: OnProgress) -> Logs | None:
         if self._validation_data is None:
             return None
         self._on_batch.act = on_progress
-        return _floats(self._fit.validate(*self._validation_data))
+        return floats(self._fit.validate(*self._validation_data))
 
     def _validation(self) -> tuple[Any, int | None] | None:
         """The validation data, and the size of their batches where they are arrays."""
@@ -158,28 +158,6 @@ def class_weight(spec: JobSpec) -> dict[int, float] | None:
     if spec.class_weight is None:
         return None
     return {int(key): value for key, value in spec.class_weight.items()}
-
-
-def _floats(logs: dict[str, Any]) -> Logs:
-    """Logs as Keras's `fit` hands them to callbacks: flat, each a number.
-
-    A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
-    `compile` as a dict inside. SpecError for a value that is no number.
-    """
-    floats: Logs = {}
-    for name, value in logs.items():
-        if isinstance(value, dict):
-            floats |= _floats(value)
-            continue
-        try:
-            floats[name] = float(value)
-        except (TypeError, ValueError):
-            raise SpecError(
-                "model",
-                f"its step gives {name!r:.60} as a value of shape {tuple(np.shape(value))}; a"
-                " history holds one number for each name, such as its mean",
-            ) from None
-    return floats
 
 
 def _check_fit(model: Any) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import tensorflow as tf
 
 from fitfleet.worker.engines import tunable
+from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.functions import Function, Functions
 from fitfleet.worker.engines.pace import Pace
-from fitfleet.worker.engines.program_metrics import Logs, ProgramMetrics
+from fitfleet.worker.engines.program_metrics import ProgramMetrics
 from fitfleet.worker.engines.taking import batches, take_by_order
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fitfleet.worker.engines.engine import Logs, floats
 from fitfleet.worker.keras_private import CompileMetrics
-
-Logs = dict[str, float]
 
 
 class ProgramMetrics:
@@ -45,7 +44,7 @@ class ProgramMetrics:
     def logs(self, outputs: dict[str, Any]) -> Logs:
         """The logs of an epoch; `outputs` is what its last call gave."""
         results = outputs if self._are_inside else self._model.get_metrics_result()
-        return {name: float(value) for name, value in results.items()}
+        return floats(results)
 
 
 def _are_means(model: Any) -> bool:

@@ -196,6 +196,7 @@ class _Operation:
             raise Unfusable(f"the embedding {layer.name} is used twice")
         (table,) = self._stack.get([variable])
         shape, depth = tf.shape(table), stacked_ops.dimension(table, -1)
+        is_word = tf.not_equal(numbers, 0)
         numbers = tf.cast(numbers, tf.int32)
         rows = tf.reshape(numbers, (shape[0], -1))
         offsets = tf.range(shape[0])[:, None] * shape[1]
@@ -207,5 +208,5 @@ class _Operation:
         outputs = tf.ensure_shape(outputs, (*numbers.shape, table.shape[-1]))
         outputs = tf.cast(outputs, layer.compute_dtype)
         if layer.mask_zero:
-            outputs._keras_mask = tf.not_equal(numbers, 0)
+            outputs._keras_mask = is_word
         return outputs

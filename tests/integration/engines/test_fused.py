@@ -13,6 +13,7 @@ import pytest
 from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
+from fitfleet.errors import SpecError
 from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import unfusable
@@ -192,6 +193,31 @@ def test_an_embedding_inside_of_another_layer_is_not_stacked(inside: str) -> Non
     )
     reason = FusedFit(ledger.SETTINGS).trace(cohort(net)[0])
     assert reason is not None and "is inside of" in reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [LoopFit, FusedFit, KerasFit])
+def test_a_metric_of_several_values_is_refused_in_a_sentence(engine: Any) -> None:
+    net = nets.mlp()
+    precision = keras.metrics.Precision(thresholds=[0.3, 0.6])
+    fit = ledger.train(engine(ledger.SETTINGS), cohort(net, metrics=[precision]))
+    for error in fit.errors.values():
+        assert isinstance(error, SpecError) and "one number for each name" in str(error)
+    assert len(fit.errors) == len(SEEDS)
+
+
+@pytest.mark.slow
+def test_words_that_are_no_whole_numbers_are_masked_where_they_are_zero() -> None:
+    """Before they are cast: 0.5 is the word 0, and is not masked."""
+    x = np.random.default_rng(0).integers(0, 6, (20, 4)) / 2
+    net = nets.Net(
+        lambda: keras.Sequential(
+            [keras.Input((4,)), L.Embedding(3, 2, mask_zero=True), L.GRU(2), L.Dense(1)]
+        ),
+        Arrays(x=x, y=x[:, :1]),
+        {"loss": "mse", "optimizer": "sgd"},
+    )
+    compare(net)
 
 
 @pytest.mark.slow
