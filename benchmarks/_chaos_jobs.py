@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fitfleet.spec import layers
+from fitfleet.spec.parts import layers
 
 _SCHEDULE = {
     "class_name": "ExponentialDecay",

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from fitfleet.client.sweep import Sweep as Sweep
     from fitfleet.embedded.launch import local as local
     from fitfleet.errors import FitfleetError as FitfleetError
-    from fitfleet.spec import layers as layers
-    from fitfleet.spec.dataset import Dataset as Dataset
-    from fitfleet.spec.folders import AudioFolder as AudioFolder
-    from fitfleet.spec.folders import ImageFolder as ImageFolder
-    from fitfleet.spec.folders import TextFolder as TextFolder
-    from fitfleet.spec.layers import Sequential as Sequential
-    from fitfleet.spec.layers import builder as builder
-    from fitfleet.spec.layers import custom as custom
-    from fitfleet.spec.records import TFRecord as TFRecord
+    from fitfleet.spec.datasets.dataset import Dataset as Dataset
+    from fitfleet.spec.datasets.folders import AudioFolder as AudioFolder
+    from fitfleet.spec.datasets.folders import ImageFolder as ImageFolder
+    from fitfleet.spec.datasets.folders import TextFolder as TextFolder
+    from fitfleet.spec.datasets.records import TFRecord as TFRecord
+    from fitfleet.spec.parts import layers as layers
+    from fitfleet.spec.parts.layers import Sequential as Sequential
+    from fitfleet.spec.parts.layers import builder as builder
+    from fitfleet.spec.parts.layers import custom as custom
     from fitfleet.states import JobStatus as JobStatus
     from fitfleet.sweeps.population import pbt as pbt
     from fitfleet.sweeps.space import choice as choice
@@ -37,23 +37,23 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in; a name that ends in a module is that module.
 _HOMES = {
-    "AudioFolder": "fitfleet.spec.folders",
-    "Dataset": "fitfleet.spec.dataset",
+    "AudioFolder": "fitfleet.spec.datasets.folders",
+    "Dataset": "fitfleet.spec.datasets.dataset",
     "FitfleetError": "fitfleet.errors",
     "Fleet": "fitfleet.client.fleet",
-    "ImageFolder": "fitfleet.spec.folders",
+    "ImageFolder": "fitfleet.spec.datasets.folders",
     "Job": "fitfleet.client.job",
     "JobStatus": "fitfleet.states",
-    "Sequential": "fitfleet.spec.layers",
+    "Sequential": "fitfleet.spec.parts.layers",
     "Sweep": "fitfleet.client.sweep",
-    "TFRecord": "fitfleet.spec.records",
-    "TextFolder": "fitfleet.spec.folders",
-    "builder": "fitfleet.spec.layers",
+    "TFRecord": "fitfleet.spec.datasets.records",
+    "TextFolder": "fitfleet.spec.datasets.folders",
+    "builder": "fitfleet.spec.parts.layers",
     "choice": "fitfleet.sweeps.space",
     "connect": "fitfleet.client.connect",
-    "custom": "fitfleet.spec.layers",
+    "custom": "fitfleet.spec.parts.layers",
     "integers": "fitfleet.sweeps.space",
-    "layers": "fitfleet.spec",
+    "layers": "fitfleet.spec.parts",
     "local": "fitfleet.embedded.launch",
     "log_uniform": "fitfleet.sweeps.space",
     "pbt": "fitfleet.sweeps.population",
@@ -92,7 +92,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'fitfleet' has no attribute {name!r}")
     if name == "layers":
-        value: Any = importlib.import_module("fitfleet.spec.layers")
+        value: Any = importlib.import_module("fitfleet.spec.parts.layers")
     else:
         value = getattr(importlib.import_module(home), name)
     globals()[name] = value

@@ -20,7 +20,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.identity import content_hash_of_seeds, fuse_key
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.keywords import CHECKS
-from fitfleet.spec.layers import Sequential
+from fitfleet.spec.parts.layers import Sequential
 from fitfleet.spec.submission import OPTION_NAMES, job_options
 
 _SPEC_BYTES = 2**20

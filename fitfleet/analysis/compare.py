@@ -13,7 +13,7 @@ from fitfleet.db.reading import best, compiled, lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, NotFoundError
-from fitfleet.spec.directions import agreed
+from fitfleet.spec.keras_objects.directions import agreed
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from fitfleet.db.reading import compiled
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
-from fitfleet.spec.directions import Direction, agreed, plain_name
+from fitfleet.spec.keras_objects.directions import Direction, agreed, plain_name
 
 
 def direction_of(

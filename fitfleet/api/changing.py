@@ -18,7 +18,7 @@ from fitfleet.client.tasks import Kind
 from fitfleet.db.jobs.new_job import NewJob, Records
 from fitfleet.db.reading import lookup
 from fitfleet.errors import DatasetError, FitfleetError, NotFoundError, SpecError
-from fitfleet.spec.dataset import dataset_spec, inputs_only, training_only
+from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, training_only
 from fitfleet.spec.job import InitialWeights, Task
 from fitfleet.storage import Storage
 from fitfleet.submit import Submission

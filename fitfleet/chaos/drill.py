@@ -268,7 +268,7 @@ def _signalled(pid: int, number: signal.Signals) -> bool:
 
 def _document(series: Path, experiment: str, seed: int) -> dict[str, Any]:
     """A small LSTM with dropout and a callback that has a state: a resume can forget much."""
-    from fitfleet.spec import layers
+    from fitfleet.spec.parts import layers
 
     return {
         "model": layers.Sequential(

@@ -94,10 +94,10 @@ def _dataset(text: str) -> Any:
     if not text.lstrip().startswith("{"):
         return text
     from fitfleet.spec import yaml_text
-    from fitfleet.spec.dataset import dataset_spec
-    from fitfleet.spec.files import as_files
-    from fitfleet.spec.folders import as_folder
-    from fitfleet.spec.records import as_records
+    from fitfleet.spec.datasets.dataset import dataset_spec
+    from fitfleet.spec.datasets.files import as_files
+    from fitfleet.spec.datasets.folders import as_folder
+    from fitfleet.spec.datasets.records import as_records
 
     given = yaml_text.load(text, "data")
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):

@@ -22,12 +22,12 @@ from fitfleet.db.session import Database
 from fitfleet.errors import JobFailedError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import named
-from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
-from fitfleet.spec.files import Files
-from fitfleet.spec.folders import Folder
+from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
+from fitfleet.spec.datasets.files import Files
+from fitfleet.spec.datasets.folders import Folder
+from fitfleet.spec.datasets.records import TFRecord
 from fitfleet.spec.job import DatasetSpec, JobSpec, Task
 from fitfleet.spec.keywords import CHECKS
-from fitfleet.spec.records import TFRecord
 from fitfleet.spec.submission import job_options
 from fitfleet.states import JobStatus
 from fitfleet.storage import PREDICTIONS, Storage

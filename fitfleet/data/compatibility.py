@@ -14,7 +14,7 @@ from fitfleet.data.metric_labels import check_metrics, metrics_of
 from fitfleet.data.row_weights import check_sample_weight
 from fitfleet.data.rows import validation_start
 from fitfleet.errors import DatasetError, SpecError
-from fitfleet.spec.check import InputFacts, ModelFacts
+from fitfleet.spec.checks.check import InputFacts, ModelFacts
 from fitfleet.spec.job import JobSpec
 
 

@@ -20,10 +20,10 @@ from fitfleet.data.remote import fetched, has_remote
 from fitfleet.data.zarr import is_zarr, of_zarr
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.files import as_files
-from fitfleet.spec.folders import Folder, as_folder
+from fitfleet.spec.datasets.files import as_files
+from fitfleet.spec.datasets.folders import Folder, as_folder
+from fitfleet.spec.datasets.records import TFRecord, as_records
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.spec.records import TFRecord, as_records
 
 _FIELDS = ("x", "y", "sample_weight")
 _BESIDE = ("validation_data", "sample_weight")

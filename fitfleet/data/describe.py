@@ -22,7 +22,7 @@ from fitfleet.data.roles import misfits, resolve
 from fitfleet.data.storage_names import STORAGE
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import check_text
+from fitfleet.spec.datasets.dataset import check_text
 from fitfleet.spec.job import DatasetSpec
 
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")

@@ -21,7 +21,7 @@ from fitfleet.data.limits import Limits
 from fitfleet.data.location import check_inside_root, locate_folder
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.folders import Folder
+from fitfleet.spec.datasets.folders import Folder
 from fitfleet.spec.job import DatasetSpec
 
 MAX_FILES = 200_000

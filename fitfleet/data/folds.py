@@ -13,7 +13,7 @@ from fitfleet.data.info import DatasetInfo, flatten
 from fitfleet.data.rows import Arrays, split_rows
 from fitfleet.data.streams import Stream
 from fitfleet.errors import DatasetError, MissingExtraError
-from fitfleet.spec.dataset import is_whole
+from fitfleet.spec.datasets.dataset import is_whole
 
 KINDS = ("kfold", "stratified", "group", "timeseries")
 

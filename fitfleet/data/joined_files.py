@@ -16,8 +16,8 @@ from fitfleet.data.rows import Arrays
 from fitfleet.data.streams import Stream
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
-from fitfleet.spec.files import Files
+from fitfleet.spec.datasets.dataset import dataset_spec
+from fitfleet.spec.datasets.files import Files
 from fitfleet.spec.job import DatasetSpec, Windows
 
 SERIES = "series"

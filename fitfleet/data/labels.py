@@ -8,7 +8,7 @@ import numpy as np
 
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
 from fitfleet.errors import DatasetError, SpecError
-from fitfleet.spec.check import ModelFacts, OutputFacts
+from fitfleet.spec.checks.check import ModelFacts, OutputFacts
 from fitfleet.spec.job import JobSpec
 
 Shape = tuple[int | None, ...]

@@ -12,7 +12,7 @@ from typing import Any
 from fitfleet.data.info import ArrayInfo
 from fitfleet.data.labels import Shape, matches, shown
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog
+from fitfleet.spec.keras_names import catalog
 
 _OF_CLASS_NUMBERS = (
     "SparseCategoricalAccuracy",

@@ -20,8 +20,8 @@ from fitfleet.data.limits import Limits
 from fitfleet.data.location import check_inside_root, locate_file, locate_folder
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
+from fitfleet.spec.datasets.records import TFRecord, names_in
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.spec.records import TFRecord, names_in
 
 # In the key of what is remembered: another number when examples are read in another way.
 _VERSION = 1

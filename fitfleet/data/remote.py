@@ -21,7 +21,7 @@ from fitfleet.data.formats import FORMATS, format_of
 from fitfleet.data.formats.file import hasher
 from fitfleet.errors import DatasetError, MissingExtraError
 from fitfleet.settings import Settings
-from fitfleet.spec.files import Files
+from fitfleet.spec.datasets.files import Files
 from fitfleet.spec.job import DatasetSpec
 from fitfleet.urls import is_url
 

@@ -7,7 +7,7 @@ from typing import Any
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
 from fitfleet.data.labels import has_value_each, loss_of, shown
 from fitfleet.errors import DatasetError
-from fitfleet.spec.check import ModelFacts, OutputFacts
+from fitfleet.spec.checks.check import ModelFacts, OutputFacts
 
 
 def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None:

@@ -24,7 +24,7 @@ from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver
 

@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec import catalog
-from fitfleet.spec.canonical import model_kind, nodes
-from fitfleet.spec.graph import layer_name
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.canonical import model_kind, nodes
+from fitfleet.spec.shape_rules.graph import layer_name
 from fitfleet.text import with_article
 
 # By the layer's path in the model, such as "words" or "encoder/words".

@@ -12,21 +12,22 @@ from pydantic import BaseModel, ValidationError
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog, foreign_names
-from fitfleet.spec import compile as compile_parts
+from fitfleet.spec import foreign_names
 from fitfleet.spec.adapting import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
-from fitfleet.spec.built_names import check_names_of_built, without_what_stays
-from fitfleet.spec.callbacks import callbacks
-from fitfleet.spec.canonical import nodes, without_default_dtypes
-from fitfleet.spec.custom_objects import check_reachable
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
-from fitfleet.spec.keras_arguments import instead
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_names.keras_arguments import instead
+from fitfleet.spec.keras_objects.canonical import nodes, without_default_dtypes
+from fitfleet.spec.keras_objects.custom_objects import check_reachable
+from fitfleet.spec.keras_objects.output_forms import simplify
+from fitfleet.spec.keras_objects.reference import is_space, to_document
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
-from fitfleet.spec.model import read_model
-from fitfleet.spec.output_forms import simplify
-from fitfleet.spec.reference import is_space, to_document
+from fitfleet.spec.parts import compile as compile_parts
+from fitfleet.spec.parts.built_names import check_names_of_built, without_what_stays
+from fitfleet.spec.parts.callbacks import callbacks
+from fitfleet.spec.parts.model import read_model
 from fitfleet.spec.requirements import job_labels
 from fitfleet.text import DURATIONS, duration_s
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fitfleet.spec.hyperparameters import Asked, HyperParameters
+from fitfleet.spec.parts.hyperparameters import Asked, HyperParameters
 
 MAX_BUILDS = 200
 # Of more values only some are tried; what only some of these ask for is then always active.

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from fitfleet.errors import SearchError, SpecError
-from fitfleet.spec.building import shown_error
 from fitfleet.spec.code.names import SCRIPT
-from fitfleet.spec.custom_objects import check_reachable
-from fitfleet.spec.hyperparameters import Asked, HyperParameters
-from fitfleet.spec.reference import to_document
+from fitfleet.spec.keras_objects.custom_objects import check_reachable
+from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.parts.building import shown_error
+from fitfleet.spec.parts.hyperparameters import Asked, HyperParameters
 from fitfleet.sweeps.exploring import MAX_BUILDS, Explorer, Hyperparameter, stepped
 from fitfleet.sweeps.parameters import MAX_OPTIONS, Space, choice, integers, log_uniform, uniform
 

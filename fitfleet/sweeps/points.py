@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fitfleet.analysis.objective import check_known
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobSpec
 from fitfleet.submit import Submission

@@ -15,7 +15,7 @@ from typing import Any
 from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import InitialWeights
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.parts.model import model_spec
 from fitfleet.sweeps import known_points, space
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.parameters import MARK

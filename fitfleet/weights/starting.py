@@ -15,12 +15,12 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
 from fitfleet.spec.job import InitialWeights
-from fitfleet.spec.model import model_document, opened_model
-from fitfleet.spec.trained_weights import (
+from fitfleet.spec.keras_objects.trained_weights import (
     changed_weight,
     has_optimizer_state,
     weights_without_initializer,
 )
+from fitfleet.spec.parts.model import model_document, opened_model
 from fitfleet.storage import SUFFIX
 from fitfleet.text import with_article
 from fitfleet.weights.keeping import keep

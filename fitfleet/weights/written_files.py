@@ -10,7 +10,7 @@ from typing import Any
 
 from fitfleet.errors import NotFoundError, SpecError, StorageError
 from fitfleet.settings import Settings
-from fitfleet.spec.written_files import is_name
+from fitfleet.spec.keras_objects.written_files import is_name
 from fitfleet.storage import JOB_GROUP
 from fitfleet.weights.files import checked, opened
 

@@ -27,11 +27,19 @@ from fitfleet.spec.adapting import (
     stepped,
     take_state,
 )
-from fitfleet.spec.canonical import model_kind
-from fitfleet.spec.graph import End, end_of, ends_of, history_of, layer_name, nodes_of, tensors_of
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.keras_objects.canonical import model_kind
+from fitfleet.spec.keras_objects.lossy_configs import write_vocabulary
 from fitfleet.spec.limits import MAX_NODES, MAX_TEXT
-from fitfleet.spec.lossy_configs import write_vocabulary
+from fitfleet.spec.shape_rules.graph import (
+    End,
+    end_of,
+    ends_of,
+    history_of,
+    layer_name,
+    nodes_of,
+    tensors_of,
+)
 from fitfleet.worker import trusted
 from fitfleet.worker.adapt_rows import Rows, following, inputs, steps
 from fitfleet.worker.build import has_custom_classes, model_config, precision

@@ -10,13 +10,13 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import hyperparameters
-from fitfleet.spec.canonical import nodes
-from fitfleet.spec.compile import optimizer as default_optimizer
-from fitfleet.spec.custom_objects import is_of_keras
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.model import compiled_loss
-from fitfleet.spec.precision import layer_configs, policy_name
+from fitfleet.spec.keras_objects.canonical import nodes
+from fitfleet.spec.keras_objects.custom_objects import is_of_keras
+from fitfleet.spec.keras_objects.precision import layer_configs, policy_name
+from fitfleet.spec.parts import hyperparameters
+from fitfleet.spec.parts.compile import optimizer as default_optimizer
+from fitfleet.spec.parts.model import compiled_loss
 from fitfleet.text import with_article
 from fitfleet.worker import name_counts, trusted
 from fitfleet.worker.order import seed_everything

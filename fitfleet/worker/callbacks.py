@@ -10,10 +10,10 @@ import keras
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.reference import is_custom
-from fitfleet.spec.written_files import ARGUMENTS
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.written_files import ARGUMENTS
 from fitfleet.worker import trusted
 from fitfleet.worker.event_files import TensorBoard, with_own_files
 from fitfleet.worker.recording.explanation import explanation

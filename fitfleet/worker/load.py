@@ -16,8 +16,8 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.objects.store import DamagedFileError
 from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States, with_states
-from fitfleet.spec.check import check
-from fitfleet.spec.consistency import list_of_outputs
+from fitfleet.spec.checks.check import check
+from fitfleet.spec.checks.consistency import list_of_outputs
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage

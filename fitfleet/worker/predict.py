@@ -13,7 +13,7 @@ from fitfleet.data.info import flatten, map_structure
 from fitfleet.data.rows import rows_of, take
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec, inputs_only, names_a_dataset
+from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, names_a_dataset
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import data
 from fitfleet.worker.build import precision

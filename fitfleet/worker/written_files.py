@@ -17,8 +17,8 @@ import keras
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.reference import is_custom
-from fitfleet.spec.written_files import ARGUMENTS, check, fields
+from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.written_files import ARGUMENTS, check, fields
 from fitfleet.weights.written_files import pack, unpack
 from fitfleet.worker.event_files import OwnEventFiles, has_events
 from fitfleet.worker.state.checkpoint import Snapshot

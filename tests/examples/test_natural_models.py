@@ -88,7 +88,7 @@ REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def _sentence(make: Callable[[], dict[str, Any]]) -> str:
-    from fitfleet.spec.check import check
+    from fitfleet.spec.checks.check import check
 
     given = {"dataset": "data.h5", "optimizer": "sgd", "loss": "mse", **make()}
     settings = Settings()

@@ -20,7 +20,7 @@ import spec_corpus
 from oracle import Watch, run
 
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check
+from fitfleet.spec.checks.check import check
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.submission import job_options, job_spec
 from fitfleet.spec.yaml_text import load

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.precision import layer_configs
+from fitfleet.spec.keras_objects.precision import layer_configs
 from fitfleet.worker.build import has_custom_classes
 from fitfleet.worker.engines import proven
 from fitfleet.worker.job import PreparedJob

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fitfleet.spec import catalog
-from fitfleet.spec.canonical import nodes
 from fitfleet.spec.identity import has_custom
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.reference import is_custom
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.canonical import nodes
+from fitfleet.spec.keras_objects.reference import is_custom
 
 # In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
 # Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from fitfleet.errors import MissingExtraError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.adapting import with_states
-from fitfleet.spec.check import check
+from fitfleet.spec.checks.check import check
 from fitfleet.spec.job import JobSpec
 from fitfleet.weights.files import checked, read_document
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from branches import ROWS, Branch
 
-from fitfleet.spec import catalog
+from fitfleet.spec.keras_names import catalog
 
 L = keras.layers
 CLASSES = 3

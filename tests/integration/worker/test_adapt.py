@@ -18,7 +18,7 @@ from fitfleet.data.arrays import load
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import SpecError
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.states import JobStatus
 from fitfleet.weights.files import read_document
 

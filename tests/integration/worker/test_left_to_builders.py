@@ -16,7 +16,7 @@ from fleets import DrainAfter, Fleet, assert_same_file
 from fitfleet.client.job import Job
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 from fitfleet.worker.order import mix
 

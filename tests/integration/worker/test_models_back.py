@@ -17,7 +17,7 @@ from fitfleet.client.job import Job
 from fitfleet.db.jobs import jobs
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import DatasetError, SpecError
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 
 L = keras.layers

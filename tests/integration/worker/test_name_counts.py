@@ -17,7 +17,7 @@ from fleets import DrainAfter, Fleet
 
 from fitfleet.client.job import Job
 from fitfleet.spec.job import DatasetSpec, ModelSpec
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.spec.submission import job_spec
 from fitfleet.worker import name_counts
 from fitfleet.worker.build import architecture

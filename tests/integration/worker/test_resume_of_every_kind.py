@@ -17,7 +17,7 @@ from fleets import DrainAfter, FitOnly, Fleet, KilledInside, assert_same_file
 import fitfleet as ff
 from fitfleet.data.data_store import DataStore
 from fitfleet.settings import Settings
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 from fitfleet.worker.engines.choice import Choice, Engines
 from fitfleet.worker.engines.open_fused import OpenFusedFit

@@ -17,7 +17,7 @@ from fitfleet.db.attempts import leases
 from fitfleet.db.reading import lookup
 from fitfleet.db.scheduling import recovery
 from fitfleet.errors import JobFailedError
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 
 HERE = str(Path(__file__).parent)

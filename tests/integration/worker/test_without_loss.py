@@ -14,7 +14,7 @@ from support.parts import quick
 
 from fitfleet.client.job import Job
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.spec.layers import builder
+from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 
 HERE = str(Path(__file__).parent)

@@ -7,7 +7,7 @@ import pytest
 from fitfleet.data.compatibility import check_fit
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.errors import DatasetError, FitfleetError, SpecError
-from fitfleet.spec.check import InputFacts, ModelFacts, OutputFacts
+from fitfleet.spec.checks.check import InputFacts, ModelFacts, OutputFacts
 from fitfleet.spec.job import Builder, DatasetSpec, JobSpec, ModelSpec
 
 

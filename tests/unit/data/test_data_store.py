@@ -220,7 +220,7 @@ def _endless() -> Iterator[tuple[Any, ...]]:
 def test_what_cannot_be_taken_is_refused_with_the_way_that_works(
     data: Any, problem: str, settings: Settings
 ) -> None:
-    from fitfleet.spec.dataset import dataset_spec
+    from fitfleet.spec.datasets.dataset import dataset_spec
 
     data = data() if data is _endless else data
     with pytest.raises(DatasetError, match=problem) as caught:

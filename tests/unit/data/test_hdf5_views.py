@@ -15,7 +15,7 @@ from fitfleet.data.arrays import Arrays, Stream, load
 from fitfleet.data.describe import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import Dataset
+from fitfleet.spec.datasets.dataset import Dataset
 
 ROWS = [[1.0], [2.0, 3.0, 4.0], [], [5.0, 6.0]]
 PADDED = np.array([[1, 0, 0], [2, 3, 4], [0, 0, 0], [5, 6, 0]], "f4")

@@ -14,7 +14,7 @@ from fitfleet.data.arrays import Arrays, load
 from fitfleet.data.describe import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import Dataset
+from fitfleet.spec.datasets.dataset import Dataset
 from fitfleet.spec.job import DatasetSpec
 
 TEXT = "x,color,y\n1.5,red,cat\n2.5,,dog\n?,blue,cat\n"

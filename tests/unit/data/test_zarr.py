@@ -15,7 +15,7 @@ from fitfleet.data.arrays import load
 from fitfleet.data.data_store import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import DatasetSpec
 
 

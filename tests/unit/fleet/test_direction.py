@@ -10,7 +10,7 @@ import fitfleet as ff
 from fitfleet.analysis.direction import direction_of
 from fitfleet.db.schema.tables import jobs, metrics
 from fitfleet.errors import FitfleetError, SearchError
-from fitfleet.spec import compile as compile_parts
+from fitfleet.spec.parts import compile as compile_parts
 from fitfleet.sweeps.design import design
 
 FALLING = """

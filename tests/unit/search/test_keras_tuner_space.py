@@ -11,7 +11,7 @@ import pytest
 
 from fitfleet.analysis.results import Trial
 from fitfleet.errors import SearchError, SpecError
-from fitfleet.spec.hyperparameters import HyperParameters
+from fitfleet.spec.parts.hyperparameters import HyperParameters
 from fitfleet.sweeps import space
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.hypermodels import accepted

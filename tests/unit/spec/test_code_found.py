@@ -17,8 +17,8 @@ from fitfleet.spec.code.key import is_signed, sign
 from fitfleet.spec.code.names import Named, named_in
 from fitfleet.spec.code.script import script_source
 from fitfleet.spec.code.snapshot import MAX_BYTES, Snapshot
-from fitfleet.spec.compile import losses, metrics
-from fitfleet.spec.reference import activation, to_document
+from fitfleet.spec.keras_objects.reference import activation, to_document
+from fitfleet.spec.parts.compile import losses, metrics
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog
-from fitfleet.spec.callbacks import callbacks
-from fitfleet.spec.compile import losses, metrics, optimizer
-from fitfleet.spec.directions import CLASSES
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.directions import CLASSES
+from fitfleet.spec.parts.callbacks import callbacks
+from fitfleet.spec.parts.compile import losses, metrics, optimizer
 from fitfleet.spec.submission import job_spec
 
 load = keras.saving.deserialize_keras_object

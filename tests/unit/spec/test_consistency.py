@@ -8,8 +8,8 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check
-from fitfleet.spec.inputs import with_input
+from fitfleet.spec.checks.check import check
+from fitfleet.spec.shape_rules.inputs import with_input
 from fitfleet.spec.submission import job_spec
 
 L = ff.layers

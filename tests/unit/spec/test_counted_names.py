@@ -10,9 +10,9 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check
-from fitfleet.spec.compile import losses, metrics, optimizer
+from fitfleet.spec.checks.check import check
 from fitfleet.spec.job import JobSpec
+from fitfleet.spec.parts.compile import losses, metrics, optimizer
 from fitfleet.spec.submission import job_spec
 
 SETTINGS = Settings(trusted_modules=(__name__,))

@@ -8,7 +8,7 @@ import pytest
 
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash
 from fitfleet.spec.submission import job_spec
 

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import pytest
 
-from fitfleet.spec import catalog, disallowed_names
-from fitfleet.spec.canonical import canonical_layer
-from fitfleet.spec.make_names import ONE_OF, SAMPLES
-from fitfleet.spec.make_operations import MODULES, classes
-from fitfleet.spec.reference import reference, to_document
+from fitfleet.spec.keras_names import catalog, disallowed_names
+from fitfleet.spec.keras_names.make_names import ONE_OF, SAMPLES
+from fitfleet.spec.keras_names.make_operations import MODULES, classes
+from fitfleet.spec.keras_objects.canonical import canonical_layer
+from fitfleet.spec.keras_objects.reference import reference, to_document
 
 KINDS = [kind for kind in catalog.MODULES if kind != "callbacks"]
 OBJECTS = [(kind, name) for kind in KINDS for name in catalog.class_names(kind)]

@@ -7,7 +7,7 @@ import pytest
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check
+from fitfleet.spec.checks.check import check
 from fitfleet.spec.submission import job_spec
 
 SETTINGS = Settings()

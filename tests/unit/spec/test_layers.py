@@ -8,7 +8,7 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import FitfleetError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.parts.model import model_spec
 
 layers = ff.layers
 SETTINGS = Settings()

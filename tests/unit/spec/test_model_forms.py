@@ -11,8 +11,8 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check_model
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.checks.check import check_model
+from fitfleet.spec.parts.model import model_spec
 from fitfleet.spec.submission import job_spec
 
 SETTINGS = Settings()

@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from fitfleet.errors import SpecError
-from fitfleet.spec.callbacks import callbacks
-from fitfleet.spec.reference import is_space
+from fitfleet.spec.keras_objects.reference import is_space
+from fitfleet.spec.parts.callbacks import callbacks
 
 
 @pytest.mark.parametrize(

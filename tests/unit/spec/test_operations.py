@@ -9,9 +9,9 @@ import pytest
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import catalog
-from fitfleet.spec.check import check_model
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.checks.check import check_model
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.parts.model import model_spec
 
 L, ops = keras.layers, keras.ops
 SETTINGS = Settings()
@@ -94,8 +94,8 @@ def test_every_operator_of_a_simple_rule_has_the_shape_that_keras_gives_it(
     rule: str, inputs: int
 ) -> None:
     """The table says which operators follow the rule; the rule is ours."""
-    from fitfleet.spec.batch_shapes import BATCH
-    from fitfleet.spec.operation_rules import BY_KIND
+    from fitfleet.spec.shape_rules.batch_shapes import BATCH
+    from fitfleet.spec.shape_rules.operation_rules import BY_KIND
 
     shapes = [(None, 5, 4), (4,)][:inputs]
     given = [tuple(BATCH if size is None else size for size in shape) for shape in shapes]

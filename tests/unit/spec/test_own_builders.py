@@ -16,10 +16,10 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.allow import check_names
-from fitfleet.spec.model import model_spec
-from fitfleet.spec.own_code import unreadable
-from fitfleet.spec.reference import to_document
+from fitfleet.spec.checks.allow import check_names
+from fitfleet.spec.keras_objects.own_code import unreadable
+from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.parts.model import model_spec
 from fitfleet.spec.submission import job_spec
 from fitfleet.submit import Submission
 

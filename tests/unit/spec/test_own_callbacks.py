@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from fitfleet.errors import SpecError
-from fitfleet.spec.callbacks import callbacks
+from fitfleet.spec.parts.callbacks import callbacks
 
 
 class Louder(keras.callbacks.EarlyStopping):

@@ -10,9 +10,9 @@ import pytest
 import fitfleet.spec
 from fitfleet.spec.floats import shortest
 
-TABLE = Path(fitfleet.spec.__file__).with_name("signatures.json")
+TABLE = Path(fitfleet.spec.__file__).with_name("keras_names") / "signatures.json"
 PROGRAM = (
-    "import json; from fitfleet.spec.make_signatures import signatures; "
+    "import json; from fitfleet.spec.keras_names.make_signatures import signatures; "
     "print(json.dumps(signatures(), sort_keys=True))"
 )
 

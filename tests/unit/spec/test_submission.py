@@ -11,7 +11,7 @@ import pytest
 import fitfleet as ff
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.dataset import dataset_spec
+from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.submission import job_options, job_spec
 

@@ -13,8 +13,8 @@ from support.parts import quick
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.model import model_spec
-from fitfleet.spec.trained_weights import changed_weight, weights_without_initializer
+from fitfleet.spec.keras_objects.trained_weights import changed_weight, weights_without_initializer
+from fitfleet.spec.parts.model import model_spec
 from fitfleet.weights.starting import Starting
 
 L = keras.layers

@@ -7,7 +7,7 @@ from typing import Any
 import fitfleet as ff
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.parts.model import model_spec
 
 
 def config(rate: float, factor: float, recurrent: float = 0.2) -> Any:

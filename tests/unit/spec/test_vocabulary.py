@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from fitfleet.settings import Settings
-from fitfleet.spec.check import check_model
-from fitfleet.spec.model import model_spec
+from fitfleet.spec.checks.check import check_model
+from fitfleet.spec.parts.model import model_spec
 
 L = keras.layers
 TEXTS = np.array(["so good", "très bon", "so bad bad"])

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import pytest
 
-from fitfleet.spec.reference import to_document
+from fitfleet.spec.keras_objects.reference import to_document
 from fitfleet.worker.own_layers import make_readable
 
 

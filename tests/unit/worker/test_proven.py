@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fitfleet.spec import catalog
+from fitfleet.spec.keras_names import catalog
 from fitfleet.worker.engines import proven
 
 FOUND = Path(__file__).parents[2] / "integration" / "engines" / "equality.csv"

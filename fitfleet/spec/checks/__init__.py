@@ -1,0 +1,1 @@
+"""The check of a job before its row is written."""

@@ -1,0 +1,114 @@
+"""Bounds on what an optimizer or a metric may cost, whatever the model is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.keras_names import catalog
+
+# Muon searches the paths of weights for these texts as regular expressions; one of repeats can
+# take for ever, and the interpreter cannot be interrupted in it.
+_LITERAL = re.compile(r"[\w/ .>^$|-]{0,128}")
+
+
+def check_optimizer(optimizer: Any, settings: Settings) -> None:
+    """Raises SpecError for arguments of an optimizer that would not end, or that it cannot use."""
+    config = optimizer.get("config") if isinstance(optimizer, dict) else None
+    if not isinstance(config, dict):
+        return
+    steps = config.get("ns_steps")
+    if steps is not None:
+        check_iterations(steps, "optimizer.ns_steps", settings)
+    texts = config.get("exclude_layers") or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise SpecError("optimizer.exclude_layers", "it is a list of texts")
+    for text in texts:
+        if not _LITERAL.fullmatch(text):
+            raise SpecError(
+                "optimizer.exclude_layers",
+                f"{text!r:.40} has characters that repeat in a regular expression; give a part of"
+                " the layer's name, such as 'output'",
+            )
+
+
+def check_iterations(value: Any, place: str, settings: Settings) -> None:
+    """Raises SpecError for a number of repeats that is none, or above the setting."""
+    if type(value) is not int or value < 1:
+        raise SpecError(place, f"{value!r:.40} is not a positive integer")
+    if value > settings.max_iterations:
+        raise SpecError(
+            place,
+            f"{value:,} is more than the {settings.max_iterations:,} allowed (setting"
+            " max_iterations)",
+        )
+
+
+def check_metrics(metrics: Any, place: str, settings: Settings) -> None:
+    """Raises SpecError for a metric whose state would have more values than the setting allows."""
+    for metric, at in _metrics(metrics, place):
+        _check_one_number(metric, at)
+        values = _values(str(metric["class_name"]), metric.get("config") or {}, at)
+        if values > settings.max_metric_values:
+            raise SpecError(
+                at,
+                f"it would keep {values:,} values; at most {settings.max_metric_values:,} are"
+                " allowed (setting max_metric_values)",
+            )
+
+
+def _check_one_number(metric: dict[str, Any], place: str) -> None:
+    """Raises SpecError for a metric of several values: an epoch has one number for each name."""
+    config = metric.get("config") or {}
+    if not isinstance(config, dict) or metric.get("module") != "keras.metrics":
+        return
+    if metric["class_name"] in ("F1Score", "FBetaScore") and config.get("average") is None:
+        raise SpecError(
+            f"{place}.average",
+            "without it the metric has a value for each class, and a history holds one number; give"
+            " 'macro', 'micro' or 'weighted'",
+        )
+    if metric["class_name"] == "R2Score" and config.get("class_aggregation", 1) is None:
+        raise SpecError(
+            f"{place}.class_aggregation", "with None the metric has a value for each class"
+        )
+    thresholds = config.get("thresholds")
+    if isinstance(thresholds, list) and len(thresholds) > 1 and metric["class_name"] != "AUC":
+        raise SpecError(
+            f"{place}.thresholds",
+            "several give a value for each, and a history holds one number; give one metric for"
+            " each threshold",
+        )
+
+
+def _metrics(value: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:
+    if isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _metrics(part, f"{place}[{index}]")
+    elif isinstance(value, str):
+        name = catalog.class_name("metrics", value)
+        yield {"module": "keras.metrics", "class_name": name, "config": {}}, place
+    elif isinstance(value, dict) and "class_name" in value:
+        yield value, place
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _metrics(part, f"{place}.{key}")
+
+
+def _values(name: str, config: Any, place: str) -> int:
+    """How many values a metric keeps, at least, by its arguments."""
+    sizes = {}
+    if not isinstance(config, dict):
+        return 0
+    for argument in ("num_thresholds", "num_classes", "num_labels"):
+        size = config.get(argument)
+        if size is not None and (type(size) is not int or size < 1):
+            raise SpecError(f"{place}.{argument}", f"{size!r:.40} is not a positive integer")
+        sizes[argument] = size or 1
+    classes = sizes["num_classes"]
+    listed = config.get("thresholds")
+    thresholds = max(sizes["num_thresholds"], len(listed) if isinstance(listed, list) else 1)
+    return max(4 * thresholds * sizes["num_labels"], classes**2 if "IoU" in name else classes)

@@ -1,0 +1,1 @@
+"""What Keras knows by name, and which of it a spec may name."""

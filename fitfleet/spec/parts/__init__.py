@@ -1,0 +1,1 @@
+"""The parts of a job in canonical form: model, compile, callbacks."""

@@ -1,0 +1,1 @@
+"""Shapes and numbers of weights of a model, without Keras."""
