@@ -182,6 +182,8 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
         raise SpecError("class_weight", "the dataset has sample weights already; give one of them")
     if len(flatten(info.y)) > 1:
         raise SpecError("class_weight", "goes with one array of labels; use sample weights instead")
+    if any(labels.dtype == "bool" for labels in flatten(info.y)):  # Keras rounds them, and fails
+        raise SpecError("class_weight", "goes with numbers, and the labels are bool; give 0 and 1")
     classes = _classes(facts, info)
     for key in spec.class_weight:
         if not key.isdigit():
