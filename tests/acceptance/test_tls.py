@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import fitfleet as ff
 from fitfleet import queue
 from fitfleet.cli.main import app
+from fitfleet.db.fleet import capacity
 from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, DatabaseError, SettingsError
 from fitfleet.scheduler.service import Scheduler
@@ -93,6 +94,11 @@ def _service(name: str, settings: Settings, folder: Path) -> subprocess.Popen[by
         )
 
 
+def _has_slots(fleet: ff.Fleet) -> bool:
+    with fleet.database.read() as c:
+        return capacity.count_live_slots(c, fleet.settings.lease_s) > 0
+
+
 @pytest.mark.slow
 def test_a_job_goes_all_its_way_over_tls(
     doors: Doors, authority: Authority, tmp_path: Path, job: dict[str, Any]
@@ -112,6 +118,7 @@ def test_a_job_goes_all_its_way_over_tls(
         fleet = stack.enter_context(
             ff.connect(settings.database_url, settings.broker_url, settings.storage)
         )
+        until(lambda: _has_slots(fleet))
         done = fleet.submit(**job).wait(120)
         assert done.status is ff.JobStatus.SUCCEEDED, done.error
         assert len(done.history) == 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -59,11 +60,26 @@ def _product(patches: Any, kernel: Any) -> Any:
 
 def _plain_product(inputs: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
     """The product for strides of 1."""
-    channels, filters = inputs.shape[-1], kernel.shape[-1]
-    are_rows = channels is None or channels > _FEW_CHANNELS
-    gives_less = None not in (channels, filters) and channels < filters
-    patches_of = _gathered if are_rows else _columns
-    to_images = _added_up if gives_less else _turned_round
+    are_rows = dimension(inputs, -1) > _FEW_CHANNELS
+    return _either(
+        are_rows,
+        lambda: _product_of(_gathered, inputs, kernel, sizes, dilation),
+        lambda: _product_of(_columns, inputs, kernel, sizes, dilation),
+    )
+
+
+def _either(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """One of two; when the program runs, where the trace has left a width open.
+
+    The choice decides the last bits, so a program of open widths makes that of each width's own.
+    """
+    if isinstance(condition, bool):
+        return then() if condition else otherwise()
+    return tf.cond(condition, then, otherwise)
+
+
+def _product_of(patches_of: Any, inputs: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
+    are_rows = patches_of is _gathered
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def product(inputs: Any, kernel: Any) -> Any:
@@ -75,7 +91,11 @@ def _plain_product(inputs: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
         def gradient(upstream: Any) -> Any:
             flow = tf.reshape(upstream, (count, -1, width))
             to_kernel = tf.matmul(patches, flow, transpose_a=are_rows)
-            to_inputs = to_images(upstream, kernel, sizes, dilation)
+            to_inputs = _either(
+                dimension(kernel, -2) < width,
+                lambda: _added_up(upstream, kernel, sizes, dilation),
+                lambda: _turned_round(upstream, kernel, sizes, dilation),
+            )
             return to_inputs, tf.reshape(to_kernel, tf.shape(kernel))
 
         places = _places(inputs, sizes, dilation)
@@ -115,7 +135,7 @@ def _columns(inputs: Any, sizes: Any, dilation: Any) -> Any:
     """Patches as columns: (K, positions in the kernel * channels, batch * places)."""
     places, axes = _places(inputs, sizes, dilation), range(1, len(inputs.shape) - 1)
     images = tf.transpose(inputs, (0, len(inputs.shape) - 1, *axes))
-    shape = (tf.shape(inputs)[0], inputs.shape[-1], -1)
+    shape = (tf.shape(inputs)[0], dimension(inputs, -1), -1)
     whole = (slice(None),) * 3
     parts = []
     for position in _positions(sizes, dilation):
@@ -137,10 +157,11 @@ def _turned_round(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
 
 def _added_up(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
     """The gradient of the images as a sum over the positions in the kernel."""
-    channels, filters = kernel.shape[-2:]
+    channels, filters = dimension(kernel, -2), dimension(kernel, -1)
     flow = tf.reshape(upstream, (tf.shape(upstream)[0], -1, filters))
     shape = tf.concat([tf.shape(upstream)[:-1], [channels]], 0)
-    matrices = tf.unstack(tf.reshape(kernel, (-1, math.prod(sizes), channels, filters)), axis=1)
+    count = math.prod(sizes)
+    matrices = tf.unstack(tf.reshape(kernel, (-1, count, channels, filters)), count, axis=1)
     spans = [(n - 1) * step for n, step in zip(sizes, dilation, strict=True)]
     parts = []
     for matrix, position in zip(matrices, _positions(sizes, dilation), strict=True):

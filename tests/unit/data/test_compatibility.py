@@ -348,7 +348,7 @@ def test_class_weights_of_all_that_keras_looks_up_pass() -> None:
 def test_class_weights_of_bool_labels_are_refused_by_what_to_give() -> None:
     info = _info(y=_array(64, 1, low=0, high=1, dtype="bool"))
     facts = _facts(outputs=[OutputFacts("dense", (1,), "linear")])
-    with pytest.raises(SpecError, match="^class_weight: .* the labels are bool; give 0 and 1$"):
+    with pytest.raises(SpecError, match=r"^class_weight: .* the labels are bool; give 0 and 1$"):
         check_fit(_spec(loss="mse", class_weight={"0": 1.0, "1": 2.0}), facts, info)
 
 
