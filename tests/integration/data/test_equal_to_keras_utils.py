@@ -109,7 +109,7 @@ def test_a_tf_data_dataset_is_read_once_with_progress(settings: Settings) -> Non
     arrays = _load(settings, data, lines.append)
     np.testing.assert_array_equal(arrays.x[:, 0], np.arange(10))
     assert len(passes) == 1 and lines[-1] == "dataset: 3 batches read, 200 bytes"
-    with pytest.raises(DatasetError, match=r"has given .* memory_bytes"):
+    with pytest.raises(DatasetError, match=r"has yielded .* memory_bytes"):
         _load(settings.replace(memory_bytes=100), data)
     with pytest.raises(DatasetError, match="never ends"):
         _load(settings, tf.data.Dataset.from_tensor_slices(([1.0], [1])).repeat().batch(1))

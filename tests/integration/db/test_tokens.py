@@ -171,7 +171,7 @@ def test_the_commands(database: Database, database_url: str) -> None:
         ("token create --user a/b", "user: 'a/b' is not a name"),
         ("token create --user ana --quota many", "max_running: 'many' is not a whole number"),
         ("token create --user ana --expires soon", "is not a duration"),
-        ("user set ana", "give --max-running, --gpu-hours or both"),
+        ("user set ana", "give --max-running, --gpu-hours, --group, --shares or several"),
         ("user set ana --gpu-hours=-1", "gpu_hours: -1 is below 0"),
     ):
         assert told in run(words, 2)

@@ -87,7 +87,7 @@ def test_the_cpu_may_stand_for_gpus() -> None:
     gpus = chosen_gpus("simulated:2", None)
     assert [(gpu.index, gpu.uuid) for gpu in gpus] == [("0", "simulated-0"), ("1", "simulated-1")]
     for requested in ("simulated:", "simulated:0", "simulated:17", "simulated:x"):
-        with pytest.raises(SettingsError, match="no number of simulated GPUs: simulated:2"):
+        with pytest.raises(SettingsError, match="is not a number of simulated GPUs: simulated:2"):
             chosen_gpus(requested, None)
 
 
