@@ -99,8 +99,14 @@ class Site:
         until(is_up, timeout_s=300)
 
     def until_done(self, count: int) -> None:
-        """Wait until so many jobs have succeeded."""
-        until(lambda: self.statuses().count("SUCCEEDED") >= count, timeout_s=600)
+        """Wait until so many jobs have succeeded. Fails with the jobs and the services' logs."""
+        try:
+            until(lambda: self.statuses().count("SUCCEEDED") >= count, timeout_s=600)
+        except AssertionError as error:
+            with self.database.read() as c:
+                query = "SELECT id, status, attempt, owner, sent_to, dispatch_seq FROM jobs"
+                rows = "\n".join(map(str, c.execute(sa.text(query)).all()))
+            raise AssertionError(f"{error}:\n{rows}\n{self.logs()}") from None
 
     def statuses(self) -> list[str]:
         """Of all jobs."""
@@ -243,6 +249,7 @@ def _cut(host: Host) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_host_behind_relays_is_cut_off_and_comes_back(
     servers: tuple[Postgres, Valkey], tmp_path: Path
 ) -> None:
