@@ -209,7 +209,8 @@ def _seconds(processes: list[psutil.Process]) -> float:
             times = process.cpu_times()
         except psutil.Error:
             continue
-        total += times.user + times.system
+        # A backend that has ended counts as one of its parent's children.
+        total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
