@@ -179,7 +179,7 @@ def _left_out(facts: Situation) -> Iterator[Reason]:
             f" {job.attempt} ended as {job.failure_class or 'failed'} ({job.failures} of"
             f" {job.max_failures} failures)",
         )
-    gpu_hours = limits.gpu_hours(job) or limits.group_gpu_hours(job)
+    gpu_hours = limits.gpu_hours(job)
     if gpu_hours:
         yield Reason("quota", gpu_hours)
     is_left_out = job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version

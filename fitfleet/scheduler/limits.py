@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fitfleet.db.accounts.usage import Limited
 from fitfleet.db.fleet import admission, device_memory
 from fitfleet.db.fleet.capacity import QueueLoad
 from fitfleet.db.reading.standing import Standing
@@ -11,14 +12,22 @@ from fitfleet.spec.requirements import measured_memory
 
 
 def gpu_hours(job: Standing) -> str | None:
-    """None unless the user has used the GPU-hours of the quota and the job's queue has GPUs."""
-    quota = job.quota
-    if quota is None or quota.has_gpu_time or not job.is_on_gpu:
+    """None unless user or group have used the GPU-hours of a quota and the job's queue has GPUs."""
+    quota, group = job.quota, job.group
+    if not job.is_on_gpu:
         return None
+    if quota is not None and not quota.has_gpu_time:
+        return _used_up(quota, f"is of user {quota.user!r}, who has", f"user set {quota.user}")
+    if group is not None and not group.has_gpu_time:
+        of_group = f"is of group {group.name!r}, whose users have"
+        return _used_up(group, of_group, f"group set {group.name}")
+    return None
+
+
+def _used_up(limited: Limited, whose: str, command: str) -> str:
     return (
-        f"is of user {quota.user!r}, who has used {quota.gpu_hours_used:.1f} of"
-        f" {quota.gpu_hours:g} GPU-hours in 30 days (quota); an admin may raise it: fitfleet user"
-        f" set {quota.user} --gpu-hours HOURS"
+        f"{whose} used {limited.gpu_hours_used:.1f} of {limited.gpu_hours:g} GPU-hours in 30 days"
+        f" (quota); an admin may raise it: fitfleet {command} --gpu-hours HOURS"
     )
 
 
@@ -33,18 +42,6 @@ def quota(job: Standing) -> str | None:
     return (
         f"is of user {limits.user!r}, who may have {limits.max_running} jobs in flight and has"
         f" {limits.in_flight} (quota); others of theirs go first"
-    )
-
-
-def group_gpu_hours(job: Standing) -> str | None:
-    """The same of the user's group."""
-    group = job.group
-    if group is None or group.has_gpu_time or not job.is_on_gpu:
-        return None
-    return (
-        f"is of group {group.name!r}, whose users have used {group.gpu_hours_used:.1f} of"
-        f" {group.gpu_hours:g} GPU-hours in 30 days (quota); an admin may raise it: fitfleet group"
-        f" set {group.name} --gpu-hours HOURS"
     )
 
 

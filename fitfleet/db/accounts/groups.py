@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, delete, select
 
 from fitfleet.db.accounts import access
-from fitfleet.db.accounts.usage import DEFAULT, jobs_by_user, slots_by_user
+from fitfleet.db.accounts.usage import DEFAULT, Limited, jobs_by_user, slots_by_user
 from fitfleet.db.actor import Scope
 from fitfleet.db.dialect import upsert
 from fitfleet.db.schema.tables import groups, served_shares, users
@@ -25,7 +25,7 @@ _MOST_SHARES = 1e6
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Limited):
     """What the users of a group may have together, and have."""
 
     name: str
@@ -36,16 +36,6 @@ class Group:
     in_flight: int
     gpu_hours: float | None
     gpu_hours_used: float  # as of the last measurement
-
-    @property
-    def has_gpu_time(self) -> bool:
-        """Whether a job on a GPU may begin."""
-        return self.gpu_hours is None or self.gpu_hours_used < self.gpu_hours
-
-    @property
-    def room(self) -> int | None:
-        """How many more jobs it may have in flight; None: no limit."""
-        return None if self.max_running is None else max(0, self.max_running - self.in_flight)
 
 
 def check_shares(shares: float) -> float:

@@ -1,4 +1,4 @@
-"""What users have of the fleet now: the slots that their jobs use, or are about to use."""
+"""What users have of the fleet now: the slots that their jobs use, or are about to use; limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ from fitfleet.states import JobStatus
 # Whose the jobs are that nobody is named for, and the group of users that have none.
 DEFAULT = "default"
 IN_FLIGHT = (JobStatus.RUNNING, JobStatus.DISPATCHED)
+
+
+class Limited:
+    """A user or a group, with what its jobs may have together, and what they have."""
+
+    max_running: int | None
+    in_flight: int
+    gpu_hours: float | None
+    gpu_hours_used: float  # as of the last measurement
+
+    @property
+    def has_gpu_time(self) -> bool:
+        """Whether a job on a GPU may begin."""
+        return self.gpu_hours is None or self.gpu_hours_used < self.gpu_hours
+
+    @property
+    def room(self) -> int | None:
+        """How many more jobs may be in flight; None: no limit."""
+        return None if self.max_running is None else max(0, self.max_running - self.in_flight)
 
 
 def user_of() -> sa.ColumnElement[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db.accounts import access
 from fitfleet.db.accounts import groups as group_table
-from fitfleet.db.accounts.usage import IN_FLIGHT
+from fitfleet.db.accounts.usage import IN_FLIGHT, Limited
 from fitfleet.db.actor import Scope
 from fitfleet.db.dialect import upsert
 from fitfleet.db.schema.tables import attempts, experiments, jobs, users, workers
@@ -25,7 +25,7 @@ PERIOD_S = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Quota:
+class Quota(Limited):
     """What a user may have, and has."""
 
     user: str
@@ -35,16 +35,6 @@ class Quota:
     gpu_hours_used: float  # as of the last measurement
     group: str | None = None
     shares: float = 1.0  # of what its group has
-
-    @property
-    def has_gpu_time(self) -> bool:
-        """Whether a job on a GPU may begin."""
-        return self.gpu_hours is None or self.gpu_hours_used < self.gpu_hours
-
-    @property
-    def room(self) -> int | None:
-        """How many more jobs the user may have in flight; None: no limit."""
-        return None if self.max_running is None else max(0, self.max_running - self.in_flight)
 
 
 def set_quota(c: Connection, user: str, **quota: float | None) -> None:
