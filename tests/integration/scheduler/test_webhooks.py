@@ -10,14 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.posts import PostReceiver
 from support.rows import commit, insert, new_job, register, take
 from support.servers import die_with_parent
 from support.waiting import until
@@ -35,42 +34,22 @@ from fitfleet.settings import Settings
 from fitfleet.states import FailureClass
 
 
-class Receiver:
-    """A web server that keeps what it is sent; `status` is what it answers."""
+class Receiver(PostReceiver):
+    """Keeps what it is sent; `status` is what it answers."""
 
     def __init__(self) -> None:
-        self.status = 204
         self.wait_s = 0.0
         self.got: list[tuple[dict[str, str], bytes]] = []
-        receiver = self
+        super().__init__(204)
+        self.url = f"http://127.0.0.1:{self.port}/hook?key=s3cret-of-the-path"
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.got.append((dict(self.headers), body))
-                time.sleep(receiver.wait_s)
-                self.send_response(receiver.status)
-                if receiver.status in (302, 307):
-                    self.send_header("Location", f"{receiver.url}/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook?key=s3cret-of-the-path"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        self.got.append((headers, body))
+        time.sleep(self.wait_s)
+        return {"Location": f"{self.url}/elsewhere"} if self.status in (302, 307) else {}
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(body) for _, body in self.got]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
