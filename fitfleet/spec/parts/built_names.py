@@ -35,7 +35,7 @@ class BuiltNames:
 
 def names_of(model: Any) -> BuiltNames | None:
     """Those of a model; None where the user's own steps may log anything."""
-    if model is None or not all(_is_kerass(model, name) for name in _NAMING):
+    if model is None or not all(_is_unchanged(model, name) for name in _NAMING):
         return None
     metrics = tuple(str(metric.name) for metric in model.metrics)
     return BuiltNames(_outputs(model), metrics)
@@ -87,7 +87,8 @@ def _uncounted(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 
-def _is_kerass(model: Any, name: str) -> bool:
+def _is_unchanged(model: Any, name: str) -> bool:
+    """Whether the model has this of Keras, not of a class of the user's."""
     found = getattr(type(model), name, None)
     found = found.fget if isinstance(found, property) else found
     return is_of_keras(str(getattr(found, "__module__", "")))
