@@ -35,7 +35,7 @@ def check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     """SettingsError for a number that is too small or too large, or a text that is no option."""
     options, low, high = bounds.get("options"), bounds.get("low"), bounds.get("high", _MAX_NUMBER)
     if options is not None and value not in options:
-        raise SettingsError(f"{name}: {value!r:.60} is none of {', '.join(options)}")
+        raise SettingsError(f"{name}: {value!r:.60} is not one of {', '.join(options)}")
     if low is not None and not low <= value <= high:
         wanted = f"from {low:,} to {high:,}" if "high" in bounds else f"to {low:,} or more"
         raise SettingsError(f"{name}: {value!r:.60} is out of bounds; set it {wanted}")

@@ -122,7 +122,7 @@ def _task(job: Job, document: Document) -> Any:
     """
     kind = document.needed("kind")
     if kind not in get_args(Kind):
-        raise FitfleetError(f"kind: {kind!r:.40} is none of {', '.join(get_args(Kind))}")
+        raise FitfleetError(f"kind: {kind!r:.40} is not one of {', '.join(get_args(Kind))}")
     role = inputs_only if kind == "predict" else training_only
     dataset = role(dataset_spec(document.mapping("dataset")))
     members = [_member(job, given) for given in document.several("members")]

@@ -33,7 +33,7 @@ def records(fleet: Fleet, document: Document) -> Any:
         "attempts": stored.attempts,
     }
     if what not in asked:
-        raise FitfleetError(f"what: {what!r:.40} is none of curves, {', '.join(asked)}")
+        raise FitfleetError(f"what: {what!r:.40} is not one of curves, {', '.join(asked)}")
     return asked[what](ids)
 
 

@@ -57,7 +57,7 @@ def create(
     from fitfleet.errors import AccessError
 
     if scope not in list(Scope):
-        raise AccessError(f"scope: {scope!r} is none of {', '.join(Scope)}")
+        raise AccessError(f"scope: {scope!r} is not one of {', '.join(Scope)}")
     limits = quota_of(quota, "max_running", int)
     of_token = quota_of(max_jobs, "max_jobs", int)
     expires_s = None if expires is None else seconds_of(expires)

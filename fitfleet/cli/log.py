@@ -30,7 +30,7 @@ def start_logging(settings: Settings) -> None:
     """
     level = settings.log_level.lower()
     if level not in _LEVELS:
-        raise SettingsError(f"log_level: {level!r} is none of {', '.join(_LEVELS)}")
+        raise SettingsError(f"log_level: {level!r} is not one of {', '.join(_LEVELS)}")
     # A descriptor of its own: what a job prints, 1 and 2, goes to the job's log meanwhile.
     stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     handler = logging.StreamHandler(stream)

@@ -34,7 +34,7 @@ Where = Literal["auto", "here", "fleet"]
 def is_here(where: Where) -> bool:
     """Whether this process is to compute it. FitfleetError for another word."""
     if where not in get_args(Where):
-        raise FitfleetError(f"where: {where!r:.40} is none of {', '.join(get_args(Where))}")
+        raise FitfleetError(f"where: {where!r:.40} is not one of {', '.join(get_args(Where))}")
     has_keras = importlib.util.find_spec("tensorflow") is not None
     return where == "here" or (where == "auto" and has_keras)
 

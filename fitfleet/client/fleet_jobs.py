@@ -261,4 +261,4 @@ def job_status(value: JobStatus | str) -> JobStatus:
         return JobStatus(value.upper())
     except ValueError:
         known = ", ".join(status.value for status in JobStatus)
-        raise FitfleetError(f"status: {value!r} is none of {known}") from None
+        raise FitfleetError(f"status: {value!r} is not one of {known}") from None

@@ -154,7 +154,7 @@ def _fields(
         unknown = [name for name in value if name not in _FIELDS]
         if unknown:
             raise DatasetError(
-                f"{place}.{unknown[0]!s:.40}: is none of x, y, sample_weight; {_WAY}"
+                f"{place}.{unknown[0]!s:.40}: is not one of x, y, sample_weight; {_WAY}"
             )
         parts = dict(value)
     elif isinstance(value, tuple | list) and any(isinstance(part, str) for part in value):

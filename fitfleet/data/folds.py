@@ -48,7 +48,7 @@ def check_fold(
     kind, k, index = fold.get("kind", "kfold"), fold.get("k"), fold.get("index")
     seed = fold.get("seed", 0)
     if kind not in KINDS:
-        raise DatasetError(f"dataset.fold.kind: {kind!r:.40} is none of {', '.join(KINDS)}")
+        raise DatasetError(f"dataset.fold.kind: {kind!r:.40} is not one of {', '.join(KINDS)}")
     if not is_whole(k) or not 2 <= k <= rows:
         raise DatasetError(
             f"dataset.fold.k: {k!r:.40} is not a number of folds from 2 to {rows} rows"

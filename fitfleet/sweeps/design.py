@@ -265,7 +265,7 @@ def _check(design: Design) -> None:
             f" {MAX_REPLICATES:,}"
         )
     if design.search not in SEARCHES:
-        raise SearchError(f"search: {design.search!r} is none of {', '.join(SEARCHES)}")
+        raise SearchError(f"search: {design.search!r} is not one of {', '.join(SEARCHES)}")
     if design.search == "cmaes" and len(design.wanted) > 1:
         raise SearchError("search: cmaes takes one objective; with several use tpe, gp or qmc")
     _check_pruner(design)

@@ -58,7 +58,7 @@ def pruner_of(value: Any) -> dict[str, Any] | None:
     name = str(pruner.get("name")).replace("-", "_")
     if name not in PRUNERS:
         raise SearchError(
-            f"pruner: {value!r:.60} is none of {', '.join(PRUNERS)}; give options as in"
+            f"pruner: {value!r:.60} is not one of {', '.join(PRUNERS)}; give options as in"
             " {'name': 'median', 'n_startup_trials': 8}"
         )
     pruner["name"] = name

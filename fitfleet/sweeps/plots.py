@@ -128,7 +128,9 @@ class Plots:
             if objective.name == name:
                 return objective
         known = ", ".join(objective.name for objective in wanted)
-        raise FitfleetError(f"objective: {name!r} is none of this sweep's; there are {known}")
+        raise FitfleetError(
+            f"objective: {name!r} is not an objective of this sweep, which has {known}"
+        )
 
     def _complete(self, wanted: Objective) -> tuple[pd.DataFrame, list[str]]:
         table = frames.trials_frame(self._results)

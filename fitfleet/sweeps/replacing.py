@@ -28,7 +28,7 @@ class Option:
         """The option of that label. SearchError if there is none."""
         known = labels(place.space)
         if label not in known:
-            raise SearchError(f"{label!r} is none of the options {', '.join(known)}")
+            raise SearchError(f"{label!r} is not one of the options {', '.join(known)}")
         index = known.index(label)
         return cls(option_path(place.path, index), place.space.options[index])
 

@@ -58,7 +58,7 @@ def make_search(
     if name == "grid":
         return Listed(space.grid(document, trials))
     if name not in (*OWN, *OPTUNAS):
-        raise SearchError(f"search: {name!r} is none of {', '.join(SEARCHES)}")
+        raise SearchError(f"search: {name!r} is not one of {', '.join(SEARCHES)}")
     if trials is None:
         raise SearchError(f"trials: search={name!r} needs to know how many points to try")
     if name == "random":

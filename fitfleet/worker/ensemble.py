@@ -48,7 +48,7 @@ class Scorer:
         logs = measured(self._model, parts, _BATCH, self._settings)
         if self._metric not in logs:
             raise FitfleetError(
-                f"metric: val_{self._metric!s:.60} is none of"
+                f"metric: val_{self._metric!s:.60} is not one of"
                 f" {', '.join(f'val_{name}' for name in sorted(logs))}"
             )
         return logs[self._metric]

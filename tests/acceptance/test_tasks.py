@@ -103,7 +103,7 @@ def test_what_cannot_be_asked_says_so(fleet: ff.Fleet, fitted: ff.Job, other: Pa
         fitted.predict(np.ones((2, 5), "float32"), where="fleet")
     with pytest.raises(DatasetError, match=r"does not exist"):
         fitted.evaluate(str(other.with_name("absent.h5")), where="fleet")
-    with pytest.raises(FitfleetError, match=r"^where: 'moon' is none of auto, here, fleet"):
+    with pytest.raises(FitfleetError, match=r"^where: 'moon' is not one of auto, here, fleet"):
         fitted.predict(np.ones((2, 8, 8)), where="moon")  # type: ignore[arg-type]
     fitted.evaluate(str(other), where="fleet")
     asked = fleet.jobs("asked-evaluations", JobStatus.SUCCEEDED)[0]

@@ -24,7 +24,7 @@ from fitfleet.settings import Settings
             {"stall_timeout_s": "inf"},
             "stall_timeout_s: inf is out of bounds; set it to 0.1 or more",
         ),
-        ({"code_trust": "all"}, "code_trust: 'all' is none of modules, scripts"),
+        ({"code_trust": "all"}, "code_trust: 'all' is not one of modules, scripts"),
         (
             {"heartbeat_s": 20, "lease_s": 10},
             "heartbeat_s: 20 is above lease_s, 10: a worker would lose its jobs between two"

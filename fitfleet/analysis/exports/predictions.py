@@ -23,9 +23,7 @@ Outputs = dict[str, "np.ndarray[Any, Any]"]
 def check_target(path: Path) -> None:
     """Refuse what cannot be written before anything is computed for it. FitfleetError."""
     if path.suffix not in FORMATS:
-        raise FitfleetError(
-            f"--output: {str(path)!r} ends in none of {', '.join(FORMATS)}, the formats there are"
-        )
+        raise FitfleetError(f"--output: {str(path)!r} does not end in one of {', '.join(FORMATS)}")
     if not path.absolute().parent.is_dir():
         raise FitfleetError(
             f"--output: {str(path)!r}: the folder {str(path.absolute().parent)!r} does not exist"

@@ -34,7 +34,7 @@ def is_interactive(path: Target) -> bool:
         return True
     if suffix in STILL:
         return False
-    raise FitfleetError(f"{path}: the suffix is none of {', '.join(STILL)} and .html")
+    raise FitfleetError(f"{path}: the suffix is not one of {', '.join(STILL)}, .html")
 
 
 def colour(index: int) -> str:

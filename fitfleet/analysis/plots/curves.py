@@ -33,7 +33,7 @@ def plot_curves(
     if len(drawn) < len(histories):
         title += f", {len(drawn)} of {len(histories)} jobs"
     if path is not None and canvas.is_interactive(path):
-        raise FitfleetError(f"{path}: the suffix is none of {', '.join(canvas.STILL)}")
+        raise FitfleetError(f"{path}: the suffix is not one of {', '.join(canvas.STILL)}")
     return canvas.still(lambda: _figure(drawn, title), path)
 
 

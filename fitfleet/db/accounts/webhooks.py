@@ -55,7 +55,7 @@ def add(c: Connection, url: str, events: Sequence[str] = ()) -> tuple[int, str]:
     _check_url(url)
     for name in events:
         if name not in EVENTS:
-            raise SettingsError(f"event: {name!r:.40} is none of {', '.join(EVENTS)}")
+            raise SettingsError(f"event: {name!r:.40} is not one of {', '.join(EVENTS)}")
     access.change(c, "add webhook", shown(url), needs=Scope.ADMIN)
     secret = secrets.token_hex(32)
     values = {"url": url, "secret": secret, "events": ",".join(events), "created_at": now(c)}

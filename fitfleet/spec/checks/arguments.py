@@ -116,7 +116,7 @@ def _check_flag(name: str, argument: str, value: Any, place: str) -> None:
 def _check_choice(argument: str, value: Any, place: str) -> None:
     if value not in _CHOICES[argument]:
         known = ", ".join(str(part) for part in _CHOICES[argument])
-        raise SpecError(place, f"{value!r:.40} is none of {known}")
+        raise SpecError(place, f"{value!r:.40} is not one of {known}")
 
 
 def _check_input(argument: str, value: Any, place: str) -> None:
@@ -227,7 +227,7 @@ def _one_of(*known: Any) -> Callable[[Any, str], None]:
         if isinstance(value, dict):  # of a trusted module, as `allow` has seen
             return
         if not any(value is choice or value == choice for choice in known):
-            raise SpecError(place, f"{value!r:.40} is none of {', '.join(map(str, known))}")
+            raise SpecError(place, f"{value!r:.40} is not one of {', '.join(map(str, known))}")
 
     return check
 

@@ -143,7 +143,7 @@ def _check_feature(name: str, feature: Feature) -> None:
         raise DatasetError(f"{place}.decode: is for bytes, not for {feature.dtype}")
     if feature.decode not in (None, "image", *_RAW):
         known = ", ".join(("image", *_RAW))
-        raise DatasetError(f"{place}.decode: {feature.decode!r:.40} is none of {known}")
+        raise DatasetError(f"{place}.decode: {feature.decode!r:.40} is not one of {known}")
     if feature.decode == "image" and (
         feature.shape is None or len(feature.shape) != 3 or feature.shape[2] not in (1, 3, 4)
     ):

@@ -38,7 +38,7 @@ def check_kind(kind: str, argument: str, value: Any, default: Any, place: str) -
     known = _MODES.get(kind) if argument == "mode" else _CHOICES.get(argument)
     if known is not None:
         if value not in known:
-            raise SpecError(place, f"{value!r:.40} is none of {', '.join(map(str, known))}")
+            raise SpecError(place, f"{value!r:.40} is not one of {', '.join(map(str, known))}")
     elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise SpecError(place, f"{value!r:.40} is neither true nor false")

@@ -149,7 +149,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_delta": _AMOUNT,
     "min_lr": _AMOUNT,
     "factor": (lambda v: _is_number(v) and 0 < v < 1, "not a number between 0 and 1"),
-    "mode": (lambda v: isinstance(v, str) and v in _MODES, f"none of {', '.join(_MODES)}"),
+    "mode": (lambda v: isinstance(v, str) and v in _MODES, f"not one of {', '.join(_MODES)}"),
     "monitor": (lambda v: isinstance(v, str), "not the name of a metric"),
     "restore_best_weights": _FLAG,
     "baseline": (lambda v: v is None or _is_number(v), "not a number"),

@@ -207,7 +207,7 @@ def _bounds(
 ) -> dict[str, Any]:
     kind = (sampling or "linear").lower()
     if kind not in ("linear", "log", "reverse_log"):
-        raise ValueError(f"{name!r}: sampling {sampling!r} is none of linear, log, reverse_log")
+        raise ValueError(f"{name!r}: sampling {sampling!r} is not one of linear, log, reverse_log")
     if low > high:
         raise ValueError(f"{name!r}: min_value {low} is above max_value {high}")
     if kind != "linear" and low <= 0:

@@ -96,7 +96,7 @@ def _check_inner(name: str, config: dict[str, Any], place: str) -> None:
         return
     if inner.get("class_name") not in known:
         raise SpecError(
-            f"{place}.{key}", f"{inner.get('class_name')} is none of {', '.join(known)}"
+            f"{place}.{key}", f"{inner.get('class_name')} is not one of {', '.join(known)}"
         )
 
 

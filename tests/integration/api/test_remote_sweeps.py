@@ -284,7 +284,7 @@ def test_tasks_are_queued_by_the_api(
     again = said(place, kind="evaluate", dataset=dataset, batch_size=8)["row"]
     assert again["id"] == row["id"]
     for change, why in (
-        ({"kind": "train"}, "is none of predict, evaluate"),
+        ({"kind": "train"}, "is not one of predict, evaluate"),
         ({"dataset": {"path": "/etc/x.npz"}}, "is absolute"),
         ({"batch_size": 0}, "batch_size"),
     ):

@@ -167,7 +167,7 @@ def test_the_commands(database: Database, database_url: str) -> None:
     actions = run("audit")
     assert all(word in actions for word in ("revoke token", "set quota", "create token"))
     for words, told in (
-        ("token create --user ana --scope all", "scope: 'all' is none of read, submit, admin"),
+        ("token create --user ana --scope all", "scope: 'all' is not one of read, submit, admin"),
         ("token create --user a/b", "user: 'a/b' is not a name"),
         ("token create --user ana --quota many", "max_running: 'many' is not a whole number"),
         ("token create --user ana --expires soon", "is not a duration"),

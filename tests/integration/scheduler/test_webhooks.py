@@ -177,7 +177,7 @@ def test_only_an_admin_says_where_it_goes(database: Database, receiver: Receiver
         with pytest.raises(SettingsError, match=says) as caught, database.begin() as c:
             webhooks.add(c, url)
         assert "s3cret" not in str(caught.value)
-    with pytest.raises(SettingsError, match=r"'job\.done' is none of job\.succeeded, "):
+    with pytest.raises(SettingsError, match=r"'job\.done' is not one of job\.succeeded, "):
         _add(database, receiver, "job.done")
     ana = Database(database.url.render_as_string(hide_password=False), Actor("ana", Scope.SUBMIT))
     with pytest.raises(AccessError, match="this needs one of scope admin"):

@@ -129,7 +129,7 @@ def test_the_timeline_has_every_attempt(finished: ff.Sweep, tmp_path: Path) -> N
 
 
 def test_bad_requests(finished: ff.Sweep, tmp_path: Path) -> None:
-    with pytest.raises(FitfleetError, match=r"none of \.png"):
+    with pytest.raises(FitfleetError, match=r"not one of \.png"):
         finished.plot.curves(tmp_path / "curves.jpeg2000")
     with pytest.raises(FitfleetError, match="there are val_loss"):
         finished.plot.box(tmp_path / "box.png", objective="accuracy")

@@ -44,7 +44,7 @@ def test_of_ours_each_job_is_told_and_no_progress_is_held_back() -> None:
 def test_a_level_that_there_is_not_is_one_sentence(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--log-level", "loud"])
     assert result.exit_code == 2
-    assert result.stderr == ("error: log_level: 'loud' is none of debug, info, warning, error\n")
+    assert result.stderr == ("error: log_level: 'loud' is not one of debug, info, warning, error\n")
 
 
 CODE = """

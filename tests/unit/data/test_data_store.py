@@ -201,7 +201,7 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ((X,), "the tuple of 1 does not say"),
         ({"x": X}, r"dataset.y: is missing; .*; \(x, None\) for a model that adds its losses"),
         ((None, Y), "dataset.x: is missing"),
-        ({"x": X, "labels": Y}, "dataset.labels: is none of x, y, sample_weight"),
+        ({"x": X, "labels": Y}, "dataset.labels: is not one of x, y, sample_weight"),
         ((X, Y.astype(str)), "y: contains '0', not numbers; encode it first"),
         ((X, pd.Series(["cat", "dog"] * 5)), "y: contains 'cat', not numbers"),
         ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: contains 'u', not numbers"),

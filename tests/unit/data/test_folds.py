@@ -73,7 +73,7 @@ def test_one_hot_labels_are_stratified_by_their_class() -> None:
 @pytest.mark.parametrize(
     ("fold", "problem"),
     [
-        ({"kind": "leave", "k": 2, "index": 0}, "'leave' is none of kfold, stratified"),
+        ({"kind": "leave", "k": 2, "index": 0}, "'leave' is not one of kfold, stratified"),
         ({"k": 1, "index": 0}, "1 is not a number of folds from 2 to 11 rows"),
         ({"k": 12, "index": 0}, "12 is not a number of folds"),
         ({"k": 3, "index": 3}, "3 is not a fold from 0 to 2"),
@@ -82,7 +82,7 @@ def test_one_hot_labels_are_stratified_by_their_class() -> None:
         ({"k": 3, "index": True}, "True is not a fold"),
         ({"k": 3, "index": 0, "seed": "x"}, "'x' is not an integer from 0"),
         ({"k": 3, "index": 0, "seed": 2**32}, "4294967296 is not an integer from 0"),
-        ({"k": 3, "index": 0, "kind": ["kfold"]}, "is none of"),
+        ({"k": 3, "index": 0, "kind": ["kfold"]}, "is not one of"),
         ({"kind": "group", "k": 2, "index": 0}, "needs labels: Dataset"),
         ({"kind": "stratified", "k": 9, "index": 0}, "stratified with k=9"),
     ],

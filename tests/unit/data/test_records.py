@@ -227,7 +227,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(settings: Settings, folder: P
             {"features": {"x": {"decode": "image"}, "y": "int64"}},
             "is not (height, width, channels)",
         ),
-        ({"features": {"x": {"decode": "pickle"}, "y": "int64"}}, "'pickle' is none of image"),
+        ({"features": {"x": {"decode": "pickle"}, "y": "int64"}}, "'pickle' is not one of image"),
     ],
 )
 def test_a_declaration_is_checked_at_once(fields: dict[str, Any], says: str) -> None:

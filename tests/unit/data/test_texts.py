@@ -116,7 +116,7 @@ def test_texts_go_into_inputs_of_strings_only(settings: Settings) -> None:
         ({"vocabulary": None}, "or submit with adapt=True"),
         ({"vocabulary": ["a", "a"]}, "appears twice"),
         ({"ragged": True}, "ragged"),
-        ({"output_mode": "vectors"}, "none of int, one_hot"),
+        ({"output_mode": "vectors"}, "not one of int, one_hot"),
     ],
 )
 def test_a_vocabulary_is_data(lookup: dict[str, Any], says: str, settings: Settings) -> None:

@@ -38,7 +38,7 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FitfleetError, match=r"curves\.xyz: the suffix is none of"):
+    with pytest.raises(FitfleetError, match=r"curves\.xyz: the suffix is not one of"):
         plot_curves({"a": HISTORY}, tmp_path / "curves.xyz")
 
 

@@ -64,7 +64,11 @@ def test_outputs_within_outputs_have_names_of_both() -> None:
 @pytest.mark.parametrize(
     ("whole", "name", "said"),
     [
-        (ONE, "out.txt", r"^--output: '.*out\.txt' ends in none of \.csv, \.h5, \.npy, \.npz"),
+        (
+            ONE,
+            "out.txt",
+            r"^--output: '.*out\.txt' does not end in one of \.csv, \.h5, \.npy, \.npz",
+        ),
         (ONE, "absent/out.csv", r"^--output: .* the folder '.*absent' does not exist"),
         (TWO, "out.npy", r"^--output: the model has 2 outputs, low, high, and \.npy holds one"),
         (ONE[:, None], "out.csv", r"^predictions: has rows of shape \(1, 3\), and CSV holds one"),

@@ -92,7 +92,7 @@ def test_jobs_are_found_by_experiment_and_status(fleet: ff.Fleet, job: dict[str,
     assert fleet.jobs("line") == [first]
     assert fleet.jobs(status="cancelled") == [second]
     assert fleet.jobs(limit=1) == [second]
-    with pytest.raises(ff.FitfleetError, match="'done' is none of"):
+    with pytest.raises(ff.FitfleetError, match="'done' is not one of"):
         fleet.jobs(status="done")
 
 

@@ -149,7 +149,7 @@ def test_options_may_be_lists() -> None:
     ("name", "document", "says"),
     [
         ("tpe", {"units": 3}, "no search space"),
-        ("bayes", DOCUMENT, "none of grid, random, tpe, gp, cmaes, qmc"),
+        ("bayes", DOCUMENT, "not one of grid, random, tpe, gp, cmaes, qmc"),
         ("grid", DOCUMENT, "log_uniform has no grid"),
         ("grid", {c: ff.choice(list(range(100))) for c in "abc"}, "1,000,000 points"),
     ],

@@ -159,7 +159,7 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
         ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),
         (3, "callbacks must be one of CSVLogger, .*; int is none"),
         ({"EarlyStopping": {}, "TerminateOnNaN": {}}, "is not a callback"),
-        ({"EarlyStopping": {"mode": "maximum"}}, "none of auto, min, max"),
+        ({"EarlyStopping": {"mode": "maximum"}}, "not one of auto, min, max"),
     ],
     ids=lambda given: str(given)[:30],
 )
@@ -193,7 +193,7 @@ DECAY = {"initial_learning_rate": 0.1, "decay_rate": 0.5}
     ("make", "given", "message"),
     [
         (losses, {"Huber": {"delta": "a"}}, "loss.delta: 'a' is not a number"),
-        (losses, {"MeanSquaredError": {"reduction": "su"}}, "loss.reduction: 'su' is none of "),
+        (losses, {"MeanSquaredError": {"reduction": "su"}}, "loss.reduction: 'su' is not one of "),
         (
             losses,
             {"BinaryCrossentropy": {"label_smoothing": 2}},
@@ -205,7 +205,7 @@ DECAY = {"initial_learning_rate": 0.1, "decay_rate": 0.5}
             "loss.from_logits: 'yes' is neither true nor false",
         ),
         (metrics, [{"TopKCategoricalAccuracy": {"k": 0}}], "metrics[0].k: 0 is not a positive"),
-        (metrics, [{"AUC": {"curve": "ROK"}}], "metrics[0].curve: 'ROK' is none of ROC, PR"),
+        (metrics, [{"AUC": {"curve": "ROK"}}], "metrics[0].curve: 'ROK' is not one of ROC, PR"),
         (optimizer, {"SGD": {"nesterov": ["x"]}}, "optimizer.nesterov: ['x'] is neither true nor"),
         (optimizer, {"SGD": {"weight_decay": {"a": [1]}}}, "optimizer.weight_decay: {'a': [1]} is"),
         (optimizer, {"SGD": {"loss_scale_factor": -5}}, "optimizer.loss_scale_factor: -5.0 is not"),

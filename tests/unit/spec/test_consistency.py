@@ -180,11 +180,11 @@ RATE = {
         ),
         (
             {"model": stack(L.Bidirectional(L.Dense(4)), shape=(3, 4))},
-            "model.layers[1].layer: Dense is none of LSTM, GRU, SimpleRNN",
+            "model.layers[1].layer: Dense is not one of LSTM, GRU, SimpleRNN",
         ),
         (
             {"model": stack(L.RNN(L.Dense(4)), shape=(3, 4))},
-            "model.layers[1].cell: Dense is none of LSTMCell, GRUCell, SimpleRNNCell",
+            "model.layers[1].cell: Dense is not one of LSTMCell, GRUCell, SimpleRNNCell",
         ),
         (
             {"model": stack(L.TimeDistributed(L.Dense(4)))},
