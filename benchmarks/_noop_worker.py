@@ -14,7 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.worker import evaluate
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.engine import Trained
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.process import tasks
 from fitfleet.worker.process.service import run_service
 from fitfleet.worker.run import Child

@@ -71,11 +71,11 @@ def _watched() -> list[tuple[Any, str, str]]:
 
 def _watch(clock: Stopwatch) -> None:
     """Tell the phases apart."""
-    from fitfleet.worker.engines import keras_epoch, pace
+    from fitfleet.worker.engines import call_length, keras_epoch
 
     for owner, name, phase in _watched():
         clock.watch(owner, name, phase)
-    train, paced_run = keras_epoch.EpochOfFit.train, pace.Pace.run
+    train, paced_run = keras_epoch.EpochOfFit.train, call_length.Pace.run
 
     def stepped(self: Any) -> Any:
         """Until its first step has ended, Keras traces."""
@@ -98,7 +98,7 @@ def _watch(clock: Stopwatch) -> None:
         return paced_run(self, timed, steps, on_progress)
 
     keras_epoch.EpochOfFit.train = stepped
-    pace.Pace.run = paced
+    call_length.Pace.run = paced
 
 
 def profile(engine: str, count: int) -> dict[str, dict[str, float]]:

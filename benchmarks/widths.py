@@ -102,7 +102,7 @@ def measure(kind: str, engine: str, count: int, epochs: int) -> float:
     import ledger
 
     from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.open_fused import OpenFusedFit
+    from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
 
     engines = {"fused": FusedFit, "open": OpenFusedFit}
     cohorts = [_cohort(kind, width, count, epochs) for width in WIDTHS]
@@ -118,7 +118,7 @@ def epoch_ratio(kind: str, count: int) -> float:
     import ledger
 
     from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.open_fused import OpenFusedFit
+    from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
 
     jobs, best = _cohort(kind, WIDTHS[-1], count, 1), {}
     for way in (OpenFusedFit(ledger.SETTINGS), FusedFit(ledger.SETTINGS)) * 2:

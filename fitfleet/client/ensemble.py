@@ -63,7 +63,7 @@ class Ensemble:
     ) -> Any:
         """The weighted mean, as `Job.predict` takes and gives it: here, or by one worker."""
         if is_here(where):
-            from fitfleet.worker import predict as here
+            from fitfleet.worker.models import predict as here
 
             x = tasks.in_files(x, self.settings)
             act = here.stream if stream else here.predict
@@ -76,7 +76,7 @@ class Ensemble:
     ) -> dict[str, float]:
         """Loss and metrics of the weighted mean, as `Job.evaluate` takes and gives them."""
         if is_here(where):
-            from fitfleet.worker.predict import evaluate
+            from fitfleet.worker.models.predict import evaluate
 
             dataset = tasks.in_files(dataset, self.settings)
             return evaluate(self.model, dataset, self.spec, self.settings, batch_size)
@@ -174,7 +174,7 @@ class _Choice:
     """Predicts the validation rows by every candidate, one model at a time, and chooses."""
 
     def __init__(self, jobs: Sequence[Job], settings: Settings, metric: str) -> None:
-        from fitfleet.worker import ensemble as here
+        from fitfleet.worker.models import ensemble as here
 
         self._here, self._settings, self._metric = here, settings, metric
         self._jobs = {job.id: job for job in jobs}

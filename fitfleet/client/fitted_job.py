@@ -68,7 +68,7 @@ class FittedJob(JobHandle):
         spec = self._fit()
         if spec.code is None:
             return nullcontext(self._settings)
-        from fitfleet.worker.code import borrowed
+        from fitfleet.worker.user_code.loading import borrowed
 
         return borrowed(spec, self._database, self._settings)
 
@@ -145,7 +145,7 @@ class FittedJob(JobHandle):
         than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
         """
         if is_here(where):
-            from fitfleet.worker import predict as here
+            from fitfleet.worker.models import predict as here
 
             x = tasks.in_files(x, self._settings)
             act = here.stream if stream else here.predict
@@ -163,7 +163,7 @@ class FittedJob(JobHandle):
         scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
         """
         if is_here(where):
-            from fitfleet.worker.predict import evaluate
+            from fitfleet.worker.models.predict import evaluate
 
             dataset = tasks.in_files(dataset, self._settings)
             return evaluate(self.load_model(), dataset, self.spec, self._settings, batch_size)

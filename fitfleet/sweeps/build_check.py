@@ -89,7 +89,7 @@ def _ask(lines: Sequence[str]) -> dict[str, Build]:
         "KERAS_BACKEND": "tensorflow",
     }
     process = subprocess.run(
-        [sys.executable, "-m", "fitfleet.worker.build_check"],
+        [sys.executable, "-m", "fitfleet.worker.models.build_check"],
         input="\n".join(lines) + "\n",
         capture_output=True,
         text=True,

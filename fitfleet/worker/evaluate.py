@@ -10,14 +10,15 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Evaluator
 from fitfleet.text import with_article
-from fitfleet.worker import data, trusted
-from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker import tf_datasets
+from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.engine import Logs, OnProgress
 from fitfleet.worker.fit import Fit
-from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.predict import measured
-from fitfleet.worker.recording.explanation import explanation
-from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states_kept
+from fitfleet.worker.models.predict import measured
+from fitfleet.worker.prepared_job import PreparedJob
+from fitfleet.worker.recording.error_text import explanation
+from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states_kept
+from fitfleet.worker.user_code import imports
 
 Scores = dict[str, float]
 
@@ -68,7 +69,7 @@ def run_evaluators(
     if x is None:
         raise SpecError("evaluators", "the dataset has neither test nor validation arrays")
     reset_rnn_states(model)
-    fed = data.evaluation(x, None, None, batch_size, whole_bytes=settings.memory_bytes)
+    fed = tf_datasets.evaluation(x, None, None, batch_size, whole_bytes=settings.memory_bytes)
     fed = fed[0] if isinstance(fed, tuple) else fed
     predicted = model.predict(
         fed, batch_size=batch_size, verbose=0, callbacks=[OnBatch(on_progress)]
@@ -93,7 +94,7 @@ def run_evaluators(
 def _run(
     evaluator: Evaluator, settings: Settings, y: Any, predicted: Any, context: dict[str, Any]
 ) -> Scores:
-    function = trusted.function(evaluator.path, settings, "evaluators")
+    function = imports.function(evaluator.path, settings, "evaluators")
     try:
         returned = function(y, predicted, context)
     except Exception as error:  # the user's own code may raise anything

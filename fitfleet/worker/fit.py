@@ -18,18 +18,18 @@ import keras
 
 from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
-from fitfleet.worker.build import precision
-from fitfleet.worker.callbacks import user_callbacks
+from fitfleet.worker.callbacks.user_callbacks import user_callbacks
+from fitfleet.worker.callbacks.written_files import WrittenFiles
+from fitfleet.worker.cohort_turns import turns
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Session, Trained
-from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.journal import Journal
+from fitfleet.worker.models.build import precision
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.failures import NanLoss
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import EpochLogs
-from fitfleet.worker.turns import turns
-from fitfleet.worker.written_files import WrittenFiles
 
 
 class Fit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.engines.engine import Logs
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.prepared_job import PreparedJob
 
 if TYPE_CHECKING:
     from fitfleet.worker.engines.choice import Choice

@@ -23,18 +23,18 @@ from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import checked, has_digest
 from fitfleet.weights.keeping import keep
-from fitfleet.worker import code
-from fitfleet.worker.adapt import adapt
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
-from fitfleet.worker.generated import read_rows
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.models.adapt import adapt
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
 from fitfleet.worker.recording.failures import OfNewerVersion
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.state import checkpoint
 from fitfleet.worker.state.checkpoint import Snapshot
-from fitfleet.worker.state.initial import adapted_before
+from fitfleet.worker.state.initial_weights import adapted_before
+from fitfleet.worker.user_code import loading
+from fitfleet.worker.user_code.dataset_functions import read_rows
 
 
 class Loader:
@@ -61,7 +61,7 @@ class Loader:
     def _load(self, control: JobControl) -> PreparedJob:
         spec, options = _spec(control)
         spec = self._started(control, spec)
-        settings = code.use(spec, self._database, self._settings)
+        settings = loading.use(spec, self._database, self._settings)
         facts = check(spec, settings)  # what this worker trusts and bears decides
         reach("in_load")
         if spec.dataset.function is not None:

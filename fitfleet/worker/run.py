@@ -24,7 +24,7 @@ from fitfleet.worker.environment import environment
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.fit import train
 from fitfleet.worker.load import Loader
-from fitfleet.worker.process.meter import HostMeter, Meter
+from fitfleet.worker.process.memory_meter import HostMeter, Meter
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.recording.lease import Lease
 from fitfleet.worker.recording.metrics import Recorder

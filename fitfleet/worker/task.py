@@ -12,16 +12,16 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Task
 from fitfleet.storage import Storage
-from fitfleet.worker import code
-from fitfleet.worker.build import precision
-from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.ensemble import combined
-from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.predict import measured, predictions
+from fitfleet.worker.models.build import precision
+from fitfleet.worker.models.ensemble import combined
+from fitfleet.worker.models.predict import measured, predictions
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.journal import DatabaseJournal
 from fitfleet.worker.state.weights import load_model
+from fitfleet.worker.user_code import loading
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
         job.control.check()  # it may have been stopped while it waited
         job.control.timeline.start(task.kind)
         journal.measure("fit", [job])
-        model = _model(task, database, storage, code.use(job.spec, database, settings))
+        model = _model(task, database, storage, loading.use(job.spec, database, settings))
         arrays, size = job.arrays, job.spec.batch_size
         callbacks = [OnBatch(job.control.check)]
         scores: dict[str, float] = {}

@@ -8,17 +8,17 @@ from typing import Any
 
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.engine import Engine
-from fitfleet.worker.engines.expected import FUSED, LOOP, Expected, Work
+from fitfleet.worker.engines.expected_cost import FUSED, LOOP, Expected, Work
 from fitfleet.worker.engines.feed import Feeds
-from fitfleet.worker.engines.functions import program_store, speeds_folder
 from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
 from fitfleet.worker.engines.fusible import has_stacked_form, layer_count, unfusable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit, unsupported
-from fitfleet.worker.engines.open_fused import OpenFusedFit
+from fitfleet.worker.engines.programs.functions import program_store, speeds_folder
 from fitfleet.worker.engines.speeds import OPEN, Keys, Speeds
-from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.prepared_job import PreparedJob
+from fitfleet.worker.recording.error_text import explanation
 
 # Below so many jobs a trace of the stack does not pay; once it is traced, two are enough.
 _MIN_JOBS = 6

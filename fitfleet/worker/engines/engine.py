@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fitfleet.errors import SpecError
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.prepared_job import PreparedJob
 
 Logs = dict[str, float]  # by Keras's names, without val_
 OnProgress = Callable[[], None]

@@ -15,9 +15,9 @@ from fitfleet.data.info import flatten
 from fitfleet.data.streams import Stream
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.job import PreparedJob
 from fitfleet.worker.keras_private import make_class_weight_map_fn
-from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.prepared_job import PreparedJob
+from fitfleet.worker.recording.error_text import explanation
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,26 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.build import precision
-from fitfleet.worker.engines import proven
+from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained, floats
 from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed, Feeds
-from fitfleet.worker.engines.fresh import FreshState
-from fitfleet.worker.engines.functions import Functions
+from fitfleet.worker.engines.fresh_state import FreshState
 from fitfleet.worker.engines.fused_program import FusedProgram
 from fitfleet.worker.engines.fused_state import RowModel, StackState
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.program_key import program_key
-from fitfleet.worker.engines.program_store import ProgramStore
+from fitfleet.worker.engines.open_widths import family_key
+from fitfleet.worker.engines.programs.functions import Functions
+from fitfleet.worker.engines.programs.program_key import program_key
+from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
-from fitfleet.worker.engines.stacked_layers import Unfusable
+from fitfleet.worker.engines.stacked.graph import Unfusable
 from fitfleet.worker.engines.trace_cache import all_variables, batch_symbols, trace_key
-from fitfleet.worker.engines.tunable import TunableScalars, variable_build
-from fitfleet.worker.engines.widths import family_key
-from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.order import orders, seed_state, seed_variables
-from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.engines.tunable_scalars import TunableScalars, variable_build
+from fitfleet.worker.models.build import precision
+from fitfleet.worker.prepared_job import PreparedJob
+from fitfleet.worker.recording.error_text import explanation
+from fitfleet.worker.seeding import orders, seed_state, seed_variables
 from fitfleet.worker.state import checkpoint
 
 _MAX_PROGRAMS = 4
@@ -150,7 +150,7 @@ class FusedFit:
             self._store, program_key("loop", key, model), all_variables(model, scalars)
         )
         program = FusedProgram(model, scalars.variables, training, validation, sizes, stacked)
-        loops = proven.is_same_in_a_loop(spec)
+        loops = proven_classes.is_same_in_a_loop(spec)
         evaluations = Evaluations(model, sizes[1], functions, loops=loops)
         return Fused(model, program, fresh, scalars, evaluations, stacked)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines import stacked_layers, stacked_optimizer
+from fitfleet.worker.engines.call_length import Pace
 from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh import optimizer_variables
-from fitfleet.worker.engines.functions import Functions
-from fitfleet.worker.engines.pace import Pace
-from fitfleet.worker.engines.stacked_layers import Stack
-from fitfleet.worker.engines.tunable import tracing
+from fitfleet.worker.engines.fresh_state import optimizer_variables
+from fitfleet.worker.engines.programs.functions import Functions
+from fitfleet.worker.engines.stacked import graph, optimizer
+from fitfleet.worker.engines.stacked.graph import Stack
+from fitfleet.worker.engines.tunable_scalars import tracing
 
 State = list[Any]
 
@@ -54,7 +54,7 @@ class FusedProgram:
         ]
         number = tf.TensorSpec((), tf.int64)
         orders = tf.TensorSpec((None, None), tf.int64)
-        with stacked_optimizer.stateless(model.optimizer):
+        with optimizer.stateless(model.optimizer):
             self._train = functions.make(
                 "train", self._train_steps, (state, orders, number, number, training.signature)
             )
@@ -194,22 +194,20 @@ class FusedProgram:
             (sparse[id(v)][0], gradient) if id(v) in sparse and gradient is not None else gradient
             for v, gradient in zip(trained, gradients, strict=True)
         ]
-        stacked_optimizer.apply(
-            self._model.optimizer, stack, [*self.weights, *self.optimizer], packed
-        )
+        optimizer.apply(self._model.optimizer, stack, [*self.weights, *self.optimizer], packed)
         return stack.get(self.variables)
 
     def _measure(self, stack: Stack, batch: Any, *, training: bool) -> Any:
         """The losses of a batch, (K,); the metrics in the stack are updated."""
         model = self._model
         x, *rest = batch
-        predicted = stacked_layers.run(model, stack, x, training=training)
+        predicted = graph.run(model, stack, x, training=training)
         rows = tf.shape(tf.nest.flatten(x)[0])[1]
         y, weight = (*rest, None, None)[:2]
 
         def one(given: Any) -> Any:
             y_pred, y_true, weights = given["pred"], given.get("y"), given.get("weight")
-            stacked_layers.carry(y_pred, given["carried"])
+            graph.carry(y_pred, given["carried"])
             loss = model._compute_loss(
                 x=None, y=y_true, y_pred=y_pred, sample_weight=weights, training=training
             )
@@ -218,7 +216,7 @@ class FusedProgram:
                 model.compute_metrics(None, y_true, y_pred, sample_weight=weights)
             return loss
 
-        carried = stacked_layers.carried(predicted)
+        carried = graph.carried(predicted)
         given = {"pred": predicted, "carried": carried, "y": y, "weight": weight}
         present = {name: value for name, value in given.items() if value is not None}
         return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)

@@ -7,9 +7,9 @@ from typing import Any
 
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.precision import layer_configs
-from fitfleet.worker.build import has_custom_classes
-from fitfleet.worker.engines import proven
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.engines import proven_classes
+from fitfleet.worker.models.build import has_custom_classes
+from fitfleet.worker.prepared_job import PreparedJob
 
 _CALLBACKS = frozenset({"EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"})
 # Against the loop, an epoch of these in a stack of 32 takes from two thirds to an eleventh.
@@ -37,7 +37,7 @@ def layer_count(spec: JobSpec) -> int:
 def _unfusable_spec(spec: JobSpec) -> str | None:
     reason = unstackable(spec)
     if reason is None:
-        part = proven.unproven_in_a_stack(spec)
+        part = proven_classes.unproven_in_a_stack(spec)
         reason = f"{part} has not been compared with Keras in a stack" if part else None
     return reason
 

@@ -13,13 +13,13 @@ import tensorflow as tf
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker import data
-from fitfleet.worker.build import build
-from fitfleet.worker.callbacks import OnBatch
+from fitfleet.worker import tf_datasets
+from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
 from fitfleet.worker.engines.keras_epoch import EpochOfFit
-from fitfleet.worker.engines.single import SingleSession
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.engines.single_job import SingleSession
+from fitfleet.worker.models.build import build
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
 from fitfleet.worker.state import checkpoint
 
@@ -95,7 +95,7 @@ class KerasSession(SingleSession):
 
     def _prepare(self, job: PreparedJob) -> None:
         fed = job.spec.model_copy(update={"batch_size": self._batch_size})
-        dataset, steps = data.training(
+        dataset, steps = tf_datasets.training(
             job.arrays, fed, job.first_epoch, whole_bytes=self._settings.memory_bytes
         )
         _check_steps(job.spec, steps)
@@ -127,7 +127,7 @@ class KerasSession(SingleSession):
         if self._batch_size < spec.batch_size:  # after the job ran out of memory
             size = min(size, self._batch_size)
         parts = (arrays.x_val, arrays.y_val, arrays.sample_weight_val)
-        fed = data.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
+        fed = tf_datasets.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
         return fed, size if isinstance(fed, tuple) else None
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:

@@ -11,20 +11,20 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.reference import is_custom
-from fitfleet.worker.build import precision
-from fitfleet.worker.callbacks import stops_on_nan
-from fitfleet.worker.engines import feed, proven
+from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
+from fitfleet.worker.engines import feed, proven_classes
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.feed import Feed, Feeds
-from fitfleet.worker.engines.functions import Tracing
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.program_store import ProgramStore
-from fitfleet.worker.engines.single import SingleSession
+from fitfleet.worker.engines.open_widths import family_key
+from fitfleet.worker.engines.programs.functions import Tracing
+from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.single_job import SingleSession
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.trace_cache import TraceCache, Traced, trace_key
-from fitfleet.worker.engines.widths import family_key
-from fitfleet.worker.job import PreparedJob
-from fitfleet.worker.order import order
+from fitfleet.worker.models.build import precision
+from fitfleet.worker.prepared_job import PreparedJob
+from fitfleet.worker.seeding import order
 from fitfleet.worker.state import checkpoint
 
 
@@ -140,7 +140,7 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "a custom callback may act at any batch"
     if any(callback["class_name"] in _OF_ONE_MODEL for callback in spec.callbacks):
         return "a callback saves the model, and a traced program's model is shared by several jobs"
-    if not proven.is_started_alike(spec):
+    if not proven_classes.is_started_alike(spec):
         name = spec.optimizer.get("class_name")
         return f"the optimizer {name} may initialise its state from the job's weights"
     if spec.model.builder is not None:
@@ -153,4 +153,4 @@ def _is_same_in_steps(spec: JobSpec) -> bool:
 
     TerminateOnNaN would look at the loss after each of them here, and less often there.
     """
-    return proven.is_same_in_a_loop(spec) and not stops_on_nan(spec)
+    return proven_classes.is_same_in_a_loop(spec) and not stops_on_nan(spec)

@@ -13,14 +13,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines import tunable
+from fitfleet.worker.engines import tunable_scalars
+from fitfleet.worker.engines.call_length import Pace
 from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.functions import Function, Functions
-from fitfleet.worker.engines.pace import Pace
 from fitfleet.worker.engines.program_metrics import ProgramMetrics
-from fitfleet.worker.engines.taking import batches, take_by_order
+from fitfleet.worker.engines.programs.functions import Function, Functions
+from fitfleet.worker.engines.row_batches import batches, take_by_order
 
 
 class EpochProgram:
@@ -104,7 +104,7 @@ class EpochProgram:
 
     def _train_step(self, batch: Any) -> Any:
         # All logs, for without them TensorFlow would rewrite what leads to them.
-        with tunable.tracing():
+        with tunable_scalars.tracing():
             return self._model.train_step(batch)
 
     def _train_steps(self, order: Any, first: Any, last: Any, data: Any) -> Any:
@@ -121,7 +121,7 @@ class EpochProgram:
             if self._trains_whole:
                 numbers = tf.ensure_shape(numbers, (size,))
             batch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), data)
-            with tunable.tracing():
+            with tunable_scalars.tracing():
                 logs = self._model.train_step(batch)
             return step + 1, tf.cast(logs["loss"], tf.float64)
 

@@ -15,7 +15,7 @@ class ProgramMetrics:
     """Resets and reads the metrics inside the program where all are means, which takes fewer calls.
 
     `loops` says whether many steps may be one call, in a loop inside the graph: where the job is
-    known to be computed there as outside of one (proven.py). For all others a step is a call.
+    known to be computed there as outside of one (proven_classes.py). Otherwise a step is a call.
     """
 
     def __init__(self, model: Any, *, loops: bool) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from fitfleet.data.fingerprint import read_json, write_json
-from fitfleet.worker.engines.functions import Functions, Tracing
-from fitfleet.worker.engines.program_store import ProgramStore
+from fitfleet.worker.engines.programs.functions import Functions, Tracing
+from fitfleet.worker.engines.programs.program_store import ProgramStore
 
 _FILE = "speeds.json"
 _MAX_KEYS = 1000

@@ -19,20 +19,20 @@ from fitfleet.errors import FitfleetError
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.build import has_custom_classes
-from fitfleet.worker.callbacks import stops_on_nan
-from fitfleet.worker.engines import proven
+from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
+from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.engine import CannotTrace
 from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh import FreshState, optimizer_variables
-from fitfleet.worker.engines.functions import Functions, Tracing
+from fitfleet.worker.engines.fresh_state import FreshState, optimizer_variables
 from fitfleet.worker.engines.program import EpochProgram
-from fitfleet.worker.engines.program_key import program_key
-from fitfleet.worker.engines.program_store import ProgramStore
-from fitfleet.worker.engines.tunable import TunableScalars, variable_build
-from fitfleet.worker.recording.explanation import explanation
-from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
-from fitfleet.worker.state.template import nbytes
+from fitfleet.worker.engines.programs.functions import Functions, Tracing
+from fitfleet.worker.engines.programs.program_key import program_key
+from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.tunable_scalars import TunableScalars, variable_build
+from fitfleet.worker.models.build import has_custom_classes
+from fitfleet.worker.recording.error_text import explanation
+from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states
+from fitfleet.worker.state.weights_template import nbytes
 
 # A traced model of a few thousand weights takes some 20 MB, whatever its size.
 _MAX_MODELS = 8
@@ -131,7 +131,7 @@ class TraceCache:
                 (spec.batch_size, spec.validation_batch_size or spec.batch_size),
                 stops_on_nan=stops_on_nan(spec),
                 functions=self._functions(spec, training, validation, model, scalars),
-                loops=proven.is_same_in_a_loop(spec),
+                loops=proven_classes.is_same_in_a_loop(spec),
             )
             program.trace(validation)
             fresh = FreshState(model, spec, self._settings)

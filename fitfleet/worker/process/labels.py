@@ -17,7 +17,7 @@ from fitfleet.spec.requirements import (
 )
 from fitfleet.spec.sizes import size_label
 from fitfleet.worker.process.gpus import Gpu
-from fitfleet.worker.process.meter import IDLE_BYTES
+from fitfleet.worker.process.memory_meter import IDLE_BYTES
 
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 

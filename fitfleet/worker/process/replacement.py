@@ -21,7 +21,7 @@ from celery.concurrency import asynpool, prefork
 from celery.worker import state
 
 from fitfleet.worker.process.fork_server import ForkServer
-from fitfleet.worker.process.forked import process_class
+from fitfleet.worker.process.forked_process import process_class
 from fitfleet.worker.process.memory import held_bytes
 
 # Of the growth at which a child leaves by itself: what is left is for the jobs that it still runs

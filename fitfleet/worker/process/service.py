@@ -26,12 +26,12 @@ from fitfleet.errors import DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import of_fits
-from fitfleet.worker.process import device, gpus, scratch, tasks, transport
+from fitfleet.worker.process import device, gpus, tasks, temporary_files, transport
 from fitfleet.worker.process.draining import Drain
 from fitfleet.worker.process.fork_server import ForkServer
-from fitfleet.worker.process.idle import IdleLimit
+from fitfleet.worker.process.host_load import LoadMeter
+from fitfleet.worker.process.idle_limit import IdleLimit
 from fitfleet.worker.process.labels import device_bytes, queues_of, service_labels
-from fitfleet.worker.process.load import LoadMeter
 from fitfleet.worker.process.messages import refused
 from fitfleet.worker.process.readiness import WarmChildren, outage
 from fitfleet.worker.process.replacement import task_pool
@@ -53,7 +53,7 @@ def run_service(
     a GPU that `gpus` names, StorageError if the storage is another than the fleet's.
     """
     settings, cards = _with_gpus(settings)
-    with scratch.service_directory():
+    with temporary_files.service_directory():
         app = celery_app(settings)
         tasks.install(app, settings)
         signals.setup_logging.connect(_keep_logging, weak=False)

@@ -21,9 +21,9 @@ from celery.worker import state
 from fitfleet.errors import FitfleetError
 from fitfleet.queue import TASK
 from fitfleet.settings import Settings
-from fitfleet.worker.process import scratch
+from fitfleet.worker.process import temporary_files
 from fitfleet.worker.process.fork_server import ForkServer
-from fitfleet.worker.process.forked import run_child
+from fitfleet.worker.process.forked_process import run_child
 from fitfleet.worker.process.readiness import outage
 from fitfleet.worker.process.standby import Order, stand_by
 
@@ -52,7 +52,7 @@ def install(app: Celery, settings: Settings) -> None:
     def start(**_: Any) -> None:
         global _child
         with _ending_service():
-            scratch.use_child_directory()
+            temporary_files.use_child_directory()
             order = _order(settings)
             _child = start_child(settings, order.devices if order is not None else ())
         if order is not None:
@@ -164,7 +164,7 @@ def start_child(settings: Settings, devices: Sequence[str] = ()) -> Any:
     from fitfleet.storage import Storage
     from fitfleet.worker.engines.choice import Engines
     from fitfleet.worker.process.memory import limit_memory
-    from fitfleet.worker.process.meter import meter_of
+    from fitfleet.worker.process.memory_meter import meter_of
     from fitfleet.worker.recording.metrics import Recorder
     from fitfleet.worker.run import Child
 

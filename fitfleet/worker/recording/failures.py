@@ -23,10 +23,10 @@ from fitfleet.spec.memory import can_shrink
 from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import FailureClass, JobStatus
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl, StopReason
-from fitfleet.worker.recording import log
-from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.recording import job_log
+from fitfleet.worker.recording.error_origin import is_users
+from fitfleet.worker.recording.error_text import explanation
 from fitfleet.worker.recording.metrics import Recorder
-from fitfleet.worker.recording.origin import is_users
 
 _MAX_OUTAGE_S = 3600.0
 
@@ -127,8 +127,8 @@ class FailureRecorder:
     def _logged(self, control: JobControl, text: str) -> str:
         """Add to the job's log, which need not be the one that is printed to; its last lines."""
         path = log_path(self._settings, control.claim)
-        log.add(path, text)
-        return log.tail(path)
+        job_log.add(path, text)
+        return job_log.tail(path)
 
     def _write(
         self, control: JobControl, write: Callable[[Connection], bool], wait_s: float

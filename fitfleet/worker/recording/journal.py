@@ -23,7 +23,7 @@ from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.environment import differences
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process import memory
-from fitfleet.worker.recording import log
+from fitfleet.worker.recording import job_log
 from fitfleet.worker.recording.commits import CommitQueue
 from fitfleet.worker.recording.failures import FailureRecorder, about, classify, log_path
 from fitfleet.worker.recording.memory_record import MemoryRecord
@@ -33,8 +33,8 @@ from fitfleet.worker.state.saving import Saver, Scores, changes_weights_at_end
 if TYPE_CHECKING:
     from fitfleet.worker.engines.choice import Choice
     from fitfleet.worker.fit import Fit
-    from fitfleet.worker.job import PreparedJob
-    from fitfleet.worker.process.meter import Meter
+    from fitfleet.worker.prepared_job import PreparedJob
+    from fitfleet.worker.process.memory_meter import Meter
 
 _OUTAGE_POLL_S = 1.0
 
@@ -98,7 +98,7 @@ class DatabaseJournal:
 
     def output(self, control: JobControl) -> AbstractContextManager[None]:
         """What is printed goes to the job's log."""
-        return log.captured(log_path(self._settings, control.claim))
+        return job_log.captured(log_path(self._settings, control.claim))
 
     @contextmanager
     def hold(self, control: JobControl) -> Iterator[None]:

@@ -11,8 +11,8 @@ from fitfleet.worker.control import JobControl
 from fitfleet.worker.process.memory import micro_batch
 
 if TYPE_CHECKING:
-    from fitfleet.worker.job import PreparedJob
-    from fitfleet.worker.process.meter import Meter
+    from fitfleet.worker.prepared_job import PreparedJob
+    from fitfleet.worker.process.memory_meter import Meter
 
 
 class MemoryRecord:

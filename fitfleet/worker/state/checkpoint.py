@@ -18,8 +18,8 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
-from fitfleet.worker.state.building import build_from, rate_variable
-from fitfleet.worker.state.rnn import rnn_states
+from fitfleet.worker.state.build_variables import build_from, rate_variable
+from fitfleet.worker.state.rnn_states import rnn_states
 
 # The attributes that Keras's callbacks change while they run.
 _CALLBACK_STATE = {
@@ -49,7 +49,7 @@ class Snapshot:
     callbacks: list[dict[str, Any]]
     best: list[list[Any] | None] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # that it was trained in
-    inputs: dict[str, Any] | None = None  # what a training step is given, see `building`
+    inputs: dict[str, Any] | None = None  # what a training step is given, see `build_variables`
     batch_size: int | None = None  # smaller than the spec's after the job ran out of memory
     adapted: States = field(default_factory=dict)  # of preprocessing layers
     fingerprint: str = ""  # of the dataset; empty in files of older versions
@@ -91,7 +91,7 @@ def write(
     """
     import keras
 
-    from fitfleet.worker.state.template import weights_file
+    from fitfleet.worker.state.weights_template import weights_file
 
     document = {
         "epoch": epoch,
@@ -167,7 +167,7 @@ def restore(model: Any, snapshot: Snapshot) -> None:
     """
     import h5py
 
-    from fitfleet.worker.state.initial import load_state
+    from fitfleet.worker.state.initial_weights import load_state
 
     # Without its variables the optimizer would be left out of the loading, with a warning.
     build_from(model, snapshot.inputs)

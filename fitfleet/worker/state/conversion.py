@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from fitfleet.errors import MissingExtraError
-from fitfleet.worker.state.building import ends
+from fitfleet.worker.state.build_variables import ends
 
 _ROWS = 2
 _STEPS = 6  # where a dimension is open

@@ -21,15 +21,15 @@ from fitfleet.storage import Storage, sha256
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
-from fitfleet.worker.recording import log
+from fitfleet.worker.recording import job_log
 from fitfleet.worker.recording.commits import CommitQueue, PendingCommit
 from fitfleet.worker.recording.failures import log_path
 from fitfleet.worker.state import checkpoint, predictions
-from fitfleet.worker.state.building import inputs_of
+from fitfleet.worker.state.build_variables import inputs_of
 
 if TYPE_CHECKING:
     from fitfleet.worker.fit import Fit
-    from fitfleet.worker.job import PreparedJob
+    from fitfleet.worker.prepared_job import PreparedJob
 
 Scores = dict[str, dict[str, float]]  # by source
 
@@ -95,7 +95,7 @@ class Saver:
                 "epoch": _last_epoch(fit),
                 "seconds": fit.control.seconds,
                 "train_seconds": _train_seconds(fit),
-                "log_tail": log.tail(log_path(self._settings, claim)),
+                "log_tail": job_log.tail(log_path(self._settings, claim)),
                 "memory_peak_bytes": peak_bytes(),
                 "memory": measured,
                 "parameters": sum(math.prod(v.shape) for v in model.weights),
@@ -137,7 +137,7 @@ class Saver:
             values = {
                 "epoch": 0,
                 "seconds": job.control.seconds,
-                "log_tail": log.tail(log_path(self._settings, claim)),
+                "log_tail": job_log.tail(log_path(self._settings, claim)),
                 "memory_peak_bytes": peak_bytes(),
                 "memory": measured,
                 "scores": scores,

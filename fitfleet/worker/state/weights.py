@@ -26,10 +26,10 @@ def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any
         import keras  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError("keras", "worker") from None
-    from fitfleet.worker import name_counts
-    from fitfleet.worker.build import build, precision
-    from fitfleet.worker.state.building import build_from
-    from fitfleet.worker.state.initial import load_state
+    from fitfleet.worker.models.build import build, precision
+    from fitfleet.worker.state.build_variables import build_from
+    from fitfleet.worker.state.initial_weights import load_state
+    from fitfleet.worker.user_code import name_counts
 
     checked(path, settings, digest)
     document = read_document(path, settings)

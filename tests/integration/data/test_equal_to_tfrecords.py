@@ -15,7 +15,7 @@ from fitfleet.data.arrays import load
 from fitfleet.data.data_store import DataStore
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
-from fitfleet.worker.build import build
+from fitfleet.worker.models.build import build
 
 FEATURES = {
     "pixels": tf.io.FixedLenFeature([4, 3], tf.float32),

@@ -58,12 +58,12 @@ def _summary(pairs: Sequence[Pair]) -> Iterable[str]:
 
 
 def _stacked() -> Iterable[str]:
-    from fitfleet.worker.engines import proven
+    from fitfleet.worker.engines import proven_classes
 
     yield "\n## What goes into a stack\n"
     yield "| kind | classes |"
     yield "| --- | --- |"
-    for kind, names in proven._IN_A_STACK.items():
+    for kind, names in proven_classes._IN_A_STACK.items():
         yield f"| {kind} | {', '.join(sorted(names))} |"
 
 

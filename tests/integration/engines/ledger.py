@@ -18,15 +18,15 @@ from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.submission import job_spec
 from fitfleet.worker import evaluate, fit
-from fitfleet.worker.build import build
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.engine import Engine
-from fitfleet.worker.engines.fresh import optimizer_variables
+from fitfleet.worker.engines.fresh_state import optimizer_variables
 from fitfleet.worker.fit import Fit
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.models.build import build
+from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.state import checkpoint
-from fitfleet.worker.state.rnn import rnn_states
+from fitfleet.worker.state.rnn_states import rnn_states
 
 SETTINGS = Settings()
 

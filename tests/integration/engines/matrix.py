@@ -4,7 +4,7 @@
 
 measures every pair, or those whose group's name holds a part, or only those that equality.csv does
 not have yet. Each is kept there as soon as it is measured; docs/reference/equality.md is written
-from that, and test_proven.py holds worker/engines/proven.py to it.
+from that, and test_proven.py holds worker/engines/proven_classes.py to it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ import nets
 import numpy as np
 from branches import Branch
 
-from fitfleet.worker.engines import proven
+from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.fusible import unstackable
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit
-from fitfleet.worker.recording.explanation import explanation
+from fitfleet.worker.recording.error_text import explanation
 
 SEEDS = (3, 4)
 FLOAT64 = 1e-10
@@ -53,7 +53,7 @@ class Pair:
     """A branch by an engine against `fit`: the largest difference of its numbers, or why not.
 
     `distance` is relative to the largest number of a variable, and of histories to themselves.
-    `parts` are the classes of the branch, as proven.py names them: "layers:Dense losses:Huber".
+    `parts` are the classes of the branch as in proven_classes.py: "layers:Dense losses:Huber".
     """
 
     group: str
@@ -229,7 +229,7 @@ def _short(text: str) -> str:
 
 def _why_not(engine: FusedFit | LoopFit, job: Any) -> str | None:
     """Why such a job is never trained so."""
-    if not proven.is_started_alike(job.spec):
+    if not proven_classes.is_started_alike(job.spec):
         return "the optimizer begins with the job's weights"
     if isinstance(engine, LoopFit):
         return None
@@ -358,7 +358,7 @@ def _parts(branch: Branch, given: dict[str, Any]) -> str:
         spec = ledger.spec(net.build(), **net.given)
     except Exception:  # Keras has no such model; the pair says why
         return ""
-    return " ".join(sorted({f"{kind}:{name}" for kind, name in proven.parts(spec)}))
+    return " ".join(sorted({f"{kind}:{name}" for kind, name in proven_classes.parts(spec)}))
 
 
 def _names(branch: Branch) -> set[str]:

@@ -19,7 +19,7 @@ from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.states import FailureClass
-from fitfleet.worker.engines import proven
+from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit
 from fitfleet.worker.recording.failures import classify
@@ -112,7 +112,7 @@ def test_every_activation(name: str) -> None:
 
 @pytest.mark.slow
 def test_activations_behind_one_another() -> None:
-    inside = sorted(proven._SAME_IN_A_LOOP["activations"])
+    inside = sorted(proven_classes._SAME_IN_A_LOOP["activations"])
     layers = [
         layer
         for name in inside
@@ -144,7 +144,7 @@ def test_what_differs_in_a_loop_is_not_taken_into_one(kind: str, name: str) -> N
     given = {"loss": part} if kind == "losses" else {"loss": "mse", "metrics": [part]}
     spec = ledger.spec(keras.Sequential([keras.Input((4,)), L.Dense(3)]), **given)
     expected = name not in _STEP_BY_STEP[kind] | {"CTC"}
-    assert proven.is_same_in_a_loop(spec) == expected
+    assert proven_classes.is_same_in_a_loop(spec) == expected
 
 
 def squared(y_true: Any, y_pred: Any) -> Any:
@@ -154,14 +154,14 @@ def squared(y_true: Any, y_pred: Any) -> Any:
 
 def test_code_of_the_user_is_not_taken_into_a_loop() -> None:
     model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
-    assert not proven.is_same_in_a_loop(ledger.spec(model, loss=squared))
+    assert not proven_classes.is_same_in_a_loop(ledger.spec(model, loss=squared))
 
 
 def test_two_penalties_are_not_taken_into_a_loop() -> None:
     """Their sum has one order; those of a wrapped layer count too."""
     lstm = L.LSTM(2, kernel_regularizer="l2", bias_regularizer="l1")
     model = keras.Sequential([keras.Input((4, 3)), L.Bidirectional(lstm), L.Dense(3)])
-    assert not proven.is_same_in_a_loop(ledger.spec(model, loss="mse"))
+    assert not proven_classes.is_same_in_a_loop(ledger.spec(model, loss="mse"))
 
 
 def test_what_tensorflow_refuses_inside_a_program_is_an_error_of_the_spec() -> None:

@@ -13,10 +13,10 @@ import pytest
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.choice import Engines
-from fitfleet.worker.engines.functions import Functions
 from fitfleet.worker.engines.fusible import has_stacked_form
+from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.prepared_job import PreparedJob
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import nets
 import numpy as np
 import pytest
 
-from fitfleet.worker.build import architecture, build
-from fitfleet.worker.engines.initial import InitialWeights
+from fitfleet.worker.engines.initial_weights import InitialWeights
+from fitfleet.worker.models.build import architecture, build
 
 L = keras.layers
 

@@ -13,16 +13,16 @@ import pytest
 from support.parts import quick
 
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker import data
-from fitfleet.worker.build import build, precision
-from fitfleet.worker.callbacks import user_callbacks
-from fitfleet.worker.engines import functions
-from fitfleet.worker.engines.fresh import optimizer_variables
+from fitfleet.worker import tf_datasets
+from fitfleet.worker.callbacks.user_callbacks import user_callbacks
+from fitfleet.worker.engines.fresh_state import optimizer_variables
 from fitfleet.worker.engines.keras_fit import KerasFit, class_weight
 from fitfleet.worker.engines.loop import LoopFit, unsupported
-from fitfleet.worker.engines.program_store import ProgramStore
-from fitfleet.worker.order import seed_state, seed_variables
-from fitfleet.worker.state.rnn import reset_rnn_states, rnn_states
+from fitfleet.worker.engines.programs import functions
+from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.models.build import build, precision
+from fitfleet.worker.seeding import seed_state, seed_variables
+from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states
 
 SEEDS = (3, 4)
 
@@ -75,11 +75,13 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     with precision(spec.dtype_policy):
         (job,) = cohort(net, [spec])
         model = build(spec, ledger.SETTINGS)
-        dataset, steps = data.training(job.arrays, spec, 0)
+        dataset, steps = tf_datasets.training(job.arrays, spec, 0)
         arrays, size = job.arrays, spec.validation_batch_size or spec.batch_size
         held_out = None
         if arrays.x_val is not None:
-            held_out = data.evaluation(arrays.x_val, arrays.y_val, arrays.sample_weight_val, size)
+            held_out = tf_datasets.evaluation(
+                arrays.x_val, arrays.y_val, arrays.sample_weight_val, size
+            )
         history = model.fit(
             dataset,
             epochs=spec.epochs,

@@ -17,7 +17,7 @@ from support.waiting import until
 from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, split_validation
 from fitfleet.spec.job import Windows
-from fitfleet.worker import data
+from fitfleet.worker import tf_datasets
 from fitfleet.worker.engines.feed import Feed, Feeds, training
 from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.trace_cache import TraceCache
@@ -80,8 +80,10 @@ def test_windows_that_are_held_out_are_not_made_whole_above_the_memory() -> None
     model = keras.Sequential([keras.Input((50, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
     job = ledger.spec(model, loss="mse", optimizer="sgd", batch_size=16, epochs=2, seed=1)
     small = ledger.SETTINGS.replace(memory_bytes=x.nbytes // 2)
-    assert isinstance(data.evaluation(x, y, None, 16, whole_bytes=x.nbytes * 2), tuple)
-    assert not isinstance(data.evaluation(x, y, None, 16, whole_bytes=small.memory_bytes), tuple)
+    assert isinstance(tf_datasets.evaluation(x, y, None, 16, whole_bytes=x.nbytes * 2), tuple)
+    assert not isinstance(
+        tf_datasets.evaluation(x, y, None, 16, whole_bytes=small.memory_bytes), tuple
+    )
     trained = [
         ledger.train(KerasFit(settings), [ledger.prepared(job, some, 1)])
         for settings in (ledger.SETTINGS, small)

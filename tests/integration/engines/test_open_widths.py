@@ -14,13 +14,14 @@ from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
-from fitfleet.worker.engines import functions, open_fused, widths
+from fitfleet.worker.engines import fused_open_widths, open_widths
 from fitfleet.worker.engines.choice import Engines
 from fitfleet.worker.engines.feed import Feeds
 from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.open_fused import OpenFusedFit
-from fitfleet.worker.engines.program_store import ProgramStore
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+from fitfleet.worker.engines.programs import functions
+from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.prepared_job import PreparedJob
 
 L = keras.layers
 WIDTHS = (4, 7, 5)
@@ -96,9 +97,9 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 def test_every_kind_of_width_is_compared() -> None:
-    assert set(MODELS) == set(widths.WIDTHS)
+    assert set(MODELS) == set(open_widths.WIDTHS)
     layers = {type(layer).__name__ for _, hidden in MODELS.values() for layer in hidden(3)}
-    assert layers | {"InputLayer"} == set(widths.WIDTHS) | widths.OTHERS
+    assert layers | {"InputLayer"} == set(open_widths.WIDTHS) | open_widths.OTHERS
 
 
 @pytest.mark.parametrize("name", quick(MODELS, "Dense"))
@@ -111,7 +112,7 @@ def test_one_program_equals_that_of_each_width(name: str, traces: list[Any]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(widths.OPTIMIZERS))
+@pytest.mark.parametrize("name", sorted(open_widths.OPTIMIZERS))
 def test_each_optimizer(name: str) -> None:
     way = OpenFusedFit(ledger.SETTINGS)
     for width in WIDTHS:
@@ -144,7 +145,7 @@ def test_a_width_that_the_program_cannot_serve_is_trained_by_its_own(
     monkeypatch: pytest.MonkeyPatch, traces: list[Any]
 ) -> None:
     """As if a size of the first width had stayed in the program."""
-    open_shapes = widths.open_shapes
+    open_shapes = open_widths.open_shapes
 
     def one_left_closed(*given: Any) -> Any:
         shapes = list(open_shapes(*given))
@@ -152,7 +153,7 @@ def test_a_width_that_the_program_cannot_serve_is_trained_by_its_own(
         shapes[place] = tuple(4 if size is None else size for size in shapes[place])
         return shapes
 
-    monkeypatch.setattr(open_fused, "open_shapes", one_left_closed)
+    monkeypatch.setattr(fused_open_widths, "open_shapes", one_left_closed)
     way = OpenFusedFit(ledger.SETTINGS)
     ledger.train(way, jobs("Dense", 4))
     found = ledger.train(way, jobs("Dense", 7))
@@ -162,7 +163,7 @@ def test_a_width_that_the_program_cannot_serve_is_trained_by_its_own(
 
 
 def key(job: PreparedJob) -> str | None:
-    return widths.family_key(job.spec, *Feeds().of(job))
+    return open_widths.family_key(job.spec, *Feeds().of(job))
 
 
 def test_only_widths_of_hidden_layers_are_open() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fitfleet.worker.engines import stacked_conv, stacked_ops, stacked_rnn
+from fitfleet.worker.engines.stacked import convolutions, rnn, vectorized_map
 
 L = keras.layers
 
@@ -45,7 +45,7 @@ def test_a_convolution_of_a_stack_and_its_gradient_are_those_of_each(
     def of_the_stack(*given: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(given)
-            outputs = stacked_conv.run(layer, given[0], given[1], *(given[2:] or [None]))
+            outputs = convolutions.run(layer, given[0], given[1], *(given[2:] or [None]))
             loss = tf.reduce_sum(outputs**2)
         return outputs, tape.gradient(loss, given)
 
@@ -72,7 +72,7 @@ def test_rows_of_a_sparse_gradient_are_added_as_tensorflow_adds_them() -> None:
     rows = tf.constant(numbers.integers(0, 12, (3, 4, 10)))
     one = lambda given: tf.math.unsorted_segment_sum(given[0], given[1], 12)  # noqa: E731
 
-    kinds, ours = traced(lambda *given: stacked_ops.mapped(one, given), values, rows)
+    kinds, ours = traced(lambda *given: vectorized_map.mapped(one, given), values, rows)
     kinds_of_tensorflow, theirs = traced(lambda *given: tf.vectorized_map(one, given), values, rows)
     assert np.array_equal(ours, theirs)
     assert "ScatterNd" in kinds
@@ -91,7 +91,7 @@ def test_between_recurrent_layers_the_steps_stay_before_the_batch() -> None:
     def run(*weights: Any, is_direct: bool) -> Any:
         passed = inputs
         for layer, own in zip(layers, weights, strict=True):
-            passed = stacked_rnn.run(layer, passed, own[:3])
+            passed = rnn.run(layer, passed, own[:3])
             passed = passed if is_direct else tf.identity(passed)  # a tensor without the other
         return passed
 

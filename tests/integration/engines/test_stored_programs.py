@@ -16,11 +16,11 @@ import pytest
 from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.fused import FusedFit
 from fitfleet.worker.engines.loop import LoopFit
-from fitfleet.worker.engines.optimised_graph import Stored
-from fitfleet.worker.engines.program_store import ProgramStore
+from fitfleet.worker.engines.programs import functions
+from fitfleet.worker.engines.programs.optimised_graph import Stored
+from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.keras_private import function_pb2
 
 ENGINES = {"loop": LoopFit, "fused": FusedFit}
@@ -66,7 +66,7 @@ sys.path[:0] = sys.argv[3:]
 from pathlib import Path
 import nets, test_stored_programs as here
 from fitfleet.worker.engines import functions
-from fitfleet.worker.engines.program_store import ProgramStore
+from fitfleet.worker.engines.programs.program_store import ProgramStore
 functions._traced = None
 store = ProgramStore(Path(sys.argv[2]), 2**28)
 engine = here.ENGINES[sys.argv[1]](here.ledger.SETTINGS, store=store)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from fitfleet.worker.engines.functions import Functions, Tracing
-from fitfleet.worker.engines.program_store import ProgramStore
-from fitfleet.worker.engines.trace_lock import TraceLock
+from fitfleet.worker.engines.programs.functions import Functions, Tracing
+from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.programs.trace_lock import TraceLock
 
 _CHILD = """
 import hashlib, json, sys, time
@@ -22,7 +22,7 @@ sys.path.insert(0, sys.argv[2])
 import ledger, nets
 from fitfleet.worker.engines import functions
 from fitfleet.worker.engines.loop import LoopFit
-from fitfleet.worker.engines.program_store import ProgramStore
+from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import Speeds
 
 made, trace = [], functions._traced

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from refusal import refused_beyond
 
-from fitfleet.worker.state import template
+from fitfleet.worker.state import weights_template
 
 RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.random((32, 4, 3), "float32"), RANDOM.random((32, 2), "float32")
@@ -49,7 +49,7 @@ def contents(file: Any) -> dict[str, Any]:
 
 def written(fitted: Any, path: Path) -> dict[str, Any]:
     """What our file at `path` holds."""
-    with template.weights_file(path, fitted):
+    with weights_template.weights_file(path, fitted):
         pass
     return contents(path)
 
@@ -82,7 +82,7 @@ def large() -> Any:
     compiled = keras.Sequential([keras.Input((4, 3)), wide(1200), wide(1200), wide(2)])
     compiled.compile("adam", "mse")
     compiled.fit(X, np.stack([Y] * 4, axis=1), verbose=0)
-    assert template.nbytes(compiled) > template._MAX_BYTES
+    assert weights_template.nbytes(compiled) > weights_template._MAX_BYTES
     return compiled
 
 
@@ -98,7 +98,7 @@ def test_the_file_of_a_large_model_is_not_made_in_memory(large: Any, tmp_path: P
         written(large, tmp_path / "first.h5")  # what is imported or kept for all later ones
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        with template.weights_file(tmp_path / "ours.h5", large):
+        with weights_template.weights_file(tmp_path / "ours.h5", large):
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:

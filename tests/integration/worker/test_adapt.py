@@ -313,7 +313,7 @@ def test_many_rows_are_read_in_batches_as_from_a_tf_dataset(
 ) -> None:
     import tensorflow as tf
 
-    from fitfleet.worker import adapt, adapt_rows
+    from fitfleet.worker.models import adapt, adapt_rows
 
     monkeypatch.setattr(adapt, "WHOLE_BYTES", 10)
     monkeypatch.setattr(adapt_rows, "BATCH", 10)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fitfleet.errors import SpecError
-from fitfleet.worker.state.building import ends
+from fitfleet.worker.state.build_variables import ends
 from fitfleet.worker.state.export import export_model
 
 L = keras.layers

@@ -24,7 +24,7 @@ from fitfleet.db.reading import lookup
 from fitfleet.errors import FitfleetError, NotFoundError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.worker.ensemble import Scorer, combined
+from fitfleet.worker.models.ensemble import Scorer, combined
 
 RATE = {"learning_rate": 0.02}
 

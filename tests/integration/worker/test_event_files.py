@@ -16,7 +16,7 @@ from fitfleet.client import files
 from fitfleet.client.fitted_job import FittedJob
 from fitfleet.states import JobStatus
 from fitfleet.storage import sha256
-from fitfleet.worker.event_files import Summaries
+from fitfleet.worker.callbacks.tensorboard import Summaries
 
 BOARD = {"TensorBoard": {"log_dir": "board", "histogram_freq": 2, "update_freq": 3}}
 

@@ -18,8 +18,8 @@ from fitfleet.db.jobs import jobs
 from fitfleet.db.jobs.priority import set_priority
 from fitfleet.db.reading import lookup
 from fitfleet.states import JobStatus
-from fitfleet.worker import turns
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker import cohort_turns
+from fitfleet.worker.prepared_job import PreparedJob
 
 QUEUED, DISPATCHED, RUNNING = JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING
 COUNT = 5  # too few to be trained at once
@@ -30,7 +30,7 @@ def one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No program is kept: with one a cohort of five is quicker trained at once. Jobs that take a
     fraction of a second, as these do, would begin several at a time."""
     monkeypatch.setenv("FITFLEET_PROGRAMS", str(tmp_path / "programs"))
-    monkeypatch.setattr(turns, "_PORTION_S", 0.0)
+    monkeypatch.setattr(cohort_turns, "_PORTION_S", 0.0)
 
 
 def _register(fleet: Fleet, *names: str) -> None:

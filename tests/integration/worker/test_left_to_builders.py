@@ -18,7 +18,7 @@ from fitfleet.db.reading.lookup import JobRow
 from fitfleet.spec.job import DatasetSpec
 from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
-from fitfleet.worker.order import mix
+from fitfleet.worker.seeding import mix
 
 pytestmark = pytest.mark.slow
 FIT = {"batch_size": 8, "shuffle": False, "epochs": 2}

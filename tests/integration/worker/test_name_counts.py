@@ -19,9 +19,9 @@ from fitfleet.client.job import Job
 from fitfleet.spec.job import DatasetSpec, ModelSpec
 from fitfleet.spec.parts.layers import builder
 from fitfleet.spec.submission import job_spec
-from fitfleet.worker import name_counts
-from fitfleet.worker.build import architecture
 from fitfleet.worker.keras_private import global_state
+from fitfleet.worker.models.build import architecture
+from fitfleet.worker.user_code import name_counts
 
 HERE = Path(__file__).parent
 PLAIN = """

@@ -33,7 +33,7 @@ from fitfleet.storage import Storage
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
 from fitfleet.sweeps.rows import open_sweep
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers
 RATE = "optimizer.learning_rate"

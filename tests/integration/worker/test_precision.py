@@ -10,7 +10,7 @@ import pytest
 
 from fitfleet.settings import Settings
 from fitfleet.spec.submission import job_spec
-from fitfleet.worker.build import build, precision
+from fitfleet.worker.models.build import build, precision
 
 L = keras.layers
 

@@ -12,7 +12,7 @@ import pytest
 
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
-from fitfleet.worker.process.idle import IdleLimit
+from fitfleet.worker.process.idle_limit import IdleLimit
 from fitfleet.worker.process.readiness import outage, warmth
 from fitfleet.worker.process.service import _Registration
 

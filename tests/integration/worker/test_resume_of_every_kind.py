@@ -20,8 +20,8 @@ from fitfleet.settings import Settings
 from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 from fitfleet.worker.engines.choice import Choice, Engines
-from fitfleet.worker.engines.open_fused import OpenFusedFit
-from fitfleet.worker.job import PreparedJob
+from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers
 TRUSTING = {"trusted_modules": ("own_models",), "module_path": (str(Path(__file__).parent),)}

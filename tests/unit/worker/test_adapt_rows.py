@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitfleet.errors import SpecError
-from fitfleet.worker.adapt_rows import following, inputs, steps
+from fitfleet.worker.models.adapt_rows import following, inputs, steps
 
 X = np.arange(60).reshape(5, 4, 3)
 Part = st.tuples(st.integers(0, 70), st.integers(0, 70)).map(lambda ends: slice(*sorted(ends)))

@@ -17,9 +17,9 @@ from fitfleet.settings import Settings
 from fitfleet.spec.code.key import sign
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker import code, trusted
-from fitfleet.worker.callbacks import user_callbacks
-from fitfleet.worker.written_files import WrittenFiles
+from fitfleet.worker.callbacks.user_callbacks import user_callbacks
+from fitfleet.worker.callbacks.written_files import WrittenFiles
+from fitfleet.worker.user_code import imports, loading
 
 LOSS = """
 import keras
@@ -58,7 +58,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     yield Settings(
         storage=str(tmp_path / "storage"), cache=str(tmp_path / "cache"), code_trust="scripts"
     )
-    code._forget()
+    loading._forget()
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_two_versions_of_a_module_never_mix(database: Database, settings: Settin
     names = ("two>Registered", "two_losses>Plain")
     for snapshot, factor in ((first, 1), (second, 2), (second, 2), (first, 1)):
         job = spec(snapshot, *names)
-        trusting = code.use(job, database, settings)
-        trusted.import_named(job, trusting)
+        trusting = loading.use(job, database, settings)
+        imports.import_named(job, trusting)
         registered = keras.saving.get_custom_objects()
         assert [registered[name].factor for name in names] == [factor, factor]
-        scores = trusted.function("two_losses:scores", trusting, "evaluators")
+        scores = imports.function("two_losses:scores", trusting, "evaluators")
         assert scores(0, 0, {}) == {"factor": factor + 1}
-    code._forget()
+    loading._forget()
     assert "two_losses" not in sys.modules and "two_late" not in sys.modules
     assert keras.saving.get_custom_objects() == before
 
@@ -100,8 +100,8 @@ def test_nothing_comes_from_beside_the_snapshot(
     whole = version(1)
     part = Snapshot({k: v for k, v in whole.files.items() if k != "two_late.py"})
     store(database, settings, part)
-    trusting = code.use(spec(part), database, settings)
-    scores = trusted.function("two_losses:scores", trusting, "evaluators")
+    trusting = loading.use(spec(part), database, settings)
+    scores = imports.function("two_losses:scores", trusting, "evaluators")
     with pytest.raises(ModuleNotFoundError, match="two_late"):
         scores(0, 0, {})
 
@@ -112,7 +112,7 @@ def test_code_that_nobody_signed_is_not_loaded(database: Database, settings: Set
         code_table.store(c, [(snapshot, "0" * 64)])
     for trusting in (settings, settings.replace(trusted_modules=("two_losses",))):
         with pytest.raises(SpecError, match="not signed with the key of this worker's storage"):
-            code.use(spec(snapshot), database, trusting)
+            loading.use(spec(snapshot), database, trusting)
     assert "two_losses" not in sys.modules
 
 
@@ -122,16 +122,16 @@ def test_code_is_loaded_only_where_its_module_is_trusted(
     snapshot = version(1)
     store(database, settings, snapshot)
     plain = settings.replace(code_trust="modules")
-    assert code.use(spec(snapshot), database, plain) == plain
+    assert loading.use(spec(snapshot), database, plain) == plain
     with pytest.raises(SpecError, match="not trusted by this worker"):
-        trusted.function("two_losses:scores", plain, "evaluators")
+        imports.function("two_losses:scores", plain, "evaluators")
     by_name = plain.replace(trusted_modules=("two_losses",))
-    code.use(spec(snapshot), database, by_name)
-    assert trusted.function("two_losses:scores", by_name, "evaluators")(0, 0, {}) == {"factor": 2}
+    loading.use(spec(snapshot), database, by_name)
+    assert imports.function("two_losses:scores", by_name, "evaluators")(0, 0, {}) == {"factor": 2}
     # The next job, which brings no code of that name, gets none of it.
-    assert code.use(spec(None), database, settings) == settings
+    assert loading.use(spec(None), database, settings) == settings
     with pytest.raises(SpecError, match="not trusted"):
-        trusted.function("two_losses:scores", settings, "evaluators")
+        imports.function("two_losses:scores", settings, "evaluators")
 
 
 def test_a_worker_s_own_copy_needs_no_signature_if_it_is_the_same(
@@ -143,27 +143,27 @@ def test_a_worker_s_own_copy_needs_no_signature_if_it_is_the_same(
         code_trust="modules", trusted_modules=("two_losses",), module_path=(str(tmp_path / "own"),)
     )
     same = Snapshot({k: v for k, v in snapshot.files.items()})
-    code.use(spec(same), database, with_copy)
-    assert trusted.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 2}
+    loading.use(spec(same), database, with_copy)
+    assert imports.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 2}
     (tmp_path / "own" / "two_parts.py").write_text("FACTOR = 5")
-    code.use(spec(None), database, with_copy)  # a job without code: as it is on the worker now
-    assert trusted.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 6}
+    loading.use(spec(None), database, with_copy)  # a job without code: as it is on the worker now
+    assert imports.function("two_losses:scores", with_copy, "evaluators")(0, 0, {}) == {"factor": 6}
     with database.begin() as c:
         code_table.store(c, [(same, None)])
     with pytest.raises(SpecError, match="own copy of two_losses is another"):
-        code.use(spec(same), database, with_copy)
+        loading.use(spec(same), database, with_copy)
 
 
 def test_stored_code_is_what_was_submitted(database: Database, settings: Settings) -> None:
     snapshot = version(1)
     with pytest.raises(SpecError, match="not in the database any more"):
-        code.use(spec(snapshot), database, settings)
+        loading.use(spec(snapshot), database, settings)
     with database.begin() as c:
         code_table.store(c, [(snapshot, sign(snapshot.sha256, settings))])
         other = version(2).to_archive()
         c.execute(code_table.code_snapshots.update().values(archive=other))
     with pytest.raises(SpecError, match="not what the job was submitted with"):
-        code.use(spec(snapshot), database, settings)
+        loading.use(spec(snapshot), database, settings)
 
 
 @pytest.mark.parametrize(

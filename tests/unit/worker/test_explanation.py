@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fitfleet.worker.recording.explanation import MAX_CHARACTERS, explanation
+from fitfleet.worker.recording.error_text import MAX_CHARACTERS, explanation
 
 OF_GRAPH = """Graph execution error:
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fitfleet.worker.recording import log
+from fitfleet.worker.recording import job_log
 
 _CODE = """
 import os, sys
@@ -15,10 +15,10 @@ from pathlib import Path
 from fitfleet.worker.recording import log
 path = Path(sys.argv[1])
 print("before")
-with log.captured(path):
+with job_log.captured(path):
     print("from Python")
     os.write(2, b"from C\\n")
-    print("tail:", log.tail(path).splitlines())
+    print("tail:", job_log.tail(path).splitlines())
 print("after")
 """
 
@@ -39,15 +39,15 @@ def test_both_descriptors_are_captured_and_given_back(tmp_path: Path) -> None:
 def test_the_tail_is_the_last_hundred_lines(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("".join(f"{n}\n" for n in range(500)))
-    assert log.tail(path).splitlines() == [str(n) for n in range(400, 500)]
+    assert job_log.tail(path).splitlines() == [str(n) for n in range(400, 500)]
     path.write_bytes(b"x" * 100_000 + os.urandom(10))
-    assert len(log.tail(path)) <= 32_000
-    assert log.tail(tmp_path / "none") == ""
+    assert len(job_log.tail(path)) <= 32_000
+    assert job_log.tail(tmp_path / "none") == ""
 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_the_job(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("")
-    with log.captured(tmp_path / "logs" / "1" / "attempt-1.log"):
+    with job_log.captured(tmp_path / "logs" / "1" / "attempt-1.log"):
         ran = True
     assert ran
 
@@ -57,7 +57,7 @@ import sys
 from pathlib import Path
 from fitfleet.worker.recording import log
 Path(sys.argv[1]).symlink_to("/dev/full")
-with log.captured(Path(sys.argv[1])):
+with job_log.captured(Path(sys.argv[1])):
     print("x" * 100_000, flush=True)
     print("and on", file=sys.stderr)
 print("after")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support.recorded_nvml import RecordedNvml
 
-from fitfleet.worker.process.driver import Nvml
-from fitfleet.worker.process.meter import IDLE_BYTES, GpuMeter, HostMeter, Peak, meter_of
+from fitfleet.worker.process.memory_meter import IDLE_BYTES, GpuMeter, HostMeter, Peak, meter_of
+from fitfleet.worker.process.nvml import Nvml
 
 MIB = 2**20
 UUID = "GPU-0f3c9d1e-11aa"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fitfleet.worker.order import mix, order, orders, seed_state
+from fitfleet.worker.seeding import mix, order, orders, seed_state
 
 
 def test_seeds_never_change_between_versions() -> None:

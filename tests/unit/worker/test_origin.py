@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fitfleet.states import FailureClass
-from fitfleet.worker.recording import origin
+from fitfleet.worker.recording import error_origin
 from fitfleet.worker.recording.failures import classify
 
 USER, INTERNAL = FailureClass.USER, FailureClass.INTERNAL
@@ -53,7 +53,7 @@ SAVE, KERAS = "fitfleet.worker.state.checkpoint", "keras.src.trainers.trainer"
         ((RUN, FIT, KERAS), ValueError("x"), USER),
         ((RUN, FIT, KERAS), RuntimeError("x"), USER),
         ((RUN, FIT, KERAS, "tensorflow.python.eager"), UnknownError("x"), INTERNAL),
-        ((RUN, FIT, KERAS, "fitfleet.worker.callbacks"), ValueError("x"), INTERNAL),
+        ((RUN, FIT, KERAS, "fitfleet.worker.callbacks.user_callbacks"), ValueError("x"), INTERNAL),
         ((RUN, FIT, KERAS, "my_layers"), RuntimeError("x"), USER),
         ((RUN, FIT, KERAS, "my_layers", "numpy"), RuntimeError("x"), USER),
         ((RUN, FIT, KERAS, "my_layers", KERAS), UnknownError("x"), USER),
@@ -67,7 +67,7 @@ def test_an_error_is_the_users_when_their_code_or_spec_raised_it(
     assert classify(raised.value)[0] is expected
 
 
-@pytest.mark.parametrize("module", sorted(origin._RUN_THE_SPEC))
+@pytest.mark.parametrize("module", sorted(error_origin._RUN_THE_SPEC))
 def test_each_module_that_runs_a_spec_is_there(module: str) -> None:
     """A module that was moved would be listed in vain, and users' errors be tried three times."""
     assert find_spec(module) is not None

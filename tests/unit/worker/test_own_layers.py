@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from fitfleet.spec.keras_objects.reference import to_document
-from fitfleet.worker.own_layers import make_readable
+from fitfleet.worker.user_code.readable_classes import make_readable
 
 
 class Scaled(keras.layers.Layer):

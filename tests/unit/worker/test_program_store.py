@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fitfleet.worker.engines.program_store import ProgramStore, folder_of
+from fitfleet.worker.engines.programs.program_store import ProgramStore, folder_of
 
 KEY, CONTENT = "a key, of any length", bytes(range(256)) * 4
 
@@ -129,7 +129,7 @@ def test_many_processes_write_and_read_at_once(folder: Path) -> None:
     """Each reads either nothing or a content that was put under its key."""
     script = (
         "import sys, pathlib, random\n"
-        "from fitfleet.worker.engines.program_store import ProgramStore\n"
+        "from fitfleet.worker.engines.programs.program_store import ProgramStore\n"
         "s = ProgramStore(pathlib.Path(sys.argv[1]), 20_000)\n"
         "for n in range(300):\n"
         "    k = str(random.randrange(8))\n"

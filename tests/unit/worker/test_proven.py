@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fitfleet.spec.keras_names import catalog
-from fitfleet.worker.engines import proven
+from fitfleet.worker.engines import proven_classes
 
 FOUND = Path(__file__).parents[2] / "integration" / "engines" / "equality.csv"
 FLOAT64 = 1e-10
@@ -34,7 +34,9 @@ def fused() -> dict[str, list[tuple[str, float | None]]]:
     return distances
 
 
-PARTS = [f"{kind}:{name}" for kind, names in proven._IN_A_STACK.items() for name in sorted(names)]
+PARTS = [
+    f"{kind}:{name}" for kind, names in proven_classes._IN_A_STACK.items() for name in sorted(names)
+]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -45,7 +47,7 @@ def test_what_goes_into_a_stack_has_been_measured_and_is_equal(part: str) -> Non
 
 
 def test_nothing_of_the_lists_is_unknown_to_keras() -> None:
-    for kind, names in proven._IN_A_STACK.items():
+    for kind, names in proven_classes._IN_A_STACK.items():
         if kind == "operations":
             assert names <= {
                 operator for of in catalog._table()["operations"].values() for operator in of

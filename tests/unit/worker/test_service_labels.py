@@ -12,7 +12,7 @@ from fitfleet.spec.sizes import size_bytes, size_label
 from fitfleet.worker.process import labels
 from fitfleet.worker.process.gpus import Gpu
 from fitfleet.worker.process.labels import device_bytes, host_memory_bytes, service_labels
-from fitfleet.worker.process.meter import IDLE_BYTES
+from fitfleet.worker.process.memory_meter import IDLE_BYTES
 
 H100 = Gpu("0", "GPU-0f3c", "NVIDIA H100 80GB HBM3", 81559 * 2**20, 0, 0)
 T4 = Gpu("1", "GPU-7be0", "Tesla T4", 15360 * 2**20, 0, 0)

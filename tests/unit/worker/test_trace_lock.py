@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fitfleet.worker.engines.trace_lock import TraceLock
+from fitfleet.worker.engines.programs.trace_lock import TraceLock
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from fitfleet.worker.engines.trace_lock import TraceLock
+from fitfleet.worker.engines.programs.trace_lock import TraceLock
 lock = TraceLock(Path(sys.argv[1]), "a")
 print(lock.take(), flush=True)
 time.sleep(60)

@@ -8,7 +8,7 @@ import pytest
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.worker import trusted
+from fitfleet.worker.user_code import imports
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_trusted_function_is_found(settings: Settings) -> None:
-    assert trusted.function("my_scores:half", settings, "evaluators")(0, 0, {}) == {"half": 0.5}
+    assert imports.function("my_scores:half", settings, "evaluators")(0, 0, {}) == {"half": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -40,5 +40,5 @@ def test_a_trusted_function_is_found(settings: Settings) -> None:
 )
 def test_what_is_refused(path: str, says: str, settings: Settings) -> None:
     with pytest.raises(SpecError, match=says) as caught:
-        trusted.function(path, settings, "evaluators")
+        imports.function(path, settings, "evaluators")
     assert caught.value.place == "evaluators"

@@ -1,0 +1,71 @@
+"""How a fresh job starts on a model that is traced already: what every variable holds then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
+from fitfleet.worker.engines.initial_weights import InitialWeights
+from fitfleet.worker.models.build import architecture
+from fitfleet.worker.state.build_variables import rate_variable
+
+
+class FreshState:
+    """The variables of a model as a build for any job of its architecture would leave them.
+
+    Those are the weights of the job's seed, an optimizer that has made no step, and the job's
+    learning rate. Made from a model that was just built for `spec`.
+    """
+
+    def __init__(self, model: Any, spec: JobSpec, settings: Settings) -> None:
+        self._model = model
+        self._rate = rate_variable(model.optimizer)
+        # One after the other: a large optimizer's values are not all held at once. None stands for
+        # zeros, of which a large model's optimizer has hundreds of megabytes.
+        values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
+        self._optimizer = [(v, value if value.any() else None) for v, value in values]
+        self._initial = InitialWeights(
+            lambda other_spec: architecture(other_spec, settings), spec, model
+        )
+
+    def weights(self, spec: JobSpec) -> list[Any]:
+        """Those of the job's seed, in the order of the model's variables."""
+        return self._initial.values(spec)
+
+    def optimizer(self, spec: JobSpec) -> Iterator[tuple[Any, Any]]:
+        """(variable, value) of every variable of the optimizer, in their order."""
+        rate = spec.optimizer.get("config", {}).get("learning_rate")
+        for variable, value in self._optimizer:
+            if variable is self._rate and isinstance(rate, int | float):
+                yield variable, np.asarray(rate, variable.dtype)
+            elif value is None:
+                yield variable, keras.ops.zeros(variable.shape, variable.dtype)
+            else:
+                yield variable, value
+
+    def assign(self, spec: JobSpec) -> None:
+        """Put the model's own variables into this state."""
+        for variable, value in zip(self._model.variables, self.weights(spec), strict=True):
+            variable.assign(value)
+        for variable, value in self.optimizer(spec):
+            variable.assign(value)
+
+
+def optimizer_variables(optimizer: Any) -> list[Any]:
+    """All variables that an optimizer owns, with those that `variables` leaves out (Nadam's)."""
+    variables = list(optimizer.variables)
+    trained = {id(v) for v in getattr(optimizer, "_trainable_variables", [])}
+    seen = {id(v) for v in variables} | trained
+    for value in vars(optimizer).values():
+        if isinstance(value, keras.Variable) and id(value) not in seen:
+            seen.add(id(value))
+            variables.append(value)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None:
+        variables += [v for v in optimizer_variables(inner) if id(v) not in seen]
+    return variables

@@ -1,0 +1,1 @@
+"""Layers and optimizers of K models at once, for the fused engine."""

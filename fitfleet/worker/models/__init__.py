@@ -1,0 +1,1 @@
+"""Keras models: building, adapting, predicting with, and combining them."""
