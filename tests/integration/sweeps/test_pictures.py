@@ -131,7 +131,7 @@ def test_the_timeline_has_every_attempt(finished: ff.Sweep, tmp_path: Path) -> N
 def test_bad_requests(finished: ff.Sweep, tmp_path: Path) -> None:
     with pytest.raises(FitfleetError, match=r"not one of \.png"):
         finished.plot.curves(tmp_path / "curves.jpeg2000")
-    with pytest.raises(FitfleetError, match="there are val_loss"):
+    with pytest.raises(FitfleetError, match="this sweep, which has val_loss"):
         finished.plot.box(tmp_path / "box.png", objective="accuracy")
     with pytest.raises(FitfleetError, match="no curves to plot"):
         finished.plot.curves(tmp_path / "c.png", metric="val_nothing")
