@@ -99,7 +99,9 @@ def _opened(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise MissingExtraError(_SCHEMES[scheme], "remote") from None
-    system, path = url_to_fs(url, use_listings_cache=False)
+    # fsspec would keep one for the process's lifetime, with the address and the credentials that
+    # the environment held at the first time, and its open connections.
+    system, path = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     return system, path
 
 

@@ -210,6 +210,12 @@ def test_an_object_of_s3_is_read_with_the_credentials_of_the_environment(
     for name in ("data/train/b.npz", "data/train"):
         with pytest.raises(DatasetError, match=r"no such file|is a folder|unknown format"):
             stored(settings, f"s3://{name}")
+    # What the environment says later holds for what is fetched later.
+    system.put_file(str(tmp_path / "a.npz"), "data/train/c.npz")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(DatasetError, match=r"c\.npz cannot be read"):
+        stored(settings, "s3://data/train/c.npz")
 
 
 @pytest.fixture
