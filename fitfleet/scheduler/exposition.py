@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from fitfleet.db.accounts import groups
+from fitfleet.db.fleet import trace_cursor
 from fitfleet.db.reading import gauges
 from fitfleet.db.reading.gauges import Histogram
 from fitfleet.db.session import Database
@@ -85,6 +86,7 @@ class Exposition:
             waits, runs = gauges.wait_seconds(c, BOUNDS), gauges.run_seconds(c, BOUNDS)
             hosts = gauges.host_loads(c, alive_s)
             of_groups = groups.listed(c)
+            refused = trace_cursor.refused(c)
         yield family("fitfleet_jobs", "gauge", "Jobs by queue and status.",
                      _pairs("queue", "status", statuses))  # fmt: skip
         yield family("fitfleet_waiting_jobs", "gauge",
@@ -104,6 +106,9 @@ class Exposition:
                      [({"group": group.name}, group.shares) for group in of_groups])  # fmt: skip
         yield family("fitfleet_attempts_total", "counter", "Ended attempts by outcome.",
                      [({"outcome": name}, n) for name, n in sorted(outcomes.items())])  # fmt: skip
+        yield family("fitfleet_traces_refused_total", "counter",
+                     "Jobs whose traces the receiver refuses for good.",
+                     [({}, refused)])  # fmt: skip
         yield histogram("fitfleet_wait_seconds", "From submission to the first attempt.", waits)
         yield histogram("fitfleet_run_seconds", "Time of an attempt.", runs)
         for name, text in _LOADS.items():

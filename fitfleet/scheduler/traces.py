@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from fitfleet.db.fleet import trace_cursor
@@ -21,7 +22,17 @@ from fitfleet.errors import DatabaseError, MissingExtraError
 from fitfleet.scheduler.spans import SpanFacts, spans_of
 
 _JOBS = 50  # in one request
+# Of these the cause is not what was sent: the way there, the credentials, the load.
+_NOT_FOR_GOOD = (401, 403, 404, 407, 408, 425, 429)
 _log = logging.getLogger(__name__)
+
+
+class Answer(Enum):
+    """What became of a request."""
+
+    TAKEN = auto()
+    LATER = auto()  # the receiver is away, or its door is locked
+    REFUSED = auto()  # it never takes these spans
 
 
 @dataclass(frozen=True)
@@ -30,21 +41,30 @@ class _Sdk:
 
     exporter: Any
     provider: Any  # has the sampler, the resource, and whether the SDK is disabled
+    session: Any  # of the exporter; `status` is that of its last answer
 
-    def export(self, jobs: Iterable[EndedJob]) -> bool:
-        """Whether the receiver has taken them."""
+    def export(self, jobs: Iterable[EndedJob]) -> Answer:
+        """Send their spans."""
         from opentelemetry.sdk.trace.export import SpanExportResult
         from opentelemetry.sdk.trace.sampling import Decision
         from opentelemetry.trace import NoOpTracer
 
         if isinstance(self.provider.get_tracer("fitfleet"), NoOpTracer):
-            return True  # OTEL_SDK_DISABLED
+            return Answer.TAKEN  # OTEL_SDK_DISABLED
         spans = []
         for job in jobs:
             asked = self.provider.sampler.should_sample(None, job.trace_id, "job")
             if asked.decision is Decision.RECORD_AND_SAMPLE:
                 spans += [_span(job.trace_id, facts, self.provider) for facts in spans_of(job)]
-        return not spans or self.exporter.export(spans) is SpanExportResult.SUCCESS
+        self.session.status = None
+        if not spans or self.exporter.export(spans) is SpanExportResult.SUCCESS:
+            return Answer.TAKEN
+        return Answer.REFUSED if _is_for_good(self.session.status) else Answer.LATER
+
+
+def _is_for_good(status: int | None) -> bool:
+    """Whether a failed request fails again. None: it was not even sent, as it is too large."""
+    return status is None or (400 <= status < 500 and status not in _NOT_FOR_GOOD)
 
 
 class TraceSender:
@@ -56,6 +76,8 @@ class TraceSender:
         self._horizon = Horizon()
         self._thread: threading.Thread | None = None
         self._has_begun = False
+        self._most = _JOBS  # in the next request; fewer after a refusal, to find the job it is for
+        self._has_told = False
 
     def __call__(self, database: Database) -> None:
         """Begin to send, in a thread. What it does not come to is in the rows."""
@@ -78,30 +100,65 @@ class TraceSender:
             self._thread.join(wait_s)
 
     def send_ended(self, database: Database) -> int:
-        """Send what is due now; of how many jobs."""
+        """Send what is due now; how many jobs that settles.
+
+        If a request is refused for good, the next one is of half as many jobs, down to the one for
+        which it is refused. Its trace is dropped and counted.
+        """
+        after, jobs = self._due(database)
+        if after is None:
+            return 0
+        answer = self._sdk.export(jobs)
+        if answer is Answer.LATER:
+            self._postpone(database, len(jobs))
+            return 0
+        is_too_many = answer is Answer.REFUSED and len(jobs) > 1
+        settled = [] if is_too_many else jobs
+        is_dropped = answer is Answer.REFUSED and not is_too_many
+        with database.begin() as c:
+            trace_cursor.advance(c, _last(settled) or after, refused=int(is_dropped))
+        if is_too_many:
+            self._most = len(jobs) // 2
+            return self.send_ended(database)
+        if is_dropped:
+            self._tell_dropped(jobs[0].row.id)
+        else:
+            self._most = min(_JOBS, 2 * self._most)
+        return len(jobs)
+
+    def _due(self, database: Database) -> tuple[Position | None, list[EndedJob]]:
+        """The cursor, which is then ours, and the next jobs; None: another sends, or none ended."""
         with database.read() as c:
             after = trace_cursor.position(c)
             until = self._horizon.until(c)
             if after is None or not _ended(c, after, until, limit=1):
-                return 0
+                return None, []
         with database.begin() as c:
             after = trace_cursor.position(c)
             if after is None or not trace_cursor.hold(c):
-                return 0
-            jobs = _ended(c, after, until)
-        is_taken = self._sdk.export(jobs)
-        last = Position(jobs[-1].row.finished_at, jobs[-1].row.id) if jobs else after
+                return None, []
+            return after, _ended(c, after, until, self._most)
+
+    def _postpone(self, database: Database, count: int) -> None:
         with database.begin() as c:
-            if is_taken:
-                trace_cursor.advance(c, last)
-                return len(jobs)
             pause_s = trace_cursor.postpone(c)
         _log.warning(
             "traces of %d jobs were not taken by the receiver that OTEL_EXPORTER_OTLP_ENDPOINT"
             " names; they are sent again in %g s",
-            len(jobs), pause_s,
+            count, pause_s,
         )  # fmt: skip
-        return 0
+
+    def _tell_dropped(self, job_id: int) -> None:
+        if self._has_told:
+            return
+        self._has_told = True
+        status = self._sdk.session.status
+        why = "is too large to be sent" if status is None else f"is refused (HTTP {status})"
+        _log.warning(
+            "the trace of job %d %s and is dropped; others are counted by"
+            " fitfleet_traces_refused_total and not told again",
+            job_id, why,
+        )  # fmt: skip
 
     def _send_all(self, database: Database) -> None:
         try:
@@ -113,8 +170,12 @@ class TraceSender:
             _log.exception("traces continue after an internal error")
 
 
-def _ended(c: Any, after: Position, until: float, limit: int = _JOBS) -> list[EndedJob]:
+def _ended(c: Any, after: Position, until: float, limit: int) -> list[EndedJob]:
     return traces.ended(c, (after.finished_at, after.job_id), until, limit)
+
+
+def _last(jobs: list[EndedJob]) -> Position | None:
+    return Position(jobs[-1].row.finished_at, jobs[-1].row.id) if jobs else None
 
 
 def _load() -> _Sdk:
@@ -130,7 +191,24 @@ def _load() -> _Sdk:
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "fitfleet"}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    return _Sdk(OTLPSpanExporter(), provider)
+    session = _session()
+    return _Sdk(OTLPSpanExporter(session=session), provider, session)
+
+
+def _session() -> Any:
+    """Of requests, which the exporter uses; it says no more than whether it has succeeded."""
+    from requests import Response, Session
+
+    class Noting(Session):
+        status: int | None = None  # 0: there was no answer
+
+        def request(self, *args: Any, **options: Any) -> Response:
+            self.status = 0
+            response = super().request(*args, **options)
+            self.status = response.status_code
+            return response
+
+    return Noting()
 
 
 def _span(trace: int, facts: SpanFacts, provider: Any) -> Any:

@@ -85,11 +85,17 @@ def hold(c: Connection) -> bool:
     return bool(c.execute(taken).rowcount)
 
 
-def advance(c: Connection, to: Position) -> None:
-    """All up to there are sent."""
+def advance(c: Connection, to: Position, refused: int = 0) -> None:
+    """All up to there are sent, but for so many that the receiver refuses for good."""
     values = {"finished_at": to.finished_at, "job_id": to.job_id}
+    counted = {"refused": trace_cursor.c.refused + refused}
     statement = update(trace_cursor).where(trace_cursor.c.name == _NAME)
-    c.execute(statement.values(**values, held_until=0.0, failures=0))
+    c.execute(statement.values(**values, **counted, held_until=0.0, failures=0))
+
+
+def refused(c: Connection) -> int:
+    """Of how many jobs the receiver has refused the traces for good."""
+    return int(c.scalar(select(sa.func.sum(trace_cursor.c.refused))) or 0)
 
 
 def postpone(c: Connection) -> float:

@@ -57,6 +57,8 @@ experiments = Table(
     Column("token_id", String(16)),  # by which token; NULL: by none, or older than the column
     # When a job of it was last dispatched: of equal ones the least recently served goes first.
     Column("served_at", Double, nullable=False, default=0.0, server_default=text("0")),
+    # The name that it had until its removal began (db/jobs/removal); NULL: it stays
+    Column("removing", String(128)),
 )
 
 CHAINED = text("starts_from IS NOT NULL")

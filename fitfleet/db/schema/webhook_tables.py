@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, Text, text
 
 from fitfleet.db.schema.metadata import BigId, metadata
 
@@ -52,4 +52,6 @@ trace_cursor = Table(
     Column("job_id", BigId, nullable=False),
     Column("held_until", Double, nullable=False),  # by the scheduler that sends
     Column("failures", Integer, nullable=False),  # attempts to send since the last that succeeded
+    # Jobs whose traces the receiver refuses for good, since the first start with traces
+    Column("refused", Integer, nullable=False, default=0, server_default=text("0")),
 )

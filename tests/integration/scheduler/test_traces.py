@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp import OtlpReceiver, attributes
 from support.rows import commit, insert, insert_many, new_job, register, take
 from support.servers import free_port
@@ -19,7 +20,7 @@ from support.waiting import until
 
 import fitfleet as ff
 from fitfleet.db.attempts import ends
-from fitfleet.db.fleet.trace_cursor import Horizon
+from fitfleet.db.fleet.trace_cursor import Horizon, refused
 from fitfleet.db.jobs import jobs
 from fitfleet.db.schema.tables import trace_cursor
 from fitfleet.db.session import Database
@@ -228,18 +229,70 @@ def test_a_receiver_that_is_away_costs_the_scheduler_nothing(
         receiver.close()
 
 
-def test_a_refusal_is_tried_again(
+def test_a_locked_door_is_tried_again(
     database: Database, receiver: OtlpReceiver, sender: TraceSender
 ) -> None:
     (number,) = insert(database, new_job("a"))
     with database.begin() as c:
         jobs.cancel(c, number)
-    receiver.status = 400
+    receiver.status = 401
     assert _send(sender, database) == 0
     receiver.status = 200
     with database.begin() as c:
         c.execute(trace_cursor.update().values(held_until=0.0))
     assert _send(sender, database) == 1
+
+
+class _Picky(OtlpReceiver):
+    """Refuses every request that has a span of one of these jobs."""
+
+    refused: tuple[int, ...] = ()
+
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        message = ExportTraceServiceRequest.FromString(body)
+        spans = [s for r in message.resource_spans for scope in r.scope_spans for s in scope.spans]
+        is_bad = any(attributes(span)["fitfleet.job.id"] in self.refused for span in spans)
+        self.status = 400 if is_bad else 200
+        return super().receive(path, headers, body)
+
+
+def test_a_trace_that_is_refused_for_good_is_dropped_and_holds_up_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = _Picky()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{receiver.port}")
+    sender = TraceSender()
+    try:
+        _begin(sender, database)
+        numbers = insert_many(database, 60)
+        receiver.refused = (numbers[20], numbers[21], numbers[55])
+        for number in numbers:
+            with database.begin() as c:
+                jobs.cancel(c, number)
+        while _send(sender, database):
+            pass
+        told = [attributes(span)["fitfleet.job.id"] for span in _by_name(receiver.spans())["job"]]
+    finally:
+        receiver.close()
+    assert told == [number for number in numbers if number not in receiver.refused]
+    with database.read() as c:
+        assert refused(c) == 3
+    assert caplog.text.count("is dropped") == 1
+    assert f"the trace of job {numbers[20]} is refused (HTTP 400)" in caplog.text
+
+
+def test_a_request_that_is_too_large_to_be_sent_is_sent_in_parts(
+    database: Database, receiver: OtlpReceiver, sender: TraceSender
+) -> None:
+    numbers = insert_many(database, 8)
+    for number in numbers:
+        with database.begin() as c:
+            jobs.cancel(c, number)
+    sender._sdk.exporter._max_request_size = 1_500  # of OpenTelemetry's own 64 MiB
+    while _send(sender, database):
+        pass
+    assert len(receiver.requests) > 1
+    assert len(_by_name(receiver.spans())["job"]) == len(numbers)
 
 
 def test_of_two_schedulers_one_sends(
