@@ -22,6 +22,7 @@ from fitfleet.db.session import Database
 
 _PER_EXPERIMENT = 1_000
 _LIMIT_S = 0.1
+_SIZES = "metrics: {:.1f} GB and {:.1f} GB of index; the database: {:.1f} GB"
 
 _FILL = [
     "INSERT INTO experiments (name, created_at, is_paused)"
@@ -68,9 +69,20 @@ def fill(database: Database, jobs: int, epochs: int) -> None:
     numbers["experiments"] = -(-jobs // _PER_EXPERIMENT)
     for statement in _FILL:
         with database.begin() as c:
+            c.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no foreign keys
             c.exec_driver_sql(statement.format(**numbers))
     with database.engine.connect() as c:
         c.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
+
+
+def sizes(database: Database) -> tuple[float, ...]:
+    """GB of the table of metrics, of its index, and of the whole database."""
+    query = (
+        "SELECT pg_relation_size('metrics') / 1e9, pg_indexes_size('metrics') / 1e9,"
+        " pg_database_size(current_database()) / 1e9"
+    )
+    with database.read() as c:
+        return tuple(map(float, c.exec_driver_sql(query).one()))
 
 
 def median_s(database: Database, query: str) -> tuple[float, int]:
@@ -89,8 +101,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--explain", help="print the plan of this query")
+    parser.add_argument("--random-page-cost", default="4", help="1.1 is for SSDs")
     options = parser.parse_args()
-    server = Postgres()
+    server = Postgres(random_page_cost=options.random_page_cost)
     slow = 0
     try:
         server.start()
@@ -102,6 +115,7 @@ def main() -> int:
         print(
             f"{options.jobs:,} jobs, {rows:,} metric rows, in {time.perf_counter() - start:.0f} s"
         )
+        print(_SIZES.format(*sizes(database)))
         middle = options.jobs // _PER_EXPERIMENT // 2 + 1
         names = {"e": f"e{middle}", "job": middle * _PER_EXPERIMENT - 10}
         print(f"{'query':14}{'ms':>8}{'rows':>9}")

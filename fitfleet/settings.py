@@ -156,9 +156,8 @@ class Settings:
     cohort_max: int = _setting(
         64, "Maximum number of jobs trained together in one program.", low=1, high=10_000
     )
-    keep_best: int = _setting(
-        10, "Jobs of an experiment whose weights `gc` keeps, best first.", low=0
-    )
+    keep_best: int = _setting(10, "Best jobs of an experiment whose weights `gc` keeps.", low=0)
+    archive_days: float = _setting(0.0, "Archive experiments after so many days; 0: never.", low=0)
     max_parameters: int = _setting(
         400_000_000, "Largest number of weights a model may have.", low=1
     )

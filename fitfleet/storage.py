@@ -31,6 +31,7 @@ SUFFIX = ".weights.h5"
 JOB_GROUP = "_job"
 # No experiment's folder starts with a dot.
 INITIAL = ".initial"
+ARCHIVE = ".archive"
 DOCUMENT = f"{JOB_GROUP}/document.json"
 PREDICTIONS = f"{JOB_GROUP}/predictions"
 _NAME = re.compile(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fitfleet.cli import complete
-from fitfleet.cli.arguments import SomeJobs
+from fitfleet.cli.arguments import ExperimentArgument, SomeJobs
 from fitfleet.cli.command import JsonOption, Target, check_experiment, command, tell
 from fitfleet.errors import SpecError, StateError
 from fitfleet.text import printable, size
@@ -93,14 +93,41 @@ def rm(
     if dry_run:
         tell(f"would remove {told}")
         return
-    if not yes:
-        if not sys.stdin.isatty():
-            raise StateError(f"not removed: {told}; this is not a terminal, so confirm with --yes")
-        if not typer.confirm(f"Remove {printable(told)}? This cannot be undone."):
-            tell("nothing removed")
-            return
+    _confirm(yes, f"remove {told}", f"Remove {printable(told)}? This cannot be undone.")
     fleet.remove(jobs or (), experiment=experiment)
     tell(f"removed {told}")
+
+
+@command
+def archive(
+    target: Target,
+    experiment: ExperimentArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Move a finished experiment to Parquet files of the storage: rows, metrics, kept weights."""
+    from fitfleet.scheduler.archive import archive as archived
+
+    fleet = target.fleet()
+    check_experiment(fleet, experiment)
+    shown = printable(experiment)
+    _confirm(yes, f"archive {shown}", f"Archive {shown}? Its jobs cannot be resumed or extended.")
+    kept = archived(fleet.database, fleet.settings, experiment)
+    weights = sum(name.startswith("weights/") for name in kept.files)
+    tell(
+        f"archived {shown}: {kept.rows['runs']} jobs, {kept.rows['curves']} metrics, {weights}"
+        f" weights files, {size(kept.size_bytes)}, checked, in {kept.folder} of the storage"
+    )
+
+
+def _confirm(yes: bool, what: str, question: str) -> None:
+    """Return if it shall be done; the command ends if it shall not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise StateError(f"not done: {what}; this is not a terminal, so confirm with --yes")
+    if not typer.confirm(question):
+        tell("nothing changed")
+        raise typer.Exit
 
 
 @command

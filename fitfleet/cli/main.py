@@ -66,6 +66,7 @@ _PANELS = {
         predict.predict,
         predict.evaluate,
         disk.rm,
+        disk.archive,
     ],
     "Sweeps": [
         sweep.plan,

@@ -14,7 +14,7 @@ from fitfleet.db.jobs import retention
 from fitfleet.db.jobs.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
-from fitfleet.storage import INITIAL, Storage
+from fitfleet.storage import ARCHIVE, INITIAL, Storage
 
 
 @dataclass
@@ -75,7 +75,11 @@ def _add_storage(
     storage = Storage.of(settings)
     folders = {storage.folder(name): name for name in usages}
     shared: Counter[str] = Counter()
-    others = {DATASETS: "datasets given as arrays", INITIAL: "initial weights"}
+    others = {
+        DATASETS: "datasets given as arrays",
+        INITIAL: "initial weights",
+        ARCHIVE: "archived experiments",
+    }
     for file in storage.files():
         top, size = file.path.partition("/")[0], file.size_bytes
         name, kind = kinds.get(file.path, ("", "unused_bytes"))

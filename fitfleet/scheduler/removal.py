@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fitfleet.db.jobs import removal as table
 from fitfleet.db.jobs import retention
+from fitfleet.db.jobs.archive import State
 from fitfleet.db.jobs.retention import Kept
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError, StorageError
@@ -40,23 +41,24 @@ def remove_jobs(
     """
     wanted = sorted(set(job_ids))
     with database.read() as c:
-        everything = retention.kept(c)
+        going = retention.kept_of(c, wanted)
         sweeps = table.sweeps_of(c, wanted)
-    by_id = {job.job_id: job for job in everything}
-    missing = [str(number) for number in wanted if number not in by_id]
+    missing = [str(number) for number in sorted(set(wanted) - {job.job_id for job in going})]
     if missing:
         raise NotFoundError(
             f"there is no job {', '.join(missing)}; `fitfleet ps` lists those there"
         )
-    going = [by_id[number] for number in wanted]
-    _check_ended(going)
+    _check_ended([job.job_id for job in going if not job.status.is_terminal], len(going))
     if sweeps:
         name = next(job.experiment for job in going if job.sweep_id is not None)
         raise StateError(
             f"sweep {sweeps[0]} compares some of these jobs; remove it with its experiment:"
             f" fitfleet rm -e {shlex.quote(name)}"
         )
-    removal = _removal_of(settings, everything, going)
+    files = _files(settings, going)
+    with database.read() as c:
+        pointing = retention.pointing(c, files)
+    removal = _removal_of(settings, going, files, {p for job, p in pointing if job not in wanted})
     if not is_dry:
         with database.begin() as c:
             table.remove_jobs(c, wanted)
@@ -65,50 +67,105 @@ def remove_jobs(
 
 
 def remove_experiment(
-    database: Database, settings: Settings, name: str, *, is_dry: bool = False
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    is_dry: bool = False,
+    only: State | None = None,
 ) -> Removal:
     """Remove an experiment: its jobs and sweeps as rows, and all files of its jobs.
 
-    NotFoundError if there is none; StateError while one of its jobs has not ended.
+    It is gone for everybody at once, and its jobs are deleted some at a time; what a crash leaves
+    over goes when the removal is repeated, or by `finish`. NotFoundError if there is none;
+    StateError while one of its jobs has not ended, and if its state is not `only` that.
     """
     with database.read() as c:
-        everything = retention.kept(c)
-    going = [job for job in everything if job.experiment == name]
-    _check_ended(going, f"-e {shlex.quote(name)}")
-    removal = _removal_of(settings, everything, going)
+        numbers = table.numbers_of(c, name)
+        _check_ended(*table.open_jobs(c, numbers), f"-e {shlex.quote(name)}")
     if not is_dry:
         with database.begin() as c:
-            table.remove_experiment(c, name)
+            table.begin_removal(c, name, only)
+    return _remove_experiments(database, settings, name, numbers, is_dry=is_dry)
+
+
+def finish(database: Database, settings: Settings) -> list[str]:
+    """Repeat the removals of experiments that were begun and did not come to their end."""
+    with database.read() as c:
+        begun = table.half_removed(c)
+    for number, name in begun.items():
+        _remove_experiments(database, settings, name, [number], is_dry=False)
+    return list(begun.values())
+
+
+def _remove_experiments(
+    database: Database, settings: Settings, name: str, numbers: Sequence[int], *, is_dry: bool
+) -> Removal:
+    """Those of these numbers, which have that name or had it."""
+    with database.read() as c:
+        needed = retention.paths_of_others(c, numbers, Storage.folder(name))
+    parts = [
+        _remove_part(database, settings, page, needed, is_dry=is_dry)
+        for number in numbers
+        for page in retention.all_pages(database, number)
+    ]
+    for number in [] if is_dry else numbers:
+        with database.begin() as c:
+            table.end_removal(c, number)
+    files = {path for part in parts for path in part.files}
+    size = sum(part.size_bytes for part in parts)
+    return Removal(sum(part.jobs for part in parts), tuple(sorted(files)), size)
+
+
+def _remove_part(
+    database: Database,
+    settings: Settings,
+    going: Sequence[Kept],
+    needed: Collection[str],
+    *,
+    is_dry: bool,
+) -> Removal:
+    removal = _removal_of(settings, going, _files(settings, going), needed)
+    if not is_dry:
+        with database.begin() as c:
+            table.remove_part(c, [job.job_id for job in going])
         _delete(settings, removal, going)
     return removal
 
 
-def _check_ended(going: Sequence[Kept], how: str = "") -> None:
-    running = [job for job in going if not job.status.is_terminal]
+def _check_ended(running: Sequence[int], count: int, how: str = "") -> None:
+    """StateError if jobs run; `running` are some of them, of `count` jobs."""
     if running:
-        numbers = ", ".join(str(job.job_id) for job in running[:5])
+        numbers = ", ".join(map(str, running[:5]))
         more = f" and {len(running) - 5} more" if len(running) > 5 else ""
         raise StateError(
-            f"not removed: {len(running)} of {len(going)} jobs have not ended ({numbers}{more});"
+            f"not removed: {len(running)} of {count} jobs have not ended ({numbers}{more});"
             f" cancel them first: fitfleet cancel {how or numbers.replace(',', '')}"
         )
 
 
-def _removal_of(settings: Settings, everything: Sequence[Kept], going: Sequence[Kept]) -> Removal:
-    """The files of these jobs that no other job points to (adopted results share their weights)."""
-    numbers = {job.job_id for job in going}
-    needed = {path for job in everything if job.job_id not in numbers for path in _paths(job)}
+def _files(settings: Settings, going: Sequence[Kept]) -> dict[str, int]:
+    """Path -> bytes of all files of these jobs."""
     storage = Storage.of(settings)
     files: dict[str, int] = {}
     for job in going:
-        there = {file.path: file for file in storage.files_of(job.experiment, job.job_id)}
-        for path in (there.keys() | _paths(job)) - needed:
+        there = storage.files_of(job.experiment, job.job_id)
+        files |= {file.path: file.size_bytes for file in there}
+        for path in _paths(job) - files.keys():
             with suppress(StorageError):  # out of the storage
-                file = there.get(path) or storage.about(path)
+                file = storage.about(path)
                 if file is not None:
                     files[path] = file.size_bytes
+    return files
+
+
+def _removal_of(
+    settings: Settings, going: Sequence[Kept], files: dict[str, int], needed: Collection[str]
+) -> Removal:
+    """Without the files that other jobs need (adopted results share their weights)."""
+    sizes = {path: size for path, size in files.items() if path not in needed}
     logs = sum(_size_below(folder) for folder in _log_folders(settings, going))
-    return Removal(len(going), tuple(sorted(files)), sum(files.values()) + logs)
+    return Removal(len(going), tuple(sorted(sizes)), sum(sizes.values()) + logs)
 
 
 def _paths(job: Kept) -> set[str]:

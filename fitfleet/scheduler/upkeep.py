@@ -19,7 +19,8 @@ from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import BrokerError, DatabaseError, FitfleetError, QuotaError
 from fitfleet.queue import celery_app
-from fitfleet.scheduler import broker_users
+from fitfleet.scheduler import broker_users, removal
+from fitfleet.scheduler.archive import archive_due
 from fitfleet.scheduler.retention import Policy, collect
 from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
@@ -109,7 +110,7 @@ class _Interval:
 
 
 class Retention:
-    """Collects what sweeps leave behind: at the start, for scripts of minutes, then hourly."""
+    """Collects what sweeps and removals leave: at the start, for short scripts, then hourly."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -120,6 +121,13 @@ class Retention:
         if not self._interval.is_over():
             return
         try:
+            for name in removal.finish(database, self._settings):
+                _log.info("the removal of the experiment %r, which was interrupted, is done", name)
+            if self._settings.archive_days:
+                for archived in archive_due(database, self._settings):
+                    _log.info(
+                        "archived the experiment %r: %s", archived.experiment, archived.folder
+                    )
             policy = Policy(best=self._settings.keep_best, only_sweeps=True)
             count = size = 0
             for removed in collect(database, self._settings, policy):

@@ -1,14 +1,22 @@
-"""Removing jobs and experiments: their rows and all that belongs to them."""
+"""Removing jobs and experiments: their rows and all that belongs to them.
+
+An experiment goes in three steps, so that no transaction grows with it: its name is taken from it,
+its jobs are deleted some at a time, and when none is left its sweeps and its own row. From the
+first step on nobody reaches it, and the name is free. After a crash the steps are repeated.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
 
 from fitfleet.db import events
 from fitfleet.db.accounts import access
+from fitfleet.db.jobs import archive
+from fitfleet.db.jobs.archive import State
 from fitfleet.db.schema.tables import experiments, jobs, sweeps, trial_jobs
+from fitfleet.db.session import now
 from fitfleet.db.specs import specs
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.states import TERMINAL
@@ -40,19 +48,74 @@ def remove_jobs(c: Connection, job_ids: Sequence[int]) -> None:
         _delete_jobs(c, jobs.c.id.in_(chunk), len(chunk))
 
 
-def remove_experiment(c: Connection, name: str) -> None:
-    """Delete an experiment with its sweeps and jobs, all of which must have ended: StateError."""
-    number = c.execute(select(experiments.c.id).where(experiments.c.name == name)).scalar()
-    if number is None:
+def numbers_of(c: Connection, name: str) -> list[int]:
+    """The experiment of that name, and those whose removal has begun. NotFoundError."""
+    which = (experiments.c.name == name) | (experiments.c.removing == name)
+    numbers = list(c.scalars(select(experiments.c.id).where(which).order_by(experiments.c.id)))
+    if not numbers:
         raise NotFoundError(f"there is no experiment {name!r}; `fitfleet ps` lists those there")
+    return numbers
+
+
+def open_jobs(c: Connection, numbers: Sequence[int]) -> tuple[list[int], int]:
+    """Which jobs of these experiments have not ended, and how many jobs they have."""
+    mine = jobs.c.experiment_id.in_(numbers)
+    query = select(jobs.c.id).where(mine, jobs.c.status.not_in(sorted(TERMINAL)))
+    count = c.scalar(select(func.count()).select_from(jobs).where(mine)) or 0
+    return list(c.scalars(query.order_by(jobs.c.id))), count
+
+
+def half_removed(c: Connection) -> dict[int, str]:
+    """Experiment -> the name that it had, of each whose removal did not come to its end."""
+    query = select(experiments.c.id, experiments.c.removing).order_by(experiments.c.id)
+    return {number: name for number, name in c.execute(query) if name is not None}
+
+
+def begin_removal(c: Connection, name: str, only: State | None = None) -> None:
+    """Take the name from an experiment and its sweeps, if there is one of that name.
+
+    StateError unless all of its jobs have ended, and if its state is not `only` that.
+    """
+    query = select(experiments.c.id).where(experiments.c.name == name)
+    number = c.execute(query.with_for_update()).scalar()
+    if number is None:
+        return
     access.change_experiment(c, "remove", name)
-    is_open = exists().where(jobs.c.experiment_id == number, jobs.c.status.not_in(sorted(TERMINAL)))
-    if c.execute(select(is_open)).scalar():
+    if c.execute(select(_is_open(number))).scalar():
         raise StateError(f"a job of {name!r} has not ended; cancel it, and remove it then")
-    _delete_jobs(c, jobs.c.experiment_id == number)
+    if only is not None and archive.state(c, name) != only:
+        raise StateError(f"jobs of {name!r} have run meanwhile; try again")
+    # No name that is submitted has a line break in it.
+    of_sweeps = update(sweeps).where(sweeps.c.experiment_id == number)
+    ended_at = func.coalesce(sweeps.c.ended_at, now(c))
+    c.execute(of_sweeps.values(name=literal("removing\n").concat(sweeps.c.id), ended_at=ended_at))
+    mine = update(experiments).where(experiments.c.id == number)
+    c.execute(mine.values(name=f"removing\n{number}", removing=name))
+
+
+def remove_part(c: Connection, job_ids: Sequence[int]) -> None:
+    """Delete those of the jobs of an experiment without a name that are still there."""
+    _delete_jobs(c, jobs.c.id.in_(job_ids))
+
+
+def end_removal(c: Connection, number: int) -> None:
+    """Delete the rest of an experiment, whose jobs are all deleted.
+
+    StateError if one of them was started again, by its number, since the removal began.
+    """
+    query = select(experiments.c.removing).where(experiments.c.id == number)
+    name = c.execute(query.with_for_update()).scalar()
+    if name is None:  # another one has repeated this removal
+        return
+    if c.execute(select(_is_open(number))).scalar():
+        raise StateError(f"a job of {name!r} runs again; cancel it, and repeat the removal then")
     c.execute(delete(sweeps).where(sweeps.c.experiment_id == number))
     c.execute(delete(experiments).where(experiments.c.id == number))
     events.add(c, "removed", detail=f"experiment {name}")
+
+
+def _is_open(number: int) -> ColumnElement[bool]:
+    return exists().where(jobs.c.experiment_id == number, jobs.c.status.not_in(sorted(TERMINAL)))
 
 
 def _delete_jobs(c: Connection, which: ColumnElement[bool], count: int | None = None) -> None:

@@ -14,6 +14,7 @@ from fitfleet.db.session import Database, now
 from fitfleet.states import TERMINAL, JobStatus
 
 _PAGE = 2_000
+_PART = 200  # jobs, with all their metrics, that go in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Kept:
     artifact_path: str | None
     checkpoint_path: str | None
     ended_s: float  # seconds since it ended; 0 while it has not
+    artifact_sha256: str | None
 
 
 def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
@@ -37,16 +39,26 @@ def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
     return [_kept(row) for row in c.execute(query)]
 
 
+def kept_of(c: Connection, job_ids: Sequence[int]) -> list[Kept]:
+    """Those of the jobs that there are, by number."""
+    return [
+        _kept(row)
+        for start in range(0, len(job_ids), _PAGE)
+        for row in c.execute(_kept_query(c).where(jobs.c.id.in_(job_ids[start : start + _PAGE])))
+    ]
+
+
 def _kept_query(c: Connection) -> Select[Any]:
     return (
         select(
             jobs.c.id,
-            experiments.c.name,
+            func.coalesce(experiments.c.removing, experiments.c.name),
             jobs.c.sweep_id,
             jobs.c.status,
             jobs.c.artifact_path,
             jobs.c.checkpoint_path,
             func.coalesce(now(c) - jobs.c.finished_at, 0.0),
+            jobs.c.artifact_sha256,
         )
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .order_by(jobs.c.id)
@@ -54,8 +66,9 @@ def _kept_query(c: Connection) -> Select[Any]:
 
 
 def _kept(row: Any) -> Kept:
-    job_id, name, sweep, status, artifact, checkpoint, ended_s = row
-    return Kept(job_id, name, sweep, JobStatus(status), artifact, checkpoint, float(ended_s))
+    job_id, name, sweep, status, artifact, checkpoint, ended_s, digest = row
+    state = JobStatus(status)
+    return Kept(job_id, name, sweep, state, artifact, checkpoint, float(ended_s), digest)
 
 
 def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> Iterator[list[Kept]]:
@@ -77,12 +90,40 @@ def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> I
         after = page[-1].job_id
 
 
+def all_pages(database: Database, number: int) -> Iterator[list[Kept]]:
+    """All jobs of an experiment, by its number, some at a time; they may be deleted meanwhile."""
+    after = 0
+    while True:
+        with database.read() as c:
+            query = _kept_query(c).where(jobs.c.experiment_id == number, jobs.c.id > after)
+            page = [_kept(row) for row in c.execute(query.limit(_PART))]
+        if not page:
+            return
+        yield page
+        after = page[-1].job_id
+
+
 def shared_paths(c: Connection) -> set[str]:
     """The files of jobs that were adopted, to which the jobs that computed them point too."""
     paths: set[str] = set()
     for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
         query = select(column).where(jobs.c.adopted_from.is_not(None), column.is_not(None))
         paths |= set(c.scalars(query))
+    return paths
+
+
+def paths_of_others(c: Connection, numbers: Sequence[int], folder: str) -> set[str]:
+    """The paths that jobs outside of these experiments share with them.
+
+    `folder` is the one of these experiments; adopted jobs point into that of another.
+    """
+    paths: set[str] = set()
+    for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
+        is_mine = jobs.c.experiment_id.in_(numbers)
+        is_there = column.startswith(f"{folder}/", autoescape=True)
+        paths |= set(c.scalars(select(column).where(~is_mine, is_there)))
+        foreign = set(c.scalars(select(column).where(is_mine, ~is_there)))
+        paths |= {path for _, path in pointing(c, foreign, but_of=numbers)}
     return paths
 
 
@@ -93,13 +134,17 @@ def has_files(c: Connection) -> bool:
     return any(c.scalar(query) is not None for query in queries)
 
 
-def pointing(c: Connection, paths: Collection[str]) -> set[tuple[int, str]]:
-    """(job, path) of every row that points to one of the paths."""
+def pointing(
+    c: Connection, paths: Collection[str], but_of: Sequence[int] = ()
+) -> set[tuple[int, str]]:
+    """(job, path) of every row that points to one of the paths, but of these experiments."""
     wanted = sorted(paths)
     pointers: set[tuple[int, str]] = set()
     for start in range(0, len(wanted), _PAGE):
         for column in (jobs.c.artifact_path, jobs.c.checkpoint_path):
-            query = select(jobs.c.id, column).where(column.in_(wanted[start : start + _PAGE]))
+            query = select(jobs.c.id, column).where(
+                column.in_(wanted[start : start + _PAGE]), jobs.c.experiment_id.not_in(but_of)
+            )
             pointers |= {(job_id, path) for job_id, path in c.execute(query)}
     return pointers
 

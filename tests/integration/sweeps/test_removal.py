@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -14,14 +15,16 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
-from fitfleet.db.schema.tables import metadata
+from fitfleet.db.jobs import removal
+from fitfleet.db.schema.tables import experiments, metadata
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError
+from fitfleet.scheduler.upkeep import Retention
 from fitfleet.settings import directory_settings
 from fitfleet.states import JobStatus
 
 GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}
-SMALL = {
+SMALL: Any = {
     "model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]),
     "dataset": "data.npz",
     "loss": "mse",
@@ -102,14 +105,12 @@ def test_a_job_that_has_not_ended_is_never_removed(fleet: ff.Fleet, status: str)
 
 
 def test_a_job_that_runs_again_meanwhile_stays(fleet: ff.Fleet, database: Database) -> None:
-    from fitfleet.db.jobs import removal
-
     first, second = finished(fleet, "net", 2)
     second.extend(epochs=5)
     with pytest.raises(StateError), database.begin() as c:
         removal.remove_jobs(c, [first.id, second.id])
     with pytest.raises(StateError), database.begin() as c:
-        removal.remove_experiment(c, "net")
+        removal.begin_removal(c, "net")
     assert [job.status for job in fleet.jobs("net")] == [JobStatus.SUCCEEDED, JobStatus.QUEUED]
 
 
@@ -128,6 +129,60 @@ def test_an_experiment_goes_with_its_sweeps(fleet: ff.Fleet, database: Database)
     assert [p.name for p in Path(fleet.settings.storage).iterdir()] == ["net"]  # of `other`
     # The name is free, and what was removed is run anew.
     assert fleet.sweep(**arguments(**GRID)).submit().progress.jobs_open == 3
+
+
+def test_a_removal_that_was_interrupted_is_repeated(
+    fleet: ff.Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    sweep.run()
+    write_files(fleet, sweep.jobs())
+    (kept,) = finished(fleet, "other", 1)
+    monkeypatch.setattr("fitfleet.db.jobs.retention._PART", 2)
+    storage, numbers = Path(fleet.settings.storage), [job.id for job in sweep.jobs()]
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("fitfleet.scheduler.removal._delete", killed)  # after the rows of two jobs
+        fleet.remove(experiment="net")
+    # For users it has gone: no job of it is found under its name, and the name is free.
+    assert fleet.jobs("net") == [] and len(fleet.jobs()) == 2
+    again = fleet.submit(**SMALL, experiment="net", seed=5)
+    with pytest.raises(StateError, match=f"1 of 2 jobs have not ended .{again.id}."):
+        fleet.remove(experiment="net")
+    StandIn(database).work()
+    assert fleet.remove(experiment="net").jobs == 2
+    assert [job.id for job in fleet.jobs()] == [kept.id]
+    with pytest.raises(NotFoundError, match="there is no experiment"):
+        fleet.remove(experiment="net")
+    left = [path for path in storage.rglob("*.h5") if path.parent.name in map(str, numbers[:2])]
+    assert len(left) == 2, "files that no job points to: `gc` takes them"
+    assert kept.weights_path.exists()
+
+
+def test_the_scheduler_ends_a_removal_that_was_interrupted(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    finished(fleet, "net", 3)
+    with database.begin() as c:
+        removal.begin_removal(c, "net")
+    again = fleet.submit(**SMALL, experiment="net")
+    with database.begin() as c:
+        number = c.execute(select(func.min(experiments.c.id))).scalar_one()
+        removal.remove_part(c, [1])
+    with database.read() as c:
+        shown = c.exec_driver_sql("SELECT DISTINCT experiment FROM runs").scalars().all()
+    assert sorted(shown) == ["net", f"removing\n{number}"]
+    Retention(fleet.settings)(database)
+    assert [job.id for job in fleet.jobs()] == [again.id], "another one by now has its name"
+    with database.read() as c:
+        assert c.execute(select(experiments.c.name)).scalars().all() == ["net"]
 
 
 def test_adopted_results_outlive_those_they_came_from(fleet: ff.Fleet, database: Database) -> None:
