@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,12 +142,18 @@ def epoch_delay(database: Database, reading: Reading) -> float:
 
 
 def cost_of_pages(
-    address: str, server: psutil.Process, database: Database, pages: int, seconds: float
+    address: str,
+    server: psutil.Process,
+    database: Database,
+    postgres: psutil.Process | None,
+    pages: int,
+    seconds: float,
 ) -> tuple[float, float]:
     """(% of a core of the database, of the server) while so many pages hear of one epoch a second.
 
     SQLite has no process of its own: there the first figure is the server's.
     """
+    measured = postgres or server
     stop = threading.Event()
     threads = [
         threading.Thread(target=_page, args=(visitor, stop), daemon=True)
@@ -156,15 +162,13 @@ def cost_of_pages(
     for thread in threads:
         thread.start()
     time.sleep(3)
-    processes = [server] if database.is_sqlite else _postgres()
-    before = _seconds(processes), _seconds([server]), time.monotonic()
+    before = _seconds(measured), _seconds(server), time.monotonic()
     for epoch in range(110, 110 + int(seconds)):
         with database.begin() as c:
             c.exec_driver_sql(f"UPDATE jobs SET epoch = {epoch % 200} WHERE id = 1")
         time.sleep(1)
     took = time.monotonic() - before[2]
-    processes = [server] if database.is_sqlite else _postgres()
-    used_s = _seconds(processes) - before[0], _seconds([server]) - before[1]
+    used_s = _seconds(measured) - before[0], _seconds(server) - before[1]
     stop.set()
     return 100 * used_s[0] / took, 100 * used_s[1] / took
 
@@ -192,29 +196,34 @@ def events(visitor: Visitor, stop: threading.Event) -> Iterator[bytes]:
 
 
 def _page(visitor: Visitor, stop: threading.Event) -> None:
-    """What an open page asks for: the stream, and its table when the experiment has changed."""
+    """What an open page asks for: the stream, and when the experiment has changed its table, which
+    jobs are the best, and what is new of their curves.
+    """
     for line in events(visitor, stop):
         if b'"experiment-1"' in line:
             visitor.get("/part/table?name=large-0")
+            best = visitor.get("/data/chosen?name=large-0").json["jobs"]
+            known = ",".join(f"{job['id']}:100" for job in best)
+            visitor.get(f"/data/curves?metric=val_loss&jobs={known}")
 
 
-def _postgres() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres"]
-
-
-def _seconds(processes: list[psutil.Process]) -> float:
+def _seconds(process: psutil.Process) -> float:
+    """CPU time of it and its children."""
     total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except psutil.Error:
-            continue
-        # A backend that has ended counts as one of its parent's children.
-        total += times.user + times.system + times.children_user + times.children_system
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.Error):
+            times = each.cpu_times()
+            # A backend that has ended counts as one of its parent's children.
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
-def measure(database_url: str, folder: Path, arguments: argparse.Namespace) -> None:
+def measure(
+    database_url: str,
+    folder: Path,
+    arguments: argparse.Namespace,
+    postgres: psutil.Process | None = None,
+) -> None:
     """Fill, look, print."""
     database = Database(database_url)
     began = time.monotonic()
@@ -252,7 +261,7 @@ def measure(database_url: str, folder: Path, arguments: argparse.Namespace) -> N
         size, where = reading.largest
         print(f"{'largest answer, compressed':42} {size / 1000:8.1f} kB  {where}")
         browser.close()
-        used, all_used = cost_of_pages(address, server, database, 50, 15.0)
+        used, all_used = cost_of_pages(address, server, database, postgres, 50, 15.0)
         print(f"{'50 open pages, the database':42} {used:8.1f} % of a core")
         print(f"{'50 open pages, the server':42} {all_used:8.1f} % of a core")
 
@@ -278,7 +287,9 @@ def main() -> None:
         try:
             server.start()
             server.execute("CREATE DATABASE fleet")
-            measure(server.url("fleet"), Path(folder), arguments)
+            assert server.process is not None
+            postgres = psutil.Process(server.process.pid)
+            measure(server.url("fleet"), Path(folder), arguments, postgres)
         finally:
             server.remove()
 

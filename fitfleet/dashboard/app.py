@@ -176,7 +176,9 @@ async def _act(request: Request) -> Response:
         return _error(request, error)
 
     def act(request: Request) -> Response:
-        return actions.run(board, request.path_params["action"], form)
+        answer = actions.run(board, request.path_params["action"], form)
+        board.forget()
+        return answer
 
     try:
         return await run_in_threadpool(as_visitor, act, request)

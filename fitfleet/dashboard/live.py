@@ -14,6 +14,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from fitfleet.dashboard.history import History
 from fitfleet.db.outages import OUTAGE_POLL_S
 from fitfleet.db.pages.changes import Changes, Watch
 from fitfleet.db.session import Database
@@ -35,8 +36,13 @@ class Live:
         self._task: asyncio.Task[None] | None = None
         self._away_since: float | None = None
         self._has_polled = False
-        self.cursor = 0
+        self.history = History()
         self.is_closed = False
+
+    @property
+    def cursor(self) -> int:
+        """Of the last change that is known."""
+        return self.history.cursor
 
     @property
     def is_looking(self) -> bool:
@@ -91,8 +97,8 @@ class Live:
     def _begin(self) -> None:
         """After the first poll: what a page reads from now on is either new, or will be told."""
         if not self._has_polled:
+            self.history.forget()
             self._has_polled = True
-            self.cursor += 1
             self._send(["hello"], {})
 
     def _poll(self, watch: Watch) -> Changes:
@@ -102,13 +108,16 @@ class Live:
     def _tell(self, changes: Changes) -> None:
         if not changes:
             return
-        self.cursor += 1
-        jobs = sorted(changes.jobs)[:_NAMED]
-        names = [f"experiment-{number}" for number in sorted(changes.experiments)]
+        self.history.add(changes)
+        jobs = sorted(changes.jobs)
+        names = [f"experiment-{number}" for number in sorted(set(changes.jobs.values()))]
+        if len(jobs) > _NAMED:
+            jobs = []
+            names.append("job-0")
         names += [f"job-{number}" for number in jobs]
-        if 0 in changes.jobs:
+        if changes.is_everything:
             names.append("experiment-0")
-        self._send(["fleet", *names], {"jobs": jobs})
+        self._send(["fleet", *names], {})
 
     def _report_outage(self) -> None:
         if self._away_since is None:

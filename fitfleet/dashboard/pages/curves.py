@@ -26,10 +26,14 @@ def since(request: Request) -> Response:
     metric = request.query_params.get("metric", "loss")[:200]
     text = request.query_params.get("stride", "1")
     stride = max(1, int(text)) if text.isascii() and text.isdigit() else 1
-    with board.fleet.database.read() as c:
-        piece = curves.since(c, known, metric, _MAX_VALUES, min(stride, 10_000))
-    jobs = {str(job_id): _news(news) for job_id, news in piece.jobs.items()}
-    return JSONResponse({"jobs": jobs, "has_more": piece.has_more})
+
+    def read() -> dict[str, Any]:
+        with board.fleet.database.read() as c:
+            piece = curves.since(c, known, metric, _MAX_VALUES, min(stride, 10_000))
+        jobs = {str(job_id): _news(news) for job_id, news in piece.jobs.items()}
+        return {"jobs": jobs, "has_more": piece.has_more}
+
+    return JSONResponse(board.cached(("curves", str(request.query_params)), read))
 
 
 def _known(text: str) -> dict[int, int]:

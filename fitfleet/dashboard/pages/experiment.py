@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +19,17 @@ from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text
 from fitfleet.dashboard.view import PAGE, View, column_of
 from fitfleet.db.jobs.labels import Labels, labels_of
-from fitfleet.db.pages import table
+from fitfleet.db.pages import ranking, table
 from fitfleet.db.pages.columns import PLAIN
+from fitfleet.db.pages.ranking import Ranking
 from fitfleet.db.pages.table import Facets, Wanted
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.states import JobStatus
 
-# New parameters and metrics show after so long at most.
-_FACETS_S = 3.0
+# Parameters and names of metrics of more jobs are read of all.
+_MANY = 1_000
 _DIRECTION_S = 60.0
 _CSV = 1_000  # rows read at once
 
@@ -39,21 +40,27 @@ class Experiment:
     def __init__(self, request: Request) -> None:
         self.board = board_of(request)
         name = request.query_params.get("name", "")
+        self.row = self.board.cached(("experiment", name), lambda: self._find(name))
+        self.id = int(self.row["id"])
+        self.facets = self._facets()
+        self.view = View.of(request.query_params, self.facets)
+
+    def _find(self, name: str) -> dict[str, Any]:
         with self.board.fleet.database.read() as c:
             row = table.find(c, name)
         if row is None:
             raise NotFoundError(f"there is no experiment {plain(name)!r}")
-        self.row = row
-        self.id = int(row["id"])
-        self.facets = self._facets()
-        self.view = View.of(request.query_params, self.facets)
+        return row
 
     def _facets(self) -> Facets:
-        def read() -> Facets:
+        def read(jobs: frozenset[int] = frozenset()) -> Facets:
             with self.board.fleet.database.read() as c:
-                return table.facets(c, self.id)
+                return table.facets(c, self.id, sorted(jobs))
 
-        return self.board.cached(("facets", self.id), read, _FACETS_S)
+        def update(facets: Facets, jobs: frozenset[int]) -> Facets | None:
+            return None if len(jobs) > _MANY else facets.joined(read(jobs))
+
+        return self.board.followed(("facets", self.id), self.id, read, update)
 
     def is_maximized(self, name: str) -> bool:
         """Whether more of a metric is better; where nothing tells, less is taken to be."""
@@ -65,7 +72,7 @@ class Experiment:
             except FitfleetError:
                 return False
 
-        return self.board.cached(("direction", self.id, name), read, _DIRECTION_S)
+        return self.board.cached(("direction", self.id, name), read, least_s=_DIRECTION_S)
 
     def wanted(self) -> Wanted:
         """What the table shows, in its order: best first unless a column was chosen."""
@@ -73,14 +80,27 @@ class Experiment:
         is_up = self.is_maximized(self.view.metric) if self.view.metric else True
         return self.view.wanted(self.id, usual, is_up)
 
+    def ranking(self, wanted: Wanted) -> Ranking:
+        """Its jobs in that order."""
+        database = self.board.fleet.database
+
+        def read() -> Ranking:
+            with database.read() as c:
+                return ranking.read(c, wanted)
+
+        def update(found: Ranking, jobs: frozenset[int]) -> Ranking | None:
+            with database.read() as c:
+                return ranking.update(c, wanted, found, jobs)
+
+        return self.board.followed(("ranking", repr(wanted)), self.id, read, update)
+
     def context(self) -> dict[str, Any]:
         """For the templates."""
         wanted, view = self.wanted(), self.view
-        with self.board.fleet.database.read() as c:
-            count = table.count(c, wanted)
-            pages = max(1, math.ceil(count / PAGE))
-            view = replace(view, page=min(view.page, pages))
-            ids = table.page(c, wanted, PAGE, (view.page - 1) * PAGE)
+        ranked = self.ranking(wanted).ids
+        pages = max(1, math.ceil(len(ranked) / PAGE))
+        view = replace(view, page=min(view.page, pages))
+        ids = list(ranked[(view.page - 1) * PAGE : view.page * PAGE])
         return {
             "experiment": self.row,
             "view": view,
@@ -90,7 +110,7 @@ class Experiment:
             "values": [*self.facets.metrics, *self.facets.scores],
             "sorted_by": wanted.sort,
             "is_descending": wanted.is_descending,
-            "count": count,
+            "count": len(ranked),
             "pages": pages,
             "rows": lines(self.board, ids, view.shown(self.facets)),
             "statuses": [status.value for status in JobStatus],
@@ -156,11 +176,12 @@ def part(request: Request) -> Response:
     """The table; the URL of the page becomes that of the new view."""
     experiment = Experiment(request)
     board, key = experiment.board, ("table", str(request.query_params))
-    context = board.cached(key, experiment.context)
+    context = board.cached(key, experiment.context, of=experiment.id)
     answer = HTMLResponse(
         board.cached(
             (*key, board.is_read_only),
             lambda: board.render("table.html", is_part=True, **context),
+            of=experiment.id,
         )
     )
     link = board.templates.globals["link"]
@@ -171,19 +192,21 @@ def part(request: Request) -> Response:
 def chosen(request: Request) -> Response:
     """Which jobs the curves are drawn of: those selected, or the best."""
     experiment = Experiment(request)
-    view = experiment.view
+    key = ("chosen", str(request.query_params))
+    return JSONResponse(experiment.board.cached(key, lambda: _chosen(experiment), of=experiment.id))
+
+
+def _chosen(experiment: Experiment) -> dict[str, Any]:
+    view, facets = experiment.view, experiment.facets
+    ids = list(view.selected)
+    if not ids:
+        best, is_up = column_of(view.metric, facets), experiment.is_maximized(view.metric)
+        wanted = replace(experiment.wanted(), sort=best, is_descending=is_up)
+        ids = list(experiment.ranking(wanted).ids[: view.best])
     with experiment.board.fleet.database.read() as c:
-        ids = list(view.selected)
-        if not ids:
-            best = column_of(view.metric, experiment.facets)
-            wanted = replace(
-                experiment.wanted(), sort=best, is_descending=experiment.is_maximized(view.metric)
-            )
-            ids = table.page(c, wanted, view.best)
-        rows = [
-            row for row in lookup.jobs_by_id(c, ids) if row.experiment == experiment.row["name"]
-        ]
-    texts = [params_text(row.params, experiment.facets.differing) for row in rows]
+        rows = lookup.jobs_by_id(c, ids)
+    rows = [row for row in rows if row.experiment == experiment.row["name"]]
+    texts = [params_text(row.params, facets.differing) for row in rows]
     jobs = [
         {
             "id": row.id,
@@ -195,25 +218,23 @@ def chosen(request: Request) -> Response:
         }
         for row, text, label in zip(rows, texts, distinct(rows, texts, ", "), strict=True)
     ]
-    values = [*experiment.facets.metrics, *experiment.facets.scores]
-    return JSONResponse({"jobs": jobs, "values": values, "metric": view.metric})
+    values = [*facets.metrics, *facets.scores]
+    return {"jobs": jobs, "values": values, "metric": view.metric}
 
 
 def table_csv(request: Request) -> Response:
     """All rows of the view, not of its page only."""
     experiment = Experiment(request)
     columns = ["job", *experiment.view.shown(experiment.facets)]
-    wanted = experiment.wanted()
+    ids = experiment.ranking(experiment.wanted()).ids
     name = f"{plain(str(experiment.row['name']))}.csv"
-    return csv_answer(name, _csv_rows(experiment.board, wanted, columns))
+    return csv_answer(name, _csv_rows(experiment.board, ids, columns))
 
 
-def _csv_rows(board: Board, wanted: Wanted, columns: list[str]) -> Iterator[list[Any]]:
+def _csv_rows(board: Board, ids: Sequence[int], columns: list[str]) -> Iterator[list[Any]]:
     yield [title_of(name) for name in columns]
-    with board.fleet.database.read() as c:
-        ids = table.page(c, wanted, 10_000_000)
     for start in range(0, len(ids), _CSV):
-        for line in lines(board, ids[start : start + _CSV], columns):
+        for line in lines(board, list(ids[start : start + _CSV]), columns):
             yield line["cells"]
 
 

@@ -24,20 +24,25 @@ from fitfleet.states import JobStatus
 # More than a screen holds help nobody; the tables of the experiments have them all.
 _RUNNING = 40
 _WAITING = 60
+# Heartbeats and loads of workers are no change; a page asks every 10 s.
+_LOAD_S = 5.0
 _ORDER = ("RUNNING", "DISPATCHED", "QUEUED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED")
 
 
 def page(request: Request) -> Response:
     """The whole page."""
     board = board_of(request)
-    return board.page(request, "fleet.html", **board.cached("fleet", lambda: _context(board)))
+    return board.page(request, "fleet.html", **_kept(board))
 
 
 def part(request: Request) -> Response:
     """What changes of it."""
     board = board_of(request)
-    values = board.cached("fleet", lambda: _context(board))
-    return board.page(request, "fleet_body.html", **values)
+    return board.page(request, "fleet_body.html", **_kept(board))
+
+
+def _kept(board: Board) -> dict[str, Any]:
+    return board.cached("fleet", lambda: _context(board), most_s=_LOAD_S)
 
 
 def _context(board: Board) -> dict[str, Any]:

@@ -60,4 +60,4 @@ def _ranked(experiment: Experiment) -> list[dict[str, Any]]:
         columns = ranked_columns(database, str(experiment.row["name"]), wanted)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    return experiment.board.cached(("groups", experiment.id, metric), make, _KEPT_S)
+    return experiment.board.cached(("groups", experiment.id, metric), make, least_s=_KEPT_S)

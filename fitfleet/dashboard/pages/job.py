@@ -15,6 +15,8 @@ from fitfleet.dashboard.board import Board, board_of
 from fitfleet.db.reading import lookup
 from fitfleet.errors import NotFoundError, StorageError
 
+# When it should start depends on the time; a page asks every 5 s while it waits.
+_WHY_S = 2.0
 # A log is read from its end, so much of it.
 _LOG_BYTES = 64_000
 
@@ -28,13 +30,16 @@ def page(request: Request) -> Response:
 def part(request: Request) -> Response:
     """What changes of it."""
     board = board_of(request)
-    job = _job(board, request)
-    values = board.cached(("job", job.id), lambda: _context(board, job))
+    job_id = request.path_params["job_id"]
+    values = board.cached(
+        ("job", job_id), lambda: _context(board, board.fleet.job(job_id)), most_s=_WHY_S
+    )
     return board.page(request, "job_body.html", **values)
 
 
 def _job(board: Board, request: Request) -> Job:
-    return board.fleet.job(request.path_params["job_id"])
+    job_id = request.path_params["job_id"]
+    return board.cached(("row", job_id), lambda: board.fleet.job(job_id))
 
 
 def _context(board: Board, job: Job) -> dict[str, Any]:

@@ -20,21 +20,23 @@ _MAX_AXES = 12
 def points(request: Request) -> Response:
     """The first jobs of the view. Without the brush: what it leaves out is drawn faintly."""
     experiment = Experiment(request)
+    key = ("points", str(request.query_params))
+    return JSONResponse(experiment.board.cached(key, lambda: _points(experiment), of=experiment.id))
+
+
+def _points(experiment: Experiment) -> dict[str, Any]:
     names = _names(experiment)
+    ids = experiment.ranking(replace(experiment.wanted(), ranges={}, values={})).ids
     with experiment.board.fleet.database.read() as c:
-        wanted = replace(experiment.wanted(), ranges={}, values={})
-        rows = table.points(c, wanted, names, _MAX_ROWS)
-        count = table.count(c, wanted) if len(rows) == _MAX_ROWS else len(rows)
-    return JSONResponse(
-        {
-            "columns": [{"name": name, "title": title_of(name)} for name in names],
-            "jobs": [row[0] for row in rows],
-            "status": [row[1] for row in rows],
-            "values": [[_shown(row[2 + i]) for row in rows] for i in range(len(names))],
-            "is_maximized": experiment.is_maximized(experiment.view.metric),
-            "count": count,
-        }
-    )
+        rows = table.points(c, list(ids[:_MAX_ROWS]), names)
+    return {
+        "columns": [{"name": name, "title": title_of(name)} for name in names],
+        "jobs": [row[0] for row in rows],
+        "status": [row[1] for row in rows],
+        "values": [[_shown(row[2 + i]) for row in rows] for i in range(len(names))],
+        "is_maximized": experiment.is_maximized(experiment.view.metric),
+        "count": len(ids),
+    }
 
 
 def _names(experiment: Experiment) -> list[str]:

@@ -51,13 +51,13 @@ def importance(request: Request) -> Response:
         results.read(board.fleet.database, row.id)
         return _importance(results, design)
 
-    shares, why = board.cached(("importance", row.id), make, _IMPORTANCE_S)
+    shares, why = board.cached(("importance", row.id), make, least_s=_IMPORTANCE_S)
     return board.page(request, "importance.html", shares=shares, why=why)
 
 
 def _context(board: Board, request: Request) -> dict[str, Any]:
     name = request.query_params.get("name", "")
-    return board.cached(("sweep", name), lambda: _read(board, name), _KEPT_S)
+    return board.cached(("sweep", name), lambda: _read(board, name), least_s=_KEPT_S)
 
 
 def _read(board: Board, name: str) -> dict[str, Any]:

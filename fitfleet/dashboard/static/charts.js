@@ -5,7 +5,9 @@ import { Scatter } from "./scatter.js";
 import { Values } from "./values.js";
 
 const BEST_MS = 2000; // so often the best jobs are looked for again
-const LAST_MS = 4000; // after the last news: the server keeps the names of metrics for 3 s
+
+/** Whether news are of one of these jobs. "job-0": of more jobs than are named. */
+const concern = (names, ids) => ["hello", "job-0", "experiment-0"].some((name) => names.includes(name)) || ids.some((id) => names.includes(`job-${id}`));
 
 export function startCharts(root) {
   startExperiment(root);
@@ -24,7 +26,6 @@ function startExperiment(root) {
   let jobs = [];
   let askedAt = 0;
   let soon = null;
-  let last = null;
   const query = () => new URLSearchParams(new FormData(form));
   const options = () => ({
     x: form.elements.x.value,
@@ -93,17 +94,13 @@ function startExperiment(root) {
   document.addEventListener("fitfleet:draw", draw);
   document.addEventListener("fitfleet:theme", draw);
   form.querySelector("[data-unbrush]").addEventListener("click", () => parallel.clear());
-  document.addEventListener("fitfleet:news", async (event) => {
-    const { names, jobs: changed = [] } = event.detail;
+  document.addEventListener("fitfleet:news", (event) => {
+    const { names } = event.detail;
     if (names.includes("hello")) return draw();
-    if (!names.includes(`experiment-${form.dataset.experiment}`)) return;
-    if (form.elements.panel.value !== "curves" || !form.elements.sel.value) drawSoon();
-    clearTimeout(last);
-    last = setTimeout(() => {
-      htmx.trigger(form, "fitfleet:read");
-      draw();
-    }, LAST_MS);
-    if (jobs.some((job) => changed.includes(job.id))) values.read(form.elements.metric.value, jobs.map((job) => job.id), paint).catch(() => {});
+    if (!names.includes("experiment-0") && !names.includes(`experiment-${form.dataset.experiment}`)) return;
+    drawSoon();
+    const ids = jobs.map((job) => job.id);
+    if (form.elements.panel.value === "curves" && concern(names, ids)) values.read(form.elements.metric.value, ids, paint).catch(() => {});
   });
   draw();
 }
@@ -120,8 +117,7 @@ function startJob(root) {
   const paint = () => chart.draw(stores.map(({ name, values }) => ({ id: name, label: name, group: name, points: values.jobs.get(job) })), { x: "epoch" });
   const read = () => Promise.all(stores.map(({ name, values }) => values.read(name, [job], paint))).catch(() => {});
   document.addEventListener("fitfleet:news", (event) => {
-    const { names: told } = event.detail;
-    if (told.includes("hello") || told.includes(`job-${job}`)) read();
+    if (concern(event.detail.names, [job])) read();
   });
   document.addEventListener("fitfleet:theme", paint);
   paint();
@@ -141,8 +137,7 @@ function startCompare(root) {
   metric.addEventListener("change", read);
   document.addEventListener("fitfleet:theme", paint);
   document.addEventListener("fitfleet:news", (event) => {
-    const { names } = event.detail;
-    if (names.includes("hello") || ids.some((id) => names.includes(`job-${id}`))) read();
+    if (concern(event.detail.names, ids)) read();
   });
   paint();
   read();

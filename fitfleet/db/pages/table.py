@@ -53,6 +53,17 @@ class Facets:
             *(f"score.{name}" for name in self.scores),
         ]
 
+    def joined(self, more: Facets) -> Facets:
+        """Those of the jobs of both."""
+        if not more.params and not more.metrics:
+            return self
+        metric_names = sorted({*self.metrics, *more.metrics}, key=_order)
+        params = {
+            name: _distinct([*self.params.get(name, [None]), *more.params.get(name, [None])])
+            for name in {**self.params, **more.params}
+        }
+        return Facets(params, metric_names, sorted({*self.scores, *more.scores}))
+
 
 def find(c: Connection, name: str) -> dict[str, Any] | None:
     """The experiment of that name: id, is_paused, max_running, created_at."""
@@ -60,35 +71,32 @@ def find(c: Connection, name: str) -> dict[str, Any] | None:
     return None if row is None else dict(row._mapping)
 
 
-def page(c: Connection, wanted: Wanted, limit: int, offset: int = 0) -> list[int]:
-    """The numbers of the jobs of a page. Jobs without a value of the sorted column come last."""
+def page(c: Connection, wanted: Wanted, limit: int | None = None) -> list[int]:
+    """The numbers of the first jobs. Those without a value of the sorted column come last."""
     columns = Columns(select(jobs.c.id), c.dialect.name)
     value = columns.sorting(wanted.sort)
     conditions = _conditions(columns, wanted)
     order = value.desc() if wanted.is_descending else value.asc()
     query = columns.query.where(*conditions).order_by(order.nulls_last(), jobs.c.id)
-    return list(c.scalars(query.limit(limit).offset(offset)))
+    return list(c.scalars(query.limit(limit)))
 
 
-def count(c: Connection, wanted: Wanted) -> int:
-    """How many jobs there are in all pages."""
-    columns = Columns(select(func.count()).select_from(jobs), c.dialect.name)
-    conditions = _conditions(columns, wanted)
-    return int(c.execute(columns.query.where(*conditions)).scalar_one())
-
-
-def points(
-    c: Connection, wanted: Wanted, names: Sequence[str], limit: int
-) -> list[tuple[Any, ...]]:
-    """(job, status, value of each named column) of the first jobs, for pictures."""
-    columns = Columns(select(jobs.c.id, jobs.c.status), c.dialect.name)
+def values(c: Connection, wanted: Wanted) -> list[tuple[int, Any]]:
+    """(job, value of the sorted column) of all jobs, in no order."""
+    columns = Columns(select(jobs.c.id), c.dialect.name)
     value = columns.sorting(wanted.sort)
     conditions = _conditions(columns, wanted)
+    query = columns.query.add_columns(value.label("value")).where(*conditions)
+    return [(row.id, row.value) for row in c.execute(query)]
+
+
+def points(c: Connection, ids: Sequence[int], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """(job, status, value of each named column) of these jobs, in their order, for pictures."""
+    columns = Columns(select(jobs.c.id, jobs.c.status), c.dialect.name)
     values = [columns.text(n) if n in TEXTS else columns.sorting(n) for n in names]
-    order = value.desc() if wanted.is_descending else value.asc()
     query = columns.query.add_columns(*(v.label(f"v{i}") for i, v in enumerate(values)))
-    query = query.where(*conditions).order_by(order.nulls_last(), jobs.c.id).limit(limit)
-    return [tuple(row) for row in c.execute(query)]
+    rows = {row.id: tuple(row) for row in c.execute(query.where(jobs.c.id.in_(ids)))}
+    return [rows[job_id] for job_id in ids if job_id in rows]
 
 
 def _conditions(columns: Columns, wanted: Wanted) -> list[Any]:
@@ -131,9 +139,11 @@ def _escaped(text: str) -> str:
     return quoted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def facets(c: Connection, experiment_id: int) -> Facets:
-    """Which parameters, metrics and scores the jobs of an experiment have."""
+def facets(c: Connection, experiment_id: int, ids: Sequence[int] = ()) -> Facets:
+    """Which parameters, metrics and scores the jobs of an experiment have, or these of them."""
     mine = jobs.c.experiment_id == experiment_id
+    if ids:
+        mine &= jobs.c.id.in_(ids)
     texts = c.scalars(select(jobs.c.params).where(mine).distinct()).all()
     last = (metrics.c.job_id == jobs.c.id) & (metrics.c.epoch == jobs.c.epoch)
     recorded = _of_each(c, mine, last, metrics.c.metric, metrics.c.phase)
@@ -164,11 +174,12 @@ def _of_each(
 def _params(texts: Sequence[str]) -> dict[str, list[Any]]:
     documents = [json.loads(text) for text in texts]
     names = dict.fromkeys(name for document in documents for name in document)
-    options: dict[str, list[Any]] = {}
-    for name in names:
-        values = {json.dumps(d.get(name), sort_keys=True): d.get(name) for d in documents}
-        options[name] = sorted(values.values(), key=_by_kind)[:_DISTINCT]
-    return options
+    return {name: _distinct([document.get(name) for document in documents]) for name in names}
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    by_text = {json.dumps(value, sort_keys=True): value for value in values}
+    return sorted(by_text.values(), key=_by_kind)[:_DISTINCT]
 
 
 def _by_kind(value: Any) -> tuple[bool, float, str]:
