@@ -19,7 +19,17 @@ from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard import access, actions
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.options import Options
-from fitfleet.dashboard.pages import compare, curves, experiment, fleet, groups, job, points, sweep
+from fitfleet.dashboard.pages import (
+    compare,
+    curves,
+    experiment,
+    fleet,
+    groups,
+    job,
+    points,
+    sweep,
+    users,
+)
 from fitfleet.dashboard.render import FOLDER
 from fitfleet.dashboard.visitors import as_visitor, opens
 from fitfleet.errors import (
@@ -37,6 +47,8 @@ Page = Callable[[Request], Response]
 READ: dict[str, Page] = {
     "/": fleet.page,
     "/part/fleet": fleet.part,
+    "/users": users.page,
+    "/part/users": users.part,
     "/experiment": experiment.page,
     "/part/table": experiment.part,
     "/part/groups": groups.part,
