@@ -42,6 +42,15 @@ def job(path: Path, seed: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def write_data(folder: Path) -> Path:
+    """A small dataset."""
+    path = folder / "data.npz"
+    rng = np.random.default_rng(0)
+    x, y = rng.random((256, 8), "float32"), rng.random((256, 1), "float32")
+    np.savez(path, x_train=x, y_train=y)
+    return path
+
+
 def claims(fleet: ff.Fleet, path: Path, repeats: int) -> list[float]:
     """Seconds from the call of submit to the claim, each with an idle worker."""
     fleet.submit(**job(path, 0)).wait(300)
@@ -67,10 +76,7 @@ def submit(fleet: ff.Fleet, path: Path, count: int) -> float:
 def measure(repeats: int, count: int) -> dict[str, Any]:
     """All figures, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data.npz"
-        rng = np.random.default_rng(0)
-        x, y = rng.random((256, 8), "float32"), rng.random((256, 1), "float32")
-        np.savez(path, x_train=x, y_train=y)
+        path = write_data(Path(folder))
         with ff.local(workers=1, directory=Path(folder) / "fleet") as fleet:
             waits = claims(fleet, path, repeats)
             submit_s = submit(fleet, path, count)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitfleet.api.access import Refused
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_text
 from fitfleet.errors import (
     AccessError,
     BrokerError,
@@ -114,7 +114,7 @@ async def document_of(request: Request) -> Document:
                 f"the request is above {MAX_BODY_BYTES:,} bytes; submit fewer jobs at once"
             )
     try:
-        values = wire.from_json(bytes(body) or b"{}")
+        values = json_text.from_json(bytes(body) or b"{}")
     except ValueError as error:
         raise FitfleetError(f"the request is not JSON: {error}") from None
     if not isinstance(values, dict):
@@ -135,7 +135,7 @@ def query_of(request: Request) -> Document:
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """The value as JSON."""
     sent = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})}
-    return Response(wire.to_json(value), status, sent, "application/json")
+    return Response(json_text.to_json(value), status, sent, "application/json")
 
 
 def refusal(error: FitfleetError) -> Response:

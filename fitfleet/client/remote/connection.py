@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 from fitfleet import errors
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_text
 from fitfleet.errors import AccessError, ApiError, FitfleetError, SettingsError, StorageError
 
 _TIMEOUT_S = 60.0
@@ -64,7 +64,7 @@ class Connection:
 
     def post(self, path: str, **document: Any) -> Any:
         """What the server answers to a document."""
-        return self._json("POST", path, wire.to_json(document))
+        return self._json("POST", path, json_text.to_json(document))
 
     def upload(self, path: str, file: Path) -> Any:
         """Send a file, whatever its size; what the server answers."""
@@ -103,7 +103,7 @@ class Connection:
         with self._answer(method, path, body, headers) as response:
             text = self._read(response)
         try:
-            return wire.from_json(text)
+            return json_text.from_json(text)
         except ValueError:
             raise self._no_api() from None
 
@@ -143,7 +143,7 @@ class Connection:
     def _refused(self, response: http.client.HTTPResponse) -> NoReturn:
         """Raise what the server says, as the error that it would be here."""
         try:
-            said = wire.from_json(self._read(response, _MAX_ERROR))["error"]
+            said = json_text.from_json(self._read(response, _MAX_ERROR))["error"]
             kind, message, place = said["kind"], str(said["message"]), said.get("place", "")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._no_api(response.status) from None

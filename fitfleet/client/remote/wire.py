@@ -1,15 +1,12 @@
-"""What goes over the HTTP API: JSON, with forms for the few things that JSON has not.
+"""What goes over the HTTP API, as documents (`json_text` writes them) and out of them again.
 
-Numbers that are not finite are `{"$float": "nan" | "inf" | "-inf"}`; a table is `{"columns":
-[{"name", "dtype", "values"}], "attrs"}`. Floats are written so that they read back bit for bit.
+A table is `{"columns": [{"name", "dtype", "values"}], "attrs"}`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.objective import Objective
@@ -25,44 +22,6 @@ from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FLOAT = "$float"
-
-
-def to_json(value: Any) -> bytes:
-    """A value as UTF-8 JSON: dataclasses as objects, tuples as lists, NumPy's numbers as numbers.
-
-    TypeError for anything else that JSON has no form for.
-    """
-    return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")).encode()
-
-
-def from_json(text: bytes | str) -> Any:
-    """The value again. ValueError for what is no JSON or is nested too deep."""
-    try:
-        return json.loads(text, object_hook=_special)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return {_FLOAT: str(float(value))}
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if hasattr(value, "item") and hasattr(value, "dtype"):  # a number of NumPy
-        return _plain(value.item())
-    return value
-
-
-def _special(document: dict[str, Any]) -> Any:
-    if document.keys() == {_FLOAT} and document[_FLOAT] in ("nan", "inf", "-inf"):
-        return float(document[_FLOAT])
-    return document
 
 
 def frame_document(frame: pd.DataFrame) -> dict[str, Any]:

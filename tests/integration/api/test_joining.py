@@ -211,3 +211,11 @@ def test_while_the_broker_is_away_no_host_is_told_the_password_of_all(
         assert "geheim" not in str(caught.value)
     finally:
         server.stop()
+
+
+def test_a_host_asks_for_its_settings_before_it_loads_what_reads_a_database() -> None:
+    script = (
+        "import sys, fitfleet.cli.main, fitfleet.client.remote.joined;"
+        " sys.exit('sqlalchemy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer
 from fitfleet.cli.main import app
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_text
 from fitfleet.client.remote.fleet import _REFUSED
 from fitfleet.db.actor import Scope
 from fitfleet.db.attempts import ends, metrics
@@ -185,6 +185,6 @@ def test_the_commands_go_by_the_api_too(
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, math.inf, -math.inf, 1e308])
 def test_floats_come_back_bit_for_bit(value: float) -> None:
-    (there,) = wire.from_json(wire.to_json([value]))
+    (there,) = json_text.from_json(json_text.to_json([value]))
     assert there.hex() == value.hex()
-    assert math.isnan(wire.from_json(wire.to_json(math.nan)))
+    assert math.isnan(json_text.from_json(json_text.to_json(math.nan)))
