@@ -1,7 +1,7 @@
 """What changed, told to every open page: one poll of the database serves all of them.
 
-A page hears the names of what changed and a cursor, never the data: it asks for what is new. While
-no page listens, nothing is asked.
+A page hears the names of what changed and a cursor, never the data: it asks for what is new. When
+no page has listened for a while, nothing is asked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
 
 _POLL_S = 0.4
+# Between two pages of a reader nobody listens; what the first one has read stays valid.
+_LINGER_S = 15.0
 # So that proxies and browsers keep a stream that has nothing to say.
 _COMMENT_S = 15.0
 _QUEUE = 100
@@ -34,6 +36,7 @@ class Live:
         self._database = database
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._left_at = float("-inf")
         self._away_since: float | None = None
         self._has_polled = False
         self.history = History()
@@ -47,7 +50,7 @@ class Live:
     @property
     def is_looking(self) -> bool:
         """Whether the cursor follows the database at the moment."""
-        return bool(self._listeners) and self._away_since is None and self._has_polled
+        return self._away_since is None and self._has_polled
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events, until the reader is gone or the server ends."""
@@ -71,6 +74,7 @@ class Live:
                 yield text
         finally:
             self._listeners.discard(mine)
+            self._left_at = time.monotonic()
 
     def close(self) -> None:
         """End all streams, so that the server can end."""
@@ -80,7 +84,7 @@ class Live:
 
     async def _run(self) -> None:
         watch = Watch()
-        while self._listeners and not self.is_closed:
+        while self._is_wanted() and not self.is_closed:
             pause_s = _POLL_S
             try:
                 changes = await to_thread.run_sync(self._poll, watch)
@@ -93,6 +97,9 @@ class Live:
             await asyncio.sleep(pause_s)
         # What happens from now on is seen by nobody.
         self._has_polled = False
+
+    def _is_wanted(self) -> bool:
+        return bool(self._listeners) or time.monotonic() - self._left_at < _LINGER_S
 
     def _begin(self) -> None:
         """After the first poll: what a page reads from now on is either new, or will be told."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 from filling import EPOCHS, fill, train
 from sqlalchemy import event, insert, update
 from support.rows import commit, new_job, register
 from support.rows import insert as insert_jobs
+from support.waiting import until
 from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
@@ -201,3 +205,20 @@ def test_heartbeats_are_no_change_but_shown(
     with fleet.database.begin() as c:
         c.execute(update(workers).values(load='{"cpu_percent": 83.0}'))
     assert "83 %" in visitor.get("/part/fleet").text
+
+
+def test_the_next_page_of_a_reader_is_made_of_what_the_last_one_has_read(
+    page: Dashboard, visitor: Visitor, fleet: Fleet
+) -> None:
+    fill(fleet.database)
+    path = "/experiment?name=digits"
+    with closing(HTTPConnection(urlsplit(page.address).netloc, timeout=60)) as connection:
+        connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
+        with connection.getresponse():
+            until(lambda: page.board.live.is_looking)
+            visitor.get(path)
+    until(lambda: not page.board.live._listeners)
+    time.sleep(1.0)  # more than the pause between two polls
+    with _counted(fleet.database) as asked:
+        assert visitor.get(path).status == 200
+    assert not [text for text in asked if "DISTINCT" in text or "(SELECT metrics" in text]
