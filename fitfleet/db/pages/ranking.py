@@ -5,7 +5,6 @@ Sorting ten thousand jobs by a metric looks up as many values; a job that has en
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -73,7 +72,7 @@ def _keyed(c: Connection, wanted: Wanted) -> tuple[list[tuple[float, int]], list
     sign = -1.0 if wanted.is_descending else 1.0
     keyed, rest = [], []
     for job_id, value in table.values(c, wanted):
-        if value is None or math.isnan(value):
+        if value is None or value != value:  # NaN
             rest.append(job_id)
         else:
             keyed.append((sign * value, job_id))

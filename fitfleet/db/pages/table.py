@@ -87,7 +87,7 @@ def values(c: Connection, wanted: Wanted) -> list[tuple[int, Any]]:
     value = columns.sorting(wanted.sort)
     conditions = _conditions(columns, wanted)
     query = columns.query.add_columns(value.label("value")).where(*conditions)
-    return [(row.id, row.value) for row in c.execute(query)]
+    return [(job_id, sorted_by) for job_id, sorted_by in c.execute(query)]
 
 
 def points(c: Connection, ids: Sequence[int], names: Sequence[str]) -> list[tuple[Any, ...]]:
