@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite, prod
-from typing import Any
+from math import prod
 
 import numpy as np
 
+from fitfleet.data.class_weights import check_class_weight
 from fitfleet.data.folds import fold_rows
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten, is_text
 from fitfleet.data.labels import are_class_numbers, check_labels, matches, pairs, shown
@@ -176,23 +176,8 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
     if info.y is None:
         _check_without_labels(spec, info)
     check_sample_weight(spec.loss, facts, info)
-    if not spec.class_weight:
-        return
-    if info.sample_weight is not None:
-        raise SpecError("class_weight", "the dataset has sample weights already; give one of them")
-    if len(flatten(info.y)) > 1:
-        raise SpecError("class_weight", "goes with one array of labels; use sample weights instead")
-    if any(labels.dtype == "bool" for labels in flatten(info.y)):  # Keras rounds them, and fails
-        raise SpecError("class_weight", "goes with numbers, and the labels are bool; give 0 and 1")
-    classes = _classes(facts, info)
-    for key in spec.class_weight:
-        if not key.isdigit():
-            raise SpecError("class_weight", f"{key!r} is not a class number such as 0")
-        if classes is not None and int(key) >= classes:
-            raise SpecError(
-                "class_weight", f"class {key} is not among the classes 0 to {classes - 1}"
-            )
-    _check_highest_class(spec, info)
+    if spec.class_weight:
+        check_class_weight(spec, facts, info)
 
 
 def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
@@ -211,31 +196,6 @@ def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
             raise SpecError(place, "goes with labels, and the dataset has none; give it y")
 
 
-def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:
-    """Keras looks weights up by class, from 0 to the highest one that has a weight."""
-    labels = next(iter(flatten(info.y)), None)
-    if labels is None or labels.maximum is None or not isfinite(labels.maximum):
-        return
-    shape = labels.shape[1:-1] if labels.shape[1:][-1:] == (1,) else labels.shape[1:]
-    if len(shape) > 1 or (shape and are_class_numbers(spec.loss)):
-        raise SpecError(
-            "class_weight",
-            "goes with one class a row; for labels of several steps give sample weights, one for"
-            " each step",
-        )
-    if not shape and (labels.minimum or 0) < 0:
-        raise SpecError(
-            "class_weight", f"the labels hold the class {labels.minimum:g}; classes are 0 or more"
-        )
-    highest = shape[0] - 1 if shape else int(labels.maximum)
-    if max(map(int, spec.class_weight or {})) < highest:
-        raise SpecError(
-            "class_weight",
-            f"has none for class {highest}, the highest of the labels, which Keras looks up too;"
-            f" give it one, such as {highest}: 1.0",
-        )
-
-
 def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:
     """A callback that watches validation where there is none never does a thing."""
     if spec.validation_split or info.x_val is not None or info.dataset.fold:
@@ -249,14 +209,3 @@ def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:
                 f"{monitor!r} needs validation rows, and there are none; give the dataset x_val"
                 f" and y_val, or validation_split, or watch {monitor.removeprefix('val_')!r}",
             )
-
-
-def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
-    """How many classes there are; None when it is not known."""
-    shape: Any = facts.outputs[0].shape if len(facts.outputs) == 1 else None
-    if shape and shape[-1] not in (None, 1):
-        return int(shape[-1])
-    labels = flatten(info.y)
-    if not labels or labels[0].maximum is None or not isfinite(labels[0].maximum):
-        return None
-    return max(int(labels[0].maximum) + 1, 2)

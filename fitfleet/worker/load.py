@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
+from fitfleet.data.compatibility import check_fit
+from fitfleet.data.describe import describe
 from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.jobs.dependencies import Parent
@@ -16,7 +18,7 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.objects.store import DamagedFileError
 from fitfleet.settings import Settings
 from fitfleet.spec.adapting import States, with_states
-from fitfleet.spec.checks.check import check
+from fitfleet.spec.checks.check import ModelFacts, check
 from fitfleet.spec.checks.consistency import list_of_outputs
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.versions import installed
@@ -66,6 +68,8 @@ class Loader:
         reach("in_load")
         if spec.dataset.function is not None:
             spec = spec.model_copy(update={"dataset": self._rows(spec, settings)})
+        if control.claim.fingerprint is None:
+            _check_data(spec, facts, settings)
         arrays = self._arrays(control, spec, list_of_outputs(spec, facts))
         snapshot, restart = self._restore(control, spec, options)
         if restart:
@@ -178,6 +182,14 @@ class Loader:
         except DamagedFileError:
             return None
         return path if has_digest(path, digest) else None
+
+
+def _check_data(spec: JobSpec, facts: ModelFacts, settings: Settings) -> None:
+    """What is checked at submit, for a dataset that could not be seen there."""
+    info = describe(spec.dataset, settings)
+    if info is not None:
+        for line in check_fit(spec, facts, info, settings.memory_bytes):
+            print(line)
 
 
 def _continues(spec: JobSpec) -> bool:

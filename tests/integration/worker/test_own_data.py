@@ -62,6 +62,16 @@ def test_arguments_folds_and_validation_are_the_jobs(fleet: Fleet, tmp_path: Pat
     assert {phase for _, phase, *_ in curve(fleet, row)} == {"train", "val"}
 
 
+def test_its_rows_are_checked_as_those_of_a_file_are(fleet: Fleet) -> None:
+    """Batches of such labels would be trained on, though Keras refuses arrays of them."""
+    model = ff.Sequential([L.Input((4, 3)), L.Dense(3, activation="softmax")])
+    changes = {"model": model, "loss": "categorical_crossentropy"}
+    weights = {0: 1.0, 1: 2.0, 2: 0.5}
+    row = fleet.run(**{**FIT, **changes}, dataset="own_data:steps", class_weight=weights)
+    assert row.status is JobStatus.FAILED
+    assert "for labels of several steps give sample weights" in str(row.failure_message)
+
+
 def test_it_is_called_once_for_all_jobs_and_attempts(fleet: Fleet) -> None:
     drawn = {**FIT, "dataset": "own_data:drawn", "epochs": 3}
     first = fleet.run(**drawn)

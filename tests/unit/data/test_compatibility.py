@@ -345,6 +345,13 @@ def test_class_weights_of_all_that_keras_looks_up_pass() -> None:
         check_fit(_spec(loss="mse", class_weight={"1": 2.0}), facts, info)
 
 
+def test_class_weights_of_labels_by_the_step_are_refused_whatever_they_hold() -> None:
+    steps = _array(64, 8, 5, low=0, high=float("nan"))
+    facts = _facts(outputs=[OutputFacts("dense", (8, 5), "softmax")])
+    with pytest.raises(SpecError, match="labels of several steps give sample weights"):
+        check_fit(_spec(class_weight={"4": 2.0}), facts, _info(y=steps))
+
+
 def test_class_weights_of_bool_labels_are_refused_by_what_to_give() -> None:
     info = _info(y=_array(64, 1, low=0, high=1, dtype="bool"))
     facts = _facts(outputs=[OutputFacts("dense", (1,), "linear")])

@@ -1,0 +1,78 @@
+"""Whether class weights go with the labels; Keras looks one up for each row, by its class."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from fitfleet.data.info import DatasetInfo, flatten
+from fitfleet.data.labels import are_class_numbers
+from fitfleet.errors import SpecError
+from fitfleet.spec.checks.check import ModelFacts
+from fitfleet.spec.job import JobSpec
+
+
+def check_class_weight(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
+    """Raises SpecError for the weights of a job that has some, and labels."""
+    if info.sample_weight is not None:
+        raise SpecError("class_weight", "the dataset has sample weights already; give one of them")
+    _check_one_class_a_row(spec, info)
+    if any(labels.dtype == "bool" for labels in flatten(info.y)):  # Keras rounds them, and fails
+        raise SpecError("class_weight", "goes with numbers, and the labels are bool; give 0 and 1")
+    classes = _classes(facts, info)
+    for key in spec.class_weight or {}:
+        if not key.isdigit():
+            raise SpecError("class_weight", f"{key!r} is not a class number such as 0")
+        if classes is not None and int(key) >= classes:
+            raise SpecError(
+                "class_weight", f"class {key} is not among the classes 0 to {classes - 1}"
+            )
+    _check_highest_class(spec, info)
+
+
+def _check_one_class_a_row(spec: JobSpec, info: DatasetInfo) -> None:
+    """Keras refuses arrays of other labels, and would train on batches of them."""
+    leaves = flatten(info.y)
+    if len(leaves) > 1:
+        raise SpecError("class_weight", "goes with one array of labels; use sample weights instead")
+    shape = _shape_without_last_1(leaves[0].shape[1:]) if leaves else ()
+    if len(shape) > 1 or (shape and are_class_numbers(spec.loss)):
+        raise SpecError(
+            "class_weight",
+            "goes with one class a row; for labels of several steps give sample weights, one for"
+            " each step",
+        )
+
+
+def _shape_without_last_1(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if shape[-1:] == (1,) else shape
+
+
+def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:
+    """Keras looks weights up by class, from 0 to the highest one that has a weight."""
+    labels = next(iter(flatten(info.y)), None)
+    if labels is None or labels.maximum is None or not isfinite(labels.maximum):
+        return
+    shape = _shape_without_last_1(labels.shape[1:])
+    if not shape and (labels.minimum or 0) < 0:
+        raise SpecError(
+            "class_weight", f"the labels hold the class {labels.minimum:g}; classes are 0 or more"
+        )
+    highest = shape[0] - 1 if shape else int(labels.maximum)
+    if max(map(int, spec.class_weight or {})) < highest:
+        raise SpecError(
+            "class_weight",
+            f"has none for class {highest}, the highest of the labels, which Keras looks up too;"
+            f" give it one, such as {highest}: 1.0",
+        )
+
+
+def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
+    """How many classes there are; None when it is not known."""
+    shape: Any = facts.outputs[0].shape if len(facts.outputs) == 1 else None
+    if shape and shape[-1] not in (None, 1):
+        return int(shape[-1])
+    labels = flatten(info.y)
+    if not labels or labels[0].maximum is None or not isfinite(labels[0].maximum):
+        return None
+    return max(int(labels[0].maximum) + 1, 2)
