@@ -1,4 +1,4 @@
-"""Arguments of losses and metrics that their config leaves out: taken from the objects."""
+"""What the config of a loss, metric or optimizer leaves out: taken from the object, or refused."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def complete(value: Any, document: Any, place: str) -> None:
 
     SpecError for an argument that a class of the user's without a get_config keeps elsewhere than
     in an attribute of its name: the worker's object would have the default, and nobody a hint.
+    So it is raised for an optimizer that was told which variables not to decay.
     """
     if not isinstance(document, dict):
         return
+    _refuse_exclusions(value, place)
     lost = getattr(value, "_fn_kwargs", None)
     if isinstance(lost, dict):
         for name in _LOST_BY_KERAS:
@@ -30,6 +32,18 @@ def complete(value: Any, document: Any, place: str) -> None:
     if _keeps_its_arguments(value):
         for name, argument in _left_out(value, document["config"], place).items():
             document["config"][name] = argument
+
+
+def _refuse_exclusions(value: Any, place: str) -> None:
+    names = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
+    optimizer = getattr(value, "inner_optimizer", value)
+    if any(getattr(optimizer, name, None) for name in names):
+        raise SpecError(
+            place,
+            "exclude_from_weight_decay() is no part of an optimizer's config, so a worker's would"
+            " decay all variables; compile the model in a function, give that as"
+            " model=ff.builder(make_model), and leave optimizer and loss of the job out",
+        )
 
 
 def _keeps_its_arguments(value: Any) -> bool:

@@ -12,6 +12,7 @@ from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.directions import CLASSES
 from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.compile import losses, metrics, optimizer
+from fitfleet.spec.parts.model import model_document
 from fitfleet.spec.submission import job_spec
 
 load = keras.saving.deserialize_keras_object
@@ -93,6 +94,20 @@ def test_what_keras_forgets_when_it_saves_reaches_the_worker(
     for value in (given, getattr(getattr(keras, kind), name)(**arguments)):
         canonical = make(value) if kind == "losses" else make([value])[0]
         assert load(canonical)._fn_kwargs[argument] == arguments[argument]
+
+
+@pytest.mark.parametrize("told", [{"var_names": ["bias"]}, {"var_list": [keras.Variable(1.0)]}])
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_variables_that_are_not_to_decay_are_refused(told: Any, is_scaled: bool) -> None:
+    """A worker's optimizer, made from the config, would decay them."""
+    plain = keras.optimizers.AdamW(0.1, weight_decay=0.2)
+    plain.exclude_from_weight_decay(**told)
+    given = keras.optimizers.LossScaleOptimizer(plain) if is_scaled else plain
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(given, "mse")
+    for make in (lambda: optimizer(given), lambda: model_document(model)):
+        with pytest.raises(SpecError, match=r"exclude_from_weight_decay\(\) is no part"):
+            make()
 
 
 @pytest.mark.parametrize("name", catalog.class_names("schedules"))
