@@ -236,7 +236,7 @@ def insert(
 
 def waiting_queues(jobs: Iterable[Job]) -> set[str]:
     """The queues of those that have not ended."""
-    return {job.row.queue for job in jobs if not job.status.is_terminal}
+    return {job.row.queue for job in jobs if not job.row.status.is_terminal}
 
 
 def _failed_before(rows: Sequence[JobRow], inserted: Sequence[tuple[int, bool]]) -> Iterator[str]:

@@ -6,14 +6,13 @@ import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
 from support.rows import column, commit, dispatch, insert, insert_many, new_job, status, take
+from support.statements import statements
 
 from fitfleet.db.attempts import ends, leases
 from fitfleet.db.attempts.leases import Artifact
@@ -32,21 +31,6 @@ from fitfleet.states import FailureClass, JobStatus
 def _insert(database: Database, rows: list[NewJob]) -> list[tuple[int, bool]]:
     with database.begin() as c:
         return job_table.insert(c, rows)
-
-
-@contextmanager
-def _statements(database: Database) -> Iterator[list[str]]:
-    """What is sent to the database inside."""
-    sent: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        sent.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
 
 
 def test_the_same_content_is_the_same_job(database: Database) -> None:
@@ -93,11 +77,11 @@ def test_jobs_are_numbered_in_their_order(database: Database) -> None:
 def test_ten_thousand_in_one_transaction(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     rows = [new_job(f"c{i}") for i in range(10_000)]
-    with _statements(database) as statements:
+    with statements(database) as sent:
         inserted = _insert(database, rows)
         assert len({job_id for job_id, is_new in inserted if is_new}) == 10_000
         assert not any(is_new for _, is_new in _insert(database, rows))
-    assert len(statements) < 500
+    assert len(sent) < 500
     database.dispose()
 
 

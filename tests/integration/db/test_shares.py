@@ -6,13 +6,13 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from support.parts import quick
 from support.rows import dispatch, insert_many, register, take
+from support.statements import statements
 from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
@@ -91,19 +91,6 @@ def occupy(database: Database, count: int) -> int:
             values = {"owner": f"host:1:{number}"}
             c.execute(sa.update(jobs).where(jobs.c.id == claim.job_id).values(values))
     return len(claims)
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """What is asked of the database inside."""
-    asked: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
-
-    sa.event.listen(database.engine, "before_cursor_execute", note)
-    yield asked
-    sa.event.remove(database.engine, "before_cursor_execute", note)
 
 
 def test_without_shares_users_do_not_take_turns(database: Database) -> None:

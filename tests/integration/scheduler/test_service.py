@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from support.rows import (
     age,
     column,
@@ -24,6 +23,7 @@ from support.rows import (
     take,
 )
 from support.servers import Postgres, Valkey, wait_until
+from support.statements import statements
 
 from fitfleet import queue
 from fitfleet.db.jobs import experiments
@@ -266,19 +266,11 @@ def test_several_schedulers_publish_each_job_once(
 
 def _statements(database: Database, scheduler: Scheduler, ticks: int) -> int:
     """How many the database is asked in so many ticks between two recoveries."""
-    asked: list[str] = []
-
-    def hear(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
-
     scheduler.tick()
     scheduler._recovered_at = time.monotonic() + 60.0
-    sa.event.listen(database.engine, "before_cursor_execute", hear)
-    try:
+    with statements(database) as asked:
         for _ in range(ticks):
             assert scheduler.tick() == 0
-    finally:
-        sa.event.remove(database.engine, "before_cursor_execute", hear)
     return sum(not statement.startswith("BEGIN") for statement in asked)
 
 

@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 from support.rows import register
+from support.statements import statements
 
 import fitfleet as ff
 from fitfleet.api.serve import ApiServer, Options
@@ -77,6 +78,18 @@ def test_a_script_is_told_once_a_queue_that_no_worker_serves_it(settings: Settin
     ends = ["worker", "worker --queue gpu", "worker --queue tpu"]
     assert [line.partition("fitfleet ")[2] for line in lines] == ends
     assert all(NOBODY in line for line in lines) and not told.stdout
+
+
+def test_many_jobs_are_told_of_without_reading_each_again(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    sent = []
+    for first, count in ((0, 3), (3, 30)):
+        with statements(fleet.database) as one, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fleet.submit_many([dict(job, seed=first + i) for i in range(count)])
+        sent.append(len(one))
+    assert sent[1] <= sent[0]
 
 
 @pytest.mark.slow
