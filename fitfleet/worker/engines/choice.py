@@ -159,6 +159,8 @@ class Engines:
         expected = Expected(self._speeds, work, traced, self._ages_s(work), can_read=self._can_read)
         order = expected.order()
         stack = next(name for name in order if name != LOOP)
+        missed_s = self._speeds.missed_s(work.keys, stack) + expected.gain_s(stack)
+        self._speeds.set_missed(work.keys, stack, missed_s if order[0] == LOOP else 0.0)
         text = expected.text(stack)
         return order, f"{text}, one program for any width" if order[0] == OPEN else text
 

@@ -68,13 +68,29 @@ class Expected:
             epoch_s = loop_s / _EXPECTED_GAIN * (_OPEN_OVER_FUSED if name == OPEN else 1.0)
         return self._once_s[name] + epoch_s * self._work.epochs
 
+    def gain_s(self, stack: str) -> float:
+        """By how much the stack would be quicker than the loop if it needed no trace."""
+        loop_s, stack_s = self.all_s(LOOP), self.all_s(stack)
+        if loop_s is None or stack_s is None:
+            return 0.0
+        return max(0.0, loop_s - self._once_s[LOOP] - (stack_s - self._once_s[stack]))
+
+    def _charged_s(self, name: str) -> float:
+        """In all, without what earlier cohorts have lost by not having the program.
+
+        Nobody knows how many cohorts will follow. A trace that is made once they have lost what
+        it costs wastes at most that, however few or many there are.
+        """
+        missed_s = 0.0 if name == LOOP else self._speeds.missed_s(self._work.keys, name)
+        return (self.all_s(name) or 0.0) - min(self._once_s[name], missed_s)
+
     def order(self) -> Sequence[str]:
-        """The quickest first; of equal ones the one that knows the widths."""
+        """The best first; of equal ones the one that knows the widths."""
         names = [name for name in (FUSED, OPEN, LOOP) if name in self._once_s]
         if self.epoch_s[LOOP] is None:
             stacks = sorted(names[:-1], key=self._once_s.__getitem__)
             return [*stacks, LOOP]
-        return sorted(names, key=lambda name: self.all_s(name) or 0.0)
+        return sorted(names, key=self._charged_s)
 
     def text(self, stack: str) -> str:
         """For the row."""

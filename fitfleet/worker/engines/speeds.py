@@ -62,8 +62,8 @@ class Speeds:
     """Measured seconds by key and name; the quickest counts, other work only makes it slower.
 
     The names of an engine: its own for an epoch of one job; "... traced" and "... read" for what a
-    program costs once, with its first call; "... kept" if it is on the disk; "layers". "open" is
-    the stack by a program for any width.
+    program costs once, with its first call; "... kept" if it is on the disk; "... missed" for what
+    cohorts would have gained by it; "layers". "open" is the stack by a program for any width.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,7 +107,18 @@ class Speeds:
 
     def is_kept(self, keys: Keys, engine: str) -> bool:
         """Whether the engine's program has been put on the disk."""
-        return self.get(keys[1] if engine == OPEN else keys[0], f"{engine} kept") is not None
+        return self.get(_of_program(keys, engine), f"{engine} kept") is not None
+
+    def missed_s(self, keys: Keys, engine: str) -> float:
+        """By how much the cohorts that were looped would have been quicker in the traced stack."""
+        return self.get(_of_program(keys, engine), f"{engine} missed") or 0.0
+
+    def set_missed(self, keys: Keys, engine: str, seconds: float) -> None:
+        """So much by now; 0 once the stack has been chosen."""
+        key = _of_program(keys, engine)
+        if key is not None and seconds != self.missed_s(keys, engine):
+            self._known.setdefault(_short(key), {})[f"{engine} missed"] = seconds
+            self._write()
 
     def once_s(self, keys: Keys, engine: str, layers: int, *, can_read: bool) -> float:
         """What the engine's program will cost before it is at hand: measured, or estimated.
@@ -140,13 +151,18 @@ class Speeds:
         """With what a program of the engine says that it is being traced."""
         if store is None:
             return None
-        lock = store.tracing(engine, (keys[1] or "") if engine == OPEN else keys[0])
+        lock = store.tracing(engine, _of_program(keys, engine) or "")
         return Tracing(lock, self.once_s(keys, engine, layers, can_read=False))
 
     def _write(self) -> None:
         """Two children may write at once; then one measurement is made again some day."""
         merged = {**(read_json(self._path) or {}), **self._known}
         write_json(self._path, dict(list(merged.items())[-_MAX_KEYS:]))
+
+
+def _of_program(keys: Keys, engine: str) -> str | None:
+    """The key of the engine's program."""
+    return keys[1] if engine == OPEN else keys[0]
 
 
 def _short(key: str) -> str:

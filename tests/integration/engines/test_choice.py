@@ -112,6 +112,21 @@ def test_short_work_is_looped_after_one_was_measured(settings: Settings) -> None
     assert " looped; in all " in reasons(trained)[-1]
 
 
+def test_a_trace_is_made_once_cohorts_have_lost_what_it_costs(settings: Settings) -> None:
+    """None of them is worth it alone, and nobody knows how many will come."""
+    jobs = cohort(nets.mlp(), 8)  # of 16 epochs together
+    first = Engines(settings)
+    key = first._fused.key(jobs[0])
+    first._speeds.record(key, loop=0.1, loop_traced=0.0, fused=0.05, fused_traced=2.0, layers=2.0)
+    assert next(first.choose(jobs)).engine.name == "loop"  # 0.8 s lost
+    second = Engines(settings)  # of another child, which finds the records
+    assert next(second.choose(jobs)).engine.name == "loop"
+    chosen = next(second.choose(jobs))
+    assert chosen.engine.name == "fused"
+    assert "in all 2.8 and 1.6 s expected" in chosen.reasons[0]
+    assert second._speeds.missed_s((key, None), "fused") == 0.0
+
+
 def test_what_is_not_proven_in_a_stack_is_looped(settings: Settings) -> None:
     jobs = cohort(nets.convolutional_recurrent(), 8)
     choice = next(Engines(settings).choose(jobs))
