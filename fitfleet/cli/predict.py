@@ -9,11 +9,10 @@ import typer
 
 from fitfleet.cli import complete
 from fitfleet.cli.arguments import JobArgument
-from fitfleet.cli.command import JsonOption, Target, command, quiet_tensorflow, say, tell
+from fitfleet.cli.command import JsonOption, Target, command, quiet_tensorflow, tell
 from fitfleet.errors import DatasetError
 
 if TYPE_CHECKING:
-    from fitfleet.client.fleet import Fleet
     from fitfleet.client.job import Job
 
 _PLACES = ("fleet", "here", "auto")
@@ -108,25 +107,7 @@ def _dataset(text: str) -> Any:
 
 
 def _asked(target: Target, number: int, where: str) -> Job:
-    """The job; what the user should hear while a worker is waited for is said."""
-    fleet = target.fleet()
-    job = fleet.job(number)
-    if where == "fleet":
-        _say_unserved(fleet, job)
-    else:
+    """The job. Where this process may compute, TensorFlow does not greet."""
+    if where != "fleet":
         quiet_tensorflow()
-    return job
-
-
-def _say_unserved(fleet: Fleet, job: Job) -> None:
-    from fitfleet.db.fleet import workers
-
-    if fleet.settings.url:
-        return  # the API knows
-    with fleet.database.read() as c:
-        served = {slot["queue"] for slot in workers.live(c, fleet.settings.lease_s)}
-    if job.row.queue not in served:
-        say(
-            f"warning: no worker serves queue {job.row.queue!r} now; what was not asked before"
-            " waits for one: `fitfleet worker`, or compute in this process with --where here"
-        )
+    return target.fleet().job(number)

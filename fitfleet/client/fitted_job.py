@@ -105,8 +105,9 @@ class FittedJob(JobHandle):
         `file.size_bytes`, `file.sha256`, `file.read()`, `file.copy(path)`; empty if no callback
         wrote any.
 
-        Of a job that has not succeeded they are those of its newest checkpoint, empty before the
-        first. StorageError if they cannot be read.
+        Of a job that has not succeeded they are those of its newest checkpoint; the first one is
+        written as soon as there are files, at the end of the epoch. StorageError if they cannot be
+        read.
         """
         self._fit()
         return files.newest(self._file_of_callbacks, self._settings)
@@ -178,7 +179,9 @@ class FittedJob(JobHandle):
         size = tasks.checked_batch_size(batch_size)
         dataset = tasks.dataset_of(task.kind, data, self._settings)
         wanted = tasks.specification(spec, task, dataset, size)
-        return tasks.run_task(self._database, self._settings, self._row, wanted)
+        return tasks.run_task(
+            self._database, self._settings, self._row, wanted, starting=self._starting
+        )
 
     def _queue_task(
         self, task: Task, dataset: DatasetSpec, batch_size: int

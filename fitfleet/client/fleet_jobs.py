@@ -168,7 +168,7 @@ class FleetJobs:
             return lookup.jobs_by_id(c, job_ids)
 
     def _handle(self, row: JobRow) -> Job:
-        return Job(self.database, self.settings, row)
+        return Job(self.database, self.settings, row, starting=self.notices.starting)
 
     def job(self, job_id: int) -> Job:
         """The job of that number. NotFoundError if there is none."""
@@ -228,7 +228,13 @@ def insert(
     if any(is_new for _, is_new in inserted):
         lines += fleet.notices.broker_away()
     jobs = Jobs(
-        Job(fleet.database, fleet.settings, row, is_reused=not is_new)
+        Job(
+            fleet.database,
+            fleet.settings,
+            row,
+            is_reused=not is_new,
+            starting=fleet.notices.starting,
+        )
         for row, (_, is_new) in zip(stored, inserted, strict=True)
     )
     return jobs, lines

@@ -19,11 +19,18 @@ class JobHandle:
     """What the row of a job says; `refresh()` reads it again."""
 
     def __init__(
-        self, database: Database, settings: Settings, row: JobRow, *, is_reused: bool = False
+        self,
+        database: Database,
+        settings: Settings,
+        row: JobRow,
+        *,
+        is_reused: bool = False,
+        starting: str | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._row = row
+        self._starting = starting  # the queue of workers that this script has started
         self.is_reused = is_reused
         """Whether submit found this very content in the experiment and queued nothing."""
 

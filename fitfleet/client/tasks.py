@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from rich.console import Console
 from fitfleet.client.display import Display
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.wait import wait_for
+from fitfleet.client.wait_reasons import without_worker
+from fitfleet.data.batches import is_batches, joined
 from fitfleet.data.data_store import DataStore
 from fitfleet.data.materialise import written
 from fitfleet.db.jobs import jobs as job_table
@@ -86,10 +88,12 @@ def queue_task(
     wanted: JobSpec,
     *,
     data_root_only: bool = False,
+    starting: str | None = None,
 ) -> tuple[JobRow, list[str]]:
     """Queue the task as a job, whose specification is `specification`'s; what the user should hear.
 
-    What was asked before is not done again. SpecError or DatasetError for what cannot work.
+    What was asked before is not done again. `starting` is the queue of workers that may not be up
+    yet. SpecError or DatasetError for what cannot work.
     """
     task = wanted.task
     assert task is not None
@@ -107,12 +111,30 @@ def queue_task(
     )
     submission = Submission(trusting)
     new = replace(submission.checked(wanted, options), settings=settings)
-    return _queued(database, settings, new), submission.warnings
+    row = _queued(database, settings, new)
+    return row, [*submission.warnings, *_waits(database, settings, row, starting)]
 
 
-def run_task(database: Database, settings: Settings, fitted: JobRow, wanted: JobSpec) -> TaskResult:
+def _waits(
+    database: Database, settings: Settings, row: JobRow, starting: str | None
+) -> Iterable[str]:
+    """A sentence if it has not been done yet and no worker serves its queue."""
+    if row.status is JobStatus.SUCCEEDED:
+        return ()
+    with database.read() as c:
+        return without_worker(c, [row.queue], settings, starting=starting).values()
+
+
+def run_task(
+    database: Database,
+    settings: Settings,
+    fitted: JobRow,
+    wanted: JobSpec,
+    *,
+    starting: str | None = None,
+) -> TaskResult:
     """`queue_task`, and wait for its end. JobFailedError with the worker's reason."""
-    row, lines = queue_task(database, settings, fitted, wanted)
+    row, lines = queue_task(database, settings, fitted, wanted, starting=starting)
     for line in lines:
         warnings.warn(line, stacklevel=4)
     display = Display(Console(stderr=True))
@@ -169,6 +191,8 @@ def inputs(x: Any, settings: Settings) -> DatasetSpec:
     """Inputs of a model as a dataset: what `in_files` gives, or arrays, written to the storage."""
     if names_a_dataset(x):
         return inputs_only(dataset_spec(x))
+    if is_batches(x):
+        x = joined(x, "x", settings.memory_bytes)["x"]
     return inputs_only(written({"x": x}, settings))
 
 

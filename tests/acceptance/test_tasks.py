@@ -72,6 +72,17 @@ def test_a_worker_predicts_as_keras_does(fitted: ff.Job, other: Path, digits: Pa
     np.testing.assert_array_equal(fitted.predict(str(alone), where="fleet"), expected)
 
 
+@pytest.mark.parametrize("where", ["here", "fleet"])
+def test_batches_are_taken_as_arrays_are(fitted: ff.Job, other: Path, where: Any) -> None:
+    with h5py.File(other) as file:
+        x, y = file["x"][()], file["y"][()]
+    starts = range(0, len(x), 32)
+    labelled = fitted.evaluate(((x[i : i + 32], y[i : i + 32]) for i in starts), where=where)
+    assert labelled == fitted.evaluate((x, y), where=where)
+    predicted = fitted.predict(((x[i : i + 32],) for i in starts), where=where)
+    np.testing.assert_array_equal(predicted, fitted.predict(x, where=where))
+
+
 @pytest.mark.slow
 def test_names_of_inputs_and_outputs_stay(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     import keras

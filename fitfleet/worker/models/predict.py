@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import load
+from fitfleet.data.batches import is_batches, joined
 from fitfleet.data.formats.text import text_array
 from fitfleet.data.info import flatten, map_structure
 from fitfleet.data.rows import rows_of, take
@@ -79,7 +80,10 @@ def leaves(predicted: Any) -> list[Any]:
 
 
 def _inputs(x: Any, settings: Settings) -> Any:
-    return load(inputs_only(dataset_spec(x)), settings).x if names_a_dataset(x) else _texts(x)
+    if names_a_dataset(x):
+        return load(inputs_only(dataset_spec(x)), settings).x
+    # Keras reads one batch ahead of a generator, and warns at its end.
+    return joined(x, "x", settings.memory_bytes)["x"] if hasattr(x, "__next__") else _texts(x)
 
 
 def _has_rows(leaf: Any) -> bool:
@@ -114,6 +118,9 @@ def evaluate(
     model: Any, dataset: Any, spec: JobSpec, settings: Settings, batch_size: int
 ) -> dict[str, float]:
     """Loss and metrics on `(x, y)`, or on x and y of a dataset as submit takes it by its path."""
+    if is_batches(dataset):
+        read = joined(dataset, "dataset", settings.memory_bytes)
+        dataset = (read["x"], read["y"], read.get("sample_weight"))
     if isinstance(dataset, tuple):
         x, y, weight = (*dataset, None, None)[:3]
         parts = (_texts(x), y, weight)

@@ -13,7 +13,7 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
-from support.rows import register
+from support.rows import commit, register, take
 from support.statements import statements
 
 import fitfleet as ff
@@ -124,6 +124,22 @@ def test_what_has_ended_waits_for_no_worker(fleet: ff.Fleet, job: dict[str, Any]
     ):
         warnings.simplefilter("error")
         assert another.submit(**job).is_reused
+
+
+@pytest.mark.parametrize("kind", ["predict", "evaluate"])
+def test_who_asks_a_fitted_model_is_told_too(
+    fleet: ff.Fleet, job: dict[str, Any], kind: str
+) -> None:
+    with pytest.warns(UserWarning, match=NOBODY):
+        fitted = fleet.submit(**job)
+    (claim,) = take(fleet.database)
+    with fleet.database.begin() as c:
+        assert commit(c, claim, epoch=1, seconds=1.0)
+    x, y = np.zeros((2, 4), "f4"), np.zeros((2, 1), "f4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # raised, so that nothing is waited for
+        with pytest.raises(UserWarning, match=NOBODY):
+            getattr(fitted, kind)(x if kind == "predict" else (x, y), where="fleet")
 
 
 def test_a_client_of_the_api_is_told_once_however_many_there_are(
