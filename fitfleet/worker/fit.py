@@ -67,6 +67,12 @@ class Fit:
         is_whole = self.has_stopped or self.epoch >= self.job.spec.epochs
         return self._is_out_of_time and not is_whole
 
+    @property
+    def has_new_files(self) -> bool:
+        """Whether its callbacks have written files, and no checkpoint has any yet."""
+        has_checkpoint = self.checkpoint_epoch > 0 or self.job.snapshot is not None
+        return not has_checkpoint and self.files is not None and self.files.are_there
+
     def count(self, seconds: float) -> None:
         """So long the epoch took that has just ended; whether another one begins is settled now."""
         self.trained_s += seconds

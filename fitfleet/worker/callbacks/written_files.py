@@ -36,6 +36,11 @@ class WrittenFiles:
         if snapshot is not None and not snapshot.is_of_parent:
             unpack(snapshot.path, self.folder, settings)
 
+    @property
+    def are_there(self) -> bool:
+        """Whether any file was written so far."""
+        return self.folder is not None and any(path.is_file() for path in self.folder.rglob("*"))
+
     def place(self, callback: Any) -> None:
         """Let a callback of Keras, or of a class derived from one, write below the folder.
 

@@ -213,6 +213,8 @@ class DatabaseJournal:
             return fit.epoch % every == 0
         if fit.has_ended:
             return False
+        if fit.has_new_files:
+            return True  # should it fail in its first epochs, they are there
         wait_s = options.checkpoint_s
         wait_s = self._settings.checkpoint_s if wait_s is None else wait_s
         return time.monotonic() - fit.checkpoint_at >= wait_s

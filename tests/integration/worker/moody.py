@@ -40,3 +40,16 @@ def loopless() -> Any:
     """A model that only Keras's own fit can train."""
     layers = keras.layers
     return keras.Sequential([keras.Input((5, 3)), OnlyInFit(), layers.Flatten(), layers.Dense(1)])
+
+
+class GivesUp(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a fit with an error after so many epochs."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Raises."""
+        if epoch == self.after:
+            raise RuntimeError("enough")

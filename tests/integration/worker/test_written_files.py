@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import keras
+import moody
 import numpy as np
 import pytest
 from fleets import DrainAfter, Fleet
@@ -120,6 +121,23 @@ def test_an_extended_fit_continues_its_files(
         assert jobs.extend(c, short.id, 5)
     fleet.attempt()
     _assert_same(_files(fleet, fleet.row(short.id)), _files(fleet, straight), tmp_path)
+
+
+def test_a_job_that_fails_before_a_checkpoint_is_due_has_files(
+    writer: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    """It fails in its third epoch, long before an hour has passed."""
+    callbacks = [*WRITERS, moody.GivesUp(after=2)]
+    trusting = {"trusted_modules": ("moody",), "module_path": (str(Path(__file__).parent),)}
+    with Fleet(sqlite_url, tmp_path, checkpoint_s=3600.0, **trusting) as fleet:
+        row = fleet.run(**{**writer, "callbacks": callbacks})
+        assert row.status is JobStatus.FAILED and "enough" in str(row.failure_message)
+        assert row.epoch == 2 and row.checkpoint_path is not None
+        path = Path(fleet.settings.storage) / row.checkpoint_path
+        written = {file.name: file for file in files.of(path, fleet.settings, sha256(path))}
+    assert list(written) == ["all/01.weights.h5", "best.keras", "log.csv"]
+    logged = list(csv.DictReader(io.StringIO(written["log.csv"].read().decode())))
+    assert [line["epoch"] for line in logged] == ["0"]
 
 
 def test_files_too_large_to_be_read_again_are_the_users_error(tmp_path: Path) -> None:
