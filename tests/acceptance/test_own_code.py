@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 MODULE = """
+import sys
 import keras
 from own_factor import FACTOR
 
@@ -21,13 +22,17 @@ class Doubled(keras.layers.Layer):
     def __init__(self, by=2.0, **more):
         super().__init__(**more)
         self.by = by
+    def build(self, shape):
+        if FACTOR == -1.0:
+            raise ValueError("at build")
     def call(self, x):
         return self.by * x
     def get_config(self):
         return {**super().get_config(), "by": self.by}
 
 def scores(y, p, context):
-    return {"factor": float(FACTOR)}
+    folders = [place for place in sys.path if "/cache/code/" in place]
+    return {"factor": float(FACTOR), "folders": float(len(folders))}
 """
 
 SCRIPT = """
@@ -79,6 +84,15 @@ def factor(value):
     with open("own_factor.py", "w") as file:
         file.write(f"FACTOR = {value}")
 
+def failing(value):
+    # Own code that fails, then another version of it.
+    factor(value)
+    wrong = submit(model=model(own_module.Doubled(3.0)), loss=own_module.scaled)
+    factor(4.0)
+    after = submit(model=model(own_module.Doubled(3.0)), loss=own_module.scaled,
+                   validation_split=0.5, evaluators=["own_module:scores"], params={"after": value})
+    return wrong, after
+
 factor(1.0)
 with ff.local(1, threads=1) as fleet:
     hidden = [layers.Dense(3, activation=squared), own_module.Doubled(3.0)]
@@ -100,6 +114,8 @@ with ff.local(1, threads=1) as fleet:
     jobs["two"] = submit(loss=own_module.scaled)
     factor(1.0)
     jobs["reused"] = submit(loss=own_module.scaled)
+    for where, value in {"import": "1 / 0", "build": "-1.0", "fit": "'text'"}.items():
+        jobs[f"wrong at {where}"], jobs[f"after {where}"] = failing(value)
     fleet.wait()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -140,7 +156,7 @@ def test_all_of_it_runs(results: dict[str, Any]) -> None:
     wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused", "rows")
     assert {name: results[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
     assert results["script"]["loss"][0] == pytest.approx(3 * results["plain"]["loss"][0], rel=0.2)
-    assert results["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0}
+    assert results["layers"]["scores"] == {"of_script": 2.0, "factor": 1.0, "folders": 1.0}
     assert results["callbacks"]["log"].count("yes") == 2
     assert results["callbacks"]["loss"][1] != results["plain"]["loss"][1]
     assert results["rows"]["loss"] == results["rows given"]["loss"]
@@ -153,6 +169,15 @@ def test_an_edited_module_makes_another_job(results: dict[str, Any]) -> None:
     assert results["reused"]["reused"] and not results["two"]["reused"]
     assert results["two"]["code"]["own_factor.py"] == "FACTOR = 2.0"
     assert results["one"]["code"]["own_factor.py"] == "FACTOR = 1.0"
+
+
+def test_after_a_failure_another_version_gets_its_own_code(results: dict[str, Any]) -> None:
+    reasons = {"import": "division by zero", "build": "at build", "fit": "TypeError"}
+    for where, reason in reasons.items():
+        wrong, after = results[f"wrong at {where}"], results[f"after {where}"]
+        assert wrong["status"] == "FAILED" and reason in wrong["error"], wrong["error"]
+        assert after["status"] == "SUCCEEDED", after["error"]
+        assert after["scores"] == {"factor": 4.0, "folders": 1.0}
 
 
 def test_a_job_shows_its_code_and_only_that(results: dict[str, Any]) -> None:

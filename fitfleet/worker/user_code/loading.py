@@ -56,6 +56,7 @@ def use(spec: JobSpec, database: Database, settings: Settings) -> Settings:
     """
     names = named(spec)
     if not names:
+        _forget()
         return settings
     snapshot = _snapshot(spec, names, database, settings)
     if snapshot is None:  # installed on this worker, if anything
@@ -149,8 +150,7 @@ def _forget() -> None:
     import keras
 
     for name, module in list(sys.modules.items()):
-        place = getattr(module, "__file__", None) or next(iter(_places(module)), "")
-        if name == _SCRIPT_MODULE or str(place).startswith(_loaded.folder):
+        if name == _SCRIPT_MODULE or _place(module).startswith(_loaded.folder):
             del sys.modules[name]
     sys.path[:] = _loaded.path
     importlib.invalidate_caches()
@@ -160,12 +160,12 @@ def _forget() -> None:
     _loaded.snapshot = None
 
 
-def _places(module: ModuleType | None) -> Iterator[str]:
-    """The folders of a package without a file of its own."""
+def _place(module: ModuleType | None) -> str:
+    """The file of a module, or the folder of a package without one."""
     try:
-        yield from getattr(module, "__path__", ())
+        return str(getattr(module, "__file__", None) or next(iter(module.__path__)))  # type: ignore
     except Exception:  # some modules raise what they like on any attribute
-        return
+        return ""
 
 
 def module(name: str) -> ModuleType:
