@@ -135,7 +135,9 @@ def _arrays(part: Any, place: str) -> Any:
         return [_arrays(value, place) for value in part]
     try:
         array = np.asarray(part)
-    except (TypeError, ValueError, RuntimeError):  # the last: a tensor of PyTorch with a gradient
+    except RuntimeError as error:  # a tensor of PyTorch with a gradient
+        raise DatasetError(f"{place}: is not an array: {str(error)[:120]}") from None
+    except (TypeError, ValueError):
         array = np.asarray(None)
     if array.ndim and is_text_array(array):
         return text_array(place, array.ravel()).reshape(array.shape)

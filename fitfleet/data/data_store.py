@@ -18,12 +18,13 @@ from fitfleet.data.materialise import is_data, written
 from fitfleet.data.records import of_records
 from fitfleet.data.remote import fetched, has_remote
 from fitfleet.data.zarr import is_zarr, of_zarr
-from fitfleet.errors import DatasetError
+from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.files import as_files
 from fitfleet.spec.datasets.folders import Folder, as_folder
 from fitfleet.spec.datasets.records import TFRecord, as_records
 from fitfleet.spec.job import DatasetSpec
+from fitfleet.spec.keras_names.keras_arguments import instead
 
 _FIELDS = ("x", "y", "sample_weight")
 _BESIDE = ("validation_data", "sample_weight")
@@ -40,8 +41,14 @@ class DataStore:
         self._fetched: dict[str, Any] = {}
 
     def replaced(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments with a dataset that is a file. Raises DatasetError, StorageError."""
+        """The arguments with a dataset that is a file. Raises DatasetError, StorageError.
+
+        SpecError for an argument of Keras that no job has, before any data are read.
+        """
         given = dict(job)
+        for name in given:
+            if (words := instead(name)) is not None:
+                raise SpecError(name, words)
         dataset, more = given.get("dataset"), [given.pop(name, None) for name in _BESIDE]
         dataset = given["dataset"] = self._here(dataset)
         folder, files, records = as_folder(dataset), as_files(dataset), as_records(dataset)

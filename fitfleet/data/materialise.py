@@ -68,12 +68,12 @@ def _array(value: Any, place: str) -> Array:
         )
     try:
         array = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last: as in `batches`
         raise DatasetError(f"{place}: is not an array: {str(error)[:120]}") from None
     if place[0] == "x" and is_text_array(array):
         return text_array(place, array.ravel()).reshape(array.shape)
     if array.dtype.kind in "OUSV":
-        raise DatasetError(f"{place}: {_not_numbers(array)}")
+        raise DatasetError(f"{place}: {_not_numbers(array)}{_of_columns(place, value)}")
     if array.ndim == 0:
         raise DatasetError(f"{place}: is one number; an array has a row for each sample")
     return array
@@ -88,6 +88,12 @@ def _frame(value: Any) -> Array:
         values = value.to_numpy()
         return values.astype(np.float64) if values.dtype.kind == "O" else np.asarray(values)
     return np.asarray(value.to_numpy())
+
+
+def _of_columns(place: str, value: Any) -> str:
+    if not (place == "x" and hasattr(value, "columns")):
+        return ""
+    return "; a model with an input for each column takes dict(frame)"
 
 
 def _not_numbers(array: Array) -> str:

@@ -59,6 +59,11 @@ def dataset_spec(value: Any) -> DatasetSpec:
         value = {"function" if _FUNCTION.fullmatch(value) else "path": value}
     if isinstance(value, dict) and "function" in value:
         value = _with_function(value)
+    if _is_torch_dataset(value):
+        raise DatasetError(
+            f"dataset: the {type(value).__name__} of PyTorch gives single rows; give the"
+            " DataLoader that makes batches of them, such as DataLoader(dataset, batch_size=32)"
+        )
     if not isinstance(value, dict):
         raise DatasetError(
             f"dataset: the {type(value).__name__} is neither a path nor a mapping; give the path"
@@ -158,6 +163,14 @@ def _inside(role: Any) -> Any:
     if isinstance(role, dict):
         return {name: _inside(part) for name, part in role.items()}
     return [_inside(name) for name in role] if isinstance(role, list) else role
+
+
+def _is_torch_dataset(value: Any) -> bool:
+    """Told by the names of its classes, so that PyTorch is not imported."""
+    return any(
+        kind.__module__.startswith("torch.utils.data") and kind.__name__ == "Dataset"
+        for kind in type(value).__mro__
+    )
 
 
 def _check_names(given: dict[str, Any], known: Any, place: str) -> None:

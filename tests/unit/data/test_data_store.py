@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from fitfleet.data.arrays import Arrays, load
 from fitfleet.data.data_store import DataStore, is_in_memory, stored
-from fitfleet.errors import DatasetError, StorageError
+from fitfleet.errors import DatasetError, SpecError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
@@ -117,10 +117,26 @@ def test_a_loader_of_pytorch_is_read_once(settings: Settings) -> None:
     np.testing.assert_array_equal(arrays.y, Y)
     np.testing.assert_allclose(arrays.sample_weight, W)
     np.testing.assert_array_equal(arrays.x_val, X[:3])
-    with pytest.raises(
-        DatasetError, match=r"^dataset: batch 0: contains a Tensor of object, not an"
-    ):
+    with pytest.raises(DatasetError, match=r"^dataset: batch 0: .* Tensor that requires grad"):
         stored(DataLoader(X, Y, batch_size=4, requires_grad=True), settings)
+    with pytest.raises(DatasetError, match=r"^x: is not an array: .* Tensor that requires grad"):
+        stored((Tensor(X, requires_grad=True), Y), settings)
+
+
+def test_a_dataset_of_pytorch_is_asked_for_its_loader() -> None:
+    from fitfleet.spec.datasets.dataset import dataset_spec
+
+    torch = type("Dataset", (), {"__module__": "torch.utils.data.dataset"})
+    rows = type("TensorDataset", (torch,), {"__module__": "torch.utils.data.dataset"})
+    with pytest.raises(DatasetError, match=r"TensorDataset of PyTorch .* give the DataLoader"):
+        dataset_spec(rows())
+
+
+def test_an_argument_that_no_job_has_is_refused_before_data_are_read(settings: Settings) -> None:
+    loader = DataLoader(X, Y, batch_size=4)
+    with pytest.raises(SpecError, match=r"steps_per_epoch: no such argument here: an epoch is"):
+        DataStore(settings).replaced({"dataset": loader, "steps_per_epoch": 3})
+    assert loader.passes == 0
 
 
 @pytest.mark.parametrize("batch", [lambda x: x, lambda x: (x,), lambda x: (x, None)])
@@ -204,7 +220,7 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ({"x": X, "labels": Y}, "dataset.labels: is not one of x, y, sample_weight"),
         ((X, Y.astype(str)), "y: contains '0', not numbers; encode it first"),
         ((X, pd.Series(["cat", "dog"] * 5)), "y: contains 'cat', not numbers"),
-        ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), "x: contains 'u', not numbers"),
+        ((pd.DataFrame({"a": Y, "b": ["u"] * 10}), Y), r"contains 'u', .* takes dict\(frame\)"),
         ((np.array([[1], [1, 2]], object), Y[:2]), "rows of different lengths; pad them"),
         (([[1], [1, 2]], Y[:2]), "is not an array|different lengths"),
         ((X, 5), "y: is one number"),
