@@ -45,6 +45,8 @@ def check_names(document: Any, place: str, settings: Settings) -> None:
         for index, part in enumerate(document):
             check_names(part, f"{place}[{index}]", settings)
     elif isinstance(document, dict):
+        if document.get("class_name") in _ARRAYS and place.startswith("callbacks["):
+            return _check_array(document, place)
         if "class_name" in document:
             _check_class(document, place, settings)
             _check_name(document, place)

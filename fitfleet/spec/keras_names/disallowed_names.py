@@ -58,12 +58,15 @@ _CALLBACKS = {
     "ProgbarLogger": "fitfleet does this: `fitfleet watch` shows the progress",
     "RemoteMonitor": "it sends data to a URL; read the metrics from SQL instead (views runs"
     " and curves)",
-    "LambdaCallback": "it carries code; what is computed after the fit can be an evaluator",
+    "LambdaCallback": (
+        "it carries code without a name; write a class derived from keras.callbacks.Callback, with"
+        " on_epoch_end or whichever method it is, and give callbacks=[ThatClass()]"
+    ),
     "SwapEMAWeights": (
         "it is not supported; an optimizer with use_ema=True and ema_overwrite_frequency sets the "
         "averaged weights"
     ),
-    "Callback": "callbacks must be Keras's own; Python code cannot be sent",
+    "Callback": "it does nothing itself; give a class of your own derived from it",
     "CallbackList": "it is a list; give the callbacks themselves",
 }
 REASONS: dict[str, dict[str, str]] = {

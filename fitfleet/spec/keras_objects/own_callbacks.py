@@ -56,8 +56,21 @@ def own_document(value: Any, place: str) -> dict[str, Any]:
     if forgotten and not _is_made_by(value, given):
         raise SpecError(f"{place}.{forgotten[0]}", _forgets(kind, forgotten[0]))
     _check_name(value, parent, place)
-    config = {name: to_document(kept, f"{place}.{name}") for name, kept in given.items()}
+    config = {name: to_document(_arrays(kept), f"{place}.{name}") for name, kept in given.items()}
     return {"module": kind.__module__, "class_name": kind.__name__, "config": config}
+
+
+def _arrays(value: Any) -> Any:
+    """Arrays and tensors with their dtypes, as Keras writes those in the arguments of a call."""
+    if isinstance(value, dict):
+        return {key: _arrays(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_arrays(part) for part in value]
+    if not hasattr(value, "__array__") or not getattr(value, "ndim", None):
+        return value
+    array = value.numpy() if hasattr(value, "numpy") else value
+    config = {"value": array.tolist(), "dtype": str(array.dtype)}
+    return {"class_name": "__numpy__", "config": config}
 
 
 def _kept(value: Any, name: str) -> Any:

@@ -54,7 +54,7 @@ def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles 
     if name in ARGUMENTS and files is None and not is_custom(document):
         raise SpecError("callbacks", f"{name} is not a known callback where no files are kept")
     try:
-        callback = kind(**config)
+        callback = kind(**{name: _argument(part, settings) for name, part in config.items()})
     except (TypeError, ValueError) as error:
         raise SpecError("callbacks", f"{name}: {explanation(error)}") from error
     if files is not None:
@@ -62,10 +62,27 @@ def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles 
     return callback
 
 
+def _argument(document: Any, settings: Settings) -> Any:
+    """The arrays, functions and Keras objects in an argument of a callback, as what they are."""
+    if isinstance(document, list):
+        return [_argument(part, settings) for part in document]
+    if not isinstance(document, dict):
+        return document
+    if document.get("class_name") == "function" and is_custom(document):
+        return _function(document, settings)
+    if "class_name" in document:
+        return keras.saving.deserialize_keras_object(document)
+    return {name: _argument(part, settings) for name, part in document.items()}
+
+
+def _function(document: dict[str, Any], settings: Settings) -> Callable[..., Any]:
+    name = str(document["config"]).rpartition(">")[2]
+    return imports.function(f"{document['module']}:{name}", settings, "callbacks")
+
+
 def _schedule(document: dict[str, Any], settings: Settings) -> Callable[..., float]:
     if is_custom(document) and document["class_name"] == "function":
-        name = str(document["config"]).rpartition(">")[2]
-        return imports.function(f"{document['module']}:{name}", settings, "callbacks")
+        return _function(document, settings)
     schedule = keras.optimizers.schedules.deserialize(document)
     # Keras wants a Python float, a schedule object gives a tensor.
     return lambda epoch, rate=None: float(schedule(epoch))

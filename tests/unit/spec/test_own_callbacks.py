@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from fitfleet.errors import SpecError
+from fitfleet.settings import Settings
+from fitfleet.spec.checks.allow import check_names
+from fitfleet.spec.job import JobSpec
 from fitfleet.spec.parts.callbacks import callbacks
+from fitfleet.worker.callbacks.user_callbacks import user_callbacks
 
 
 class Louder(keras.callbacks.EarlyStopping):
@@ -72,3 +78,39 @@ def test_an_argument_that_is_not_kept_is_refused_unless_it_is_the_default() -> N
     assert _config(Forgetful()) == {}
     with pytest.raises(SpecError, match="Forgetful keeps its argument under another name; keep it"):
         callbacks(Forgetful(0.9))
+
+
+def halved(rate: float) -> float:
+    """A schedule of the user's."""
+    return rate / 2
+
+
+class Holding(keras.callbacks.Callback):
+    """Is given data, a function and a loss, as callbacks of the example gallery are."""
+
+    def __init__(self, validation_data: Any, rule: Any = None, loss: Any = None) -> None:
+        super().__init__()
+        self.validation_data, self.rule, self.loss = validation_data, rule, loss
+
+
+def test_a_worker_s_callback_is_given_arrays_functions_and_objects_as_they_were() -> None:
+    x, y = np.linspace(0, 1, 6, dtype="float32").reshape(2, 3) / 3, np.array([1, 0], "uint8")
+    given = Holding({"x": x, "rest": (y, 4)}, halved, keras.losses.Huber(delta=0.5))
+    documents = json.loads(json.dumps(callbacks(given)))
+    settings = Settings(trusted_modules=(__name__,))
+    check_names(documents, "callbacks", settings)
+    fields: dict[str, Any] = {"model": {"config": {}}, "dataset": {}, "optimizer": {}, "loss": []}
+    (held,) = user_callbacks(JobSpec(**fields, callbacks=documents), settings)
+    assert held.rule is halved
+    assert float(held.loss([[3.0]], [[0.0]])) == float(given.loss([[3.0]], [[0.0]])) == 1.375
+    kept = held.validation_data
+    np.testing.assert_array_equal(kept["x"], x)
+    assert kept["x"].dtype == "float32" and kept["rest"][0].dtype == "uint8"
+    assert kept["rest"][1] == 4
+
+
+def test_an_array_of_a_callback_holds_numbers_alone() -> None:
+    documents = callbacks(Holding(np.zeros(2)))
+    documents[0]["config"]["validation_data"]["config"]["value"] = ["rm"]
+    with pytest.raises(SpecError, match="a constant is an array of numbers"):
+        check_names(documents, "callbacks", Settings(trusted_modules=(__name__,)))
