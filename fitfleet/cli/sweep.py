@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.sweep import Sweep
-    from fitfleet.sweeps.plan import Plan
+    from fitfleet.sweeps.plan_rows import Plan
 
 Top = Annotated[int | None, typer.Option(min=1, help="Show only the best N.")]
 By = Annotated[

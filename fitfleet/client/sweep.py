@@ -34,8 +34,8 @@ from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import Design
 from fitfleet.sweeps.driver import Driver, Progress
 from fitfleet.sweeps.known_points import with_imported
-from fitfleet.sweeps.plan import Plan
 from fitfleet.sweeps.plan import plan as make_plan
+from fitfleet.sweeps.plan_rows import Plan
 from fitfleet.sweeps.rows import find_sweep, open_sweep
 from fitfleet.text import html_table
 

@@ -15,7 +15,8 @@ from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
 from fitfleet.sweeps.gpu_gain import gpu_warnings
-from fitfleet.sweeps.plan import Plan, builds_of, costs, measured_costs_of, predicted_needs
+from fitfleet.sweeps.plan import builds_of, costs, measured_costs_of, predicted_needs
+from fitfleet.sweeps.plan_rows import Plan
 from fitfleet.sweeps.search import Point
 
 

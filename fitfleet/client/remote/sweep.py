@@ -23,7 +23,7 @@ from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.plan import Plan, Planned
+from fitfleet.sweeps.plan_rows import Plan, Planned
 from fitfleet.sweeps.progress import Progress
 from fitfleet.sweeps.sent_design import sent
 

@@ -23,7 +23,8 @@ from fitfleet.submit import Submission
 from fitfleet.sweeps import build_check
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.plan import Plan, plan
+from fitfleet.sweeps.plan import plan
+from fitfleet.sweeps.plan_rows import Plan
 from fitfleet.sweeps.rows import open_sweep
 
 GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
@@ -127,6 +128,16 @@ def test_what_only_keras_notices_is_refused(database: Database, settings: Settin
 def test_loss_and_labels_are_compared(database: Database, settings: Settings) -> None:
     planned = planned_sweep(database, settings, **GRID, loss="categorical_crossentropy")
     assert all(p.refused for p in planned.points)
+
+
+def test_a_reason_for_refusing_points_is_said_once(database: Database, settings: Settings) -> None:
+    loss = ff.choice(["mse", "categorical_crossentropy"])
+    some = planned_sweep(database, settings, **GRID, loss=loss)
+    every = planned_sweep(database, settings, **GRID, loss="categorical_crossentropy")
+    (line,) = [line for line in some.summary() if line.startswith("refused {")]
+    assert "categorical_crossentropy" in line and "} and 2 more: " in line
+    (line,) = [line for line in every.summary() if line.startswith("refused every point: ")]
+    assert every.points[0].refused in line
 
 
 def test_equal_architectures_are_built_once(database: Database, settings: Settings) -> None:
