@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import inspect
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,9 +203,16 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Before a command imports it: it and absl greet on stderr, and Keras warns of a wanted .h5."""
+    """Import TensorFlow without its messages on stderr; Keras's warning of a wanted .h5 is off too.
+
+    Where it is not installed, what needs it says so.
+    """
+    from fitfleet.worker.process.device import captured_stderr
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
+    with suppress(ImportError), captured_stderr():
+        importlib.import_module("tensorflow")
 
 
 def say(line: str) -> None:

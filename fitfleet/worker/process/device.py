@@ -72,7 +72,7 @@ def load(*, has_own_code: bool) -> None:
     With `has_own_code` Keras is whole, as the user's own modules may expect it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected(), _kept_quiet():
+    with _without(() if has_own_code else _FOR_OWN_CODE), _uncollected(), captured_stderr():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
 
@@ -156,7 +156,7 @@ def _uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def _kept_quiet() -> Iterator[None]:
+def captured_stderr() -> Iterator[None]:
     """Log at level debug what is written to the standard error meanwhile; pass it on if it raises.
 
     TensorFlow's libraries write there at their import, whatever TF_CPP_MIN_LOG_LEVEL says.
