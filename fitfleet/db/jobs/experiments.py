@@ -34,7 +34,10 @@ def experiment_ids(c: Connection, names: Iterable[str]) -> dict[str, int]:
 
 def _find(c: Connection, names: list[str]) -> dict[str, int]:
     query = select(experiments.c.name, experiments.c.id).where(experiments.c.name.in_(names))
-    return {row.name: row.id for row in c.execute(query)}
+    # The lock that a job's foreign key takes anyway, taken before the number is used: a removal
+    # that has begun meanwhile has freed the name.
+    kept = query.with_for_update(read=True, key_share=True)
+    return {row.name: row.id for row in c.execute(kept)}
 
 
 def token_of(c: Connection, name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,23 @@ def test_a_removal_that_was_interrupted_is_repeated(
     left = [path for path in storage.rglob("*.h5") if path.parent.name in map(str, numbers[:2])]
     assert len(left) == 2, "files that no job points to: `gc` takes them"
     assert kept.weights_path.exists()
+
+
+def test_a_job_submitted_while_a_removal_begins_is_not_removed(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    finished(fleet, "net", 1)
+    submitted: list[ff.Job] = []
+    submit = threading.Thread(
+        target=lambda: submitted.append(fleet.submit(**SMALL, experiment="net", seed=5))
+    )
+    with database.begin() as c:
+        removal.begin_removal(c, "net")
+        submit.start()
+        submit.join(1.0)
+        assert submit.is_alive(), "it waits for the removal's transaction"
+    submit.join(30.0)
+    assert [job.id for job in fleet.jobs("net")] == [submitted[0].id]
 
 
 def test_the_scheduler_ends_a_removal_that_was_interrupted(
