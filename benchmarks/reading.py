@@ -71,7 +71,7 @@ def gc(fleet: ff.Fleet) -> Any:
 
 def retention(fleet: ff.Fleet) -> Any:
     """The scheduler's hourly retention; nothing here is of a sweep."""
-    from fitfleet.scheduler.upkeep import Retention
+    from fitfleet.scheduler.maintenance import Retention
 
     return Retention(fleet.settings)(fleet.database)
 

@@ -13,7 +13,7 @@ from typing import Any
 import typer.main
 
 from fitfleet import errors
-from fitfleet.cli import exits
+from fitfleet.cli import exit_codes
 from fitfleet.cli.main import app
 from fitfleet.db.schema.views import COLUMNS
 from fitfleet.settings import Settings
@@ -56,7 +56,12 @@ def commands() -> Iterator[tuple[str, Any]]:
 def cli() -> str:
     """Every command with its arguments and options."""
     lines = ["# Command line", NOTE]
-    lines += ["Exit codes:\n", "```", (exits.__doc__ or "").split("\n\n", 1)[1].strip(), "```\n"]
+    lines += [
+        "Exit codes:\n",
+        "```",
+        (exit_codes.__doc__ or "").split("\n\n", 1)[1].strip(),
+        "```\n",
+    ]
     for name, command in commands():
         arguments = " ".join(
             parameter.name.upper() if parameter.required else f"[{parameter.name.upper()}]"
@@ -125,7 +130,9 @@ def error_page() -> str:
         if isinstance(node, ast.ClassDef) and node.name != "FitfleetError":
             kind = getattr(errors, node.name)
             first = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-            lines.append(f"| `{node.name}` | {first} | {exits.exit_code(kind.__new__(kind))} |")
+            lines.append(
+                f"| `{node.name}` | {first} | {exit_codes.exit_code(kind.__new__(kind))} |"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from fitfleet.data.compatibility import check_fit
-from fitfleet.data.describe import describe
+from fitfleet.data.description import describe
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.errors import SpecError
-from fitfleet.repeats import Repeats, check_size
+from fitfleet.row_cache import Repeats, check_size
 from fitfleet.settings import Settings
 from fitfleet.spec.checks.check import ModelFacts, check
 from fitfleet.spec.code.collect import check_inside, collect, paths_of
-from fitfleet.spec.code.key import sign
 from fitfleet.spec.code.names import named
+from fitfleet.spec.code.signing_key import sign
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobOptions, JobSpec, ModelSpec
 from fitfleet.spec.shape_rules.inputs import with_input
 from fitfleet.spec.submission import job_options, job_spec
-from fitfleet.weights.starting import Starting
+from fitfleet.weights.initial_weights import Starting
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.differences import notes
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
-from fitfleet.db.reading import best, compiled, lookup
+from fitfleet.db.reading import best_jobs, compile_options, lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, NotFoundError
-from fitfleet.spec.keras_objects.directions import agreed
+from fitfleet.spec.keras_objects.metric_directions import agreed
 from fitfleet.states import JobStatus
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def metric_values(
             value = float("nan") if point.value is None else point.value
             values_of.setdefault(point.job_id, {})[point.name] = value
         if at == "best":
-            specs = compiled.compiled_parts(c, experiment)
+            specs = compile_options.compiled_parts(c, experiment)
             extremes = lookup.extremes(c, ids)
             directions = {
                 name: given.get(name) or agreed(name, specs) for _, name, _, _ in extremes
@@ -158,13 +158,14 @@ def _best(
     """The numbers of the best `top` jobs; None where no job has the metric."""
     with database.read() as c:
         chosen = metric or next(
-            (n for n in ("val_loss", "loss") if best.has_value(c, experiment, statuses, n)), None
+            (n for n in ("val_loss", "loss") if best_jobs.has_value(c, experiment, statuses, n)),
+            None,
         )
-        if chosen is None or (metric and not best.has_value(c, experiment, statuses, metric)):
+        if chosen is None or (metric and not best_jobs.has_value(c, experiment, statuses, metric)):
             return None
     better_when = direction_of(chosen, direction, compiled_parts(database, chosen, experiment))
     with database.read() as c:
-        ranked = best.best_jobs(c, experiment, statuses, chosen, better_when, at, top)
+        ranked = best_jobs.best_jobs(c, experiment, statuses, chosen, better_when, at, top)
     return [job_id for job_id, _ in ranked]
 
 

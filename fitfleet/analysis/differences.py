@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fitfleet.db.reading import compiled
+from fitfleet.db.reading import compile_options
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 
@@ -39,8 +39,8 @@ def _unlike(database: Database, rows: Sequence[JobRow], metric: str) -> list[str
         return []
     jobs = list(firsts.values())
     with database.read() as c:
-        specs = compiled.specifications(c, [row.id for row in jobs])
-        prints = compiled.fingerprints(c, [row.id for row in jobs])
+        specs = compile_options.specifications(c, [row.id for row in jobs])
+        prints = compile_options.fingerprints(c, [row.id for row in jobs])
     parts = ["dataset"] if len(set(prints.values())) > 1 else []
     if metric.removeprefix("val_").removeprefix("test_") == "loss":
         losses = {json.dumps(spec.get("loss"), sort_keys=True) for spec in specs.values()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fitfleet.db.reading import compiled
+from fitfleet.db.reading import compile_options
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError
-from fitfleet.spec.keras_objects.directions import Direction, agreed, plain_name
+from fitfleet.spec.keras_objects.metric_directions import Direction, agreed, plain_name
 
 
 def direction_of(
@@ -37,7 +37,7 @@ def compiled_parts(database: Database, metric: str, experiment: str) -> list[dic
     if plain_name(metric) == "loss":
         return []
     with database.read() as c:
-        return compiled.compiled_parts(c, experiment)
+        return compile_options.compiled_parts(c, experiment)
 
 
 __all__ = ["Direction", "compiled_parts", "direction_of"]

@@ -12,7 +12,7 @@ from fitfleet.analysis.direction import direction_of
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.directions import named_metrics
+from fitfleet.spec.keras_objects.metric_directions import named_metrics
 from fitfleet.spec.keras_objects.output_forms import names_of_a_list
 
 At = Literal["last", "best"]

@@ -13,7 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fitfleet.api import changing, files, joining, reading, recording, sweeping
+from fitfleet.api import (
+    change_routes,
+    files,
+    host_settings,
+    read_routes,
+    recording_routes,
+    sweep_routes,
+)
 from fitfleet.api.access import Gate
 from fitfleet.api.requests import answer, document_of, query_of, refusal
 from fitfleet.client.fleet import Fleet
@@ -38,7 +45,7 @@ class Api:
         self.threads = CapacityLimiter(_THREADS)
         self.submitting = CapacityLimiter(_SUBMITTING)
         self.stepping = CapacityLimiter(_STEPPING)
-        self.sweeps = sweeping.Sweeps(fleet)
+        self.sweeps = sweep_routes.Sweeps(fleet)
 
     async def run(
         self, actor: Actor, work: Callable[[], Any], limiter: CapacityLimiter | None = None
@@ -108,13 +115,13 @@ def _get(work: Callable[[Fleet, Any], Any]) -> Step:
 def _post(work: Callable[[Fleet, Any], Any]) -> Step:
     async def step(api: Api, request: Request, actor: Actor) -> Any:
         document = await document_of(request)
-        limiter = api.submitting if work is changing.submit else None
+        limiter = api.submitting if work is change_routes.submit else None
         return await api.run(actor, lambda: work(api.fleet, document), limiter)
 
     return step
 
 
-def _sweep(work: sweeping.Work, limiter: str = "threads") -> Step:
+def _sweep(work: sweep_routes.Work, limiter: str = "threads") -> Step:
     async def step(api: Api, request: Request, actor: Actor) -> Any:
         document = await document_of(request)
         return await api.run(actor, lambda: work(api.sweeps, document), getattr(api, limiter))
@@ -137,7 +144,7 @@ async def _job(api: Api, request: Request, actor: Actor) -> Any:
 def _job_part(name: str) -> Step:
     async def step(api: Api, request: Request, actor: Actor) -> Any:
         job_id = _job_id(request)
-        return await api.run(actor, lambda: reading.job_part(api.fleet, job_id, name))
+        return await api.run(actor, lambda: read_routes.job_part(api.fleet, job_id, name))
 
     return step
 
@@ -147,7 +154,9 @@ def _job_post(name: str, work: Callable[..., Any] | None = None) -> Step:
         job_id, document = _job_id(request), await document_of(request)
         if work is not None:
             return await api.run(actor, lambda: work(api.fleet, job_id, document))
-        return await api.run(actor, lambda: changing.job_action(api.fleet, job_id, name, document))
+        return await api.run(
+            actor, lambda: change_routes.job_action(api.fleet, job_id, name, document)
+        )
 
     return step
 
@@ -185,31 +194,43 @@ async def _upload(api: Api, request: Request, _: Actor) -> Any:
 async def _join(api: Api, request: Request, actor: Actor) -> Any:
     host = request.client.host if request.client else ""
     queue = (await document_of(request)).text("queue") or ""
-    return await api.run(actor, lambda: joining.settings_for(api.fleet, host, actor, queue))
+    return await api.run(actor, lambda: host_settings.settings_for(api.fleet, host, actor, queue))
 
 
 _JOB = "/v1/jobs/{job_id:int}"
 _FILE = "/v1/files/{kind}/{name}"  # kind: datasets or weights
 # (method, path, scope that it needs, what it does)
 ROUTES: list[tuple[str, str, Scope, Step]] = [
-    *(("GET", f"/v1/{name}", Scope.READ, _get(work)) for name, work in reading.GET.items()),
-    *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in reading.POST.items()),
-    *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in recording.POST.items()),
-    *(("GET", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.GET.items()),
-    *(("POST", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweeping.READ.items()),
+    *(("GET", f"/v1/{name}", Scope.READ, _get(work)) for name, work in read_routes.GET.items()),
+    *(("POST", f"/v1/{name}", Scope.READ, _post(work)) for name, work in read_routes.POST.items()),
+    *(
+        ("POST", f"/v1/{name}", Scope.READ, _post(work))
+        for name, work in recording_routes.POST.items()
+    ),
+    *(("GET", f"/v1/{name}", Scope.READ, _sweep(work)) for name, work in sweep_routes.GET.items()),
+    *(
+        ("POST", f"/v1/{name}", Scope.READ, _sweep(work))
+        for name, work in sweep_routes.READ.items()
+    ),
     *(
         ("POST", f"/v1/{name}", Scope.SUBMIT, _sweep(work, limiter))
-        for name, work, limiter in sweeping.CHANGE
+        for name, work, limiter in sweep_routes.CHANGE
     ),
-    *(("POST", f"/v1/{name}", Scope.SUBMIT, _post(work)) for name, work in changing.POST.items()),
+    *(
+        ("POST", f"/v1/{name}", Scope.SUBMIT, _post(work))
+        for name, work in change_routes.POST.items()
+    ),
     ("GET", _JOB, Scope.READ, _job),
-    *(("GET", f"{_JOB}/{name}", Scope.READ, _job_part(name)) for name in reading.JOB_PARTS),
-    ("POST", f"{_JOB}/log", Scope.READ, _job_post("log", reading.log_news)),
+    *(("GET", f"{_JOB}/{name}", Scope.READ, _job_part(name)) for name in read_routes.JOB_PARTS),
+    ("POST", f"{_JOB}/log", Scope.READ, _job_post("log", read_routes.log_news)),
     ("GET", f"{_JOB}/weights", Scope.READ, _weights),
     ("GET", f"{_JOB}/checkpoint", Scope.READ, _checkpoint),
     ("GET", f"{_JOB}/dataset", Scope.READ, _dataset),
     ("GET", f"{_JOB}/dataset/file", Scope.READ, _dataset_file),
-    *(("POST", f"{_JOB}/{name}", Scope.SUBMIT, _job_post(name)) for name in changing.JOB_ACTIONS),
+    *(
+        ("POST", f"{_JOB}/{name}", Scope.SUBMIT, _job_post(name))
+        for name in change_routes.JOB_ACTIONS
+    ),
     ("GET", _FILE, Scope.READ, _found),
     ("PUT", _FILE, Scope.SUBMIT, _upload),
     ("POST", "/v1/join", Scope.WORK, _join),

@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, Response
 
 from fitfleet.api.requests import TooLargeError
 from fitfleet.client.fleet import Fleet
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.location import locate
 from fitfleet.data.storage_names import STORED
 from fitfleet.errors import (
@@ -33,7 +33,7 @@ from fitfleet.errors import (
 )
 from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX, Storage, sha256
-from fitfleet.weights.keeping import keep
+from fitfleet.weights.stored_weights import keep
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 2**30  # of the disk, which running jobs need for their checkpoints
@@ -43,9 +43,9 @@ _NAME = re.compile(r"(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[a-z0-9.]{1,12})")
 def has_dataset(fleet: Fleet, name: str) -> bool:
     """Whether the dataset of that content is there. DatasetError for a name that is none."""
     digest, suffix = _parts(name)
-    if not re.fullmatch(STORED, stored.path_in_spec(digest, suffix)):
+    if not re.fullmatch(STORED, storage_files.path_in_spec(digest, suffix)):
         raise DatasetError(f"{name!r:.100}: a dataset is .h5, .npz, .npy, .csv or .parquet")
-    return stored.is_there(fleet.settings, stored.name_of(digest, suffix))
+    return storage_files.is_there(fleet.settings, storage_files.name_of(digest, suffix))
 
 
 def has_weights(fleet: Fleet, name: str) -> bool:
@@ -79,10 +79,10 @@ async def upload(request: Request, fleet: Fleet, kind: str, name: str) -> Any:
     await run_in_threadpool(_KINDS[_checked(kind)], fleet, name)
     _check_room(request, fleet.settings)
     if kind == "datasets":
-        with stored.draft(fleet.settings) as draft:
+        with storage_files.draft(fleet.settings) as draft:
             await _received(request, draft, digest, fleet.settings.max_upload_bytes)
             await run_in_threadpool(
-                stored.keep, fleet.settings, draft, stored.name_of(digest, suffix)
+                storage_files.keep, fleet.settings, draft, storage_files.name_of(digest, suffix)
             )
         return {"sha256": digest}
     with TemporaryDirectory(dir=_folder(fleet.settings), prefix=".upload-") as folder:

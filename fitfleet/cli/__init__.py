@@ -1,1 +1,1 @@
-"""The command line. Exit codes are in `fitfleet.cli.exits`."""
+"""The command line. Exit codes are in `fitfleet.cli.exit_codes`."""

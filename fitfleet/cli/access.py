@@ -53,7 +53,7 @@ def create(
     """Create a token. It is printed once; the database stores only its hash."""
     from fitfleet.db.accounts import groups, tokens, users
     from fitfleet.db.actor import Scope
-    from fitfleet.embedded.stay import seconds_of
+    from fitfleet.embedded.background_record import seconds_of
     from fitfleet.errors import AccessError
 
     if scope not in list(Scope):

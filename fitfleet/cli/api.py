@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from fitfleet.cli.command import Target, command, hide_passwords, say
-from fitfleet.cli.exits import UNREACHABLE
+from fitfleet.cli.exit_codes import UNREACHABLE
 from fitfleet.cli.service import (
     ExitWhenIdle,
     Gpus,
@@ -26,7 +26,7 @@ from fitfleet.cli.service import (
     Slots,
     Threads,
 )
-from fitfleet.cli.starting import changed, limit_s, serve_worker, sizes
+from fitfleet.cli.service_start import changed, limit_s, serve_worker, sizes
 
 if TYPE_CHECKING:
     from fitfleet.settings import Settings
@@ -56,7 +56,7 @@ def api(
     """Serve the HTTP API for clients and for hosts that join, each with a token."""
     from fitfleet import probes
     from fitfleet.api.serve import ApiServer, Options
-    from fitfleet.cli.log import log_start, start_logging
+    from fitfleet.cli.service_log import log_start, start_logging
     from fitfleet.client.fleet import Fleet
     from fitfleet.db.session import Database
 
@@ -102,9 +102,9 @@ def join(
     log_format: LogFormat = None,
 ) -> int:
     """Run a worker on this host, with the settings that the fleet's HTTP API gives it."""
-    from fitfleet.cli.log import start_logging
+    from fitfleet.cli.service_log import start_logging
     from fitfleet.client.remote.connection import Connection
-    from fitfleet.client.remote.joined import joined_settings
+    from fitfleet.client.remote.host_settings import joined_settings
 
     _hide_token(token)
     # The folder of certificates goes however the service ends; Celery's own handler comes later.

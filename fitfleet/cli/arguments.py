@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli import complete
+from fitfleet.cli import completion
 
 JobArgument = Annotated[
-    int, typer.Argument(help="Number of the job.", autocompletion=complete.jobs)
+    int, typer.Argument(help="Number of the job.", autocompletion=completion.jobs)
 ]
 JobsArgument = Annotated[
-    list[int], typer.Argument(help="Numbers of the jobs.", autocompletion=complete.jobs)
+    list[int], typer.Argument(help="Numbers of the jobs.", autocompletion=completion.jobs)
 ]
 SomeJobs = Annotated[
     list[int] | None,
-    typer.Argument(help="Numbers of the jobs.", show_default=False, autocompletion=complete.jobs),
+    typer.Argument(help="Numbers of the jobs.", show_default=False, autocompletion=completion.jobs),
 ]
 ExperimentArgument = Annotated[
-    str, typer.Argument(help="Name of the experiment.", autocompletion=complete.experiments)
+    str, typer.Argument(help="Name of the experiment.", autocompletion=completion.experiments)
 ]
 ExperimentOption = Annotated[
     str | None,
@@ -28,19 +28,20 @@ ExperimentOption = Annotated[
         "--experiment",
         "-e",
         help="Only jobs of this experiment.",
-        autocompletion=complete.experiments,
+        autocompletion=completion.experiments,
     ),
 ]
 SweepName = Annotated[
     str,
     typer.Argument(
-        help="Name of the sweep; `fitfleet sweeps` lists them.", autocompletion=complete.sweeps
+        help="Name of the sweep; `fitfleet sweeps` lists them.", autocompletion=completion.sweeps
     ),
 ]
 SourceName = Annotated[
     str,
     typer.Argument(
-        help="Name of a sweep or of an experiment.", autocompletion=complete.sweeps_and_experiments
+        help="Name of a sweep or of an experiment.",
+        autocompletion=completion.sweeps_and_experiments,
     ),
 ]
 SpecFile = Annotated[Path, typer.Argument(help="YAML or JSON file of jobs or of a sweep.")]

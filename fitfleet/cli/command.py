@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli.exits import INTERRUPTED, exit_code
+from fitfleet.cli.exit_codes import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.interrupts import kept_interrupts
 from fitfleet.settings import Settings, directory_settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fitfleet.cli import complete
+from fitfleet.cli import completion
 from fitfleet.cli.arguments import ExperimentArgument, SomeJobs
 from fitfleet.cli.command import JsonOption, Target, check_experiment, command, tell
 from fitfleet.errors import SpecError, StateError
@@ -72,7 +72,7 @@ def rm(
             "--experiment",
             "-e",
             help="The whole experiment, with its sweeps.",
-            autocompletion=complete.experiments,
+            autocompletion=completion.experiments,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -135,7 +135,9 @@ def gc(
     target: Target,
     experiment: Annotated[
         str | None,
-        typer.Option("--experiment", "-e", help="Only this.", autocompletion=complete.experiments),
+        typer.Option(
+            "--experiment", "-e", help="Only this.", autocompletion=completion.experiments
+        ),
     ] = None,
     best: Annotated[
         int | None,

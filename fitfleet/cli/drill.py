@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fitfleet.cli.command import JsonOption, Target, command
-from fitfleet.cli.exits import JOB_FAILED, OK
+from fitfleet.cli.exit_codes import JOB_FAILED, OK
 from fitfleet.errors import SettingsError
 
 

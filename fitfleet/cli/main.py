@@ -9,17 +9,17 @@ import typer
 from fitfleet.cli import (
     access,
     api,
-    change,
+    background,
     dashboard,
     disk,
     drill,
+    job_actions,
     labels,
     predict,
     priorities,
-    read,
+    quotas,
     service,
-    shares,
-    stay,
+    show_jobs,
     submit,
     sweep,
     top,
@@ -47,22 +47,22 @@ _PANELS = {
     "Jobs": [
         submit.run,
         submit.submit,
-        read.ps,
-        read.show,
-        read.why,
-        read.watch,
-        read.logs,
-        read.compare,
-        change.cancel,
-        change.retry,
-        change.extend,
+        show_jobs.ps,
+        show_jobs.show,
+        show_jobs.why,
+        show_jobs.watch,
+        show_jobs.logs,
+        show_jobs.compare,
+        job_actions.cancel,
+        job_actions.retry,
+        job_actions.extend,
         priorities.priority,
         priorities.limit,
         labels.tag,
         labels.note,
-        change.pause,
-        change.resume,
-        change.export,
+        job_actions.pause,
+        job_actions.resume,
+        job_actions.export,
         predict.predict,
         predict.evaluate,
         disk.rm,
@@ -78,9 +78,9 @@ _PANELS = {
         sweep.export_runs,
     ],
     "Services": [
-        stay.up,
-        stay.down,
-        stay.status,
+        background.up,
+        background.down,
+        background.status,
         service.worker,
         service.scheduler,
         api.api,
@@ -111,13 +111,13 @@ for name, function in (
 ):
     token.command(name)(function)
 app.add_typer(token, name="token", rich_help_panel="Services")
-for name, function in (("set", shares.set_user), ("list", shares.users_listed)):
+for name, function in (("set", quotas.set_user), ("list", quotas.users_listed)):
     user.command(name)(function)
 app.add_typer(user, name="user", rich_help_panel="Services")
 for name, function in (
-    ("set", shares.set_group),
-    ("list", shares.groups_listed),
-    ("remove", shares.remove_group),
+    ("set", quotas.set_group),
+    ("list", quotas.groups_listed),
+    ("remove", quotas.remove_group),
 ):
     group.command(name)(function)
 app.add_typer(group, name="group", rich_help_panel="Services")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitfleet.client.display import status_text
-from fitfleet.client.labels import labels
+from fitfleet.client.display_names import labels
 from fitfleet.states import JobStatus
 from fitfleet.text import duration, printable
 

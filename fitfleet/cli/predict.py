@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli import complete
+from fitfleet.cli import completion
 from fitfleet.cli.arguments import JobArgument
 from fitfleet.cli.command import JsonOption, Target, command, quiet_tensorflow, tell
 from fitfleet.errors import DatasetError
@@ -29,7 +29,7 @@ WhereOption = Annotated[
     str,
     typer.Option(
         help="fleet (a worker), here (this process, with TensorFlow), or auto.",
-        autocompletion=complete.words(_PLACES),
+        autocompletion=completion.words(_PLACES),
     ),
 ]
 

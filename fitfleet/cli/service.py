@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fitfleet.cli import complete
+from fitfleet.cli import completion
 from fitfleet.cli.command import JsonOption, Target, command, hide_passwords, say, tell
-from fitfleet.cli.exits import UNREACHABLE
-from fitfleet.cli.starting import changed, limit_s, serve_api, serve_worker, sizes
+from fitfleet.cli.exit_codes import UNREACHABLE
+from fitfleet.cli.service_start import changed, limit_s, serve_api, serve_worker, sizes
 
 MetricsOption = Annotated[
     str | None,
@@ -69,8 +69,8 @@ def worker(
     broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Run jobs until stopped. SIGTERM drains: running jobs checkpoint and requeue."""
-    from fitfleet.cli.log import start_logging
-    from fitfleet.embedded import parent as script
+    from fitfleet.cli.service_log import start_logging
+    from fitfleet.embedded import parent_process as script
     from fitfleet.embedded.broker import Broker
     from fitfleet.worker.process.draining import exit_now
 
@@ -109,11 +109,11 @@ def scheduler(
     log_format: LogFormat = None,
 ) -> None:
     """Dispatch waiting jobs and requeue lost ones until stopped."""
-    from fitfleet.cli.log import log_start, start_logging
+    from fitfleet.cli.service_log import log_start, start_logging
     from fitfleet.db.session import Database
+    from fitfleet.scheduler.maintenance import steps
     from fitfleet.scheduler.monitoring import serve
     from fitfleet.scheduler.service import Scheduler
-    from fitfleet.scheduler.upkeep import steps
 
     hide_passwords(target)
     settings = target.settings()
@@ -179,7 +179,7 @@ def drain(
         str,
         typer.Argument(
             help="Worker, slot or host, as `fitfleet workers` names it.",
-            autocompletion=complete.workers,
+            autocompletion=completion.workers,
         ),
     ],
 ) -> None:

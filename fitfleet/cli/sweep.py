@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fitfleet.cli import complete
+from fitfleet.cli import completion
 from fitfleet.cli.arguments import ExperimentArgument, SourceName, SpecFile, SweepName
 from fitfleet.cli.command import JsonOption, Target, Trust, check_experiment, command, say, tell
-from fitfleet.cli.exits import BAD_INPUT, JOB_FAILED
+from fitfleet.cli.exit_codes import BAD_INPUT, JOB_FAILED
 from fitfleet.cli.sweep_file import is_sweep, read_sweep, sweep_of
 from fitfleet.errors import FitfleetError
 
@@ -66,7 +66,7 @@ def plan(
 
 
 def _plan_of(fleet: Fleet, file: Path) -> Plan:
-    from fitfleet.cli.document import read_jobs
+    from fitfleet.cli.job_file import read_jobs
     from fitfleet.sweeps.job_plan import plan_jobs
 
     if is_sweep(file):
@@ -203,7 +203,7 @@ def plot(
     kind: Annotated[
         str,
         typer.Argument(
-            help=f"One of {', '.join(_PICTURES)}.", autocompletion=complete.words(_PICTURES)
+            help=f"One of {', '.join(_PICTURES)}.", autocompletion=completion.words(_PICTURES)
         ),
     ],
     path: Annotated[Path, typer.Argument(help=".png, .svg, .pdf, or .html that works offline.")],
@@ -232,7 +232,7 @@ def export_runs(
     form: Annotated[
         str,
         typer.Argument(
-            help=f"One of {', '.join(_FORMATS)}.", autocompletion=complete.words(_FORMATS)
+            help=f"One of {', '.join(_FORMATS)}.", autocompletion=completion.words(_FORMATS)
         ),
     ],
     path: Annotated[str, typer.Argument(help="File, folder, or MLflow's tracking URI.")],

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.cli.document import read
+from fitfleet.cli.job_file import read
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.sweeps.space import choice, find, integers, log_uniform, repeat, uniform
 

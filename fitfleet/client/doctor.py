@@ -17,7 +17,7 @@ from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
 from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
 from fitfleet.db.fleet import capacity, storage_marker
-from fitfleet.db.reading import lookup, standing
+from fitfleet.db.reading import lookup, queue_position
 from fitfleet.db.session import Connection, Database, read_clock
 from fitfleet.errors import (
     AccessError,
@@ -178,7 +178,7 @@ def _database(settings: Settings) -> list[Finding]:
             ahead_s = read_clock(c) - time.time()
             slots, counts = capacity.count_live_slots(c, settings.lease_s), lookup.count_jobs(c)
             lost = _lost_weights(c, settings)
-            alone = unserved(c, standing.waiting_queues(c), settings.lease_s)
+            alone = unserved(c, queue_position.waiting_queues(c), settings.lease_s)
         foreign = _foreign_storage(database, settings)
     except DatabaseError as error:
         return [Finding("database", False, str(error), _database_fix(str(error)))]

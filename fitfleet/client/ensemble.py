@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
-from fitfleet.analysis.greedy import Chosen, choose
+from fitfleet.analysis.ensemble_selection import Chosen, choose
 from fitfleet.client import tasks
 from fitfleet.client.fitted_job import Where, is_here
 from fitfleet.client.job import Job
 from fitfleet.data.arrays import load, split_validation
-from fitfleet.db.reading import best, lookup
+from fitfleet.db.reading import best_jobs, lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
 from fitfleet.errors import FitfleetError, MissingExtraError, NotFoundError, SpecError
@@ -117,8 +117,9 @@ def ensemble(
     """At most `top` jobs of the experiment whose weighted mean prediction is best.
 
     The best `candidates` jobs predict their validation rows, in this process; then the bag of jobs
-    grows by the one that helps most, with replacement, and the best bag counts (analysis/greedy).
-    A job with other validation rows than the best one, such as of another fold, is no candidate.
+    grows by the one that helps most, with replacement, and the best bag counts
+    (analysis/ensemble_selection). A job with other validation rows than the best one, such as of
+    another fold, is no candidate.
 
     NotFoundError where no job has the metric, SpecError for models that take different inputs,
     FitfleetError for a metric that is not of the validation, MissingExtraError without TensorFlow.
@@ -157,7 +158,7 @@ def candidate_rows(
     better_when = direction_of(metric, direction, compiled)
     with database.read() as c:
         succeeded = [JobStatus.SUCCEEDED]
-        ranked = best.best_jobs(
+        ranked = best_jobs.best_jobs(
             c, experiment, succeeded, metric, better_when, "last", count, with_weights=True
         )
         rows = lookup.jobs_by_id(c, [job_id for job_id, value in ranked if value is not None])

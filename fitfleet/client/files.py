@@ -9,7 +9,7 @@ from pathlib import Path
 from fitfleet.errors import StorageError
 from fitfleet.objects.draft import whole
 from fitfleet.settings import Settings
-from fitfleet.weights import written_files
+from fitfleet.weights import callback_files
 
 _TRIES = 3
 
@@ -31,7 +31,7 @@ class JobFile:
                 f"{self._source}: is not there any more; a newer checkpoint takes the place of the"
                 " one before, or it was removed: read job.files again"
             )
-        return written_files.read(self._source, self.name, self._settings)
+        return callback_files.read(self._source, self.name, self._settings)
 
     def copy(self, target: str | Path) -> Path:
         """Write it to a path, or into a folder that is there; where it is now.
@@ -67,5 +67,5 @@ def of(source: Path, settings: Settings, digest: str | None) -> list[JobFile]:
     """Those in a job's file. StorageError."""
     return [
         JobFile(file.name, file.size_bytes, file.sha256, source, settings)
-        for file in written_files.listed(source, settings, digest)
+        for file in callback_files.listed(source, settings, digest)
     ]

@@ -18,7 +18,7 @@ from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
-from fitfleet.data.data_store import DataStore
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table
@@ -29,10 +29,10 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps import hypermodels
 from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.rows import find_sweep
+from fitfleet.sweeps.sweep_rows import find_sweep
 from fitfleet.text import html_table
 from fitfleet.urls import without_password
-from fitfleet.weights.starting import Starting
+from fitfleet.weights.initial_weights import Starting
 
 if TYPE_CHECKING:
     import pandas as pd

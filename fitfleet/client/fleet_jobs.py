@@ -11,12 +11,12 @@ from rich.console import Console
 from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.notices import Notices
+from fitfleet.client.progress_snapshot import outcome
 from fitfleet.client.reading_progress import Reading
-from fitfleet.client.snapshot import outcome
+from fitfleet.client.submit_notices import Notices
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
-from fitfleet.data.data_store import DataStore
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs.new_job import JobRecord, Records
 from fitfleet.db.reading import lookup, progress

@@ -17,10 +17,10 @@ from fitfleet.analysis.recordings import Recordings, StoredRecordings
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
 from fitfleet.client.display import FAILURES, Display
+from fitfleet.client.display_names import shown
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.labels import shown
-from fitfleet.client.snapshot import Snapshot, outcome, take
+from fitfleet.client.progress_snapshot import Snapshot, outcome, take
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
@@ -36,7 +36,7 @@ from fitfleet.sweeps.driver import Driver, Progress
 from fitfleet.sweeps.known_points import with_imported
 from fitfleet.sweeps.plan import plan as make_plan
 from fitfleet.sweeps.plan_rows import Plan
-from fitfleet.sweeps.rows import find_sweep, open_sweep
+from fitfleet.sweeps.sweep_rows import find_sweep, open_sweep
 from fitfleet.text import html_table
 
 if TYPE_CHECKING:

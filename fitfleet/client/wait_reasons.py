@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
-from fitfleet.db.fleet import capacity, places
+from fitfleet.db.fleet import capacity, dispatch_capacity
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.progress import Count
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Connection
-from fitfleet.scheduler import sentences
+from fitfleet.scheduler import wait_sentences
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
@@ -64,7 +64,7 @@ def unfit(
     """
     loads = {load.queue: load for load in capacity.loads(c, alive_s)}
     told = [
-        sentences.unfit(loads[queue], requirement)
+        wait_sentences.unfit(loads[queue], requirement)
         for queue, requirement in sorted(set(asked))
         if requirement and queue in loads and queue != starting
     ]
@@ -87,7 +87,9 @@ def going_first(
     experiments = {row.experiment for row in others}
     loads = {load.queue: load for load in capacity.loads(c, alive_s)}
     for queue in sorted(queues):
-        line = dispatch.order(c, queue, places.ahead(c, queue, loads.get(queue), _MAX_AHEAD))
+        line = dispatch.order(
+            c, queue, dispatch_capacity.ahead(c, queue, loads.get(queue), _MAX_AHEAD)
+        )
         firsts = [i for i, job_id in enumerate(line) if job_id in ids]
         ahead = line[: firsts[0]] if firsts else []
         before += ahead

@@ -11,7 +11,7 @@ import numpy as np
 from fitfleet.data import windows
 from fitfleet.data.cache import ArrayCache
 from fitfleet.data.categories import options_of
-from fitfleet.data.describe import INPUTS, ROLES, describe, role_leaves
+from fitfleet.data.description import INPUTS, ROLES, describe, role_leaves
 from fitfleet.data.fingerprint import Stamp, read_content
 from fitfleet.data.folds import split_fold
 from fitfleet.data.formats import Array, DataFile, Leaf, Source, format_of, open_source

@@ -19,7 +19,7 @@ from typing import IO, Any
 from fitfleet.data.formats import DataFile, Source, TableOptions, open_source
 from fitfleet.data.formats.columns import ColumnSource
 from fitfleet.data.limits import Limits
-from fitfleet.data.writers import check_writers
+from fitfleet.data.open_for_writing import check_writers
 from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 
 # A process that nobody asks goes; the next file starts another.

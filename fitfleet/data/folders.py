@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.checker import talk
 from fitfleet.data.fingerprint import Stamp, read_json, write_json
 from fitfleet.data.formats.file import hasher
@@ -54,7 +54,9 @@ def decoded(
     key = _key(folders)
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
+    if known is None or not storage_files.is_there(
+        settings, storage_files.name_of(str(known.get("digest")))
+    ):
         known = _convert(folders, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for part in folders.values() for stamp in part.stamps):
@@ -165,7 +167,7 @@ def _convert(
         if on_progress is not None:
             on_progress(f"{place}: {done:,} of {count:,} files decoded")
 
-    with stored.draft(settings) as draft:
+    with storage_files.draft(settings) as draft:
         answer: dict[str, Any] = talk(
             place,
             limits,
@@ -174,7 +176,7 @@ def _convert(
             ),
             on_progress=told,
         )
-        stored.keep(settings, draft, stored.name_of(answer["digest"]))
+        storage_files.keep(settings, draft, storage_files.name_of(answer["digest"]))
     return answer
 
 
@@ -186,4 +188,4 @@ def _spec(folders: Mapping[str, _ListedFolder], digest: str) -> DatasetSpec:
     classes = folders[""].classes
     if classes:
         roles["categories"] = {"y": classes}
-    return DatasetSpec(path=stored.path_in_spec(digest), **roles)
+    return DatasetSpec(path=storage_files.path_in_spec(digest), **roles)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import load
-from fitfleet.data.describe import ROLES, describe
+from fitfleet.data.description import ROLES, describe
 from fitfleet.data.formats.source import Array, loaded_dtype
 from fitfleet.data.info import DatasetInfo, flatten, map_structure
-from fitfleet.data.materialise import written
 from fitfleet.data.rows import Arrays
+from fitfleet.data.stored_arrays import written
 from fitfleet.data.streams import Stream
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings

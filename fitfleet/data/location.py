@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.storage_names import STORAGE, STORED
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
@@ -175,8 +175,8 @@ def _find_stored(text: str, settings: Settings) -> Path | None:
     """Arrays of a script, which `data_store` has written to the storage."""
     if not re.fullmatch(STORED, text):
         raise DatasetError(f"dataset.path: {text!r:.80} names no data in the storage")
-    path = stored.local(settings, text.removeprefix(STORAGE))
-    if path is None and stored.is_reachable(settings):
+    path = storage_files.local(settings, text.removeprefix(STORAGE))
+    if path is None and storage_files.is_reachable(settings):
         raise DatasetError(
             f"dataset.path: {text!r} is not in the storage {settings.storage!r} any more; submit"
             " the arrays again"

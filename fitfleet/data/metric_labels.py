@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitfleet.data.info import ArrayInfo
-from fitfleet.data.labels import Shape, matches, shown
+from fitfleet.data.label_checks import Shape, matches, shown
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.checker import talk
 from fitfleet.data.fingerprint import Stamp, read_json, write_json
 from fitfleet.data.folders import MAX_FILES, OnProgress
@@ -58,12 +58,14 @@ def of_records(
     request = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
     entry = Path(settings.cache) / "decoded" / f"{_hash(request)}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
+    if known is None or not storage_files.is_there(
+        settings, storage_files.name_of(str(known.get("digest")))
+    ):
         known = _convert(str(files_of[""][0]), requests, settings, limits, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for stamp in stamps):
             write_json(entry, known)
-    return DatasetSpec(path=stored.path_in_spec(str(known["digest"])), **_roles(parts))
+    return DatasetSpec(path=storage_files.path_in_spec(str(known["digest"])), **_roles(parts))
 
 
 def _hash(request: Any) -> str:
@@ -100,7 +102,7 @@ def _convert(
         if on_progress is not None:
             on_progress(f"{place}: {done:,} examples read")
 
-    with stored.draft(settings) as draft:
+    with storage_files.draft(settings) as draft:
         answer: dict[str, Any] = talk(
             place,
             limits,
@@ -109,7 +111,7 @@ def _convert(
             ),
             on_progress=report,
         )
-        stored.keep(settings, draft, stored.name_of(answer["digest"]))
+        storage_files.keep(settings, draft, storage_files.name_of(answer["digest"]))
     return answer
 
 

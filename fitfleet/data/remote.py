@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.fingerprint import read_json, write_json
 from fitfleet.data.formats import FORMATS, format_of
 from fitfleet.data.formats.file import hasher
@@ -81,7 +81,9 @@ def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
         entry = Path(settings.cache) / "fetched" / f"{_key(url, info)}.json"
         known = read_json(entry) if _version(info) else None
         digest = str((known or {}).get("digest"))
-        if known is None or not stored.is_there(settings, stored.name_of(digest, suffix)):
+        if known is None or not storage_files.is_there(
+            settings, storage_files.name_of(digest, suffix)
+        ):
             digest = _download(system, path, info, shown, suffix, settings, on_progress)
             if _version(info):
                 write_json(entry, {"digest": digest})
@@ -89,7 +91,7 @@ def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
         raise
     except Exception as error:  # each file system raises errors of its own
         raise DatasetError(f"dataset.path: {shown} cannot be read: {_reason(error, url)}") from None
-    return stored.path_in_spec(digest, suffix)
+    return storage_files.path_in_spec(digest, suffix)
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -118,7 +120,7 @@ def _download(
     limit, size = settings.max_dataset_bytes, info.get("size")
     _check_size(shown, size or 0, limit)
     digest, done, told_at = hasher(), 0, time.monotonic()
-    with stored.draft(settings) as draft:
+    with storage_files.draft(settings) as draft:
         with _reading(system, path, size) as source, draft.open("wb") as target:
             while block := source.read(_BLOCK_BYTES):
                 done += len(block)
@@ -134,7 +136,7 @@ def _download(
                 f"dataset.path: {shown} ended after {done:,} of {size:,} bytes; try again"
             )
         content = str(digest.hexdigest())
-        stored.keep(settings, draft, stored.name_of(content, suffix))
+        storage_files.keep(settings, draft, storage_files.name_of(content, suffix))
     return content
 
 

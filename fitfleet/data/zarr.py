@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.checker import talk
 from fitfleet.data.fingerprint import Stamp, read_json, write_json
 from fitfleet.data.folders import OnProgress
@@ -44,12 +44,14 @@ def of_zarr(dataset: Any, settings: Settings, on_progress: OnProgress | None = N
     key = hasher(json.dumps(identity).encode()).hexdigest()
     entry = Path(settings.cache) / "decoded" / f"{key}.json"
     known = read_json(entry)
-    if known is None or not stored.is_there(settings, stored.name_of(str(known.get("digest")))):
+    if known is None or not storage_files.is_there(
+        settings, storage_files.name_of(str(known.get("digest")))
+    ):
         known = _convert(folder, settings, on_progress)
         now = time.time_ns()
         if all(stamp.is_settled(now) for stamp in stamps):
             write_json(entry, known)
-    path = stored.path_in_spec(str(known["digest"]))
+    path = storage_files.path_in_spec(str(known["digest"]))
     if isinstance(dataset, DatasetSpec):
         return dataset.model_copy(update={"path": path})
     return {**dataset, "path": path} if isinstance(dataset, Mapping) else path
@@ -87,7 +89,7 @@ def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -
         if on_progress is not None:
             on_progress(f"{folder}: {done:,} of {count:,} blocks unpacked")
 
-    with stored.draft(settings) as draft:
+    with storage_files.draft(settings) as draft:
         answer: dict[str, Any] = talk(
             str(folder),
             limits,
@@ -99,5 +101,5 @@ def _convert(folder: Path, settings: Settings, on_progress: OnProgress | None) -
             ),
             on_progress=report,
         )
-        stored.keep(settings, draft, stored.name_of(answer["digest"]))
+        storage_files.keep(settings, draft, storage_files.name_of(answer["digest"]))
     return answer

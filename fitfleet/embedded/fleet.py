@@ -12,9 +12,9 @@ from fitfleet.db.session import Database
 from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
 from fitfleet.interrupts import kept_interrupts
+from fitfleet.scheduler.maintenance import Preemption, Retention
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.scheduler.traces import TraceSender
-from fitfleet.scheduler.upkeep import Preemption, Retention
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 

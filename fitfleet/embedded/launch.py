@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fitfleet.embedded.background_record import Record, Stay, seconds_of
 from fitfleet.embedded.broker import Broker
 from fitfleet.embedded.services import Services
-from fitfleet.embedded.stay import Record, Stay, seconds_of
 from fitfleet.errors import FitfleetError, MissingExtraError, SettingsError, StorageError
 from fitfleet.settings import Settings, directory_settings
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet
+    from fitfleet.embedded.background_handle import JoinedFleet
     from fitfleet.embedded.fleet import LocalFleet
-    from fitfleet.embedded.joined import JoinedFleet
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def joined(
     keep_s = None if keep is None else seconds_of(keep)
     if keep_s is None and not stay.is_up():
         return None
-    from fitfleet.embedded.joined import JoinedFleet
-    from fitfleet.embedded.matching import setup_hash
+    from fitfleet.embedded.background_handle import JoinedFleet
+    from fitfleet.embedded.background_match import setup_hash
 
     wanted = setup_hash(chosen, workers)
     with stay.turn():
@@ -171,6 +171,10 @@ def chosen_settings(
 def _user_paths() -> list[str]:
     """Where the user's own modules are: beside the script, and here."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    is_command = main is not None and Path(main).name in ("fitfleet", "__main__.py", "keeper.py")
+    is_command = main is not None and Path(main).name in (
+        "fitfleet",
+        "__main__.py",
+        "background_process.py",
+    )
     script = [str(Path(main).resolve().parent)] if main and not is_command else []
     return [*script, os.getcwd()]

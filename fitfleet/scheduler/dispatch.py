@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.places import Ageing, places
+from fitfleet.db.fleet.dispatch_capacity import Ageing, places
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.dispatch import Message
 from fitfleet.db.session import Database

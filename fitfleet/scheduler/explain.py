@@ -16,9 +16,9 @@ from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
-from fitfleet.scheduler import limits, sentences
-from fitfleet.scheduler.estimate import starts_in
-from fitfleet.scheduler.situation import FAR, Situation, read_situation
+from fitfleet.scheduler import limits, wait_sentences
+from fitfleet.scheduler.dispatch_view import FAR, Situation, read_situation
+from fitfleet.scheduler.start_estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
 from fitfleet.states import JobStatus
@@ -63,7 +63,7 @@ class Explanation:
         start = (
             ""
             if self.starts_in_s is None
-            else f"; it should start {sentences.soon(self.starts_in_s)}"
+            else f"; it should start {wait_sentences.soon(self.starts_in_s)}"
         )
         return f"job {self.job_id} {said}{start}"
 
@@ -105,7 +105,7 @@ def explain(
         facts.job.status,
         reasons,
         len(facts.before) + 1 if facts.has_place else None,
-        tuple(facts.before[: sentences.NAMED]) if facts.has_place else (),
+        tuple(facts.before[: wait_sentences.NAMED]) if facts.has_place else (),
         None if unknown else starts_in_s,
     )
 
@@ -120,8 +120,8 @@ def _reasons(facts: Situation, settings: Settings, ping: Callable[[], None]) -> 
     yield from held
     if facts.has_place and facts.before and (held or not facts.is_next):
         if facts.turn is not None:
-            yield Reason("share", sentences.share(facts.turn, facts.job.queue))
-        yield Reason("line", sentences.line(facts.before))
+            yield Reason("share", wait_sentences.share(facts.turn, facts.job.queue))
+        yield Reason("line", wait_sentences.line(facts.before))
     elif not held:
         yield Reason(
             "next",
@@ -135,12 +135,14 @@ def _held_queue(facts: Situation, settings: Settings) -> Iterator[Reason]:
     requirement = facts.job.requirement
     if facts.queue is None:
         yield Reason(
-            "no_worker", sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
+            "no_worker", wait_sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
         )
     elif facts.load is None:
-        yield Reason("labels", sentences.unfit(facts.queue, requirement) or "fits no slot")
+        yield Reason("labels", wait_sentences.unfit(facts.queue, requirement) or "fits no slot")
     elif not facts.has_room:
-        yield Reason("busy", facts.memory or sentences.busy(facts.load, requirement, facts.kept))
+        yield Reason(
+            "busy", facts.memory or wait_sentences.busy(facts.load, requirement, facts.kept)
+        )
 
 
 def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
@@ -226,10 +228,10 @@ def _elsewhere(facts: Situation, settings: Settings) -> Iterator[Reason]:
     elif job.status is JobStatus.RUNNING:
         yield Reason("running", f"runs on {job.owner}, epoch {job.epoch} of {job.epochs}")
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
-            said = sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
+            said = wait_sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
             yield Reason("silent", said)
     elif facts.gathering is not None:
-        yield Reason("dispatched", sentences.gathering(facts.gathering))
+        yield Reason("dispatched", wait_sentences.gathering(facts.gathering))
     elif job.owner is not None:
         yield Reason(
             "dispatched",
@@ -240,6 +242,7 @@ def _elsewhere(facts: Situation, settings: Settings) -> Iterator[Reason]:
         yield Reason("dispatched", f"is sent to queue {job.queue!r}: the next free slot takes it")
         if facts.queue is None:
             yield Reason(
-                "no_worker", sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s)
+                "no_worker",
+                wait_sentences.no_worker(facts.job.queue, facts.slots, settings.lease_s),
             )
         yield from _notes(facts, settings.lease_s)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fitfleet.db.accounts.usage import Limited
 from fitfleet.db.fleet import admission, device_memory
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.reading.standing import Standing
+from fitfleet.db.reading.queue_position import Standing
 from fitfleet.db.session import Connection
-from fitfleet.scheduler import sentences
+from fitfleet.scheduler import wait_sentences
 from fitfleet.spec.requirements import measured_memory
 
 
@@ -77,4 +77,4 @@ def memory(c: Connection, job: Standing, load: QueueLoad | None, window: int) ->
     there = max((free[g.route] for g in load.groups if g.route in free), default=0)
     label, size_class = max(measured.items(), key=lambda item: item[1])
     needs_bytes = admission.needed_bytes(c, job.id, label) or size_class
-    return sentences.no_memory(needs_bytes, there, load.queue)
+    return wait_sentences.no_memory(needs_bytes, there, load.queue)

@@ -12,7 +12,7 @@ from fitfleet.analysis.objective import Objective, objectives
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.jobs import retention as table
 from fitfleet.db.jobs.retention import Kept
-from fitfleet.db.reading.best import best_jobs
+from fitfleet.db.reading.best_jobs import best_jobs
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.errors import FitfleetError

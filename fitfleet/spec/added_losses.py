@@ -6,7 +6,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.reference import is_custom, is_space
+from fitfleet.spec.keras_objects.object_documents import is_custom, is_space
 
 
 def check_loss(spec: JobSpec) -> None:

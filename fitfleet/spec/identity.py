@@ -9,7 +9,7 @@ from typing import Any
 
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
-from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.object_documents import is_custom
 
 _SEED = "\0seed"  # stands for one; no text of a specification holds a NUL
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec import foreign_names
-from fitfleet.spec.adapting import check_adapt, patterns_of
+from fitfleet.spec import argument_aliases
+from fitfleet.spec.adapted_layers import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
 from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
@@ -21,11 +21,11 @@ from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_names.keras_arguments import instead
 from fitfleet.spec.keras_objects.canonical import nodes, without_default_dtypes
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
+from fitfleet.spec.keras_objects.object_documents import is_space, to_document
 from fitfleet.spec.keras_objects.output_forms import simplify
-from fitfleet.spec.keras_objects.reference import is_space, to_document
 from fitfleet.spec.keywords import CHECKS, OPTION_CHECKS, is_integer, is_number
 from fitfleet.spec.parts import compile as compile_parts
-from fitfleet.spec.parts.built_names import check_names_of_built, without_what_stays
+from fitfleet.spec.parts.builder_log_names import check_names_of_built, without_what_stays
 from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.model import read_model
 from fitfleet.spec.requirements import job_labels
@@ -151,7 +151,7 @@ def _duration(name: str, value: Any) -> float:
 def _unknown(name: str) -> str:
     known = [*SPEC_NAMES, *JobOptions.model_fields]
     nearest = f"no such argument; {catalog.nearest(name, known)}"
-    return instead(name) or foreign_names.of_a_job(name) or nearest
+    return instead(name) or argument_aliases.of_a_job(name) or nearest
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -15,12 +15,12 @@ from typing import Any
 from fitfleet.analysis.objective import At, Objective, objectives
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.argument_aliases import hint
 from fitfleet.spec.code.collect import paths_of
 from fitfleet.spec.code.names import named_in
-from fitfleet.spec.foreign_names import hint
 from fitfleet.spec.job import Builder, DatasetSpec, JobOptions
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
-from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.keras_objects.object_documents import to_document
 from fitfleet.spec.parts import compile as compile_parts
 from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.model import builder_of, model_spec

@@ -24,8 +24,8 @@ from fitfleet.sweeps.points import Points
 from fitfleet.sweeps.progress import Progress as Progress
 from fitfleet.sweeps.pruning import Pruning
 from fitfleet.sweeps.racing import next_repeats
-from fitfleet.sweeps.rows import close_sweep
 from fitfleet.sweeps.search import Listed, Point, Search, key_of, make_search
+from fitfleet.sweeps.sweep_rows import close_sweep
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fitfleet.analysis import frames
-from fitfleet.analysis.exports import live
+from fitfleet.analysis.exports import live_tensorboard
 from fitfleet.analysis.exports.runs import ExportedRun
 from fitfleet.analysis.exports.tables import write_csv, write_parquet
 from fitfleet.analysis.exports.tensorboard import folder_name, write_tensorboard
@@ -70,7 +70,7 @@ class Exports:
         With `follow` also those of running jobs, which grow until every job has ended.
         """
         if follow:
-            return live.follow(folder, self._live_runs)
+            return live_tensorboard.follow(folder, self._live_runs)
         return write_tensorboard(self._runs(), folder, self._results.wanted[0].name)
 
     def to_mlflow(self, tracking_uri: str | None = None) -> list[str]:

@@ -16,9 +16,9 @@ from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
 from fitfleet.db.sweeps.imported_points import ImportedPoint
 from fitfleet.errors import SearchError
+from fitfleet.sweeps.external_trials import SourceTrial, trials_of
 from fitfleet.sweeps.parameters import Space
 from fitfleet.sweeps.search_names import LEARNING, WHOLE_POINTS
-from fitfleet.sweeps.sources import SourceTrial, trials_of
 from fitfleet.sweeps.space import Parameter
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from fitfleet.sweeps.parameters import (
     repeat,
     uniform,
 )
-from fitfleet.sweeps.places import Path, Place, labels, names_of, option_path, places
-from fitfleet.sweeps.replacing import ABSENT, Option, replaced
+from fitfleet.sweeps.space_paths import Path, Place, labels, names_of, option_path, places
+from fitfleet.sweeps.space_values import ABSENT, Option, replaced
 
 GRID_LIMIT = 100_000
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fitfleet.db.attempts import leases
 from fitfleet.db.attempts.claims import Claim
-from fitfleet.db.fleet import admission, kept
+from fitfleet.db.fleet import admission, gang_slot_state
 from fitfleet.db.outages import outlast
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -38,7 +38,7 @@ def claim_message(
     def claimed() -> Claim | None:
         free = free_bytes()
         with database.begin() as c:
-            if on_kept is not None and kept.send_back(c, message, worker):
+            if on_kept is not None and gang_slot_state.send_back(c, message, worker):
                 on_kept()
                 return None
             if not admission.admits(c, message, worker, free, settings.lease_s):

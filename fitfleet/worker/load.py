@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.compatibility import check_fit
-from fitfleet.data.describe import describe
+from fitfleet.data.description import describe
 from fitfleet.data.rows import with_weights_in_order
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.jobs.dependencies import Parent
@@ -17,14 +17,14 @@ from fitfleet.db.session import Database
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.objects.store import DamagedFileError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import States, with_states
+from fitfleet.spec.adapted_layers import States, with_states
 from fitfleet.spec.checks.check import ModelFacts, check
 from fitfleet.spec.checks.consistency import list_of_outputs
 from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import checked, has_digest
-from fitfleet.weights.keeping import keep
+from fitfleet.weights.stored_weights import keep
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.models.adapt import adapt

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.db.attempts.claims import Claim
-from fitfleet.spec.adapting import States
+from fitfleet.spec.adapted_layers import States
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.worker.control import JobControl
 from fitfleet.worker.state.checkpoint import Snapshot

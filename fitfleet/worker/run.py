@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from fitfleet.db.attempts.claims import Claim
-from fitfleet.db.fleet import kept
+from fitfleet.db.fleet import gang_slot_state
 from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
@@ -95,7 +95,7 @@ class Child:
 
     def _leave_if_kept(self) -> None:
         with suppress(DatabaseError), self.database.read() as c:
-            self.is_spent |= kept.is_kept(c, self.worker)
+            self.is_spent |= gang_slot_state.is_kept(c, self.worker)
 
     def run_reserved(self, job_id: int) -> None:
         """Run a job that is reserved for this slot, alone; nothing if it is so no more."""

@@ -16,8 +16,8 @@ import pytest
 from support.waiting import until
 
 import fitfleet as ff
-from fitfleet.embedded.joined import JoinedFleet
-from fitfleet.embedded.stay import Record, Stay, seconds_of
+from fitfleet.embedded.background_handle import JoinedFleet
+from fitfleet.embedded.background_record import Record, Stay, seconds_of
 from fitfleet.errors import FitfleetError, SettingsError
 
 
@@ -154,7 +154,7 @@ def test_one_that_cannot_start_says_why(stay: Stay) -> None:
 def test_scripts_that_start_at_once_share_one(stay: Stay) -> None:
     script = (
         "import sys, fitfleet as ff\n"
-        "from fitfleet.embedded.stay import Stay\n"
+        "from fitfleet.embedded.background_record import Stay\n"
         "with ff.local(workers=0, directory=sys.argv[1], keep='1h') as fleet:\n"
         "    print(Stay(fleet._stay.directory).read().pid)\n"
     )

@@ -24,7 +24,7 @@ from visits import Serve, Visitor
 
 from fitfleet import Sequential, layers
 from fitfleet.client.fleet import Fleet
-from fitfleet.client.snapshot import RunningJob
+from fitfleet.client.progress_snapshot import RunningJob
 from fitfleet.dashboard.board import Board
 from fitfleet.dashboard.notebook import view
 from fitfleet.dashboard.options import Options

@@ -19,7 +19,7 @@ from oracle import Watch, run
 
 from fitfleet.data import checker
 from fitfleet.data.arrays import load
-from fitfleet.data.describe import _known, describe
+from fitfleet.data.description import _known, describe
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 

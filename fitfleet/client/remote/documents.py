@@ -12,9 +12,9 @@ from typing import Any
 from fitfleet.client.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.tasks import dataset_of
-from fitfleet.data import stored
-from fitfleet.data.data_store import DataStore
+from fitfleet.data import storage_files
 from fitfleet.data.location import locate, locate_file
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.data.storage_names import STORAGE
 from fitfleet.errors import NotFoundError, SpecError
 from fitfleet.settings import Settings
@@ -23,8 +23,8 @@ from fitfleet.spec.job import DatasetSpec, InitialWeights, JobSpec
 from fitfleet.spec.submission import OPTION_NAMES, job_options, job_spec
 from fitfleet.storage import Storage, sha256
 from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.sent_design import with_models, with_paths
-from fitfleet.weights.starting import Starting
+from fitfleet.sweeps.design_documents import with_models, with_paths
+from fitfleet.weights.initial_weights import Starting
 
 _TABLES = (".csv.gz", ".tsv.gz")
 
@@ -142,7 +142,7 @@ class Documents:
             suffix = next((s for s in _TABLES if name.endswith(s)), path.suffix.lower())
             digest = sha256(path)
             self._send(f"/v1/files/datasets/{digest}{suffix}", path)
-            self._uploaded[path] = stored.path_in_spec(digest, suffix)
+            self._uploaded[path] = storage_files.path_in_spec(digest, suffix)
         return self._uploaded[path]
 
     def _weights(self, start: InitialWeights) -> InitialWeights:

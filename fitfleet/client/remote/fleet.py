@@ -13,8 +13,8 @@ from fitfleet.client.display import FAILURES, Display
 from fitfleet.client.fleet_jobs import job_status
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.remote import wire
-from fitfleet.client.remote.comparing import ComparingFleet
+from fitfleet.client.remote import json_forms
+from fitfleet.client.remote.comparisons import ComparingFleet
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.documents import Documents
 from fitfleet.client.remote.job import RemoteJob
@@ -106,7 +106,7 @@ class RemoteFleet(ComparingFleet):
         for line in [*said["warnings"], *self.notices.fresh(said.get("unserved", {}))]:
             warnings.warn(line, stacklevel=3)
         return Jobs(
-            self._handle(wire.row_of(job["row"]), is_reused=job["is_reused"])
+            self._handle(json_forms.row_of(job["row"]), is_reused=job["is_reused"])
             for job in said["jobs"]
         )
 
@@ -118,8 +118,8 @@ class RemoteFleet(ComparingFleet):
         with display.shown():
             wait_for(self._connection, list(job_ids), display, timeout_s)
         said = self._connection.post("/v1/outcome", jobs=list(job_ids), failures=FAILURES)
-        counts = wire.counts_of(said["counts"])
-        display.conclude(counts, list(map(wire.row_of, said["failed"])), is_raised=is_raised)
+        counts = json_forms.counts_of(said["counts"])
+        display.conclude(counts, list(map(json_forms.row_of, said["failed"])), is_raised=is_raised)
         return counts
 
     def unfinished(self, experiment: str | None = None) -> list[int]:
@@ -140,7 +140,7 @@ class RemoteFleet(ComparingFleet):
         return list(self._connection.post("/v1/unserved", queues=sorted(set(queues))))
 
     def _rows(self, job_ids: Sequence[int]) -> list[JobRow]:
-        return list(map(wire.row_of, self._connection.post("/v1/rows", jobs=list(job_ids))))
+        return list(map(json_forms.row_of, self._connection.post("/v1/rows", jobs=list(job_ids))))
 
     def _handle(self, row: JobRow, *, is_reused: bool = False) -> Job:
         return RemoteJob(self._connection, self.database, self.settings, row, is_reused=is_reused)
@@ -158,7 +158,7 @@ class RemoteFleet(ComparingFleet):
         rows = self._connection.get(
             "/v1/jobs", experiment=experiment, status=wanted or None, limit=limit
         )
-        return Jobs(self._handle(wire.row_of(row)) for row in rows)
+        return Jobs(self._handle(json_forms.row_of(row)) for row in rows)
 
     def sweep(self, **arguments: Any) -> Sweep:
         """As `Fleet.sweep`; builders and code are those of modules that the fleet trusts.

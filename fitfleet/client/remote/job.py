@@ -16,7 +16,7 @@ from rich.console import Console
 from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.client.display import Display
 from fitfleet.client.job import Job
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.documents import Documents
 from fitfleet.client.remote.waiting import wait_for
@@ -60,12 +60,12 @@ class RemoteJob(Job):
 
     def _changed(self, name: str, **values: Any) -> Self:
         """Change it; the row is the one after it."""
-        self._row = wire.row_of(self._change(name, **values))
+        self._row = json_forms.row_of(self._change(name, **values))
         return self
 
     def refresh(self) -> Self:
         """Read the job's row again."""
-        self._row = wire.row_of(self._connection.get(f"/v1/jobs/{self.id}"))
+        self._row = json_forms.row_of(self._connection.get(f"/v1/jobs/{self.id}"))
         return self
 
     def wait(self, timeout_s: float | None = None, *, raise_on_failure: bool = False) -> Job:
@@ -83,7 +83,7 @@ class RemoteJob(Job):
     @property
     def history(self) -> pd.DataFrame:
         """As `Job.history`."""
-        return wire.frame_of(self._get("history"))
+        return json_forms.frame_of(self._get("history"))
 
     @property
     def scores(self) -> dict[str, float]:
@@ -92,7 +92,7 @@ class RemoteJob(Job):
 
     def why(self) -> Explanation:
         """As `Job.why`."""
-        return wire.explanation_of(self._get("why"))
+        return json_forms.explanation_of(self._get("why"))
 
     @property
     def attempts(self) -> list[dict[str, Any]]:
@@ -150,11 +150,11 @@ class RemoteJob(Job):
 
     def tag(self, *names: str) -> tuple[str, ...]:
         """As `Job.tag`."""
-        return wire.labels_of(self._change("labels", add=names)).tags
+        return json_forms.labels_of(self._change("labels", add=names)).tags
 
     def untag(self, *names: str) -> tuple[str, ...]:
         """As `Job.untag`."""
-        return wire.labels_of(self._change("labels", remove=names)).tags
+        return json_forms.labels_of(self._change("labels", remove=names)).tags
 
     def write_note(self, text: str) -> None:
         """As `Job.write_note`."""
@@ -163,7 +163,7 @@ class RemoteJob(Job):
     @property
     def labels(self) -> Labels:
         """As `Job.labels`."""
-        return wire.labels_of(self._get("labels"))
+        return json_forms.labels_of(self._get("labels"))
 
     @property
     def spec(self) -> JobSpec:
@@ -209,7 +209,9 @@ class RemoteJob(Job):
             said = self._change("task", **asked, batch_size=batch_size, members=members)
         for line in said["warnings"]:
             warnings.warn(line, stacklevel=4)
-        job = RemoteJob(self._connection, self._database, self._settings, wire.row_of(said["row"]))
+        job = RemoteJob(
+            self._connection, self._database, self._settings, json_forms.row_of(said["row"])
+        )
         job.wait()
         check_done(job.row, job.spec)
         return _RemoteResult(job)

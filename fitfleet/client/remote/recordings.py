@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitfleet.analysis.recordings import Curves, Scores
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.db.reading.lookup import JobRow, Point
 
@@ -22,7 +22,7 @@ class RemoteRecordings:
     def rows(self, job_ids: Sequence[int]) -> list[JobRow]:
         """As Recordings."""
         said = [self._connection.post("/v1/rows", jobs=part) for part in _parts(job_ids)]
-        return [wire.row_of(row) for part in said for row in part]
+        return [json_forms.row_of(row) for part in said for row in part]
 
     def scores(self, job_ids: Sequence[int]) -> Scores:
         """As Recordings."""

@@ -12,10 +12,10 @@ from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results
 from fitfleet.client.display import FAILURES
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.remote import wire
+from fitfleet.client.progress_snapshot import Snapshot
+from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.recordings import RemoteRecordings
-from fitfleet.client.snapshot import Snapshot
 from fitfleet.client.sweep import Sweep
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
@@ -23,9 +23,9 @@ from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.design_documents import sent
 from fitfleet.sweeps.plan_rows import Plan, Planned
 from fitfleet.sweeps.progress import Progress
-from fitfleet.sweeps.sent_design import sent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ class RemoteSweep(Sweep):
     def _advance(self, *, is_shown: bool) -> tuple[Progress, Snapshot | None]:
         said = self._step(is_shown=is_shown)
         snapshot = said["snapshot"]
-        return Progress(**said["progress"]), None if snapshot is None else wire.snapshot_of(
+        return Progress(**said["progress"]), None if snapshot is None else json_forms.snapshot_of(
             snapshot
         )
 
@@ -99,7 +99,8 @@ class RemoteSweep(Sweep):
     def _outcome(self) -> tuple[dict[JobStatus, int], list[JobRow]]:
         ids = [m.job_id for of_trial in self._results().replicates.values() for m in of_trial]
         said = self._connection.post("/v1/outcome", jobs=ids, failures=FAILURES)
-        return wire.counts_of(said["counts"]), [wire.row_of(row) for row in said["failed"]]
+        failed = [json_forms.row_of(row) for row in said["failed"]]
+        return json_forms.counts_of(said["counts"]), failed
 
     @property
     def progress(self) -> Progress:
@@ -111,7 +112,7 @@ class RemoteSweep(Sweep):
         return lineage_frame(self._ask("lineage"))
 
     def _results(self) -> Results:
-        return wire.results_of(self._ask("results"))
+        return json_forms.results_of(self._ask("results"))
 
     @property
     def _recordings(self) -> Recordings:

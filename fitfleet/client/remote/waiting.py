@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from fitfleet.client.display import Display
-from fitfleet.client.remote import wire
+from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.db.outages import Tolerance
 from fitfleet.errors import WaitTimeoutError
@@ -30,7 +30,7 @@ def wait_for(
     while left:
         began = time.monotonic()
         with outages:
-            snapshot = wire.snapshot_of(connection.post("/v1/snapshot", jobs=job_ids))
+            snapshot = json_forms.snapshot_of(connection.post("/v1/snapshot", jobs=job_ids))
             display.draw(snapshot)
             left = snapshot.jobs - snapshot.ended
         now = time.monotonic()

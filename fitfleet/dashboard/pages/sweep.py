@@ -18,7 +18,7 @@ from fitfleet.db.session import Database
 from fitfleet.db.sweeps import lineage
 from fitfleet.errors import FitfleetError
 from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.rows import find_sweep
+from fitfleet.sweeps.sweep_rows import find_sweep
 from fitfleet.text import duration
 
 _SHOWN = 200

@@ -1,7 +1,7 @@
 """Groups of users: their shares of the slots, and the quotas that their users have in common.
 
 A user is in one group. Those that are in none form the group `default`, which has a share and no
-quota. What shares mean is in db/scheduling/shares.
+quota. What shares mean is in db/scheduling/fair_share.
 """
 
 from __future__ import annotations

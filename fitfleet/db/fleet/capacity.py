@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Double, func, select
 
-from fitfleet.db.fleet.kept import kept_slots
+from fitfleet.db.fleet.gang_slot_state import kept_slots
 from fitfleet.db.schema.tables import jobs, workers
 from fitfleet.db.session import now, read_clock
 from fitfleet.spec.requirements import missing

@@ -2,8 +2,8 @@
 
 The dispatcher picks the GPUs that are free first, all in one transaction, and of each service for
 one waiting job at a time: so none waits for what another waiting one has. Slots that are kept take
-no other jobs (but see db/backfill); when the last has ended its own, the first of them begins.
-The side of the slots is db/kept.
+no other jobs (but see db/scheduling/backfill); when the last has ended its own, the first of them
+begins. The side of the slots is db/fleet/gang_slot_state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations
-from fitfleet.db.fleet.kept import is_waiting, kept_rows
+from fitfleet.db.fleet.gang_slot_state import is_waiting, kept_rows
 from fitfleet.db.fleet.live_services import Service, live_services
 from fitfleet.db.schema.tables import gang_slots, jobs
 from fitfleet.db.session import now

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from fitfleet.db.accounts import groups, users
 from fitfleet.db.accounts.groups import Group
 from fitfleet.db.accounts.users import Quota
-from fitfleet.db.fleet import capacity, places
+from fitfleet.db.fleet import capacity, dispatch_capacity
 from fitfleet.db.schema.tables import attempts, experiments, jobs, workers
 from fitfleet.db.session import now, read_clock
 from fitfleet.states import JobStatus
@@ -57,7 +57,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
         *[
             ((jobs.c.queue == load.queue) & jobs.c.requirement_id.in_(unfit), "labels")
             for load in capacity.loads(c, alive_s)
-            if (unfit := places.unfit_lines(c, load))
+            if (unfit := dispatch_capacity.unfit_lines(c, load))
         ],
         (experiments.c.is_paused, "paused"),
         (jobs.c.not_before > at, "backoff"),

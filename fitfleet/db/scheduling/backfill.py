@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select, update
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.kept import is_waiting, kept_rows
-from fitfleet.db.fleet.places import Places, ahead, on_route
+from fitfleet.db.fleet.dispatch_capacity import Places, ahead, on_route
+from fitfleet.db.fleet.gang_slot_state import is_waiting, kept_rows
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import gang_slots, jobs, workers
 from fitfleet.db.session import now

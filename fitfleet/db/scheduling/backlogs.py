@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from fitfleet.db.accounts.users import serves_gpus
-from fitfleet.db.fleet.places import Ageing, Places
-from fitfleet.db.scheduling.choosing import Backlog, ExperimentLoad, Room
+from fitfleet.db.fleet.dispatch_capacity import Ageing, Places
+from fitfleet.db.scheduling.candidate_order import Backlog, ExperimentLoad, Room
 from fitfleet.db.schema.tables import experiments, jobs, users, workers
 from fitfleet.db.session import now
 from fitfleet.states import JobStatus

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select, update
 
 from fitfleet.db.accounts.usage import DEFAULT
 from fitfleet.db.fleet import gangs
-from fitfleet.db.fleet.places import Places
-from fitfleet.db.scheduling import backlogs, shares
-from fitfleet.db.scheduling.choosing import Ranked, choose
-from fitfleet.db.scheduling.shares import Shared, Turn
+from fitfleet.db.fleet.dispatch_capacity import Places
+from fitfleet.db.scheduling import backlogs, fair_share
+from fitfleet.db.scheduling.candidate_order import Ranked, choose
+from fitfleet.db.scheduling.fair_share import Shared, Turn
 from fitfleet.db.schema.tables import experiments, jobs, workers
 from fitfleet.db.session import now
 from fitfleet.db.specs.requirements import document_of
@@ -105,7 +105,7 @@ def _choose(c: Connection, queue: str, places: Places) -> list[tuple[int, str]]:
     if served:
         c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
         if isinstance(turns, Shared):
-            shares.record(c, queue, at, turns)
+            fair_share.record(c, queue, at, turns)
     return [(job_id, route) for job_id, route, _ in chosen]
 
 
@@ -113,9 +113,9 @@ def _turns(
     c: Connection, queue: str, places: Places, *, is_locking: bool
 ) -> tuple[Ranked | Shared, float]:
     """Whose turn it is, and the time. Nothing more is asked where nobody has shares."""
-    at, is_shared = shares.look(c)
+    at, is_shared = fair_share.look(c)
     waiting = backlogs.read(c, queue, places, is_locking=is_locking, is_of_users=is_shared)
-    turns = shares.read(c, queue, at, waiting) if is_shared and waiting else Ranked(waiting)
+    turns = fair_share.read(c, queue, at, waiting) if is_shared and waiting else Ranked(waiting)
     return turns, at
 
 
@@ -132,7 +132,7 @@ def turn_of(
     turns, _ = _turns(c, queue, places, is_locking=False)
     if not isinstance(turns, Shared) or (user or DEFAULT) not in turns.of_user:
         return None
-    return shares.turn_of(turns, places, user, free)
+    return fair_share.turn_of(turns, places, user, free)
 
 
 def redispatch(c: Connection, queue: str, older_s: float, route: str = "") -> list[int]:

@@ -14,7 +14,7 @@ from fitfleet.db import events
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.places import ahead
+from fitfleet.db.fleet.dispatch_capacity import ahead
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.reservations import WAITING
 from fitfleet.db.schema.tables import jobs, requirements, workers

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, or_, select, update
 from fitfleet.db.accounts import users
 from fitfleet.db.attempts.claims import Claim, lock, reserves
 from fitfleet.db.attempts.leases import claims_of, is_readable, start_attempts
-from fitfleet.db.fleet import capacity, kept
-from fitfleet.db.fleet.places import ahead, on_route
+from fitfleet.db.fleet import capacity, gang_slot_state
+from fitfleet.db.fleet.dispatch_capacity import ahead, on_route
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import attempts, experiments, gang_slots, jobs, workers
 from fitfleet.db.session import now
@@ -132,7 +132,7 @@ def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[i
 def lent_to(c: Connection, slot: str) -> int | None:
     """The job that is reserved for a slot although that is kept for another (db/backfill)."""
     of_gang = select(gang_slots.c.job_id).where(gang_slots.c.slot == slot)
-    which = (jobs.c.owner == slot) & kept.is_waiting() & jobs.c.id.not_in(of_gang)
+    which = (jobs.c.owner == slot) & gang_slot_state.is_waiting() & jobs.c.id.not_in(of_gang)
     return c.execute(select(jobs.c.id).where(which).limit(1)).scalar()
 
 
@@ -142,10 +142,10 @@ def begin_kept(c: Connection, slot: str, job_id: int, lease_s: float) -> Claim |
     None if it is reserved for this slot no more, or one on several GPUs lacks one of them.
     """
     lock(c, [job_id])
-    gpus, is_ready = kept.gpus_of(c, job_id)
+    gpus, is_ready = gang_slot_state.gpus_of(c, job_id)
     if not is_ready:
         return None
-    reserved = (jobs.c.id == job_id) & (jobs.c.owner == slot) & kept.is_waiting()
+    reserved = (jobs.c.id == job_id) & (jobs.c.owner == slot) & gang_slot_state.is_waiting()
     if c.execute(select(jobs.c.id).where(reserved)).first() is None:
         return None
     won = begin(c, claims_of(c, [job_id]), lease_s)

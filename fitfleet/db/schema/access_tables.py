@@ -24,7 +24,7 @@ users = Table(
     # Used of them, as the scheduler measured it last (db/accounts/users)
     Column("gpu_seconds", Double, nullable=False, default=0.0, server_default=text("0")),
     Column("group_name", String(64)),  # groups.name; NULL: that of all who have none
-    Column("shares", Double),  # of what the group has (db/scheduling/shares); NULL: 1
+    Column("shares", Double),  # of what the group has (db/scheduling/fair_share); NULL: 1
 )
 
 # Groups of users. Once there is one, or a user has shares, places go by shares.

@@ -6,10 +6,18 @@ views answer the same on SQLite and PostgreSQL.
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection
 
 from fitfleet.db.dialect import clock_sql
-from fitfleet.db.schema import access_views, imported, lineage_views, memory_tables, queue_views
+from fitfleet.db.schema import (
+    access_views,
+    import_tables,
+    lineage_views,
+    memory_tables,
+    queue_views,
+)
 
 # Times are ISO-8601 text in UTC, so that they sort and compare as text on both databases.
 TYPES = ("integer", "real", "text", "time", "json")
@@ -107,11 +115,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("value", "real", "value of the epoch whose weights are kept, or its score"),
         ("rank_low", "integer", "1 for the smallest value of the experiment"),
         ("rank_high", "integer", "1 for the largest"),
-        (
-            "epoch",
-            "integer",
-            "epoch whose weights are kept, which the value is of",
-        ),
+        ("epoch", "integer", "epoch whose weights are kept, which the value is of"),
     ],
     "workers": [
         ("worker", "text", "slot: host:pid:slot:token"),
@@ -139,7 +143,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("detail", "text", "one sentence"),
     ],
     **lineage_views.COLUMNS,
-    **imported.COLUMNS,
+    **import_tables.COLUMNS,
     **access_views.COLUMNS,
     **queue_views.COLUMNS,
     **memory_tables.COLUMNS,
@@ -149,9 +153,8 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
 def _iso(column: str, dialect: str) -> str:
     if dialect == "sqlite":
         return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, 'unixepoch')"
-    return (
-        f"to_char(to_timestamp({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-    )
+    at = f"to_timestamp({column}) AT TIME ZONE 'UTC'"
+    return f"""to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 
 
 # Weights of an earlier epoch are kept where restore_best_weights put them back.
@@ -193,10 +196,7 @@ WHERE j.status = 'SUCCEEDED'"""
 
 def definitions(dialect: str) -> dict[str, str]:
     """The SELECT of each view, in the SQL of the dialect."""
-
-    def iso(column: str) -> str:
-        return _iso(column, dialect)
-
+    iso = partial(_iso, dialect=dialect)
     grouped = _finals(
         "e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash, j.seconds AS seconds,"
         " j.epochs AS epochs, j.content_hash AS content_hash"
@@ -281,7 +281,7 @@ SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
 FROM job_events v""",
         **lineage_views.definitions(),
-        **imported.definitions(),
+        **import_tables.definitions(),
         **access_views.definitions(iso, number),
         **queue_views.definitions(clock_sql(dialect)),
         **memory_tables.definitions(iso),

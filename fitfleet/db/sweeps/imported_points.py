@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from fitfleet.db.schema.imported import imported_trials
+from fitfleet.db.schema.import_tables import imported_trials
 
 
 @dataclass(frozen=True)

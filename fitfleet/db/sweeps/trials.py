@@ -27,8 +27,8 @@ from fitfleet.db.schema.tables import (
     trials,
 )
 from fitfleet.db.session import now
-from fitfleet.db.sweeps.adoption import adopt
 from fitfleet.db.sweeps.lineage import Descent, columns_of, descent_of
+from fitfleet.db.sweeps.result_reuse import adopt
 from fitfleet.states import JobStatus, Request
 
 _CHUNK = 5_000

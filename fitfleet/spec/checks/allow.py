@@ -13,8 +13,8 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.keras_names import catalog, disallowed_names
 from fitfleet.spec.keras_objects.canonical import model_kind, refusal
-from fitfleet.spec.keras_objects.reference import UNREGISTERED, is_custom, unknown
-from fitfleet.spec.trust import is_trusted
+from fitfleet.spec.keras_objects.object_documents import UNREGISTERED, is_custom, unknown
+from fitfleet.spec.module_trust import is_trusted
 
 # TensorFlow names a scope after each layer and model, and takes no other characters.
 _SCOPE = re.compile(r"[A-Za-z0-9_.>\-]{1,128}")

@@ -12,15 +12,16 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec import limits
-from fitfleet.spec.adapting import is_to_adapt
+from fitfleet.spec.adapted_layers import is_to_adapt
 from fitfleet.spec.checks.allow import check_names
 from fitfleet.spec.checks.arguments import check_arguments
 from fitfleet.spec.checks.consistency import check_together
 from fitfleet.spec.checks.cost import check_metrics, check_optimizer
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.canonical import model_kind
-from fitfleet.spec.keras_objects.reference import is_custom
-from fitfleet.spec.shape_rules.facts import (
+from fitfleet.spec.keras_objects.object_documents import is_custom
+from fitfleet.spec.module_trust import check_trusted
+from fitfleet.spec.shape_rules.model_facts import (
     NOTHING,
     InputFacts,
     ModelFacts,
@@ -29,7 +30,6 @@ from fitfleet.spec.shape_rules.facts import (
     model_facts,
 )
 from fitfleet.spec.shape_rules.shapes import Shape
-from fitfleet.spec.trust import check_trusted
 
 
 def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -> ModelFacts:

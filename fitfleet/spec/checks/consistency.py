@@ -10,11 +10,11 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.checks.monitors import check_modes
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.callback_file_names import fields
 from fitfleet.spec.keras_objects.counted_names import counted_prefix
-from fitfleet.spec.keras_objects.directions import named_metrics
-from fitfleet.spec.keras_objects.reference import is_custom
-from fitfleet.spec.keras_objects.written_files import fields
-from fitfleet.spec.shape_rules.facts import ModelFacts
+from fitfleet.spec.keras_objects.metric_directions import named_metrics
+from fitfleet.spec.keras_objects.object_documents import is_custom
+from fitfleet.spec.shape_rules.model_facts import ModelFacts
 
 BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
 _SETS_RATE = ("ReduceLROnPlateau", "LearningRateScheduler")

@@ -6,7 +6,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.directions import agreed, named_metrics, plain_name
+from fitfleet.spec.keras_objects.metric_directions import agreed, named_metrics, plain_name
 
 # Keras says no direction of these.
 _COUNTS = ("FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.object_documents import is_custom
 
 SCRIPT = "__main__"
 

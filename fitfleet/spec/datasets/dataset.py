@@ -14,7 +14,7 @@ from fitfleet.spec.datasets.files import Files, as_files
 from fitfleet.spec.job import DatasetSpec, Windows
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
-from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.keras_objects.object_documents import to_document
 
 _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
 _HDF5 = (".h5", ".hdf5", ".mat")

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fitfleet.spec.floats import shortest
 from fitfleet.spec.keras_names.make_names import (
     CALLBACKS,
     CONSTRAINTS,
@@ -32,6 +31,7 @@ from fitfleet.spec.keras_names.make_names import (
     SCHEDULES,
 )
 from fitfleet.spec.keras_names.make_operations import operations
+from fitfleet.spec.number_forms import shortest
 
 TABLE = Path(__file__).with_name("signatures.json")
 

@@ -14,7 +14,7 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog, disallowed_names
 from fitfleet.spec.keras_objects.naming import rename
-from fitfleet.spec.keras_objects.reference import (
+from fitfleet.spec.keras_objects.object_documents import (
     argument_value,
     built_in,
     dtype_name,

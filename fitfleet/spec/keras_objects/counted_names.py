@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from fitfleet.spec.keras_objects.reference import is_custom, snake_case
+from fitfleet.spec.keras_objects.object_documents import is_custom, snake_case
 
 
 def recount(document: dict[str, Any], counts: Counter[str]) -> None:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from fitfleet.spec.keras_objects.reference import snake_case
+from fitfleet.spec.keras_objects.object_documents import snake_case
 
 _MODEL_PREFIXES = ("sequential", "functional", "model")
 

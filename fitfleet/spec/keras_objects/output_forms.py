@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fitfleet.spec.keras_objects.reference import is_custom, is_space
+from fitfleet.spec.keras_objects.object_documents import is_custom, is_space
 
 
 def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog, disallowed_names
-from fitfleet.spec.keras_objects import written_files
+from fitfleet.spec.keras_objects import callback_file_names
+from fitfleet.spec.keras_objects.callback_objects import arguments, own_document
 from fitfleet.spec.keras_objects.custom_objects import refuse_class
-from fitfleet.spec.keras_objects.own_callbacks import arguments, own_document
-from fitfleet.spec.keras_objects.reference import built_in, is_custom, is_space, to_document
+from fitfleet.spec.keras_objects.object_documents import built_in, is_custom, is_space, to_document
 
 _MODES = ("auto", "min", "max")
 
@@ -45,7 +45,7 @@ def _callback(value: Any, place: str) -> dict[str, Any]:
     for argument, given in canonical["config"].items():
         if not is_space(given):
             _check(argument, given, f"{at}.{argument}")
-    written_files.check(class_name, canonical["config"], at)
+    callback_file_names.check(class_name, canonical["config"], at)
     return canonical
 
 

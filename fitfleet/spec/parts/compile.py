@@ -9,7 +9,7 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.counted_names import recount
-from fitfleet.spec.keras_objects.reference import (
+from fitfleet.spec.keras_objects.object_documents import (
     is_custom,
     is_space,
     reference,

@@ -14,7 +14,7 @@ from fitfleet.spec.job import Builder
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.canonical import SEQUENTIAL, layer_names, refusal
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
-from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.keras_objects.object_documents import to_document
 
 
 class UnknownLayerError(SpecError, AttributeError):

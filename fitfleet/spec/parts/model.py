@@ -19,18 +19,18 @@ from fitfleet.spec import limits, yaml_text
 from fitfleet.spec.job import Builder, ModelSpec
 from fitfleet.spec.keras_objects.canonical import canonical_model, refusal
 from fitfleet.spec.keras_objects.custom_objects import NotSerialisableError
-from fitfleet.spec.keras_objects.foreign import check_config, no_model_text, not_a_model
 from fitfleet.spec.keras_objects.lossy_configs import recover
-from fitfleet.spec.keras_objects.own_code import unreadable
+from fitfleet.spec.keras_objects.object_documents import to_document
 from fitfleet.spec.keras_objects.precision import tell_policies
-from fitfleet.spec.keras_objects.reference import to_document
 from fitfleet.spec.keras_objects.trained_weights import (
     changed_weight,
     weights_without_initializer,
     without_matrices,
 )
-from fitfleet.spec.parts.building import call
-from fitfleet.spec.parts.built_names import BuiltNames, names_of
+from fitfleet.spec.keras_objects.unreadable_configs import check_config, no_model_text, not_a_model
+from fitfleet.spec.keras_objects.user_code import unreadable
+from fitfleet.spec.parts.builder_calls import call
+from fitfleet.spec.parts.builder_log_names import BuiltNames, names_of
 from fitfleet.spec.parts.compile import losses
 from fitfleet.spec.parts.layers import builder
 from fitfleet.spec.parts.short_form import from_short

@@ -18,7 +18,7 @@ from fitfleet.spec.shape_rules.shapes import (
     has_bias,
     layer_outcome,
 )
-from fitfleet.spec.shape_rules.windows import joined, rank_of, repeated, slid, split
+from fitfleet.spec.shape_rules.sliding_windows import joined, rank_of, repeated, slid, split
 
 _GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 

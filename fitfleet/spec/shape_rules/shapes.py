@@ -228,7 +228,7 @@ _NORMALISATIONS = ("BatchNormalization", "LayerNormalization", "GroupNormalizati
 
 
 def _rules() -> dict[str, Rule]:
-    from fitfleet.spec.shape_rules import merging, recurrent, windows
+    from fitfleet.spec.shape_rules import merging, recurrent, sliding_windows
 
     return {
         **dict.fromkeys(SAME_SHAPE, _same),
@@ -248,7 +248,7 @@ def _rules() -> dict[str, Rule]:
         "Resizing": _resized,
         "CenterCrop": _resized,
         "RandomCrop": _resized,
-        **windows.RULES,
+        **sliding_windows.RULES,
         **recurrent.RULES,
         **merging.RULES,
     }

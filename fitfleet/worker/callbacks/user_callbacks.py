@@ -12,8 +12,8 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_names import catalog
-from fitfleet.spec.keras_objects.reference import is_custom
-from fitfleet.spec.keras_objects.written_files import ARGUMENTS
+from fitfleet.spec.keras_objects.callback_file_names import ARGUMENTS
+from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.worker.callbacks.tensorboard import TensorBoard, with_own_files
 from fitfleet.worker.callbacks.written_files import ModelCheckpoint, WrittenFiles
 from fitfleet.worker.recording.error_text import explanation

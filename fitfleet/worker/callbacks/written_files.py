@@ -17,9 +17,9 @@ import keras
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.reference import is_custom
-from fitfleet.spec.keras_objects.written_files import ARGUMENTS, check, fields
-from fitfleet.weights.written_files import pack, unpack
+from fitfleet.spec.keras_objects.callback_file_names import ARGUMENTS, check, fields
+from fitfleet.spec.keras_objects.object_documents import is_custom
+from fitfleet.weights.callback_files import pack, unpack
 from fitfleet.worker.callbacks.tensorboard import OwnEventFiles, has_events
 from fitfleet.worker.state.checkpoint import Snapshot
 

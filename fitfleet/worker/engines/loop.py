@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
 from fitfleet.worker.engines import feed, proven_classes
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained

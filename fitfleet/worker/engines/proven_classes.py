@@ -13,7 +13,7 @@ from fitfleet.spec.identity import has_custom
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.canonical import nodes
-from fitfleet.spec.keras_objects.reference import is_custom
+from fitfleet.spec.keras_objects.object_documents import is_custom
 
 # In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
 # Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation,

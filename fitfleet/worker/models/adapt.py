@@ -20,7 +20,7 @@ import tensorflow as tf
 from fitfleet.data.arrays import Arrays
 from fitfleet.errors import FitfleetError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import (
+from fitfleet.spec.adapted_layers import (
     States,
     layers_to_adapt,
     layers_within,

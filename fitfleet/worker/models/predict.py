@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import load
-from fitfleet.data.batches import is_batches, joined
+from fitfleet.data.batch_iterables import is_batches, joined
 from fitfleet.data.formats.text import text_array
 from fitfleet.data.info import flatten, map_structure
 from fitfleet.data.rows import rows_of, take

@@ -13,7 +13,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from fitfleet.db.fleet import kept
+from fitfleet.db.fleet import gang_slot_state
 from fitfleet.db.scheduling import reservations
 from fitfleet.db.session import Connection, Database
 from fitfleet.errors import DatabaseError
@@ -68,7 +68,7 @@ def _look(c: Connection, slot: str) -> tuple[Order | None, bool]:
     lent = reservations.lent_to(c, slot)
     if lent is not None:
         return Order(lent, ()), True
-    stands = kept.stand_ready(c, slot)
+    stands = gang_slot_state.stand_ready(c, slot)
     if stands is None:
         return None, False
     is_next = stands.is_first and stands.is_complete and not stands.is_running

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import States
+from fitfleet.spec.adapted_layers import States
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
 from fitfleet.worker.state.build_variables import build_from, rate_variable

@@ -14,7 +14,7 @@ from fitfleet.errors import FitfleetError, SpecError
 from fitfleet.objects.draft import whole
 from fitfleet.settings import Settings
 from fitfleet.storage import SUFFIX
-from fitfleet.weights.keeping import copy_weights
+from fitfleet.weights.stored_weights import copy_weights
 from fitfleet.worker.recording.error_text import explanation
 from fitfleet.worker.state.conversion import save_for_lite, save_for_onnx
 from fitfleet.worker.state.weights import load_model

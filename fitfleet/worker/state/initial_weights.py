@@ -10,7 +10,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import States
+from fitfleet.spec.adapted_layers import States
 from fitfleet.spec.job import JobSpec
 from fitfleet.storage import DOCUMENT, Storage
 from fitfleet.weights.files import checked, document_of, opened

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fitfleet.errors import MissingExtraError, StorageError
 from fitfleet.settings import Settings
-from fitfleet.spec.adapting import with_states
+from fitfleet.spec.adapted_layers import with_states
 from fitfleet.spec.checks.check import check
 from fitfleet.spec.job import JobSpec
 from fitfleet.weights.files import checked, read_document

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fitfleet.data import stored
-from fitfleet.data.data_store import stored as written_batches
-from fitfleet.data.describe import ROLES
+from fitfleet.data import storage_files
+from fitfleet.data.description import ROLES
 from fitfleet.data.formats.file import hasher
-from fitfleet.data.materialise import written
+from fitfleet.data.script_arrays import stored as written_batches
+from fitfleet.data.stored_arrays import written
 from fitfleet.errors import DatasetError, FitfleetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, JobSpec
@@ -34,16 +34,18 @@ def read_rows(spec: JobSpec, settings: Settings) -> DatasetSpec:
     assert function is not None
     called = {"code": spec.code, "function": function.model_dump()}
     key = str(hasher(json.dumps(called, sort_keys=True).encode()).hexdigest())
-    note = stored.name_of(key, _NOTE)
+    note = storage_files.name_of(key, _NOTE)
     # Code that is no part of the job may be another one by now.
-    known = stored.note(settings, note) if spec.code is not None else None
-    if known is None or not stored.is_there(settings, stored.name_of(str(known["digest"]))):
+    known = storage_files.note(settings, note) if spec.code is not None else None
+    if known is None or not storage_files.is_there(
+        settings, storage_files.name_of(str(known["digest"]))
+    ):
         rows_given = _called(spec, settings)
         digest = rows_given.path.rpartition("/")[2].removesuffix(".h5")
         fresh = {"digest": digest, "roles": rows_given.model_dump(mode="json", include=set(ROLES))}
         known = _noted(settings, note, fresh) if spec.code is not None else fresh
-    stored.is_there(settings, note)  # its time says that it is wanted
-    path = stored.path_in_spec(str(known["digest"]))
+    storage_files.is_there(settings, note)  # its time says that it is wanted
+    path = storage_files.path_in_spec(str(known["digest"]))
     kept = spec.dataset.model_dump(include={"nan", "fold"})
     roles: Any = known["roles"]
     return DatasetSpec(path=path, **{**roles, **kept})
@@ -79,7 +81,7 @@ def _of_roles(value: Mapping[str, Any], path: str, settings: Settings) -> Datase
 
 def _noted(settings: Settings, note: str, fresh: dict[str, Any]) -> dict[str, Any]:
     """The note of whoever was first."""
-    first = stored.note(settings, note)
+    first = storage_files.note(settings, note)
     # If it tells of another file, that one was removed.
     is_replacing = first is not None and first["digest"] != fresh["digest"]
-    return stored.write_note(settings, note, fresh, is_replacing=is_replacing)
+    return storage_files.write_note(settings, note, fresh, is_replacing=is_replacing)

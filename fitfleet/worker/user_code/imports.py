@@ -11,7 +11,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import named
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.trust import is_trusted
+from fitfleet.spec.module_trust import is_trusted
 from fitfleet.worker.user_code import loading
 from fitfleet.worker.user_code.readable_classes import make_readable
 

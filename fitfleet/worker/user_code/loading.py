@@ -24,11 +24,11 @@ from fitfleet.db.specs import code as code_table
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.collect import collect
-from fitfleet.spec.code.key import is_signed
 from fitfleet.spec.code.names import SCRIPT, Named, named
+from fitfleet.spec.code.signing_key import is_signed
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
-from fitfleet.spec.trust import is_trusted
+from fitfleet.spec.module_trust import is_trusted
 from fitfleet.worker.user_code import name_counts
 
 # Under its own name the script would be the process itself.

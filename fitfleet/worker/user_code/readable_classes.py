@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fitfleet.spec.keras_objects.own_code import not_taken
+from fitfleet.spec.keras_objects.user_code import not_taken
 
 
 def make_readable(kind: Any) -> None:

@@ -13,7 +13,7 @@ import fitfleet as ff
 from fitfleet.db.attempts import checkpoints
 from fitfleet.errors import StorageError
 from fitfleet.storage import Storage, sha256, write_document
-from fitfleet.weights.written_files import pack
+from fitfleet.weights.callback_files import pack
 
 
 def _write(fleet: ff.Fleet, job_id: int, epoch: int, folder: Path) -> Path:

@@ -20,10 +20,10 @@ from support.s3 import CREDENTIALS
 from support.servers import free_port
 
 import fitfleet as ff
-from fitfleet.api.joining import settings_for
+from fitfleet.api.host_settings import settings_for
 from fitfleet.api.serve import ApiServer, Options
 from fitfleet.client.remote.connection import Connection
-from fitfleet.client.remote.joined import FLEET_WIDE, joined_settings
+from fitfleet.client.remote.host_settings import FLEET_WIDE, joined_settings
 from fitfleet.db.accounts import access
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.db.fleet import workers
@@ -215,7 +215,7 @@ def test_while_the_broker_is_away_no_host_is_told_the_password_of_all(
 
 def test_a_host_asks_for_its_settings_before_it_loads_what_reads_a_database() -> None:
     script = (
-        "import sys, fitfleet.cli.main, fitfleet.client.remote.joined;"
+        "import sys, fitfleet.cli.main, fitfleet.client.remote.host_settings;"
         " sys.exit('sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

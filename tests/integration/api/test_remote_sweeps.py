@@ -33,9 +33,9 @@ from fitfleet.errors import (
     SearchError,
     SpecError,
 )
-from fitfleet.scheduler.upkeep import SweepKeeper
+from fitfleet.scheduler.maintenance import SweepKeeper
 from fitfleet.sweeps.design import design
-from fitfleet.sweeps.sent_design import received, sent
+from fitfleet.sweeps.design_documents import received, sent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from support.rows import commit, insert_many, take
 
-from fitfleet.db.reading import best
+from fitfleet.db.reading import best_jobs
 from fitfleet.db.session import Database
 from fitfleet.states import JobStatus
 
@@ -26,9 +26,9 @@ def test_a_value_is_looked_up_once_and_those_without_come_last(database: Databas
     sa.event.listen(database.engine, "before_cursor_execute", ask)
     given = ("digits", [JobStatus.SUCCEEDED], "f1")
     with database.read() as c:
-        low = best.best_jobs(c, *given, "minimize", "last", 10)
+        low = best_jobs.best_jobs(c, *given, "minimize", "last", 10)
         statement = asked[-1]
-        high = best.best_jobs(c, *given, "maximize", "last", 10)
+        high = best_jobs.best_jobs(c, *given, "maximize", "last", 10)
         sa.event.remove(database.engine, "before_cursor_execute", ask)
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
         plan = [str(row[-1]) for row in c.exec_driver_sql(explain + statement[0], statement[1])]

@@ -9,8 +9,8 @@ from support.rows import column, commit, insert, new_job, status, take
 from fitfleet.db.accounts import users
 from fitfleet.db.attempts import ends, leases
 from fitfleet.db.attempts.claims import Claim
-from fitfleet.db.fleet import capacity, gangs, kept, workers
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet import capacity, gang_slot_state, gangs, workers
+from fitfleet.db.fleet.dispatch_capacity import places
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.scheduling import backfill, dispatch, recovery, reservations
@@ -44,12 +44,12 @@ def _send(database: Database, window: int = 1) -> list[Message]:
         return dispatch.dispatch_to(c, "cpu", places(c, load, window, ALIVE_S))
 
 
-def _ready(database: Database, *slots: str) -> list[kept.Kept | None]:
+def _ready(database: Database, *slots: str) -> list[gang_slot_state.Kept | None]:
     """What fresh children of the slots find."""
     found = []
     for slot in slots:
         with database.begin() as c:
-            found.append(kept.stand_ready(c, slot))
+            found.append(gang_slot_state.stand_ready(c, slot))
     return found
 
 
@@ -80,7 +80,9 @@ def test_both_gpus_are_kept_at_once_and_the_job_begins_when_both_are_ready(
     (job_id,) = insert(database, new_job("two", gpus=2))
     (message,) = _send(database)
     assert message[:2] + message[2:] == (job_id, 1, service_route("cpu", "h"), 2)
-    assert _ready(database, a)[0] == kept.Kept(job_id, False, True, False, ("gpu h-0", "gpu h-1"))
+    assert _ready(database, a)[0] == gang_slot_state.Kept(
+        job_id, False, True, False, ("gpu h-0", "gpu h-1")
+    )
     assert _begin(database, a, job_id) is None  # the other one may still have a fit
     (found,) = _ready(database, b)
     assert found is not None and found.is_complete and not found.is_first
@@ -88,7 +90,9 @@ def test_both_gpus_are_kept_at_once_and_the_job_begins_when_both_are_ready(
     claim = _begin(database, a, job_id)
     assert claim is not None and (claim.attempt, claim.worker) == (1, a)
     assert _begin(database, a, job_id) is None
-    assert _ready(database, b) == [kept.Kept(job_id, True, False, True, ("gpu h-0", "gpu h-1"))]
+    assert _ready(database, b) == [
+        gang_slot_state.Kept(job_id, True, False, True, ("gpu h-0", "gpu h-1"))
+    ]
     with database.begin() as c:
         assert commit(c, claim, epoch=5, seconds=1.0)
     assert _ready(database, a, b) == [None, None]
@@ -105,11 +109,11 @@ def test_slots_that_are_kept_are_not_free_and_take_no_other_jobs(database: Datab
     assert _send(database) == []
     with database.begin() as c:  # its message was there already
         (message,) = dispatch.dispatch(c, "cpu", 1)
-        assert kept.send_back(c, message, b)
+        assert gang_slot_state.send_back(c, message, b)
         assert leases.claim(c, *message, b, ALIVE_S) is None
     assert status(database, other) is JobStatus.QUEUED
     with database.begin() as c:  # what wakes the slots does nothing to the job itself
-        assert kept.send_back(c, (gang, 0), a)
+        assert gang_slot_state.send_back(c, (gang, 0), a)
     assert status(database, gang) is JobStatus.DISPATCHED
 
 
@@ -160,7 +164,7 @@ def test_the_gpus_that_are_free_first_are_kept_and_the_third_goes_on(database: D
     (message, *_) = _send(database)
     assert message.job_id == gang
     with database.read() as c:
-        assert [kept.is_kept(c, slot) for slot in (a, b, third)] == [False, True, True]
+        assert [gang_slot_state.is_kept(c, slot) for slot in (a, b, third)] == [False, True, True]
 
 
 def test_all_slots_on_a_gpu_are_kept(database: Database) -> None:
@@ -217,7 +221,7 @@ def test_slots_are_free_again_when_the_job_does_not_come(database: Database, los
             workers.end(c, "h")
             assert gangs.hold_on(c, ["cpu"], ALIVE_S) == [gang]
     with database.read() as c:
-        assert not kept.is_kept(c, a) and not kept.is_kept(c, b)
+        assert not gang_slot_state.is_kept(c, a) and not gang_slot_state.is_kept(c, b)
     assert _begin(database, a, gang) is None
 
 

@@ -12,13 +12,13 @@ from support.servers import Postgres
 from typer.testing import CliRunner
 
 import fitfleet as ff
-from fitfleet.api.joining import settings_for
+from fitfleet.api.host_settings import settings_for
 from fitfleet.cli.main import app
 from fitfleet.db.accounts import host_roles, tokens
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError
-from fitfleet.scheduler.upkeep import HostRoles
+from fitfleet.scheduler.maintenance import HostRoles
 from fitfleet.settings import Settings
 
 ROLES = Path(__file__).parents[3] / "deploy" / "postgres" / "roles.sql"

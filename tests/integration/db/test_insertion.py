@@ -19,7 +19,7 @@ from fitfleet.db.attempts.leases import Artifact
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs import removal
 from fitfleet.db.jobs.jobs import NewJob
-from fitfleet.db.reading import compiled, lookup
+from fitfleet.db.reading import compile_options, lookup
 from fitfleet.db.schema.tables import job_specs, jobs, shared_documents
 from fitfleet.db.session import Database
 from fitfleet.errors import DatabaseError, NotFoundError, StateError
@@ -248,7 +248,7 @@ def test_a_job_of_an_older_version_has_its_documents_whole(database: Database) -
     whole = {"spec": row.spec.canonical(), "options": options, "spec_id": None, "options_id": None}
     with database.begin() as c:
         c.execute(update(job_specs).values(whole))
-        assert compiled.compiled_parts(c, "digits") == [
+        assert compile_options.compiled_parts(c, "digits") == [
             {"loss": "mse", "metrics": None, "weighted_metrics": None}
         ]
         assert lookup.documents(c, job_id) == (row.spec.canonical(), options)

@@ -14,7 +14,7 @@ from fitfleet.db.accounts import users
 from fitfleet.db.actor import Actor, Scope, acting
 from fitfleet.db.attempts import leases
 from fitfleet.db.fleet import workers
-from fitfleet.db.fleet.places import Places
+from fitfleet.db.fleet.dispatch_capacity import Places
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.reading import gauges
 from fitfleet.db.scheduling import reservations

@@ -65,7 +65,7 @@ import sys
 sys.path[:0] = sys.argv[3:]
 from pathlib import Path
 import nets, test_stored_programs as here
-from fitfleet.worker.engines import functions
+from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 functions._traced = None
 store = ProgramStore(Path(sys.argv[2]), 2**28)

@@ -21,7 +21,7 @@ from support.waiting import until
 from typer.testing import CliRunner
 
 import fitfleet as ff
-from fitfleet.api.joining import settings_for
+from fitfleet.api.host_settings import settings_for
 from fitfleet.cli.main import app
 from fitfleet.client.doctor import broker_users_of_hosts
 from fitfleet.db.accounts import keys, tokens
@@ -30,7 +30,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import BrokerError
 from fitfleet.queue import celery_app, ping, publish, scheduler_seen
 from fitfleet.scheduler import broker_users
-from fitfleet.scheduler.upkeep import BrokerUsers
+from fitfleet.scheduler.maintenance import BrokerUsers
 from fitfleet.settings import Settings
 
 USERS = Path(__file__).parents[3] / "deploy" / "valkey" / "users.acl"

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from support.rows import insert, new_job, register
 
 from fitfleet.db.fleet import capacity
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.dispatch_capacity import places
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database

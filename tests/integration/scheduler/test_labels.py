@@ -13,7 +13,7 @@ from support.servers import Valkey
 from fitfleet.db.attempts import leases
 from fitfleet.db.attempts.leases import Claim
 from fitfleet.db.fleet import capacity, workers
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.dispatch_capacity import places
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.reading import gauges
 from fitfleet.db.scheduling import dispatch, reservations

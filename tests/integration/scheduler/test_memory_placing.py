@@ -17,7 +17,7 @@ from fitfleet.db.attempts.claims import Claim
 from fitfleet.db.attempts.memory import Measurement
 from fitfleet.db.fleet import admission, capacity, workers
 from fitfleet.db.fleet.device_memory import PATIENCE_S
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet.dispatch_capacity import places
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.db.scheduling import dispatch, reservations

@@ -24,8 +24,8 @@ from fitfleet.db.fleet.trace_cursor import Horizon, refused
 from fitfleet.db.jobs import jobs
 from fitfleet.db.schema.tables import trace_cursor
 from fitfleet.db.session import Database
+from fitfleet.scheduler.maintenance import steps
 from fitfleet.scheduler.traces import TraceSender
-from fitfleet.scheduler.upkeep import steps
 from fitfleet.settings import Settings
 from fitfleet.states import FailureClass
 
@@ -337,8 +337,9 @@ def test_a_job_whose_transaction_is_open_is_waited_for(postgres_url: str) -> Non
 def test_without_the_setting_no_exporter_is_loaded() -> None:
     # redis-py imports OpenTelemetry itself where it is installed.
     script = (
-        "import sys; from fitfleet.scheduler.upkeep import steps; from fitfleet.settings import"
-        " Settings; steps(Settings()); import fitfleet.embedded.fleet;"
+        "import sys; from fitfleet.scheduler.maintenance import steps;"
+        " from fitfleet.settings import Settings; steps(Settings());"
+        " import fitfleet.embedded.fleet;"
         " sys.exit(any(name.startswith('opentelemetry.exporter') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

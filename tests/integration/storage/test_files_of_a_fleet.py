@@ -10,18 +10,18 @@ import pytest
 from support.s3 import Proxy
 
 from fitfleet.client.doctor_storage import Finding, examine_storage
-from fitfleet.data import stored
+from fitfleet.data import storage_files
 from fitfleet.data.arrays import load
-from fitfleet.data.data_store import DataStore
 from fitfleet.data.location import locate
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.objects import store
 from fitfleet.settings import Settings
-from fitfleet.spec.code.key import is_signed, sign
+from fitfleet.spec.code.signing_key import is_signed, sign
 from fitfleet.spec.job import DatasetSpec
 from fitfleet.storage import Storage
 from fitfleet.weights.files import read_weights
-from fitfleet.weights.keeping import keep
+from fitfleet.weights.stored_weights import keep
 
 
 def _other_host(settings: Settings) -> Settings:
@@ -55,11 +55,11 @@ def test_arrays_of_a_script_reach_another_host(settings: Settings, proxy: Proxy)
 
 def test_a_note_is_that_of_whoever_was_first(settings: Settings) -> None:
     first, second = {"digest": "a"}, {"digest": "b"}
-    assert stored.note(settings, "n.json") is None
-    assert stored.write_note(settings, "n.json", first, is_replacing=False) == first
-    assert stored.write_note(settings, "n.json", second, is_replacing=False) == first
-    assert stored.write_note(settings, "n.json", second, is_replacing=True) == second
-    assert stored.note(_other_host(settings), "n.json") == second
+    assert storage_files.note(settings, "n.json") is None
+    assert storage_files.write_note(settings, "n.json", first, is_replacing=False) == first
+    assert storage_files.write_note(settings, "n.json", second, is_replacing=False) == first
+    assert storage_files.write_note(settings, "n.json", second, is_replacing=True) == second
+    assert storage_files.note(_other_host(settings), "n.json") == second
 
 
 def test_code_is_signed_by_who_may_read_the_bucket(settings: Settings, proxy: Proxy) -> None:

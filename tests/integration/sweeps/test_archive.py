@@ -22,7 +22,7 @@ from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError, StorageError
 from fitfleet.scheduler import archive as archiving
 from fitfleet.scheduler.archive import archive
-from fitfleet.scheduler.upkeep import Retention
+from fitfleet.scheduler.maintenance import Retention
 from fitfleet.settings import Settings, directory_settings
 from fitfleet.storage import Storage
 

@@ -22,7 +22,7 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver, Progress
-from fitfleet.sweeps.rows import open_sweep
+from fitfleet.sweeps.sweep_rows import open_sweep
 
 NARROW = {"search": "grid", "trials": None, "optimizer": "sgd"}
 

@@ -119,7 +119,7 @@ def _scalars(folder: Path) -> dict[str, Any]:
 def test_a_board_grows_while_jobs_train(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fitfleet.analysis.exports.live._POLL_S", 0.05)
+    monkeypatch.setattr("fitfleet.analysis.exports.live_tensorboard._POLL_S", 0.05)
     database = Database(sqlite_url)
     settings = write_data(tmp_path).replace(database_url=sqlite_url)
     fleet = ff.Fleet(settings, database)

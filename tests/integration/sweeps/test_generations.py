@@ -23,7 +23,7 @@ from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.sweeps.design import Design, design
 from fitfleet.sweeps.driver import Driver, Progress
-from fitfleet.sweeps.rows import open_sweep
+from fitfleet.sweeps.sweep_rows import open_sweep
 
 SIZE = 4
 

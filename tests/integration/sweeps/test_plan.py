@@ -25,7 +25,7 @@ from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
 from fitfleet.sweeps.plan import plan
 from fitfleet.sweeps.plan_rows import Plan
-from fitfleet.sweeps.rows import open_sweep
+from fitfleet.sweeps.sweep_rows import open_sweep
 
 GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
 

@@ -20,7 +20,7 @@ from fitfleet.db.jobs import removal
 from fitfleet.db.schema.tables import experiments, metadata
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError
-from fitfleet.scheduler.upkeep import Retention
+from fitfleet.scheduler.maintenance import Retention
 from fitfleet.settings import directory_settings
 from fitfleet.states import JobStatus
 

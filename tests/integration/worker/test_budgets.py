@@ -24,7 +24,7 @@ from fitfleet.spec.job import JobOptions
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.rows import open_sweep
+from fitfleet.sweeps.sweep_rows import open_sweep
 from fitfleet.weights.files import read_weights
 
 LONG = 10_000  # epochs that nobody waits for

@@ -17,7 +17,7 @@ from fleets import Fleet
 from support.servers import wait_until
 
 import fitfleet as ff
-from fitfleet.analysis.greedy import choose
+from fitfleet.analysis.ensemble_selection import choose
 from fitfleet.client.ensemble import Ensemble
 from fitfleet.client.job import Job
 from fitfleet.db.reading import lookup

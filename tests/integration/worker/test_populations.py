@@ -32,7 +32,7 @@ from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
 from fitfleet.sweeps.design import design
 from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.rows import open_sweep
+from fitfleet.sweeps.sweep_rows import open_sweep
 from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers

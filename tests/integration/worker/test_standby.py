@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from support.rows import insert, new_job
 
-from fitfleet.db.fleet import capacity, kept, workers
-from fitfleet.db.fleet.places import places
+from fitfleet.db.fleet import capacity, gang_slot_state, workers
+from fitfleet.db.fleet.dispatch_capacity import places
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
@@ -35,7 +35,7 @@ def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
         dispatch.dispatch_to(c, "cpu", places(c, load, 1, 60.0))
     first, second = slots[last].id, slots[1 - last].id
     with database.begin() as c:
-        kept.stand_ready(c, second)
+        gang_slot_state.stand_ready(c, second)
     settings = Settings(database_url=str(database.url.render_as_string(hide_password=False)))
     if last == 0:
         assert stand_by(settings, first) == Order(job_id, ("gpu 0", "gpu 1"))

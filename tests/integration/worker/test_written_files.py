@@ -22,7 +22,7 @@ from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.storage import sha256
-from fitfleet.weights import written_files
+from fitfleet.weights import callback_files
 
 WRITERS = [
     {"ModelCheckpoint": {"filepath": "best.keras", "save_best_only": True}},
@@ -144,7 +144,7 @@ def test_files_too_large_to_be_read_again_are_the_users_error(tmp_path: Path) ->
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "large.keras").write_bytes(b"x" * 4096)
     with h5py.File(tmp_path / "job.h5", "w") as file, pytest.raises(Exception) as refused:
-        written_files.pack(file, tmp_path / "files", Settings(max_dataset_bytes=1024))
+        callback_files.pack(file, tmp_path / "files", Settings(max_dataset_bytes=1024))
     assert "4,096 bytes of files, above the setting max_dataset_bytes=1,024" in str(refused.value)
 
 
@@ -153,11 +153,11 @@ def test_a_swapped_file_writes_nothing_outside(name: str, tmp_path: Path) -> Non
     path, folder = tmp_path / "job.h5", tmp_path / "inside" / "folder"
     folder.mkdir(parents=True)
     with h5py.File(path, "w") as file:
-        item = file.create_dataset(f"{written_files.GROUP}/000000", data=np.zeros(3, "u1"))
+        item = file.create_dataset(f"{callback_files.GROUP}/000000", data=np.zeros(3, "u1"))
         item.attrs["name"], item.attrs["sha256"] = name, "0" * 64
     settings = Settings(cache=str(tmp_path / "cache"))
     with pytest.raises(StorageError, match="is not a file of a callback"):
-        written_files.unpack(path, folder, settings)
+        callback_files.unpack(path, folder, settings)
     assert not list(folder.iterdir())
 
 
@@ -167,10 +167,10 @@ def test_a_changed_content_is_told(tmp_path: Path) -> None:
     (folder / "a.csv").write_text("one")
     settings = Settings(cache=str(tmp_path / "cache"))
     with h5py.File(path, "w") as file:
-        written_files.pack(file, folder, settings)
-        file[f"{written_files.GROUP}/000000"][0] = 7
+        callback_files.pack(file, folder, settings)
+        file[f"{callback_files.GROUP}/000000"][0] = 7
     with pytest.raises(StorageError, match=r"a\.csv is not what was written"):
-        written_files.read(path, "a.csv", settings)
+        callback_files.read(path, "a.csv", settings)
 
 
 def test_a_value_that_no_epoch_has_ends_the_job_with_a_sentence(

@@ -23,7 +23,7 @@ from fitfleet.analysis.plots.parallel import plot_parallel
 from fitfleet.cli.main import app
 from fitfleet.cli.output import console, frame_table, pairs_table, title
 from fitfleet.client.display import Display
-from fitfleet.client.snapshot import RunningJob, Snapshot
+from fitfleet.client.progress_snapshot import RunningJob, Snapshot
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fitfleet.cli.starting import sizes
+from fitfleet.cli.service_start import sizes
 from fitfleet.errors import SettingsError
 
 

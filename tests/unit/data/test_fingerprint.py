@@ -12,7 +12,7 @@ import pytest
 
 from fitfleet.data import fingerprint as module
 from fitfleet.data.arrays import load
-from fitfleet.data.describe import describe
+from fitfleet.data.description import describe
 from fitfleet.data.fingerprint import Stamp, read_content
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import Location

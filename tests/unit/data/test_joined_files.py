@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import fitfleet as ff
 from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, Stream, load
-from fitfleet.data.data_store import DataStore
-from fitfleet.data.describe import describe
+from fitfleet.data.description import describe
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Windows

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fitfleet.data import windows
 from fitfleet.data.arrays import Stream, load
-from fitfleet.data.describe import describe
+from fitfleet.data.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, Windows

@@ -12,7 +12,7 @@ import zarr
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.data_store import DataStore
+from fitfleet.data.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec

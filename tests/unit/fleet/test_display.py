@@ -11,9 +11,9 @@ from rich.console import Console
 
 import fitfleet as ff
 from fitfleet.client.display import Display
-from fitfleet.client.labels import labels
+from fitfleet.client.display_names import labels
+from fitfleet.client.progress_snapshot import RunningJob, Snapshot, take
 from fitfleet.client.running_table import running_table
-from fitfleet.client.snapshot import RunningJob, Snapshot, take
 from fitfleet.db.schema.tables import attempts, jobs
 from fitfleet.states import JobStatus
 from fitfleet.text import duration

@@ -28,8 +28,8 @@ def test_a_folder_where_no_fleet_is_up_is_said_and_one_with_workers_is_not(
     fleet: ff.Fleet, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in the folder of an embedded fleet, whose broker only its own processes know.
-    monkeypatch.setattr("fitfleet.client.notices.is_embedded", lambda settings: True)
-    monkeypatch.setattr("fitfleet.client.notices._BROKER_POLL_S", 0.0)
+    monkeypatch.setattr("fitfleet.client.submit_notices.is_embedded", lambda settings: True)
+    monkeypatch.setattr("fitfleet.client.submit_notices._BROKER_POLL_S", 0.0)
     with pytest.warns(
         UserWarning, match="no fleet is running in this folder.*: fitfleet up --directory "
     ) as told:

@@ -13,11 +13,11 @@ import pytest
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.collect import check_inside, collect, paths_of
-from fitfleet.spec.code.key import is_signed, sign
 from fitfleet.spec.code.names import Named, named_in
 from fitfleet.spec.code.script import script_source
+from fitfleet.spec.code.signing_key import is_signed, sign
 from fitfleet.spec.code.snapshot import MAX_BYTES, Snapshot
-from fitfleet.spec.keras_objects.reference import activation, to_document
+from fitfleet.spec.keras_objects.object_documents import activation, to_document
 from fitfleet.spec.parts.compile import losses, metrics
 
 

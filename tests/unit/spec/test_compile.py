@@ -9,7 +9,7 @@ import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.keras_names import catalog
-from fitfleet.spec.keras_objects.directions import CLASSES
+from fitfleet.spec.keras_objects.metric_directions import CLASSES
 from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.compile import losses, metrics, optimizer
 from fitfleet.spec.parts.model import model_document

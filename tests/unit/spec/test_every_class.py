@@ -12,7 +12,7 @@ from fitfleet.spec.keras_names import catalog, disallowed_names
 from fitfleet.spec.keras_names.make_names import ONE_OF, SAMPLES
 from fitfleet.spec.keras_names.make_operations import MODULES, classes
 from fitfleet.spec.keras_objects.canonical import canonical_layer
-from fitfleet.spec.keras_objects.reference import reference, to_document
+from fitfleet.spec.keras_objects.object_documents import reference, to_document
 
 KINDS = [kind for kind in catalog.MODULES if kind != "callbacks"]
 OBJECTS = [(kind, name) for kind in KINDS for name in catalog.class_names(kind)]

@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from fitfleet.errors import SpecError
-from fitfleet.spec.keras_objects.reference import is_space
+from fitfleet.spec.keras_objects.object_documents import is_space
 from fitfleet.spec.parts.callbacks import callbacks
 
 

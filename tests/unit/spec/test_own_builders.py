@@ -17,8 +17,8 @@ import fitfleet as ff
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.checks.allow import check_names
-from fitfleet.spec.keras_objects.own_code import unreadable
-from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.keras_objects.object_documents import to_document
+from fitfleet.spec.keras_objects.user_code import unreadable
 from fitfleet.spec.parts.model import model_spec
 from fitfleet.spec.submission import job_spec
 from fitfleet.submit import Submission

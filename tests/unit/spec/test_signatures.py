@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fitfleet.spec
-from fitfleet.spec.floats import shortest
+from fitfleet.spec.number_forms import shortest
 
 TABLE = Path(fitfleet.spec.__file__).with_name("keras_names") / "signatures.json"
 PROGRAM = (

@@ -15,7 +15,7 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.keras_objects.trained_weights import changed_weight, weights_without_initializer
 from fitfleet.spec.parts.model import model_spec
-from fitfleet.weights.starting import Starting
+from fitfleet.weights.initial_weights import Starting
 
 L = keras.layers
 

@@ -14,7 +14,7 @@ from fitfleet.db.session import Database
 from fitfleet.db.specs import code as code_table
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.code.key import sign
+from fitfleet.spec.code.signing_key import sign
 from fitfleet.spec.code.snapshot import Snapshot
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.callbacks.user_callbacks import user_callbacks

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import pytest
 
-from fitfleet.spec.keras_objects.reference import to_document
+from fitfleet.spec.keras_objects.object_documents import to_document
 from fitfleet.worker.user_code.readable_classes import make_readable
 
 

@@ -14,7 +14,7 @@ from fitfleet.errors import StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256, write_document
 from fitfleet.weights.files import checked, read_document, read_weights
-from fitfleet.weights.keeping import keep
+from fitfleet.weights.stored_weights import keep
 
 
 @pytest.fixture

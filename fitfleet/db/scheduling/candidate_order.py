@@ -1,0 +1,146 @@
+"""In which order waiting jobs are chosen: by priority, fair share, least recently served, and age.
+
+Between experiments a job's priority is what it gained by waiting (dispatch_capacity.Ageing) above
+what it has; within one jobs go by the priorities that they have. Where users or groups have
+shares, this is the order of each user's jobs, and db/scheduling/fair_share says whose turn it is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fitfleet.db.fleet.dispatch_capacity import Places
+
+
+@dataclass
+class Room:
+    """How many more jobs a user or group may have in flight; None: no limit."""
+
+    left: int | None = None
+
+    def take(self) -> None:
+        """One of them is in flight from now."""
+        if self.left is not None:
+            self.left -= 1
+
+
+@dataclass
+class ExperimentLoad:
+    """What an experiment has of the fleet, as its jobs are chosen."""
+
+    experiment_id: int
+    in_flight: int  # dispatched or running
+    max_running: int | None
+    served: tuple[float, int]  # when it was last served, and its rank in this poll
+    user_name: str | None
+    rooms: list[Room]  # of its user, and of the user's group
+
+    @property
+    def has_room(self) -> bool:
+        """Whether experiment, user and group may have one more job in flight."""
+        is_below = self.max_running is None or self.in_flight < self.max_running
+        return is_below and all(room.left is None or room.left > 0 for room in self.rooms)
+
+    def take(self, served: tuple[float, int]) -> None:
+        """One more job is in flight from now."""
+        self.in_flight += 1
+        self.served = served
+        for room in self.rooms:
+            room.take()
+
+
+@dataclass
+class Backlog:
+    """The first waiting jobs of one line of an experiment, best first, as (priority, id).
+
+    The priority is that with what was gained by waiting, by which the first is compared. They are
+    read when it is their turn; `first` is the first of them until then.
+    """
+
+    load: ExperimentLoad
+    line: int
+    first: tuple[int, int]
+    read: Callable[[], deque[tuple[int, int]]]
+    needs_bytes: int = 0  # of memory, where that decides where they fit
+    candidates: deque[tuple[int, int]] | None = field(default=None, init=False)
+
+    @property
+    def rank(self) -> tuple[int, int, tuple[float, int], int, int]:
+        """Smallest goes first: priority, then fair share, then least recently served, then age.
+
+        Of an experiment what needs more memory goes before that: what is left holds the rest.
+        """
+        priority, job_id = self.candidates[0] if self.candidates else self.first
+        return -priority, self.load.in_flight, self.load.served, -self.needs_bytes, job_id
+
+    def is_open(self, places: Places) -> bool:
+        """Whether its first job may be sent, if it has one that nobody else has locked."""
+        is_empty = self.candidates is not None and not self.candidates
+        return self.load.has_room and places.is_open(self.line) and not is_empty
+
+
+class Turns(Protocol):
+    """Whose turn it is."""
+
+    def next(self, places: Places) -> Backlog | None:
+        """The backlog whose first job goes next; None: there is none that may."""
+
+    def took(self, backlog: Backlog, slots: int) -> None:
+        """A job of it was chosen, for so many slots."""
+
+
+class Ranked:
+    """Backlogs by rank.
+
+    Ranks only get worse: of the one that a job is taken from, and of the others of its experiment.
+    What is not open stays so.
+    """
+
+    def __init__(self, backlogs: Sequence[Backlog]) -> None:
+        self._backlogs = backlogs
+        self._heap = [(*backlog.rank, i) for i, backlog in enumerate(backlogs)]
+        heapq.heapify(self._heap)
+
+    def next(self, places: Places) -> Backlog | None:
+        """The best that is open."""
+        while self._heap:
+            i = self._heap[0][-1]
+            backlog = self._backlogs[i]
+            if not backlog.is_open(places):
+                heapq.heappop(self._heap)
+            elif self._heap[0][:-1] != backlog.rank:  # another line of its experiment was served
+                heapq.heapreplace(self._heap, (*backlog.rank, i))
+            else:
+                return backlog
+        return None
+
+    def took(self, backlog: Backlog, slots: int) -> None:
+        """Its rank, which is worse now, is looked at when it is the first."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be jobs that were not chosen."""
+        return bool(self._heap)
+
+
+def choose(turns: Turns, places: Places, at: float) -> list[tuple[int, str, Backlog]]:
+    """(job id, route, where from) of the jobs to send, in order, until all places are taken."""
+    chosen: list[tuple[int, str, Backlog]] = []
+    while places.total > 0:
+        backlog = turns.next(places)
+        if backlog is None:
+            break
+        if backlog.candidates is None:
+            backlog.candidates = backlog.read()  # which may change whose turn it is
+            continue
+        if places.holds_up(backlog.line):
+            break
+        _, job_id = backlog.candidates.popleft()
+        chosen.append((job_id, places.take(backlog.line), backlog))
+        backlog.load.take((at, len(chosen)))
+        turns.took(backlog, places.gpus.get(backlog.line, 1))
+    return chosen

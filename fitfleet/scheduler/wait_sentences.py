@@ -1,0 +1,146 @@
+"""Sentences about what waits: which label no slot has, which slots are taken, who goes first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fitfleet.db.fleet.capacity import QueueLoad
+from fitfleet.db.fleet.gang_slot_state import Gathering
+from fitfleet.db.reading.queue_position import SlotState
+from fitfleet.db.scheduling.fair_share import Turn
+from fitfleet.spec.requirements import gpus_of, measured_memory, missing
+from fitfleet.text import duration
+
+_LABELS = 12
+NAMED = 3  # of the jobs that go first
+
+
+def unfit(load: QueueLoad, requirement: str) -> str | None:
+    """Why a job that asks this fits no slot of the queue; None: it fits."""
+    lacks = [group.lacks(requirement) for group in load.groups]
+    if not all(lacks) or not lacks:
+        return None
+    nowhere = set.intersection(*map(set, lacks))
+    fewest = min(lacks, key=len)
+    lacking = [part for part in fewest if part in nowhere] or _asked(requirement)
+    together = "" if nowhere else " together"
+    given = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
+    start = "".join(f" --label {part.replace(' ', '_')}" for part in given)
+    return (
+        f"needs {' and '.join(lacking)}, which no worker of queue {load.queue!r} has{together};"
+        f" there are {_there(load)}; start one with: fitfleet worker --queue {load.queue}{start}"
+    )
+
+
+def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
+    """What became of the workers of the queue, and which others there are."""
+    mine = [slot for slot in slots if slot.queue == queue]
+    remedy = f"start one with: fitfleet worker --queue {queue}"
+    if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
+        return f"waits for a worker: all workers of queue {queue!r} are draining; {remedy}"
+    if mine:
+        silent = min(slot.silent_s for slot in mine)
+        return (
+            f"waits for a worker: {len(mine)} slots of queue {queue!r} have sent no heartbeat for"
+            f" {duration(silent)}; {remedy}"
+        )
+    others = sorted({slot.queue for slot in slots if slot.silent_s < alive_s})
+    there = f" (there are workers of {', '.join(others)})" if others else ""
+    return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
+
+
+def words(requirement: str) -> str:
+    """What a job asks, as ` with gpu=H100`; empty: nothing."""
+    return f" with {' and '.join(_asked(requirement))}" if requirement else ""
+
+
+def _asked(requirement: str) -> list[str]:
+    measured = [
+        f"{name}={size / 1e9:.1f}GB (measured)"
+        for name, size in sorted(measured_memory(requirement).items())
+    ]
+    return missing(requirement, {}) + measured  # a slot without labels lacks all of it
+
+
+def _there(load: QueueLoad) -> str:
+    pairs = {pair for group in load.groups for pair in json.loads(group.labels).items()}
+    named = [f"{name}={value}" for name, value in sorted(pairs)]
+    more = f" and {len(named) - _LABELS} more" if len(named) > _LABELS else ""
+    return ", ".join(named[:_LABELS]) + more if named else "no labels"
+
+
+def busy(load: QueueLoad, requirement: str, kept: int = 0) -> str:
+    """Which slots it waits for, and what was sent to them; `kept` are for jobs on several GPUs."""
+    gpus = gpus_of(requirement)
+    if gpus > 1 and load.free > 0:
+        return (
+            f"waits for {gpus} GPUs of one host: those of queue {load.queue!r} that has so many are"
+            " kept for another job"
+        )
+    asked = words(requirement)
+    slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
+    sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
+    there = f"{slots} of queue {load.queue!r}{asked} {_are(load.slots)} taken"
+    held = f", {kept} of them kept for jobs on several GPUs" if kept else ""
+    return f"waits for a free slot: {there}{held}{sent}"
+
+
+def gathering(job: Gathering) -> str:
+    """What a job on several GPUs waits for, whose slots are kept for it."""
+    count, ready = len(job.slots), len(job.slots) - len(job.not_ready)
+    names = ", ".join(str(job_id) for job_id in job.running[:NAMED])
+    ends = f"job {names} ends" if len(job.running) == 1 else f"jobs {names} end"
+    then = ends if job.running else "their processes are fresh"
+    return (
+        f"has {count} slots kept for it, {', '.join(job.slots[:NAMED])}"
+        f"{', ...' if count > NAMED else ''}: {ready} are ready, and it begins when {then}"
+    )
+
+
+def no_memory(needs_bytes: int, free_bytes: int, queue: str) -> str:
+    """Slots are free where it fits, and what runs beside them leaves too little."""
+    return (
+        f"waits for memory: needs {needs_bytes / 1e9:.1f}GB (measured), and of the devices of queue"
+        f" {queue!r} none has more than {free_bytes / 1e9:.1f}GB free"
+    )
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def line(before: Sequence[int]) -> str:
+    """Its place, and who goes first."""
+    names = ", ".join(str(job_id) for job_id in before[:NAMED])
+    more = ", ..." if len(before) > NAMED else ""
+    jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
+    return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
+
+
+def share(turn: Turn, queue: str) -> str:
+    """Why another group or user goes first."""
+    slots = "1 slot" if turn.slots == 1 else f"{turn.slots} slots"
+    if turn.is_above:
+        return (
+            f"is of {turn.kind} {turn.name!r}, which uses {slots} of queue {queue!r} and has a"
+            f" share of {turn.share:.3g} among those that wait; {turn.kind} {turn.first!r} goes"
+            " first"
+        )
+    return (
+        f"is of {turn.kind} {turn.name!r}, which has been served more for its shares of queue"
+        f" {queue!r} than {turn.kind} {turn.first!r}, which goes first"
+    )
+
+
+def silent(silent_s: float, lease_left_s: float) -> str:
+    """Of a running job whose worker sends no heartbeats any more."""
+    return (
+        f"its worker has sent no heartbeat for {duration(silent_s)};"
+        f" it is requeued in {duration(max(lease_left_s, 0.0))}"
+    )
+
+
+def soon(seconds: float) -> str:
+    """When something is, in so many seconds."""
+    return "at once" if seconds < 1 else f"in about {duration(seconds)}"

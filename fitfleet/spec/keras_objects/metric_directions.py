@@ -1,0 +1,154 @@
+"""Which way a recorded metric is better: what the specification of its fit tells, else its name.
+
+A specification knows which of Keras's classes comes after a name. A name alone counts only where
+its last words are those of a metric that everyone calls so; what is left is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.object_documents import is_custom, snake_case
+
+Direction = Literal["minimize", "maximize"]
+
+_HIGHER = """
+AUC Accuracy BinaryAccuracy BinaryIoU CategoricalAccuracy ConcordanceCorrelation CosineSimilarity
+F1Score FBetaScore IoU MeanIoU OneHotIoU OneHotMeanIoU PearsonCorrelation Precision
+PrecisionAtRecall R2Score Recall RecallAtPrecision SensitivityAtSpecificity
+SparseCategoricalAccuracy SparseTopKCategoricalAccuracy SpecificityAtSensitivity
+TopKCategoricalAccuracy TrueNegatives TruePositives
+"""
+_LOWER = """
+BinaryCrossentropy CategoricalCrossentropy CategoricalHinge FalseNegatives FalsePositives Hinge
+KLDivergence LogCoshError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError
+MeanSquaredLogarithmicError Poisson RootMeanSquaredError SparseCategoricalCrossentropy SquaredHinge
+"""
+# Names in common use that are no class of Keras.
+_COMMONLY_HIGHER = """
+acc f1 fbeta r2 iou mean_iou roc_auc sensitivity specificity similarity proximity top_k
+"""
+_COMMONLY_LOWER = """
+mse mae mape msle rmse kld bce ce nll error errors error_rate crossentropy cross_entropy log_cosh
+logcosh huber perplexity divergence negative_log_likelihood
+"""
+# Any of these words turns a name round or makes something else of it: accuracy_drop, neg_mse.
+_TURNING = """
+neg negative minus inverse inverted inv non no not anti drop gain gap delta diff difference change
+reduction improvement std var variance spread ratio max min target budget
+"""
+
+
+def _directions_of(higher: str, lower: str) -> dict[str, Direction]:
+    directions: dict[str, Direction] = dict.fromkeys(higher.split(), "maximize")
+    return {**directions, **dict.fromkeys(lower.split(), "minimize")}
+
+
+# Of Keras's metric classes; a test compares it with what Keras itself says of them.
+CLASSES = _directions_of(_HIGHER, _LOWER)
+_BY_SHAPE = _directions_of("accuracy acc", "crossentropy ce")
+
+
+def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
+    """What the specifications that know the name tell, else the name; None: ask for it.
+
+    Each has `loss`, `metrics` and `weighted_metrics`, as a JobSpec has. None also where two differ.
+    """
+    directions: set[Direction | None] = set()
+    for parts in specs:
+        directions |= _directions(plain_name(name), parts)
+    directions = {
+        by_name(name) if direction is None else direction for direction in directions or {None}
+    }
+    return directions.pop() if len(directions) == 1 else None
+
+
+def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
+    """The directions of what has this name in one specification; empty: it has no such name."""
+    if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
+        return {"minimize"}
+    named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
+    behind = [(name, direction) for name, _, direction in named if _is_named_after(plain, name)]
+    longest = max((len(name) for name, _ in behind), default=0)
+    return {direction for name, direction in behind if len(name) == longest}
+
+
+def by_name(name: str) -> Direction | None:
+    """What the name alone tells: by its last words, if no other word speaks against them."""
+    plain = re.sub(r"_\d+$", "", plain_name(name).lower())
+    if plain == "loss" or plain.endswith("_loss"):
+        return "minimize"
+    known = names_told()
+    if plain in known:
+        return known[plain]
+    ends = [end for end in known if plain.endswith(f"_{end}")]
+    if not ends:
+        return None
+    end = max(ends, key=len)
+    before = plain.removesuffix(f"_{end}").split("_")
+    against = {word for word, direction in known.items() if direction != known[end]}
+    against |= {*_TURNING.split(), "loss"}
+    return None if against & set(before) else known[end]
+
+
+def plain_name(name: str) -> str:
+    """The name that Keras gives it in training: without val_, or test_ of the scores."""
+    return name.removeprefix("val_").removeprefix("test_")
+
+
+@functools.cache
+def names_told() -> dict[str, Direction]:
+    """Names that tell the direction: those of Keras's metrics, and a few in common use."""
+    names = _directions_of(_COMMONLY_HIGHER, _COMMONLY_LOWER)
+    for class_name, direction in CLASSES.items():
+        names[snake_case(class_name)] = direction
+        signature = catalog.signature("metrics", class_name)
+        default = None if signature is None else signature.defaults.get("name")
+        if isinstance(default, str):
+            names[default] = direction
+    return names
+
+
+def _is_loss_of_output(plain: str, loss: Any) -> bool:
+    """Keras calls the loss of output `a` `a_loss`, where each output has its own."""
+    is_by_output = isinstance(loss, dict) and "class_name" not in loss
+    return is_by_output and plain.endswith("_loss") and plain.removesuffix("_loss") in loss
+
+
+def _is_named_after(plain: str, name: str) -> bool:
+    """Keras puts the output's name before, and a counter behind a name that is taken."""
+    return re.fullmatch(rf"(.+_)?{re.escape(name)}(_\d+)?", plain) is not None
+
+
+def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
+    """(own name, class, direction) of each metric in the structures that Keras's compile takes."""
+    if isinstance(metrics, str):
+        yield metrics, *_of_identifier(metrics)
+    elif isinstance(metrics, list):
+        for part in metrics:
+            yield from named_metrics(part)
+    elif isinstance(metrics, dict) and "class_name" not in metrics:
+        for part in metrics.values():
+            yield from named_metrics(part)
+    elif isinstance(metrics, dict):
+        config, class_name = metrics.get("config"), str(metrics["class_name"])
+        given = config.get("name") if isinstance(config, dict) else config
+        direction = None if is_custom(metrics) else CLASSES.get(class_name)
+        yield str(given or _default_name(class_name)), class_name, direction
+
+
+def _of_identifier(identifier: str) -> tuple[str, Direction | None]:
+    name = str(
+        catalog.class_name("metrics", identifier) or catalog.function_name("metrics", identifier)
+    )
+    return name, _BY_SHAPE.get(identifier) or CLASSES.get(name)
+
+
+def _default_name(class_name: str) -> str:
+    signature = catalog.signature("metrics", class_name)
+    given = None if signature is None else signature.defaults.get("name")
+    return given if isinstance(given, str) else snake_case(class_name)

@@ -1,0 +1,104 @@
+"""Names in the logs of a model that a builder made where its job is submitted.
+
+A worker makes it again, so it has no config here; what callbacks watch, and what losses are given
+by, is held to the object instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from fitfleet.errors import SpecError
+from fitfleet.spec.checks.consistency import BY_OUTPUT, check_keys, has_custom, monitored
+from fitfleet.spec.job import JobSpec
+from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.custom_objects import is_of_keras
+from fitfleet.spec.keras_objects.metric_directions import named_metrics
+from fitfleet.spec.keras_objects.naming import is_made_up
+
+# What decides the names of an epoch's logs; with one of the user's own they may be any.
+_NAMING = ("train_step", "test_step", "compute_metrics", "get_metrics_result", "metrics")
+
+
+@dataclass(frozen=True)
+class BuiltNames:
+    """`outputs`: how losses and metrics call the outputs; empty where that is not known here.
+
+    `metrics`: of those that layers of the model bring, besides what it is compiled with.
+    """
+
+    outputs: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def names_of(model: Any) -> BuiltNames | None:
+    """Those of a model; None where the user's own steps may log anything."""
+    if model is None or not all(_is_unchanged(model, name) for name in _NAMING):
+        return None
+    metrics = tuple(str(metric.name) for metric in model.metrics)
+    return BuiltNames(_outputs(model), metrics)
+
+
+def check_names_of_built(spec: JobSpec, built: BuiltNames | None) -> None:
+    """SpecError for a callback that watches what no epoch has, and for losses of other outputs.
+
+    A job without a loss is compiled by its builder, with metrics that its spec does not have.
+    """
+    if built is None or spec.model.builder is None or spec.loss is None:
+        return
+    if built.outputs:
+        for part in BY_OUTPUT:
+            check_keys(part, getattr(spec, part), list(built.outputs))
+    parts = (spec.metrics, spec.weighted_metrics)
+    if any(map(has_custom, parts)):
+        return
+    metrics = {name for part in parts for name, _, _ in named_metrics(part)} | {"loss"}
+    known = {"learning_rate", *metrics, *(f"weighted_{name}" for name in metrics)}
+    known |= {f"{output}_{name}" for output in built.outputs for name in metrics}
+    for index, callback in enumerate(spec.callbacks):
+        for argument, monitor in monitored(callback):
+            if _is_known(monitor.removeprefix("val_"), known, built):
+                continue
+            usual = [name for name in sorted({*known, *built.metrics}) if "weighted_" not in name]
+            usual += [f"val_{name}" for name in usual]
+            raise SpecError(
+                f"callbacks[{index}].{callback['class_name']}.{argument}",
+                f"the fit has no metric {monitor[:60]!r}; {catalog.nearest(monitor, usual)}",
+            )
+
+
+def without_what_stays(compiled: dict[str, Any]) -> dict[str, Any]:
+    """Less what stays as the builder has compiled it, where that gave no loss."""
+    if compiled.get("loss") is not None:
+        return compiled
+    return {k: v for k, v in compiled.items() if k in ("jit_compile", "steps_per_execution")}
+
+
+def _is_known(name: str, known: set[str], built: BuiltNames) -> bool:
+    if name in known or _uncounted(name) in map(_uncounted, built.metrics):
+        return True
+    return not built.outputs and any(name.endswith(f"_{metric}") for metric in known)
+
+
+def _uncounted(name: str) -> str:
+    """Without the number that this process has given it."""
+    return re.sub(r"_\d+$", "", name)
+
+
+def _is_unchanged(model: Any, name: str) -> bool:
+    """Whether the model has this of Keras, not of a class of the user's."""
+    found = getattr(type(model), name, None)
+    found = found.fget if isinstance(found, property) else found
+    return is_of_keras(str(getattr(found, "__module__", "")))
+
+
+def _outputs(model: Any) -> tuple[str, ...]:
+    """Keys of a dict, else names of layers; empty where this process has counted the names."""
+    names = [str(name) for name in getattr(model, "output_names", None) or ()]
+    classes = {layer.name: type(layer).__name__ for layer in model.layers} if names else {}
+    if any(is_made_up(name, classes.get(name, "")) for name in names):
+        return ()
+    ends = getattr(model, "_outputs_struct", None)
+    return tuple(dict.fromkeys([*(ends if isinstance(ends, dict) else ()), *names]))
