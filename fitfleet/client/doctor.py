@@ -181,7 +181,8 @@ def _database(settings: Settings) -> list[Finding]:
             alone = unserved(c, queue_position.waiting_queues(c), settings.lease_s)
         foreign = _foreign_storage(database, settings)
     except DatabaseError as error:
-        return [Finding("database", False, str(error), _database_fix(str(error)))]
+        sentence, _, command = str(error).partition("; run: ")
+        return [Finding("database", False, sentence, command or _database_fix(sentence))]
     finally:
         database.dispose()
     jobs = Finding("database", True, f"answers; {sum(counts.values())} jobs")
@@ -190,8 +191,8 @@ def _database(settings: Settings) -> list[Finding]:
 
 
 def _database_fix(text: str) -> str:
-    if "upgrade" in text:  # the sentence itself says what to run
-        return "upgrade the older side"
+    if "upgrade" in text:
+        return "install the newer fitfleet on this host"
     if "certificate" in text:
         return (
             "give the CA certificate that signed it, and the host as it is in the certificate:"

@@ -24,6 +24,7 @@ from fitfleet.db.dialect import read_clock as read_clock
 from fitfleet.db.driver import load_driver
 from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.errors import DatabaseError, MissingExtraError, SettingsError
+from fitfleet.settings import Settings
 
 # Alembic's own table.
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.String()))
@@ -39,20 +40,26 @@ _PATIENCE: dict[str, Any] = {
 }
 
 
+def _parsed(url: str) -> sa.URL:
+    """With the driver that is used here. Raises SettingsError."""
+    try:
+        parsed = sa.engine.make_url(url)
+    except ArgumentError:
+        raise SettingsError(
+            "database_url: not a SQLAlchemy URL, such as sqlite:///fleet.db or"
+            " postgresql://user:password@host/fitfleet"
+        ) from None
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
 class Database:
     """A SQL database with fitfleet's tables. Safe to share between threads, not over a fork."""
 
     def __init__(self, url: str, actor: Actor | None = None) -> None:
         self.actor = actor or local_actor()  # whose the transactions are
-        try:
-            self.url = sa.engine.make_url(url)
-        except ArgumentError:
-            raise SettingsError(
-                "database_url: not a SQLAlchemy URL, such as sqlite:///fleet.db or"
-                " postgresql://user:password@host/fitfleet"
-            ) from None
-        if self.url.drivername in ("postgresql", "postgres"):
-            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.url = _parsed(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
             raise SettingsError(
@@ -182,8 +189,16 @@ class Database:
         state = f"is at schema {version}" if version else "has no tables of fitfleet"
         return (
             f"the database {self.place} {state}, this fitfleet needs {wanted};"
-            f" run: fitfleet db upgrade {self.option}"
+            f" run: {self._upgrade_command()}"
         )
+
+    def _upgrade_command(self) -> str:
+        if self.is_sqlite:
+            return f"fitfleet db upgrade {self.option}"
+        if self.url == _parsed(Settings.load().database_url):  # by the environment or fitfleet.toml
+            return "fitfleet db upgrade"
+        hidden = ", with the password in place of ***" if self.url.password else ""
+        return f"fitfleet db upgrade {self.option}{hidden}"
 
     def _newer(self, revision: str) -> str:
         from fitfleet.db.migrations import upgrades

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from support.rows import insert, new_job
 from support.servers import Valkey
+from typer.testing import CliRunner
 
+from fitfleet.cli.main import app
 from fitfleet.client.doctor import examine_services
 from fitfleet.client.doctor_storage import Finding, examine_storage
+from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
@@ -63,3 +66,18 @@ def test_a_storage_that_is_not_mounted_is_not_made(valkey_url: str, tmp_path: Pa
     (finding,) = examine_storage(settings)
     assert not finding.is_ok and "does not exist" in finding.detail
     assert not (tmp_path / "shared").exists()
+
+
+def test_a_database_without_tables_is_fixed_by_the_command_it_names(
+    empty_postgres_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(database_url=empty_postgres_url, broker_url=valkey_url)
+    database = found(settings, "database")
+    assert not database.is_ok and database.detail.endswith(f"needs {newest_version()}")
+    assert database.fix.startswith("fitfleet db upgrade --database-url ")
+    assert database.fix.endswith(", with the password in place of ***")
+    monkeypatch.setenv("FITFLEET_DATABASE_URL", empty_postgres_url)
+    command = found(settings, "database").fix.split()
+    assert command == ["fitfleet", "db", "upgrade"]
+    assert CliRunner().invoke(app, command[1:]).exit_code == 0
+    assert found(settings, "database").is_ok
