@@ -46,7 +46,7 @@ def _send(database: Database, window: int = 2) -> list[dispatch.Message]:
 
 def _claim(database: Database, message: dispatch.Message, worker: str) -> Claim:
     with database.begin() as c:
-        claim = leases.claim(c, *message[:2], worker, 60.0)
+        claim = leases.claim(c, *message[:2], worker, 3600.0)
     assert claim is not None
     return claim
 
