@@ -152,8 +152,9 @@ class FusedProgram:
 
         def step(number: Any, *values: Any) -> Any:
             begin, end = number * size, tf.minimum((number + 1) * size, rows)
+            # Not tf.repeat, which has no kernel for uint16.
             batch = tf.nest.map_structure(
-                lambda tensor: tf.repeat(tensor[None, begin:end], count, 0), data
+                lambda tensor: tf.gather(tensor[None, begin:end], tf.zeros([count], tf.int32)), data
             )
             stack = Stack(self.variables, values, self.scalars)
             self._measure(stack, batch, training=False)

@@ -30,8 +30,8 @@ _FLOATX = {"float64": "float64", "float32": "float32"}
 def precision(policy: str | None) -> Iterator[None]:
     """Keras's global float type and dtype policy as the job wants them, put back afterwards.
 
-    Build, fit and evaluation of the job all happen inside. With "float64" the losses, metrics
-    and the data are float64 as well.
+    Build, fit and evaluation of the job all happen inside. With "float64" the losses and metrics
+    are float64 as well, and the data, which are read as float32, are cast to it.
     """
     import keras
 

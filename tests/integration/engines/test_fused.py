@@ -220,6 +220,19 @@ def test_words_that_are_no_whole_numbers_are_masked_where_they_are_zero() -> Non
     compare(net)
 
 
+@pytest.mark.parametrize("dtype", quick(["uint8", "int16", "uint16", "uint32", "bool"], "uint16"))
+def test_labels_of_each_width_are_validated(dtype: str) -> None:
+    """TensorFlow has no kernel for some of them in some operations."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((20, 4), "float32"), rng.integers(0, 2, 20).astype(dtype)
+    net = nets.Net(
+        lambda: keras.Sequential([keras.Input((4,)), L.Dense(2, activation="softmax")]),
+        Arrays(x=x, y=y, x_val=x[:7], y_val=y[:7]),
+        {"loss": "sparse_categorical_crossentropy", "optimizer": "sgd", "metrics": ["accuracy"]},
+    )
+    compare(net)
+
+
 @pytest.mark.slow
 def test_a_scaled_loss() -> None:
     """The optimizer divides gradients by the scale, so the loss is multiplied before."""
