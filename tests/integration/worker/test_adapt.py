@@ -22,6 +22,9 @@ from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.states import JobStatus
 from fitfleet.weights.files import read_document
 
+# The fleet of these tests is a child that registers no slot.
+pytestmark = pytest.mark.filterwarnings("ignore:no worker is running yet")
+
 L = keras.layers
 ROWS, TRAINED = 48, 36
 WORDS = np.array([b"bee", b"fly", b"ant", b"bug"])

@@ -26,6 +26,9 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.worker.models.ensemble import Scorer, combined
 
+# The fleet of these tests is a child that registers no slot.
+pytestmark = pytest.mark.filterwarnings("ignore:no worker is running yet")
+
 RATE = {"learning_rate": 0.02}
 
 

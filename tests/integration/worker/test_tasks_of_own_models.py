@@ -20,6 +20,9 @@ from fitfleet.errors import JobFailedError
 from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 
+# The fleet of these tests is a child that registers no slot.
+pytestmark = pytest.mark.filterwarnings("ignore:no worker is running yet")
+
 HERE = str(Path(__file__).parent)
 FIT = {"loss": "mse", "optimizer": "adam", "batch_size": 8, "seed": 1}
 
