@@ -59,7 +59,7 @@ _CALLBACKS = {
     "RemoteMonitor": "it sends data to a URL; read the metrics from SQL instead (views runs"
     " and curves)",
     "LambdaCallback": (
-        "it carries code without a name; write a class derived from keras.callbacks.Callback, with"
+        "it carries code without a name; write a subclass of keras.callbacks.Callback, with"
         " on_epoch_end or whichever method it is, and give callbacks=[ThatClass()]"
     ),
     "SwapEMAWeights": (
