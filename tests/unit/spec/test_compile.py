@@ -169,7 +169,7 @@ def test_an_allowed_callback_is_built(given: Any) -> None:
     [
         ({"RemoteMonitor": {"root": "http://x"}}, "RemoteMonitor .* it sends data to a URL"),
         (keras.callbacks.RemoteMonitor(), "RemoteMonitor .* it sends data to a URL"),
-        (keras.callbacks.LambdaCallback(), "LambdaCallback .* write a class derived"),
+        (keras.callbacks.LambdaCallback(), "LambdaCallback .* write a subclass of"),
         (keras.callbacks.LearningRateScheduler(lambda e: 0.1), "a lambda has no name"),
         ({"LearningRateScheduler": {"schedule": "x"}}, "neither a function"),
         (3, "callbacks must be one of CSVLogger, .*; int is none"),
