@@ -181,7 +181,8 @@ class _Choice:
         self._jobs = {job.id: job for job in jobs}
         first = jobs[0].spec
         self._left_out: dict[int, str] = {}
-        arrays = split_validation(load(jobs[0]._dataset_here(), settings), first.validation_split)
+        arrays = load(jobs[0]._dataset_here(), settings, floatx=first.floatx)
+        arrays = split_validation(arrays, first.validation_split)
         self._predicted: dict[int, Any] = {}
         labelled = (arrays.y_val, arrays.sample_weight_val)
         for job in jobs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from fitfleet.data.fingerprint import Stamp, read_content
 from fitfleet.data.folds import split_fold
 from fitfleet.data.formats import Array, DataFile, Leaf, Source, format_of, open_source
 from fitfleet.data.formats.file import hasher
+from fitfleet.data.formats.source import Header, loaded_dtype
 from fitfleet.data.info import DatasetInfo, map_role, map_structure
 from fitfleet.data.limits import Limits
 from fitfleet.data.location import locate
@@ -23,17 +23,23 @@ from fitfleet.data.rows import Arrays, split_validation, take
 from fitfleet.data.streams import Stream, StreamFile
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
-from fitfleet.spec.job import DatasetSpec, Windows
+from fitfleet.spec.job import DatasetSpec, Floatx, Windows
 
 __all__ = ["Arrays", "Stream", "load", "split_fold", "split_validation", "take"]
 
 
-def load(dataset: DatasetSpec, settings: Settings, expected: str | None = None) -> Arrays:
+def load(
+    dataset: DatasetSpec,
+    settings: Settings,
+    expected: str | None = None,
+    *,
+    floatx: Floatx = "float32",
+) -> Arrays:
     """The arrays of the dataset, windows and fold applied; validation_split is not.
 
     Decoded arrays are put into the machine's cache the first time and mapped from there by every
     process. HDF5 arrays are streamed when together they are larger than settings.memory_bytes.
-    float64 becomes float32, as Keras casts to its floatx; other dtypes stay. `expected` is the
+    float64 becomes `floatx`, as Keras casts to its own; other dtypes stay. `expected` is the
     fingerprint at submit. Raises DatasetError when the content is another one now, for all that
     `describe` refuses, and for a dataset that is not visible here.
     """
@@ -53,7 +59,7 @@ def load(dataset: DatasetSpec, settings: Settings, expected: str | None = None) 
             f"dataset.path: the content of {_shown(dataset)!r} is not what it was at submit"
             f" ({expected[:12]} then, {info.fingerprint[:12]} now); submit the job again"
         )
-    arrays = _in_roles(info, _Reader(info, settings).read(), settings.memory_bytes)
+    arrays = _in_roles(info, _Reader(info, settings, floatx).read(), settings.memory_bytes)
     return split_fold(arrays, dataset.fold) if dataset.fold else arrays
 
 
@@ -64,7 +70,7 @@ def _shown(dataset: DatasetSpec) -> str:
 class _Reader:
     """Gets every array of a dataset by the cheapest way that fits in memory."""
 
-    def __init__(self, info: DatasetInfo, settings: Settings) -> None:
+    def __init__(self, info: DatasetInfo, settings: Settings, floatx: Floatx) -> None:
         location = locate(info.dataset, settings)
         if location is None:
             raise DatasetError(f"dataset.path: {_shown(info.dataset)!r} no longer exists")
@@ -76,12 +82,17 @@ class _Reader:
         self._place = content.place
         self._info = info
         self._settings = settings
+        self._floatx = floatx
         self._options = options_of(info.dataset)
-        key = info.fingerprint
-        if self._options.key():
-            key = hasher(f"{key} {self._options.key()}".encode()).hexdigest()
-        self._cache = ArrayCache(Path(settings.cache), settings.cache_bytes, key)
+        self._cache = ArrayCache(Path(settings.cache), settings.cache_bytes, self._key())
         self._leaves = role_leaves(info.dataset, info.is_table)
+
+    def _key(self) -> str:
+        """Of the decoded arrays: what the file holds, and how it is read."""
+        how = self._options.key() + ("" if self._floatx == "float32" else self._floatx)
+        if not how:
+            return self._info.fingerprint
+        return str(hasher(f"{self._info.fingerprint} {how}".encode()).hexdigest())
 
     def read(self) -> dict[Leaf, Array | Stream]:
         """Every array by its leaf."""
@@ -97,7 +108,10 @@ class _Reader:
 
     def _nbytes(self) -> int:
         infos = self._info.arrays.values()
-        return sum(math.prod(info.shape) * np.dtype(info.dtype).itemsize for info in infos)
+        return sum(
+            Header(info.shape, loaded_dtype(np.dtype(info.dtype), self._floatx)).nbytes
+            for info in infos
+        )
 
     def _cached(self) -> dict[Leaf, Array]:
         cached = ((leaf, self._cache.get(leaf)) for leaf in self._leaves)
@@ -110,19 +124,25 @@ class _Reader:
             return arrays
         with open_source(self._content.files, self._limits, self._options) as source:
             for leaf in absent:
-                array = self._cache.fill(leaf, source.header(leaf), source.blocks(leaf))
+                header = self._header(source, leaf)
+                array = self._cache.fill(leaf, header, source.blocks(leaf))
                 arrays[leaf] = self._in_memory(source, leaf) if array is None else array
         return arrays
 
-    def _in_memory(self, source: Source, leaf: Leaf) -> Array:
+    def _header(self, source: Source, leaf: Leaf) -> Header:
+        """Of the array in memory."""
         header = source.header(leaf)
+        return Header(header.shape, loaded_dtype(header.dtype, self._floatx))
+
+    def _in_memory(self, source: Source, leaf: Leaf) -> Array:
+        header = self._header(source, leaf)
         if header.nbytes > self._settings.memory_bytes:
             raise DatasetError(
                 f"{self._place}:{leaf}: is {header.nbytes:,} bytes, above memory_bytes="
                 f"{self._settings.memory_bytes:,}, and the cache has no room for it (cache_bytes="
                 f"{self._settings.cache_bytes:,}); store it as HDF5, which is streamed"
             )
-        array = np.empty(header.shape, header.loaded_dtype)
+        array = np.empty(header.shape, header.dtype)
         start = 0
         with np.errstate(over="ignore", invalid="ignore"):  # as in cache.py
             for block in source.blocks(leaf):
@@ -139,7 +159,9 @@ class _Reader:
             for leaf in self._leaves:
                 header = source.header(leaf)
                 cap = self._settings.max_dataset_bytes
-                array = StreamFile(path, str(leaf), stamp, cap, header.shape, header.dtype)
+                array = StreamFile(
+                    path, str(leaf), stamp, cap, header.shape, header.dtype, self._floatx
+                )
                 streams[leaf] = Stream(array, range(header.shape[0]))
         if Stamp.of(path) != stamp:
             raise _changed(self._place)

@@ -51,11 +51,10 @@ class ArrayCache:
     ) -> Array | None:
         """Store the array block by block and return it mapped; None when it has no room.
 
-        Memory in use is one block. The header's dtype is that of the file; the stored one is
-        `loaded_dtype`. What `blocks` raises, nothing is stored then.
+        Memory in use is one block. The header has the dtype to store; the blocks may have another.
+        What `blocks` raises, nothing is stored then.
         """
-        dtype = header.loaded_dtype
-        nbytes = Header(header.shape, dtype).nbytes
+        nbytes = header.nbytes
         if nbytes > self._max_bytes:
             return None
         path = self._path(leaf)
@@ -64,7 +63,7 @@ class ArrayCache:
             self._make_room(nbytes)
             self._folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                _write(file, header.shape, dtype, blocks)
+                _write(file, header, blocks)
             os.replace(partial, path)
         except OSError:
             return None  # a full or read-only disk: the caller reads into memory instead
@@ -118,15 +117,13 @@ def _entries(root: Path) -> Iterator[tuple[float, int, Path]]:
             yield 0.0 if is_partial else status.st_mtime, status.st_size, path
 
 
-def _write(
-    file: Any, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]
-) -> None:
-    descr = np.lib.format.dtype_to_descr(dtype)
+def _write(file: Any, header: Header, blocks: Iterable[Array]) -> None:
+    descr = np.lib.format.dtype_to_descr(header.dtype)
     np.lib.format.write_array_header_1_0(
-        file, {"descr": descr, "fortran_order": False, "shape": shape}
+        file, {"descr": descr, "fortran_order": False, "shape": header.shape}
     )
     for block in blocks:
         # float64 beyond float32 is infinite, which was warned of; a signalling NaN is a NaN.
         with np.errstate(over="ignore", invalid="ignore"):
-            converted = np.ascontiguousarray(block, dtype)
+            converted = np.ascontiguousarray(block, header.dtype)
         file.write(converted.data.cast("B") if converted.size else b"")

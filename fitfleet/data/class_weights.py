@@ -17,8 +17,6 @@ def check_class_weight(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> N
     if info.sample_weight is not None:
         raise SpecError("class_weight", "the dataset has sample weights already; give one of them")
     _check_one_class_a_row(spec, info)
-    if any(labels.dtype == "bool" for labels in flatten(info.y)):  # Keras rounds them, and fails
-        raise SpecError("class_weight", "goes with numbers, and the labels are bool; give 0 and 1")
     classes = _classes(facts, info)
     for key in spec.class_weight or {}:
         if not key.isdigit():
@@ -27,13 +25,12 @@ def check_class_weight(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> N
             raise SpecError(
                 "class_weight", f"class {key} is not among the classes 0 to {classes - 1}"
             )
-    _check_highest_class(spec, info)
 
 
 def _check_one_class_a_row(spec: JobSpec, info: DatasetInfo) -> None:
     """Keras refuses arrays of other labels, and would train on batches of them."""
     leaves = flatten(info.y)
-    if len(leaves) > 1:
+    if isinstance(info.y, list | dict):
         raise SpecError("class_weight", "goes with one array of labels; use sample weights instead")
     shape = _shape_without_last_1(leaves[0].shape[1:]) if leaves else ()
     if len(shape) > 1 or (shape and are_class_numbers(spec.loss)):
@@ -46,25 +43,6 @@ def _check_one_class_a_row(spec: JobSpec, info: DatasetInfo) -> None:
 
 def _shape_without_last_1(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:-1] if shape[-1:] == (1,) else shape
-
-
-def _check_highest_class(spec: JobSpec, info: DatasetInfo) -> None:
-    """Keras looks weights up by class, from 0 to the highest one that has a weight."""
-    labels = next(iter(flatten(info.y)), None)
-    if labels is None or labels.maximum is None or not isfinite(labels.maximum):
-        return
-    shape = _shape_without_last_1(labels.shape[1:])
-    if not shape and (labels.minimum or 0) < 0:
-        raise SpecError(
-            "class_weight", f"the labels hold the class {labels.minimum:g}; classes are 0 or more"
-        )
-    highest = shape[0] - 1 if shape else int(labels.maximum)
-    if max(map(int, spec.class_weight or {})) < highest:
-        raise SpecError(
-            "class_weight",
-            f"has none for class {highest}, the highest of the labels, which Keras looks up too;"
-            f" give it one, such as {highest}: 1.0",
-        )
 
 
 def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:

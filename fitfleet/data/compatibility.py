@@ -15,7 +15,7 @@ from fitfleet.data.rows import validation_start
 from fitfleet.data.sample_weights import check_sample_weight
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.spec.checks.check import InputFacts, ModelFacts
-from fitfleet.spec.job import JobSpec
+from fitfleet.spec.job import Floatx, JobSpec
 
 
 def check_fit(
@@ -31,7 +31,7 @@ def check_fit(
     _check_inputs(facts, info)
     if spec.task is not None and spec.task.kind == "predict":
         return []  # labels play no part
-    warnings = check_labels(spec, facts, info)
+    warnings = [*_infinite(spec, info), *check_labels(spec, facts, info)]
     _check_metrics(spec, facts, info)
     counts = _rows(spec, info)
     if counts is not None:
@@ -46,6 +46,19 @@ def check_fit(
             f"validation_split: {spec.validation_split} is ignored, because the dataset has {why}"
         )
     return warnings
+
+
+def _infinite(spec: JobSpec, info: DatasetInfo) -> list[str]:
+    """A line for each array with numbers that are infinite as Keras's floatx."""
+    largest = float(np.finfo(spec.floatx).max)
+    return [
+        f"dataset: array {name!r} contains values from {array.minimum:g} to {array.maximum:g},"
+        f" which are infinite as {spec.floatx}"
+        for name, array in info.arrays.items()
+        if array.minimum is not None
+        and array.maximum is not None
+        and max(abs(array.minimum), abs(array.maximum)) > largest
+    ]
 
 
 def _rows(spec: JobSpec, info: DatasetInfo) -> dict[str, int] | None:
@@ -144,13 +157,6 @@ def _check_batches(spec: JobSpec, facts: ModelFacts, counts: dict[str, int]) -> 
                 )
         if spec.shuffle:
             raise SpecError("shuffle", "a stateful model needs shuffle=False")
-    steps = -(-counts["training"] // batch)
-    if steps % spec.steps_per_execution:
-        raise SpecError(
-            "steps_per_execution",
-            f"{spec.steps_per_execution} does not divide the {steps} steps of an epoch; take a"
-            " divisor",
-        )
 
 
 def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> None:
@@ -162,7 +168,7 @@ def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> N
         ("x_test", info.test_rows, held_out),
     ):
         arrays = flatten(getattr(info, role))
-        row_bytes = sum(prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
+        row_bytes = sum(prod(a.shape[1:]) * _itemsize(a, spec.floatx) for a in arrays)
         size = min(rows, getattr(spec, argument))
         if size * row_bytes > memory_bytes:
             raise SpecError(
@@ -170,6 +176,12 @@ def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> N
                 f"a batch of {size:,} rows of dataset.{role} is {size * row_bytes:,}"
                 f" bytes, above the setting memory_bytes={memory_bytes:,}; take a smaller one",
             )
+
+
+def _itemsize(array: ArrayInfo, floatx: Floatx) -> int:
+    """Bytes of a number in a batch, where Keras casts floats to its floatx."""
+    dtype = np.dtype(array.dtype)
+    return np.dtype(floatx).itemsize if dtype.kind == "f" else dtype.itemsize
 
 
 def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:

@@ -27,7 +27,6 @@ from fitfleet.spec.job import DatasetSpec
 
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")
 INPUTS = ("x", "x_val", "x_test")
-_FLOAT32_MAX = 3.4028234663852886e38
 _MAX_KNOWN = 200
 
 
@@ -119,7 +118,7 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
         rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
         val_rows=_rows(place, info, "x_val", "y_val", "sample_weight_val"),
         test_rows=_rows(place, info, "x_test", "y_test"),
-        warnings=lines + _nan_warnings(place, info) + _range_warnings(place, info),
+        warnings=lines + _nan_warnings(place, info),
     )
 
 
@@ -242,15 +241,3 @@ def _nan_warnings(place: str, info: DatasetInfo) -> list[str]:
     if lines and info.dataset.nan == "refuse":
         raise DatasetError(f"{lines[0]}; clean the data, or use nan='warn'")
     return lines if info.dataset.nan == "warn" else []
-
-
-def _range_warnings(place: str, info: DatasetInfo) -> list[str]:
-    return [
-        f"{place}: array {name!r} contains values from {array.minimum:g} to"
-        f" {array.maximum:g}, which"
-        " are infinite as float32"
-        for name, array in info.arrays.items()
-        if array.minimum is not None
-        and array.maximum is not None
-        and max(abs(array.minimum), abs(array.maximum)) > _FLOAT32_MAX
-    ]

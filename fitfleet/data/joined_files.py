@@ -9,7 +9,7 @@ import numpy as np
 
 from fitfleet.data.arrays import load
 from fitfleet.data.description import ROLES, describe
-from fitfleet.data.formats.source import Array, loaded_dtype
+from fitfleet.data.formats.source import Array
 from fitfleet.data.info import DatasetInfo, flatten, map_structure
 from fitfleet.data.rows import Arrays
 from fitfleet.data.stored_arrays import written
@@ -38,7 +38,7 @@ def of_files(
     _check_bytes(infos, settings)
     parts = []
     for number, info in enumerate(infos):
-        parts.append(_whole(load(info.dataset, settings, info.fingerprint)))
+        parts.append(_whole(load(info.dataset, settings, info.fingerprint, floatx="float64")))
         if on_progress is not None:
             on_progress(f"{number + 1:,} of {len(infos):,} files read")
     fields = _joined(files.paths, parts)
@@ -117,7 +117,7 @@ def _joined(paths: Sequence[str], parts: Sequence[Arrays]) -> dict[str, Any]:
                     f"{path}: its {role} has rows of {shapes or 'nothing'}, the first file's of"
                     f" {wanted or 'nothing'}; all files need the same arrays"
                 )
-        columns = [_concatenated(column) for column in zip(*leaves, strict=True)]
+        columns = [np.concatenate(column) for column in zip(*leaves, strict=True)]
         joined[role] = map_structure(structures[0], _Each(columns))
     return joined
 
@@ -130,9 +130,3 @@ class _Each:
 
     def __call__(self, _: Any) -> Array:
         return next(self._arrays)
-
-
-def _concatenated(arrays: Sequence[Array]) -> Array:
-    dtype = np.result_type(*(array.dtype for array in arrays))
-    with np.errstate(over="ignore", invalid="ignore"):  # as in cache.py
-        return np.concatenate(arrays).astype(loaded_dtype(dtype), copy=False)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data.formats.source import Array, Leaf, Source
+from fitfleet.data.formats.source import Array, Leaf, Source, loaded_dtype
 
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """One array. `dtype` is the one a worker trains on (float64 is loaded as float32).
+    """One array. `dtype` is that of the file, in native order.
 
     `minimum` and `maximum` leave NaN out and are None when the array holds nothing else.
     """
@@ -33,7 +33,8 @@ class ArrayInfo:
 def read_through(source: Source, leaf: Leaf, on_block: Callable[[], None]) -> ArrayInfo:
     """The ArrayInfo of a leaf, from all of its rows; `on_block` is called as it gets on."""
     header = source.header(leaf)
-    return ArrayInfo(header.shape, str(header.loaded_dtype), *_scan(source.blocks(leaf), on_block))
+    dtype = loaded_dtype(header.dtype, "float64")
+    return ArrayInfo(header.shape, str(dtype), *_scan(source.blocks(leaf), on_block))
 
 
 def _scan(

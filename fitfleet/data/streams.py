@@ -15,7 +15,7 @@ from fitfleet.data.fingerprint import Stamp
 from fitfleet.data.formats.hdf5 import open_dataset, open_file, read_rows
 from fitfleet.data.formats.source import Array, Header, loaded_dtype, rows_per_block
 from fitfleet.errors import DatasetError
-from fitfleet.spec.job import Windows
+from fitfleet.spec.job import Floatx, Windows
 
 # Rows further apart than this many bytes are read by themselves, nearer ones in one go.
 GAP_BYTES = 256 * 2**10
@@ -31,15 +31,16 @@ class StreamFile:
     max_bytes: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]  # as stored
+    floatx: Floatx  # of what float64 is read as
 
 
 @dataclass(eq=False)
 class Stream:
     """A lazy array: row i is `file[rows[i]]`, or the `length` rows from there for a window.
 
-    `shape` and `dtype` are those of the whole as NumPy would have it (float64 is read as
-    float32). The file is opened by the process that reads, so a Stream may be sent to another
-    one or live across a fork. Memory in use is that of the rows asked for.
+    `shape` and `dtype` are those of the whole as NumPy would have it (float64 is read as the
+    file's `floatx`). The file is opened by the process that reads, so a Stream may be sent to
+    another one or live across a fork. Memory in use is that of the rows asked for.
     """
 
     file: StreamFile
@@ -59,7 +60,7 @@ class Stream:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of what `take` returns."""
-        return loaded_dtype(self.file.dtype)
+        return loaded_dtype(self.file.dtype, self.file.floatx)
 
     @property
     def nbytes(self) -> int:

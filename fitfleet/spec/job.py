@@ -7,6 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Keras's floatx: the dtype of losses, metrics and floating data.
+Floatx = Literal["float32", "float64"]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,7 +65,7 @@ class DatasetSpec(_Part):
 
     What is left at its default is looked for in the file: x_train, X_train, x or X and the same
     for y, then x_val, y_val, x_test, y_test, sample_weight and sample_weight_val (False: none).
-    float64 is loaded as float32, as Keras casts to its floatx; other dtypes stay.
+    float64 is loaded as the job's `floatx`, as Keras casts to its own; other dtypes stay.
     """
 
     path: str = ""
@@ -186,6 +189,11 @@ class JobSpec(_Part):
     # Seconds of training, of all attempts, after which the fit ends with the epoch; None: no bound.
     stop_after: float | None = None
     seed: int = 0
+
+    @property
+    def floatx(self) -> Floatx:
+        """Keras's floatx during the job: float32 also where layers compute in half precision."""
+        return "float64" if self.dtype_policy == "float64" else "float32"
 
     @property
     def keeps_averages(self) -> bool:

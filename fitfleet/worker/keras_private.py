@@ -17,8 +17,10 @@ from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_grou
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 from keras.src.saving import saving_lib
 from keras.src.trainers.compile_utils import CompileMetrics
-from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
-from keras.src.trainers.data_adapters.tf_dataset_adapter import make_class_weight_map_fn
+from keras.src.trainers.data_adapters.data_adapter_utils import (
+    class_weight_to_sample_weights,
+    unpack_x_y_sample_weight,
+)
 from keras.src.utils import rng_utils
 from tensorflow.core.framework import function_pb2
 from tensorflow.core.protobuf import config_pb2
@@ -43,13 +45,13 @@ __all__ = [
     "atomic_function",
     "backend_numpy",
     "backend_random",
+    "class_weight_to_sample_weights",
     "config_pb2",
     "eager_context",
     "execute",
     "function_pb2",
     "global_state",
     "load_weights_from_hdf5_group",
-    "make_class_weight_map_fn",
     "pfor",
     "rng_utils",
     "saving_lib",

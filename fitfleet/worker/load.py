@@ -142,10 +142,11 @@ class Loader:
 
     def _arrays(self, control: JobControl, spec: JobSpec, outputs: list[str]) -> Arrays:
         """Those of the job before, where it has the same dataset."""
-        key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs)
+        floatx = spec.floatx
+        key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs, floatx)
         if self._last is None or self._last[0] != key:
             self._last = self._last_states = None  # two datasets at once may not fit in memory
-            arrays = load(spec.dataset, self._settings, control.claim.fingerprint)
+            arrays = load(spec.dataset, self._settings, control.claim.fingerprint, floatx=floatx)
             arrays = with_weights_in_order(arrays, outputs)
             self._last = key, split_validation(arrays, spec.validation_split)
         return self._last[1]

@@ -1,46 +1,65 @@
-"""Arrays as TensorFlow feeds them: all epochs of a fit in one tf.data.Dataset."""
+"""Arrays as TensorFlow feeds them, in a tf.data.Dataset of batches."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
 from fitfleet.data.streams import Stream
+from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
+from fitfleet.worker.keras_private import class_weight_to_sample_weights
+from fitfleet.worker.recording.error_text import explanation
 from fitfleet.worker.seeding import order
 
 # An array above this size, such as overlapping windows of a long series, is not made whole.
 _WHOLE_BYTES = 4 * 2**30
 
 
-def training(
-    arrays: Arrays, spec: JobSpec, first_epoch: int, *, whole_bytes: int = _WHOLE_BYTES
-) -> tuple[Any, int]:
-    """(dataset, steps an epoch): batches of epochs first_epoch to the last, each in its order.
+def training(arrays: Arrays, spec: JobSpec, number: Any, *, whole_bytes: int = _WHOLE_BYTES) -> Any:
+    """The batches of one epoch, whose `number` is in this tf.Variable when it is iterated over.
 
     The order of an epoch depends on (job seed, epoch) alone. Elements are (x, y) or
     (x, y, sample_weight), or x where there are no labels, in the structure of the arrays, lists as
     tuples. Arrays of more than `whole_bytes` together, and streams, are read batch by batch.
     """
-    parts = _tuples(_batch(_parts(arrays.x, arrays.y, arrays.sample_weight)))
+    parts = _tuples(_batch(_parts(arrays.x, arrays.y, weights(arrays, spec))))
     rows = arrays.rows
 
-    def epoch(number: Any) -> Any:
+    def epoch(_: Any) -> Any:
         numbers = order(spec.seed, number, rows) if spec.shuffle else tf.range(rows, dtype=tf.int64)
         # Whole batches have a static size, which stateful layers want to see.
         return tf.data.Dataset.from_tensor_slices(numbers).batch(
             spec.batch_size, drop_remainder=rows % spec.batch_size == 0
         )
 
-    dataset = tf.data.Dataset.range(first_epoch, spec.epochs).flat_map(epoch)
+    dataset = tf.data.Dataset.range(1).flat_map(epoch)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-rows // spec.batch_size)))
     dataset = dataset.map(_taker(parts, whole_bytes), num_parallel_calls=1).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
-    return dataset.with_options(options), -(-rows // spec.batch_size)
+    return dataset.with_options(options)
+
+
+def weights(arrays: Arrays, spec: JobSpec) -> Any:
+    """The sample weights of a fit; those that Keras makes of class weights and arrays of labels,
+    1 for a class without one.
+    """
+    if spec.class_weight is None:
+        return arrays.sample_weight
+    by_class = {int(key): value for key, value in spec.class_weight.items()}
+    blocks = arrays.y.blocks() if isinstance(arrays.y, Stream) else [arrays.y]
+    try:
+        return np.concatenate([class_weight_to_sample_weights(y, by_class) for y in blocks])
+    except (ValueError, TypeError) as error:
+        raise SpecError(
+            "class_weight", f"goes with one class a row; {explanation(error)}"
+        ) from error
 
 
 def evaluation(
@@ -88,7 +107,9 @@ def _taker(parts: Any, whole_bytes: int) -> Any:
     is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
     if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= whole_bytes:
         whole = tf.nest.map_structure(tf.constant, parts)
-        return lambda numbers: tf.nest.map_structure(lambda t: tf.gather(t, numbers), whole)
+        return lambda numbers: as_floatx(
+            tf.nest.map_structure(lambda t: tf.gather(t, numbers), whole)
+        )
 
     def read(numbers: Any) -> list[Any]:
         chosen = numbers.numpy()
@@ -101,6 +122,17 @@ def _taker(parts: Any, whole_bytes: int) -> Any:
         tensors = tf.py_function(read, [numbers], [tf.as_dtype(leaf.dtype) for leaf in leaves])
         for tensor, leaf in zip(tensors, leaves, strict=True):
             tensor.set_shape((None, *leaf.shape[1:]))
-        return tf.nest.pack_sequence_as(parts, tensors)
+        return as_floatx(tf.nest.pack_sequence_as(parts, tensors))
 
     return take
+
+
+def as_floatx(tensors: Any) -> Any:
+    """The floats among them cast to Keras's floatx.
+
+    Keras casts those of arrays, but not what comes out of a tf.data.Dataset.
+    """
+    floatx = tf.as_dtype(keras.config.floatx())
+    return tf.nest.map_structure(
+        lambda t: tf.cast(t, floatx) if t.dtype.is_floating else t, tensors
+    )

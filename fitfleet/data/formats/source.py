@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from fitfleet.errors import DatasetError
+from fitfleet.spec.job import Floatx
 
 # One array of a file: its name, or several columns of a table side by side.
 Leaf = str | tuple[str, ...]
@@ -36,11 +37,6 @@ class Header:
     def nbytes(self) -> int:
         """Bytes of the array in memory, in the file's own dtype."""
         return prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def loaded_dtype(self) -> np.dtype[Any]:
-        """The dtype that a worker trains on: see `loaded_dtype`."""
-        return loaded_dtype(self.dtype)
 
 
 class Source(Protocol):
@@ -90,10 +86,10 @@ class Opened:
         self.close()
 
 
-def loaded_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """float64 becomes float32, as Keras casts to its floatx; all else stays, in native order."""
+def loaded_dtype(dtype: np.dtype[Any], floatx: Floatx) -> np.dtype[Any]:
+    """float64 becomes `floatx`, as Keras casts to it; all else stays, in native order."""
     if dtype.kind == "f" and dtype.itemsize == 8:
-        return np.dtype(np.float32)
+        return np.dtype(floatx)
     if dtype.kind == "S":
         return np.dtype(f"S{dtype.itemsize}")  # without what h5py notes of its encoding
     return dtype.newbyteorder("=")

@@ -13,11 +13,9 @@ import tensorflow as tf
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
 from fitfleet.data.streams import Stream
-from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.keras_private import make_class_weight_map_fn
 from fitfleet.worker.prepared_job import PreparedJob
-from fitfleet.worker.recording.error_text import explanation
+from fitfleet.worker.tf_datasets import as_floatx, weights
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,8 @@ def nbytes(arrays: Arrays) -> int:
 
 
 def training(arrays: Arrays, spec: JobSpec) -> Feed:
-    """What the fit trains on; class weights become sample weights, as Keras makes them."""
-    parts = _tensors(arrays.x, arrays.y, arrays.sample_weight)
-    if spec.class_weight is not None:
-        weights = {int(key): value for key, value in spec.class_weight.items()}
-        try:
-            parts = make_class_weight_map_fn(weights)(*parts)
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
-            raise SpecError(
-                "class_weight",
-                f"Keras expects one weight for each class, 0 to the highest label, and was given "
-                f"those of {sorted(weights)}; it says: {explanation(error)}",
-            ) from error
-    return Feed(parts, arrays.rows)
+    """What the fit trains on."""
+    return Feed(_tensors(arrays.x, arrays.y, weights(arrays, spec)), arrays.rows)
 
 
 def validation(arrays: Arrays) -> Feed | None:
@@ -104,18 +91,13 @@ def validation(arrays: Arrays) -> Feed | None:
 
 def evaluated(x: Any, y: Any, weight: Any) -> Feed:
     """What `evaluate` makes of arrays."""
-    import keras
-
     parts = _tensors(x, y, weight)
-    floatx = tf.as_dtype(keras.config.floatx())
-    # Keras casts arrays to its floatx, but not what comes out of a tf.data.Dataset.
-    cast = tf.nest.map_structure(lambda t: tf.cast(t, floatx) if t.dtype.is_floating else t, parts)
-    return Feed(cast, int(tf.nest.flatten(cast)[0].shape[0]))
+    return Feed(parts, int(tf.nest.flatten(parts)[0].shape[0]))
 
 
 def _tensors(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     parts = (x,) if y is None else (x, y) if weight is None else (x, y, weight)
-    return tuple(_tensor(part) for part in parts)
+    return tuple(as_floatx(_tensor(part)) for part in parts)
 
 
 def _tensor(part: Any) -> Any:

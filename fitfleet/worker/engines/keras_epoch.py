@@ -12,7 +12,7 @@ from fitfleet.worker.keras_private import TFEpochIterator, part_batches, unpack_
 
 
 def _epochs(model: Any, data: Any, **options: Any) -> Any:
-    """Keras's iterator over the batches of one epoch after another, as `fit` makes it."""
+    """Keras's iterator over the batches of each epoch, as `fit` makes it."""
     return TFEpochIterator(
         x=data,
         shuffle=False,
@@ -31,10 +31,12 @@ class EpochOfFit:
         self._callbacks = callbacks
         self._batches: Any = None
 
-    def prepare(self, dataset: Any, steps: int, class_weight: dict[int, float] | None) -> None:
-        """Build what the model still lacks from a first batch; `steps` make an epoch."""
+    def prepare(self, dataset: Any) -> None:
+        """Build what the model still lacks from a first batch; the dataset has those of one epoch,
+        and is iterated over anew for each.
+        """
         model = self._model
-        self._batches = _epochs(model, dataset, steps_per_epoch=steps, class_weight=class_weight)
+        self._batches = _epochs(model, dataset)
         if model.distribute_strategy.num_replicas_in_sync > 1:
             part_batches(self._batches, model.distribute_strategy)
         model._maybe_symbolic_build(iterator=self._batches)

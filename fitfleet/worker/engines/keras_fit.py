@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
-from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
@@ -66,6 +65,8 @@ class KerasSession(SingleSession):
             job.spec, job.options, job.claim.memory_step
         )
         self._validation_data = self._validation()
+        with tf.device("/CPU:0"):
+            self._number = tf.Variable(job.first_epoch, trainable=False, dtype=tf.int64)
         self._on_batch = OnBatch(lambda: None)
         self._fit: EpochOfFit
 
@@ -95,18 +96,18 @@ class KerasSession(SingleSession):
 
     def _prepare(self, job: PreparedJob) -> None:
         fed = job.spec.model_copy(update={"batch_size": self._batch_size})
-        dataset, steps = tf_datasets.training(
-            job.arrays, fed, job.first_epoch, whole_bytes=self._settings.memory_bytes
+        dataset = tf_datasets.training(
+            job.arrays, fed, self._number, whole_bytes=self._settings.memory_bytes
         )
-        _check_steps(job.spec, steps)
         if self._strategy is not None:
             replicas = self._strategy.num_replicas_in_sync
             _check_parts(job.arrays.rows, self._batch_size, replicas)
-        self._fit.prepare(dataset, steps, class_weight(job.spec))
+        self._fit.prepare(dataset)
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
         """Batch by batch, as `fit` does."""
         self._on_batch.act = on_progress
+        self._number.assign(self._epoch)
         logs = self._fit.train()
         if self._strategy is not None:
             _average_statistics(self._model, self._strategy)
@@ -153,13 +154,6 @@ def _average_statistics(model: Any, strategy: tf.distribute.Strategy) -> None:
         variable.assign(np.mean(parts, axis=0, dtype=parts[0].dtype))
 
 
-def class_weight(spec: JobSpec) -> dict[int, float] | None:
-    """Keras's class_weight, with whole numbers as keys."""
-    if spec.class_weight is None:
-        return None
-    return {int(key): value for key, value in spec.class_weight.items()}
-
-
 def _check_fit(model: Any) -> None:
     if type(model).fit is not keras.Model.fit:
         raise SpecError(
@@ -176,12 +170,4 @@ def _check_parts(rows: int, batch_size: int, replicas: int) -> None:
             "batch_size",
             f"{batch_size} gives {rows} rows a batch of {least}, of which not each of the"
             f" {replicas} GPUs has a row; choose another, or fewer gpus",
-        )
-
-
-def _check_steps(spec: JobSpec, steps: int) -> None:
-    if steps % spec.steps_per_execution:
-        raise SpecError(
-            "steps_per_execution",
-            f"{spec.steps_per_execution} does not divide the {steps} steps of an epoch",
         )

@@ -23,22 +23,20 @@ from fitfleet.worker.seeding import seed_everything
 from fitfleet.worker.state import initial_weights
 from fitfleet.worker.user_code import imports, name_counts
 
-_FLOATX = {"float64": "float64", "float32": "float32"}
-
 
 @contextmanager
 def precision(policy: str | None) -> Iterator[None]:
     """Keras's global float type and dtype policy as the job wants them, put back afterwards.
 
-    Build, fit and evaluation of the job all happen inside. With "float64" the losses and metrics
-    are float64 as well, and the data, which are read as float32, are cast to it.
+    Build, fit and evaluation of the job all happen inside. With "float64" the losses, metrics and
+    data are float64 as well (JobSpec.floatx).
     """
     import keras
 
     floatx, before = keras.config.floatx(), keras.config.dtype_policy()
     try:
         if policy:
-            keras.config.set_floatx(_FLOATX.get(policy, "float32"))
+            keras.config.set_floatx("float64" if policy == "float64" else "float32")
             keras.config.set_dtype_policy(policy)
         yield
     finally:

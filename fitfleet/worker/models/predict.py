@@ -29,7 +29,7 @@ def predict(model: Any, x: Any, spec: JobSpec, settings: Settings, batch_size: i
 
     DatasetError for arrays that do not fit.
     """
-    x, how = _inputs(x, settings), {"batch_size": batch_size, "verbose": 0}
+    x, how = _inputs(x, spec, settings), {"batch_size": batch_size, "verbose": 0}
     with precision(spec.dtype_policy):
         try:
             if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "S" for leaf in flatten(x)):
@@ -41,7 +41,8 @@ def predict(model: Any, x: Any, spec: JobSpec, settings: Settings, batch_size: i
 
 def stream(model: Any, x: Any, spec: JobSpec, settings: Settings, batch_size: int) -> Iterator[Any]:
     """The same, some whole batches at a time. `x` holds arrays, or names a dataset."""
-    x = map_structure(_inputs(x, settings), lambda leaf: leaf if _has_rows(leaf) else _array(leaf))
+    x = _inputs(x, spec, settings)
+    x = map_structure(x, lambda leaf: leaf if _has_rows(leaf) else _array(leaf))
     parts = predictions(model, x, batch_size)
     while True:
         with precision(spec.dtype_policy):  # the caller's own between two parts
@@ -79,9 +80,9 @@ def leaves(predicted: Any) -> list[Any]:
     return [predicted]
 
 
-def _inputs(x: Any, settings: Settings) -> Any:
+def _inputs(x: Any, spec: JobSpec, settings: Settings) -> Any:
     if names_a_dataset(x):
-        return load(inputs_only(dataset_spec(x)), settings).x
+        return load(inputs_only(dataset_spec(x)), settings, floatx=spec.floatx).x
     # Keras reads one batch ahead of a generator, and warns at its end.
     return joined(x, "x", settings.memory_bytes)["x"] if hasattr(x, "__next__") else _texts(x)
 
@@ -125,7 +126,7 @@ def evaluate(
         x, y, weight = (*dataset, None, None)[:3]
         parts = (_texts(x), y, weight)
     else:
-        arrays = load(dataset_spec(dataset), settings)
+        arrays = load(dataset_spec(dataset), settings, floatx=spec.floatx)
         parts = (arrays.x, arrays.y, arrays.sample_weight)
     with precision(spec.dtype_policy):
         try:

@@ -10,13 +10,14 @@ import ledger
 import nets
 import numpy as np
 import pytest
+import tensorflow as tf
 from support.parts import quick
 
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import user_callbacks
 from fitfleet.worker.engines.fresh_state import optimizer_variables
-from fitfleet.worker.engines.keras_fit import KerasFit, class_weight
+from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
@@ -47,12 +48,14 @@ def cohort(net: nets.Net, given: list[JobSpec]) -> list[Any]:
 class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
     """What a job's epoch starts from (docs/explanation/same-result.md), for a plain `fit`."""
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: JobSpec, number: Any = None) -> None:
         super().__init__()
-        self._spec = spec
+        self._spec, self._number = spec, number
         self._states: list[Any] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._number is not None:
+            self._number.assign(epoch)
         for index, variable in enumerate(seed_variables(self.model)):
             variable.assign(seed_state(self._spec.seed, index, epoch))
         if self._spec.reset_states == "epoch":
@@ -75,7 +78,8 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     with precision(spec.dtype_policy):
         (job,) = cohort(net, [spec])
         model = build(spec, ledger.SETTINGS)
-        dataset, steps = tf_datasets.training(job.arrays, spec, 0)
+        number = tf.Variable(0, dtype=tf.int64)
+        dataset = tf_datasets.training(job.arrays, spec, number)
         arrays, size = job.arrays, spec.validation_batch_size or spec.batch_size
         held_out = None
         if arrays.x_val is not None:
@@ -85,13 +89,11 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
         history = model.fit(
             dataset,
             epochs=spec.epochs,
-            steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
-            class_weight=class_weight(spec),
             validation_data=held_out,
             validation_batch_size=size if held_out is not None else None,
-            callbacks=[SeedEpochs(spec), *user_callbacks(spec, ledger.SETTINGS)],
+            callbacks=[SeedEpochs(spec, number), *user_callbacks(spec, ledger.SETTINGS)],
         )
     ours = ledger.train(KerasFit(ledger.SETTINGS), [job])
     for error in ours.errors.values():

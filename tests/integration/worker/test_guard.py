@@ -96,25 +96,23 @@ def test_a_row_of_a_newer_version_is_left_to_its_workers(fleet: Fleet, job: dict
     assert needed == number_of(installed()) + 1
 
 
-def test_labels_without_a_class_weight_are_the_users_failure_at_once(
+def test_class_weights_of_steps_are_the_users_failure_at_once(
     fleet: Fleet, job: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
     """In a cohort large enough to be measured, where the data are first asked for."""
     random = np.random.default_rng(0)
     path = tmp_path / "classes.npz"
-    np.savez(path, x=random.normal(size=(24, 5, 3)).astype("float32"), y=np.arange(24) % 3)
-    model = ff.Sequential(
-        [ff.layers.Input((5, 3)), ff.layers.Flatten(), ff.layers.Dense(3, activation="softmax")]
-    )
-    job |= {"model": model, "loss": "sparse_categorical_crossentropy", "dataset": str(path)}
-    for index, weights in enumerate(({0: 1.0, 1: 5.0, 2: 1.0}, {1: 5.0, 2: 1.0})):
-        seeds = range(10 * index, 10 * index + 8)
-        ids = [fleet.submit(**{**job, "seed": n}, class_weight=weights) for n in seeds]
-        with fleet.database.begin() as c:  # submit would refuse it
-            less = sa.func.replace(shared_documents.c.document, ',"2":1.0}', "}")
-            c.execute(sa.update(shared_documents).values(document=less))
-        fleet.attempt()
-        for row in map(fleet.row, ids):
-            assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
-            assert "class_weight" in (row.failure_message or "")
-            assert row.attempt == 1
+    x = random.normal(size=(24, 5, 3)).astype("float32")
+    np.savez(path, x=x, y=x)
+    model = ff.Sequential([ff.layers.Input((5, 3)), ff.layers.Dense(3)])
+    job |= {"model": model, "loss": "mse", "dataset": str(path)}
+    ids = [fleet.submit(**{**job, "seed": n}) for n in range(8)]
+    with fleet.database.begin() as c:  # submit would refuse it
+        old, new = '"class_weight":null', '"class_weight":{"1":5.0}'
+        more = sa.func.replace(shared_documents.c.document, old, new)
+        c.execute(sa.update(shared_documents).values(document=more))
+    fleet.attempt()
+    for row in map(fleet.row, ids):
+        assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
+        assert "class_weight: goes with one class a row" in (row.failure_message or "")
+        assert row.attempt == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fitfleet.data.arrays import load
+from fitfleet.data.arrays import Stream, load
 from fitfleet.data.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
@@ -33,13 +33,19 @@ def test_default_names_are_found_and_float64_becomes_float32(
     info = describe(DatasetSpec(path=name), settings)
     assert info is not None
     assert (info.rows, info.val_rows, info.test_rows) == (20, 8, 6)
-    assert info.x.shape == (20, 4, 3) and info.x.dtype == "float32"
+    assert info.x.shape == (20, 4, 3) and info.x.dtype == "float64"
     assert info.y.dtype == "int64"
     assert (info.y.minimum, info.y.maximum) == (digits["y_train"].min(), digits["y_train"].max())
     assert info.dataset.x_val == "x_val" and info.dataset.y_test == "y_test"
     arrays = load(DatasetSpec(path=name), settings)
     assert arrays.x.dtype == np.float32
     np.testing.assert_array_equal(arrays.x, digits["x_train"].astype("float32"))
+    for memory_bytes in (settings.memory_bytes, 1):  # read, or streamed if it is HDF5
+        whole = settings.replace(memory_bytes=memory_bytes) if name != "digits.npz" else settings
+        x = load(DatasetSpec(path=name), whole, floatx="float64").x
+        assert x.dtype == np.float64
+        x = x.take(range(20)) if isinstance(x, Stream) else x
+        np.testing.assert_array_equal(x, digits["x_train"])
     np.testing.assert_array_equal(arrays.y, digits["y_train"])
     assert arrays.y.dtype == np.int64
     np.testing.assert_array_equal(arrays.x_test, digits["x_test"].astype("float32"))
@@ -175,11 +181,10 @@ def test_nan_is_warned_of_or_refused_as_asked(folder: Path, settings: Settings) 
         describe(DatasetSpec(path="a.npz", nan="refuse"), settings)
 
 
-def test_values_beyond_float32_are_warned_of(folder: Path, settings: Settings) -> None:
+def test_values_beyond_float32_are_infinite_in_it_alone(folder: Path, settings: Settings) -> None:
     np.savez(folder / "a.npz", x=np.array([[1e300], [0.0]]), y=np.zeros(2))
-    info = describe(DatasetSpec(path="a.npz"), settings)
-    assert info is not None and "infinite as float32" in info.warnings[0]
     assert np.isinf(load(DatasetSpec(path="a.npz"), settings).x[0, 0])
+    assert load(DatasetSpec(path="a.npz"), settings, floatx="float64").x[0, 0] == 1e300
 
 
 @pytest.mark.parametrize("cache_bytes", [1 << 20, 0])

@@ -69,6 +69,15 @@ def test_a_file_that_does_not_fit_is_named(
         _load(settings, ff.Dataset(["a.csv", "b.csv"], x=["x0", "x1"], y="y"))
 
 
+def test_joined_files_keep_all_digits(folder: Path, settings: Settings) -> None:
+    """A job in float64 reads them all; others read float32, as of one file."""
+    for name in ("a.npz", "b.npz"):
+        np.savez(folder / name, x=np.full((2, 3), 0.1), y=np.zeros(2, "int64"))
+    spec = DataStore(settings).replaced({"dataset": ["a.npz", "b.npz"]})["dataset"]
+    assert load(spec, settings, floatx="float64").x.tolist() == [[0.1] * 3] * 4
+    assert load(spec, settings).x.dtype == np.float32
+
+
 def test_files_above_the_bound_are_not_joined(folder: Path, settings: Settings) -> None:
     for name in ("a.h5", "b.h5"):
         with h5py.File(folder / name, "w") as file:
