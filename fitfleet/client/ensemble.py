@@ -59,9 +59,16 @@ class Ensemble:
         return html_table(["job", "share"], rows, note)
 
     def predict(
-        self, x: Any, *, batch_size: int = 32, where: Where = "auto", stream: bool = False
+        self,
+        x: Any,
+        batch_size: int = 32,
+        *,
+        where: Where = "auto",
+        stream: bool = False,
+        **keras_arguments: Any,
     ) -> Any:
         """The weighted mean, as `Job.predict` takes and gives it: here, or by one worker."""
+        tasks.check_keras_arguments(keras_arguments)
         if is_here(where):
             from fitfleet.worker.models import predict as here
 
@@ -72,9 +79,17 @@ class Ensemble:
         return result.stream(batch_size) if stream else result.predictions()
 
     def evaluate(
-        self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int = 32,
+        *,
+        sample_weight: Any = None,
+        where: Where = "auto",
+        **keras_arguments: Any,
     ) -> dict[str, float]:
         """Loss and metrics of the weighted mean, as `Job.evaluate` takes and gives them."""
+        dataset = tasks.to_evaluate(x, y, sample_weight, keras_arguments)
         if is_here(where):
             from fitfleet.worker.models.predict import evaluate
 

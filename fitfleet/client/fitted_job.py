@@ -105,9 +105,9 @@ class FittedJob(JobHandle):
         `file.size_bytes`, `file.sha256`, `file.read()`, `file.copy(path)`; empty if no callback
         wrote any.
 
-        Of a job that has not succeeded they are those of its newest checkpoint; the first one is
-        written as soon as there are files, at the end of the epoch. StorageError if they cannot be
-        read.
+        Of a job that has not succeeded they are those of its newest checkpoint, which is first
+        written as soon as there are files, at the end of the epoch; if its training raised an
+        error, those of that moment. StorageError if they cannot be read.
         """
         self._fit()
         return files.newest(self._file_of_callbacks, self._settings)
@@ -135,7 +135,13 @@ class FittedJob(JobHandle):
             return load_model(self.weights_path, settings, self._row.artifact_sha256)
 
     def predict(
-        self, x: Any, *, batch_size: int = 32, where: Where = "auto", stream: bool = False
+        self,
+        x: Any,
+        batch_size: int = 32,
+        *,
+        where: Where = "auto",
+        stream: bool = False,
+        **keras_arguments: Any,
     ) -> Any:
         """Keras's `predict` of the fitted model: NumPy arrays in the structure of its outputs.
 
@@ -143,8 +149,10 @@ class FittedJob(JobHandle):
         `where`: "here", in this process, with the extra `worker`; "fleet", by a worker, as a job of
         its own that the experiment `<experiment>-evaluations` lists; "auto", here where TensorFlow
         is installed. With `stream` an iterator of parts, some batches each, for what is larger
-        than the memory. DatasetError if x does not fit, JobFailedError if the worker fails.
+        than the memory. SpecError for another argument of Keras's, DatasetError if x does not fit,
+        JobFailedError if the worker fails.
         """
+        tasks.check_keras_arguments(keras_arguments)
         if is_here(where):
             from fitfleet.worker.models import predict as here
 
@@ -155,14 +163,24 @@ class FittedJob(JobHandle):
         return result.stream(batch_size) if stream else result.predictions()
 
     def evaluate(
-        self, dataset: Any, *, batch_size: int = 32, where: Where = "auto"
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int = 32,
+        *,
+        sample_weight: Any = None,
+        where: Where = "auto",
+        **keras_arguments: Any,
     ) -> dict[str, float]:
         """Keras's `evaluate` of the fitted model on other data: loss and metrics by their names.
 
-        `dataset` is `(x, y)` or `(x, y, sample_weight)`, or a dataset by its path, whose x and y
+        `x` and `y` are arrays, as Keras takes them; or `x` alone is `(x, y)`,
+        `(x, y, sample_weight)`, batches, or a dataset by its path, whose x and y
         are taken. `where` is as in `predict`; on the fleet the numbers are in SQL, as the test
-        scores of that job. DatasetError if the data do not fit, JobFailedError if the worker fails.
+        scores of that job. SpecError for another argument of Keras's, DatasetError if the data do
+        not fit, JobFailedError if the worker fails.
         """
+        dataset = tasks.to_evaluate(x, y, sample_weight, keras_arguments)
         if is_here(where):
             from fitfleet.worker.models.predict import evaluate
 

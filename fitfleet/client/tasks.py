@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.session import Database
-from fitfleet.errors import JobFailedError, SpecError
+from fitfleet.errors import DatasetError, JobFailedError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import named
 from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, names_a_dataset, training_only
@@ -179,6 +179,35 @@ def checked_batch_size(batch_size: Any) -> int:
     if words:
         raise SpecError("batch_size", f"{batch_size!r:.60} is not {words}")
     return int(batch_size)
+
+
+# Arguments of Keras's `predict` and `evaluate` that are none here, and what to do instead.
+_OF_KERAS = {
+    "verbose": "nothing is printed but the progress of the fleet; leave it out",
+    "return_dict": "the result is a dict, always; leave it out",
+    "steps": "all rows are taken; give fewer of them",
+    "callbacks": "none is called; the metrics are those that the model was compiled with",
+}
+
+
+def check_keras_arguments(given: Mapping[str, Any]) -> None:
+    """SpecError for what none of the two has; `verbose`, and a dict asked for, change nothing."""
+    for name, value in given.items():
+        if name == "verbose" or (name == "return_dict" and value is True):
+            continue
+        words = _OF_KERAS.get(name)
+        raise SpecError(name, f"no such argument here{f': {words}' if words else ''}")
+
+
+def to_evaluate(x: Any, y: Any, sample_weight: Any, keras_arguments: Mapping[str, Any]) -> Any:
+    """The dataset in what a user gave to `evaluate`, as to Keras's. SpecError, DatasetError."""
+    check_keras_arguments(keras_arguments)
+    if y is None and sample_weight is None:
+        return x
+    if names_a_dataset(x) or is_batches(x):
+        name = "y" if y is not None else "sample_weight"
+        raise DatasetError(f"{name}: goes with arrays; the {type(x).__name__} has its own")
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def dataset_of(kind: str, data: Any, settings: Settings) -> DatasetSpec:

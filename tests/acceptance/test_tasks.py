@@ -43,6 +43,9 @@ def test_a_worker_evaluates_as_keras_does(fleet: ff.Fleet, fitted: ff.Job, other
     )
     assert fitted.evaluate(str(other), where="fleet") == expected
     assert fitted.evaluate((x, y, weight), where="fleet") == expected
+    for where in ("fleet", "here"):
+        as_keras = fitted.evaluate(x, y, sample_weight=weight, where=where, verbose=0)
+        assert as_keras == expected
     assert fitted.evaluate(str(other), where="here") == expected
     assert set(expected) == {"loss", "accuracy"}
     asked = fleet.jobs("asked-evaluations")
