@@ -35,7 +35,7 @@ ARCHIVE = ".archive"
 DOCUMENT = f"{JOB_GROUP}/document.json"
 PREDICTIONS = f"{JOB_GROUP}/predictions"
 _NAME = re.compile(
-    r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32})?"
+    r"\.?attempt-(?P<attempt>\d+)(?:\.epoch-(?P<epoch>\d+)\.checkpoint)?(?:\.[0-9a-f]{32}){0,2}"
     + re.escape(SUFFIX)
 )
 
@@ -64,6 +64,11 @@ class Storage:
         return (
             f"{self.folder(experiment)}/{job_id}/attempt-{attempt}.epoch-{epoch}.checkpoint{SUFFIX}"
         )
+
+    def checkpoint_again(self, experiment: str, job_id: int, attempt: int, epoch: int) -> str:
+        """Another path of such a checkpoint, for a file with more in it; never the same twice."""
+        name = self.checkpoint(experiment, job_id, attempt, epoch)
+        return f"{name.removesuffix(SUFFIX)}.{uuid.uuid4().hex}{SUFFIX}"
 
     @staticmethod
     def folder(experiment: str) -> str:

@@ -15,6 +15,8 @@ from fitfleet.storage import JOB_GROUP
 from fitfleet.weights.files import checked, opened
 
 GROUP = f"{JOB_GROUP}/files"
+# As they were when an attempt failed, in the checkpoint before, which resumes with those in GROUP.
+AT_FAILURE = f"{JOB_GROUP}/files_at_failure"
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class WrittenFile:
     sha256: str
 
 
-def pack(file: Any, folder: Path, settings: Settings) -> None:
-    """Put all files of a folder into an open HDF5 file, as bytes.
+def pack(file: Any, folder: Path, settings: Settings, group: str = GROUP) -> None:
+    """Put all files of a folder into a group of an open HDF5 file, as bytes.
 
     SpecError where they are so large that the file could not be read again.
     """
@@ -44,27 +46,27 @@ def pack(file: Any, folder: Path, settings: Settings) -> None:
         )
     for index, path in enumerate(paths):
         content = np.fromfile(path, "u1")
-        item = file.create_dataset(f"{GROUP}/{index:06d}", data=content)
+        item = file.create_dataset(f"{group}/{index:06d}", data=content)
         item.attrs["name"] = path.relative_to(folder).as_posix()
         item.attrs["sha256"] = hashlib.sha256(content.tobytes()).hexdigest()
 
 
 def unpack(path: Path, folder: Path, settings: Settings) -> None:
-    """Write the files of a job's file into a folder. StorageError."""
+    """Write the files that a fit resumes with into a folder. StorageError."""
     with opened(path, settings) as file:
-        for name, item in _items(file):
+        for name, item in _items(file, GROUP):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_content(item, path, name))
 
 
 def listed(path: Path, settings: Settings, digest: str | None = None) -> list[WrittenFile]:
-    """What a job's file holds, by name. StorageError."""
+    """What a job's file holds, by name; as they were at its failure, if it failed. StorageError."""
     checked(path, settings, digest)
     with opened(path, settings) as file:
         return [
             WrittenFile(name, int(item.size), str(item.attrs["sha256"]))
-            for name, item in _items(file)
+            for name, item in _items(file, _newest(file))
         ]
 
 
@@ -72,14 +74,18 @@ def read(path: Path, name: str, settings: Settings, digest: str | None = None) -
     """The content of one of them. NotFoundError, StorageError where it is another than written."""
     checked(path, settings, digest)
     with opened(path, settings) as file:
-        for known, item in _items(file):
+        for known, item in _items(file, _newest(file)):
             if known == name:
                 return _content(item, path, name)
     raise NotFoundError(f"{path} contains no file {name!r:.200}")
 
 
-def _items(file: Any) -> Iterator[tuple[str, Any]]:
-    for item in file[GROUP].values() if GROUP in file else ():
+def _newest(file: Any) -> str:
+    return AT_FAILURE if AT_FAILURE in file else GROUP
+
+
+def _items(file: Any, group: str) -> Iterator[tuple[str, Any]]:
+    for item in file[group].values() if group in file else ():
         name = str(item.attrs["name"])
         if not is_name(name) or item.dtype != "u1" or item.ndim != 1:
             raise StorageError(f"{file.filename}: {name!r:.80} is not a file of a callback")

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from fitfleet.db.attempts.claims import Claim
 from fitfleet.worker.timeline import Timeline
+
+if TYPE_CHECKING:
+    from fitfleet.worker.fit import Fit
 
 # So many of an attempt's last epochs are looked at for their median time.
 _EPOCHS = 1_000
@@ -59,6 +63,7 @@ class JobControl:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.timeline = Timeline()
+        self.fit: Fit | None = None  # until it is closed; for the training thread alone
         # A signal handler runs in the main thread, which may hold the lock already.
         self._lock = threading.RLock()
         self._is_reserved = claim.reserved_as is not None

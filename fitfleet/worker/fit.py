@@ -38,6 +38,7 @@ class Fit:
     def __init__(self, job: PreparedJob) -> None:
         self.job = job
         self.control = job.control
+        self.control.fit = self
         self.callbacks: list[Any] = []  # keras.callbacks.Callback, the user's
         self.files: WrittenFiles | None = None  # that they write
         self.history = list(job.snapshot.history) if job.snapshot else []  # of all attempts
@@ -130,6 +131,7 @@ class Fit:
 
     def close(self) -> None:
         """However it has ended: nothing is left of the files but what the storage has of them."""
+        self.control.fit = None
         if self.files is not None:
             self.files.close(self.callbacks)
 

@@ -19,7 +19,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.callback_file_names import ARGUMENTS, check, fields
 from fitfleet.spec.keras_objects.object_documents import is_custom
-from fitfleet.weights.callback_files import pack, unpack
+from fitfleet.weights.callback_files import GROUP, pack, unpack
 from fitfleet.worker.callbacks.tensorboard import OwnEventFiles, has_events
 from fitfleet.worker.state.checkpoint import Snapshot
 
@@ -66,14 +66,14 @@ class WrittenFiles:
         elif isinstance(callback, OwnEventFiles) and has_events(path):
             callback.continue_files()
 
-    def pack(self, file: Any, callbacks: Sequence[Any]) -> None:
+    def pack(self, file: Any, callbacks: Sequence[Any], group: str = GROUP) -> None:
         """Put what callbacks have written so far into an open HDF5 file. SpecError if too large."""
         if self.folder is None:
             return
         for callback in callbacks:
             if isinstance(callback, OwnEventFiles):
                 callback.flush()
-        pack(file, self.folder, self._settings)
+        pack(file, self.folder, self._settings, group)
 
     def close(self, callbacks: Sequence[Any]) -> None:
         """Remove the folder, and close what an unfinished fit has left open."""

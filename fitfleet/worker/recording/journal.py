@@ -92,6 +92,8 @@ class DatabaseJournal:
             raise
         except BaseException as error:  # the edge of a job
             try:
+                if isinstance(error, Exception) and not isinstance(error, Interrupted):
+                    self._saver.keep_files(control)
                 self._end(control, error)
             finally:
                 control.finish(error)

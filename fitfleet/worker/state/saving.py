@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import h5py
+
 from fitfleet.db.attempts import checkpoints, leases
 from fitfleet.db.attempts.claims import Claim
 from fitfleet.db.attempts.memory import Measurement
 from fitfleet.db.attempts.metrics import has_nan
 from fitfleet.db.session import Database
-from fitfleet.errors import DatabaseError
+from fitfleet.errors import DatabaseError, FitfleetError
 from fitfleet.objects.draft import Draft
 from fitfleet.settings import Settings
 from fitfleet.storage import Storage, sha256
+from fitfleet.weights.callback_files import AT_FAILURE
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.failpoints import reach
 from fitfleet.worker.process.memory import micro_batch, peak_bytes
@@ -30,6 +35,8 @@ from fitfleet.worker.state.build_variables import inputs_of
 if TYPE_CHECKING:
     from fitfleet.worker.fit import Fit
     from fitfleet.worker.prepared_job import PreparedJob
+
+_log = logging.getLogger(__name__)
 
 Scores = dict[str, dict[str, float]]  # by source
 
@@ -62,23 +69,61 @@ class Saver:
         name = self._storage.checkpoint(claim.experiment, claim.job_id, claim.attempt, fit.epoch)
         with self._storage.draft(name) as draft:
             self._write(draft, fit, model, has_stopped=bool(fit.model.stop_training))
-            draft.secure()
-            digest = sha256(draft.path)
-            reach("in_checkpoint")
             try:
-                with self._database.begin() as c:
-                    if not checkpoints.checkpoint(c, claim, draft.name, fit.epoch, digest):
-                        raise Interrupted(StopReason.LOST)
-                    reach("in_publish")
-                    draft.publish()
-                    # Slow storage held the row, and kept the heartbeat from it.
-                    leases.heartbeat(c, [claim], self._settings.lease_s)
+                digest = self._publish(draft, claim, fit.epoch)
             except DatabaseError:
                 return
         reach("after_checkpoint")
         fit.checkpoint_at, fit.checkpoint_epoch = time.monotonic(), fit.epoch
         fit.checkpoint_file = draft.name, digest
         self._remove_outdated(claim, fit.epoch, keep=draft.name)
+
+    def _publish(self, draft: Draft, claim: Claim, epoch: int) -> str:
+        """Give a checkpoint its name, and point the job's row to it; its sha256. DatabaseError."""
+        draft.secure()
+        digest = sha256(draft.path)
+        reach("in_checkpoint")
+        with self._database.begin() as c:
+            if not checkpoints.checkpoint(c, claim, draft.name, epoch, digest):
+                raise Interrupted(StopReason.LOST)
+            reach("in_publish")
+            draft.publish()
+            # Slow storage held the row, and kept the heartbeat from it.
+            leases.heartbeat(c, [claim], self._settings.lease_s)
+        return digest
+
+    def keep_files(self, control: JobControl) -> None:
+        """Before a failure is recorded: what callbacks have written since the last checkpoint.
+
+        It goes into a copy of that checkpoint, beside what the next attempt resumes with, under the
+        same fence. Nothing happens where there is no checkpoint, or no way to write.
+        """
+        fit, claim = control.fit, control.claim
+        if fit is None or fit.files is None or not fit.files.are_there:
+            return
+        path, digest = fit.checkpoint_file
+        epoch = fit.checkpoint_epoch
+        if path is None and fit.job.snapshot is not None and not fit.job.snapshot.is_of_parent:
+            path, digest = claim.checkpoint_path, claim.checkpoint_sha256
+            epoch = fit.job.snapshot.epoch
+        if path is None:
+            return
+        try:
+            self._copy_with_files(fit, path, digest, epoch)
+        except (OSError, FitfleetError, Interrupted) as error:
+            _log.warning("files of job %s as they were are not kept: %s", claim.job_id, error)
+
+    def _copy_with_files(self, fit: Fit, path: str, digest: str | None, epoch: int) -> None:
+        claim = fit.job.claim
+        name = self._storage.checkpoint_again(claim.experiment, claim.job_id, claim.attempt, epoch)
+        with self._storage.draft(name) as draft:
+            shutil.copyfile(self._storage.local(path, digest), draft.path)
+            with h5py.File(draft.path, "r+") as file:
+                file.pop(AT_FAILURE, None)
+                assert fit.files is not None
+                fit.files.pack(file, fit.callbacks, AT_FAILURE)
+            self._publish(draft, claim, epoch)
+        self._storage.remove(path)
 
     def final(
         self, fit: Fit, model: Any, scores: Scores, measured: Measurement | None = None

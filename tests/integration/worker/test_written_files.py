@@ -123,11 +123,14 @@ def test_an_extended_fit_continues_its_files(
     _assert_same(_files(fleet, fleet.row(short.id)), _files(fleet, straight), tmp_path)
 
 
-def test_a_job_that_fails_before_a_checkpoint_is_due_has_files(
+def test_a_failed_job_has_its_files_as_they_were_then(
     writer: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
-    """It fails in its third epoch, long before an hour has passed."""
-    callbacks = [*WRITERS, moody.GivesUp(after=2)]
+    """It fails in its third epoch, before a second checkpoint is due; a retry resumes as before.
+
+    What the second attempt logs of epochs that the first had logged already is there once.
+    """
+    callbacks = [*WRITERS, moody.GivesUp(after=2, until=str(tmp_path / "calm"))]
     trusting = {"trusted_modules": ("moody",), "module_path": (str(Path(__file__).parent),)}
     with Fleet(sqlite_url, tmp_path, checkpoint_s=3600.0, **trusting) as fleet:
         row = fleet.run(**{**writer, "callbacks": callbacks})
@@ -135,9 +138,22 @@ def test_a_job_that_fails_before_a_checkpoint_is_due_has_files(
         assert row.epoch == 2 and row.checkpoint_path is not None
         path = Path(fleet.settings.storage) / row.checkpoint_path
         written = {file.name: file for file in files.of(path, fleet.settings, sha256(path))}
-    assert list(written) == ["all/01.weights.h5", "best.keras", "log.csv"]
-    logged = list(csv.DictReader(io.StringIO(written["log.csv"].read().decode())))
-    assert [line["epoch"] for line in logged] == ["0"]
+        assert list(written) == ["all/01.weights.h5", "all/02.weights.h5", "best.keras", "log.csv"]
+        assert _epochs_logged(written["log.csv"]) == [0, 1]
+        assert len(list(path.parent.glob("*.checkpoint*"))) == 1
+        (tmp_path / "calm").touch()
+        with fleet.database.begin() as c:
+            assert jobs.retry(c, row.id)
+        fleet.attempt()
+        again = fleet.row(row.id)
+        assert again.status is JobStatus.SUCCEEDED, again.failure_message
+        assert [a["first_epoch"] for a in fleet.attempts(row.id)] == [0, 1]
+        assert _epochs_logged(_files(fleet, again)["log.csv"]) == [0, 1, 2, 3, 4]
+
+
+def _epochs_logged(log: JobFile) -> list[int]:
+    lines = csv.DictReader(io.StringIO(log.read().decode()))
+    return [int(line["epoch"]) for line in lines]
 
 
 def test_files_too_large_to_be_read_again_are_the_users_error(tmp_path: Path) -> None:
