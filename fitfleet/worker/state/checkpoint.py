@@ -18,6 +18,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapted_layers import States
 from fitfleet.storage import JOB_GROUP, write_document
 from fitfleet.weights.files import opened, read_document
+from fitfleet.worker.state import tensorflow_variables
 from fitfleet.worker.state.build_variables import build_from, rate_variable
 from fitfleet.worker.state.rnn_states import rnn_states
 
@@ -105,6 +106,7 @@ def write(
         group = file[JOB_GROUP]
         for index, variable in enumerate(rnn_states(model)):
             group.create_dataset(f"rnn/{index}", data=keras.ops.convert_to_numpy(variable))
+        tensorflow_variables.write(model, group)
         for index, callback in enumerate(callbacks):
             for number, array in enumerate(getattr(callback, "best_weights", None) or []):
                 group.create_dataset(f"best/{index}/{number:05d}", data=array)
@@ -175,6 +177,7 @@ def restore(model: Any, snapshot: Snapshot) -> None:
     try:
         load_state(model, snapshot.path, "checkpoint")
         with h5py.File(snapshot.path, "r") as file:
+            tensorflow_variables.restore(model, file[JOB_GROUP])
             group = file[JOB_GROUP].get("rnn")
             for index, variable in enumerate(rnn_states(model) if group is not None else ()):
                 variable.assign(group[str(index)][()])

@@ -12,7 +12,8 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapted_layers import with_states
 from fitfleet.spec.checks.check import check
 from fitfleet.spec.job import JobSpec
-from fitfleet.weights.files import checked, read_document
+from fitfleet.storage import JOB_GROUP
+from fitfleet.weights.files import checked, opened, read_document
 
 
 def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any:
@@ -27,6 +28,7 @@ def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any
     except ModuleNotFoundError:
         raise MissingExtraError("keras", "worker") from None
     from fitfleet.worker.models.build import build, precision
+    from fitfleet.worker.state import tensorflow_variables
     from fitfleet.worker.state.build_variables import build_from
     from fitfleet.worker.state.initial_weights import load_state
     from fitfleet.worker.user_code import name_counts
@@ -39,6 +41,8 @@ def load_model(path: Path, settings: Settings, digest: str | None = None) -> Any
         model = build(spec, settings)
         build_from(model, document.get("inputs"))
         load_state(model, path, str(path))
+        with opened(path, settings) as file:
+            tensorflow_variables.restore(model, file[JOB_GROUP])
     return model
 
 

@@ -35,6 +35,27 @@ class Coder(keras.Model):
         return {"loss": loss}
 
 
+class Counting(Coder):
+    """Its steps are counted, and its noise is drawn, by variables that Keras does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = tf.Variable(0, dtype="int64")
+        self.noise = tf.random.Generator.from_seed(3)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        self.steps.assign_add(1)
+        x = data[0] if isinstance(data, tuple) else data
+        x = x + 0.1 * self.noise.normal(tf.shape(x))
+        return {**super().train_step(x), "steps": tf.cast(self.steps, "float32")}
+
+
+def counting() -> Any:
+    model = Counting()
+    model.compile("adam")
+    return model
+
+
 class Stepwise(Mlp):
     """A step of its own that returns the metrics as Keras's guides do, those of compile in one."""
 

@@ -63,6 +63,10 @@ def _inputs_alone(data: Path) -> dict[str, Any]:
     return gan | {"loss": None, "optimizer": None, "shuffle": False}
 
 
+def _counting(data: Path) -> dict[str, Any]:
+    return _inputs_alone(data) | {"model": builder("own_models:counting")}
+
+
 def _widths(data: Path) -> dict[str, Any]:
     layers = [L.Input((5, 3)), L.LSTM(7), L.Dropout(0.3), L.Dense(1)]
     return {"model": ff.Sequential(layers)}
@@ -75,6 +79,7 @@ KINDS: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "step by step, loop": (_step_by_step, ""),
     "without a loss": (_without_a_loss, ""),
     "inputs alone": (_inputs_alone, ""),
+    "variables of TensorFlow": (_counting, ""),
     "any width": (_widths, "open"),
 }
 
