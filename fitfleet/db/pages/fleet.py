@@ -41,13 +41,15 @@ class Throughput:
 
 def counts(c: Connection) -> dict[str, dict[str, int]]:
     """Experiment -> status -> number of jobs; experiments without jobs are there too."""
-    names = {row.id: row.name for row in c.execute(select(experiments.c.id, experiments.c.name))}
+    is_there = experiments.c.removing.is_(None)
+    names = {row.id: row.name for row in c.execute(select(experiments).where(is_there))}
     by_experiment: dict[str, dict[str, int]] = {name: {} for name in names.values()}
     query = select(jobs.c.experiment_id, jobs.c.status, func.count())
     for experiment_id, status, count in c.execute(
         query.group_by(jobs.c.experiment_id, jobs.c.status)
     ):
-        by_experiment[names[experiment_id]][status] = count
+        if experiment_id in names:
+            by_experiment[names[experiment_id]][status] = count
     return by_experiment
 
 

@@ -227,7 +227,8 @@ def events_of(c: Connection, job_id: int) -> list[dict[str, Any]]:
 def experiment_summary(c: Connection) -> list[dict[str, Any]]:
     """One row an experiment: name, is_paused, max_running and the number of jobs by status."""
     summaries: dict[str, dict[str, Any]] = {}
-    for row in c.execute(select(experiments).order_by(experiments.c.id)):
+    is_there = experiments.c.removing.is_(None)
+    for row in c.execute(select(experiments).where(is_there).order_by(experiments.c.id)):
         summaries[row.name] = {
             "name": row.name,
             "is_paused": bool(row.is_paused),
@@ -237,6 +238,7 @@ def experiment_summary(c: Connection) -> list[dict[str, Any]]:
     query = (
         select(experiments.c.name, jobs.c.status, func.count())
         .join(jobs, jobs.c.experiment_id == experiments.c.id)
+        .where(is_there)
         .group_by(experiments.c.name, jobs.c.status)
     )
     for name, status, count in c.execute(query):

@@ -38,7 +38,7 @@ SELECT s.name AS sweep, e.name AS experiment, i.number AS number, i.source AS so
   i.trial AS source_trial, i.point AS params, i.objectives AS objectives, i.left_out AS left_out,
   i.unused AS unused
 FROM imported_trials i JOIN sweeps s ON s.id = i.sweep_id
-  JOIN experiments e ON e.id = s.experiment_id"""
+  JOIN experiments e ON e.id = s.experiment_id AND e.removing IS NULL"""
 
 
 def definitions() -> dict[str, str]:

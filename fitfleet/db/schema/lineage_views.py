@@ -29,7 +29,7 @@ FROM trials t JOIN sweeps s ON s.id = t.sweep_id JOIN experiments e ON e.id = s.
   LEFT JOIN trials p ON p.sweep_id = t.sweep_id AND p.number = t.parent
   LEFT JOIN trial_jobs pj
     ON pj.sweep_id = t.sweep_id AND pj.number = t.parent AND pj.replicate = 0
-WHERE t.generation IS NOT NULL"""
+WHERE t.generation IS NOT NULL AND e.removing IS NULL"""
 
 
 def definitions() -> dict[str, str]:

@@ -157,6 +157,8 @@ def _iso(column: str, dialect: str) -> str:
     return f"""to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 
 
+# Without experiments that are being removed, which have lost their names (db/jobs/removal).
+_OF_EXPERIMENT = "JOIN experiments e ON e.id = j.experiment_id AND e.removing IS NULL"
 # Weights of an earlier epoch are kept where restore_best_weights put them back.
 _SHOWN = "CASE WHEN j.status = 'SUCCEEDED' THEN COALESCE(j.kept_epoch, j.epoch) ELSE j.epoch END"
 # PostgreSQL refuses a product beyond its range: one such value would take the view from everybody.
@@ -182,7 +184,7 @@ def _finals(columns: str) -> str:
     """What each succeeded job came to: the metrics of the weights it keeps, and its scores."""
     return f"""
 SELECT {columns}, m.metric AS metric, m.phase AS phase, m.value AS value
-FROM jobs j JOIN experiments e ON e.id = j.experiment_id
+FROM jobs j {_OF_EXPERIMENT}
   JOIN metrics m ON m.job_id = j.id AND m.epoch = COALESCE(j.kept_epoch, j.epoch)
 WHERE j.status = 'SUCCEEDED'
 UNION ALL
@@ -190,7 +192,7 @@ SELECT {columns},
   CASE WHEN s.source = 'keras' AND substr(s.name, 1, 5) = 'test_' THEN substr(s.name, 6)
     ELSE s.name END AS metric,
   CASE WHEN s.source = 'keras' THEN 'test' ELSE 'score' END AS phase, s.value AS value
-FROM jobs j JOIN experiments e ON e.id = j.experiment_id JOIN scores s ON s.job_id = j.id
+FROM jobs j {_OF_EXPERIMENT} JOIN scores s ON s.job_id = j.id
 WHERE j.status = 'SUCCEEDED'"""
 
 
@@ -230,11 +232,11 @@ SELECT j.id AS job_id, e.name AS experiment, j.status AS status, j.params AS par
   j.stopped_by AS stopped_by, e.user_name AS user_name,
   COALESCE((SELECT l.tags FROM job_labels l WHERE l.job_id = j.id), '[]') AS tags,
   COALESCE((SELECT l.note FROM job_labels l WHERE l.job_id = j.id), '') AS note
-FROM jobs j JOIN experiments e ON e.id = j.experiment_id""",
-        "curves": """
+FROM jobs j {_OF_EXPERIMENT}""",
+        "curves": f"""
 SELECT m.job_id AS job_id, e.name AS experiment, m.epoch AS epoch, m.metric AS metric,
   m.phase AS phase, m.value AS value
-FROM metrics m JOIN jobs j ON j.id = m.job_id JOIN experiments e ON e.id = j.experiment_id""",
+FROM metrics m JOIN jobs j ON j.id = m.job_id {_OF_EXPERIMENT}""",
         "groups": f"""
 SELECT g.experiment, g.group_hash, f.params AS params, g.metric, g.phase, g.n, g.mean,
   g.std, g.mean - t.t975 * g.std / sqrt(g.n) AS low, g.mean + t.t975 * g.std / sqrt(g.n) AS high,
@@ -259,15 +261,13 @@ FROM (
         FROM ({grouped}) f
       ) u WHERE u.run = 1
     ) v GROUP BY v.experiment, v.group_hash, v.epochs, v.metric, v.phase HAVING COUNT(v.value) > 0
-  ) d
-) g JOIN jobs f ON f.id = g.first_job
+  ) d) g JOIN jobs f ON f.id = g.first_job
   LEFT JOIN t_quantiles t ON t.df = CASE WHEN g.n > 1000 THEN 999 ELSE g.n - 1 END""",
         "leaderboard": f"""
 SELECT f.experiment, f.metric, f.phase, f.job_id, f.params, f.seed, f.value,
   RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value) AS rank_low,
   RANK() OVER (PARTITION BY f.experiment, f.metric, f.phase ORDER BY f.value DESC) AS rank_high,
-  f.epoch AS epoch
-FROM ({ranked}) f WHERE f.value {_FINITE}""",
+  f.epoch AS epoch FROM ({ranked}) f WHERE f.value {_FINITE}""",
         "workers": f"""
 SELECT w.id AS worker, w.service AS service, w.host AS host, w.pid AS pid, w.slot AS slot,
   w.queue AS queue, w.device AS device, {iso("w.started_at")} AS started_at,

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import fitfleet as ff
 from fitfleet.cli.main import app
 from fitfleet.db.jobs import removal
-from fitfleet.db.schema.tables import experiments, metadata
+from fitfleet.db.pages import fleet as pages
+from fitfleet.db.schema.tables import experiments, jobs, metadata
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.scheduler.maintenance import Retention
@@ -192,15 +193,30 @@ def test_the_scheduler_ends_a_removal_that_was_interrupted(
         removal.begin_removal(c, "net")
     again = fleet.submit(**SMALL, experiment="net")
     with database.begin() as c:
-        number = c.execute(select(func.min(experiments.c.id))).scalar_one()
         removal.remove_part(c, [1])
     with database.read() as c:
-        shown = c.exec_driver_sql("SELECT DISTINCT experiment FROM runs").scalars().all()
-    assert sorted(shown) == ["net", f"removing\n{number}"]
+        assert c.execute(select(func.count()).select_from(jobs)).scalar_one() == 3
     Retention(fleet.settings)(database)
     assert [job.id for job in fleet.jobs()] == [again.id], "another one by now has its name"
     with database.read() as c:
         assert c.execute(select(experiments.c.name)).scalars().all() == ["net"]
+
+
+def test_an_experiment_that_is_being_removed_is_in_no_view_and_no_list(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    fleet.sweep(**arguments(**GRID)).submit()
+    StandIn(database).work()
+    of_jobs = ("runs", "curves", "groups", "leaderboard")
+    with database.begin() as c:
+        assert all(c.exec_driver_sql(f"SELECT experiment FROM {name}").all() for name in of_jobs)
+        removal.begin_removal(c, "net")
+    with database.read() as c:
+        assert c.execute(select(func.count()).select_from(jobs)).scalar_one() == 3
+        for name in of_jobs:
+            assert c.exec_driver_sql(f"SELECT experiment FROM {name}").all() == []
+        assert pages.counts(c) == {}
+    assert fleet.experiments() == []
 
 
 def test_adopted_results_outlive_those_they_came_from(fleet: ff.Fleet, database: Database) -> None:
