@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from fitfleet.spec.parts.layers import builder as builder
     from fitfleet.spec.parts.layers import custom as custom
     from fitfleet.states import JobStatus as JobStatus
-    from fitfleet.sweeps.population import pbt as pbt
-    from fitfleet.sweeps.space import choice as choice
-    from fitfleet.sweeps.space import integers as integers
-    from fitfleet.sweeps.space import log_uniform as log_uniform
-    from fitfleet.sweeps.space import repeat as repeat
-    from fitfleet.sweeps.space import uniform as uniform
+    from fitfleet.sweeps.search.population import pbt as pbt
+    from fitfleet.sweeps.spaces.space import choice as choice
+    from fitfleet.sweeps.spaces.space import integers as integers
+    from fitfleet.sweeps.spaces.space import log_uniform as log_uniform
+    from fitfleet.sweeps.spaces.space import repeat as repeat
+    from fitfleet.sweeps.spaces.space import uniform as uniform
 
 __version__ = "0.1.0"
 
@@ -49,16 +49,16 @@ _HOMES = {
     "TFRecord": "fitfleet.spec.datasets.records",
     "TextFolder": "fitfleet.spec.datasets.folders",
     "builder": "fitfleet.spec.parts.layers",
-    "choice": "fitfleet.sweeps.space",
+    "choice": "fitfleet.sweeps.spaces.space",
     "connect": "fitfleet.client.connect",
     "custom": "fitfleet.spec.parts.layers",
-    "integers": "fitfleet.sweeps.space",
+    "integers": "fitfleet.sweeps.spaces.space",
     "layers": "fitfleet.spec.parts",
     "local": "fitfleet.embedded.launch",
-    "log_uniform": "fitfleet.sweeps.space",
-    "pbt": "fitfleet.sweeps.population",
-    "repeat": "fitfleet.sweeps.space",
-    "uniform": "fitfleet.sweeps.space",
+    "log_uniform": "fitfleet.sweeps.spaces.space",
+    "pbt": "fitfleet.sweeps.search.population",
+    "repeat": "fitfleet.sweeps.spaces.space",
+    "uniform": "fitfleet.sweeps.spaces.space",
 }
 
 __all__ = [

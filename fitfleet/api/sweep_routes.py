@@ -23,11 +23,11 @@ from fitfleet.db.accounts import access
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.lineage import of_sweep
 from fitfleet.db.sweeps.sweeps import SweepRow
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.design_documents import check_paths, received
-from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.plan import plan as make_plan
-from fitfleet.sweeps.sweep_rows import find_sweep, open_sweep
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.design.documents import check_paths, received
+from fitfleet.sweeps.driving.driver import Driver
+from fitfleet.sweeps.driving.sweep_rows import find_sweep, open_sweep
+from fitfleet.sweeps.planning.plan import plan as make_plan
 
 _MAX_DRIVERS = 8  # each holds what the jobs of its sweep have come to
 MAX_JOBS = 100_000  # of results that are handed out at once

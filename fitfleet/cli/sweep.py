@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fitfleet.client.fleet import Fleet
     from fitfleet.client.sweep import Sweep
-    from fitfleet.sweeps.plan_rows import Plan
+    from fitfleet.sweeps.planning.plan_rows import Plan
 
 Top = Annotated[int | None, typer.Option(min=1, help="Show only the best N.")]
 By = Annotated[
@@ -67,7 +67,7 @@ def plan(
 
 def _plan_of(fleet: Fleet, file: Path) -> Plan:
     from fitfleet.cli.job_file import read_jobs
-    from fitfleet.sweeps.job_plan import plan_jobs
+    from fitfleet.sweeps.planning.job_plan import plan_jobs
 
     if is_sweep(file):
         return sweep_of(fleet, read_sweep(file)).plan()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.cli.job_file import read
 from fitfleet.errors import SearchError, SpecError
-from fitfleet.sweeps.space import choice, find, integers, log_uniform, repeat, uniform
+from fitfleet.sweeps.spaces.space import choice, find, integers, log_uniform, repeat, uniform
 
 if TYPE_CHECKING:
     from fitfleet.client.fleet import Fleet

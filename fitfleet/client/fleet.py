@@ -27,9 +27,9 @@ from fitfleet.scheduler import removal
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps import hypermodels
-from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.sweep_rows import find_sweep
+from fitfleet.sweeps.design.design import Design, design
+from fitfleet.sweeps.driving.sweep_rows import find_sweep
+from fitfleet.sweeps.spaces import hypermodels
 from fitfleet.text import html_table
 from fitfleet.urls import without_password
 from fitfleet.weights.initial_weights import Starting

@@ -31,12 +31,12 @@ from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, WaitTimeoutError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.driver import Driver, Progress
-from fitfleet.sweeps.known_points import with_imported
-from fitfleet.sweeps.plan import plan as make_plan
-from fitfleet.sweeps.plan_rows import Plan
-from fitfleet.sweeps.sweep_rows import find_sweep, open_sweep
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.design.imported_rows import with_imported
+from fitfleet.sweeps.driving.driver import Driver, Progress
+from fitfleet.sweeps.driving.sweep_rows import find_sweep, open_sweep
+from fitfleet.sweeps.planning.plan import plan as make_plan
+from fitfleet.sweeps.planning.plan_rows import Plan
 from fitfleet.text import html_table
 
 if TYPE_CHECKING:

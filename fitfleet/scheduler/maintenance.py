@@ -26,8 +26,8 @@ from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.driver import Driver
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.driving.driver import Driver
 
 _log = logging.getLogger(__name__)
 _RETENTION_S = 3600.0

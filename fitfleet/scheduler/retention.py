@@ -20,7 +20,7 @@ from fitfleet.scheduler.orphans import Collected, datasets, orphans
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
-from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.design.design import Design
 
 _DAY_S = 86_400.0
 

@@ -23,8 +23,8 @@ from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results
 from fitfleet.errors import FitfleetError
 from fitfleet.states import JobStatus
-from fitfleet.sweeps import space
-from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.spaces import space
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -38,8 +38,8 @@ from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps, trials
 from fitfleet.db.sweeps.lineage import Descent
 from fitfleet.db.sweeps.trials import NewTrial
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.population import pbt
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.search.population import pbt
 
 
 def test_the_table_is_sorted_and_filtered_alike_on_both_databases(database: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.rows import new_job
 
 from fitfleet.settings import Settings
-from fitfleet.sweeps.gpu_gain import gpu_warnings
+from fitfleet.sweeps.planning.gpu_gain import gpu_warnings
 
 
 @pytest.mark.parametrize(

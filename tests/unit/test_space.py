@@ -9,7 +9,7 @@ import fitfleet as ff
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.spec.submission import job_spec
-from fitfleet.sweeps import space
+from fitfleet.sweeps.spaces import space
 
 
 def document() -> dict[str, Any]:

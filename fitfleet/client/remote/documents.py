@@ -22,8 +22,8 @@ from fitfleet.spec.code.names import SCRIPT, named, named_in
 from fitfleet.spec.job import DatasetSpec, InitialWeights, JobSpec
 from fitfleet.spec.submission import OPTION_NAMES, job_options, job_spec
 from fitfleet.storage import Storage, sha256
-from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.design_documents import with_models, with_paths
+from fitfleet.sweeps.design.design import Design, design
+from fitfleet.sweeps.design.documents import with_models, with_paths
 from fitfleet.weights.initial_weights import Starting
 
 _TABLES = (".csv.gz", ".tsv.gz")

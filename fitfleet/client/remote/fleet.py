@@ -27,8 +27,8 @@ from fitfleet.errors import AccessError, FitfleetError
 from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps import hypermodels
-from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.spaces import hypermodels
 
 # What goes to the database directly, and the way to it.
 _REFUSED = {

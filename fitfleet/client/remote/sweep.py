@@ -22,10 +22,10 @@ from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.design_documents import sent
-from fitfleet.sweeps.plan_rows import Plan, Planned
-from fitfleet.sweeps.progress import Progress
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.design.documents import sent
+from fitfleet.sweeps.driving.progress import Progress
+from fitfleet.sweeps.planning.plan_rows import Plan, Planned
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,8 @@ from fitfleet.dashboard.pages.experiment import csv_answer
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import lineage
 from fitfleet.errors import FitfleetError
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.sweep_rows import find_sweep
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.driving.sweep_rows import find_sweep
 from fitfleet.text import duration
 
 _SHOWN = 200

@@ -34,8 +34,8 @@ from fitfleet.errors import (
     SpecError,
 )
 from fitfleet.scheduler.maintenance import SweepKeeper
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.design_documents import received, sent
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.design.documents import received, sent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
 

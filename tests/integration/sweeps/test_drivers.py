@@ -20,9 +20,9 @@ from fitfleet.db.sweeps import trials as trial_table
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver, Progress
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.driver import Driver, Progress
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
 
 NARROW = {"search": "grid", "trials": None, "optimizer": "sgd"}
 
@@ -296,7 +296,7 @@ def test_every_refusal_is_a_fitfleet_error() -> None:
     for changes in ({"search": "x"}, {"trials": None}, {"model": None}):
         with pytest.raises(FitfleetError):
             sweep_design = design(arguments(**changes))
-            from fitfleet.sweeps.search import make_search
+            from fitfleet.sweeps.search.search import make_search
 
             make_search(
                 "tpe", sweep_design.job, trials=sweep_design.trials, seed=0, directions=["minimize"]

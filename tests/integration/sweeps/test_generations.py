@@ -21,9 +21,9 @@ from fitfleet.db.session import Database
 from fitfleet.db.sweeps import lineage
 from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
-from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.driver import Driver, Progress
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import Design, design
+from fitfleet.sweeps.driving.driver import Driver, Progress
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
 
 SIZE = 4
 

@@ -11,10 +11,10 @@ import pytest
 
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
-from fitfleet.sweeps import space
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.hypermodels import accepted
-from fitfleet.sweeps.points import Points
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.points import Points
+from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.hypermodels import accepted
 
 MODULE = """
 import keras

@@ -27,8 +27,8 @@ from fitfleet.scheduler.orphans import Collected
 from fitfleet.scheduler.retention import Policy
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
 
 RATES = {"SGD": {"learning_rate": {"$space": "choice", "options": [0.1, 0.2]}}}
 GRID = {"search": "grid", "trials": None, "optimizer": "sgd"}

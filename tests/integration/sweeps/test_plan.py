@@ -20,12 +20,12 @@ from fitfleet.errors import SearchError
 from fitfleet.settings import Settings
 from fitfleet.spec.memory import fit_kind
 from fitfleet.submit import Submission
-from fitfleet.sweeps import build_check
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.plan import plan
-from fitfleet.sweeps.plan_rows import Plan
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.driver import Driver
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
+from fitfleet.sweeps.planning import build_check
+from fitfleet.sweeps.planning.plan import plan
+from fitfleet.sweeps.planning.plan_rows import Plan
 
 GRID = {"search": "grid", "trials": None, "optimizer": "adam"}
 

@@ -22,9 +22,9 @@ from fitfleet.errors import SearchError, SpecError
 from fitfleet.spec.identity import content_hash, fuse_key
 from fitfleet.spec.job import JobOptions
 from fitfleet.states import JobStatus
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.driver import Driver
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
 from fitfleet.weights.files import read_weights
 
 LONG = 10_000  # epochs that nobody waits for

@@ -30,9 +30,9 @@ from fitfleet.db.sweeps import lineage
 from fitfleet.objects import store
 from fitfleet.states import JobStatus
 from fitfleet.storage import Storage
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.driver import Driver
-from fitfleet.sweeps.sweep_rows import open_sweep
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.driving.driver import Driver
+from fitfleet.sweeps.driving.sweep_rows import open_sweep
 from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers

@@ -11,7 +11,7 @@ from fitfleet.analysis.direction import direction_of
 from fitfleet.db.schema.tables import jobs, metrics
 from fitfleet.errors import FitfleetError, SearchError
 from fitfleet.spec.parts import compile as compile_parts
-from fitfleet.sweeps.design import design
+from fitfleet.sweeps.design.design import design
 
 FALLING = """
 loss val_loss test_loss mse val_mae mean_squared_error kl_divergence val_similarity_loss

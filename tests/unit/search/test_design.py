@@ -14,7 +14,7 @@ from fitfleet.analysis.objective import check_known, known_names
 from fitfleet.errors import FitfleetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.submission import job_spec
-from fitfleet.sweeps.design import Design, design
+from fitfleet.sweeps.design.design import Design, design
 
 
 def arguments(**changes: Any) -> dict[str, Any]:

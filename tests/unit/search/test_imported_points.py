@@ -13,10 +13,10 @@ import pytest
 import fitfleet as ff
 from fitfleet.analysis.results import Trial
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.hypermodels import accepted
-from fitfleet.sweeps.known_points import with_imported
-from fitfleet.sweeps.search import make_search
+from fitfleet.sweeps.design.design import Design, design
+from fitfleet.sweeps.design.imported_rows import with_imported
+from fitfleet.sweeps.search.search import make_search
+from fitfleet.sweeps.spaces.hypermodels import accepted
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACES = {

@@ -12,10 +12,10 @@ import pytest
 from fitfleet.analysis.results import Trial
 from fitfleet.errors import SearchError, SpecError
 from fitfleet.spec.parts.hyperparameters import HyperParameters
-from fitfleet.sweeps import space
-from fitfleet.sweeps.design import design
-from fitfleet.sweeps.hypermodels import accepted
-from fitfleet.sweeps.search import make_search
+from fitfleet.sweeps.design.design import design
+from fitfleet.sweeps.search.search import make_search
+from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.hypermodels import accepted
 
 
 def numbers(hp: Any) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from fitfleet.analysis.results import Curve
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.pruning import Pruning, make_pruner
-from fitfleet.sweeps.racing import next_repeats
+from fitfleet.sweeps.search.pruning import Pruning, make_pruner
+from fitfleet.sweeps.search.racing import next_repeats
 
 EPOCHS = 9
 

@@ -27,7 +27,7 @@ def test_the_table_equals_the_installed_keras() -> None:
 
 def test_the_spec_modules_load_nothing_heavy() -> None:
     program = (
-        "import sys, pkgutil, importlib, fitfleet.spec, fitfleet.sweeps.space\n"
+        "import sys, pkgutil, importlib, fitfleet.spec, fitfleet.sweeps.spaces.space\n"
         "for found in pkgutil.iter_modules(fitfleet.spec.__path__):\n"
         "    importlib.import_module(f'fitfleet.spec.{found.name}')\n"
         "heavy = {'numpy', 'pandas', 'tensorflow', 'keras', 'yaml', 'h5py'} & set(sys.modules)\n"

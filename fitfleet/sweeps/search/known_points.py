@@ -10,21 +10,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fitfleet.analysis.columns import named, param_columns
 from fitfleet.analysis.objective import Objective
-from fitfleet.db.sweeps.imported_points import ImportedPoint
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.external_trials import SourceTrial, trials_of
-from fitfleet.sweeps.parameters import Space
-from fitfleet.sweeps.search_names import LEARNING, WHOLE_POINTS
-from fitfleet.sweeps.space import Parameter
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from fitfleet.sweeps.design import Design
+from fitfleet.sweeps.search.external_trials import SourceTrial, trials_of
+from fitfleet.sweeps.search.names import LEARNING, WHOLE_POINTS
+from fitfleet.sweeps.spaces.parameters import Space
+from fitfleet.sweeps.spaces.space import Parameter
 
 MAX_IMPORTED = 10_000
 _LONGEST = 2_000  # characters of a name or reason
@@ -53,7 +46,7 @@ def imported(
 ) -> tuple[Imported, ...]:
     """The points of one source, or of a list of them. SearchError.
 
-    A source is what `sources.trials_of` takes, or {"source": it, "study": name of a study in a
+    A source is what `external_trials.trials_of` takes, or {"source": it, "study": name of a study in a
     storage, "names": {name there: name here}}.
     """
     several = given if isinstance(given, list | tuple) else [given]
@@ -211,53 +204,3 @@ def _same(option: Any, value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def rows_of(design: Design) -> list[ImportedPoint]:
-    """Those of a sweep as the table `imported_trials` has them."""
-    names = [objective.name for objective in design.wanted]
-    return [
-        ImportedPoint(
-            source=trial.source,
-            trial=trial.trial,
-            point=trial.point,
-            objectives=dict(zip(names, trial.values, strict=True)),
-            left_out="; ".join(trial.left_out) or None,
-            unused=trial.unused,
-        )
-        for trial in design.imported
-    ]
-
-
-def with_imported(frame: pd.DataFrame, design: Design) -> pd.DataFrame:
-    """The table of a sweep's own trials, and below it a row for each imported one.
-
-    These have no number of the sweep, the state `imported`, `source`, and in `left_out` what of
-    them did not fit; `why` says why the search does not learn from one.
-    """
-    import pandas as pd
-
-    if not design.imported:
-        return frame
-    names = [objective.name for objective in design.wanted]
-    taken = ["trial", "state", *names, "jobs", "why", "source", "left_out"]
-    params = dict.fromkeys(name for trial in design.imported for name in trial.point)
-    columns = param_columns(params, taken)
-    rows = [
-        {
-            **named(trial.point, columns),
-            "state": "imported",
-            **dict(zip(names, trial.values, strict=True)),
-            "jobs": 0,
-            "why": trial.unused,
-            "source": f"{trial.source}#{trial.trial}",
-            "left_out": "; ".join(trial.left_out) or None,
-        }
-        for trial in design.imported
-    ]
-    of_jobs = list(frame.columns)
-    after = of_jobs.index("state")
-    order = [*of_jobs[:after], *(c for c in columns.values() if c not in of_jobs), *of_jobs[after:]]
-    both = [*frame.to_dict("records"), *rows]
-    table = pd.DataFrame(both, columns=[*order, "source", "left_out"])
-    return table.astype({"trial": "Int64"})

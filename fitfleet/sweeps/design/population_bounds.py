@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps import space
-from fitfleet.sweeps.design_bounds import MAX_POINTS
+from fitfleet.sweeps.bounds import MAX_POINTS
+from fitfleet.sweeps.spaces import space
 
 if TYPE_CHECKING:
-    from fitfleet.sweeps.design import Design
+    from fitfleet.sweeps.design.design import Design
 
 # What its jobs cannot have, and what to do instead.
 _REFUSED = {

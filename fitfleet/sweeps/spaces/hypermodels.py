@@ -18,8 +18,15 @@ from fitfleet.spec.keras_objects.custom_objects import check_reachable
 from fitfleet.spec.keras_objects.object_documents import to_document
 from fitfleet.spec.parts.builder_calls import shown_error
 from fitfleet.spec.parts.hyperparameters import Asked, HyperParameters
-from fitfleet.sweeps.parameters import MAX_OPTIONS, Space, choice, integers, log_uniform, uniform
-from fitfleet.sweeps.space_discovery import MAX_BUILDS, Explorer, Hyperparameter, stepped
+from fitfleet.sweeps.spaces.discovery import MAX_BUILDS, Explorer, Hyperparameter, stepped
+from fitfleet.sweeps.spaces.parameters import (
+    MAX_OPTIONS,
+    Space,
+    choice,
+    integers,
+    log_uniform,
+    uniform,
+)
 
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 _OF_HYPERMODEL = ("build", "_build", "name", "tunable")

@@ -20,11 +20,11 @@ from fitfleet.db.sweeps.lineage import Descent
 from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.spec.job import InitialWeights, JobSpec
-from fitfleet.sweeps import space
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.points import Points, with_spec
-from fitfleet.sweeps.population import Member, PopulationBasedTraining, next_generation
-from fitfleet.sweeps.search import Point, key_of
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.driving.points import Points, with_spec
+from fitfleet.sweeps.search.population import Member, PopulationBasedTraining, next_generation
+from fitfleet.sweeps.search.search import Point, key_of
+from fitfleet.sweeps.spaces import space
 
 # Of an optimizer's arguments those with which it has variables more.
 _SLOTS = ("momentum", "centered", "amsgrad", "use_ema", "gradient_accumulation_steps")

@@ -12,8 +12,8 @@ from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobSpec
 from fitfleet.submit import Submission
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.search import Point
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.search.search import Point
 
 
 class Points:

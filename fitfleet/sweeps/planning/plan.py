@@ -17,15 +17,16 @@ from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.memory import fit_kind
-from fitfleet.sweeps import build_check, space
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.estimate import memory_bytes
-from fitfleet.sweeps.generations import check_inheritance, first_points, first_row
-from fitfleet.sweeps.gpu_gain import gpu_warnings
-from fitfleet.sweeps.plan_rows import Plan, Planned
-from fitfleet.sweeps.points import Points
-from fitfleet.sweeps.pruning import make_pruner
-from fitfleet.sweeps.search import Listed, Point, key_of, make_search
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.driving.generations import check_inheritance, first_points, first_row
+from fitfleet.sweeps.driving.points import Points
+from fitfleet.sweeps.planning import build_check
+from fitfleet.sweeps.planning.estimate import memory_bytes
+from fitfleet.sweeps.planning.gpu_gain import gpu_warnings
+from fitfleet.sweeps.planning.plan_rows import Plan, Planned
+from fitfleet.sweeps.search.pruning import make_pruner
+from fitfleet.sweeps.search.search import Listed, Point, key_of, make_search
+from fitfleet.sweeps.spaces import space
 
 
 def plan(

@@ -8,8 +8,8 @@ from fitfleet.db.sweeps import imported_points
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.errors import NotFoundError, SearchError
-from fitfleet.sweeps.design import Design
-from fitfleet.sweeps.known_points import rows_of
+from fitfleet.sweeps.design.design import Design
+from fitfleet.sweeps.design.imported_rows import rows_of
 
 
 def open_sweep(database: Database, design: Design) -> SweepRow:

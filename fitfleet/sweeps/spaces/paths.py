@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.parameters import MARK, REPEAT, Repeat, Space, from_space
+from fitfleet.sweeps.spaces.parameters import MARK, REPEAT, Repeat, Space, from_space
 
 # Levels of a document that say nothing about a parameter.
 _UNSPOKEN = ("config", "arguments", "layers", "model", "Sequential", REPEAT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fitfleet.spec.job import Builder
-from fitfleet.sweeps import space
+from fitfleet.sweeps.spaces import space
 
 
 def is_builder(model: Any) -> bool:

@@ -17,10 +17,10 @@ from fitfleet.analysis.optuna_loading import quiet_optuna
 from fitfleet.analysis.results import Trial
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import MissingExtraError, SearchError
-from fitfleet.sweeps import space
-from fitfleet.sweeps.known_points import Imported
-from fitfleet.sweeps.search_names import OPTUNAS, OWN, SEARCHES
-from fitfleet.sweeps.space import Parameter, Space
+from fitfleet.sweeps.search.known_points import Imported
+from fitfleet.sweeps.search.names import OPTUNAS, OWN, SEARCHES
+from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.space import Parameter, Space
 
 Point = dict[str, Any]
 

@@ -25,9 +25,7 @@ from fitfleet.spec.parts import compile as compile_parts
 from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.model import builder_of, model_spec
 from fitfleet.spec.submission import SPEC_NAMES, job_options
-from fitfleet.sweeps import space
-from fitfleet.sweeps.builders import builder, is_builder, names_builder
-from fitfleet.sweeps.design_bounds import (
+from fitfleet.sweeps.bounds import (
     budget_of,
     check_positive,
     check_seed,
@@ -36,11 +34,13 @@ from fitfleet.sweeps.design_bounds import (
     pruner_of,
     repeats_of,
 )
-from fitfleet.sweeps.known_points import Imported, imported
-from fitfleet.sweeps.population import search_of
-from fitfleet.sweeps.population_bounds import of_population
-from fitfleet.sweeps.search import Point, key_of
-from fitfleet.sweeps.search_names import OPTUNAS, SEARCHES
+from fitfleet.sweeps.design.population_bounds import of_population
+from fitfleet.sweeps.search.known_points import Imported, imported
+from fitfleet.sweeps.search.names import OPTUNAS, SEARCHES
+from fitfleet.sweeps.search.population import search_of
+from fitfleet.sweeps.search.search import Point, key_of
+from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.builders import builder, is_builder, names_builder
 
 MAX_REPLICATES = 1_000  # jobs of one point
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}

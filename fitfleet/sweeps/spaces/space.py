@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.parameters import (
+from fitfleet.sweeps.spaces.parameters import (
     Space,
     choice,
     from_space,
@@ -29,8 +29,8 @@ from fitfleet.sweeps.parameters import (
     repeat,
     uniform,
 )
-from fitfleet.sweeps.space_paths import Path, Place, labels, names_of, option_path, places
-from fitfleet.sweeps.space_values import ABSENT, Option, replaced
+from fitfleet.sweeps.spaces.paths import Path, Place, labels, names_of, option_path, places
+from fitfleet.sweeps.spaces.values import ABSENT, Option, replaced
 
 GRID_LIMIT = 100_000
 

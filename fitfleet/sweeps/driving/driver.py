@@ -18,14 +18,14 @@ from fitfleet.db.sweeps.sweeps import SweepRow
 from fitfleet.db.sweeps.trials import NewTrial
 from fitfleet.errors import DatasetError, FitfleetError, SearchError, SpecError
 from fitfleet.settings import Settings
-from fitfleet.sweeps.design import Design, point_hash
-from fitfleet.sweeps.generations import Generations
-from fitfleet.sweeps.points import Points
-from fitfleet.sweeps.progress import Progress as Progress
-from fitfleet.sweeps.pruning import Pruning
-from fitfleet.sweeps.racing import next_repeats
-from fitfleet.sweeps.search import Listed, Point, Search, key_of, make_search
-from fitfleet.sweeps.sweep_rows import close_sweep
+from fitfleet.sweeps.design.design import Design, point_hash
+from fitfleet.sweeps.driving.generations import Generations
+from fitfleet.sweeps.driving.points import Points
+from fitfleet.sweeps.driving.progress import Progress as Progress
+from fitfleet.sweeps.driving.sweep_rows import close_sweep
+from fitfleet.sweeps.search.pruning import Pruning
+from fitfleet.sweeps.search.racing import next_repeats
+from fitfleet.sweeps.search.search import Listed, Point, Search, key_of, make_search
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200

@@ -13,11 +13,11 @@ from fitfleet.db.sweeps import trials as table
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
-from fitfleet.sweeps import build_check
-from fitfleet.sweeps.gpu_gain import gpu_warnings
-from fitfleet.sweeps.plan import builds_of, costs, measured_costs_of, predicted_needs
-from fitfleet.sweeps.plan_rows import Plan
-from fitfleet.sweeps.search import Point
+from fitfleet.sweeps.planning import build_check
+from fitfleet.sweeps.planning.gpu_gain import gpu_warnings
+from fitfleet.sweeps.planning.plan import builds_of, costs, measured_costs_of, predicted_needs
+from fitfleet.sweeps.planning.plan_rows import Plan
+from fitfleet.sweeps.search.search import Point
 
 
 def plan_jobs(

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.design_bounds import MAX_REPEATS, check_positive, name_of
-from fitfleet.sweeps.parameters import Space
-from fitfleet.sweeps.search_names import PBT
-from fitfleet.sweeps.space import Parameter
+from fitfleet.sweeps.bounds import MAX_REPEATS, check_positive, name_of
+from fitfleet.sweeps.search.names import PBT
+from fitfleet.sweeps.spaces.parameters import Space
+from fitfleet.sweeps.spaces.space import Parameter
 
 _HOW = "give ff.pbt(population=8, perturbation_interval=2), numbers of members and of epochs"
 Point = dict[str, Any]

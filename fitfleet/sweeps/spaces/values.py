@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
-from fitfleet.sweeps.parameters import REPEAT, repeat
-from fitfleet.sweeps.space_paths import Path, Place, labels, opened, option_path
+from fitfleet.sweeps.spaces.parameters import REPEAT, repeat
+from fitfleet.sweeps.spaces.paths import Path, Place, labels, opened, option_path
 
 _MAX_BYTES = 2**22
 ABSENT = object()  # stands where a space is no parameter of the point

@@ -16,10 +16,11 @@ from fitfleet.errors import DatasetError, SearchError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import InitialWeights
 from fitfleet.spec.parts.model import model_spec
-from fitfleet.sweeps import known_points, space
-from fitfleet.sweeps.design import Design, design
-from fitfleet.sweeps.parameters import MARK
-from fitfleet.sweeps.search_names import PBT
+from fitfleet.sweeps.design.design import Design, design
+from fitfleet.sweeps.search import known_points
+from fitfleet.sweeps.search.names import PBT
+from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.parameters import MARK
 
 _FILES = (".json", ".yaml", ".yml")
 _READ_HERE = ("code", "init_from", "validation_data", "sample_weight")

@@ -1,0 +1,1 @@
+"""The design of a sweep: checked, and as a document for another machine."""

@@ -1,0 +1,1 @@
+"""The driver: it turns the points of a search into jobs until the sweep ends."""

@@ -1,0 +1,1 @@
+"""The searches: which points come next, and which jobs need not continue."""
