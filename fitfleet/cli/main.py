@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli import (
+from fitfleet.cli.commands import (
     access,
     api,
     background,

@@ -46,8 +46,8 @@ def imported(
 ) -> tuple[Imported, ...]:
     """The points of one source, or of a list of them. SearchError.
 
-    A source is what `external_trials.trials_of` takes, or {"source": it, "study": name of a study in a
-    storage, "names": {name there: name here}}.
+    A source is what `external_trials.trials_of` takes, or {"source": it, "study": name of a study
+    in a storage, "names": {name there: name here}}.
     """
     several = given if isinstance(given, list | tuple) else [given]
     points = [point for source in several for point in _of_source(source, known, wanted, search)]

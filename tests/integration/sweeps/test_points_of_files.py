@@ -10,7 +10,7 @@ import pytest
 from support.stand_in import write_data
 
 import fitfleet as ff
-from fitfleet.cli.sweep import submit_sweep
+from fitfleet.cli.commands.sweep import submit_sweep
 from fitfleet.cli.sweep_file import is_sweep, read_sweep, sweep_of
 from fitfleet.db.session import Database
 from fitfleet.errors import SearchError, SpecError

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.access import group_name, quota_of, show_rows
 from fitfleet.cli.command import JsonOption, Target, command, tell
+from fitfleet.cli.commands.access import group_name, quota_of, show_rows
 
 MaxRunning = Annotated[
     str | None, typer.Option(help="Jobs in flight at once, or none for no limit.")

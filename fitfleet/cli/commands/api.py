@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from fitfleet.cli.command import Target, command, hide_passwords, say
-from fitfleet.cli.exit_codes import UNREACHABLE
-from fitfleet.cli.service import (
+from fitfleet.cli.commands.service import (
     ExitWhenIdle,
     Gpus,
     Label,
@@ -26,6 +25,7 @@ from fitfleet.cli.service import (
     Slots,
     Threads,
 )
+from fitfleet.cli.exit_codes import UNREACHABLE
 from fitfleet.cli.service_start import changed, limit_s, serve_worker, sizes
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 
 from fitfleet.cli.arguments import SpecFile
 from fitfleet.cli.command import JsonOption, Target, Trust, command, say, tell
+from fitfleet.cli.commands.sweep import run_sweep, submit_sweep
 from fitfleet.cli.exit_codes import JOB_FAILED
 from fitfleet.cli.job_file import read_jobs
-from fitfleet.cli.sweep import run_sweep, submit_sweep
 from fitfleet.cli.sweep_file import is_sweep, read_sweep
 from fitfleet.errors import WaitTimeoutError
 from fitfleet.states import JobStatus
@@ -118,8 +118,8 @@ def _tell_reuse(jobs: list[Job]) -> None:
 
 
 def _print_comparison(fleet: Fleet, jobs: list[Job], as_json: bool) -> None:
+    from fitfleet.cli.commands.show_jobs import documents_of
     from fitfleet.cli.output import console, frame_table, print_json, title
-    from fitfleet.cli.show_jobs import documents_of
 
     if as_json:
         print_json(documents_of(fleet, jobs))

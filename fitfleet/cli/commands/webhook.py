@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fitfleet.cli.access import show_rows
 from fitfleet.cli.command import JsonOption, Target, command, tell
+from fitfleet.cli.commands.access import show_rows
 
 
 @command
