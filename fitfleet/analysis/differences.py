@@ -61,8 +61,8 @@ def _alike(jobs: Sequence[JobRow], specs: Mapping[int, dict[str, Any]]) -> Itera
         places = list(differing(specs.get(first_job, {}), specs.get(second_job, {})))
         if places:
             more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
-            told = ", ".join(places[:_NAMED])
-            yield f"jobs {first_job} and {second_job} have equal params and differ in {told}{more}"
+            names = ", ".join(places[:_NAMED])
+            yield f"jobs {first_job} and {second_job} have equal params and differ in {names}{more}"
     if len(pairs) > _SHOWN:
         yield f"... and {len(pairs) - _SHOWN} more pairs of equal params"
 

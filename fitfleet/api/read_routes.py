@@ -52,13 +52,13 @@ def jobs(fleet: Fleet, query: Document) -> Any:
     """Rows by experiment and status, oldest first; with `limit` the newest N."""
     limit = query.whole("limit")
     most = _MAX_ROWS + 1 if limit is None else limit
-    found = fleet.jobs(query.text("experiment"), query.texts("status") or None, limit=most)
-    if len(found) > _MAX_ROWS:
+    handles = fleet.jobs(query.text("experiment"), query.texts("status") or None, limit=most)
+    if len(handles) > _MAX_ROWS:
         raise TooLargeError(
             f"limit: there are more than {_MAX_ROWS:,} such jobs; ask for the newest {_MAX_ROWS:,},"
             " or for an experiment"
         )
-    return [job.row for job in found]
+    return [job.row for job in handles]
 
 
 def rows(fleet: Fleet, document: Document) -> Any:

@@ -100,12 +100,12 @@ def results(sweeps: Sweeps, document: Document) -> Any:
     return checked_results(found)
 
 
-def checked_results(found: Results) -> dict[str, Any]:
+def checked_results(checked: Results) -> dict[str, Any]:
     """Results as a document. TooLargeError for more jobs than may be asked for at once."""
-    count = sum(map(len, found.replicates.values()))
+    count = sum(map(len, checked.replicates.values()))
     if count > MAX_JOBS:
         raise TooLargeError(f"there are {count:,} jobs; {MAX_JOBS:,} may be asked for at once")
-    return json_forms.results_document(found)
+    return json_forms.results_document(checked)
 
 
 def lineage(sweeps: Sweeps, document: Document) -> Any:

@@ -88,9 +88,9 @@ def fitting(fleet: LocalFleet, ids: Sequence[int]) -> list[int]:
     import psutil
 
     with fleet.database.read() as c:
-        begun = [(int(worker.split(":")[1]), at) for worker, at in attempts.open_attempts(c, ids)]
+        running = attempts.open_attempts(c, ids)
     pids = set()
-    for service, started_at in begun:
+    for service, started_at in ((int(worker.split(":")[1]), at) for worker, at in running):
         with suppress(psutil.Error):
             children = psutil.Process(service).children() if service in fleet.worker_pids else []
             older = [child for child in children if child.create_time() < started_at]

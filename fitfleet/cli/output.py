@@ -91,13 +91,13 @@ def job_table(rows: Sequence[JobRow], values: dict[int, dict[str, Any]]) -> Tabl
     for name in ("loss", "val_loss", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", overflow="ellipsis", no_wrap=True, style="dim")
-    for row, told in zip(rows, labels(rows), strict=True):
+    for row, label in zip(rows, labels(rows), strict=True):
         last = values.get(row.id, {})
         table.add_row(
             str(row.id),
             printable(row.experiment),
             status_text(row.status),
-            told,
+            label,
             f"{row.epoch}/{row.epochs}",
             number(last.get("loss")),
             number(last.get("val_loss")),

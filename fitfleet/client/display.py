@@ -87,16 +87,16 @@ class Display:
             self.console.print(Text(printable_lines(line), style="red"), soft_wrap=True)
         more = counts.get(JobStatus.FAILED, 0) - len(failed[:FAILURES])
         if more > 0:
-            told = f"... and {more} more failed: fitfleet ps --status FAILED"
-            self.console.print(told, style="red", soft_wrap=True)
+            remainder = f"... and {more} more failed: fitfleet ps --status FAILED"
+            self.console.print(remainder, style="red", soft_wrap=True)
 
     def _conclude_totals(self, counts: Mapping[JobStatus, int], total: int) -> None:
-        said = ", ".join(
+        totals = ", ".join(
             f"{count} {status.value.lower()}" for status, count in sorted(counts.items())
         )
         jobs = "1 job" if total == 1 else f"{total} jobs"
         took = duration(time.monotonic() - self._began)
-        self.console.print(f"{jobs} ended after {took}: {said}", highlight=False)
+        self.console.print(f"{jobs} ended after {took}: {totals}", highlight=False)
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this state."""

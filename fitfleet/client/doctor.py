@@ -76,11 +76,11 @@ def intervals(settings: Settings) -> list[Finding]:
 def _api(settings: Settings) -> list[Finding]:
     try:
         connection = api.Connection(settings.url, settings.token, settings.ca_file)
-        said = connection.get("/v1/fleet")
+        document = connection.get("/v1/fleet")
     except (ApiError, AccessError, SettingsError) as error:
         fix = "see FITFLEET_URL, FITFLEET_TOKEN and FITFLEET_CA_FILE"
         return [Finding("api", False, str(error), fix)]
-    return [Finding("api", True, f"{settings.url} answers: fitfleet {said['version']}")]
+    return [Finding("api", True, f"{settings.url} answers: fitfleet {document['version']}")]
 
 
 def examine_services(settings: Settings) -> list[Finding]:

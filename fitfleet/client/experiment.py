@@ -29,8 +29,8 @@ def plots(
     """Plots of the experiment. NotFoundError if it has no job."""
     from fitfleet.sweeps.plots import Plots
 
-    found = results(database, experiment, objective, direction)
-    return Plots(StoredRecordings(database, settings), found, experiment)
+    results_now = results(database, experiment, objective, direction)
+    return Plots(StoredRecordings(database, settings), results_now, experiment)
 
 
 def exports(
@@ -54,12 +54,12 @@ def results(database: Database, experiment: str, objective: str, direction: str 
     wanted = objectives(
         objective, direction, "last", lambda name: compiled_parts(database, name, experiment)
     )
-    found = experiment_results(database, experiment, wanted)
-    if not found.rows:
+    results_read = experiment_results(database, experiment, wanted)
+    if not results_read.rows:
         with database.read() as c:
             known = [
                 str(summary["name"]) for summary in lookup.experiment_summary(c) if summary["jobs"]
             ]
         there = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
         raise NotFoundError(f"{experiment}: no experiment with jobs; {there}")
-    return found
+    return results_read

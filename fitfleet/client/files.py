@@ -55,8 +55,8 @@ def newest(
     """
     for tries_left in reversed(range(_TRIES)):
         try:
-            found = where()
-            return [] if found is None else of(found[0], settings, found[1])
+            newest_file = where()
+            return [] if newest_file is None else of(newest_file[0], settings, newest_file[1])
         except StorageError:
             if not tries_left:
                 raise

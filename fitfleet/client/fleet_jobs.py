@@ -199,12 +199,12 @@ class FleetJobs:
         """What jobs have recorded, by number: `values` of the epoch that is kept, and `scores`."""
         with self.database.read() as c:
             points, scores = lookup.kept_points(c, job_ids), lookup.scores_of(c, job_ids)
-        found: dict[int, dict[str, dict[str, Any]]] = {
+        by_job: dict[int, dict[str, dict[str, Any]]] = {
             job_id: {"values": {}, "scores": scores.get(job_id, {})} for job_id in job_ids
         }
         for point in points:
-            found[point.job_id]["values"][point.name] = point.value
-        return found
+            by_job[point.job_id]["values"][point.name] = point.value
+        return by_job
 
     def unserved(self, queues: Iterable[str]) -> list[str]:
         """A sentence for each of these queues that no worker serves, while others are served."""

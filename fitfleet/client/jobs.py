@@ -30,12 +30,12 @@ def rows_html(rows: Sequence[JobRow], note: str = "") -> str:
             row.id,
             row.experiment,
             row.status.value,
-            told,
+            label,
             f"{row.epoch}/{row.epochs}",
             duration(row.seconds) if row.seconds else "",
             _note(row),
         ]
-        for row, told in zip(rows, labels(rows), strict=True)
+        for row, label in zip(rows, labels(rows), strict=True)
     ]
     return html_table(header, lines, note)
 

@@ -43,25 +43,29 @@ def running_table(jobs: Sequence[RunningJob], width: int, duration: Callable[...
     end; of what tells jobs apart the end is cut.
     """
     first = _Column("job", [str(job.id) for job in jobs])
-    told = _Column("", labels(jobs, only_differing=True), is_number=False)
+    label_column = _Column("", labels(jobs, only_differing=True), is_number=False)
     epochs = _Column("epoch", [f"{job.epoch}/{job.epochs}" for job in jobs])
     names = _metrics(jobs)
     metrics = [_metric(name, jobs) for name in names]
     left = _Column("left", [duration(job.seconds_left) for job in jobs])
     shown = [first, epochs, *metrics[:2], left]
-    while len(shown) > 2 and _needed(shown) + _GAP + min(told.width, _MIN_WIDTH) > width:
+    while len(shown) > 2 and _needed(shown) + _GAP + min(label_column.width, _MIN_WIDTH) > width:
         shown.pop()
     room = width - _needed(shown) - 2 * _GAP
-    bar = next((b for b in _BARS if shown[-1] is left and b + min(told.width, 24) <= room), 0)
+    bar = next(
+        (b for b in _BARS if shown[-1] is left and b + min(label_column.width, 24) <= room), 0
+    )
     room -= bar + _GAP if bar else 0
     more = []
     worker = _Column("worker", [printable(job.worker) for job in jobs], "dim", is_number=False)
     for column in [*metrics[2:4], worker] if bar else []:
-        if min(told.width, 40) + column.width + _GAP > room:
+        if min(label_column.width, 40) + column.width + _GAP > room:
             break
         more.append(column)
         room -= column.width + _GAP
-    return _table(jobs, told, min(told.width, max(room, 1)), bar, [*shown, *more], epochs)
+    return _table(
+        jobs, label_column, min(label_column.width, max(room, 1)), bar, [*shown, *more], epochs
+    )
 
 
 def _needed(columns: Sequence[_Column]) -> int:
@@ -70,7 +74,7 @@ def _needed(columns: Sequence[_Column]) -> int:
 
 def _table(
     jobs: Sequence[RunningJob],
-    told: _Column,
+    label_column: _Column,
     width: int,
     bar: int,
     columns: Sequence[_Column],
@@ -79,7 +83,7 @@ def _table(
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     job, *others = columns
     table.add_column(job.name, justify="right", no_wrap=True, width=job.width)
-    table.add_column(told.name, no_wrap=True, overflow="ellipsis", width=width)
+    table.add_column(label_column.name, no_wrap=True, overflow="ellipsis", width=width)
     if bar:
         table.add_column("", width=bar)
     for column in others:
@@ -91,7 +95,7 @@ def _table(
             style=column.style,
         )
     for i, shown in enumerate(jobs):
-        cells: list[RenderableType] = [Text(job.cells[i]), Text(told.cells[i])]
+        cells: list[RenderableType] = [Text(job.cells[i]), Text(label_column.cells[i])]
         if bar:
             cells.append(ProgressBar(total=max(shown.epochs, 1), completed=shown.epoch, width=bar))
         table.add_row(*cells, *[Text(column.cells[i]) for column in others])

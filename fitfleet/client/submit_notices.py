@@ -48,16 +48,16 @@ class Notices:
         Nothing while the broker is away, which `broker_away` tells.
         """
         with self._database.read() as c:
-            told = without_worker(c, queues, self._settings, starting=self.starting)
-        if told:
+            notices = without_worker(c, queues, self._settings, starting=self.starting)
+        if notices:
             self._poll()
-        return {} if self._broker_error is not None else told
+        return {} if self._broker_error is not None else notices
 
     def fresh(self, unserved: Mapping[str, str]) -> list[str]:
         """Of what a server has found by `unserved`, what this script was not told before."""
-        told = [line for queue, line in unserved.items() if queue not in self._checked]
+        lines = [line for queue, line in unserved.items() if queue not in self._checked]
         self._checked.update(unserved)
-        return told
+        return lines
 
     def _poll(self) -> bool:
         """Ask the broker for a sign of life, unless that was done just now; whether it was."""

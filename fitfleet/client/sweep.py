@@ -84,11 +84,11 @@ class Sweep:
             return html_table([], [["sweep", self.name], ["", "not submitted yet"]])
         results = self._results()
         states = Counter(trial.state for trial in results.trials())
-        told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         frame = rank(sweep_runs(results), self.design.wanted, top=_TOP)
         lines = [[_short(value) for value in line] for line in frame.itertuples(index=False)]
         wanted = self.design.wanted[0].name
-        note = f"{self.name}: {told or 'no trial yet'}; the best by {wanted} first"
+        note = f"{self.name}: {counts or 'no trial yet'}; the best by {wanted} first"
         return html_table(list(frame.columns), lines, note)
 
     @property
@@ -223,10 +223,10 @@ class Sweep:
         sign = 1.0 if results.wanted[0].direction == "minimize" else -1.0
         replicates = results.replicates[best_trial(results)]
         first = min(replicates, key=lambda m: sign * results.values[m.job_id][0])
-        found = self._handles([first.job_id])
-        if not found:
+        handles = self._handles([first.job_id])
+        if not handles:
             raise NotFoundError(f"job {first.job_id} was removed")
-        return found[0]
+        return handles[0]
 
     def compare(
         self,

@@ -63,12 +63,12 @@ def unfit(
     Nothing of a queue without a worker, nor of `starting`, whose workers may not be up yet.
     """
     loads = {load.queue: load for load in capacity.loads(c, alive_s)}
-    told = [
+    sentences = [
         wait_sentences.unfit(loads[queue], requirement)
         for queue, requirement in sorted(set(asked))
         if requirement and queue in loads and queue != starting
     ]
-    return [f"it waits, since it {line}" for line in told if line is not None]
+    return [f"it waits, since it {line}" for line in sentences if line is not None]
 
 
 def going_first(

@@ -65,14 +65,16 @@ class Gate:
 
     def opens(self, given: str) -> bool:
         """Whether a token or the password is right; a token is used up by it."""
-        mine = given.encode()
+        expected = given.encode()
         with self._lock:
             for token in self._tokens:
-                if hmac.compare_digest(mine, token.encode()):
+                if hmac.compare_digest(expected, token.encode()):
                     self._tokens.discard(token)
                     break
             else:
-                return self._secret is not None and hmac.compare_digest(mine, self._secret.encode())
+                return self._secret is not None and hmac.compare_digest(
+                    expected, self._secret.encode()
+                )
         self.on_used()
         return True
 
@@ -182,8 +184,8 @@ class _Origins:
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             headers = Headers(scope=scope)
             origin = urlsplit(headers.get("origin", "")).netloc.lower()
-            mine = {headers.get("host", "").lower(), *self._hosts}
-            if not origin or (origin not in mine and host_name(origin) not in self._hosts):
+            hosts = {headers.get("host", "").lower(), *self._hosts}
+            if not origin or (origin not in hosts and host_name(origin) not in self._hosts):
                 text = "This request does not come from a page of this dashboard."
                 await PlainTextResponse(text, 403)(scope, receive, send)
                 return

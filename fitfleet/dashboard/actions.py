@@ -50,8 +50,8 @@ def _each(board: Board, form: Form, done: str, act: Callable[[Job], object]) -> 
         except FitfleetError as error:
             refused.append(str(error))
     count = len(jobs) - len(refused)
-    said = f"{count} {'job' if count == 1 else 'jobs'} {done}"
-    return f"{said}; {len(refused)} refused: {refused[0]}" if refused else said
+    text = f"{count} {'job' if count == 1 else 'jobs'} {done}"
+    return f"{text}; {len(refused)} refused: {refused[0]}" if refused else text
 
 
 def cancel(board: Board, form: Form) -> str:

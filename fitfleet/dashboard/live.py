@@ -54,8 +54,8 @@ class Live:
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events, until the reader is gone or the server ends."""
-        mine: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
-        self._listeners.add(mine)
+        queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
+        self._listeners.add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         try:
@@ -66,14 +66,14 @@ class Live:
                 yield _event(["database"], self.cursor, {"away_since": self._away_since})
             while not self.is_closed:
                 try:
-                    text = await asyncio.wait_for(mine.get(), _COMMENT_S)
+                    text = await asyncio.wait_for(queue.get(), _COMMENT_S)
                 except TimeoutError:
                     text = ": still here\n\n"
                 if text is None:
                     return
                 yield text
         finally:
-            self._listeners.discard(mine)
+            self._listeners.discard(queue)
             self._left_at = time.monotonic()
 
     def close(self) -> None:

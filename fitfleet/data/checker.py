@@ -101,10 +101,10 @@ class _Process:
             self._answer(_START_S)
         except _ProcessDied as error:
             self._errors.seek(0)
-            said = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
+            lines = self._errors.read()[-300:].decode(errors="replace").strip().splitlines()
             raise FitfleetError(
                 f"the process that checks files did not start ({error}):"
-                f" {said[-1] if said else 'no output'}; run `{sys.executable} -c 'import"
+                f" {lines[-1] if lines else 'no output'}; run `{sys.executable} -c 'import"
                 " h5py'` to see whether Python works here"
             ) from None
         self._is_ready = True

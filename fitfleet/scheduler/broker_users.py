@@ -106,18 +106,18 @@ def _users(app: Celery) -> dict[str, list[str]]:
         if _is_refusal(error):
             return {}
         raise
-    found: dict[str, list[str]] = {}
+    by_token: dict[str, list[str]] = {}
     for name in sorted(names):
         match = _NAME.fullmatch(name)
         if match is not None:
-            found.setdefault(match[1], []).append(name)
-    return found
+            by_token.setdefault(match[1], []).append(name)
+    return by_token
 
 
 def _keys(queue: str) -> list[str]:
     """Those of a queue, of its labels and services, and kombu's own."""
-    own = re.sub(r"([*?\[\]\\])", r"\\\1", queue)
-    of_queue = [own, f"{own}{_SEPARATOR}*", f"{own}/labels/*", f"{own}/service/*"]
+    escaped = re.sub(r"([*?\[\]\\])", r"\\\1", queue)
+    of_queue = [escaped, f"{escaped}{_SEPARATOR}*", f"{escaped}/labels/*", f"{escaped}/service/*"]
     shared = ["unacked", "unacked_index", "unacked_mutex", "_kombu.binding*", "*.celery.pidbox*"]
     keys = [*of_queue, *shared] if queue else ["*"]
     return [*(f"~{key}" for key in keys), "%R~fitfleet.scheduler"]
@@ -131,8 +131,8 @@ def _number(app: Celery) -> str:
 def _is_refusal(error: BrokerError) -> bool:
     """The broker has answered: not for this user, not with this configuration, not known here."""
     text = str(error).lower()
-    said = ("no permissions", "noperm", "acl file", "unknown", "syntax", "modifier")
-    return any(words in text for words in said)
+    phrases = ("no permissions", "noperm", "acl file", "unknown", "syntax", "modifier")
+    return any(words in text for words in phrases)
 
 
 def _text(value: str | bytes) -> str:

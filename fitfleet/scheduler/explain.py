@@ -59,13 +59,13 @@ class Explanation:
     starts_in_s: float | None = None  # by measured times; None: not known
 
     def __str__(self) -> str:
-        said = "; ".join(reason.text for reason in self.reasons)
+        text = "; ".join(reason.text for reason in self.reasons)
         start = (
             ""
             if self.starts_in_s is None
             else f"; it should start {wait_sentences.soon(self.starts_in_s)}"
         )
-        return f"job {self.job_id} {said}{start}"
+        return f"job {self.job_id} {text}{start}"
 
     @property
     def is_held(self) -> bool:
@@ -197,8 +197,8 @@ def _left_out(facts: Situation) -> Iterator[Reason]:
 
 def _newest_worker(facts: Situation) -> int | None:
     """As the dispatcher sees it; None without workers."""
-    mine = [slot for slot in facts.slots if slot.queue == facts.job.queue]
-    return max((number_of(slot.versions.get("fitfleet", "")) for slot in mine), default=None)
+    slots = [slot for slot in facts.slots if slot.queue == facts.job.queue]
+    return max((number_of(slot.versions.get("fitfleet", "")) for slot in slots), default=None)
 
 
 def _notes(facts: Situation, alive_s: float) -> Iterator[Reason]:
@@ -228,8 +228,8 @@ def _elsewhere(facts: Situation, settings: Settings) -> Iterator[Reason]:
     elif job.status is JobStatus.RUNNING:
         yield Reason("running", f"runs on {job.owner}, epoch {job.epoch} of {job.epochs}")
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
-            said = wait_sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
-            yield Reason("silent", said)
+            sentence = wait_sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
+            yield Reason("silent", sentence)
     elif facts.gathering is not None:
         yield Reason("dispatched", wait_sentences.gathering(facts.gathering))
     elif job.owner is not None:

@@ -24,9 +24,9 @@ def gpu_hours(job: Standing) -> str | None:
     return None
 
 
-def _used_up(limited: Limited, whose: str, command: str) -> str:
+def _used_up(limited: Limited, holder: str, command: str) -> str:
     return (
-        f"{whose} used {limited.gpu_hours_used:.1f} of {limited.gpu_hours:g} GPU-hours in 30 days"
+        f"{holder} used {limited.gpu_hours_used:.1f} of {limited.gpu_hours:g} GPU-hours in 30 days"
         f" (quota); an admin may raise it: fitfleet {command} --gpu-hours HOURS"
     )
 
@@ -50,9 +50,9 @@ def group_quota(job: Standing) -> str | None:
     group = job.group
     if group is None or group.room is None:
         return None
-    own = None if job.quota is None else job.quota.room
+    user_room = None if job.quota is None else job.quota.room
     of_experiment = None if job.max_running is None else job.max_running - job.in_flight
-    if any(room is not None and room < group.room for room in (own, of_experiment)):
+    if any(room is not None and room < group.room for room in (user_room, of_experiment)):
         return None
     return (
         f"is of group {group.name!r}, whose users may have {group.max_running} jobs in flight and"

@@ -35,14 +35,14 @@ def hold_kept_slots(database: Database, app: Celery, settings: Settings) -> list
         queues = gangs.waiting_queues(c)
     if not queues:
         return []
-    lent: list[int] = []
+    job_ids: list[int] = []
     with database.begin() as c:
         gangs.hold_on(c, queues, settings.lease_s)
     _wake(database, app, settings)
     for load in _loads_of(database, settings, queues):
         with database.begin() as c:
-            lent += backfill.lend(c, load, settings.lease_s)
-    return lent
+            job_ids += backfill.lend(c, load, settings.lease_s)
+    return job_ids
 
 
 def _wake(database: Database, app: Celery, settings: Settings) -> None:

@@ -92,10 +92,10 @@ def remove_experiment(
 def finish(database: Database, settings: Settings) -> list[str]:
     """Repeat the removals of experiments that were begun and did not come to their end."""
     with database.read() as c:
-        begun = table.half_removed(c)
-    for number, name in begun.items():
+        unfinished = table.half_removed(c)
+    for number, name in unfinished.items():
         _remove_experiments(database, settings, name, [number], is_dry=False)
-    return list(begun.values())
+    return list(unfinished.values())
 
 
 def _remove_experiments(

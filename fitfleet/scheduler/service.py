@@ -127,13 +127,13 @@ class Scheduler:
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
             # No warning: a worker that still loads TensorFlow may have taken it.
-            told = "no worker started job %s in time; it is published again"
-            _log.info(told, job_id, extra={"job": job_id})
+            message = "no worker started job %s in time; it is published again"
+            _log.info(message, job_id, extra={"job": job_id})
 
     def _lend(self) -> None:
         for job_id in hold_kept_slots(self._database, self._app, self._settings):
-            told = "job %s runs on a slot that is reserved for a job on several GPUs"
-            _log.info(told, job_id, extra={"job": job_id})
+            message = "job %s runs on a slot that is reserved for a job on several GPUs"
+            _log.info(message, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:
         """A step that goes wrong must not keep jobs from being placed."""

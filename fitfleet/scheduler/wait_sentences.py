@@ -35,15 +35,15 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
 
 def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
     """What became of the workers of the queue, and which others there are."""
-    mine = [slot for slot in slots if slot.queue == queue]
+    of_queue = [slot for slot in slots if slot.queue == queue]
     remedy = f"start one with: fitfleet worker --queue {queue}"
-    if any(slot.is_draining and slot.silent_s < alive_s for slot in mine):
+    if any(slot.is_draining and slot.silent_s < alive_s for slot in of_queue):
         return f"waits for a worker: all workers of queue {queue!r} are draining; {remedy}"
-    if mine:
-        silent = min(slot.silent_s for slot in mine)
+    if of_queue:
+        silent = min(slot.silent_s for slot in of_queue)
         return (
-            f"waits for a worker: {len(mine)} slots of queue {queue!r} have sent no heartbeat for"
-            f" {duration(silent)}; {remedy}"
+            f"waits for a worker: {len(of_queue)} slots of queue {queue!r} have sent no heartbeat"
+            f" for {duration(silent)}; {remedy}"
         )
     others = sorted({slot.queue for slot in slots if slot.silent_s < alive_s})
     there = f" (there are workers of {', '.join(others)})" if others else ""

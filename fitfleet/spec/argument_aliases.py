@@ -30,5 +30,7 @@ def of_a_job(name: str) -> str | None:
     ours = _OURS.get(name)
     if ours is None or ours == "name":
         return None
-    told = f"it is called {ours} there" if ours else "a search space replaces the value itself"
-    return f"belongs to a sweep; {told}: docs/how-to/sweeps.md"
+    explanation = (
+        f"it is called {ours} there" if ours else "a search space replaces the value itself"
+    )
+    return f"belongs to a sweep; {explanation}: docs/how-to/sweeps.md"

@@ -24,10 +24,10 @@ def content_hash_of_seeds(spec: JobSpec, fingerprint: str | None) -> Callable[[i
     document = _document(spec, fingerprint)
     document["seed"] = _SEED
     before, _, after = _text(document).partition(json.dumps(_SEED))
-    begun = hashlib.sha256(before.encode())
+    prefix_hash = hashlib.sha256(before.encode())
 
     def of(seed: int) -> str:
-        digest = begun.copy()
+        digest = prefix_hash.copy()
         digest.update(f"{seed}{after}".encode())
         return digest.hexdigest()
 

@@ -107,8 +107,8 @@ def predict(points: Sequence[MemoryPoint], batch_size: int, cohort: int = 1) -> 
     out of memory and none of as many came to its end, more than they had.
     """
     rows = batch_size * cohort
-    mine = [p.peak_bytes for p in points if (p.batch_size, p.cohort) == (batch_size, cohort)]
-    peak = max(mine, default=0)
+    peaks = [p.peak_bytes for p in points if (p.batch_size, p.cohort) == (batch_size, cohort)]
+    peak = max(peaks, default=0)
     if peak:
         return Need(_with_margin(peak), peak, is_measured=True)
     measured = [(p.rows, p.peak_bytes) for p in points if p.peak_bytes]

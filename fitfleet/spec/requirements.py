@@ -121,8 +121,8 @@ def gpus_of(requirements: str) -> int:
 
 def gpu_count(labels: Labels) -> int:
     """The GPUs of the service of a slot: `gpus`, which one with a single GPU need not say."""
-    said = labels.get("gpus", "1")
-    return int(said) if "gpu_memory" in labels and said.isdecimal() else 0
+    label = labels.get("gpus", "1")
+    return int(label) if "gpu_memory" in labels and label.isdecimal() else 0
 
 
 def _has(labels: Labels, name: str, value: str) -> bool:

@@ -69,10 +69,10 @@ def run_evaluators(
     if x is None:
         raise SpecError("evaluators", "the dataset has neither test nor validation arrays")
     reset_rnn_states(model)
-    fed = tf_datasets.evaluation(x, None, None, batch_size, whole_bytes=settings.memory_bytes)
-    fed = fed[0] if isinstance(fed, tuple) else fed
+    dataset = tf_datasets.evaluation(x, None, None, batch_size, whole_bytes=settings.memory_bytes)
+    dataset = dataset[0] if isinstance(dataset, tuple) else dataset
     predicted = model.predict(
-        fed, batch_size=batch_size, verbose=0, callbacks=[OnBatch(on_progress)]
+        dataset, batch_size=batch_size, verbose=0, callbacks=[OnBatch(on_progress)]
     )
     context = {
         "x": x,

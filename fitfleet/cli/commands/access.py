@@ -107,10 +107,10 @@ def revoke(
         user, scope = tokens.revoke(c, token)
     tell(f"token {token} of {user} is revoked")
     with database.begin() as c:
-        gone, left = host_roles.end(c, token)
-        have_own = bool(gone or left) or host_roles.may_create(c)
+        ended_roles, left = host_roles.end(c, token)
+        have_own = bool(ended_roles or left) or host_roles.may_create(c)
     users, users_left, users_own = _end_broker_users(target, token)
-    for name in gone:
+    for name in ended_roles:
         tell(f"role {name} of a host that joined by it is dropped")
     for name in users:
         tell(f"the broker's user {name} of a host that joined by it is deleted")
@@ -119,9 +119,9 @@ def revoke(
     if users_left:
         tell(f"the scheduler deletes {', '.join(users_left)} within a minute; this user may not")
     if scope in (Scope.WORK, Scope.ADMIN):
-        told = [*([] if have_own else [_DATABASE]), *([] if users_own else [_BROKER])]
-        if told:
-            tell(" ".join(told))
+        roles_text = [*([] if have_own else [_DATABASE]), *([] if users_own else [_BROKER])]
+        if roles_text:
+            tell(" ".join(roles_text))
 
 
 def _end_broker_users(target: Target, token: str) -> tuple[list[str], list[str], bool]:
@@ -132,8 +132,8 @@ def _end_broker_users(target: Target, token: str) -> tuple[list[str], list[str],
 
     app = celery_app(target.fleet().settings)
     try:
-        gone, left = broker_users.end(app, token)
-        return gone, left, bool(gone or left) or broker_users.may_create(app)
+        ended, left = broker_users.end(app, token)
+        return ended, left, bool(ended or left) or broker_users.may_create(app)
     except BrokerError:  # the scheduler does it when the broker is back
         return [], [], False
 

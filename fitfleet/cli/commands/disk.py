@@ -89,13 +89,13 @@ def rm(
     going = fleet.remove(jobs or (), experiment=experiment, is_dry=True)
     count = f"{going.jobs} job{'s' if going.jobs != 1 else ''}"
     what = f"experiment {experiment} with {count}" if experiment is not None else count
-    told = f"{what}, {size(going.size_bytes)} of weights, checkpoints and logs"
+    summary = f"{what}, {size(going.size_bytes)} of weights, checkpoints and logs"
     if dry_run:
-        tell(f"would remove {told}")
+        tell(f"would remove {summary}")
         return
-    _confirm(yes, f"remove {told}", f"Remove {printable(told)}? This cannot be undone.")
+    _confirm(yes, f"remove {summary}", f"Remove {printable(summary)}? This cannot be undone.")
     fleet.remove(jobs or (), experiment=experiment)
-    tell(f"removed {told}")
+    tell(f"removed {summary}")
 
 
 @command

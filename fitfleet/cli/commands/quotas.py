@@ -42,9 +42,9 @@ def set_user(
             users.set_quota(c, user, **limits)
         if place:
             groups.set_share(c, user, **place)
-        (found,) = users.quotas(c, user)
-    where = f", {found.shares:g} of the shares of group {found.group or 'default'}" if place else ""
-    tell(f"{user}: {_quota(found.max_running, found.gpu_hours)}{where}")
+        (quota,) = users.quotas(c, user)
+    where = f", {quota.shares:g} of the shares of group {quota.group or 'default'}" if place else ""
+    tell(f"{user}: {_quota(quota.max_running, quota.gpu_hours)}{where}")
 
 
 def _quota(max_running: int | None, gpu_hours: float | None) -> str:
@@ -84,8 +84,8 @@ def set_group(
     values |= quota_of(gpu_hours, "gpu_hours", float)
     with target.fleet().database.begin() as c:
         groups.set_group(c, group, **values)
-        (found,) = (one for one in groups.listed(c) if one.name == group)
-    tell(f"group {group}: {found.shares:g} shares, {_quota(found.max_running, found.gpu_hours)}")
+        (row,) = (item for item in groups.listed(c) if item.name == group)
+    tell(f"group {group}: {row.shares:g} shares, {_quota(row.max_running, row.gpu_hours)}")
 
 
 @command

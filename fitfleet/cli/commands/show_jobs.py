@@ -199,8 +199,10 @@ def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
     from fitfleet.client.display_names import labels
 
     handles = [fleet.job(job_id) for job_id in job_ids]
-    told = labels([job.row for job in handles])
-    curves = {f"job {job.id}: {text}": job.history for job, text in zip(handles, told, strict=True)}
+    job_labels = labels([job.row for job in handles])
+    curves = {
+        f"job {job.id}: {text}": job.history for job, text in zip(handles, job_labels, strict=True)
+    }
     plot_curves(curves, path, title=title)
     say(f"learning curves: {path}")
 
@@ -220,12 +222,15 @@ def documents_of(fleet: Fleet, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Jobs for --json, with the values of their last epoch and their scores."""
     from fitfleet.cli.output import job_document
 
-    found = fleet.recorded([job.id for job in jobs])
-    return [job_document(job.row, found[job.id]["values"], found[job.id]["scores"]) for job in jobs]
+    recorded = fleet.recorded([job.id for job in jobs])
+    return [
+        job_document(job.row, recorded[job.id]["values"], recorded[job.id]["scores"])
+        for job in jobs
+    ]
 
 
 def _last_values(fleet: Fleet, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    return {number: found["values"] for number, found in fleet.recorded(job_ids).items()}
+    return {number: recorded["values"] for number, recorded in fleet.recorded(job_ids).items()}
 
 
 def _full_document(fleet: Fleet, job: Job) -> dict[str, Any]:

@@ -145,8 +145,8 @@ def lineage(target: Target, name: SweepName, as_json: JsonOption = False) -> Non
     elif table.empty:
         say(f"Sweep {name} has no generations: it is not a population-based training.")
     else:
-        told = ["generation", "member", "job_id", "parent_job_id", "parent_member"]
-        shown = table[told].assign(
+        columns = ["generation", "member", "job_id", "parent_job_id", "parent_member"]
+        shown = table[columns].assign(
             params=[_pairs(params) for params in table["params"]],
             changes=["" if c is None else _changed(c) for c in table["changes"]],
         )

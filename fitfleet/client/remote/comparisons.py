@@ -83,8 +83,11 @@ class ComparingFleet(Fleet):
         if where is None:
             return json_forms.frame_of(self._connection.post("/v1/rank", by=by, top=top, **how))
         # A filter is a program of pandas, and runs where it was written.
-        said = self._connection.post("/v1/runs", **how)
-        runs, wanted = json_forms.runs_of(said["runs"]), json_forms.objectives_of(said["wanted"])
+        document = self._connection.post("/v1/runs", **how)
+        runs, wanted = (
+            json_forms.runs_of(document["runs"]),
+            json_forms.objectives_of(document["wanted"]),
+        )
         return rank(runs, wanted, by=by, where=where, top=top)
 
     def plot(
@@ -97,8 +100,8 @@ class ComparingFleet(Fleet):
         """As `Fleet.plot`, drawn here."""
         from fitfleet.sweeps.plots import Plots
 
-        found = self._results(experiment, objective, direction)
-        return Plots(RemoteRecordings(self._connection), found, experiment)
+        results = self._results(experiment, objective, direction)
+        return Plots(RemoteRecordings(self._connection), results, experiment)
 
     def export(
         self,
@@ -131,6 +134,6 @@ class ComparingFleet(Fleet):
         """As `Fleet.ensemble`: weights and data are fetched, and the models predict here."""
         check(top, metric, candidates)
         how = {"experiment": experiment, "metric": metric, "direction": direction}
-        said = self._connection.post("/v1/candidates", count=candidates, **how)
-        jobs = [self._handle(json_forms.row_of(row)) for row in said["rows"]]
-        return chosen(jobs, self.settings, metric, said["direction"], top)
+        document = self._connection.post("/v1/candidates", count=candidates, **how)
+        jobs = [self._handle(json_forms.row_of(row)) for row in document["rows"]]
+        return chosen(jobs, self.settings, metric, document["direction"], top)

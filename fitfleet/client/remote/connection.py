@@ -143,8 +143,8 @@ class Connection:
     def _refused(self, response: http.client.HTTPResponse) -> NoReturn:
         """Raise what the server says, as the error that it would be here."""
         try:
-            said = json_text.from_json(self._read(response, _MAX_ERROR))["error"]
-            kind, message, place = said["kind"], str(said["message"]), said.get("place", "")
+            error = json_text.from_json(self._read(response, _MAX_ERROR))["error"]
+            kind, message, place = error["kind"], str(error["message"]), error.get("place", "")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._no_api(response.status) from None
         if kind == "SpecError":
@@ -165,9 +165,9 @@ class Connection:
         return ApiError(f"{self.url} does not answer: {str(reason).splitlines()[0]}")
 
     def _no_api(self, status: int | None = None) -> ApiError:
-        told = "" if status is None else f" (status {status})"
+        shown = "" if status is None else f" (status {status})"
         return ApiError(
-            f"{self.url} answers, but not as the API of a fleet{told}; is this the address that"
+            f"{self.url} answers, but not as the API of a fleet{shown}; is this the address that"
             " `fitfleet api` or `fitfleet scheduler --api` has printed?"
         )
 

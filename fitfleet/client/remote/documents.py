@@ -150,8 +150,8 @@ class Documents:
         path = storage.local(storage.initial(start.sha256), start.sha256)
         if path not in self._uploaded:
             place = f"/v1/files/weights/{start.sha256}.weights.h5"
-            said = self._send(place, path, with_optimizer=start.optimizer)
-            self._uploaded[path] = said["sha256"]
+            document = self._send(place, path, with_optimizer=start.optimizer)
+            self._uploaded[path] = document["sha256"]
         return start.model_copy(update={"sha256": self._uploaded[path]})
 
     def _send(self, place: str, path: Path, **query: Any) -> Any:

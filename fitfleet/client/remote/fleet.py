@@ -93,21 +93,21 @@ class RemoteFleet(ComparingFleet):
         """
         given = list(jobs)
         documents = []
-        with Documents(self._connection, self.settings, is_scripted=not are_untrusted) as made:
+        with Documents(self._connection, self.settings, is_scripted=not are_untrusted) as forms:
             for index, job in enumerate(given):
                 try:
-                    documents.append(made.document(job))
+                    documents.append(forms.document(job))
                 except FitfleetError as error:
                     if len(given) > 1:
                         error.args = (f"jobs[{index}]: {error}",)
                     raise
-            said = self._connection.post("/v1/jobs", jobs=documents, again=again)
+            answer = self._connection.post("/v1/jobs", jobs=documents, again=again)
         # A server of an older version does not say what is unserved.
-        for line in [*said["warnings"], *self.notices.fresh(said.get("unserved", {}))]:
+        for line in [*answer["warnings"], *self.notices.fresh(answer.get("unserved", {}))]:
             warnings.warn(line, stacklevel=3)
         return Jobs(
             self._handle(json_forms.row_of(job["row"]), is_reused=job["is_reused"])
-            for job in said["jobs"]
+            for job in answer["jobs"]
         )
 
     def follow(
@@ -117,9 +117,11 @@ class RemoteFleet(ComparingFleet):
         display = Display(Console(stderr=True))
         with display.shown():
             wait_for(self._connection, list(job_ids), display, timeout_s)
-        said = self._connection.post("/v1/outcome", jobs=list(job_ids), failures=FAILURES)
-        counts = json_forms.counts_of(said["counts"])
-        display.conclude(counts, list(map(json_forms.row_of, said["failed"])), is_raised=is_raised)
+        answer = self._connection.post("/v1/outcome", jobs=list(job_ids), failures=FAILURES)
+        counts = json_forms.counts_of(answer["counts"])
+        display.conclude(
+            counts, list(map(json_forms.row_of, answer["failed"])), is_raised=is_raised
+        )
         return counts
 
     def unfinished(self, experiment: str | None = None) -> list[int]:
@@ -132,8 +134,8 @@ class RemoteFleet(ComparingFleet):
 
     def recorded(self, job_ids: Sequence[int]) -> dict[int, dict[str, dict[str, Any]]]:
         """As `Fleet.recorded`."""
-        said = self._connection.post("/v1/recorded", jobs=list(job_ids))
-        return {int(number): values for number, values in said.items()}
+        answer = self._connection.post("/v1/recorded", jobs=list(job_ids))
+        return {int(number): values for number, values in answer.items()}
 
     def unserved(self, queues: Iterable[str]) -> list[str]:
         """As `Fleet.unserved`."""
@@ -173,8 +175,8 @@ class RemoteFleet(ComparingFleet):
         return self._sweep(arguments, points_from, is_scripted=False)
 
     def _sweep(self, arguments: Mapping[str, Any], points: Any, *, is_scripted: bool) -> Sweep:
-        with Documents(self._connection, self.settings, is_scripted=is_scripted) as made:
-            asked_for = made.design(arguments, points)
+        with Documents(self._connection, self.settings, is_scripted=is_scripted) as forms:
+            asked_for = forms.design(arguments, points)
         return self._remote(asked_for)
 
     def resume_sweep(self, name: str) -> Sweep:
@@ -183,10 +185,10 @@ class RemoteFleet(ComparingFleet):
 
     def sweeps(self) -> list[Sweep]:
         """As `Fleet.sweeps`."""
-        return [self._found(said) for said in self._connection.get("/v1/sweeps")]
+        return [self._found(document) for document in self._connection.get("/v1/sweeps")]
 
-    def _found(self, said: Mapping[str, Any]) -> Sweep:
-        return self._remote(design_of(said), is_there=True)
+    def _found(self, document: Mapping[str, Any]) -> Sweep:
+        return self._remote(design_of(document), is_there=True)
 
     def _remote(self, asked_for: Design, *, is_there: bool = False) -> Sweep:
         return RemoteSweep(
@@ -203,8 +205,8 @@ class RemoteFleet(ComparingFleet):
 
     def disk_usage(self) -> DiskUsage:
         """As `Fleet.disk_usage`, of the disk that the API's host sees."""
-        said = self._connection.get("/v1/disk")
-        return DiskUsage([Usage(**usage) for usage in said["experiments"]], said["shared"])
+        document = self._connection.get("/v1/disk")
+        return DiskUsage([Usage(**usage) for usage in document["experiments"]], document["shared"])
 
     def limit(self, experiment: str, max_running: int | None) -> None:
         """As `Fleet.limit`."""
@@ -226,7 +228,7 @@ class RemoteFleet(ComparingFleet):
     ) -> Removal:
         """As `Fleet.remove`."""
         numbers = [job.id if isinstance(job, Job) else job for job in jobs]
-        said = self._connection.post(
+        document = self._connection.post(
             "/v1/remove", jobs=numbers, experiment=experiment, is_dry=is_dry
         )
-        return Removal(said["jobs"], tuple(said["files"]), said["size_bytes"])
+        return Removal(document["jobs"], tuple(document["files"]), document["size_bytes"])

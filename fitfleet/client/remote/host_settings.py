@@ -43,12 +43,14 @@ def joined_settings(connection: Connection, here: Settings, folder: Path) -> Set
     Certificates are written into the folder, for this user alone. ApiError, AccessError, StateError
     for what the fleet refuses; StorageError if the folder cannot be written.
     """
-    said = connection.post("/v1/join", queue=here.queue)
+    document = connection.post("/v1/join", queue=here.queue)
     try:
-        given = {name: said["settings"][name] for name in FLEET_WIDE if name in said["settings"]}
+        given = {
+            name: document["settings"][name] for name in FLEET_WIDE if name in document["settings"]
+        }
         defaults = {name: default for name, default, _ in Settings.table()}
         values = {name: converted(name, value, defaults[name]) for name, value in given.items()}
-        for name, files in said["files"].items():
+        for name, files in document["files"].items():
             values[name] = _with_files(values[name], files, folder / name)
     except (KeyError, TypeError, AttributeError):
         raise ApiError(

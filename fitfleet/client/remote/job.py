@@ -122,10 +122,10 @@ class RemoteJob(Job):
     def _follow(self) -> Iterator[str]:
         seen: dict[str, int] = {}
         while True:
-            said = self._change("log", seen=seen)
-            yield from said["pieces"]
-            is_new, seen = said["seen"] != seen, said["seen"]
-            if JobStatus(said["status"]).is_terminal and not is_new:
+            document = self._change("log", seen=seen)
+            yield from document["pieces"]
+            is_new, seen = document["seen"] != seen, document["seen"]
+            if JobStatus(document["status"]).is_terminal and not is_new:
                 if not seen:
                     yield self.logs()
                 self.refresh()
@@ -203,14 +203,14 @@ class RemoteJob(Job):
         )
 
     def _run_task(self, task: Task, spec: JobSpec, data: Any, batch_size: int) -> TaskResult:
-        with Documents(self._connection, self._settings, is_scripted=True) as made:
-            asked = {"kind": task.kind, "dataset": made.task_data(task.kind, data)}
+        with Documents(self._connection, self._settings, is_scripted=True) as forms:
+            asked = {"kind": task.kind, "dataset": forms.task_data(task.kind, data)}
             members = [{"job": member.job, "share": member.share} for member in task.members]
-            said = self._change("task", **asked, batch_size=batch_size, members=members)
-        for line in said["warnings"]:
+            document = self._change("task", **asked, batch_size=batch_size, members=members)
+        for line in document["warnings"]:
             warnings.warn(line, stacklevel=4)
         job = RemoteJob(
-            self._connection, self._database, self._settings, json_forms.row_of(said["row"])
+            self._connection, self._database, self._settings, json_forms.row_of(document["row"])
         )
         job.wait()
         check_done(job.row, job.spec)

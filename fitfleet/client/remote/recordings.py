@@ -21,13 +21,13 @@ class RemoteRecordings:
 
     def rows(self, job_ids: Sequence[int]) -> list[JobRow]:
         """As Recordings."""
-        said = [self._connection.post("/v1/rows", jobs=part) for part in _parts(job_ids)]
-        return [json_forms.row_of(row) for part in said for row in part]
+        answers = [self._connection.post("/v1/rows", jobs=part) for part in _parts(job_ids)]
+        return [json_forms.row_of(row) for part in answers for row in part]
 
     def scores(self, job_ids: Sequence[int]) -> Scores:
         """As Recordings."""
-        said = [self._ask("scores", part) for part in _parts(job_ids)]
-        return {int(job): values for part in said for job, values in part.items()}
+        answers = [self._ask("scores", part) for part in _parts(job_ids)]
+        return {int(job): values for part in answers for job, values in part.items()}
 
     def kept_points(self, job_ids: Sequence[int]) -> list[Point]:
         """As Recordings."""
@@ -41,13 +41,15 @@ class RemoteRecordings:
 
     def curves(self, job_ids: Sequence[int], metric: str, phase: str) -> Curves:
         """As Recordings."""
-        said = [self._ask("curves", part, metric=metric, phase=phase) for part in _parts(job_ids)]
-        return {int(job): dict(curve) for part in said for job, curve in part.items()}
+        answers = [
+            self._ask("curves", part, metric=metric, phase=phase) for part in _parts(job_ids)
+        ]
+        return {int(job): dict(curve) for part in answers for job, curve in part.items()}
 
     def attempts(self, job_ids: Sequence[int]) -> list[dict[str, Any]]:
         """As Recordings."""
-        said = [row for part in _parts(job_ids) for row in self._ask("attempts", part)]
-        return sorted(said, key=lambda row: (row["start"], row["job"]))
+        rows = [row for part in _parts(job_ids) for row in self._ask("attempts", part)]
+        return sorted(rows, key=lambda row: (row["start"], row["job"]))
 
     def artifact(self, row: JobRow) -> str | None:
         """As Recordings."""

@@ -64,9 +64,15 @@ class RemoteSweep(Sweep):
 
     def plan(self) -> Plan:
         """As `Sweep.plan`; the models are built where Keras is installed on the server."""
-        said = self._connection.post("/v1/sweeps/plan", **sent(self.design))
-        points = [Planned(**point) for point in said["points"]]
-        return Plan(points, said["is_sample"], said["is_built"], said["warnings"], said["noun"])
+        document = self._connection.post("/v1/sweeps/plan", **sent(self.design))
+        points = [Planned(**point) for point in document["points"]]
+        return Plan(
+            points,
+            document["is_sample"],
+            document["is_built"],
+            document["warnings"],
+            document["noun"],
+        )
 
     def submit(self) -> Sweep:
         """As `Sweep.submit`."""
@@ -81,26 +87,26 @@ class RemoteSweep(Sweep):
             self._is_open = True
 
     def _step(self, *, is_shown: bool) -> Mapping[str, Any]:
-        said: Mapping[str, Any] = self._ask("step", is_shown=is_shown)
-        for line in [*said["warnings"], *self._fresh(said.get("unserved", {}))]:
+        document: Mapping[str, Any] = self._ask("step", is_shown=is_shown)
+        for line in [*document["warnings"], *self._fresh(document.get("unserved", {}))]:
             warnings.warn(line, stacklevel=4)
-        return said
+        return document
 
     def _advance(self, *, is_shown: bool) -> tuple[Progress, Snapshot | None]:
-        said = self._step(is_shown=is_shown)
-        snapshot = said["snapshot"]
-        return Progress(**said["progress"]), None if snapshot is None else json_forms.snapshot_of(
-            snapshot
-        )
+        document = self._step(is_shown=is_shown)
+        snapshot = document["snapshot"]
+        return Progress(
+            **document["progress"]
+        ), None if snapshot is None else json_forms.snapshot_of(snapshot)
 
     def _pause_s(self, step_s: float) -> float:
         return max(_POLL_S, step_s / _POLL_SHARE)
 
     def _outcome(self) -> tuple[dict[JobStatus, int], list[JobRow]]:
         ids = [m.job_id for of_trial in self._results().replicates.values() for m in of_trial]
-        said = self._connection.post("/v1/outcome", jobs=ids, failures=FAILURES)
-        failed = [json_forms.row_of(row) for row in said["failed"]]
-        return json_forms.counts_of(said["counts"]), failed
+        document = self._connection.post("/v1/outcome", jobs=ids, failures=FAILURES)
+        failed = [json_forms.row_of(row) for row in document["failed"]]
+        return json_forms.counts_of(document["counts"]), failed
 
     @property
     def progress(self) -> Progress:
@@ -129,6 +135,6 @@ class RemoteSweep(Sweep):
         return True
 
 
-def design_of(said: Mapping[str, Any]) -> Design:
+def design_of(document: Mapping[str, Any]) -> Design:
     """The design of a sweep as the server describes it."""
-    return Design.from_json(json.dumps(said["document"]))
+    return Design.from_json(json.dumps(document["document"]))

@@ -88,9 +88,9 @@ class Experiment:
             with database.read() as c:
                 return ranking.read(c, wanted)
 
-        def update(found: Ranking, jobs: frozenset[int]) -> Ranking | None:
+        def update(current: Ranking, jobs: frozenset[int]) -> Ranking | None:
             with database.read() as c:
-                return ranking.update(c, wanted, found, jobs)
+                return ranking.update(c, wanted, current, jobs)
 
         return self.board.followed(("ranking", repr(wanted)), self.id, read, update)
 

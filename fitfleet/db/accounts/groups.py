@@ -67,8 +67,8 @@ def set_group(c: Connection, name: str, **values: float | None) -> None:
             values[key] = 1.0 if value is None else check_shares(value)
         elif value is not None and not 0 <= value < 2**31:
             raise AccessError(f"{key}: {value:g} is not 0 or more, nor none for no limit")
-    told = ", ".join(f"{key} {'none' if v is None else f'{v:g}'}" for key, v in values.items())
-    access.change(c, "set group", name, told or None, needs=Scope.ADMIN)
+    detail = ", ".join(f"{key} {'none' if v is None else f'{v:g}'}" for key, v in values.items())
+    access.change(c, "set group", name, detail or None, needs=Scope.ADMIN)
     statement = upsert(c, groups, list(values)) if values else upsert(c, groups, ["name"])
     c.execute(statement.values(name=name, **values))
     if "shares" in values:
@@ -117,8 +117,8 @@ def set_share(c: Connection, user: str, **values: str | float | None) -> None:
         row["shares"] = check_shares(float(values["shares"] or 0))
     elif "shares" in values:
         row["shares"] = None
-    told = ", ".join(f"{name} {'none' if v is None else v}" for name, v in values.items())
-    access.change(c, "set share", user, told, needs=Scope.ADMIN)
+    detail = ", ".join(f"{name} {'none' if v is None else v}" for name, v in values.items())
+    access.change(c, "set share", user, detail, needs=Scope.ADMIN)
     c.execute(upsert(c, users, list(row)).values(name=user, **row))
     _forget(c, "user", user)
 
@@ -139,7 +139,7 @@ def listed(c: Connection) -> list[Group]:
     if not rows:
         return []
     slots, in_flight = _by_group(slots_by_user(c), members), _by_group(jobs_by_user(c), members)
-    found = [
+    with_row = [
         Group(
             row.name,
             row.shares,
@@ -152,7 +152,7 @@ def listed(c: Connection) -> list[Group]:
         )
         for row in rows
     ]
-    named = {group.name: group for group in found}
+    named = {group.name: group for group in with_row}
     default = named.pop(DEFAULT, None)
     rest = Group(DEFAULT, 1.0, 0, slots.get(DEFAULT, 0), None, in_flight.get(DEFAULT, 0), None, 0.0)
     return [*named.values(), default or rest]

@@ -57,11 +57,11 @@ def end(c: Connection, token_id: str) -> tuple[list[str], list[str]]:
 
     Left are those that this connection may not drop.
     """
-    gone: list[str] = []
+    dropped: list[str] = []
     left: list[str] = []
     for name in _roles(c).get(token_id, []):
-        (gone if _end(c, name) else left).append(name)
-    return gone, left
+        (dropped if _end(c, name) else left).append(name)
+    return dropped, left
 
 
 def end_all(c: Connection) -> list[str]:
@@ -87,12 +87,12 @@ def _roles(c: Connection) -> dict[str, list[str]]:
     """Names of the roles by token."""
     if c.dialect.name != "postgresql":
         return {}
-    found: dict[str, list[str]] = {}
+    by_token: dict[str, list[str]] = {}
     for name in sorted(c.scalars(_LISTED)):
         match = _NAME.fullmatch(name)
         if match is not None:
-            found.setdefault(match[1], []).append(name)
-    return found
+            by_token.setdefault(match[1], []).append(name)
+    return by_token
 
 
 def _end(c: Connection, name: str) -> bool:

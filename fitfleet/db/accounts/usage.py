@@ -43,15 +43,19 @@ def slots_by_user(c: Connection, queue: str | None = None) -> dict[str, int]:
     A job on several GPUs uses all the slots that are kept for it.
     """
     is_there = sa.true() if queue is None else jobs.c.queue == queue
-    which = jobs.c.status.in_(IN_FLIGHT) & is_there
+    condition = jobs.c.status.in_(IN_FLIGHT) & is_there
     joined = jobs.join(experiments, experiments.c.id == jobs.c.experiment_id)
     # A name of a slot is never a number alone.
     slot = func.coalesce(jobs.c.owner, sa.cast(jobs.c.id, sa.String))
-    own = select(user_of().label("user_name"), slot.label("slot")).select_from(joined).where(which)
+    owned = (
+        select(user_of().label("user_name"), slot.label("slot"))
+        .select_from(joined)
+        .where(condition)
+    )
     of_gangs = joined.join(gang_slots, gang_slots.c.job_id == jobs.c.id)
     is_kept = (gang_slots.c.dispatch_seq == jobs.c.dispatch_seq) & jobs.c.owner.is_not(None)
-    kept = select(user_of(), gang_slots.c.slot).select_from(of_gangs).where(which, is_kept)
-    each = sa.union(own, kept).subquery()
+    kept = select(user_of(), gang_slots.c.slot).select_from(of_gangs).where(condition, is_kept)
+    each = sa.union(owned, kept).subquery()
     query = select(each.c.user_name, func.count()).group_by(each.c.user_name)
     return {name: int(count) for name, count in c.execute(query)}
 

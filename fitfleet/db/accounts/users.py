@@ -42,8 +42,8 @@ def set_quota(c: Connection, user: str, **quota: float | None) -> None:
     for name, value in quota.items():
         if value is not None and value < 0:
             raise AccessError(f"{name}: {value:g} is below 0; give 0 or more, or none for no limit")
-    told = ", ".join(f"{name} {'none' if v is None else f'{v:g}'}" for name, v in quota.items())
-    access.change(c, "set quota", user, told, needs=Scope.ADMIN)
+    detail = ", ".join(f"{name} {'none' if v is None else f'{v:g}'}" for name, v in quota.items())
+    access.change(c, "set quota", user, detail, needs=Scope.ADMIN)
     c.execute(upsert(c, users, list(quota)).values(name=user, **quota))
 
 

@@ -19,7 +19,7 @@ def checkpoint(
     The caller renames the file into place inside the same transaction, after this has returned
     True: the row is locked then, so a zombie changes nothing, in SQL or on disk.
     """
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(holds(claim))
         .values(
@@ -30,4 +30,4 @@ def checkpoint(
             refused_since=None,
         )
     ).rowcount
-    return bool(won)
+    return bool(updated)

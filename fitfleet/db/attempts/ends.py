@@ -140,7 +140,7 @@ def fail(
 def _end(c: Connection, claim: Claim, status: JobStatus, seconds: float, **values: Any) -> bool:
     at = now(c)
     ended = {"finished_at": at} if status.is_terminal else {}
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(holds(claim))
         .values(
@@ -153,9 +153,9 @@ def _end(c: Connection, claim: Claim, status: JobStatus, seconds: float, **value
             **values,
         )
     ).rowcount
-    if won and status.is_terminal:
+    if updated and status.is_terminal:
         webhooks.jobs_ended(c, [claim.job_id])
-    return bool(won)
+    return bool(updated)
 
 
 def _end_attempt(

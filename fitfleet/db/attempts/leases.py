@@ -31,16 +31,16 @@ def claim(
 
     One that needs a newer fitfleet goes back to the queue.
     """
-    which = and_(
+    condition = and_(
         jobs.c.id == job_id,
         jobs.c.dispatch_seq == dispatch_seq,
         jobs.c.status == JobStatus.DISPATCHED,
     )
-    won = start_attempts(c, which & is_readable(), worker, lease_s)
-    if not won:
-        _requeue_for_newer(c, which)
+    started = start_attempts(c, condition & is_readable(), worker, lease_s)
+    if not started:
+        _requeue_for_newer(c, condition)
         return None
-    return next(iter(claims_of(c, won)), None)
+    return next(iter(claims_of(c, started)), None)
 
 
 def is_readable() -> sa.ColumnElement[bool]:
@@ -48,20 +48,20 @@ def is_readable() -> sa.ColumnElement[bool]:
     return jobs.c.min_version <= number_of(installed())
 
 
-def _requeue_for_newer(c: Connection, which: sa.ColumnElement[bool]) -> None:
+def _requeue_for_newer(c: Connection, condition: sa.ColumnElement[bool]) -> None:
     """Leave a job to newer workers, and time to them to take it before it comes here again."""
     values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
-    c.execute(update(jobs).where(which & ~is_readable()).values(values))
+    c.execute(update(jobs).where(condition & ~is_readable()).values(values))
 
 
 def start_attempts(
-    c: Connection, which: sa.ColumnElement[bool], worker: str, lease_s: float
+    c: Connection, condition: sa.ColumnElement[bool], worker: str, lease_s: float
 ) -> dict[int, int]:
     """Let the jobs `which` run from now; job id -> number of the attempt that begins."""
     at = now(c)
     statement = (
         update(jobs)
-        .where(which)
+        .where(condition)
         .values(
             status=JobStatus.RUNNING,
             attempt=jobs.c.attempt + 1,
@@ -73,8 +73,8 @@ def start_attempts(
         )
         .returning(jobs.c.id, jobs.c.attempt, jobs.c.progress_at)
     )
-    won = c.execute(statement).all()
-    if won:
+    updated = c.execute(statement).all()
+    if updated:
         c.execute(
             attempts.insert(),
             [
@@ -84,10 +84,10 @@ def start_attempts(
                     "worker": worker,
                     "started_at": row.progress_at,  # the clock just now: not asked for again
                 }
-                for row in won
+                for row in updated
             ],
         )
-    return {row.id: row.attempt for row in won}
+    return {row.id: row.attempt for row in updated}
 
 
 def claims_of(c: Connection, job_ids: Iterable[int]) -> list[Claim]:
@@ -112,15 +112,15 @@ def heartbeat(
     `progressed` are the claims whose fit has advanced since the last call. A job that is reserved
     is known by the attempt that is to begin, so that it may begin meanwhile.
     """
-    mine = list(claims)
-    if not mine:
+    extended = list(claims)
+    if not extended:
         return {}
     at = now(c)
-    lock(c, (claim.job_id for claim in mine))
-    waiting = [reserves(claim) for claim in mine if claim.reserved_as is not None]
+    lock(c, (claim.job_id for claim in extended))
+    waiting = [reserves(claim) for claim in extended if claim.reserved_as is not None]
     statement = (
         update(jobs)
-        .where(or_(*(holds(claim) for claim in mine), *waiting))
+        .where(or_(*(holds(claim) for claim in extended), *waiting))
         .values(lease_until=at + lease_s)
         .returning(jobs.c.id, jobs.c.attempt, jobs.c.status, jobs.c.request)
     )
@@ -130,7 +130,7 @@ def heartbeat(
         )
         for row in c.execute(statement)
     }
-    moved = [claim for claim in mine if claim.key in set(progressed)]
+    moved = [claim for claim in extended if claim.key in set(progressed)]
     if moved:
         c.execute(
             update(jobs).where(or_(*(holds(claim) for claim in moved))).values(progress_at=at)
@@ -145,16 +145,16 @@ def describe_attempts(
 
     (job id, attempt) of those that held.
     """
-    won = held(c, [claim for claim, _ in rows])
+    held_keys = held(c, [claim for claim, _ in rows])
     alike: dict[tuple[int, tuple[tuple[str, Any], ...]], list[int]] = {}
     for claim, values in rows:
-        if claim.key in won:
+        if claim.key in held_keys:
             alike.setdefault((claim.attempt, tuple(values.items())), []).append(claim.job_id)
     for (attempt, columns), ids in alike.items():
         # Not as pairs, for which SQLite would read every attempt there is.
-        which = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
-        c.execute(update(attempts).where(which).values(dict(columns)))
+        condition = attempts.c.job_id.in_(ids) & (attempts.c.attempt == attempt)
+        c.execute(update(attempts).where(condition).values(dict(columns)))
         of_job = {name: value for name, value in columns if name in ("engine", "engine_reason")}
         if of_job:
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(of_job))
-    return won
+    return held_keys

@@ -48,20 +48,20 @@ def record(c: Connection, measurements: Iterable[Measurement]) -> None:
     # In one order, so that two transactions do not wait for each other.
     for key in sorted(by_key):
         of_row = dict(zip(_KEY, key, strict=True))
-        which = and_(*(memory_peaks.c[name] == value for name, value in of_row.items()))
-        before = _figures(c, which)
+        condition = and_(*(memory_peaks.c[name] == value for name, value in of_row.items()))
+        before = _figures(c, condition)
         if _larger(before, by_key[key]) == before:
             continue
         fresh = {"peak_bytes": 0, "bound_bytes": 0, "measured_at": 0.0}
         c.execute(insert_ignoring(c, memory_peaks), [of_row | fresh])
-        figures = _larger(_figures(c, which, is_locking=True), by_key[key])
-        c.execute(update(memory_peaks).where(which).values(**figures, measured_at=now(c)))
+        figures = _larger(_figures(c, condition, is_locking=True), by_key[key])
+        c.execute(update(memory_peaks).where(condition).values(**figures, measured_at=now(c)))
 
 
 def _figures(
-    c: Connection, which: sa.ColumnElement[bool], *, is_locking: bool = False
+    c: Connection, condition: sa.ColumnElement[bool], *, is_locking: bool = False
 ) -> dict[str, Any]:
-    query = select(*(memory_peaks.c[name] for name in _FIGURES)).where(which)
+    query = select(*(memory_peaks.c[name] for name in _FIGURES)).where(condition)
     if is_locking and c.dialect.name == "postgresql":
         query = query.with_for_update()
     row = c.execute(query).first()

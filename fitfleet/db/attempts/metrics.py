@@ -46,9 +46,9 @@ def record(c: Connection, rows: Sequence[EpochMetrics]) -> set[tuple[int, int]]:
         key = row.claim.key
         if key not in newest or row.epoch > newest[key].epoch:
             newest[key] = row
-    won = _advance(c, list(newest.values()), _first_nan(rows))
-    write_epochs(c, [row for row in rows if row.claim.key in won])
-    return won
+    held_keys = _advance(c, list(newest.values()), _first_nan(rows))
+    write_epochs(c, [row for row in rows if row.claim.key in held_keys])
+    return held_keys
 
 
 def write_epochs(c: Connection, rows: Sequence[EpochMetrics]) -> None:
@@ -74,15 +74,15 @@ def _advance(
     c: Connection, rows: Sequence[EpochMetrics], first_nan: Mapping[tuple[int, int], int]
 ) -> set[tuple[int, int]]:
     """Set the epoch of each job that is still held, and the first whose loss was not finite."""
-    won = held(c, [row.claim for row in rows]) if rows else set()
-    mine = [row for row in rows if row.claim.key in won]
-    if mine:
+    held_keys = held(c, [row.claim for row in rows]) if rows else set()
+    held_rows = [row for row in rows if row.claim.key in held_keys]
+    if held_rows:
         values = [
             {"of": row.claim.job_id, "last": row.epoch, "nan": first_nan.get(row.claim.key)}
-            for row in mine
+            for row in held_rows
         ]
         c.execute(_progress(str(now(c))), values)
-    return won
+    return held_keys
 
 
 @functools.cache

@@ -53,24 +53,24 @@ def record(
     One counts as well if this very attempt has committed these weights before: after a cut
     connection nobody knows, so the caller asks again.
     """
-    won = held(c, [row.claim for row in rows])
-    mine = [row for row in rows if row.claim.key in won]
-    if mine:
+    held_keys = held(c, [row.claim for row in rows])
+    held_rows = [row for row in rows if row.claim.key in held_keys]
+    if held_rows:
         of_jobs, of_metrics, of_attempts = _statements(str(now(c)))
-        values = [_values(row) for row in mine]
-        write_epochs(c, [row for row in epochs if row.claim.key in won])
+        values = [_values(row) for row in held_rows]
+        write_epochs(c, [row for row in epochs if row.claim.key in held_keys])
         c.execute(of_jobs, values)
         # An earlier attempt may have come further, where a fit is not repeatable to the bit.
-        c.execute(of_metrics, {"ids": [row.claim.job_id for row in mine]})
+        c.execute(of_metrics, {"ids": [row.claim.job_id for row in held_rows]})
         c.execute(of_attempts, values)
-        webhooks.jobs_ended(c, [row.claim.job_id for row in mine])
-        scored = [(row.claim, *scores) for row in mine for scores in row.scores.items()]
+        webhooks.jobs_ended(c, [row.claim.job_id for row in held_rows])
+        scored = [(row.claim, *scores) for row in held_rows for scores in row.scores.items()]
         write_scores(
             c, [line for claim, source, of in scored for line in score_rows(claim, of, source)]
         )
-        memory.record(c, [row.memory for row in mine if row.memory is not None])
-    lost = [row for row in rows if row.claim.key not in won]
-    return won | {row.claim.key for row in lost if _has_committed(c, row)}
+        memory.record(c, [row.memory for row in held_rows if row.memory is not None])
+    lost = [row for row in rows if row.claim.key not in held_keys]
+    return held_keys | {row.claim.key for row in lost if _has_committed(c, row)}
 
 
 @functools.cache

@@ -67,8 +67,8 @@ def kept_for(c: Connection, slot: str) -> Kept | None:
         row.job_id,
         row.status == JobStatus.RUNNING,
         row.owner == slot,
-        all(one.is_ready for one in all_slots),
-        tuple(dict.fromkeys(one.device for one in all_slots)),
+        all(row_of_slot.is_ready for row_of_slot in all_slots),
+        tuple(dict.fromkeys(row_of_slot.device for row_of_slot in all_slots)),
     )
 
 
@@ -96,8 +96,8 @@ def gathering(c: Connection, job_id: int) -> Gathering | None:
     not_ready = [row.slot for row in rows if not row.is_ready]
     of_gangs = select(gang_slots.c.job_id).where(gang_slots.c.slot.in_(not_ready))
     is_there = jobs.c.owner.in_(not_ready) | jobs.c.id.in_(of_gangs)
-    begun = select(jobs.c.id).where(jobs.c.status == JobStatus.RUNNING, is_there)
-    running = list(c.scalars(begun.order_by(jobs.c.id)))
+    started = select(jobs.c.id).where(jobs.c.status == JobStatus.RUNNING, is_there)
+    running = list(c.scalars(started.order_by(jobs.c.id)))
     return Gathering([row.slot for row in rows], not_ready, running)
 
 
@@ -115,8 +115,8 @@ def stand_ready(c: Connection, slot: str) -> Kept | None:
     kept = kept_for(c, slot)
     if kept is None or kept.is_running:
         return kept
-    which = (gang_slots.c.job_id == kept.job_id) & (gang_slots.c.slot == slot)
-    c.execute(update(gang_slots).where(which).values(is_ready=True))
+    condition = (gang_slots.c.job_id == kept.job_id) & (gang_slots.c.slot == slot)
+    c.execute(update(gang_slots).where(condition).values(is_ready=True))
     return kept_for(c, slot)
 
 
@@ -130,7 +130,7 @@ def send_back(c: Connection, message: tuple[int, int], slot: str) -> bool:
     if not is_kept(c, slot):
         return False
     job_id, dispatch_seq = message
-    which = (jobs.c.id == job_id) & (jobs.c.dispatch_seq == dispatch_seq) & is_waiting()
+    condition = (jobs.c.id == job_id) & (jobs.c.dispatch_seq == dispatch_seq) & is_waiting()
     values = {"status": JobStatus.QUEUED, "not_before": now(c) + _AGAIN_S}
-    c.execute(update(jobs).where(which, jobs.c.owner.is_(None)).values(values))
+    c.execute(update(jobs).where(condition, jobs.c.owner.is_(None)).values(values))
     return True

@@ -92,11 +92,11 @@ def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
         .where(jobs.c.id.in_(held), is_waiting(), jobs.c.owner.in_(slots))
         .values(lease_until=now(c) + alive_s)
     )
-    gone = sorted(owners.keys() - set(held))
+    released = sorted(owners.keys() - set(held))
     values = {"status": JobStatus.QUEUED, "owner": None, "lease_until": None}
-    which = jobs.c.id.in_(gone) & is_waiting() & jobs.c.owner.not_in(slots)
-    c.execute(update(jobs).where(which).values(values))
-    return gone
+    condition = jobs.c.id.in_(released) & is_waiting() & jobs.c.owner.not_in(slots)
+    c.execute(update(jobs).where(condition).values(values))
+    return released
 
 
 def to_wake(c: Connection) -> list[tuple[int, str, int]]:

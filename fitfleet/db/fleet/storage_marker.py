@@ -73,21 +73,21 @@ def _compare(
     if marker == known or (database.is_sqlite and None in (marker, known)):
         return
     file = small_files.shown(settings, NAME)
-    way = "set FITFLEET_STORAGE to what all machines of this fleet share"
+    fix = "set FITFLEET_STORAGE to what all machines of this fleet share"
     moved = f"if its files were moved here, write {known} to {file}"
     if marker is None:
         raise ForeignStorageError(
-            f"{file}, which the fleet's storage has, is not there; mount it, or {way}; {moved}"
+            f"{file}, which the fleet's storage has, is not there; mount it, or {fix}; {moved}"
         )
     if known is not None:
         raise ForeignStorageError(
             f"{file} says {marker!r} and the database {known!r}: this is another storage;"
-            f" {way}; {moved}"
+            f" {fix}; {moved}"
         )
     if marker.partition(".")[0] != fleet:
         raise ForeignStorageError(
             f"{file} says {marker!r}, which is another fleet's than {fleet!r}, the database's;"
-            f" {way}; if no other fleet uses it any more, remove that file"
+            f" {fix}; if no other fleet uses it any more, remove that file"
         )
 
 

@@ -100,11 +100,11 @@ def refused(c: Connection) -> int:
 
 def postpone(c: Connection) -> float:
     """They could not be sent: try again later. In how many seconds."""
-    mine = trace_cursor.c.name == _NAME
-    failures = int(c.execute(select(trace_cursor.c.failures).where(mine)).scalar_one())
+    condition = trace_cursor.c.name == _NAME
+    failures = int(c.execute(select(trace_cursor.c.failures).where(condition)).scalar_one())
     pause_s: float = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures, 10))
     values = {"held_until": now(c) + pause_s, "failures": failures + 1}
-    c.execute(update(trace_cursor).where(mine).values(**values))
+    c.execute(update(trace_cursor).where(condition).values(**values))
     return pause_s
 
 

@@ -78,9 +78,9 @@ def state(c: Connection, name: str) -> State | None:
 
 def due(c: Connection, after_s: float) -> list[str]:
     """The experiments whose jobs and sweeps all ended so long ago, the oldest first."""
-    mine = jobs.c.experiment_id == experiments.c.id
-    ended_at = select(func.max(jobs.c.finished_at)).where(mine).scalar_subquery()
-    is_open = sa.exists().where(mine, jobs.c.status.not_in(sorted(TERMINAL)))
+    of_experiment = jobs.c.experiment_id == experiments.c.id
+    ended_at = select(func.max(jobs.c.finished_at)).where(of_experiment).scalar_subquery()
+    is_open = sa.exists().where(of_experiment, jobs.c.status.not_in(sorted(TERMINAL)))
     of_sweeps = sweeps.c.experiment_id == experiments.c.id
     is_driven = sa.exists().where(of_sweeps, sweeps.c.ended_at.is_(None))
     query = select(experiments.c.name).where(

@@ -49,12 +49,12 @@ def settle(c: Connection) -> list[int]:
     settled = []
     for row in c.execute(query).all():
         if row.status == JobStatus.SUCCEEDED:
-            won = _release(c, row.id)
+            is_settled = _release(c, row.id)
             detail = f"job {row.parent_id} has succeeded"
         else:
             detail = _reason(row)
-            won = _fail(c, row.id, detail)
-        if won:
+            is_settled = _fail(c, row.id, detail)
+        if is_settled:
             events.add(c, "dependency", row.id, detail=detail)
             settled.append(row.id)
     return settled
@@ -117,10 +117,10 @@ def _fail(c: Connection, job_id: int, message: str) -> bool:
         "finished_at": now(c),
     }
     waits = (jobs.c.id == job_id) & (jobs.c.status == JobStatus.QUEUED)
-    won = bool(c.execute(update(jobs).where(waits).values(**values)).rowcount)
-    if won:
+    is_failed = bool(c.execute(update(jobs).where(waits).values(**values)).rowcount)
+    if is_failed:
         webhooks.jobs_ended(c, [job_id])
-    return won
+    return is_failed
 
 
 def _reason(row: object) -> str:
@@ -129,8 +129,8 @@ def _reason(row: object) -> str:
         return "the job whose weights it starts from was removed; submit it again from another"
     ended = str(row.status).lower()  # type: ignore[attr-defined]
     why = row.failure_message  # type: ignore[attr-defined]
-    said = f" ({why[:200]})" if why else ""
-    return f"job {parent_id}, whose weights it starts from, has {_ENDED[ended]}{said}; {_FIX}"
+    detail = f" ({why[:200]})" if why else ""
+    return f"job {parent_id}, whose weights it starts from, has {_ENDED[ended]}{detail}; {_FIX}"
 
 
 _ENDED = {"failed": "failed", "cancelled": "been cancelled", "pruned": "been pruned"}

@@ -49,15 +49,17 @@ def pause(c: Connection, name: str) -> None:
     """Start no more jobs of the experiment; the running ones are asked to go back to the queue."""
     access.change_experiment(c, "pause", name)
     experiment_id = _set_paused(c, name, True)
-    mine = jobs.c.experiment_id == experiment_id
+    of_experiment = jobs.c.experiment_id == experiment_id
     in_flight = jobs.c.status.in_((JobStatus.DISPATCHED, JobStatus.RUNNING))
-    lock(c, c.scalars(select(jobs.c.id).where(mine, in_flight)).all())
+    lock(c, c.scalars(select(jobs.c.id).where(of_experiment, in_flight)).all())
     c.execute(
-        update(jobs).where(mine, jobs.c.status == JobStatus.DISPATCHED).values(reservations.WAITING)
+        update(jobs)
+        .where(of_experiment, jobs.c.status == JobStatus.DISPATCHED)
+        .values(reservations.WAITING)
     )
     c.execute(
         update(jobs)
-        .where(mine, jobs.c.status == JobStatus.RUNNING, jobs.c.request.is_(None))
+        .where(of_experiment, jobs.c.status == JobStatus.RUNNING, jobs.c.request.is_(None))
         .values(request=Request.RELEASE)
     )
     events.add(c, "paused", detail=name)

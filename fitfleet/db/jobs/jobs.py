@@ -144,7 +144,7 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
 
     A job that has ended stays as it is. NotFoundError if there is none.
     """
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status.in_(_WAITING))
         .values(
@@ -155,7 +155,7 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
             lease_until=None,
         )
     ).rowcount
-    if won:
+    if updated:
         access.change_job(c, "cancel", job_id)
         events.add(c, "cancelled", job_id, detail="while it waited")
         webhooks.jobs_ended(c, [job_id])
@@ -171,18 +171,18 @@ def request(c: Connection, job_id: int, request: Request) -> bool:
     False if the job does not run, or is to be cancelled already.
     """
     weaker = sa.or_(jobs.c.request.is_(None), jobs.c.request != Request.CANCEL)
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING, weaker)
         .values(request=request)
     ).rowcount
-    return bool(won)
+    return bool(updated)
 
 
 def retry(c: Connection, job_id: int) -> bool:
     """Queue a failed, cancelled or pruned job again, from its checkpoint; False in other states."""
     ended = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED)
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status.in_(ended))
         .values(
@@ -193,7 +193,7 @@ def retry(c: Connection, job_id: int) -> bool:
             not_before=sa.case((jobs.c.starts_from.is_(None), 0.0), else_=NEVER),
         )
     ).rowcount
-    if won:
+    if updated:
         _log_requeue(c, "retry", job_id)
         events.add(c, "retried", job_id)
         return True
@@ -222,7 +222,7 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
     if other not in (None, job_id):
         raise StateError(f"job {other} is this job with {epochs} epochs already; use that")
     is_last = jobs.c.checkpoint_epoch == jobs.c.epoch
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SUCCEEDED)
         .values(
@@ -241,11 +241,11 @@ def extend(c: Connection, job_id: int, epochs: int) -> bool:
             checkpoint_epoch=jobs.c.epoch,
         )
     ).rowcount
-    if won:
+    if updated:
         _log_requeue(c, "extend", job_id, f"to {epochs} epochs")
         specs.replace(c, job_id, spec)
         events.add(c, "extended", job_id, detail=f"from {row.epochs} to {epochs} epochs")
-    return bool(won)
+    return bool(updated)
 
 
 def _log_requeue(c: Connection, action: str, job_id: int, detail: str | None = None) -> None:

@@ -26,10 +26,10 @@ def set_priority(c: Connection, job_id: int, priority: int) -> bool:
         "lease_until": sa.case((is_running, jobs.c.lease_until)),
     }
     ended = [status.value for status in JobStatus if status.is_terminal]
-    won = c.execute(
+    updated = c.execute(
         update(jobs).where(jobs.c.id == job_id, jobs.c.status.not_in(ended)).values(values)
     ).rowcount
-    if won:
+    if updated:
         access.change_job(c, "priority", job_id, str(priority))
         events.add(c, "priority", job_id, detail=str(priority))
         return True

@@ -50,8 +50,8 @@ def remove_jobs(c: Connection, job_ids: Sequence[int]) -> None:
 
 def numbers_of(c: Connection, name: str) -> list[int]:
     """The experiment of that name, and those whose removal has begun. NotFoundError."""
-    which = (experiments.c.name == name) | (experiments.c.removing == name)
-    numbers = list(c.scalars(select(experiments.c.id).where(which).order_by(experiments.c.id)))
+    condition = (experiments.c.name == name) | (experiments.c.removing == name)
+    numbers = list(c.scalars(select(experiments.c.id).where(condition).order_by(experiments.c.id)))
     if not numbers:
         raise NotFoundError(f"there is no experiment {name!r}; `fitfleet ps` lists those there")
     return numbers
@@ -59,9 +59,9 @@ def numbers_of(c: Connection, name: str) -> list[int]:
 
 def open_jobs(c: Connection, numbers: Sequence[int]) -> tuple[list[int], int]:
     """Which jobs of these experiments have not ended, and how many jobs they have."""
-    mine = jobs.c.experiment_id.in_(numbers)
-    query = select(jobs.c.id).where(mine, jobs.c.status.not_in(sorted(TERMINAL)))
-    count = c.scalar(select(func.count()).select_from(jobs).where(mine)) or 0
+    of_experiments = jobs.c.experiment_id.in_(numbers)
+    query = select(jobs.c.id).where(of_experiments, jobs.c.status.not_in(sorted(TERMINAL)))
+    count = c.scalar(select(func.count()).select_from(jobs).where(of_experiments)) or 0
     return list(c.scalars(query.order_by(jobs.c.id))), count
 
 
@@ -89,8 +89,8 @@ def begin_removal(c: Connection, name: str, only: State | None = None) -> None:
     of_sweeps = update(sweeps).where(sweeps.c.experiment_id == number)
     ended_at = func.coalesce(sweeps.c.ended_at, now(c))
     c.execute(of_sweeps.values(name=literal("removing\n").concat(sweeps.c.id), ended_at=ended_at))
-    mine = update(experiments).where(experiments.c.id == number)
-    c.execute(mine.values(name=f"removing\n{number}", removing=name))
+    statement = update(experiments).where(experiments.c.id == number)
+    c.execute(statement.values(name=f"removing\n{number}", removing=name))
 
 
 def remove_part(c: Connection, job_ids: Sequence[int]) -> None:
@@ -118,16 +118,16 @@ def _is_open(number: int) -> ColumnElement[bool]:
     return exists().where(jobs.c.experiment_id == number, jobs.c.status.not_in(sorted(TERMINAL)))
 
 
-def _delete_jobs(c: Connection, which: ColumnElement[bool], count: int | None = None) -> None:
+def _delete_jobs(c: Connection, condition: ColumnElement[bool], count: int | None = None) -> None:
     """`count`: so many must be deleted; else one of them runs again by now."""
-    ids = select(jobs.c.id).where(which)
+    ids = select(jobs.c.id).where(condition)
     # Results that another experiment has taken over from them are rows and files of its own.
     c.execute(update(jobs).where(jobs.c.adopted_from.in_(ids)).values(adopted_from=None))
     # One that still waits for it is ended by the scheduler, with the reason.
     c.execute(update(jobs).where(jobs.c.starts_from.in_(ids)).values(starts_from=None))
     documents = specs.used_by(c, ids)
-    won = c.execute(delete(jobs).where(which, jobs.c.status.in_(sorted(TERMINAL)))).rowcount
-    if count is not None and won != count:
+    deleted = c.execute(delete(jobs).where(condition, jobs.c.status.in_(sorted(TERMINAL)))).rowcount
+    if count is not None and deleted != count:
         raise StateError("a job has not ended; cancel it, and remove it when it has ended")
     specs.remove_unused(c, documents)
 

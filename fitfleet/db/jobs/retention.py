@@ -74,13 +74,13 @@ def _kept(row: Any) -> Kept:
 def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> Iterator[list[Kept]]:
     """The ended jobs that point to a file, of an experiment or of the fleet, some at a time."""
     has_file = jobs.c.artifact_path.is_not(None) | jobs.c.checkpoint_path.is_not(None)
-    which = jobs.c.status.in_(sorted(TERMINAL)) & has_file
+    condition = jobs.c.status.in_(sorted(TERMINAL)) & has_file
     if only_sweeps:
-        which &= jobs.c.sweep_id.is_not(None)
+        condition &= jobs.c.sweep_id.is_not(None)
     after = 0
     while True:
         with database.read() as c:
-            query = _kept_query(c).where(which, jobs.c.id > after).limit(_PAGE)
+            query = _kept_query(c).where(condition, jobs.c.id > after).limit(_PAGE)
             if experiment is not None:
                 query = query.where(experiments.c.name == experiment)
             page = [_kept(row) for row in c.execute(query)]
@@ -182,12 +182,12 @@ def forget(c: Connection, job_id: int, path: str) -> bool:
         values = {column.name: None}
         if column.name == "checkpoint_path":
             values |= {"checkpoint_epoch": None, "checkpoint_sha256": None}
-        won = c.execute(
+        updated = c.execute(
             update(jobs)
             .where(jobs.c.id == job_id, column == path, jobs.c.status.in_(sorted(TERMINAL)))
             .values(**values)
         ).rowcount
-        is_forgotten |= bool(won)
+        is_forgotten |= bool(updated)
     if is_forgotten:
         events.add(c, "collected", job_id, detail=path)
     return is_forgotten

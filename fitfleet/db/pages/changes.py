@@ -101,7 +101,7 @@ class Watch:
     def _news_audited(self, c: Connection) -> News:
         """What people changed. Jobs that they submitted are seen as new rows."""
         targets = [row.target for row in self._audited.read(c) if row.action != "submit"]
-        ids = [int(found[1]) for found in map(_JOB.fullmatch, targets) if found]
+        ids = [int(match[1]) for match in map(_JOB.fullmatch, targets) if match]
         others: News = [(None, None)] if len(ids) < len(targets) else []
         return [*self._with_experiments(c, ids), *others]
 
@@ -110,8 +110,8 @@ class Watch:
         if not ids:
             return []
         query = select(jobs.c.id, jobs.c.experiment_id).where(jobs.c.id.in_(ids))
-        found = {row.id: row.experiment_id for row in c.execute(query)}
-        return [(job_id, found.get(job_id)) for job_id in ids]
+        experiment_ids = {row.id: row.experiment_id for row in c.execute(query)}
+        return [(job_id, experiment_ids.get(job_id)) for job_id in ids]
 
     def _are_workers_changed(self, c: Connection, at: float) -> bool:
         query = select(workers.c.id, workers.c.is_draining, workers.c.heartbeat_at)

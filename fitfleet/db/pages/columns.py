@@ -98,7 +98,7 @@ def _recorded(kind: str, key: str) -> Any:
     """
     if kind == "metric":
         table: sa.Table = metrics
-        mine = (
+        condition = (
             (metrics.c.job_id == jobs.c.id)
             & (metrics.c.epoch == sa.func.coalesce(jobs.c.kept_epoch, jobs.c.epoch))
             & (metrics.c.metric == key.removeprefix("val_"))
@@ -106,8 +106,8 @@ def _recorded(kind: str, key: str) -> Any:
         )
     else:
         table = scores
-        mine = (scores.c.job_id == jobs.c.id) & (scores.c.name == key)
-    return sa.select(table.c.value).where(mine).correlate(jobs).scalar_subquery()
+        condition = (scores.c.job_id == jobs.c.id) & (scores.c.name == key)
+    return sa.select(table.c.value).where(condition).correlate(jobs).scalar_subquery()
 
 
 def is_known(name: str, known: Iterable[str]) -> bool:

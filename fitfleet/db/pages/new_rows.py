@@ -29,12 +29,12 @@ class NewRows:
             return []
         is_new = [self._number > self._last]
         is_new += [self._number.between(first, last) for first, last, _ in self._gaps]
-        rows = [row for which in is_new for row in self._read(c, which)]
+        rows = [row for condition in is_new for row in self._read(c, condition)]
         self._note(sorted(row.id for row in rows))
         return rows
 
-    def _read(self, c: Connection, which: sa.ColumnElement[bool]) -> Sequence[Any]:
-        return c.execute(self._query.where(which).order_by(self._number).limit(MANY)).all()
+    def _read(self, c: Connection, condition: sa.ColumnElement[bool]) -> Sequence[Any]:
+        return c.execute(self._query.where(condition).order_by(self._number).limit(MANY)).all()
 
     def _note(self, numbers: list[int]) -> None:
         assert self._last is not None

@@ -141,20 +141,20 @@ def _escaped(text: str) -> str:
 
 def facets(c: Connection, experiment_id: int, ids: Sequence[int] = ()) -> Facets:
     """Which parameters, metrics and scores the jobs of an experiment have, or these of them."""
-    mine = jobs.c.experiment_id == experiment_id
+    condition = jobs.c.experiment_id == experiment_id
     if ids:
-        mine &= jobs.c.id.in_(ids)
-    texts = c.scalars(select(jobs.c.params).where(mine).distinct()).all()
+        condition &= jobs.c.id.in_(ids)
+    texts = c.scalars(select(jobs.c.params).where(condition).distinct()).all()
     last = (metrics.c.job_id == jobs.c.id) & (metrics.c.epoch == jobs.c.epoch)
-    recorded = _of_each(c, mine, last, metrics.c.metric, metrics.c.phase)
+    recorded = _of_each(c, condition, last, metrics.c.metric, metrics.c.phase)
     names = {f"val_{m}" if phase == "val" else m for m, phase in recorded}
-    named = _of_each(c, mine, scores.c.job_id == jobs.c.id, scores.c.name)
+    named = _of_each(c, condition, scores.c.job_id == jobs.c.id, scores.c.name)
     return Facets(_params(texts), sorted(names, key=_order), sorted(name for (name,) in named))
 
 
 def _of_each(
     c: Connection,
-    mine: sa.ColumnElement[bool],
+    condition: sa.ColumnElement[bool],
     belongs: sa.ColumnElement[bool],
     *columns: sa.Column[Any],
 ) -> list[tuple[Any, ...]]:
@@ -164,10 +164,10 @@ def _of_each(
     """
     rows = select(*columns).where(belongs)
     if c.dialect.name == "sqlite":
-        query = rows.select_from(jobs).where(mine).distinct()
+        query = rows.select_from(jobs).where(condition).distinct()
     else:
         each = rows.correlate(jobs).offset(0).lateral("each")
-        query = select(*each.c).select_from(jobs).join(each, sa.true()).where(mine).distinct()
+        query = select(*each.c).select_from(jobs).join(each, sa.true()).where(condition).distinct()
     return [tuple(row) for row in c.execute(query)]
 
 

@@ -32,10 +32,10 @@ class Holder:
 
 def group_holders(c: Connection) -> list[Holder]:
     """All groups by name, `default` last; none while there is no group at all."""
-    found = groups.listed(c)
-    group_of = {quota.user: quota.group or DEFAULT for quota in users.quotas(c)} if found else {}
+    listed = groups.listed(c)
+    group_of = {quota.user: quota.group or DEFAULT for quota in users.quotas(c)} if listed else {}
     waiting: dict[str, int] = defaultdict(int)
-    for user, count in _waiting(c).items() if found else ():
+    for user, count in _waiting(c).items() if listed else ():
         waiting[group_of.get(user, DEFAULT)] += count
     return [
         Holder(
@@ -49,7 +49,7 @@ def group_holders(c: Connection) -> list[Holder]:
             group.gpu_hours_used,
             users=group.users,
         )
-        for group in found
+        for group in listed
     ]
 
 

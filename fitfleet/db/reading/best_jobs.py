@@ -84,14 +84,18 @@ def _value(name: str, direction: str, at: str) -> sa.ColumnElement[float]:
 
 def _has(name: str) -> sa.ColumnElement[bool]:
     """Whether the job has such a value, be it NaN."""
-    mine = (metrics.c.job_id == jobs.c.id) & _is_metric(name) & (metrics.c.epoch == shown_epoch)
+    metric = (metrics.c.job_id == jobs.c.id) & _is_metric(name) & (metrics.c.epoch == shown_epoch)
     score = (scores.c.job_id == jobs.c.id) & (scores.c.name == name)
-    return sa.exists().where(mine) | sa.exists().where(score)
+    return sa.exists().where(metric) | sa.exists().where(score)
 
 
 def _metric(name: str, direction: str, at: str) -> sa.ColumnElement[float]:
-    mine = (metrics.c.job_id == jobs.c.id) & _is_metric(name)
+    condition = (metrics.c.job_id == jobs.c.id) & _is_metric(name)
     if at == "last":
-        return select(metrics.c.value).where(mine, metrics.c.epoch == shown_epoch).scalar_subquery()
+        return (
+            select(metrics.c.value)
+            .where(condition, metrics.c.epoch == shown_epoch)
+            .scalar_subquery()
+        )
     extreme = func.min if direction == "minimize" else func.max
-    return select(extreme(metrics.c.value)).where(mine).scalar_subquery()
+    return select(extreme(metrics.c.value)).where(condition).scalar_subquery()

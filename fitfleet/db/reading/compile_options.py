@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from fitfleet.db.dialect import chunks
 from fitfleet.db.schema.tables import experiments, jobs
 from fitfleet.db.specs import specs
 
-_CHUNK = 5_000
 _PARTS = ("loss", "metrics", "weighted_metrics")
 
 
@@ -36,9 +36,9 @@ def compiled_parts(c: Connection, experiment: str) -> list[dict[str, Any]]:
 def specifications(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Job -> its specification as JSON."""
     documents = {}
-    for start in range(0, len(job_ids), _CHUNK):
+    for chunk in chunks(job_ids):
         query = specs.join(select(jobs.c.id, jobs.c.seed, jobs.c.fold, *specs.COLUMNS))
-        query = query.where(jobs.c.id.in_(job_ids[start : start + _CHUNK]))
+        query = query.where(jobs.c.id.in_(chunk))
         documents.update({row.id: json.loads(specs.spec_of(row)) for row in c.execute(query)})
     return documents
 
@@ -46,8 +46,8 @@ def specifications(c: Connection, job_ids: Sequence[int]) -> dict[int, dict[str,
 def fingerprints(c: Connection, job_ids: Sequence[int]) -> dict[int, str]:
     """Job -> the fingerprint of its data, of those whose data were seen at submit."""
     by_job = {}
-    for start in range(0, len(job_ids), _CHUNK):
+    for chunk in chunks(job_ids):
         query = select(jobs.c.id, jobs.c.fingerprint).where(jobs.c.fingerprint.is_not(None))
-        query = query.where(jobs.c.id.in_(job_ids[start : start + _CHUNK]))
+        query = query.where(jobs.c.id.in_(chunk))
         by_job.update({row.id: row.fingerprint for row in c.execute(query)})
     return by_job

@@ -43,18 +43,18 @@ def ended_jobs(
     experiment_id = c.execute(
         select(experiments.c.id).where(experiments.c.name == experiment)
     ).scalar()
-    mine = (jobs.c.experiment_id == experiment_id) & jobs.c.status.in_(sorted(TERMINAL))
+    condition = (jobs.c.experiment_id == experiment_id) & jobs.c.status.in_(sorted(TERMINAL))
     names = ("id", "status", "group_hash", "params", "seed", "fold", "epochs", "seconds")
     query = (
         select(
             *(jobs.c[name] for name in (*names, "nan_epoch")),
             sa.null() if value is None else value,
         )
-        .where(mine, jobs.c.id > sa.bindparam("after"))
+        .where(condition, jobs.c.id > sa.bindparam("after"))
         .order_by(jobs.c.id)
         .limit(_PAGE)
     )
-    outdated = _outdated(c, mine)
+    outdated = _outdated(c, condition)
     after = 0
     while rows := c.execute(query, {"after": after}).all():
         after = rows[-1].id
@@ -63,11 +63,11 @@ def ended_jobs(
             yield EndedJobs(*zip(*kept, strict=True))
 
 
-def _outdated(c: Connection, mine: sa.ColumnElement[bool]) -> set[int]:
+def _outdated(c: Connection, condition: sa.ColumnElement[bool]) -> set[int]:
     """The jobs that a newer run of their content stands for."""
-    again = select(jobs.c.content_hash).where(mine, jobs.c.rerun > 0)
+    again = select(jobs.c.content_hash).where(condition, jobs.c.rerun > 0)
     query = select(jobs.c.id, jobs.c.content_hash, jobs.c.status)
-    query = query.where(mine, jobs.c.content_hash.in_(again)).order_by(jobs.c.id)
+    query = query.where(condition, jobs.c.content_hash.in_(again)).order_by(jobs.c.id)
     newest: dict[str, tuple[bool, int]] = {}
     ids = set()
     for row in c.execute(query):
@@ -86,16 +86,20 @@ def value_of(
     if name == "parameters":
         return sa.cast(func.nullif(jobs.c.parameters, 0), sa.Double())
     phase = "val" if name.startswith("val_") else "train"
-    mine = (
+    condition = (
         (metrics.c.job_id == jobs.c.id)
         & (metrics.c.metric == name.removeprefix("val_"))
         & (metrics.c.phase == phase)
     )
     if at == "last":
-        return select(metrics.c.value).where(mine, metrics.c.epoch == shown_epoch).scalar_subquery()
+        return (
+            select(metrics.c.value)
+            .where(condition, metrics.c.epoch == shown_epoch)
+            .scalar_subquery()
+        )
     extreme: Any = func.min if direction == "minimize" else func.max
     return (
         select(extreme(metrics.c.value))
-        .where(mine, metrics.c.value.between(*_FINITE))
+        .where(condition, metrics.c.value.between(*_FINITE))
         .scalar_subquery()
     )

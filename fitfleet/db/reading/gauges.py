@@ -85,8 +85,14 @@ def _is_held_by_quota(c: Connection) -> sa.ColumnElement[bool]:
     limits: list[tuple[str, list[Quota | Group]]] = [
         (q.user, [q, of[q.group]] if q.group in of else [q]) for q in quotas
     ]
-    full = [user for user, them in limits if any(one.room == 0 for one in them)]
-    without_gpu_time = [user for user, them in limits if not all(one.has_gpu_time for one in them)]
+    full = [
+        user for user, limits_of_user in limits if any(limit.room == 0 for limit in limits_of_user)
+    ]
+    without_gpu_time = [
+        user
+        for user, limits_of_user in limits
+        if not all(limit.has_gpu_time for limit in limits_of_user)
+    ]
     with_gpus = select(workers.c.queue).where(
         workers.c.ended_at.is_(None), workers.c.device.like("gpu%")
     )
@@ -134,11 +140,11 @@ def run_seconds(c: Connection, bounds: Sequence[float]) -> Histogram:
 def _histogram(
     c: Connection,
     value: sa.ColumnElement[float],
-    which: sa.ColumnElement[bool],
+    condition: sa.ColumnElement[bool],
     bounds: Sequence[float],
 ) -> Histogram:
     at_most = [func.sum(sa.case((value <= bound, 1), else_=0)) for bound in bounds]
-    row = c.execute(select(func.count(), func.sum(value), *at_most).where(which)).one()
+    row = c.execute(select(func.count(), func.sum(value), *at_most).where(condition)).one()
     return Histogram([int(count or 0) for count in row[2:]], int(row[0]), float(row[1] or 0.0))
 
 

@@ -83,10 +83,10 @@ def _attempts(c: Connection, ids: list[int]) -> dict[int, list[Any]]:
         .where(attempts.c.job_id.in_(ids))
         .order_by(attempts.c.job_id, attempts.c.attempt)
     )
-    found: dict[int, list[Any]] = defaultdict(list)
+    by_job: dict[int, list[Any]] = defaultdict(list)
     for row in c.execute(query) if ids else ():
-        found[row.job_id].append(row)
-    return found
+        by_job[row.job_id].append(row)
+    return by_job
 
 
 def _digest(text: str) -> bytes:

@@ -36,12 +36,12 @@ def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
         return []
     dispatch.lock_dispatch(c)
     lock(c, gang_jobs)  # against the slot that would begin one of them
-    lent: list[int] = []
+    job_ids: list[int] = []
     for job_id in gang_jobs:
         slots, left_s = _idle_slots(c, load.queue, job_id)
         if slots and START_S < left_s < math.inf:
-            lent += _lend(c, load, slots, left_s - START_S, alive_s)
-    return lent
+            job_ids += _lend(c, load, slots, left_s - START_S, alive_s)
+    return job_ids
 
 
 def _waiting_gangs(c: Connection, queue: str) -> list[int]:
@@ -66,8 +66,8 @@ def _lend(
     of_job = dict(zip(line, durations.experiments_of(c, line), strict=False))
     means = durations.mean_seconds(c, load.queue, set(of_job.values()))
     short = [job for job in line if means.get(of_job[job], math.inf) <= limit_s]
-    lent = list(zip(short, slots, strict=False))
-    for job_id, slot in lent:
+    pairs = list(zip(short, slots, strict=False))
+    for job_id, slot in pairs:
         values = {
             "status": JobStatus.DISPATCHED,
             "dispatch_seq": jobs.c.dispatch_seq + 1,
@@ -78,7 +78,7 @@ def _lend(
         }
         c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         c.execute(update(gang_slots).where(gang_slots.c.slot == slot).values(is_ready=False))
-    return [job_id for job_id, _ in lent]
+    return [job_id for job_id, _ in pairs]
 
 
 def _alone(c: Connection, load: QueueLoad, slot: str) -> Places:

@@ -55,7 +55,7 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
     by_route = defaultdict(list)
     for job_id, route in routes.items():
         by_route[route].append(job_id)
-    won: dict[int, int] = {}
+    dispatch_seqs: dict[int, int] = {}
     for route, ids in by_route.items():
         statement = (
             update(jobs)
@@ -70,22 +70,25 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
             )
             .returning(jobs.c.id, jobs.c.dispatch_seq)
         )
-        won |= {row.id: row.dispatch_seq for row in c.execute(statement)}
-    kept = _keep(c, places, routes, won)
+        dispatch_seqs |= {row.id: row.dispatch_seq for row in c.execute(statement)}
+    kept = _keep(c, places, routes, dispatch_seqs)
     return [
-        Message(job_id, won[job_id], route, kept.get(job_id, 0)) for job_id, route in routes.items()
+        Message(job_id, dispatch_seqs[job_id], route, kept.get(job_id, 0))
+        for job_id, route in routes.items()
     ]
 
 
 def _keep(
-    c: Connection, places: Places, routes: Mapping[int, str], won: Mapping[int, int]
+    c: Connection, places: Places, routes: Mapping[int, str], dispatch_seqs: Mapping[int, int]
 ) -> dict[int, int]:
     """Keep slots for the jobs on several GPUs among those that were dispatched; how many."""
     kept = {}
     for job_id, route in routes.items():
         if route in places.services:
             count = gpus_of(document_of(c, job_id))
-            kept[job_id] = gangs.keep(c, places.services[route], job_id, won[job_id], count)
+            kept[job_id] = gangs.keep(
+                c, places.services[route], job_id, dispatch_seqs[job_id], count
+            )
     return kept
 
 

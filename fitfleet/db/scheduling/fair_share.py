@@ -118,7 +118,7 @@ class Shared:
         """The group and the user."""
         name = user or DEFAULT
         group = self.of_user[name]
-        return group, next(one for one in group.users if one.name == name)
+        return group, next(holder for holder in group.users if holder.name == name)
 
 
 def look(c: Connection) -> tuple[float, bool]:
@@ -146,11 +146,11 @@ def read(c: Connection, queue: str, at: float, backlogs: Sequence[Backlog]) -> S
     of_user: dict[str, Holder] = {}
     # With what is known of those who were served before, so that nobody starts below them.
     for name in sorted({*slots, *of_users, *(name for kind, name in rows if kind == "user")}):
-        group_name, own = members.get(name, (DEFAULT, 1.0))
+        group_name, user_shares = members.get(name, (DEFAULT, 1.0))
         group = by_group.setdefault(
             group_name, Holder("group", group_name, shares.get(group_name, 1.0))
         )
-        user = Holder("user", name, own, slots.get(name, 0))
+        user = Holder("user", name, user_shares, slots.get(name, 0))
         user.ranked = Ranked(of_users[name]) if name in of_users else None
         group.users.append(user)
         group.slots += user.slots
@@ -248,14 +248,14 @@ class Turn:
 
 def turn_of(turns: Shared, places: Places, user: str | None, free: int) -> Turn | None:
     """None if it is the turn of the user and the user's group, or no job of theirs may go."""
-    group, own = turns.path(user)
-    for mine, siblings in ((group, turns.groups), (own, group.users)):
+    group, user_holder = turns.path(user)
+    for member, siblings in ((group, turns.groups), (user_holder, group.users)):
         first = first_of(siblings, places)
-        if first is None or mine.next(places) is None:
+        if first is None or member.next(places) is None:
             return None
-        if first is not mine:
+        if first is not member:
             waiting = [holder for holder in siblings if holder.next(places) is not None]
-            share = level_of(waiting, free) * mine.shares
-            is_above = not mine.is_below(level_of(waiting, 1))
-            return Turn(mine.kind, mine.name, first.name, mine.slots, share, is_above)
+            share = level_of(waiting, free) * member.shares
+            is_above = not member.is_below(level_of(waiting, 1))
+            return Turn(member.kind, member.name, first.name, member.slots, share, is_above)
     return None

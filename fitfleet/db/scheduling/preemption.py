@@ -86,21 +86,21 @@ def _slot(c: Connection, load: QueueLoad, priority: int) -> str | None:
 def _call_back(c: Connection, queue: str, slot: str, priority: int) -> None:
     """Give what would take the slot first back to the queue: less urgent messages, and peers."""
     is_sent = jobs.c.owner.is_(None) & (jobs.c.queue == queue)
-    which = (
+    condition = (
         (jobs.c.status == JobStatus.DISPATCHED)
         & (is_sent | (jobs.c.owner == slot))
         & (jobs.c.priority < priority)
     )
-    lock(c, c.scalars(select(jobs.c.id).where(which)).all())
-    c.execute(update(jobs).where(which).values(WAITING))
+    lock(c, c.scalars(select(jobs.c.id).where(condition)).all())
+    c.execute(update(jobs).where(condition).values(WAITING))
 
 
 def _release(c: Connection, slot: str, job_id: int, priority: int) -> list[int]:
-    which = (jobs.c.owner == slot) & (jobs.c.status == JobStatus.RUNNING)
-    lock(c, c.scalars(select(jobs.c.id).where(which)).all())
+    condition = (jobs.c.owner == slot) & (jobs.c.status == JobStatus.RUNNING)
+    lock(c, c.scalars(select(jobs.c.id).where(condition)).all())
     statement = (
         update(jobs)
-        .where(which, jobs.c.request.is_(None))
+        .where(condition, jobs.c.request.is_(None))
         .values(request=Request.RELEASE)
         .returning(jobs.c.id, jobs.c.attempt)
     )

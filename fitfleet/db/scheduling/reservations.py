@@ -125,15 +125,15 @@ def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[i
     if not claims:
         return set()
     lock(c, (claim.job_id for claim in claims))
-    which = or_(*(reserves(claim) for claim in claims))
-    return set(start_attempts(c, which, claims[0].worker, lease_s).items())
+    condition = or_(*(reserves(claim) for claim in claims))
+    return set(start_attempts(c, condition, claims[0].worker, lease_s).items())
 
 
 def lent_to(c: Connection, slot: str) -> int | None:
     """The job that is reserved for a slot although that is kept for another (db/backfill)."""
     of_gang = select(gang_slots.c.job_id).where(gang_slots.c.slot == slot)
-    which = (jobs.c.owner == slot) & gang_slot_state.is_waiting() & jobs.c.id.not_in(of_gang)
-    return c.execute(select(jobs.c.id).where(which).limit(1)).scalar()
+    condition = (jobs.c.owner == slot) & gang_slot_state.is_waiting() & jobs.c.id.not_in(of_gang)
+    return c.execute(select(jobs.c.id).where(condition).limit(1)).scalar()
 
 
 def begin_kept(c: Connection, slot: str, job_id: int, lease_s: float) -> Claim | None:
@@ -148,11 +148,11 @@ def begin_kept(c: Connection, slot: str, job_id: int, lease_s: float) -> Claim |
     reserved = (jobs.c.id == job_id) & (jobs.c.owner == slot) & gang_slot_state.is_waiting()
     if c.execute(select(jobs.c.id).where(reserved)).first() is None:
         return None
-    won = begin(c, claims_of(c, [job_id]), lease_s)
-    for _, attempt in won if gpus > 1 else ():
-        which = (attempts.c.job_id == job_id) & (attempts.c.attempt == attempt)
-        c.execute(update(attempts).where(which).values(gpus=gpus))
-    return next(iter(claims_of(c, [job_id])), None) if won else None
+    started = begin(c, claims_of(c, [job_id]), lease_s)
+    for _, attempt in started if gpus > 1 else ():
+        condition = (attempts.c.job_id == job_id) & (attempts.c.attempt == attempt)
+        c.execute(update(attempts).where(condition).values(gpus=gpus))
+    return next(iter(claims_of(c, [job_id])), None) if started else None
 
 
 def hand_back(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
@@ -160,8 +160,8 @@ def hand_back(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
     if not claims:
         return set()
     lock(c, (claim.job_id for claim in claims))
-    which = or_(*(reserves(claim) for claim in claims))
-    ids = set(c.scalars(update(jobs).where(which).values(WAITING).returning(jobs.c.id)))
+    condition = or_(*(reserves(claim) for claim in claims))
+    ids = set(c.scalars(update(jobs).where(condition).values(WAITING).returning(jobs.c.id)))
     return {claim.key for claim in claims if claim.job_id in ids}
 
 
@@ -175,8 +175,8 @@ def requeue_expired(c: Connection) -> list[int]:
     return _requeue(c, jobs.c.lease_until < now(c))
 
 
-def _requeue(c: Connection, which: sa.ColumnElement[bool]) -> list[int]:
-    query = select(jobs.c.id).where(jobs.c.status == JobStatus.DISPATCHED, which)
+def _requeue(c: Connection, condition: sa.ColumnElement[bool]) -> list[int]:
+    query = select(jobs.c.id).where(jobs.c.status == JobStatus.DISPATCHED, condition)
     query = query.order_by(jobs.c.id)
     if c.dialect.name == "postgresql":
         query = query.with_for_update(skip_locked=True)

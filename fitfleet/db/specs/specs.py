@@ -111,11 +111,11 @@ def replace(c: Connection, job_id: int, spec: JobSpec) -> None:
     c.execute(update(job_specs).where(job_specs.c.job_id == job_id).values(values))
 
 
-def used_by(c: Connection, which: sa.Select[tuple[int]]) -> set[int]:
+def used_by(c: Connection, job_ids: sa.Select[tuple[int]]) -> set[int]:
     """The documents that these jobs share with each other or with more."""
     ids: set[int] = set()
     for column in (job_specs.c.spec_id, job_specs.c.options_id):
-        query = select(column).where(job_specs.c.job_id.in_(which), column.is_not(None))
+        query = select(column).where(job_specs.c.job_id.in_(job_ids), column.is_not(None))
         ids |= set(c.scalars(query.distinct()))
     return ids
 
@@ -123,11 +123,13 @@ def used_by(c: Connection, which: sa.Select[tuple[int]]) -> set[int]:
 def remove_unused(c: Connection, document_ids: Collection[int]) -> None:
     """Delete those of the documents that no job has any more."""
     for chunk in chunks(sorted(document_ids)):
-        which = shared_documents.c.id.in_(chunk)
+        condition = shared_documents.c.id.in_(chunk)
         if c.dialect.name == "postgresql":
             # Jobs that are being submitted with one of them hold it; the next statement sees them.
-            query = select(shared_documents.c.id).where(which).order_by(shared_documents.c.sha256)
+            query = (
+                select(shared_documents.c.id).where(condition).order_by(shared_documents.c.sha256)
+            )
             c.execute(query.with_for_update()).all()
         columns = (job_specs.c.spec_id, job_specs.c.options_id)
         is_unused = [~sa.exists().where(column == shared_documents.c.id) for column in columns]
-        c.execute(delete(shared_documents).where(which, *is_unused))
+        c.execute(delete(shared_documents).where(condition, *is_unused))

@@ -29,7 +29,7 @@ def settle(c: Connection, sweep_id: int) -> bool:
     """
     if not is_spent(c, sweep_id):
         return False
-    mine = (
+    query = (
         select(jobs.c.id, jobs.c.status, jobs.c.attempt, trial_jobs.c.number)
         .join(trial_jobs, trial_jobs.c.job_id == jobs.c.id)
         .where(
@@ -40,7 +40,7 @@ def settle(c: Connection, sweep_id: int) -> bool:
         .order_by(jobs.c.id)
     )
     cut = set()
-    for row in c.execute(mine).all():
+    for row in c.execute(query).all():
         if row.status == JobStatus.RUNNING:
             _finish(c, row.id)
         elif not row.attempt and job_table.cancel(c, row.id) is JobStatus.CANCELLED:
@@ -56,10 +56,10 @@ def settle(c: Connection, sweep_id: int) -> bool:
 
 
 def _finish(c: Connection, job_id: int) -> None:
-    won = c.execute(
+    updated = c.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING, jobs.c.request.is_(None))
         .values(request=Request.FINISH)
     ).rowcount
-    if won:
+    if updated:
         events.add(c, "budget", job_id, detail="it ends with its epoch")

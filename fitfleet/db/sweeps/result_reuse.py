@@ -42,12 +42,12 @@ def adopt(c: Connection, job_ids: Sequence[int]) -> dict[int, int]:
         if source is None:
             continue
         results = {name: getattr(source, name) for name in _RESULTS}
-        won = c.execute(
+        updated = c.execute(
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.status == JobStatus.QUEUED)
             .values(**results, status=JobStatus.SUCCEEDED, adopted_from=source.id)
         ).rowcount
-        if won:
+        if updated:
             for table in (metrics, scores):
                 names = [column.name for column in table.c if column.name != "job_id"]
                 rows = select(literal(job_id), *(table.c[name] for name in names))

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from fitfleet.db.dialect import insert_ignoring
+from fitfleet.db.dialect import chunks, insert_ignoring
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.db.schema.tables import (
@@ -30,8 +30,6 @@ from fitfleet.db.session import now
 from fitfleet.db.sweeps.lineage import Descent, columns_of, descent_of
 from fitfleet.db.sweeps.result_reuse import adopt
 from fitfleet.states import JobStatus, Request
-
-_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -173,12 +171,12 @@ def prune(c: Connection, sweep_id: int, number: int, why: str) -> bool:
 
     False if it was pruned before. Jobs that other trials or users asked for too are left alone.
     """
-    won = c.execute(
+    updated = c.execute(
         update(trials)
         .where(trials.c.sweep_id == sweep_id, trials.c.number == number, trials.c.pruned.is_(None))
         .values(pruned=why)
     ).rowcount
-    if not won:
+    if not updated:
         return False
     job_ids = select(trial_jobs.c.job_id).where(
         trial_jobs.c.sweep_id == sweep_id,
@@ -201,13 +199,13 @@ def curves(
 ) -> dict[int, dict[int, float]]:
     """Job -> {epoch: value} of one metric; a NaN stays one."""
     curves_by_job: dict[int, dict[int, float]] = {}
-    for start in range(0, len(job_ids), _CHUNK):
-        which = and_(
-            metrics.c.job_id.in_(job_ids[start : start + _CHUNK]),
+    for chunk in chunks(job_ids):
+        condition = and_(
+            metrics.c.job_id.in_(chunk),
             metrics.c.metric == metric,
             metrics.c.phase == phase,
         )
-        query = select(metrics.c.job_id, metrics.c.epoch, metrics.c.value).where(which)
+        query = select(metrics.c.job_id, metrics.c.epoch, metrics.c.value).where(condition)
         for job_id, epoch, value in c.execute(query):
             curves_by_job.setdefault(job_id, {})[epoch] = float("nan") if value is None else value
     return curves_by_job
@@ -216,9 +214,9 @@ def curves(
 def scores_named(c: Connection, job_ids: Sequence[int], name: str) -> dict[int, float]:
     """Job -> its score of that name; a NaN stays one."""
     scores_by_job: dict[int, float] = {}
-    for start in range(0, len(job_ids), _CHUNK):
-        which = and_(scores.c.job_id.in_(job_ids[start : start + _CHUNK]), scores.c.name == name)
-        for job_id, value in c.execute(select(scores.c.job_id, scores.c.value).where(which)):
+    for chunk in chunks(job_ids):
+        condition = and_(scores.c.job_id.in_(chunk), scores.c.name == name)
+        for job_id, value in c.execute(select(scores.c.job_id, scores.c.value).where(condition)):
             scores_by_job[job_id] = float("nan") if value is None else value
     return scores_by_job
 
@@ -231,15 +229,15 @@ def existing(
     With `anywhere`, also those of which another experiment has a succeeded job.
     """
     hashes_there: set[str] = set()
-    for start in range(0, len(hashes), _CHUNK):
-        which = jobs.c.content_hash.in_(hashes[start : start + _CHUNK])
+    for chunk in chunks(hashes):
+        condition = jobs.c.content_hash.in_(chunk)
         place = experiments.c.name == experiment
         if anywhere:
             place = or_(place, jobs.c.status == JobStatus.SUCCEEDED)
         query = (
             select(jobs.c.content_hash)
             .join(experiments, experiments.c.id == jobs.c.experiment_id)
-            .where(which, place)
+            .where(condition, place)
         )
         hashes_there.update(c.scalars(query))
     return hashes_there
@@ -256,7 +254,7 @@ class MeasuredCost:
 def measured_costs(c: Connection, fuse_keys: Sequence[str]) -> dict[str, MeasuredCost]:
     """Fuse key -> what its jobs have cost, for those that have been run."""
     by_key: dict[str, MeasuredCost] = {}
-    for start in range(0, len(fuse_keys), _CHUNK):
+    for chunk in chunks(fuse_keys):
         query = (
             select(
                 jobs.c.fuse_key,
@@ -269,7 +267,7 @@ def measured_costs(c: Connection, fuse_keys: Sequence[str]) -> dict[str, Measure
                 and_(attempts.c.job_id == jobs.c.id, attempts.c.attempt == jobs.c.attempt),
             )
             .where(
-                jobs.c.fuse_key.in_(fuse_keys[start : start + _CHUNK]),
+                jobs.c.fuse_key.in_(chunk),
                 jobs.c.status == JobStatus.SUCCEEDED,
                 jobs.c.epoch > 0,
                 jobs.c.starts_from.is_(None),  # its epochs may be counted on from another's
@@ -287,13 +285,13 @@ def attempts_of(c: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
     An attempt that has not ended ends at the database's present time.
     """
     rows: list[dict[str, Any]] = []
-    for start in range(0, len(job_ids), _CHUNK):
+    for chunk in chunks(job_ids):
         query = select(
             attempts.c.worker,
             attempts.c.job_id.label("job"),
             attempts.c.started_at.label("start"),
             func.coalesce(attempts.c.ended_at, now(c)).label("end"),
             func.coalesce(attempts.c.outcome, "running").label("outcome"),
-        ).where(attempts.c.job_id.in_(job_ids[start : start + _CHUNK]))
+        ).where(attempts.c.job_id.in_(chunk))
         rows += [dict(row._mapping) for row in c.execute(query)]
     return sorted(rows, key=lambda row: (row["start"], row["job"]))

@@ -98,23 +98,23 @@ def _set_by_user(
     """Of what went through `**kwargs` that which the class does not set by itself."""
     needed = {name: inherited[name] for name in required if name in inherited}
     for more in ({}, needed):
-        made = _made(kind, {**given, **more})
-        if made is not None:
+        constructed = _made(kind, {**given, **more})
+        if constructed is not None:
             return more | {
                 name: kept
                 for name, kept in inherited.items()
-                if name not in more and not _is_same(kept, _kept(made, name))
+                if name not in more and not _is_same(kept, _kept(constructed, name))
             }
     return inherited
 
 
 def _is_made_by(value: Any, given: Mapping[str, Any]) -> bool:
     """Whether an object with these arguments alone is like this one, in all that is plain."""
-    made = _made(type(value), given)
+    constructed = _made(type(value), given)
     plain = (bool, int, float, str)
-    return made is not None and all(
+    return constructed is not None and all(
         _is_same(part, vars(value).get(name, part))
-        for name, part in vars(made).items()
+        for name, part in vars(constructed).items()
         if isinstance(part, plain)
     )
 
@@ -127,8 +127,8 @@ def _made(kind: type, given: Mapping[str, Any]) -> Any:
         return None
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+def _is_same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and bool(value == other)
 
 
 def _check_name(value: Any, parent: str | None, place: str) -> None:

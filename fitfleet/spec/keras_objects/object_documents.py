@@ -94,8 +94,8 @@ def _serialised(keras: Any, value: Any, place: str) -> Any:
         with names_recorded() as recorded:
             document = located(keras.saving.serialize_keras_object(value), recorded)
     except Exception as error:  # Keras raises many kinds; all mean the same here
-        said = f"Keras cannot serialise it: {_first_sentence(error)}"
-        raise NotSerialisableError(place, said) from None
+        reason = f"Keras cannot serialise it: {_first_sentence(error)}"
+        raise NotSerialisableError(place, reason) from None
     refuse_lambdas(document, place)
     complete(value, document, place)
     for custom in recorded.values():

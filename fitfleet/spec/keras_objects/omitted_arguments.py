@@ -58,16 +58,16 @@ def _keeps_its_arguments(value: Any) -> bool:
 
 
 def _left_out(value: Any, config: dict[str, Any], place: str) -> dict[str, Any]:
-    found = {}
+    omitted = {}
     for name, parameter in inspect.signature(type(value)).parameters.items():
         is_rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if is_rest or name in config or name in OF_KERAS:
             continue
-        found[name] = getattr(value, name, getattr(value, f"_{name}", _NOWHERE))
-        if found[name] is _NOWHERE:
+        omitted[name] = getattr(value, name, getattr(value, f"_{name}", _NOWHERE))
+        if omitted[name] is _NOWHERE:
             raise SpecError(
                 place,
                 f"{type(value).__name__} keeps its argument {name} under another name, and has no"
                 f" get_config; keep it as self.{name}, or give a get_config",
             )
-    return found
+    return omitted

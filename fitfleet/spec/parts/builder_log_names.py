@@ -89,9 +89,9 @@ def _uncounted(name: str) -> str:
 
 def _is_unchanged(model: Any, name: str) -> bool:
     """Whether the model has this of Keras, not of a class of the user's."""
-    found = getattr(type(model), name, None)
-    found = found.fget if isinstance(found, property) else found
-    return is_of_keras(str(getattr(found, "__module__", "")))
+    attribute = getattr(type(model), name, None)
+    attribute = attribute.fget if isinstance(attribute, property) else attribute
+    return is_of_keras(str(getattr(attribute, "__module__", "")))
 
 
 def _outputs(model: Any) -> tuple[str, ...]:

@@ -188,19 +188,19 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
 
 def _serialised(model: Any) -> Any:
     """Keras's document of an object; SpecError where a worker could not make the model from it."""
-    way = "give a function that makes the model: model=ff.builder(make_model)"
+    fix = "give a function that makes the model: model=ff.builder(make_model)"
     try:
         document = to_document(model, "model")
     except NotSerialisableError as error:
-        said = str(error).removeprefix("model: ").rstrip(".")
-        raise SpecError("model", f"{said}; or {way}") from None
+        reason = str(error).removeprefix("model: ").rstrip(".")
+        raise SpecError("model", f"{reason}; or {fix}") from None
     _refuse_lambda_layers(document, "model")
     name = unreadable(model)
     if name is not None:
         raise SpecError(
             "model",
             f"{name} cannot be made from its get_config(), which has to give the arguments of"
-            f" __init__; or {way}",
+            f" __init__; or {fix}",
         )
     return document
 

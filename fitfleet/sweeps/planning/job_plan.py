@@ -46,12 +46,12 @@ def plan_jobs(
         next(costs([point], [of_job], builds, hashes, known, needs))
         for point, of_job, hashes in zip(points, rows, there, strict=True)
     ]
-    told = [
+    shown = [
         p if why is None else replace(p, refused=why)
         for p, why in zip(planned, refused, strict=True)
     ]
     warnings = [*submission.warnings, *gpu_warnings((r for of in rows for r in of), settings)]
-    return Plan(told, False, build_check.is_available(), warnings, noun="job")
+    return Plan(shown, False, build_check.is_available(), warnings, noun="job")
 
 
 def _there(database: Database, rows: Sequence[Sequence[NewJob]]) -> list[set[str]]:
@@ -78,8 +78,8 @@ def _point(
 ) -> Point:
     """What tells the job apart: its place in the file, its params, its seed where those differ."""
     params = document.get("params")
-    told: Point = {"job": index, **(dict(params) if isinstance(params, Mapping) else {})}
+    point: Point = {"job": index, **(dict(params) if isinstance(params, Mapping) else {})}
     for name in ("experiment", "seed"):
         if len({repr(other.get(name)) for other in documents}) > 1:
-            told.setdefault(name, document.get(name))
-    return told
+            point.setdefault(name, document.get(name))
+    return point

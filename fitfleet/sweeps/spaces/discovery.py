@@ -111,17 +111,17 @@ class Explorer:
     def _when(self, key: Key) -> tuple[Entry, ...]:
         """From its conditional scopes, and from the values with which it was asked for at all."""
         needed = dict(self._asked[key].conditions)
-        ways: list[dict[str, tuple[Any, ...]]] = []
+        alternatives: list[dict[str, tuple[Any, ...]]] = []
         for family in self._families:
             values = family.values_of(key)
             if not 0 < len(values) < len(family.keys) or family.name == key[0]:
                 continue
             is_reached = family.base not in values
             if is_reached and key not in self._always:
-                ways.append({family.name: values} if family.is_whole else {})
+                alternatives.append({family.name: values} if family.is_whole else {})
             elif not is_reached and family.is_whole:
                 needed = _both(needed, {family.name: values})
-        entries = [_both(needed, way) for way in ways or [{}]]
+        entries = [_both(needed, alternative) for alternative in alternatives or [{}]]
         return tuple(tuple(entry.items()) for entry in entries) if all(entries) else ()
 
 

@@ -80,11 +80,11 @@ def labels(space: Space) -> list[str]:
     """What the options of a choice with spaces inside go by: each its class, counted up."""
     words = [_label(option) for option in map(opened, space.options)]
     seen: Counter[str] = Counter()
-    told = []
+    texts = []
     for word in words:
         seen[word] += 1
-        told.append(word if words.count(word) == 1 else f"{word}_{seen[word]}")
-    return told
+        texts.append(word if words.count(word) == 1 else f"{word}_{seen[word]}")
+    return texts
 
 
 def opened(value: Any) -> Any:

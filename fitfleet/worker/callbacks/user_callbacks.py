@@ -45,8 +45,8 @@ def _callback(document: dict[str, Any], settings: Settings, files: WrittenFiles 
             imports.function(f"{document['module']}:{name}", settings, "callbacks")
         )
     elif name in catalog.class_names("callbacks"):
-        own = {"ModelCheckpoint": ModelCheckpoint, "TensorBoard": TensorBoard}
-        kind = own.get(name) or getattr(keras.callbacks, name)
+        replaced = {"ModelCheckpoint": ModelCheckpoint, "TensorBoard": TensorBoard}
+        kind = replaced.get(name) or getattr(keras.callbacks, name)
     else:  # Keras has others, which write anywhere and call URLs
         raise SpecError("callbacks", f"{name!r:.60} is not a known callback")
     if name == "LearningRateScheduler" and not is_custom(document):

@@ -95,17 +95,17 @@ def floats(logs: dict[str, Any]) -> Logs:
     A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
     `compile` as a dict inside. SpecError for a value that is no number.
     """
-    found: Logs = {}
+    logs_of_floats: Logs = {}
     for name, value in logs.items():
         if isinstance(value, dict):
-            found |= floats(value)
+            logs_of_floats |= floats(value)
             continue
         try:
-            found[name] = float(value)
+            logs_of_floats[name] = float(value)
         except (TypeError, ValueError):
             raise SpecError(
                 "model",
                 f"its step gives {name!r:.60} as a value of shape {tuple(np.shape(value))}; a"
                 " history holds one number for each name, such as its mean",
             ) from None
-    return found
+    return logs_of_floats

@@ -95,9 +95,9 @@ class KerasSession(SingleSession):
         return self._strategy.scope() if self._strategy is not None else nullcontext()
 
     def _prepare(self, job: PreparedJob) -> None:
-        fed = job.spec.model_copy(update={"batch_size": self._batch_size})
+        spec = job.spec.model_copy(update={"batch_size": self._batch_size})
         dataset = tf_datasets.training(
-            job.arrays, fed, self._number, whole_bytes=self._settings.memory_bytes
+            job.arrays, spec, self._number, whole_bytes=self._settings.memory_bytes
         )
         if self._strategy is not None:
             replicas = self._strategy.num_replicas_in_sync
@@ -128,8 +128,8 @@ class KerasSession(SingleSession):
         if self._batch_size < spec.batch_size:  # after the job ran out of memory
             size = min(size, self._batch_size)
         parts = (arrays.x_val, arrays.y_val, arrays.sample_weight_val)
-        fed = tf_datasets.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
-        return fed, size if isinstance(fed, tuple) else None
+        dataset = tf_datasets.evaluation(*parts, size, whole_bytes=self._settings.memory_bytes)
+        return dataset, size if isinstance(dataset, tuple) else None
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
         """By Keras's own `evaluate`."""

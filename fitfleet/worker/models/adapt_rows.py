@@ -65,9 +65,10 @@ def following(parts: Sequence[Rows], wanted_by: str) -> Rows:
         return parts[0]
     shapes = {rows.read(slice(0, 1)).shape[1:] for rows in parts}
     if len(shapes) > 1:
-        told = " and ".join(map(str, sorted(shapes)))
+        shapes_text = " and ".join(map(str, sorted(shapes)))
         raise SpecError(
-            "adapt", f"{wanted_by!r} is called with rows of {told}; adapt it yourself to one kind"
+            "adapt",
+            f"{wanted_by!r} is called with rows of {shapes_text}; adapt it yourself to one kind",
         )
     starts = np.cumsum([0, *(rows.count for rows in parts)]).tolist()
 

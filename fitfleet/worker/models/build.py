@@ -138,15 +138,15 @@ def compile_model(
             **({"run_eagerly": True} if model.compiled and model.run_eagerly else {}),
         )
     except (ValueError, TypeError) as error:
-        whose = "Keras refuses it"
+        refused_by = "Keras refuses it"
         if type(model).compile.__module__.split(".")[0] != "keras":
-            whose = (
+            refused_by = (
                 f"{type(model).__name__} has a compile() of its own, which is called with Keras's"
                 " arguments, optimizer, loss, metrics and more; let it hand them to"
                 " super().compile(), and take what is its own in __init__; or compile the model in"
                 " its builder, and leave optimizer, loss and metrics of the job out"
             )
-        raise SpecError("compile", f"{whose}: {explanation(error)}") from error
+        raise SpecError("compile", f"{refused_by}: {explanation(error)}") from error
 
 
 def _loss(model: Any, spec: JobSpec) -> Any:

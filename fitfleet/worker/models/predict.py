@@ -62,9 +62,9 @@ def predictions(
     rows, start, count = rows_of(x), 0, batch_size
     while start < rows:
         chosen = take(x, slice(start, min(rows, start + count)))
-        fed = tf_datasets.evaluation(chosen, None, None, batch_size)
-        fed = fed[0] if isinstance(fed, tuple) else fed
-        part = model.predict(fed, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
+        dataset = tf_datasets.evaluation(chosen, None, None, batch_size)
+        dataset = dataset[0] if isinstance(dataset, tuple) else dataset
+        part = model.predict(dataset, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
         yield part
         row_bytes = sum(leaf.nbytes for leaf in leaves(part)) / (min(rows, start + count) - start)
         start += count
@@ -143,13 +143,13 @@ def measured(
     callbacks: Sequence[Any] = (),
 ) -> dict[str, float]:
     """Keras's `evaluate` on (x, y, sample_weight), by Keras's names."""
-    fed = tf_datasets.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
+    dataset = tf_datasets.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
     how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": list(callbacks)}
-    if isinstance(fed, tuple):
-        x, y, weight = (*fed, None, None)[:3]
+    if isinstance(dataset, tuple):
+        x, y, weight = (*dataset, None, None)[:3]
         results = model.evaluate(x, y, sample_weight=weight, batch_size=batch_size, **how)
     else:
-        results = model.evaluate(fed, **how)
+        results = model.evaluate(dataset, **how)
     return {name: float(value) for name, value in results.items()}
 
 

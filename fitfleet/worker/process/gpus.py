@@ -46,8 +46,8 @@ def read_gpus() -> list[Gpu]:
             " the worker without --gpus to train on the CPU"
         ) from None
     except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stdout", "") or error).strip().splitlines()[0]
-        raise SettingsError(f"gpus: the NVIDIA driver does not answer: {said}") from None
+        reason = str(getattr(error, "stdout", "") or error).strip().splitlines()[0]
+        raise SettingsError(f"gpus: the NVIDIA driver does not answer: {reason}") from None
     return [_gpu(row) for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True)]
 
 

@@ -63,9 +63,9 @@ def held_bytes(pid: int | str = "self") -> int:
     with suppress(OSError, ValueError, IndexError):
         status = Path(f"/proc/{pid}/status").read_text()
         rows = [line.split() for line in status.splitlines()]
-        own = [int(row[1]) for row in rows if row[:1] in (["RssAnon:"], ["RssShmem:"])]
-        if own:
-            return sum(own) * 1024
+        kilobytes = [int(row[1]) for row in rows if row[:1] in (["RssAnon:"], ["RssShmem:"])]
+        if kilobytes:
+            return sum(kilobytes) * 1024
     return resident_bytes(None if pid == "self" else int(pid))
 
 

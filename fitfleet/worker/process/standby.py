@@ -65,9 +65,9 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
 
 def _look(c: Connection, slot: str) -> tuple[Order | None, bool]:
     """What to run now, and whether the slot is kept."""
-    lent = reservations.lent_to(c, slot)
-    if lent is not None:
-        return Order(lent, ()), True
+    job_id = reservations.lent_to(c, slot)
+    if job_id is not None:
+        return Order(job_id, ()), True
     stands = gang_slot_state.stand_ready(c, slot)
     if stands is None:
         return None, False

@@ -141,7 +141,7 @@ class CommitQueue:
         """Commit them, or record what keeps them from it."""
         while batch:
             try:
-                won = self._commit(batch)
+                committed = self._commit(batch)
             except DatabaseError:
                 batch = self._still_waiting(batch)
             except _Refused as refused:
@@ -155,7 +155,7 @@ class CommitQueue:
             else:
                 reach("after_commit")
                 for commit in batch:
-                    is_lost = commit.control.key not in won
+                    is_lost = commit.control.key not in committed
                     self._end(commit, Interrupted(StopReason.LOST) if is_lost else None)
                 return
 
@@ -163,13 +163,14 @@ class CommitQueue:
         """One transaction: last metrics, scores, success, the files' names. Those that held."""
         with self._database.begin() as c:
             epochs = self._recorder.waiting([commit.control.claim for commit in batch])
-            won = successes.record(c, [commit.success for commit in batch], epochs)
+            committed = successes.record(c, [commit.success for commit in batch], epochs)
             errors = self._each(
-                PendingCommit.publish, [pending for pending in batch if pending.control.key in won]
+                PendingCommit.publish,
+                [pending for pending in batch if pending.control.key in committed],
             )
             if errors:
                 raise _Refused(errors)
-        return won
+        return committed
 
     def _still_waiting(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
         """Those that may continue waiting for the database, a while later."""

@@ -90,19 +90,19 @@ class FailureRecorder:
             if not _has_begun(c, control, self._settings):
                 return False
             last = _final_reason(c, claim, bound, self._settings) if bound is not None else None
-            said = message if last is None else f"out of memory: {last}"
+            reason_text = message if last is None else f"out of memory: {last}"
             more = {"seconds": seconds, "is_last": last is not None, "phases": phases, **options}
-            return ends.fail(c, claim, failure_class, said, text, tail, **more)
+            return ends.fail(c, claim, failure_class, reason_text, text, tail, **more)
 
         self._write(control, failed, _MAX_OUTAGE_S)
         if not isinstance(error, Exception) and failure_class is not FailureClass.USER:
             raise error  # this process is told to end, by a signal
 
     def _end_stopped(self, control: JobControl, reason: StopReason) -> None:
-        claim, told = control.claim, _STOPPED[reason]
+        claim, stop_text = control.claim, _STOPPED[reason]
         # Of an attempt that has not begun there is no log.
-        tail = "" if control.is_reserved else self._logged(control, told)
-        _log.info("job %s of %s: %s", claim.job_id, claim.experiment, told, extra=about(claim))
+        tail = "" if control.is_reserved else self._logged(control, stop_text)
+        _log.info("job %s of %s: %s", claim.job_id, claim.experiment, stop_text, extra=about(claim))
         if reason is StopReason.LOST:
             return
         # A drained process has to end soon; what it cannot write its expiring lease will say.

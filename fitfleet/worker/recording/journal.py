@@ -141,12 +141,12 @@ class DatabaseJournal:
         try:
             with self._database.begin() as c:
                 claims = [job.claim for job in reserved]
-                won = reservations.begin(c, claims, self._settings.lease_s)
+                started = reservations.begin(c, claims, self._settings.lease_s)
                 self._describe(c, choice, jobs)
         except DatabaseError:
             return not reserved
         for job in reserved:
-            if job.claim.key in won:
+            if job.claim.key in started:
                 job.control.start_attempt()
             else:
                 job.control.finish(Interrupted(StopReason.LOST))

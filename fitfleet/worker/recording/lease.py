@@ -102,9 +102,9 @@ class Lease:
         if not surplus:
             return
         with self._database.begin() as c:
-            gone = reservations.hand_back(c, surplus)
+            returned = reservations.hand_back(c, surplus)
         for control in waiting:
-            if control.key in gone:
+            if control.key in returned:
                 control.finish(Interrupted(StopReason.RELEASE))
 
     def _watch(self, live: list[JobControl]) -> None:
@@ -135,9 +135,9 @@ class Lease:
         now = time.monotonic()
         told_at = self._told_at.setdefault(control.key, max(now, stop.deadline)) + slept
         self._told_at[control.key] = told_at
-        heard_at = max(told_at, control.progress_at)
+        last_sign_at = max(told_at, control.progress_at)
         is_request = stop.reason in (StopReason.CANCEL, StopReason.PRUNE, StopReason.RELEASE)
-        if now - heard_at <= (_UNRESPONSIVE_TO_REQUEST_S if is_request else _UNRESPONSIVE_S):
+        if now - last_sign_at <= (_UNRESPONSIVE_TO_REQUEST_S if is_request else _UNRESPONSIVE_S):
             return
         for _ in range(3):
             with suppress(DatabaseError):

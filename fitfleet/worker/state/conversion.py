@@ -89,8 +89,8 @@ def _sample(model: Any, count: int) -> tuple[list[Any], list[Any]]:
     rng = np.random.default_rng(0)
     sample = [_rows(tensor, count, rng) for tensor in model.inputs]
     by_name = {tensor.name: rows for tensor, rows in zip(model.inputs, sample, strict=True)}
-    fed = keras.tree.map_structure(lambda tensor: by_name[tensor.name], inputs)
-    outputs = keras.tree.flatten(model.predict(fed, verbose=0, batch_size=_ROWS))
+    inputs_given = keras.tree.map_structure(lambda tensor: by_name[tensor.name], inputs)
+    outputs = keras.tree.flatten(model.predict(inputs_given, verbose=0, batch_size=_ROWS))
     return sample, [np.asarray(output) for output in outputs]
 
 

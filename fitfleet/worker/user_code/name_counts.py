@@ -20,8 +20,8 @@ _after_import: dict[str, Mapping[str, int]] = {}
 
 def restart() -> None:
     """Count on from what the imports of the user's modules have made, and from nothing else."""
-    found = [counts for name, counts in _after_import.items() if name in sys.modules]
-    _set(_largest(found))
+    counters = [counts for name, counts in _after_import.items() if name in sys.modules]
+    _set(_largest(counters))
 
 
 @contextmanager
