@@ -88,7 +88,7 @@ def going_first(
     loads = {load.queue: load for load in capacity.loads(c, alive_s)}
     for queue in sorted(queues):
         line = dispatch.order(
-            c, queue, dispatch_capacity.ahead(c, queue, loads.get(queue), _MAX_AHEAD)
+            c, queue, dispatch_capacity.unlimited(c, queue, loads.get(queue), _MAX_AHEAD)
         )
         firsts = [i for i, job_id in enumerate(line) if job_id in ids]
         ahead = line[: firsts[0]] if firsts else []

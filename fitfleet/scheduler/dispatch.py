@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fitfleet.db.accounts import keys
 from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.dispatch_capacity import Ageing, places
+from fitfleet.db.fleet.dispatch_capacity import Ageing, capacity_now
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.dispatch import Message
 from fitfleet.db.session import Database
@@ -55,7 +55,7 @@ class Dispatcher:
         ping(self._app)  # while it is away the jobs stay QUEUED
         with self._database.begin() as c:
             self._key = self._key or keys.message_key(c, self._settings)
-            room = places(c, load, self._settings.window, self._settings.lease_s)
+            room = capacity_now(c, load, self._settings.window, self._settings.lease_s)
             room.ageing = ageing(self._settings)
             messages = dispatch.dispatch_to(c, load.queue, room)
         for route in dict.fromkeys(message.route for message in messages):

@@ -58,19 +58,19 @@ def read_situation(c: Connection, settings: Settings, job_id: int) -> Situation:
 def _in_line(c: Connection, facts: Situation, settings: Settings) -> Situation:
     """The same, with the place in the line and what the dispatcher would do now."""
     job, queue = facts.job, facts.queue
-    waiting = dispatch_capacity.ahead(c, job.queue, queue, FAR)
+    waiting = dispatch_capacity.unlimited(c, job.queue, queue, FAR)
     waiting.ageing = ageing(settings)
     has_room = is_next = False
     if queue is not None:
-        now = dispatch_capacity.places(c, queue, settings.window, settings.lease_s)
+        now = dispatch_capacity.capacity_now(c, queue, settings.window, settings.lease_s)
         now.ageing = waiting.ageing
         has_room = now.is_open(job.requirement_id)
         # Where there is room, lines without it do not hold it up.
         line = job.requirement_id
         waiting = (
-            dispatch_capacity.open_now(waiting, now)
+            dispatch_capacity.with_room(waiting, now)
             if has_room
-            else dispatch_capacity.against(waiting, line)
+            else dispatch_capacity.competing(waiting, line)
         )
         is_next = job.id in dispatch.order(c, job.queue, now)
     ahead = dispatch.order(c, job.queue, waiting)

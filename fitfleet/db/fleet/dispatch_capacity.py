@@ -1,8 +1,8 @@
-"""How many messages may go where: to the shared queue, or to slots with certain labels.
+"""How many messages the dispatcher may send: to the shared queue, or to slots with certain labels.
 
-Jobs that ask the same of a slot are a line of their own, by the number of what they ask. What asks
-for nothing is line 0, whose messages go to the queue that all slots read; those of another line go
-to the route of a group of slots where they fit.
+Jobs are told apart by the number of their requirement, which is what they need of a slot. Jobs
+that need nothing have requirement 0 and go to the queue that all slots read; the others go to the
+route of a group of slots that satisfies their requirement.
 """
 
 from __future__ import annotations
@@ -30,50 +30,57 @@ class Ageing:
 
 
 @dataclass
-class Places:
-    """Room for messages, as it is taken."""
+class DispatchCapacity:
+    """How many more messages may be sent; `take` counts them down."""
 
     total: int
     rooms: dict[str, int] = field(default_factory=dict)  # by route
-    lines: dict[int, list[str]] = field(default_factory=dict)  # routes where each fits, 0 left out
-    needs: dict[int, int] = field(default_factory=dict)  # bytes that a line was measured to need
-    gpus: dict[int, int] = field(default_factory=dict)  # of lines whose jobs want several
+    # Requirement -> routes of the slots that satisfy it; requirement 0 is left out.
+    routes_of: dict[int, list[str]] = field(default_factory=dict)
+    needs: dict[int, int] = field(default_factory=dict)  # requirement -> measured bytes
+    gpus: dict[int, int] = field(default_factory=dict)  # requirement -> GPUs, where more than one
     services: dict[str, Service] = field(default_factory=dict)  # by route, where such jobs may go
     sent: int = 0  # messages that wait for slots of those services
     window: int = 1  # messages for each free slot
     ageing: Ageing = Ageing()
 
-    def open_lines(self) -> list[int]:
-        """The lines that a job may be taken from."""
-        return [line for line in (NOTHING, *self.lines) if self.is_open(line)]
+    def open_requirements(self) -> list[int]:
+        """The requirements whose jobs may be sent."""
+        return [
+            requirement for requirement in (NOTHING, *self.routes_of) if self.is_open(requirement)
+        ]
 
-    def is_open(self, line: int) -> bool:
-        """Whether one more job of the line may be sent."""
-        return self.total > 0 and (line == NOTHING or self._roomiest(line) is not None)
+    def is_open(self, requirement: int) -> bool:
+        """Whether one more job with the requirement may be sent."""
+        return self.total > 0 and (
+            requirement == NOTHING or self._freest_route(requirement) is not None
+        )
 
-    def holds_up(self, line: int) -> bool:
-        """Whether nothing may be sent past a job of the line, although that is not sent yet.
+    def blocks_others(self, requirement: int) -> bool:
+        """Whether jobs after one with this requirement must wait until it is sent.
 
-        One on several GPUs keeps slots once what was sent before it has been taken: it would
-        overtake that, and what comes after would overtake it.
+        A job on several GPUs is sent once all earlier messages have been claimed: sent before, it
+        would overtake them, and later jobs would overtake it.
         """
-        return line in self.gpus and self.sent > 0
+        return requirement in self.gpus and self.sent > 0
 
-    def take(self, line: int) -> str:
-        """Take the place of a job of an open line; the route of its message, empty: the queue."""
-        self.total -= self.window * self.gpus[line] if line in self.gpus else 1
-        self.sent += line not in self.gpus
-        route = self._roomiest(line) if line != NOTHING else None
+    def take(self, requirement: int) -> str:
+        """Count a job that is sent; the route of its message, empty: the shared queue."""
+        self.total -= self.window * self.gpus[requirement] if requirement in self.gpus else 1
+        self.sent += requirement not in self.gpus
+        route = self._freest_route(requirement) if requirement != NOTHING else None
         if route is not None:
             self.rooms[route] -= 1
         return route or ""
 
-    def _roomiest(self, line: int) -> str | None:
-        routes = [route for route in self.lines.get(line, ()) if self.rooms[route] > 0]
+    def _freest_route(self, requirement: int) -> str | None:
+        routes = [route for route in self.routes_of.get(requirement, ()) if self.rooms[route] > 0]
         return max(routes, key=lambda route: self.rooms[route], default=None)
 
 
-def places(c: Connection, load: QueueLoad, window: int, alive_s: float = 60.0) -> Places:
+def capacity_now(
+    c: Connection, load: QueueLoad, window: int, alive_s: float = 60.0
+) -> DispatchCapacity:
     """What the dispatcher may send now: for each free slot a window of messages.
 
     Jobs on several GPUs go to services that were heard of within `alive_s` seconds.
@@ -82,92 +89,119 @@ def places(c: Connection, load: QueueLoad, window: int, alive_s: float = 60.0) -
     waiting = waited_for(c, load.queue)
     needs = _needs(waiting)
     free = device_memory.free_by_route(c, load.queue) if needs else {}
-    lines = {
-        line: [route for route in routes if needs.get(line, 0) <= free.get(route, _UNBOUNDED)]
-        for line, routes in _lines(waiting, load).items()
+    routes_of = {
+        requirement: [
+            route for route in routes if needs.get(requirement, 0) <= free.get(route, _UNBOUNDED)
+        ]
+        for requirement, routes in _routes(waiting, load).items()
     }
     return _with_services(
-        c, load, waiting, Places(load.room(window), rooms, lines, needs, window=window), alive_s
+        c,
+        load,
+        waiting,
+        DispatchCapacity(load.room(window), rooms, routes_of, needs, window=window),
+        alive_s,
     )
 
 
 def _with_services(
-    c: Connection, load: QueueLoad, waiting: Mapping[int, str], places: Places, alive_s: float
-) -> Places:
-    """The same, with lines of several GPUs for services instead of groups of slots."""
-    gpus = {line: gpus_of(document) for line, document in waiting.items()}
-    gpus = {line: count for line, count in gpus.items() if count > 1}
+    c: Connection,
+    load: QueueLoad,
+    waiting: Mapping[int, str],
+    capacity: DispatchCapacity,
+    alive_s: float,
+) -> DispatchCapacity:
+    """The same, with jobs on several GPUs sent to services instead of groups of slots."""
+    gpus = {requirement: gpus_of(document) for requirement, document in waiting.items()}
+    gpus = {requirement: count for requirement, count in gpus.items() if count > 1}
     services = gangs.open_services(c, load.queue, alive_s) if gpus else []
-    lines = places.lines | {
-        line: [
+    routes_of = capacity.routes_of | {
+        requirement: [
             service.route
             for service in services
-            if len(service.devices) >= count and not missing(waiting[line], service.labels)
+            if len(service.devices) >= count and not missing(waiting[requirement], service.labels)
         ]
-        for line, count in gpus.items()
+        for requirement, count in gpus.items()
     }
-    rooms = places.rooms | {service.route: 1 for service in services}
+    rooms = capacity.rooms | {service.route: 1 for service in services}
     by_route = {service.route: service for service in services}
     of_slots = {"", *(route_of(load.queue, service.labels) for service in services)}
     shared = load.dispatched - sum(group.dispatched for group in load.groups)
     sent = shared + sum(group.dispatched for group in load.groups if group.route in of_slots)
     return replace(
-        places, rooms=rooms, lines=_fitting(lines), gpus=gpus, services=by_route, sent=sent
+        capacity,
+        rooms=rooms,
+        routes_of=_without_empty(routes_of),
+        gpus=gpus,
+        services=by_route,
+        sent=sent,
     )
 
 
-def ahead(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> Places:
-    """The first `limit` jobs of a queue, for as much room as they need on the slots that live.
+def unlimited(c: Connection, queue: str, load: QueueLoad | None, limit: int) -> DispatchCapacity:
+    """Capacity for the first `limit` jobs of a queue, however busy its live slots are.
 
-    Without any worker nothing is known of what fits: every line is open.
+    Without a worker every requirement counts as satisfied.
     """
     if load is None:
-        return Places(limit, {"": _UNBOUNDED}, {line: [""] for line in waited_for(c, queue)})
+        return DispatchCapacity(
+            limit, {"": _UNBOUNDED}, {requirement: [""] for requirement in waited_for(c, queue)}
+        )
     rooms = {group.route: _UNBOUNDED for group in load.groups}
     waiting = waited_for(c, queue)
-    return Places(limit, rooms, _lines(waiting, load), _needs(waiting))
+    return DispatchCapacity(limit, rooms, _routes(waiting, load), _needs(waiting))
 
 
-def against(places: Places, line: int) -> Places:
-    """Those lines only that want the same slots as jobs of this one."""
-    if line == NOTHING:
-        return places
-    wanted = set(places.lines.get(line, ()))
-    lines = {other: routes for other, routes in places.lines.items() if wanted & set(routes)}
-    return replace(places, lines=lines)
+def competing(capacity: DispatchCapacity, requirement: int) -> DispatchCapacity:
+    """Only the requirements that are satisfied by some of the same slots as this one."""
+    if requirement == NOTHING:
+        return capacity
+    wanted = set(capacity.routes_of.get(requirement, ()))
+    routes_of = {
+        other: routes for other, routes in capacity.routes_of.items() if wanted & set(routes)
+    }
+    return replace(capacity, routes_of=routes_of)
 
 
-def open_now(waiting: Places, now: Places) -> Places:
-    """Those lines only that have room now."""
-    lines = {line: routes for line, routes in waiting.lines.items() if now.is_open(line)}
-    return replace(waiting, lines=lines)
+def with_room(waiting: DispatchCapacity, now: DispatchCapacity) -> DispatchCapacity:
+    """Only the requirements of jobs that may be sent now."""
+    routes_of = {
+        requirement: routes
+        for requirement, routes in waiting.routes_of.items()
+        if now.is_open(requirement)
+    }
+    return replace(waiting, routes_of=routes_of)
 
 
-def on_route(places: Places, route: str) -> Places:
-    """Those lines only that may be sent to the slots of one route, and what asks for nothing."""
-    lines = {line: [route] for line, routes in places.lines.items() if route in routes}
-    return replace(places, lines=lines)
+def on_route(capacity: DispatchCapacity, route: str) -> DispatchCapacity:
+    """Only the requirements that the slots of one route satisfy."""
+    routes_of = {
+        requirement: [route]
+        for requirement, routes in capacity.routes_of.items()
+        if route in routes
+    }
+    return replace(capacity, routes_of=routes_of)
 
 
-def unfit_lines(c: Connection, load: QueueLoad) -> list[int]:
-    """The lines of waiting jobs that fit no live slot of the queue."""
+def unmet_requirements(c: Connection, load: QueueLoad) -> list[int]:
+    """The requirements of waiting jobs that no live slot of the queue satisfies."""
     waiting = waited_for(c, load.queue)
-    return sorted(waiting.keys() - _lines(waiting, load).keys())
+    return sorted(waiting.keys() - _routes(waiting, load).keys())
 
 
 def _needs(waiting: Mapping[int, str]) -> dict[int, int]:
-    measured = {line: measured_memory(document) for line, document in waiting.items()}
-    return {line: max(sizes.values()) for line, sizes in measured.items() if sizes}
+    measured = {requirement: measured_memory(document) for requirement, document in waiting.items()}
+    return {requirement: max(sizes.values()) for requirement, sizes in measured.items() if sizes}
 
 
-def _lines(waiting: Mapping[int, str], load: QueueLoad) -> dict[int, list[str]]:
-    return _fitting(
+def _routes(waiting: Mapping[int, str], load: QueueLoad) -> dict[int, list[str]]:
+    return _without_empty(
         {
-            line: [g.route for g in load.groups if g.route and not g.lacks(document)]
-            for line, document in waiting.items()
+            requirement: [g.route for g in load.groups if g.route and not g.lacks(document)]
+            for requirement, document in waiting.items()
         }
     )
 
 
-def _fitting(lines: dict[int, list[str]]) -> dict[int, list[str]]:
-    return {line: routes for line, routes in lines.items() if routes}
+def _without_empty(requirements: dict[int, list[str]]) -> dict[int, list[str]]:
+    return {requirement: routes for requirement, routes in requirements.items() if routes}

@@ -57,7 +57,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
         *[
             ((jobs.c.queue == load.queue) & jobs.c.requirement_id.in_(unfit), "labels")
             for load in capacity.loads(c, alive_s)
-            if (unfit := dispatch_capacity.unfit_lines(c, load))
+            if (unfit := dispatch_capacity.unmet_requirements(c, load))
         ],
         (experiments.c.is_paused, "paused"),
         (jobs.c.not_before > at, "backoff"),

@@ -1,8 +1,8 @@
-"""Short jobs on slots that are kept for a job on several GPUs: those that end before it can begin.
+"""Short jobs on slots that are reserved for a job on several GPUs and would idle until it starts.
 
-A slot is lent only by what is known: how long the jobs that it waits for still take, and how long
-others of the short job's experiment took. What takes longer than those did delays the one that
-waits by so much.
+Both times are estimates: how long the jobs on its other slots still run, from the mean time of
+their epochs, and how long the short job runs, from the mean of its experiment's finished jobs. A
+short job that takes longer delays the waiting one by the difference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import durations, gangs
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.dispatch_capacity import Places, ahead, on_route
+from fitfleet.db.fleet.dispatch_capacity import DispatchCapacity, on_route, unlimited
 from fitfleet.db.fleet.gang_slot_state import is_waiting, kept_rows
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import gang_slots, jobs, workers
@@ -24,13 +24,13 @@ from fitfleet.db.specs.requirements import waited_for
 from fitfleet.spec.requirements import gpus_of
 from fitfleet.states import JobStatus
 
-# So long the child of a slot may take to import TensorFlow, which one that waits has not done.
+# Time for a waiting child to import TensorFlow, which it has not done yet.
 START_S = 20.0
-_LOOKED_AT = 100  # jobs of the line
+_MAX_CANDIDATES = 100
 
 
 def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
-    """Reserve jobs of a queue for slots that wait, in the order of the line; their ids."""
+    """Reserve short jobs for idle slots of waiting jobs, in dispatch order; their ids."""
     gang_jobs = _waiting_gangs(c, load.queue)
     if not gang_jobs:
         return []
@@ -53,7 +53,7 @@ def _idle_slots(c: Connection, queue: str, job_id: int) -> tuple[list[str], floa
     """The slots of a job that are ready, and for how long it waits for the others."""
     rows = c.execute(select(gang_slots).where(gang_slots.c.job_id == job_id)).all()
     left_s = gangs.left_s(c, queue)
-    # What has been lent a slot is not ready any more, and no longer to be waited for than others.
+    # A backfilled slot is not ready either: its short job counts as any other.
     others = [left_s.get(row.slot, 0.0) for row in rows if not row.is_ready]
     return sorted(row.slot for row in rows if row.is_ready), max(others, default=0.0)
 
@@ -61,11 +61,11 @@ def _idle_slots(c: Connection, queue: str, job_id: int) -> tuple[list[str], floa
 def _lend(
     c: Connection, load: QueueLoad, slots: list[str], limit_s: float, alive_s: float
 ) -> list[int]:
-    """The first of the line that are short enough, one a slot."""
-    line = dispatch.order(c, load.queue, _alone(c, load, slots[0]))
-    of_job = dict(zip(line, durations.experiments_of(c, line), strict=False))
+    """The first waiting jobs that are short enough, one a slot."""
+    waiting_ids = dispatch.order(c, load.queue, _alone(c, load, slots[0]))
+    of_job = dict(zip(waiting_ids, durations.experiments_of(c, waiting_ids), strict=False))
     means = durations.mean_seconds(c, load.queue, set(of_job.values()))
-    short = [job for job in line if means.get(of_job[job], math.inf) <= limit_s]
+    short = [job for job in waiting_ids if means.get(of_job[job], math.inf) <= limit_s]
     pairs = list(zip(short, slots, strict=False))
     for job_id, slot in pairs:
         values = {
@@ -81,10 +81,14 @@ def _lend(
     return [job_id for job_id, _ in pairs]
 
 
-def _alone(c: Connection, load: QueueLoad, slot: str) -> Places:
-    """Places for jobs on one GPU that fit the slot."""
+def _alone(c: Connection, load: QueueLoad, slot: str) -> DispatchCapacity:
+    """Capacity for jobs on one GPU that fit the slot."""
     route = c.execute(select(workers.c.route).where(workers.c.id == slot)).scalar() or ""
-    asked = waited_for(c, load.queue)
-    waiting = on_route(ahead(c, load.queue, load, _LOOKED_AT), route)
-    lines = {line: of for line, of in waiting.lines.items() if gpus_of(asked[line]) == 1}
-    return replace(waiting, lines=lines)
+    documents = waited_for(c, load.queue)
+    waiting = on_route(unlimited(c, load.queue, load, _MAX_CANDIDATES), route)
+    routes_of = {
+        requirement: routes
+        for requirement, routes in waiting.routes_of.items()
+        if gpus_of(documents[requirement]) == 1
+    }
+    return replace(waiting, routes_of=routes_of)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from fitfleet.db.accounts.users import serves_gpus
-from fitfleet.db.fleet.dispatch_capacity import Ageing, Places
+from fitfleet.db.fleet.dispatch_capacity import Ageing, DispatchCapacity
 from fitfleet.db.scheduling.candidate_order import Backlog, ExperimentLoad, Room
 from fitfleet.db.schema.tables import experiments, jobs, users, workers
 from fitfleet.db.session import now
@@ -24,7 +24,12 @@ _ANY_VERSION = 2**31 - 1
 
 
 def read(
-    c: Connection, queue: str, places: Places, *, is_locking: bool, is_of_users: bool = False
+    c: Connection,
+    queue: str,
+    capacity: DispatchCapacity,
+    *,
+    is_locking: bool,
+    is_of_users: bool = False,
 ) -> list[Backlog]:
     """Of the experiments that may be chosen from now, so many that no other can come before them.
 
@@ -33,34 +38,38 @@ def read(
     flight, beyond that user's n best. With `is_of_users` as many of each user, who takes turns
     with the others.
     """
-    limit, lines = places.total, places.open_lines()
-    if not lines:
+    limit, requirements = capacity.total, capacity.open_requirements()
+    if not requirements:
         return []
     backlogs = []
     loads: dict[int, ExperimentLoad] = {}
     rooms: dict[str | None, Room] = {}
-    ranking = _best_experiments(c, queue, limit, lines, places.ageing, is_of_users=is_of_users)
+    ranking = _best_experiments(
+        c, queue, limit, requirements, capacity.ageing, is_of_users=is_of_users
+    )
     for row in c.execute(ranking).all():
         room = rooms.setdefault(row.user_name, Room(row.room))
         served = (row.served_at, 0)
         load = ExperimentLoad(row.id, row.in_flight, row.max_running, served, row.user_name, [room])
         load = loads.setdefault(row.id, load)
         first = (row.priority, row.job_id)
-        jobs_of = partial(_read_jobs, c, queue, row, limit, places.ageing, is_locking=is_locking)
-        backlogs.append(Backlog(load, row.line, first, jobs_of, places.needs.get(row.line, 0)))
+        jobs_of = partial(_read_jobs, c, queue, row, limit, capacity.ageing, is_locking=is_locking)
+        backlogs.append(
+            Backlog(load, row.requirement, first, jobs_of, capacity.needs.get(row.requirement, 0))
+        )
     return backlogs
 
 
 def _read_jobs(
     c: Connection, queue: str, row: Any, limit: int, ageing: Ageing, *, is_locking: bool
 ) -> deque[tuple[int, int]]:
-    """The first jobs of a line of an experiment."""
+    """The first jobs of an experiment with one requirement."""
     query = (
         select(_aged(c, ageing).label("priority"), jobs.c.id)
         .where(
             _waits(c, queue),
             jobs.c.experiment_id == row.id,
-            jobs.c.requirement_id == row.line,
+            jobs.c.requirement_id == row.requirement,
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(limit)
@@ -96,7 +105,7 @@ def _best_experiments(
     c: Connection,
     queue: str,
     limit: int,
-    lines: Sequence[int],
+    requirements: Sequence[int],
     ageing: Ageing,
     *,
     is_of_users: bool,
@@ -105,7 +114,7 @@ def _best_experiments(
 
     With `is_of_users` so many of each user.
 
-    A row for each of their lines that has jobs: id, line, in_flight, max_running, served_at,
+    A row for each requirement of their jobs: id, requirement, in_flight, max_running, served_at,
     user_name, and room: how many more jobs the user may have in flight, NULL without a limit.
     """
     in_flight = (
@@ -115,18 +124,20 @@ def _best_experiments(
         .cte("in_flight")
     )
     count = sa.func.coalesce(in_flight.c.count, 0)
-    of_line = _lines(lines)
-    first = _first(_waits(c, queue), of_line.c.line)
+    required = _as_table(requirements)
+    first = _first(_waits(c, queue), required.c.requirement)
     ids = _waiting_experiments((jobs.c.status == JobStatus.QUEUED) & (jobs.c.queue == queue))
     room, user_load = _rooms(in_flight)
     share = (experiments.c.id, experiments.c.max_running, experiments.c.served_at)
     user = (experiments.c.user_name, room.label("room"))
     waiting = (
-        select(*share, *user, of_line.c.line, count.label("in_flight"), first.label("job_id"))
+        select(
+            *share, *user, required.c.requirement, count.label("in_flight"), first.label("job_id")
+        )
         .join_from(
             experiments, in_flight, in_flight.c.experiment_id == experiments.c.id, isouter=True
         )
-        .join(of_line, sa.true())
+        .join(required, sa.true())
         .join(users, users.c.name == experiments.c.user_name, isouter=True)
         .join(user_load, user_load.c.user_name == experiments.c.user_name, isouter=True)
         .where(
@@ -140,14 +151,14 @@ def _best_experiments(
     aged = _aged(c, ageing)
     firsts = select(waiting, aged.label("priority")).join(jobs, jobs.c.id == waiting.c.job_id)
     rank = (aged.desc(), waiting.c.in_flight, waiting.c.served_at, waiting.c.job_id)
-    # Its best line decides when an experiment's turn is.
+    # An experiment ranks by the best of its rows.
     place = sa.func.row_number().over(partition_by=waiting.c.id, order_by=rank)
     ranked = firsts.add_columns(place.label("place")).cte("ranked")
     return _within_rooms(ranked, limit, is_of_users=is_of_users)
 
 
 def _within_rooms(ranked: sa.CTE, limit: int, *, is_of_users: bool) -> sa.Select[Any]:
-    """The best experiments, of each user no more than may have a job more, with all their lines."""
+    """The best experiments, of each user at most as many as the quota leaves, with all rows."""
 
     def rank(rows: Any) -> tuple[Any, ...]:
         return (rows.priority.desc(), rows.in_flight, rows.served_at, rows.job_id)
@@ -180,20 +191,27 @@ def _has_gpu_time(queue: str) -> sa.ColumnElement[bool]:
     return is_left | ~serves_gpus(queue)
 
 
-def _first(waiting: sa.ColumnElement[bool], line: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
-    """The first waiting job of the experiment and the line of the row around it."""
+def _first(
+    waiting: sa.ColumnElement[bool], requirement: sa.ColumnElement[int]
+) -> sa.ScalarSelect[int]:
+    """The first waiting job of the enclosing row's experiment and requirement."""
     return (
         select(jobs.c.id)
-        .where(waiting, jobs.c.experiment_id == experiments.c.id, jobs.c.requirement_id == line)
+        .where(
+            waiting, jobs.c.experiment_id == experiments.c.id, jobs.c.requirement_id == requirement
+        )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(1)
         .scalar_subquery()
     )
 
 
-def _lines(lines: Sequence[int]) -> sa.CTE:
-    each = [select(sa.literal(line, sa.BigInteger).label("line")) for line in lines]
-    return (sa.union_all(*each) if len(each) > 1 else each[0]).cte("lines")
+def _as_table(requirements: Sequence[int]) -> sa.CTE:
+    each = [
+        select(sa.literal(requirement, sa.BigInteger).label("requirement"))
+        for requirement in requirements
+    ]
+    return (sa.union_all(*each) if len(each) > 1 else each[0]).cte("required")
 
 
 def _waiting_experiments(waiting: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:

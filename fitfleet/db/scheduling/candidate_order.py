@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fitfleet.db.fleet.dispatch_capacity import Places
+from fitfleet.db.fleet.dispatch_capacity import DispatchCapacity
 
 
 @dataclass
@@ -55,14 +55,14 @@ class ExperimentLoad:
 
 @dataclass
 class Backlog:
-    """The first waiting jobs of one line of an experiment, best first, as (priority, id).
+    """The first waiting jobs of an experiment with one requirement, best first, as (priority, id).
 
     The priority is that with what was gained by waiting, by which the first is compared. They are
     read when it is their turn; `first` is the first of them until then.
     """
 
     load: ExperimentLoad
-    line: int
+    requirement: int
     first: tuple[int, int]
     read: Callable[[], deque[tuple[int, int]]]
     needs_bytes: int = 0  # of memory, where that decides where they fit
@@ -77,16 +77,16 @@ class Backlog:
         priority, job_id = self.candidates[0] if self.candidates else self.first
         return -priority, self.load.in_flight, self.load.served, -self.needs_bytes, job_id
 
-    def is_open(self, places: Places) -> bool:
+    def is_open(self, capacity: DispatchCapacity) -> bool:
         """Whether its first job may be sent, if it has one that nobody else has locked."""
         is_empty = self.candidates is not None and not self.candidates
-        return self.load.has_room and places.is_open(self.line) and not is_empty
+        return self.load.has_room and capacity.is_open(self.requirement) and not is_empty
 
 
 class Turns(Protocol):
     """Whose turn it is."""
 
-    def next(self, places: Places) -> Backlog | None:
+    def next(self, capacity: DispatchCapacity) -> Backlog | None:
         """The backlog whose first job goes next; None: there is none that may."""
 
     def took(self, backlog: Backlog, slots: int) -> None:
@@ -105,14 +105,14 @@ class Ranked:
         self._heap = [(*backlog.rank, i) for i, backlog in enumerate(backlogs)]
         heapq.heapify(self._heap)
 
-    def next(self, places: Places) -> Backlog | None:
+    def next(self, capacity: DispatchCapacity) -> Backlog | None:
         """The best that is open."""
         while self._heap:
             i = self._heap[0][-1]
             backlog = self._backlogs[i]
-            if not backlog.is_open(places):
+            if not backlog.is_open(capacity):
                 heapq.heappop(self._heap)
-            elif self._heap[0][:-1] != backlog.rank:  # another line of its experiment was served
+            elif self._heap[0][:-1] != backlog.rank:  # another backlog of its experiment was served
                 heapq.heapreplace(self._heap, (*backlog.rank, i))
             else:
                 return backlog
@@ -127,20 +127,20 @@ class Ranked:
         return bool(self._heap)
 
 
-def choose(turns: Turns, places: Places, at: float) -> list[tuple[int, str, Backlog]]:
-    """(job id, route, where from) of the jobs to send, in order, until all places are taken."""
+def choose(turns: Turns, capacity: DispatchCapacity, at: float) -> list[tuple[int, str, Backlog]]:
+    """(job id, route, where from) of the jobs to send, in order, while there is capacity."""
     chosen: list[tuple[int, str, Backlog]] = []
-    while places.total > 0:
-        backlog = turns.next(places)
+    while capacity.total > 0:
+        backlog = turns.next(capacity)
         if backlog is None:
             break
         if backlog.candidates is None:
             backlog.candidates = backlog.read()  # which may change whose turn it is
             continue
-        if places.holds_up(backlog.line):
+        if capacity.blocks_others(backlog.requirement):
             break
         _, job_id = backlog.candidates.popleft()
-        chosen.append((job_id, places.take(backlog.line), backlog))
+        chosen.append((job_id, capacity.take(backlog.requirement), backlog))
         backlog.load.take((at, len(chosen)))
-        turns.took(backlog, places.gpus.get(backlog.line, 1))
+        turns.took(backlog, capacity.gpus.get(backlog.requirement, 1))
     return chosen

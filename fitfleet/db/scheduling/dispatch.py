@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from fitfleet.db.accounts.usage import DEFAULT
 from fitfleet.db.fleet import gangs
-from fitfleet.db.fleet.dispatch_capacity import Places
+from fitfleet.db.fleet.dispatch_capacity import DispatchCapacity
 from fitfleet.db.scheduling import backlogs, fair_share
 from fitfleet.db.scheduling.candidate_order import Ranked, choose
 from fitfleet.db.scheduling.fair_share import Shared, Turn
@@ -36,11 +36,11 @@ class Message(NamedTuple):
 
 def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
     """Move up to `limit` jobs that ask nothing of their slot; (job id, dispatch_seq) in order."""
-    return [message[:2] for message in dispatch_to(c, queue, Places(limit))]
+    return [message[:2] for message in dispatch_to(c, queue, DispatchCapacity(limit))]
 
 
-def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
-    """Move jobs of a queue to DISPATCHED, as many as there are places for; in their order.
+def dispatch_to(c: Connection, queue: str, capacity: DispatchCapacity) -> list[Message]:
+    """Move jobs of a queue to DISPATCHED, as many as there is capacity for, in dispatch order.
 
     By priority, then the experiment with the fewest jobs in flight, then the one served least
     recently, then age; never above an experiment's max_running or its user's quota, never of a
@@ -48,10 +48,10 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
     that is the order of each user's jobs (shares). The messages are the caller's to publish,
     after the commit.
     """
-    if places.total <= 0:
+    if capacity.total <= 0:
         return []
     lock_dispatch(c)
-    routes = dict(_choose(c, queue, places))
+    routes = dict(_choose(c, queue, capacity))
     by_route = defaultdict(list)
     for job_id, route in routes.items():
         by_route[route].append(job_id)
@@ -71,7 +71,7 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
             .returning(jobs.c.id, jobs.c.dispatch_seq)
         )
         dispatch_seqs |= {row.id: row.dispatch_seq for row in c.execute(statement)}
-    kept = _keep(c, places, routes, dispatch_seqs)
+    kept = _keep(c, capacity, routes, dispatch_seqs)
     return [
         Message(job_id, dispatch_seqs[job_id], route, kept.get(job_id, 0))
         for job_id, route in routes.items()
@@ -79,15 +79,18 @@ def dispatch_to(c: Connection, queue: str, places: Places) -> list[Message]:
 
 
 def _keep(
-    c: Connection, places: Places, routes: Mapping[int, str], dispatch_seqs: Mapping[int, int]
+    c: Connection,
+    capacity: DispatchCapacity,
+    routes: Mapping[int, str],
+    dispatch_seqs: Mapping[int, int],
 ) -> dict[int, int]:
     """Keep slots for the jobs on several GPUs among those that were dispatched; how many."""
     kept = {}
     for job_id, route in routes.items():
-        if route in places.services:
+        if route in capacity.services:
             count = gpus_of(document_of(c, job_id))
             kept[job_id] = gangs.keep(
-                c, places.services[route], job_id, dispatch_seqs[job_id], count
+                c, capacity.services[route], job_id, dispatch_seqs[job_id], count
             )
     return kept
 
@@ -101,9 +104,9 @@ def lock_dispatch(c: Connection) -> None:
         c.execute(select(sa.func.pg_advisory_xact_lock(_DISPATCH_LOCK)))
 
 
-def _choose(c: Connection, queue: str, places: Places) -> list[tuple[int, str]]:
-    turns, at = _turns(c, queue, places, is_locking=True)
-    chosen = choose(turns, places, at)
+def _choose(c: Connection, queue: str, capacity: DispatchCapacity) -> list[tuple[int, str]]:
+    turns, at = _turns(c, queue, capacity, is_locking=True)
+    chosen = choose(turns, capacity, at)
     served = {backlog.load.experiment_id for _, _, backlog in chosen}
     if served:
         c.execute(update(experiments).where(experiments.c.id.in_(served)).values(served_at=at))
@@ -113,29 +116,29 @@ def _choose(c: Connection, queue: str, places: Places) -> list[tuple[int, str]]:
 
 
 def _turns(
-    c: Connection, queue: str, places: Places, *, is_locking: bool
+    c: Connection, queue: str, capacity: DispatchCapacity, *, is_locking: bool
 ) -> tuple[Ranked | Shared, float]:
     """Whose turn it is, and the time. Nothing more is asked where nobody has shares."""
     at, is_shared = fair_share.look(c)
-    waiting = backlogs.read(c, queue, places, is_locking=is_locking, is_of_users=is_shared)
+    waiting = backlogs.read(c, queue, capacity, is_locking=is_locking, is_of_users=is_shared)
     turns = fair_share.read(c, queue, at, waiting) if is_shared and waiting else Ranked(waiting)
     return turns, at
 
 
-def order(c: Connection, queue: str, places: Places) -> list[int]:
-    """The jobs that `dispatch_to` would choose for these places, in its order; locks nothing."""
-    turns, at = _turns(c, queue, places, is_locking=False)
-    return [job_id for job_id, _, _ in choose(turns, places, at)]
+def order(c: Connection, queue: str, capacity: DispatchCapacity) -> list[int]:
+    """The jobs that `dispatch_to` would choose for this capacity, in its order; locks nothing."""
+    turns, at = _turns(c, queue, capacity, is_locking=False)
+    return [job_id for job_id, _, _ in choose(turns, capacity, at)]
 
 
 def turn_of(
-    c: Connection, queue: str, places: Places, user: str | None, *, free: int
+    c: Connection, queue: str, capacity: DispatchCapacity, user: str | None, *, free: int
 ) -> Turn | None:
     """Which other group or user goes before the user's jobs in that order, and why."""
-    turns, _ = _turns(c, queue, places, is_locking=False)
+    turns, _ = _turns(c, queue, capacity, is_locking=False)
     if not isinstance(turns, Shared) or (user or DEFAULT) not in turns.of_user:
         return None
-    return fair_share.turn_of(turns, places, user, free)
+    return fair_share.turn_of(turns, capacity, user, free)
 
 
 def redispatch(c: Connection, queue: str, older_s: float, route: str = "") -> list[int]:

@@ -23,7 +23,7 @@ from fitfleet.db.accounts import groups as group_table
 from fitfleet.db.accounts.usage import DEFAULT, slots_by_user
 from fitfleet.db.accounts.users import serves_gpus
 from fitfleet.db.dialect import upsert
-from fitfleet.db.fleet.dispatch_capacity import Places
+from fitfleet.db.fleet.dispatch_capacity import DispatchCapacity
 from fitfleet.db.scheduling.candidate_order import Backlog, Ranked, Room
 from fitfleet.db.schema.tables import groups, served_shares, users
 from fitfleet.db.session import now
@@ -47,12 +47,12 @@ class Holder:
     ranked: Ranked | None = None  # the backlogs of a user
     job_s: float = 0.0  # mean seconds of a job in a slot; 0: not known yet
 
-    def next(self, places: Places) -> Backlog | None:
+    def next(self, capacity: DispatchCapacity) -> Backlog | None:
         """The backlog whose first job is its next; None: it has none that may be sent."""
         if self.ranked is not None:
-            return self.ranked.next(places)
-        user = first_of(self.users, places)
-        return None if user is None else user.next(places)
+            return self.ranked.next(capacity)
+        user = first_of(self.users, capacity)
+        return None if user is None else user.next(capacity)
 
     def is_below(self, level: float) -> bool:
         """Whether it uses fewer slots than its share, at so many for each."""
@@ -70,12 +70,12 @@ class Holder:
         return of_user or any(user.has_more for user in self.users)
 
 
-def first_of(holders: Sequence[Holder], places: Places) -> Holder | None:
+def first_of(holders: Sequence[Holder], capacity: DispatchCapacity) -> Holder | None:
     """Whose turn it is; None: none has a job that may be sent.
 
     One of them is always below its share, since one slot more is shared than they use.
     """
-    firsts = [(h, backlog) for h in holders if (backlog := h.next(places)) is not None]
+    firsts = [(h, backlog) for h in holders if (backlog := h.next(capacity)) is not None]
     waiting = [holder for holder, _ in firsts]
     level = level_of(waiting, 1)
     weight = sum(h.shares for h in waiting)
@@ -104,10 +104,10 @@ class Shared:
         self.of_user = of_user  # their groups, by the name of the user
         self.jobs = (0, 0.0)  # that ended in slots while others waited, and slot-seconds of all
 
-    def next(self, places: Places) -> Backlog | None:
+    def next(self, capacity: DispatchCapacity) -> Backlog | None:
         """The first of the group and the user whose turn it is."""
-        group = first_of(self.groups, places)
-        return None if group is None else group.next(places)
+        group = first_of(self.groups, capacity)
+        return None if group is None else group.next(capacity)
 
     def took(self, backlog: Backlog, slots: int) -> None:
         """They use so many slots more."""
@@ -246,15 +246,15 @@ class Turn:
     is_above: bool  # it uses its share; else it has been served more for it
 
 
-def turn_of(turns: Shared, places: Places, user: str | None, free: int) -> Turn | None:
+def turn_of(turns: Shared, capacity: DispatchCapacity, user: str | None, free: int) -> Turn | None:
     """None if it is the turn of the user and the user's group, or no job of theirs may go."""
     group, user_holder = turns.path(user)
     for member, siblings in ((group, turns.groups), (user_holder, group.users)):
-        first = first_of(siblings, places)
-        if first is None or member.next(places) is None:
+        first = first_of(siblings, capacity)
+        if first is None or member.next(capacity) is None:
             return None
         if first is not member:
-            waiting = [holder for holder in siblings if holder.next(places) is not None]
+            waiting = [holder for holder in siblings if holder.next(capacity) is not None]
             share = level_of(waiting, free) * member.shares
             is_above = not member.is_below(level_of(waiting, 1))
             return Turn(member.kind, member.name, first.name, member.slots, share, is_above)

@@ -14,7 +14,7 @@ from fitfleet.db import events
 from fitfleet.db.attempts.claims import lock
 from fitfleet.db.fleet import capacity
 from fitfleet.db.fleet.capacity import QueueLoad
-from fitfleet.db.fleet.dispatch_capacity import ahead
+from fitfleet.db.fleet.dispatch_capacity import unlimited
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.scheduling.reservations import WAITING
 from fitfleet.db.schema.tables import jobs, requirements, workers
@@ -45,7 +45,7 @@ def make_way(c: Connection, alive_s: float, wait_s: float) -> list[int]:
 def _first(c: Connection, load: QueueLoad, wait_s: float) -> Any:
     """The job that the dispatcher would send first if there were room, if it has waited so long."""
     dispatch.lock_dispatch(c)
-    first = dispatch.order(c, load.queue, ahead(c, load.queue, load, 1))
+    first = dispatch.order(c, load.queue, unlimited(c, load.queue, load, 1))
     is_delayed = jobs.c.not_before > jobs.c.submitted_at
     since = sa.case((is_delayed, jobs.c.not_before), else_=jobs.c.submitted_at)
     query = (

@@ -16,7 +16,7 @@ from fitfleet.db.accounts import users
 from fitfleet.db.attempts.claims import Claim, lock, reserves
 from fitfleet.db.attempts.leases import claims_of, is_readable, start_attempts
 from fitfleet.db.fleet import capacity, gang_slot_state
-from fitfleet.db.fleet.dispatch_capacity import ahead, on_route
+from fitfleet.db.fleet.dispatch_capacity import on_route, unlimited
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import attempts, experiments, gang_slots, jobs, workers
 from fitfleet.db.session import now
@@ -201,10 +201,10 @@ def surplus(
     load = whole.of_groups(document_of(c, reserved[0].job_id))
     if load is None or load.free == 0:
         route = _route(c, reserved[0].worker)
-        first = dispatch.order(c, queue, on_route(ahead(c, queue, whole, 1), route))
+        first = dispatch.order(c, queue, on_route(unlimited(c, queue, whole, 1), route))
         priority = _highest(c, queue, route, first)
         return [job for job in reserved if priority is not None and job.priority < priority]
-    first = dispatch.order(c, queue, ahead(c, queue, load, 1))
+    first = dispatch.order(c, queue, unlimited(c, queue, load, 1))
     fuse_key = reserved[0].fuse_key
     if first or load.dispatched >= load.free or fuse_key is None:
         return []

@@ -10,7 +10,7 @@ from fitfleet.db.accounts import users
 from fitfleet.db.attempts import ends, leases
 from fitfleet.db.attempts.claims import Claim
 from fitfleet.db.fleet import capacity, gang_slot_state, gangs, workers
-from fitfleet.db.fleet.dispatch_capacity import places
+from fitfleet.db.fleet.dispatch_capacity import capacity_now
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.scheduling import backfill, dispatch, recovery, reservations
@@ -41,7 +41,7 @@ def _serve(database: Database, name: str, gpus: int, slots: int | None = None) -
 def _send(database: Database, window: int = 1) -> list[Message]:
     with database.begin() as c:
         (load,) = capacity.loads(c, ALIVE_S)
-        return dispatch.dispatch_to(c, "cpu", places(c, load, window, ALIVE_S))
+        return dispatch.dispatch_to(c, "cpu", capacity_now(c, load, window, ALIVE_S))
 
 
 def _ready(database: Database, *slots: str) -> list[gang_slot_state.Kept | None]:

@@ -14,7 +14,7 @@ from fitfleet.db.accounts import users
 from fitfleet.db.actor import Actor, Scope, acting
 from fitfleet.db.attempts import leases
 from fitfleet.db.fleet import workers
-from fitfleet.db.fleet.dispatch_capacity import Places
+from fitfleet.db.fleet.dispatch_capacity import DispatchCapacity
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.reading import gauges
 from fitfleet.db.scheduling import reservations
@@ -146,7 +146,7 @@ def test_what_is_said_to_be_next_is_what_is_dispatched(database: Database, seed:
     for _ in range(3):
         limit = choose.randint(1, 4)
         with database.read() as c:
-            expected = order(c, "cpu", Places(limit))
+            expected = order(c, "cpu", DispatchCapacity(limit))
         assert [job_id for job_id, _ in dispatch(database, limit)] == expected
         for found in found_quotas(database):
             assert found.max_running is None or found.in_flight <= found.max_running

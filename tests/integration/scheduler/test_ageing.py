@@ -7,7 +7,7 @@ from sqlalchemy import update
 from support.rows import insert, new_job, register
 
 from fitfleet.db.fleet import capacity
-from fitfleet.db.fleet.dispatch_capacity import places
+from fitfleet.db.fleet.dispatch_capacity import capacity_now
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
@@ -25,7 +25,7 @@ def _wait(database: Database, job_id: int, seconds: float) -> None:
 def _order(database: Database, settings: Settings) -> list[int]:
     with database.read() as c:
         (load,) = capacity.loads(c, 60.0)
-        room = places(c, load, 10)
+        room = capacity_now(c, load, 10)
         room.ageing = ageing(settings)
         return dispatch.order(c, "cpu", room)
 

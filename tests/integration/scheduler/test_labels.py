@@ -13,7 +13,7 @@ from support.servers import Valkey
 from fitfleet.db.attempts import leases
 from fitfleet.db.attempts.leases import Claim
 from fitfleet.db.fleet import capacity, workers
-from fitfleet.db.fleet.dispatch_capacity import places
+from fitfleet.db.fleet.dispatch_capacity import capacity_now
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.reading import gauges
 from fitfleet.db.scheduling import dispatch, reservations
@@ -41,7 +41,7 @@ def _send(database: Database, window: int = 2) -> list[dispatch.Message]:
     """What the dispatcher does in a poll."""
     with database.begin() as c:
         (load,) = capacity.loads(c, 60.0)
-        return dispatch.dispatch_to(c, "cpu", places(c, load, window))
+        return dispatch.dispatch_to(c, "cpu", capacity_now(c, load, window))
 
 
 def _claim(database: Database, message: dispatch.Message, worker: str) -> Claim:

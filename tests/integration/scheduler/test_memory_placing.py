@@ -17,7 +17,7 @@ from fitfleet.db.attempts.claims import Claim
 from fitfleet.db.attempts.memory import Measurement
 from fitfleet.db.fleet import admission, capacity, workers
 from fitfleet.db.fleet.device_memory import PATIENCE_S
-from fitfleet.db.fleet.dispatch_capacity import places
+from fitfleet.db.fleet.dispatch_capacity import capacity_now
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.db.scheduling import dispatch, reservations
@@ -57,7 +57,7 @@ def _poll(database: Database) -> list[dispatch.Message]:
         return [
             message
             for load in capacity.loads(c, 60.0)
-            for message in dispatch.dispatch_to(c, load.queue, places(c, load, 2))
+            for message in dispatch.dispatch_to(c, load.queue, capacity_now(c, load, 2))
         ]
 
 

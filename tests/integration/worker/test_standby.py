@@ -9,7 +9,7 @@ import pytest
 from support.rows import insert, new_job
 
 from fitfleet.db.fleet import capacity, gang_slot_state, workers
-from fitfleet.db.fleet.dispatch_capacity import places
+from fitfleet.db.fleet.dispatch_capacity import capacity_now
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
@@ -32,7 +32,7 @@ def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
     (job_id,) = insert(database, new_job("two", gpus=2))
     with database.begin() as c:
         (load,) = capacity.loads(c, 60.0)
-        dispatch.dispatch_to(c, "cpu", places(c, load, 1, 60.0))
+        dispatch.dispatch_to(c, "cpu", capacity_now(c, load, 1, 60.0))
     first, second = slots[last].id, slots[1 - last].id
     with database.begin() as c:
         gang_slot_state.stand_ready(c, second)
