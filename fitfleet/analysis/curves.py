@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fitfleet.db.reading.lookup import Point
+from fitfleet.db.reading.lookup import MetricValue
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def frame(points: Sequence[Point]) -> pd.DataFrame:
+def frame(points: Sequence[MetricValue]) -> pd.DataFrame:
     """One row an epoch: `epoch`, `loss`, the metrics, `val_loss`, the validation metrics."""
     import pandas as pd
 

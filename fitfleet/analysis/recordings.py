@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fitfleet.db.reading import lookup
-from fitfleet.db.reading.lookup import JobRow, Point
+from fitfleet.db.reading.lookup import JobRow, MetricValue
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.db.sweeps import trials as table
@@ -26,10 +26,10 @@ class Recordings(Protocol):
     def scores(self, job_ids: Sequence[int]) -> Scores:
         """Their scores."""
 
-    def kept_points(self, job_ids: Sequence[int]) -> list[Point]:
+    def kept_points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """Their metrics at the epoch whose weights are kept."""
 
-    def points(self, job_ids: Sequence[int]) -> list[Point]:
+    def points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """Their metrics at every epoch."""
 
     def curves(self, job_ids: Sequence[int], metric: str, phase: str) -> Curves:
@@ -61,12 +61,12 @@ class StoredRecordings:
         with self._database.read() as c:
             return lookup.scores_of(c, job_ids)
 
-    def kept_points(self, job_ids: Sequence[int]) -> list[Point]:
+    def kept_points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         with self._database.read() as c:
             return lookup.kept_points(c, job_ids)
 
-    def points(self, job_ids: Sequence[int]) -> list[Point]:
+    def points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         with self._database.read() as c:
             return lookup.curves(c, job_ids)

@@ -178,8 +178,10 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         """
         points_from = arguments.pop("points_from", None)
         given = DataStore(self.settings, Reading()).replaced(hypermodels.accepted(arguments))
-        asked_for = design(Starting(self.settings, is_scripted=True).of_sweep(given), points_from)
-        return self._handle_of(asked_for, is_scripted=True)
+        sweep_design = design(
+            Starting(self.settings, is_scripted=True).of_sweep(given), points_from
+        )
+        return self._handle_of(sweep_design, is_scripted=True)
 
     def untrusted_sweep(self, arguments: Mapping[str, Any], *, points_from: Any = None) -> Sweep:
         """The same for arguments out of a file: only builders of trusted modules are called.
@@ -187,8 +189,8 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         `points_from` stands beside them, since it is read on the machine that asks.
         """
         given = DataStore(self.settings, Reading()).replaced(arguments)
-        asked_for = design(Starting(self.settings).of_sweep(given), points_from)
-        return self._handle_of(asked_for)
+        sweep_design = design(Starting(self.settings).of_sweep(given), points_from)
+        return self._handle_of(sweep_design)
 
     def resume_sweep(self, name: str) -> Sweep:
         """The sweep of that name, from any machine: `.run()` resumes it. NotFoundError.
@@ -204,11 +206,11 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
             documents = [row.document for row in sweep_table.listed(c)]
         return [self._handle_of(Design.from_json(text)) for text in documents]
 
-    def _handle_of(self, asked_for: Design, *, is_scripted: bool = False) -> Sweep:
+    def _handle_of(self, sweep_design: Design, *, is_scripted: bool = False) -> Sweep:
         return Sweep(
             self.database,
             self.settings,
-            asked_for,
+            sweep_design,
             is_scripted=is_scripted,
             on_poll=self._on_poll,
             unserved=self.notices.unserved_once,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.dashboard.serve import Dashboard
 from fitfleet.db.pages import curves, fleet, table
-from fitfleet.db.pages.table import Wanted
+from fitfleet.db.pages.table import JobQuery
 from fitfleet.db.reading import lookup
 from fitfleet.errors import DatabaseError
 
@@ -50,7 +50,7 @@ class FleetView:
                 return {"name": name, "counts": {}, "rows": [], "lines": [], "metric": ""}
             facets = table.facets(c, experiment["id"])
             metric = "val_loss" if "val_loss" in facets.metrics else "loss"
-            ids = table.page(c, Wanted(experiment["id"], f"metric.{metric}"), _SHOWN)
+            ids = table.page(c, JobQuery(experiment["id"], f"metric.{metric}"), _SHOWN)
             piece = curves.since(c, dict.fromkeys(ids, 0), metric, _VALUES)
             jobs = lookup.jobs_by_id(c, ids)
         lines = [(job.id, piece.jobs[job.id].epochs, piece.jobs[job.id].values) for job in jobs]

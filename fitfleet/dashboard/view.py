@@ -11,7 +11,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from fitfleet.db.pages.columns import PLAIN, is_known
-from fitfleet.db.pages.table import Facets, Wanted
+from fitfleet.db.pages.table import Facets, JobQuery
 from fitfleet.states import JobStatus
 
 PAGE = 50
@@ -102,9 +102,9 @@ class View:
         """As the page's scripts write it."""
         return json.dumps(dict(self.brush)) if self.brush else ""
 
-    def wanted(self, experiment_id: int, default: str, is_usual_descending: bool) -> Wanted:
+    def wanted(self, experiment_id: int, default: str, is_usual_descending: bool) -> JobQuery:
         """For the database; `usual` is what is sorted by if nothing else is said."""
-        return Wanted(
+        return JobQuery(
             experiment_id,
             self.sort or default,
             self.is_descending if self.sort else is_usual_descending,

@@ -20,9 +20,9 @@ from fitfleet.urls import is_url
 # Scheme -> what fsspec reads it with, where the extra `remote` brings it.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # A connection that gives nothing for so long is broken; the calls are repeated here, not there.
-_CONNECT_S, _READ_S, _MOST_RETRIES = 5, 20, 1
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_CONNECT_S, _READ_S, _MAX_RETRIES = 5, 20, 1
+_MIN_PAUSE_S = 0.2
+_MAX_PAUSE_S = 5.0
 _TIMES = ("LastModified", "mtime", "updated", "created")  # as file systems tell them
 _AGED_S = 1800.0  # half of the age at which `gc` takes data that no job names
 # What no repetition changes.
@@ -187,7 +187,7 @@ class ObjectStore:
 
     def _tried(self, done: str, path: str, call: Callable[[Any, str], Result]) -> Result:
         """What the call gives; one that fails is repeated, with longer and longer pauses."""
-        end, pause_s = time.monotonic() + self._retry_s, _FIRST_PAUSE_S
+        end, pause_s = time.monotonic() + self._retry_s, _MIN_PAUSE_S
         while True:
             try:
                 system, root = self._opened()
@@ -201,7 +201,7 @@ class ObjectStore:
                         f"{self.shown(path)}: cannot be {done}: {_reason(error)}"
                     ) from error
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _opened(self) -> tuple[Any, str]:
         key = (os.getpid(), self.url)
@@ -232,7 +232,7 @@ def _open(url: str) -> tuple[Any, str]:
 
 def _s3_config() -> dict[str, Any]:
     """Of botocore, which changes what it is given: a new one each time."""
-    retries = {"max_attempts": _MOST_RETRIES}
+    retries = {"max_attempts": _MAX_RETRIES}
     return {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": retries}
 
 

@@ -20,7 +20,7 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
 # A place further back is told as "more than".
-FAR = 1_000
+MAX_POSITION = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Situation:
     queue: QueueLoad | None  # None: no live worker serves it
     load: QueueLoad | None  # the same of those slots where the job fits; None: there are none
     before: Sequence[int] = ()  # jobs that the dispatcher takes first
-    has_place: bool = False
+    has_position: bool = False
     has_room: bool = False  # a slot where it fits may have one more message
     is_next: bool = False  # the dispatcher would take it now
     memory: str | None = None  # why there is no room for what it needs; None: that is not why
@@ -52,13 +52,13 @@ def read_situation(c: Connection, settings: Settings, job_id: int) -> Situation:
     facts = Situation(job, queue_position.slots(c), queue, load)
     held, count = gang_slot_state.gathering(c, job_id), gang_slot_state.count_kept(c, job.queue)
     facts = replace(facts, gathering=held, kept=count)
-    return _in_line(c, facts, settings) if job.status is JobStatus.QUEUED else facts
+    return _with_position(c, facts, settings) if job.status is JobStatus.QUEUED else facts
 
 
-def _in_line(c: Connection, facts: Situation, settings: Settings) -> Situation:
+def _with_position(c: Connection, facts: Situation, settings: Settings) -> Situation:
     """The same, with the place in the line and what the dispatcher would do now."""
     job, queue = facts.job, facts.queue
-    waiting = dispatch_capacity.unlimited(c, job.queue, queue, FAR)
+    waiting = dispatch_capacity.unlimited(c, job.queue, queue, MAX_POSITION)
     waiting.ageing = ageing(settings)
     has_room = is_next = False
     if queue is not None:
@@ -74,12 +74,14 @@ def _in_line(c: Connection, facts: Situation, settings: Settings) -> Situation:
         )
         is_next = job.id in dispatch.order(c, job.queue, now)
     ahead = dispatch.order(c, job.queue, waiting)
-    has_place = job.id in ahead
+    has_position = job.id in ahead
     turn = None
-    if has_place:
+    if has_position:
         turn = dispatch.turn_of(c, job.queue, waiting, job.user, free=int(has_room))
-    before = ahead[: ahead.index(job.id)] if has_place else ahead
-    facts = replace(facts, before=before, has_place=has_place, has_room=has_room, is_next=is_next)
+    before = ahead[: ahead.index(job.id)] if has_position else ahead
+    facts = replace(
+        facts, before=before, has_position=has_position, has_room=has_room, is_next=is_next
+    )
     facts = replace(facts, turn=turn)
     memory = None if has_room else limits.memory(c, job, facts.load, settings.window)
     return replace(facts, memory=memory)

@@ -17,7 +17,7 @@ from fitfleet.errors import BrokerError, DatabaseError
 from fitfleet.queue import celery_app
 from fitfleet.queue import ping as ping_broker
 from fitfleet.scheduler import limits, wait_sentences
-from fitfleet.scheduler.dispatch_view import FAR, Situation, read_situation
+from fitfleet.scheduler.dispatch_view import MAX_POSITION, Situation, read_situation
 from fitfleet.scheduler.start_estimate import starts_in
 from fitfleet.settings import Settings
 from fitfleet.spec.versions import installed, number_of, text_of
@@ -63,7 +63,7 @@ class Explanation:
         start = (
             ""
             if self.starts_in_s is None
-            else f"; it should start {wait_sentences.soon(self.starts_in_s)}"
+            else f"; it should start {wait_sentences.start_time(self.starts_in_s)}"
         )
         return f"job {self.job_id} {text}{start}"
 
@@ -90,7 +90,9 @@ def explain(
             facts = read_situation(c, settings, job_id)
             if facts.job.status is JobStatus.QUEUED:
                 starts_in_s = (
-                    starts_in(c, facts.job, facts.load, facts.before) if facts.has_place else None
+                    starts_in(c, facts.job, facts.load, facts.before)
+                    if facts.has_position
+                    else None
                 )
     except DatabaseError as error:
         return Explanation(job_id, None, (Reason("database", f"cannot be looked at: {error}"),))
@@ -104,8 +106,8 @@ def explain(
         job_id,
         facts.job.status,
         reasons,
-        len(facts.before) + 1 if facts.has_place else None,
-        tuple(facts.before[: wait_sentences.NAMED]) if facts.has_place else (),
+        len(facts.before) + 1 if facts.has_position else None,
+        tuple(facts.before[: wait_sentences.NAMED]) if facts.has_position else (),
         None if unknown else starts_in_s,
     )
 
@@ -118,10 +120,10 @@ def _reasons(facts: Situation, settings: Settings, ping: Callable[[], None]) -> 
     """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
     held = [*_held_queue(facts, settings), *_broker(ping), *_left_out(facts)]
     yield from held
-    if facts.has_place and facts.before and (held or not facts.is_next):
+    if facts.has_position and facts.before and (held or not facts.is_next):
         if facts.turn is not None:
-            yield Reason("share", wait_sentences.share(facts.turn, facts.job.queue))
-        yield Reason("line", wait_sentences.line(facts.before))
+            yield Reason("share", wait_sentences.lower_share(facts.turn, facts.job.queue))
+        yield Reason("line", wait_sentences.position(facts.before))
     elif not held:
         yield Reason(
             "next",
@@ -141,7 +143,7 @@ def _held_queue(facts: Situation, settings: Settings) -> Iterator[Reason]:
         yield Reason("labels", wait_sentences.unfit(facts.queue, requirement) or "fits no slot")
     elif not facts.has_room:
         yield Reason(
-            "busy", facts.memory or wait_sentences.busy(facts.load, requirement, facts.kept)
+            "busy", facts.memory or wait_sentences.slots_taken(facts.load, requirement, facts.kept)
         )
 
 
@@ -186,10 +188,10 @@ def _left_out(facts: Situation) -> Iterator[Reason]:
         yield Reason("quota", gpu_hours)
     is_left_out = job.is_paused or job.backoff_s > 0 or (there or 0) < job.min_version
     fits_nowhere = facts.queue is not None and facts.load is None
-    if facts.has_place or is_left_out or fits_nowhere or gpu_hours:
+    if facts.has_position or is_left_out or fits_nowhere or gpu_hours:
         return
-    if len(facts.before) >= FAR:
-        yield Reason("line", f"is behind more than {FAR:,} jobs of queue {job.queue!r}")
+    if len(facts.before) >= MAX_POSITION:
+        yield Reason("line", f"is behind more than {MAX_POSITION:,} jobs of queue {job.queue!r}")
     else:
         quota = limits.group_quota(job) or limits.quota(job)
         yield Reason("quota", quota) if quota else Reason("max_running", limits.max_running(job))
@@ -228,7 +230,7 @@ def _elsewhere(facts: Situation, settings: Settings) -> Iterator[Reason]:
     elif job.status is JobStatus.RUNNING:
         yield Reason("running", f"runs on {job.owner}, epoch {job.epoch} of {job.epochs}")
         if (job.owner_silent_s or 0.0) > settings.lease_s / 3 and job.lease_left_s is not None:
-            sentence = wait_sentences.silent(job.owner_silent_s or 0.0, job.lease_left_s)
+            sentence = wait_sentences.no_heartbeat(job.owner_silent_s or 0.0, job.lease_left_s)
             yield Reason("silent", sentence)
     elif facts.gathering is not None:
         yield Reason("dispatched", wait_sentences.gathering(facts.gathering))

@@ -207,7 +207,7 @@ class Preemption:
         if not wait_s:
             return
         with database.begin() as c:
-            released = preemption.make_way(c, self._settings.lease_s, wait_s)
+            released = preemption.preempt(c, self._settings.lease_s, wait_s)
         for job_id in released:
             _log.info("job %s is preempted by a more urgent one", job_id, extra={"job": job_id})
 

@@ -30,25 +30,25 @@ def settle_dependents(database: Database) -> None:
 
 
 def hold_kept_slots(database: Database, app: Celery, settings: Settings) -> list[int]:
-    """Go on keeping slots for jobs on several GPUs, and lend those that wait; to which jobs."""
+    """Go on keeping slots for jobs on several GPUs, and reserve those that wait; to which jobs."""
     with database.read() as c:
         queues = gangs.waiting_queues(c)
     if not queues:
         return []
     job_ids: list[int] = []
     with database.begin() as c:
-        gangs.hold_on(c, queues, settings.lease_s)
+        gangs.extend_leases(c, queues, settings.lease_s)
     _wake(database, app, settings)
     for load in _loads_of(database, settings, queues):
         with database.begin() as c:
-            job_ids += backfill.lend(c, load, settings.lease_s)
+            job_ids += backfill.reserve(c, load, settings.lease_s)
     return job_ids
 
 
 def _wake(database: Database, app: Celery, settings: Settings) -> None:
     """Tell idle children of kept slots again, whose message the broker has lost."""
     with database.read() as c:
-        asleep = gangs.to_wake(c)
+        asleep = gangs.idle_kept_slots(c)
         key = keys.message_key(c, settings) if asleep else b""
     for job_id, route, count in asleep:
         if route and waiting(app, route) == 0:

@@ -92,7 +92,7 @@ def remove_experiment(
 def finish(database: Database, settings: Settings) -> list[str]:
     """Repeat the removals of experiments that were begun and did not come to their end."""
     with database.read() as c:
-        unfinished = table.half_removed(c)
+        unfinished = table.unfinished_removals(c)
     for number, name in unfinished.items():
         _remove_experiments(database, settings, name, [number], is_dry=False)
     return list(unfinished.values())

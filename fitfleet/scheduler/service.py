@@ -83,12 +83,12 @@ class Scheduler:
                     self._sent_at = time.monotonic()
                 if time.monotonic() - self._sent_at < _BRISK_S:
                     pause_s *= _BRISK_SHARE
-                self._say("")
+                self._log_problem("")
             except BrokerError as error:
-                self._say(str(error))
+                self._log_problem(str(error))
                 pause_s = OUTAGE_POLL_S
             except DatabaseError as error:
-                self._say(str(error))
+                self._log_problem(str(error))
                 self._wait_a_lease()
                 pause_s = OUTAGE_POLL_S
             except Exception:
@@ -122,7 +122,7 @@ class Scheduler:
         if now >= self._no_requeue_before:
             for job_id in requeue_expired(self._database, self._settings):
                 _log.warning("job %s was lost and is requeued", job_id, extra={"job": job_id})
-        self._lend()
+        self._backfill()
         for step in (settle_dependents, *self.steps):
             self._run_step(step)
         for job_id in redispatch(self._database, self._app, self._settings):
@@ -130,7 +130,7 @@ class Scheduler:
             message = "no worker started job %s in time; it is published again"
             _log.info(message, job_id, extra={"job": job_id})
 
-    def _lend(self) -> None:
+    def _backfill(self) -> None:
         for job_id in hold_kept_slots(self._database, self._app, self._settings):
             message = "job %s runs on a slot that is reserved for a job on several GPUs"
             _log.info(message, job_id, extra={"job": job_id})
@@ -144,7 +144,7 @@ class Scheduler:
         except Exception:
             _log.exception("a step of the scheduler failed; the others continue")
 
-    def _say(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         """Log a problem once, and once that it is over."""
         if problem and problem != self._problem:
             _log.error("%s", problem)

@@ -76,7 +76,9 @@ class TraceSender:
         self._horizon = Horizon()
         self._thread: threading.Thread | None = None
         self._has_begun = False
-        self._most = _JOBS  # in the next request; fewer after a refusal, to find the job it is for
+        self._max_jobs = (
+            _JOBS  # in the next request; fewer after a refusal, to find the job it is for
+        )
         self._has_told = False
 
     def __call__(self, database: Database) -> None:
@@ -118,12 +120,12 @@ class TraceSender:
         with database.begin() as c:
             trace_cursor.advance(c, _last(settled) or after, refused=int(is_dropped))
         if is_too_many:
-            self._most = len(jobs) // 2
+            self._max_jobs = len(jobs) // 2
             return self.send_ended(database)
         if is_dropped:
-            self._tell_dropped(jobs[0].row.id)
+            self._log_dropped(jobs[0].row.id)
         else:
-            self._most = min(_JOBS, 2 * self._most)
+            self._max_jobs = min(_JOBS, 2 * self._max_jobs)
         return len(jobs)
 
     def _due(self, database: Database) -> tuple[Position | None, list[EndedJob]]:
@@ -137,7 +139,7 @@ class TraceSender:
             after = trace_cursor.position(c)
             if after is None or not trace_cursor.hold(c):
                 return None, []
-            return after, _ended(c, after, until, self._most)
+            return after, _ended(c, after, until, self._max_jobs)
 
     def _postpone(self, database: Database, count: int) -> None:
         with database.begin() as c:
@@ -148,7 +150,7 @@ class TraceSender:
             count, pause_s,
         )  # fmt: skip
 
-    def _tell_dropped(self, job_id: int) -> None:
+    def _log_dropped(self, job_id: int) -> None:
         if self._has_told:
             return
         self._has_told = True

@@ -23,13 +23,14 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
         return None
     nowhere = set.intersection(*map(set, lacks))
     fewest = min(lacks, key=len)
-    lacking = [part for part in fewest if part in nowhere] or _asked(requirement)
+    lacking = [part for part in fewest if part in nowhere] or _parts(requirement)
     together = "" if nowhere else " together"
     given = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
     start = "".join(f" --label {part.replace(' ', '_')}" for part in given)
     return (
         f"needs {' and '.join(lacking)}, which no worker of queue {load.queue!r} has{together};"
-        f" there are {_there(load)}; start one with: fitfleet worker --queue {load.queue}{start}"
+        f" there are {_labels_of_slots(load)}; start one with: fitfleet worker --queue"
+        f" {load.queue}{start}"
     )
 
 
@@ -50,12 +51,12 @@ def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
     return f"waits for a worker: none serves queue {queue!r}{there}; {remedy}"
 
 
-def words(requirement: str) -> str:
+def requirement_text(requirement: str) -> str:
     """What a job asks, as ` with gpu=H100`; empty: nothing."""
-    return f" with {' and '.join(_asked(requirement))}" if requirement else ""
+    return f" with {' and '.join(_parts(requirement))}" if requirement else ""
 
 
-def _asked(requirement: str) -> list[str]:
+def _parts(requirement: str) -> list[str]:
     measured = [
         f"{name}={size / 1e9:.1f}GB (measured)"
         for name, size in sorted(measured_memory(requirement).items())
@@ -63,14 +64,14 @@ def _asked(requirement: str) -> list[str]:
     return missing(requirement, {}) + measured  # a slot without labels lacks all of it
 
 
-def _there(load: QueueLoad) -> str:
+def _labels_of_slots(load: QueueLoad) -> str:
     pairs = {pair for group in load.groups for pair in json.loads(group.labels).items()}
     named = [f"{name}={value}" for name, value in sorted(pairs)]
     more = f" and {len(named) - _LABELS} more" if len(named) > _LABELS else ""
     return ", ".join(named[:_LABELS]) + more if named else "no labels"
 
 
-def busy(load: QueueLoad, requirement: str, kept: int = 0) -> str:
+def slots_taken(load: QueueLoad, requirement: str, kept: int = 0) -> str:
     """Which slots it waits for, and what was sent to them; `kept` are for jobs on several GPUs."""
     gpus = gpus_of(requirement)
     if gpus > 1 and load.free > 0:
@@ -78,10 +79,10 @@ def busy(load: QueueLoad, requirement: str, kept: int = 0) -> str:
             f"waits for {gpus} GPUs of one host: those of queue {load.queue!r} that has so many are"
             " kept for another job"
         )
-    asked = words(requirement)
+    asked = requirement_text(requirement)
     slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
     sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
-    there = f"{slots} of queue {load.queue!r}{asked} {_are(load.slots)} taken"
+    there = f"{slots} of queue {load.queue!r}{asked} {_is_or_are(load.slots)} taken"
     held = f", {kept} of them kept for jobs on several GPUs" if kept else ""
     return f"waits for a free slot: {there}{held}{sent}"
 
@@ -106,11 +107,11 @@ def no_memory(needs_bytes: int, free_bytes: int, queue: str) -> str:
     )
 
 
-def _are(count: int) -> str:
+def _is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def line(before: Sequence[int]) -> str:
+def position(before: Sequence[int]) -> str:
     """Its place, and who goes first."""
     names = ", ".join(str(job_id) for job_id in before[:NAMED])
     more = ", ..." if len(before) > NAMED else ""
@@ -118,7 +119,7 @@ def line(before: Sequence[int]) -> str:
     return f"is number {len(before) + 1:,} in its queue: {jobs} {names}{more} {go} first"
 
 
-def share(turn: Turn, queue: str) -> str:
+def lower_share(turn: Turn, queue: str) -> str:
     """Why another group or user goes first."""
     slots = "1 slot" if turn.slots == 1 else f"{turn.slots} slots"
     if turn.is_above:
@@ -133,7 +134,7 @@ def share(turn: Turn, queue: str) -> str:
     )
 
 
-def silent(silent_s: float, lease_left_s: float) -> str:
+def no_heartbeat(silent_s: float, lease_left_s: float) -> str:
     """Of a running job whose worker sends no heartbeats any more."""
     return (
         f"its worker has sent no heartbeat for {duration(silent_s)};"
@@ -141,6 +142,6 @@ def silent(silent_s: float, lease_left_s: float) -> str:
     )
 
 
-def soon(seconds: float) -> str:
+def start_time(seconds: float) -> str:
     """When something is, in so many seconds."""
     return "at once" if seconds < 1 else f"in about {duration(seconds)}"

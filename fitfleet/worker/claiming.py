@@ -38,7 +38,7 @@ def claim_message(
     def claimed() -> Claim | None:
         free = free_bytes()
         with database.begin() as c:
-            if on_kept is not None and gang_slot_state.send_back(c, message, worker):
+            if on_kept is not None and gang_slot_state.requeue_message(c, message, worker):
                 on_kept()
                 return None
             if not admission.admits(c, message, worker, free, settings.lease_s):

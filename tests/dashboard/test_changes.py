@@ -26,7 +26,7 @@ from fitfleet.db.jobs import experiments, labels
 from fitfleet.db.pages import ranking, table
 from fitfleet.db.pages.changes import Changes, Watch
 from fitfleet.db.pages.columns import PLAIN
-from fitfleet.db.pages.table import Wanted
+from fitfleet.db.pages.table import JobQuery
 from fitfleet.db.schema.tables import audit, events, jobs, workers
 from fitfleet.db.session import Database
 
@@ -90,15 +90,15 @@ def test_what_changed_since_is_known_or_said_not_to_be() -> None:
     assert history.since(3, 7) is None and history.since(history.cursor, 7) == frozenset()
 
 
-def _views() -> list[Wanted]:
+def _views() -> list[JobQuery]:
     names = [*PLAIN, "param.units", "param.optimizer", "metric.val_loss", "score.test_accuracy"]
-    plain = [Wanted(1, name, is_down) for name in names for is_down in (False, True)]
+    plain = [JobQuery(1, name, is_down) for name in names for is_down in (False, True)]
     return [
         *plain,
-        Wanted(1, "metric.loss", search="units=16"),
-        Wanted(1, "metric.loss", statuses=["RUNNING", "SUCCEEDED"]),
-        Wanted(1, "param.rate", statuses=["RUNNING", "QUEUED"]),
-        Wanted(1, "metric.loss", ranges={"metric.loss": (0.0, 1.5)}),
+        JobQuery(1, "metric.loss", search="units=16"),
+        JobQuery(1, "metric.loss", statuses=["RUNNING", "SUCCEEDED"]),
+        JobQuery(1, "param.rate", statuses=["RUNNING", "QUEUED"]),
+        JobQuery(1, "metric.loss", ranges={"metric.loss": (0.0, 1.5)}),
     ]
 
 

@@ -33,7 +33,7 @@ from fitfleet.dashboard.serve import Dashboard
 from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages import ranking, table
 from fitfleet.db.pages.changes import Changes
-from fitfleet.db.pages.table import Wanted
+from fitfleet.db.pages.table import JobQuery
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps, trials
 from fitfleet.db.sweeps.lineage import Descent
@@ -53,15 +53,15 @@ def test_the_table_is_sorted_and_filtered_alike_on_both_databases(database: Data
         )
         for name in [*facets.columns, "seconds", "tags", "finished"]:
             for is_descending in (False, True):
-                assert sorted(table.page(c, Wanted(1, name, is_descending), 100)) == ids, name
-        by_loss = table.page(c, Wanted(1, "metric.val_loss", True), 3)
+                assert sorted(table.page(c, JobQuery(1, name, is_descending), 100)) == ids, name
+        by_loss = table.page(c, JobQuery(1, "metric.val_loss", True), 3)
         assert by_loss == [20, 18, 17]  # without a value they come last
-        rates = Wanted(1, "param.rate", ranges={"param.rate": (0.005, 0.05)})
+        rates = JobQuery(1, "param.rate", ranges={"param.rate": (0.005, 0.05)})
         assert table.page(c, rates, 100) == [i for i in ids if (i - 1) // 2 % 3 == 1]
-        named = Wanted(1, values={"param.optimizer": ["sgd"]}, search="units=16")
+        named = JobQuery(1, values={"param.optimizer": ["sgd"]}, search="units=16")
         assert table.page(c, named, 100) == [i for i in ids if (i - 1) // 2 % 4 == 1]
         assert len(ranking.read(c, named).ids) == 6
-        assert table.page(c, Wanted(1, search="100%_"), 5) == []
+        assert table.page(c, JobQuery(1, search="100%_"), 5) == []
         first = table.points(c, [1], ["param.optimizer", "metric.loss"])[0]
         assert first[2] == "adam" and first[3] == pytest.approx(logs(1, EPOCHS)["loss"])
 
@@ -158,10 +158,10 @@ def test_a_broken_address_shows_the_usual_view(visitor: Visitor, fleet: Fleet, q
 
 
 def test_the_generations_of_a_population_are_shown(visitor: Visitor, fleet: Fleet) -> None:
-    asked_for = {"search": pbt(population=2, perturbation_interval=2), "trials": None}
+    sweep_design = {"search": pbt(population=2, perturbation_interval=2), "trials": None}
     model = {"model": Sequential([layers.Input((4,)), layers.Dense(1)])}
     with fleet.database.begin() as c:
-        document = design(arguments(**model, **asked_for)).to_json()
+        document = design(arguments(**model, **sweep_design)).to_json()
         row, _ = sweeps.create(c, "grown", "net", document)
         changes = {"rate": {"from": 0.1, "to": 0.08}}
         for number, descent in enumerate([Descent(0, 0), Descent(0, 1), Descent(1, 1, 0, changes)]):

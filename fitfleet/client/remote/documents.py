@@ -84,16 +84,16 @@ class Documents:
         if arguments.get("code"):
             raise SpecError("code", _NO_CODE)
         given = self._starting.of_sweep(self._data.replaced(arguments))
-        asked_for = design(given, points_from)
-        if any(reference.module == SCRIPT for reference in named_in(asked_for.job)):
+        sweep_design = design(given, points_from)
+        if any(reference.module == SCRIPT for reference in named_in(sweep_design.job)):
             raise SpecError("code", _NO_CODE)
-        job = dict(asked_for.job)
+        job = dict(sweep_design.job)
         job["model"] = with_models(job["model"])
         job["dataset"] = with_paths(job["dataset"], self._path)
         start = job.get("initial_weights")
         if isinstance(start, dict) and start.get("sha256"):
             job["initial_weights"] = self._weights(InitialWeights(**start)).model_dump()
-        return replace(asked_for, job=job)
+        return replace(sweep_design, job=job)
 
     def _path(self, text: str) -> str:
         """The path that a file has on the fleet: it is sent if it is here."""

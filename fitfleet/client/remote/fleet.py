@@ -176,8 +176,8 @@ class RemoteFleet(ComparingFleet):
 
     def _sweep(self, arguments: Mapping[str, Any], points: Any, *, is_scripted: bool) -> Sweep:
         with Documents(self._connection, self.settings, is_scripted=is_scripted) as forms:
-            asked_for = forms.design(arguments, points)
-        return self._remote(asked_for)
+            sweep_design = forms.design(arguments, points)
+        return self._remote(sweep_design)
 
     def resume_sweep(self, name: str) -> Sweep:
         """As `Fleet.resume_sweep`."""
@@ -190,11 +190,11 @@ class RemoteFleet(ComparingFleet):
     def _found(self, document: Mapping[str, Any]) -> Sweep:
         return self._remote(design_of(document), is_there=True)
 
-    def _remote(self, asked_for: Design, *, is_there: bool = False) -> Sweep:
+    def _remote(self, sweep_design: Design, *, is_there: bool = False) -> Sweep:
         return RemoteSweep(
             self._connection,
             self.settings,
-            asked_for,
+            sweep_design,
             self._by_number,
             fresh=self.notices.fresh,
             is_there=is_there,

@@ -8,7 +8,7 @@ from typing import Any
 from fitfleet.analysis.recordings import Curves, Scores
 from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
-from fitfleet.db.reading.lookup import JobRow, Point
+from fitfleet.db.reading.lookup import JobRow, MetricValue
 
 _AT_ONCE = 5_000  # jobs of a request
 
@@ -29,15 +29,19 @@ class RemoteRecordings:
         answers = [self._ask("scores", part) for part in _parts(job_ids)]
         return {int(job): values for part in answers for job, values in part.items()}
 
-    def kept_points(self, job_ids: Sequence[int]) -> list[Point]:
+    def kept_points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         return [
-            Point(**given) for part in _parts(job_ids) for given in self._ask("kept_points", part)
+            MetricValue(**given)
+            for part in _parts(job_ids)
+            for given in self._ask("kept_points", part)
         ]
 
-    def points(self, job_ids: Sequence[int]) -> list[Point]:
+    def points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
-        return [Point(**given) for part in _parts(job_ids) for given in self._ask("points", part)]
+        return [
+            MetricValue(**given) for part in _parts(job_ids) for given in self._ask("points", part)
+        ]
 
     def curves(self, job_ids: Sequence[int], metric: str, phase: str) -> Curves:
         """As Recordings."""

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from fitfleet.dashboard.board import board_of
 from fitfleet.db.pages import curves
-from fitfleet.db.pages.curves import News
+from fitfleet.db.pages.curves import NewValues
 
 _MAX_JOBS = 1000
 _MAX_VALUES = 12_000  # in one answer
@@ -45,7 +45,7 @@ def _known(text: str) -> dict[int, int]:
     return epochs
 
 
-def _news(news: News) -> dict[str, Any]:
+def _news(news: NewValues) -> dict[str, Any]:
     return {
         "epoch": news.epoch,
         "status": news.status,

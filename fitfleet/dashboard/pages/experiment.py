@@ -22,7 +22,7 @@ from fitfleet.db.jobs.labels import Labels, labels_of
 from fitfleet.db.pages import ranking, table
 from fitfleet.db.pages.columns import PLAIN
 from fitfleet.db.pages.ranking import Ranking
-from fitfleet.db.pages.table import Facets, Wanted
+from fitfleet.db.pages.table import Facets, JobQuery
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.errors import FitfleetError, NotFoundError
@@ -74,13 +74,13 @@ class Experiment:
 
         return self.board.cached(("direction", self.id, name), read, least_s=_DIRECTION_S)
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> JobQuery:
         """What the table shows, in its order: best first unless a column was chosen."""
         usual = column_of(self.view.metric, self.facets)
         is_up = self.is_maximized(self.view.metric) if self.view.metric else True
         return self.view.wanted(self.id, usual, is_up)
 
-    def ranking(self, wanted: Wanted) -> Ranking:
+    def ranking(self, wanted: JobQuery) -> Ranking:
         """Its jobs in that order."""
         database = self.board.fleet.database
 

@@ -21,7 +21,7 @@ from fitfleet.db.schema.tables import groups, served_shares, users
 from fitfleet.errors import AccessError, NotFoundError
 
 _NAME = re.compile(r"[\w.@+-]{1,64}")
-_MOST_SHARES = 1e6
+_MAX_SHARES = 1e6
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Group(Limited):
 
 def check_shares(shares: float) -> float:
     """The number; AccessError if it is not one that a share can have."""
-    if not 0 < shares <= _MOST_SHARES or not math.isfinite(shares):
+    if not 0 < shares <= _MAX_SHARES or not math.isfinite(shares):
         raise AccessError(
-            f"shares: {shares:g} is not above 0 and at most {_MOST_SHARES:,.0f}; to keep a group or"
+            f"shares: {shares:g} is not above 0 and at most {_MAX_SHARES:,.0f}; to keep a group or"
             " user from the fleet, give --max-running 0"
         )
     return shares

@@ -26,8 +26,8 @@ from fitfleet.states import TERMINAL, JobStatus
 
 EVENTS = ("job.succeeded", "job.failed", "experiment.finished", "sweep.finished", "worker.lost")
 MAX_ATTEMPTS = 12  # over some five hours
-_FIRST_PAUSE_S = 10.0
-_LONGEST_PAUSE_S = 3600.0
+_MIN_PAUSE_S = 10.0
+_MAX_PAUSE_S = 3600.0
 _SENDING_S = 60.0  # after which another scheduler takes over what one was sending
 _SETTLING_LOCK = 0x66666E656E64  # of PostgreSQL's advisory locks
 _KEPT_S = 7 * 86_400.0
@@ -186,7 +186,7 @@ def delivered(c: Connection, due: Due) -> None:
 def failed(c: Connection, due: Due, error: str) -> bool:
     """It was not: try again later, or give it up after MAX_ATTEMPTS. Whether it will be retried."""
     is_last = due.attempts >= MAX_ATTEMPTS
-    pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (due.attempts - 1))
+    pause_s = min(_MAX_PAUSE_S, _MIN_PAUSE_S * 2.0 ** (due.attempts - 1))
     values = {"next_at": None if is_last else now(c) + pause_s, "error": storable_text(error)[:200]}
     c.execute(update(notifications).where(notifications.c.id == due.id).values(**values))
     return not is_last

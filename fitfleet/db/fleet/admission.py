@@ -38,7 +38,7 @@ from fitfleet.spec.memory import (
 from fitfleet.spec.requirements import memory_label, with_measured
 from fitfleet.states import JobStatus
 
-_AGAIN_S = 0.5
+_RETRY_S = 0.5
 _SIBLINGS = 1_000
 
 
@@ -80,14 +80,14 @@ def admits(
         smaller = _in_smaller_batches(c, job, device) if job.is_too_large(largest) else None
         if smaller is None:
             assert job.need is not None
-            _ask_for(c, job, job.need.least_bytes)
+            _requeue_with_need(c, job, job.need.least_bytes)
             return False
         job = smaller
     if not _fits(job, device, free_bytes) or _is_kept(c, device, job):
-        _put_back(c, job, device)
+        _requeue_until_free(c, job, device)
         return False
     values = {"needs_bytes": job.needs_bytes, "memory_step": job.memory_step}
-    c.execute(_sent(job).values(values))
+    c.execute(_update_dispatched(job).values(values))
     device_memory.forget_waits(c, [job.row.id])
     return True
 
@@ -161,11 +161,11 @@ def needed_bytes(c: Connection, job_id: int, label: str) -> int | None:
     return None if need is None else need.size_bytes
 
 
-def _ask_for(c: Connection, job: _Candidate, size_bytes: int, **values: Any) -> None:
+def _requeue_with_need(c: Connection, job: _Candidate, size_bytes: int, **values: Any) -> None:
     """Put the job back, with others of its program, for devices that have so much."""
     row, document = job.row, with_measured(job.row.document or "", job.label, size_bytes)
     number = requirement_ids(c, [document])[document]
-    c.execute(_back(job).values(requirement_id=number, **values))
+    c.execute(_requeue(job).values(requirement_id=number, **values))
     if row.fuse_key is None:
         return
     siblings = (
@@ -186,14 +186,14 @@ def _ask_for(c: Connection, job: _Candidate, size_bytes: int, **values: Any) -> 
         c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(requirement_id=number))
 
 
-def _put_back(c: Connection, job: _Candidate, device: Device) -> None:
+def _requeue_until_free(c: Connection, job: _Candidate, device: Device) -> None:
     """It fits the device and not what is free of it now."""
-    not_before = now(c) + _AGAIN_S
+    not_before = now(c) + _RETRY_S
     if job.needs_bytes is None:
-        c.execute(_back(job).values(not_before=not_before))
+        c.execute(_requeue(job).values(not_before=not_before))
     else:
         size_bytes = min(size_class(job.needs_bytes), device.size_bytes)
-        _ask_for(c, job, size_bytes, not_before=not_before)
+        _requeue_with_need(c, job, size_bytes, not_before=not_before)
     waits = {"job_id": job.row.id, "host": device.host, "device": device.name, "since": now(c)}
     c.execute(insert_ignoring(c, memory_waits).values(waits))
 
@@ -229,7 +229,7 @@ def _need_of_cohort(points: Sequence[MemoryPoint], batch_size: int, count: int) 
     return count * single.size_bytes
 
 
-def no_way_left(
+def out_of_memory_reason(
     c: Connection, claim: Claim, bound_bytes: int, alive_s: float, *, may_shrink: bool
 ) -> str | None:
     """Why a job that ran out of memory alone, in batches as small as may be, has failed.
@@ -251,7 +251,7 @@ def no_way_left(
     )
 
 
-def at_least(c: Connection, bound: Measurement, claim: Claim) -> Measurement:
+def raised_to_device(c: Connection, bound: Measurement, claim: Claim) -> Measurement:
     """The bound of a job that had a device to itself: what the device has was not enough."""
     device = device_memory.device_of(c, claim.worker)
     if device is None or not claim.memory_step:
@@ -259,7 +259,7 @@ def at_least(c: Connection, bound: Measurement, claim: Claim) -> Measurement:
     return replace(bound, size_bytes=max(bound.size_bytes, device.size_bytes))
 
 
-def _sent(job: _Candidate) -> Any:
+def _update_dispatched(job: _Candidate) -> Any:
     """An UPDATE of the job, unless another slot that had its message too has claimed it by now."""
     is_sent = (jobs.c.dispatch_seq == job.row.dispatch_seq) & (
         jobs.c.status == JobStatus.DISPATCHED
@@ -267,5 +267,5 @@ def _sent(job: _Candidate) -> Any:
     return update(jobs).where(jobs.c.id == job.row.id, is_sent)
 
 
-def _back(job: _Candidate) -> Any:
-    return _sent(job).values(status=JobStatus.QUEUED, needs_bytes=None)
+def _requeue(job: _Candidate) -> Any:
+    return _update_dispatched(job).values(status=JobStatus.QUEUED, needs_bytes=None)

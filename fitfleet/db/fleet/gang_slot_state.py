@@ -13,7 +13,7 @@ from fitfleet.db.schema.tables import gang_slots, jobs
 from fitfleet.db.session import now
 from fitfleet.states import JobStatus
 
-_AGAIN_S = 0.5
+_RETRY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def count_kept(c: Connection, queue: str) -> int:
     return int(c.execute(query).scalar_one())
 
 
-def stand_ready(c: Connection, slot: str) -> Kept | None:
+def mark_ready(c: Connection, slot: str) -> Kept | None:
     """Say that the slot's child is fresh, and waits; what for. None: the slot is not kept.
 
     A child that stands by for a job that runs is ready for the next one only when that has ended.
@@ -125,12 +125,12 @@ def is_kept(c: Connection, slot: str) -> bool:
     return c.execute(kept_slots().where(gang_slots.c.slot == slot).limit(1)).first() is not None
 
 
-def send_back(c: Connection, message: tuple[int, int], slot: str) -> bool:
+def requeue_message(c: Connection, message: tuple[int, int], slot: str) -> bool:
     """Give the job of a message back to the queue if the slot is kept; whether it is."""
     if not is_kept(c, slot):
         return False
     job_id, dispatch_seq = message
     condition = (jobs.c.id == job_id) & (jobs.c.dispatch_seq == dispatch_seq) & is_waiting()
-    values = {"status": JobStatus.QUEUED, "not_before": now(c) + _AGAIN_S}
+    values = {"status": JobStatus.QUEUED, "not_before": now(c) + _RETRY_S}
     c.execute(update(jobs).where(condition, jobs.c.owner.is_(None)).values(values))
     return True

@@ -77,7 +77,7 @@ def _running_gangs(c: Connection) -> Mapping[str, list[str]]:
     return by_first
 
 
-def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
+def extend_leases(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
     """Extend the leases of jobs whose slots are kept, while their services live and do not drain.
 
     The others go back to the queue, for another service; their ids.
@@ -99,7 +99,7 @@ def hold_on(c: Connection, queues: Iterable[str], alive_s: float) -> list[int]:
     return released
 
 
-def to_wake(c: Connection) -> list[tuple[int, str, int]]:
+def idle_kept_slots(c: Connection) -> list[tuple[int, str, int]]:
     """(job, route of its service, how many) of slots that are kept, idle and not ready."""
     busy = select(jobs.c.owner).where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.is_not(None))
     query = (

@@ -20,8 +20,8 @@ from fitfleet.db.session import now, read_clock
 _NAME = "otlp"
 _SENDING_S = 60.0  # after which another scheduler takes over what one was sending
 _KEPT_S = 86_400.0  # older ends are not sent any more
-_FIRST_PAUSE_S = 10.0
-_LONGEST_PAUSE_S = 600.0
+_MIN_PAUSE_S = 10.0
+_MAX_PAUSE_S = 600.0
 _MARGIN_S = 1.0
 
 # Its time, the oldest transaction that is open, and a number above all that have begun: its own,
@@ -102,7 +102,7 @@ def postpone(c: Connection) -> float:
     """They could not be sent: try again later. In how many seconds."""
     condition = trace_cursor.c.name == _NAME
     failures = int(c.execute(select(trace_cursor.c.failures).where(condition)).scalar_one())
-    pause_s: float = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures, 10))
+    pause_s: float = min(_MAX_PAUSE_S, _MIN_PAUSE_S * 2.0 ** min(failures, 10))
     values = {"held_until": now(c) + pause_s, "failures": failures + 1}
     c.execute(update(trace_cursor).where(condition).values(**values))
     return pause_s

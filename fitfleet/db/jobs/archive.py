@@ -23,8 +23,8 @@ from fitfleet.db.session import now
 from fitfleet.db.specs import specs
 from fitfleet.states import TERMINAL
 
-_MOST_JOBS = 2_000  # in a part
-_MOST_EPOCHS = 10_000  # the same, unless one job has more
+_MAX_JOBS = 2_000  # in a part
+_MAX_EPOCHS = 10_000  # the same, unless one job has more
 
 # Table -> {column: one of db.schema.views.TYPES}.
 TABLES: dict[str, dict[str, str]] = {
@@ -93,10 +93,10 @@ def parts(c: Connection, number: int) -> list[list[int]]:
     """The jobs of an experiment in parts of bounded numbers of metrics, by number."""
     query = select(jobs.c.id, jobs.c.epoch).where(jobs.c.experiment_id == number)
     parts: list[list[int]] = []
-    epochs = _MOST_EPOCHS
+    epochs = _MAX_EPOCHS
     for job_id, done in c.execute(query.order_by(jobs.c.id)):
         epochs += done
-        if epochs > _MOST_EPOCHS or len(parts[-1]) == _MOST_JOBS:
+        if epochs > _MAX_EPOCHS or len(parts[-1]) == _MAX_JOBS:
             parts.append([])
             epochs = done
         parts[-1].append(job_id)

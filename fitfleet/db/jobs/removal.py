@@ -65,7 +65,7 @@ def open_jobs(c: Connection, numbers: Sequence[int]) -> tuple[list[int], int]:
     return list(c.scalars(query.order_by(jobs.c.id))), count
 
 
-def half_removed(c: Connection) -> dict[int, str]:
+def unfinished_removals(c: Connection) -> dict[int, str]:
     """Experiment -> the name that it had, of each whose removal did not come to its end."""
     query = select(experiments.c.id, experiments.c.removing).order_by(experiments.c.id)
     return {number: name for number, name in c.execute(query) if name is not None}

@@ -27,7 +27,7 @@ _EVENTS = select(events.c.id, events.c.job_id, jobs.c.experiment_id).outerjoin(
 _AUDITED = select(audit.c.id, audit.c.action, audit.c.target)
 
 # (job, its experiment); None where it is not one job that something happened to.
-News = Sequence[tuple[int | None, int | None]]
+Changed = Sequence[tuple[int | None, int | None]]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Watch:
         """What happened since the last call; nothing at the first."""
         at = read_clock(c)
         news = [
-            self._news_in_flight(c),
-            self._news_ended(c, at),
+            self._changed_in_flight(c),
+            self._changed_ended(c, at),
             [(row.id, row.experiment_id) for row in self._inserted.read(c)],
             [(row.job_id, row.experiment_id) for row in self._events.read(c)],
-            self._news_audited(c),
+            self._changed_by_users(c),
         ]
         is_worker = self._are_workers_changed(c, at)
         is_first, self._is_first = self._is_first, False
@@ -74,7 +74,7 @@ class Watch:
         is_everything |= any(not (job and its) for part in news for job, its in part)
         return Changes(named, is_worker, is_everything)
 
-    def _news_in_flight(self, c: Connection) -> News:
+    def _changed_in_flight(self, c: Connection) -> Changed:
         query = select(
             jobs.c.id,
             jobs.c.experiment_id,
@@ -88,7 +88,7 @@ class Watch:
         changed = {i for i, row in seen.items() if before.get(i) != row} | (set(before) - set(seen))
         return [(i, (seen.get(i) or before[i])[0]) for i in changed]
 
-    def _news_ended(self, c: Connection, at: float) -> News:
+    def _changed_ended(self, c: Connection, at: float) -> Changed:
         query = select(jobs.c.id, jobs.c.experiment_id, jobs.c.finished_at).where(
             jobs.c.finished_at > at - _OVERLAP_S
         )
@@ -98,14 +98,14 @@ class Watch:
         # More than are read: which of them are new is not known.
         return [*news, (None, None)] if len(rows) == MANY else news
 
-    def _news_audited(self, c: Connection) -> News:
+    def _changed_by_users(self, c: Connection) -> Changed:
         """What people changed. Jobs that they submitted are seen as new rows."""
         targets = [row.target for row in self._audited.read(c) if row.action != "submit"]
         ids = [int(match[1]) for match in map(_JOB.fullmatch, targets) if match]
-        others: News = [(None, None)] if len(ids) < len(targets) else []
+        others: Changed = [(None, None)] if len(ids) < len(targets) else []
         return [*self._with_experiments(c, ids), *others]
 
-    def _with_experiments(self, c: Connection, ids: Iterable[int]) -> News:
+    def _with_experiments(self, c: Connection, ids: Iterable[int]) -> Changed:
         ids = set(ids)
         if not ids:
             return []

@@ -11,7 +11,7 @@ from fitfleet.db.schema.tables import jobs, metrics
 
 
 @dataclass
-class News:
+class NewValues:
     """New values of one job. `epoch` is what it has now: less than a reader knows, if it was lost.
 
     `seconds` is the time of its attempts so far, which no epoch records: divided by `epoch` it
@@ -26,14 +26,16 @@ class News:
 
 
 @dataclass(frozen=True)
-class Piece:
+class CurvePart:
     """A piece of curves; with `has_more` the rest is asked for from where it ends."""
 
-    jobs: dict[int, News]
+    jobs: dict[int, NewValues]
     has_more: bool
 
 
-def since(c: Connection, known: Mapping[int, int], name: str, limit: int, stride: int = 1) -> Piece:
+def since(
+    c: Connection, known: Mapping[int, int], name: str, limit: int, stride: int = 1
+) -> CurvePart:
     """Values of one metric after the known epoch of each job, at most `limit` in all.
 
     With a stride every so many epochs, and the last one.
@@ -45,7 +47,7 @@ def since(c: Connection, known: Mapping[int, int], name: str, limit: int, stride
         if job_id not in curves or curves[job_id].epoch <= after:
             continue
         if left <= 0:
-            return Piece(curves, True)
+            return CurvePart(curves, True)
         query = select(metrics.c.epoch, metrics.c.value).where(
             metrics.c.job_id == job_id,
             metrics.c.epoch > after,
@@ -59,10 +61,10 @@ def since(c: Connection, known: Mapping[int, int], name: str, limit: int, stride
         curves[job_id].epochs = [row.epoch for row in rows]
         curves[job_id].values = [row.value for row in rows]
         left -= len(rows)
-    return Piece(curves, left <= 0)
+    return CurvePart(curves, left <= 0)
 
 
-def _heads(c: Connection, job_ids: Sequence[int]) -> dict[int, News]:
+def _heads(c: Connection, job_ids: Sequence[int]) -> dict[int, NewValues]:
     query = select(jobs.c.id, jobs.c.epoch, jobs.c.status, jobs.c.seconds)
     rows = c.execute(query.where(jobs.c.id.in_(job_ids)))
-    return {row.id: News(row.epoch, row.status, row.seconds) for row in rows}
+    return {row.id: NewValues(row.epoch, row.status, row.seconds) for row in rows}

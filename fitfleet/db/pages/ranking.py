@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fitfleet.db.pages import table
 from fitfleet.db.pages.columns import TEXTS
-from fitfleet.db.pages.table import Wanted
+from fitfleet.db.pages.table import JobQuery
 
 # More than these are not looked up one by one.
 _MANY = 1_000
@@ -41,7 +41,7 @@ class Ranking:
         return [p for p in keyed if p[1] not in jobs], [i for i in rest if i not in jobs]
 
 
-def read(c: Connection, wanted: Wanted) -> Ranking:
+def read(c: Connection, wanted: JobQuery) -> Ranking:
     """All jobs of the view."""
     if not _is_number(wanted.sort):
         ids = table.page(c, wanted)
@@ -49,7 +49,9 @@ def read(c: Connection, wanted: Wanted) -> Ranking:
     return Ranking.of(*_keyed(c, wanted))
 
 
-def update(c: Connection, wanted: Wanted, ranking: Ranking, jobs: frozenset[int]) -> Ranking | None:
+def update(
+    c: Connection, wanted: JobQuery, ranking: Ranking, jobs: frozenset[int]
+) -> Ranking | None:
     """The same after something happened to these jobs; None: it is to be read anew."""
     if len(jobs) > _MANY or (wanted.sort in TEXTS and wanted.sort != "queue"):
         return None
@@ -68,7 +70,7 @@ def _is_number(column: str) -> bool:
     return not column.startswith("param.") and column not in TEXTS
 
 
-def _keyed(c: Connection, wanted: Wanted) -> tuple[list[tuple[float, int]], list[int]]:
+def _keyed(c: Connection, wanted: JobQuery) -> tuple[list[tuple[float, int]], list[int]]:
     sign = -1.0 if wanted.is_descending else 1.0
     keyed, rest = [], []
     for job_id, value in table.values(c, wanted):

@@ -18,7 +18,7 @@ _DISTINCT = 200
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobQuery:
     """Which jobs, and in which order. Columns are named as in db/pages/columns."""
 
     experiment_id: int
@@ -71,7 +71,7 @@ def find(c: Connection, name: str) -> dict[str, Any] | None:
     return None if row is None else dict(row._mapping)
 
 
-def page(c: Connection, wanted: Wanted, limit: int | None = None) -> list[int]:
+def page(c: Connection, wanted: JobQuery, limit: int | None = None) -> list[int]:
     """The numbers of the first jobs. Those without a value of the sorted column come last."""
     columns = Columns(select(jobs.c.id), c.dialect.name)
     value = columns.sorting(wanted.sort)
@@ -81,7 +81,7 @@ def page(c: Connection, wanted: Wanted, limit: int | None = None) -> list[int]:
     return list(c.scalars(query.limit(limit)))
 
 
-def values(c: Connection, wanted: Wanted) -> list[tuple[int, Any]]:
+def values(c: Connection, wanted: JobQuery) -> list[tuple[int, Any]]:
     """(job, value of the sorted column) of all jobs, in no order."""
     columns = Columns(select(jobs.c.id), c.dialect.name)
     value = columns.sorting(wanted.sort)
@@ -99,7 +99,7 @@ def points(c: Connection, ids: Sequence[int], names: Sequence[str]) -> list[tupl
     return [rows[job_id] for job_id in ids if job_id in rows]
 
 
-def _conditions(columns: Columns, wanted: Wanted) -> list[Any]:
+def _conditions(columns: Columns, wanted: JobQuery) -> list[Any]:
     conditions: list[Any] = [jobs.c.experiment_id == wanted.experiment_id]
     if wanted.statuses:
         conditions.append(jobs.c.status.in_(wanted.statuses))

@@ -78,7 +78,7 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MetricValue:
     """One value of a job's curve. A NaN was stored as NULL and is None here."""
 
     job_id: int
@@ -157,31 +157,31 @@ def statuses(c: Connection, job_ids: Sequence[int]) -> dict[int, JobStatus]:
     return by_id
 
 
-def curve(c: Connection, job_id: int) -> list[Point]:
+def curve(c: Connection, job_id: int) -> list[MetricValue]:
     """All values of one job, by epoch."""
     query = select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.epoch)
-    return [Point(**row._mapping) for row in c.execute(query)]
+    return [MetricValue(**row._mapping) for row in c.execute(query)]
 
 
-def curves(c: Connection, job_ids: Sequence[int]) -> list[Point]:
+def curves(c: Connection, job_ids: Sequence[int]) -> list[MetricValue]:
     """All values of several jobs."""
-    points: list[Point] = []
+    points: list[MetricValue] = []
     for chunk in chunks(job_ids):
         query = select(metrics).where(metrics.c.job_id.in_(chunk))
-        points += [Point(**row._mapping) for row in c.execute(query)]
+        points += [MetricValue(**row._mapping) for row in c.execute(query)]
     return points
 
 
-def kept_points(c: Connection, job_ids: Sequence[int]) -> list[Point]:
+def kept_points(c: Connection, job_ids: Sequence[int]) -> list[MetricValue]:
     """The values that stand for each job: of the epoch whose weights it keeps, else of its last."""
-    points: list[Point] = []
+    points: list[MetricValue] = []
     for condition in among(jobs.c.id, job_ids):
         query = (
             select(metrics)
             .join(jobs, (jobs.c.id == metrics.c.job_id) & (shown_epoch == metrics.c.epoch))
             .where(condition)
         )
-        points += [Point(**row._mapping) for row in c.execute(query)]
+        points += [MetricValue(**row._mapping) for row in c.execute(query)]
     return points
 
 

@@ -29,7 +29,7 @@ START_S = 20.0
 _MAX_CANDIDATES = 100
 
 
-def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
+def reserve(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
     """Reserve short jobs for idle slots of waiting jobs, in dispatch order; their ids."""
     gang_jobs = _waiting_gangs(c, load.queue)
     if not gang_jobs:
@@ -40,7 +40,7 @@ def lend(c: Connection, load: QueueLoad, alive_s: float) -> list[int]:
     for job_id in gang_jobs:
         slots, left_s = _idle_slots(c, load.queue, job_id)
         if slots and START_S < left_s < math.inf:
-            job_ids += _lend(c, load, slots, left_s - START_S, alive_s)
+            job_ids += _reserve(c, load, slots, left_s - START_S, alive_s)
     return job_ids
 
 
@@ -58,7 +58,7 @@ def _idle_slots(c: Connection, queue: str, job_id: int) -> tuple[list[str], floa
     return sorted(row.slot for row in rows if row.is_ready), max(others, default=0.0)
 
 
-def _lend(
+def _reserve(
     c: Connection, load: QueueLoad, slots: list[str], limit_s: float, alive_s: float
 ) -> list[int]:
     """The first waiting jobs that are short enough, one a slot."""

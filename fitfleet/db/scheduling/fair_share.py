@@ -31,7 +31,7 @@ from fitfleet.db.session import now
 _Rows = Mapping[tuple[str, str], Any]  # of served_shares, by kind and name
 # The row with the slot-seconds of all and the jobs that ended: from both a job's mean time.
 _JOBS = ("queue", "all")
-_MOST_JOBS = 100  # more are halved, so that the mean follows
+_MAX_JOBS = 100  # more are halved, so that the mean follows
 
 
 @dataclass
@@ -173,7 +173,7 @@ def _add_jobs(rows: _Rows, at: float, slots: int) -> tuple[int, float]:
     jobs = ended + (before.slots if before is not None else 0)
     used_s = sum(row.slots * max(0.0, at - row.at) for row in of_users)
     used_s += before.served if before is not None else 0.0
-    if jobs <= _MOST_JOBS:
+    if jobs <= _MAX_JOBS:
         return jobs, used_s
     return jobs // 2, used_s * (jobs // 2) / jobs
 

@@ -22,7 +22,7 @@ from fitfleet.db.session import now
 from fitfleet.states import JobStatus, Request
 
 
-def make_way(c: Connection, alive_s: float, wait_s: float) -> list[int]:
+def preempt(c: Connection, alive_s: float, wait_s: float) -> list[int]:
     """Release running jobs for those of a higher priority that have waited for `wait_s`; their ids.
 
     Of each queue one slot at a time, and only while none is free where the first job of the line
@@ -37,7 +37,7 @@ def make_way(c: Connection, alive_s: float, wait_s: float) -> list[int]:
             continue
         slot = _slot(c, fitting, waiting.priority)
         if slot is not None:
-            _call_back(c, load.queue, slot, waiting.priority)
+            _requeue_messages(c, load.queue, slot, waiting.priority)
             released += _release(c, slot, waiting.id, waiting.priority)
     return released
 
@@ -59,13 +59,13 @@ def _first(c: Connection, load: QueueLoad, wait_s: float) -> Any:
 def _slot(c: Connection, load: QueueLoad, priority: int) -> str | None:
     """A slot of these groups all of whose jobs have a lower priority; None while one makes way."""
     routes = [group.route for group in load.groups]
-    makes_way = jobs.c.request == Request.RELEASE
+    is_released = jobs.c.request == Request.RELEASE
     query = (
         select(
             jobs.c.owner,
             sa.func.max(jobs.c.priority).label("priority"),
             sa.func.max(jobs.c.started_at).label("began_at"),
-            sa.func.max(sa.case((makes_way, 1), else_=0)).label("makes_way"),
+            sa.func.max(sa.case((is_released, 1), else_=0)).label("is_released"),
         )
         .join(workers, workers.c.id == jobs.c.owner)
         .where(
@@ -78,12 +78,12 @@ def _slot(c: Connection, load: QueueLoad, priority: int) -> str | None:
         .order_by(sa.text("priority"), sa.text("began_at DESC"), jobs.c.owner)
     )
     rows = c.execute(query).all()
-    if not rows or any(row.makes_way for row in rows) or rows[0].priority >= priority:
+    if not rows or any(row.is_released for row in rows) or rows[0].priority >= priority:
         return None
     return str(rows[0].owner)
 
 
-def _call_back(c: Connection, queue: str, slot: str, priority: int) -> None:
+def _requeue_messages(c: Connection, queue: str, slot: str, priority: int) -> None:
     """Give what would take the slot first back to the queue: less urgent messages, and peers."""
     is_sent = jobs.c.owner.is_(None) & (jobs.c.queue == queue)
     condition = (

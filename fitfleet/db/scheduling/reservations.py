@@ -129,7 +129,7 @@ def begin(c: Connection, claims: Sequence[Claim], lease_s: float) -> set[tuple[i
     return set(start_attempts(c, condition, claims[0].worker, lease_s).items())
 
 
-def lent_to(c: Connection, slot: str) -> int | None:
+def backfilled_job(c: Connection, slot: str) -> int | None:
     """The job that is reserved for a slot although that is kept for another (db/backfill)."""
     of_gang = select(gang_slots.c.job_id).where(gang_slots.c.slot == slot)
     condition = (jobs.c.owner == slot) & gang_slot_state.is_waiting() & jobs.c.id.not_in(of_gang)

@@ -38,9 +38,10 @@ from fitfleet.sweeps.design.population_bounds import of_population
 from fitfleet.sweeps.search.known_points import Imported, imported
 from fitfleet.sweeps.search.names import OPTUNAS, SEARCHES
 from fitfleet.sweeps.search.population import search_of
-from fitfleet.sweeps.search.search import Point, key_of
+from fitfleet.sweeps.search.search import key_of
 from fitfleet.sweeps.spaces import space
 from fitfleet.sweeps.spaces.builders import builder, is_builder, names_builder
+from fitfleet.sweeps.spaces.space import Point
 
 MAX_REPLICATES = 1_000  # jobs of one point
 _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}

@@ -26,31 +26,31 @@ _FILES = (".json", ".yaml", ".yml")
 _READ_HERE = ("code", "init_from", "validation_data", "sample_weight")
 
 
-def sent(asked_for: Design) -> dict[str, Any]:
+def sent(sweep_design: Design) -> dict[str, Any]:
     """The arguments of `Fleet.sweep` that give this design again, as JSON, and its points."""
-    wanted, population = asked_for.wanted, asked_for.population
-    repeats: Any = asked_for.repeats
-    if asked_for.is_racing:
-        repeats = f"{asked_for.repeats}..{asked_for.max_repeats}"
+    wanted, population = sweep_design.wanted, sweep_design.population
+    repeats: Any = sweep_design.repeats
+    if sweep_design.is_racing:
+        repeats = f"{sweep_design.repeats}..{sweep_design.max_repeats}"
     arguments = {
-        **asked_for.job,
-        **asked_for.options,
-        "name": asked_for.name,
-        "experiment": asked_for.experiment,
-        "search": asked_for.search if population is None else {"name": PBT, **population},
-        "trials": asked_for.trials if population is None else None,
-        "repeats": None if asked_for.max_repeats == 1 else repeats,
-        "folds": asked_for.folds,
+        **sweep_design.job,
+        **sweep_design.options,
+        "name": sweep_design.name,
+        "experiment": sweep_design.experiment,
+        "search": sweep_design.search if population is None else {"name": PBT, **population},
+        "trials": sweep_design.trials if population is None else None,
+        "repeats": None if sweep_design.max_repeats == 1 else repeats,
+        "folds": sweep_design.folds,
         "objective": [objective.name for objective in wanted],
         "direction": [objective.direction for objective in wanted],
         "at": wanted[0].at,
-        "pruner": asked_for.pruner,
-        "max_running": asked_for.max_running,
-        "adopt": asked_for.is_adopting,
-        "budget": asked_for.budget_s,
+        "pruner": sweep_design.pruner,
+        "max_running": sweep_design.max_running,
+        "adopt": sweep_design.is_adopting,
+        "budget": sweep_design.budget_s,
     }
     left = {name: value for name, value in arguments.items() if value is not None}
-    return {"arguments": left, "imported": [asdict(point) for point in asked_for.imported]}
+    return {"arguments": left, "imported": [asdict(point) for point in sweep_design.imported]}
 
 
 def received(arguments: Mapping[str, Any], imported: Any = None) -> Design:
@@ -60,20 +60,22 @@ def received(arguments: Mapping[str, Any], imported: Any = None) -> Design:
     machine's own files.
     """
     try:
-        asked_for = design(arguments)
-        check_paths(asked_for)
+        sweep_design = design(arguments)
+        check_paths(sweep_design)
         if imported:
-            known = space.parameters(asked_for.job)
-            points = known_points.received(imported, known, asked_for.wanted, asked_for.search)
-            return replace(asked_for, imported=points)
-        return asked_for
+            known = space.parameters(sweep_design.job)
+            points = known_points.received(
+                imported, known, sweep_design.wanted, sweep_design.search
+            )
+            return replace(sweep_design, imported=points)
+        return sweep_design
     except RecursionError:
         raise SearchError("the sweep is nested too deeply") from None
 
 
-def check_paths(asked_for: Design) -> None:
+def check_paths(sweep_design: Design) -> None:
     """Refuse what would be read from files of the machine that drives the sweep."""
-    job = asked_for.job
+    job = sweep_design.job
     for name in _READ_HERE:
         if job.get(name) is not None:
             raise SpecError(name, "the API does not take it in a sweep; connect to the database")

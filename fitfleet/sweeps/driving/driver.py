@@ -25,7 +25,8 @@ from fitfleet.sweeps.driving.progress import Progress as Progress
 from fitfleet.sweeps.driving.sweep_rows import close_sweep
 from fitfleet.sweeps.search.pruning import Pruning
 from fitfleet.sweeps.search.racing import next_repeats
-from fitfleet.sweeps.search.search import Listed, Point, Search, key_of, make_search
+from fitfleet.sweeps.search.search import Listed, Search, key_of, make_search
+from fitfleet.sweeps.spaces.space import Point
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200
@@ -203,7 +204,7 @@ class Driver:
                 if not table.take(c, self._row.id, trial, is_adopting=self.design.is_adopting):
                     break
                 taken += 1
-        self._complain(fresh)
+        self._check_refused(fresh)
         return taken
 
     def _new_trial(self, number: int, point: Point, pending: Sequence[int]) -> NewTrial:
@@ -214,7 +215,7 @@ class Driver:
             refused = str(error)
         return NewTrial(number, point, point_hash(point), tuple(pending), refused, rows)
 
-    def _complain(self, fresh: Sequence[NewTrial]) -> None:
+    def _check_refused(self, fresh: Sequence[NewTrial]) -> None:
         """One point may be refused; when the first ones all are, the sweep itself is wrong."""
         known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
         is_all = len(known) >= _MAX_REJECTED or self._is_enough(len(known)) or self._is_exhausted

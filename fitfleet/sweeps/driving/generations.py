@@ -23,8 +23,9 @@ from fitfleet.spec.job import InitialWeights, JobSpec
 from fitfleet.sweeps.design.design import Design
 from fitfleet.sweeps.driving.points import Points, with_spec
 from fitfleet.sweeps.search.population import Member, PopulationBasedTraining, next_generation
-from fitfleet.sweeps.search.search import Point, key_of
+from fitfleet.sweeps.search.search import key_of
 from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.space import Point
 
 # Of an optimizer's arguments those with which it has variables more.
 _SLOTS = ("momentum", "centered", "amsgrad", "use_ema", "gradient_accumulation_steps")

@@ -13,7 +13,7 @@ from fitfleet.spec.identity import content_hash, fuse_key, group_hash
 from fitfleet.spec.job import JobSpec
 from fitfleet.submit import Submission
 from fitfleet.sweeps.design.design import Design
-from fitfleet.sweeps.search.search import Point
+from fitfleet.sweeps.spaces.space import Point
 
 
 class Points:

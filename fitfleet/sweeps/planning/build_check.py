@@ -18,7 +18,7 @@ from fitfleet.spec.job import JobSpec
 
 _MAX_PROCESSES = 4
 # Starting Keras costs as much as building some hundred small models.
-_WORTH_A_PROCESS = 150
+_MIN_FOR_PROCESS = 150
 _TIMEOUT_S = 600.0
 # Of a layer's config, what changes neither shapes nor memory.
 _IRRELEVANT = ("seed", "trainable")
@@ -72,7 +72,7 @@ def build_all(
         json.dumps({"key": key, "model": model, "input_shape": input_shapes.get(key)})
         for key, model in models.items()
     ]
-    count = max(1, min(_MAX_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _WORTH_A_PROCESS)))
+    count = max(1, min(_MAX_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _MIN_FOR_PROCESS)))
     with ThreadPoolExecutor(count) as pool:
         parts = pool.map(_ask, [lines[i::count] for i in range(count)])
     return {key: build for part in parts for key, build in part.items()}

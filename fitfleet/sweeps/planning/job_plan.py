@@ -17,7 +17,7 @@ from fitfleet.sweeps.planning import build_check
 from fitfleet.sweeps.planning.gpu_gain import gpu_warnings
 from fitfleet.sweeps.planning.plan import builds_of, costs, measured_costs_of, predicted_needs
 from fitfleet.sweeps.planning.plan_rows import Plan
-from fitfleet.sweeps.search.search import Point
+from fitfleet.sweeps.spaces.space import Point
 
 
 def plan_jobs(

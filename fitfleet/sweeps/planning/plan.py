@@ -25,8 +25,9 @@ from fitfleet.sweeps.planning.estimate import memory_bytes
 from fitfleet.sweeps.planning.gpu_gain import gpu_warnings
 from fitfleet.sweeps.planning.plan_rows import Plan, Planned
 from fitfleet.sweeps.search.pruning import make_pruner
-from fitfleet.sweeps.search.search import Listed, Point, key_of, make_search
+from fitfleet.sweeps.search.search import Listed, key_of, make_search
 from fitfleet.sweeps.spaces import space
+from fitfleet.sweeps.spaces.space import Point
 
 
 def plan(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.columns import named, param_columns
-from fitfleet.sweeps.search.search import Point
+from fitfleet.sweeps.spaces.space import Point
 from fitfleet.text import html_table, printable_lines
 
 if TYPE_CHECKING:

@@ -18,10 +18,9 @@ from fitfleet.errors import SearchError
 from fitfleet.sweeps.bounds import MAX_REPEATS, check_positive, name_of
 from fitfleet.sweeps.search.names import PBT
 from fitfleet.sweeps.spaces.parameters import Space
-from fitfleet.sweeps.spaces.space import Parameter
+from fitfleet.sweeps.spaces.space import Parameter, Point
 
 _HOW = "give ff.pbt(population=8, perturbation_interval=2), numbers of members and of epochs"
-Point = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ from fitfleet.errors import MissingExtraError, SearchError
 from fitfleet.sweeps.search.known_points import Imported
 from fitfleet.sweeps.search.names import OPTUNAS, OWN, SEARCHES
 from fitfleet.sweeps.spaces import space
-from fitfleet.sweeps.spaces.space import Parameter, Space
-
-Point = dict[str, Any]
+from fitfleet.sweeps.spaces.space import Parameter, Point, Space
 
 # A discrete space may be nearly used up; then the sampler repeats itself.
 _MAX_DRAWS = 200

@@ -17,7 +17,7 @@ from fitfleet.errors import SearchError
 from fitfleet.sweeps.spaces.parameters import MARK, REPEAT, Repeat, Space, from_space
 
 # Levels of a document that say nothing about a parameter.
-_UNSPOKEN = ("config", "arguments", "layers", "model", "Sequential", REPEAT)
+_NOT_IN_NAMES = ("config", "arguments", "layers", "model", "Sequential", REPEAT)
 MAX_PARAMETERS = 200
 # Deeper ones are no specification, and would be walked for ever where they contain themselves.
 _MAX_LEVELS = 200
@@ -127,7 +127,7 @@ def _walk(
     if isinstance(value, dict):
         for key, part in value.items():
             key = str(key)
-            is_silent = key in _UNSPOKEN or (len(value) == 1 and key[:1].isupper())
+            is_silent = key in _NOT_IN_NAMES or (len(value) == 1 and key[:1].isupper())
             more = words if is_silent else (*words, key)
             yield from _walk(part, (*path, key), more, parent, option)
     elif isinstance(value, list | tuple):

@@ -28,7 +28,7 @@ from typing import NoReturn
 NAME = "fitfleet-forks"
 
 _SET_PARENT_DEATH_SIGNAL, _SET_NAME, _SET_SUBREAPER = 1, 15, 36  # of prctl(2)
-_MOST_BYTES, _MOST_DESCRIPTORS = 1 << 16, 64
+_MAX_BYTES, _MAX_DESCRIPTORS = 1 << 16, 64
 _POLL_S = 0.1
 _ADOPTION_S = 10.0
 
@@ -102,7 +102,7 @@ class ForkServer:
         with _adopting():
             socket.send_fds(self._channel, [payload], descriptors)
             self._wait(self._channel)
-            answer = self._channel.recv(_MOST_BYTES)
+            answer = self._channel.recv(_MAX_BYTES)
         self._check()
         if not answer:
             raise ConnectionResetError
@@ -145,7 +145,7 @@ def _serve(channel: socket.socket, service: int, warm: Callable[[], None], run: 
         _die_with_parent(service)
         warm()
         while True:
-            payload, descriptors, _, _ = socket.recv_fds(channel, _MOST_BYTES, _MOST_DESCRIPTORS)
+            payload, descriptors, _, _ = socket.recv_fds(channel, _MAX_BYTES, _MAX_DESCRIPTORS)
             if not payload:
                 break
             channel.send(str(_fork_for(service, channel, payload, descriptors, run)).encode())

@@ -45,7 +45,7 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
         while True:
             try:
                 with database.begin() as c:
-                    order, is_kept = _look(c, slot)
+                    order, is_kept = _poll(c, slot)
             except DatabaseError:
                 order, is_kept = None, True  # what it is kept for is not known, and SQL has it
             if order is None and not is_kept:
@@ -63,12 +63,12 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
         database.dispose()
 
 
-def _look(c: Connection, slot: str) -> tuple[Order | None, bool]:
+def _poll(c: Connection, slot: str) -> tuple[Order | None, bool]:
     """What to run now, and whether the slot is kept."""
-    job_id = reservations.lent_to(c, slot)
+    job_id = reservations.backfilled_job(c, slot)
     if job_id is not None:
         return Order(job_id, ()), True
-    stands = gang_slot_state.stand_ready(c, slot)
+    stands = gang_slot_state.mark_ready(c, slot)
     if stands is None:
         return None, False
     is_next = stands.is_first and stands.is_complete and not stands.is_running

@@ -152,14 +152,14 @@ def _final_reason(
     c: Connection, claim: Claim, bound: Measurement, settings: Settings
 ) -> str | None:
     """Keep what a job had when it ran out of memory. Why it is not tried again; None: it is."""
-    bound = admission.at_least(c, bound, claim)
+    bound = admission.raised_to_device(c, bound, claim)
     memory.record(c, [bound])
     spec = JobSpec.from_canonical(claim.spec)
     options = JobOptions.model_validate_json(claim.options)
     if not claim.memory_step or can_shrink(spec, options, claim.memory_step):
         return None
     may_shrink = options.shrink_on_oom
-    return admission.no_way_left(
+    return admission.out_of_memory_reason(
         c, claim, bound.size_bytes, settings.lease_s, may_shrink=may_shrink
     )
 

@@ -73,8 +73,8 @@ DESIGNS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_a_design_comes_to_the_same_on_the_other_side(name: str) -> None:
-    asked_for = design({**SWEEP, **DESIGNS[name]})
-    assert received(**sent(asked_for)) == asked_for
+    sweep_design = design({**SWEEP, **DESIGNS[name]})
+    assert received(**sent(sweep_design)) == sweep_design
 
 
 def trained(fleet: ff.Fleet, values: dict[int, float]) -> None:

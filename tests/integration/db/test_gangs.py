@@ -49,7 +49,7 @@ def _ready(database: Database, *slots: str) -> list[gang_slot_state.Kept | None]
     found = []
     for slot in slots:
         with database.begin() as c:
-            found.append(gang_slot_state.stand_ready(c, slot))
+            found.append(gang_slot_state.mark_ready(c, slot))
     return found
 
 
@@ -109,11 +109,11 @@ def test_slots_that_are_kept_are_not_free_and_take_no_other_jobs(database: Datab
     assert _send(database) == []
     with database.begin() as c:  # its message was there already
         (message,) = dispatch.dispatch(c, "cpu", 1)
-        assert gang_slot_state.send_back(c, message, b)
+        assert gang_slot_state.requeue_message(c, message, b)
         assert leases.claim(c, *message, b, ALIVE_S) is None
     assert status(database, other) is JobStatus.QUEUED
     with database.begin() as c:  # what wakes the slots does nothing to the job itself
-        assert gang_slot_state.send_back(c, (gang, 0), a)
+        assert gang_slot_state.requeue_message(c, (gang, 0), a)
     assert status(database, gang) is JobStatus.DISPATCHED
 
 
@@ -214,12 +214,12 @@ def test_slots_are_free_again_when_the_job_does_not_come(database: Database, los
         elif loss == "priority":
             reservations.hand_back_of(c, [a])
         else:
-            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == []
+            assert gangs.extend_leases(c, ["cpu"], ALIVE_S) == []
             c.execute(update(jobs).where(jobs.c.id == gang).values(lease_until=0.0))
-            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == []  # the lease is extended
+            assert gangs.extend_leases(c, ["cpu"], ALIVE_S) == []  # the lease is extended
             assert recovery.requeue_expired(c, 1.0) == []
             workers.end(c, "h")
-            assert gangs.hold_on(c, ["cpu"], ALIVE_S) == [gang]
+            assert gangs.extend_leases(c, ["cpu"], ALIVE_S) == [gang]
     with database.read() as c:
         assert not gang_slot_state.is_kept(c, a) and not gang_slot_state.is_kept(c, b)
     assert _begin(database, a, gang) is None
@@ -271,7 +271,7 @@ def test_a_slot_that_waits_is_lent_to_a_job_that_ends_in_time(database: Database
     assert _lend(database) == [short]
     assert _lend(database) == []  # the slot is taken
     with database.begin() as c:
-        assert reservations.lent_to(c, b) == short
+        assert reservations.backfilled_job(c, b) == short
     claim = _begin(database, b, short)
     assert claim is not None and claim.worker == b
     with database.begin() as c:
@@ -284,7 +284,7 @@ def test_a_slot_that_waits_is_lent_to_a_job_that_ends_in_time(database: Database
 def _lend(database: Database) -> list[int]:
     with database.begin() as c:
         (load,) = capacity.loads(c, ALIVE_S)
-        return backfill.lend(c, load, ALIVE_S)
+        return backfill.reserve(c, load, ALIVE_S)
 
 
 def test_why_a_large_job_waits_beside_a_free_gpu(database: Database) -> None:
@@ -308,10 +308,12 @@ def test_what_was_sent_before_a_large_job_is_not_overtaken_by_it(database: Datab
     assert claim is not None
     assert [message.job_id for message in _send(database, 4)] == [gang]
     with database.read() as c:
-        assert gangs.to_wake(c) == [(gang, service_route("cpu", "h"), 1)]  # the other has a job
+        assert gangs.idle_kept_slots(c) == [
+            (gang, service_route("cpu", "h"), 1)
+        ]  # the other has a job
     assert _ready(database, b)[0] is not None
     with database.read() as c:
-        assert gangs.to_wake(c) == []
+        assert gangs.idle_kept_slots(c) == []
     assert status(database, later) is JobStatus.QUEUED
 
 

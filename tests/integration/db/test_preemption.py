@@ -22,7 +22,7 @@ WAIT_S = 30.0
 
 def _make_way(database: Database) -> list[int]:
     with database.begin() as c:
-        return preemption.make_way(c, 60.0, WAIT_S)
+        return preemption.preempt(c, 60.0, WAIT_S)
 
 
 def _insert_waiting(database: Database, *priorities: int, **options: object) -> list[int]:

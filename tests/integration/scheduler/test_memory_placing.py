@@ -224,7 +224,7 @@ def test_a_cohort_is_as_large_as_the_memory_allows(database: Database) -> None:
 
 
 def _no_way_left(c: Connection, claim: Claim, bound: Measurement) -> str | None:
-    return admission.no_way_left(c, claim, bound.size_bytes, 60.0, may_shrink=False)
+    return admission.out_of_memory_reason(c, claim, bound.size_bytes, 60.0, may_shrink=False)
 
 
 def test_out_of_memory_alone_it_goes_to_a_larger_device_or_has_failed(
@@ -242,7 +242,7 @@ def test_out_of_memory_alone_it_goes_to_a_larger_device_or_has_failed(
         kind = fit_kind(row.spec, None)
         bound = Measurement(kind, "fit", 1, "cpu", 3 * GB, is_bound=True)
         with database.begin() as c:
-            bound = admission.at_least(c, bound, claim)
+            bound = admission.raised_to_device(c, bound, claim)
             memory.record(c, [bound])
             last = _no_way_left(c, claim, bound) if step else None
             ends.fail(c, claim, FailureClass.MEMORY, "out of memory", is_last=last is not None)

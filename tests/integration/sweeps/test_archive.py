@@ -63,7 +63,7 @@ def read(folder: Path, name: str) -> list[tuple[Any, ...]]:
 def test_an_archive_has_every_row_and_the_weights(
     fleet: ff.Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_MOST_EPOCHS", 5)  # parts of one job
+    monkeypatch.setattr(source, "_MAX_EPOCHS", 5)  # parts of one job
     three = finished(fleet)
     before = {name: view(database, name) for name in ("runs", "curves", "events")}
     assert len(before["curves"]) == 3 * 4 * 2

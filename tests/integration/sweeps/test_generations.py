@@ -56,8 +56,8 @@ def population(**changes: Any) -> dict[str, Any]:
 
 
 def driver(database: Database, settings: Settings, **changes: Any) -> Driver:
-    asked_for = design(population(**changes))
-    return Driver(database, settings, open_sweep(database, asked_for))
+    sweep_design = design(population(**changes))
+    return Driver(database, settings, open_sweep(database, sweep_design))
 
 
 def loss(params: dict[str, Any], seed: int, epoch: int) -> float:
@@ -196,11 +196,11 @@ def test_the_weights_of_the_last_generation_are_kept_for_the_next(
 
 
 def test_the_design_is_stored_and_read(settings: Settings) -> None:
-    asked_for = design(population())
-    assert Design.from_json(asked_for.to_json()) == asked_for
-    assert asked_for.options == {"fuse": False} and asked_for.trials == 12
+    sweep_design = design(population())
+    assert Design.from_json(sweep_design.to_json()) == sweep_design
+    assert sweep_design.options == {"fuse": False} and sweep_design.trials == 12
     written = {"name": "pbt", "population": SIZE, "perturbation_interval": 2}
-    assert design(population(search=written)) == asked_for
+    assert design(population(search=written)) == sweep_design
 
 
 def test_the_plan_tells_of_the_first_generation(database: Database, settings: Settings) -> None:

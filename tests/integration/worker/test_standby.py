@@ -35,7 +35,7 @@ def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
         dispatch.dispatch_to(c, "cpu", capacity_now(c, load, 1, 60.0))
     first, second = slots[last].id, slots[1 - last].id
     with database.begin() as c:
-        gang_slot_state.stand_ready(c, second)
+        gang_slot_state.mark_ready(c, second)
     settings = Settings(database_url=str(database.url.render_as_string(hide_password=False)))
     if last == 0:
         assert stand_by(settings, first) == Order(job_id, ("gpu 0", "gpu 1"))

@@ -14,7 +14,8 @@ import pytest
 import fitfleet as ff
 from fitfleet.analysis.results import Trial
 from fitfleet.errors import MissingExtraError, SearchError
-from fitfleet.sweeps.search.search import Point, Search, key_of, make_search
+from fitfleet.sweeps.search.search import Search, key_of, make_search
+from fitfleet.sweeps.spaces.space import Point
 
 # PyTorch is an extra of its own, and large: `gp` is held to the same wherever that is installed.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
