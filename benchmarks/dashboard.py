@@ -31,8 +31,8 @@ sys.path[:0] = [str(ROOT / f) for f in ("benchmarks", "tests", "tests/dashboard"
 
 import get_browser  # noqa: E402
 from _large_database import LONG, fill  # noqa: E402
-from browsing import FLAGS  # noqa: E402
-from visits import Visitor  # noqa: E402
+from chromium import FLAGS  # noqa: E402
+from page_client import Visitor  # noqa: E402
 
 PASSWORD = "of the benchmark"
 

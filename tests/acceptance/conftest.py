@@ -70,5 +70,5 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
     """Two workers in a directory whose path is too long for a socket."""
     folder = tmp_path_factory.mktemp("fleet") / ("long" * 30) / ("path" * 20)
     here = str(Path(__file__).parent)
-    with ff.local(2, folder, trusted_modules=["judging"], module_path=[here]) as fleet:
+    with ff.local(2, folder, trusted_modules=["sample_evaluators"], module_path=[here]) as fleet:
         yield fleet

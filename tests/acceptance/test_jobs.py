@@ -101,7 +101,9 @@ def test_an_extended_job_is_trained_for_more_epochs(fleet: ff.Fleet, job: dict[s
 def test_a_failure_is_told_with_its_class_message_and_traceback(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
-    broken = fleet.submit(**{**job, "experiment": "broken", "evaluators": ["judging:fails"]})
+    broken = fleet.submit(
+        **{**job, "experiment": "broken", "evaluators": ["sample_evaluators:fails"]}
+    )
     with pytest.raises(JobFailedError, match=f"job {broken.id} failed: user: "):
         broken.wait(60, raise_on_failure=True)
     assert broken.error is not None
@@ -114,7 +116,7 @@ def test_a_failure_is_told_with_its_class_message_and_traceback(
 
 def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     job_that_prints = fleet.submit(
-        **{**job, "experiment": "logs", "evaluators": ["judging:speaks"]}
+        **{**job, "experiment": "logs", "evaluators": ["sample_evaluators:speaks"]}
     )
     followed = "".join(job_that_prints.logs(follow=True))
     assert job_that_prints.status is ff.JobStatus.SUCCEEDED

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from support.rows import register
 from support.servers import Postgres
-from support.stand_in import StandIn, arguments, loss_of, write_data
+from support.simulated_worker import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.db.schema.views import COLUMNS

@@ -8,10 +8,10 @@ from typing import Any
 
 import get_browser
 import pytest
-from browsing import FLAGS, Reader, reader
-from filling import fill
+from chromium import FLAGS, Reader, reader
+from example_rows import fill
+from page_client import Serve, Visitor
 from playwright.sync_api import Browser, sync_playwright
-from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.options import Options

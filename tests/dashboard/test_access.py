@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
+from page_client import Serve, Visitor
 from support.rows import insert, new_job, status
-from visits import Serve, Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.app import READ

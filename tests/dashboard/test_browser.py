@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from browsing import Reader, reader
-from filling import EPOCHS, train
+from chromium import Reader, reader
+from example_rows import EPOCHS, train
 from playwright.sync_api import Browser, expect
 from support.rows import insert, new_job, status
 

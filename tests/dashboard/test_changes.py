@@ -12,12 +12,12 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from filling import EPOCHS, fill, train
+from example_rows import EPOCHS, fill, train
+from page_client import Visitor
 from sqlalchemy import event, insert, update
 from support.rows import commit, new_job, register
 from support.rows import insert as insert_jobs
 from support.waiting import until
-from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.history import History

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from browsing import Reader
+from chromium import Reader
+from page_client import Visitor
 from playwright.sync_api import expect
 from sqlalchemy import update
 from support.rows import insert_many, register
 from support.waiting import until
-from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.serve import Dashboard

@@ -15,12 +15,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from filling import EPOCHS, fill, logs, train
+from example_rows import EPOCHS, fill, logs, train
+from page_client import Serve, Visitor
 from proxy import Proxy
 from support.rows import insert, new_job, register
-from support.stand_in import arguments
+from support.simulated_worker import arguments
 from support.waiting import until
-from visits import Serve, Visitor
 
 from fitfleet import Sequential, layers
 from fitfleet.client.fleet import Fleet

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 
 import pytest
-from browsing import AXE, Reader, reader
+from chromium import AXE, Reader, reader
+from page_client import Visitor
 from playwright.sync_api import Browser, expect
-from support.stand_in import StandIn, arguments, write_data
-from visits import Visitor
+from support.simulated_worker import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.client.fleet import Fleet

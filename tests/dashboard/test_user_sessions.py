@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from page_client import Visitor
 from support.rows import insert, new_job, status
-from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.serve import Dashboard

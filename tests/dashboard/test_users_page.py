@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from browsing import reader
-from filling import fill
+from chromium import reader
+from example_rows import fill
+from page_client import Visitor
 from playwright.sync_api import Browser, expect
 from support.rows import insert, new_job, register, take
-from visits import Visitor
 
 from fitfleet.client.fleet import Fleet
 from fitfleet.dashboard.serve import Dashboard

@@ -21,7 +21,7 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 
 OWN_CODE: dict[str, Any] = {
-    "trusted_modules": ["obstacles"],
+    "trusted_modules": ["costly_layers"],
     "module_path": [str(Path(__file__).parent / "own_code")],
 }
 PAUSED_EPOCHS = 60
@@ -124,8 +124,12 @@ def paused_job(series: Path, **changes: Any) -> dict[str, Any]:
 
 
 def with_own_layer(name: str, **config: Any) -> dict[str, Any]:
-    """The model of `small_job`, a layer of `obstacles` before it."""
-    reference = {"module": "obstacles", "registered_name": f"obstacles>{name}", "config": config}
+    """The model of `small_job`, a layer of `costly_layers` before it."""
+    reference = {
+        "module": "costly_layers",
+        "registered_name": f"costly_layers>{name}",
+        "config": config,
+    }
     layers = [
         {"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 3]}},
         {"class_name": name, **reference},

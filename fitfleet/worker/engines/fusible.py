@@ -25,7 +25,7 @@ def unfusable(job: PreparedJob) -> str | None:
 
 
 def has_stacked_form(spec: JobSpec) -> bool:
-    """Whether the model has a layer that is known to gain from a stack (benchmarks/regret.py)."""
+    """Whether a layer of the model gains from a stack, as benchmarks/engine_choice.py measured."""
     return any(name in _QUICK_IN_A_STACK for name, _ in _layers(spec.model.config))
 
 

@@ -6,7 +6,7 @@ import gzip
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from support.posts import PostReceiver
+from support.post_server import PostReceiver
 
 
 class OtlpReceiver(PostReceiver):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support.posts import PostReceiver
+from support.post_server import PostReceiver
 from support.rows import commit, insert, new_job, register, take
 from support.servers import die_with_parent
 from support.waiting import until

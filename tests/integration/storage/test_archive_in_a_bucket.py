@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 from support.s3 import Proxy
-from support.stand_in import StandIn, arguments, write_data
+from support.simulated_worker import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.db.schema.tables import jobs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.stand_in import StandIn, arguments, write_data
+from support.simulated_worker import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.db.session import Database

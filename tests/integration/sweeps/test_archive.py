@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 import pytest
 from sqlalchemy import update
-from support.stand_in import StandIn, arguments, write_data, write_files
+from support.simulated_worker import StandIn, arguments, write_data, write_files
 from typer.testing import CliRunner
 
 import fitfleet as ff

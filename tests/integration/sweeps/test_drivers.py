@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from support.rows import column, register
-from support.stand_in import StandIn, arguments, loss_of, write_data
+from support.simulated_worker import StandIn, arguments, loss_of, write_data
 
 import fitfleet as ff
 from fitfleet.analysis.frames import trials_frame

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from support.rows import commit, insert, new_job, register, take
-from support.stand_in import StandIn, arguments, write_data
+from support.simulated_worker import StandIn, arguments, write_data
 from support.waiting import until
 
 import fitfleet as ff

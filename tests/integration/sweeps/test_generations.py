@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.parts import quick
 from support.rows import column
-from support.stand_in import StandIn, arguments, write_data
+from support.simulated_worker import StandIn, arguments, write_data
 from typer.testing import CliRunner
 
 import fitfleet as ff

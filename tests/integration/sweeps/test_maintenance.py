@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 from support.rows import insert, new_job
-from support.stand_in import StandIn, arguments, write_data, write_files
+from support.simulated_worker import StandIn, arguments, write_data, write_files
 
 import fitfleet as ff
 from fitfleet.db.schema.sweep_tables import sweeps

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import func, select
-from support.stand_in import StandIn, arguments, write_data
+from support.simulated_worker import StandIn, arguments, write_data
 
 import fitfleet as ff
 from fitfleet.db.attempts import memory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from support.stand_in import write_data
+from support.simulated_worker import write_data
 
 import fitfleet as ff
 from fitfleet.cli.commands.sweep import submit_sweep

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from support.stand_in import StandIn, arguments, write_data, write_files
+from support.simulated_worker import StandIn, arguments, write_data, write_files
 from typer.testing import CliRunner
 
 import fitfleet as ff

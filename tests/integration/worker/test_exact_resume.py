@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
-from kinds import kinds
+from resume_cases import kinds
 from support.parts import quick
 
 from fitfleet.db.jobs import jobs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import left_models
+import models_with_builder_state
 import numpy as np
 import pytest
 from fleets import DrainAfter, Fleet, assert_same_file
@@ -27,7 +27,7 @@ FIT = {"batch_size": 8, "shuffle": False, "epochs": 2}
 @pytest.fixture
 def fleet(sqlite_url: str, tmp_path: Path) -> Iterator[Fleet]:
     here = str(Path(__file__).parent)
-    trusting = {"trusted_modules": ("left_models",), "module_path": (here,)}
+    trusting = {"trusted_modules": ("models_with_builder_state",), "module_path": (here,)}
     with Fleet(sqlite_url, tmp_path, **trusting) as fleet:
         yield fleet
 
@@ -42,13 +42,13 @@ def numbers(tmp_path: Path) -> Path:
 
 def job(model: str, path: Path) -> dict[str, Any]:
     dataset = DatasetSpec(path=str(path), x="x", y="y")
-    return {"model": builder(f"left_models:{model}"), "dataset": dataset, **FIT}
+    return {"model": builder(f"models_with_builder_state:{model}"), "dataset": dataset, **FIT}
 
 
 def assert_as_plain(fleet: Fleet, row: JobRow, model: str, seed: int, path: Path) -> None:
     assert row.status is JobStatus.SUCCEEDED, row.failure_message
     keras.utils.set_random_seed(mix(seed, "init"))
-    plain = getattr(left_models, model)()
+    plain = getattr(models_with_builder_state, model)()
     plain.jit_compile = False
     with np.load(path) as file:
         history = plain.fit(file["x"], file["y"], **FIT, verbose=0).history

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 import tensorflow as tf
 from fleets import ActAtEpochs, DrainAfter, Fleet, KilledInside, contents
-from kinds import kinds
+from resume_cases import kinds
 from support.parts import quick
 from support.s3 import CREDENTIALS, S3
 from support.servers import wait_until

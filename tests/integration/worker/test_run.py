@@ -27,7 +27,7 @@ from fitfleet.worker.state import checkpoint, weights
 from fitfleet.worker.state.export import export
 
 HERE = str(Path(__file__).parent)
-TRUSTING = {"trusted_modules": ("scoring", "moody"), "module_path": (HERE,)}
+TRUSTING = {"trusted_modules": ("scoring", "failing_layers"), "module_path": (HERE,)}
 
 
 class AtEpoch(ActAtEpochs):
@@ -119,7 +119,7 @@ def test_an_error_of_the_users_layer_is_told_once_and_whole(
     job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
     with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
-        row = fleet.run(**{**job, "model": ff.builder("moody:model")})
+        row = fleet.run(**{**job, "model": ff.builder("failing_layers:model")})
     assert (row.status, row.failure_class) == (JobStatus.FAILED, FailureClass.USER)
     assert "the layer is in no mood. Try again tomorrow." in (row.failure_message or "")
 
@@ -127,10 +127,10 @@ def test_an_error_of_the_users_layer_is_told_once_and_whole(
 def test_a_model_that_the_loop_cannot_trace_is_trained_by_keras_fit_and_the_row_says_so(
     job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
-    import moody
+    import failing_layers
 
     with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
-        row = fleet.run(**{**job, "model": moody.loopless()})
+        row = fleet.run(**{**job, "model": failing_layers.loopless()})
     assert (row.status, row.engine) == (JobStatus.SUCCEEDED, "fit"), row.failure_message
     assert "loop cannot trace it" in (row.engine_reason or "")
     assert "this is not the way of Keras" in (row.engine_reason or "")

@@ -30,7 +30,10 @@ def troubled(
     fleet: LocalFleet, whole: WholeFleet, series: Path, straight_paused: ff.Job
 ) -> Troubled:
     job = small_job(series, epochs=2, batch_size=240, validation_batch_size=8)
-    job |= {"model": with_own_layer("Hungry", mib=4 * HELD_ROWS), "evaluators": ["obstacles:freed"]}
+    job |= {
+        "model": with_own_layer("Hungry", mib=4 * HELD_ROWS),
+        "evaluators": ["costly_layers:freed"],
+    }
     large = fleet.submit(**job, experiment="large", shrink_on_oom=True, max_failures=4)
     whole.pace(0.05)
     hung = whole.client.submit(**paused_job(series), experiment="hung", stall_timeout_s=STALL_S)

@@ -1,6 +1,6 @@
 """How long a host takes from `fitfleet join URL` to its first claim, and what it computes for that.
 
-usage: python benchmarks/joining.py [--repeats 5] [--limit 5]
+usage: python benchmarks/host_join.py [--repeats 5] [--limit 5]
 
 A real PostgreSQL, Valkey, API and scheduler; a job waits before the host joins. By the clock, and
 in CPU seconds of the joining processes up to the claim, which do not depend on what else runs. As
@@ -119,7 +119,7 @@ def measure(folder: Path, repeats: int) -> dict[str, Any]:
         ]
     seconds, used = zip(*runs, strict=True)
     return {
-        "benchmark": "joining",
+        "benchmark": "host_join",
         "load": os.getloadavg()[0],
         "claim_s": [round(s, 2) for s in seconds],
         "claim_median_s": round(statistics.median(seconds), 2),

@@ -1,6 +1,6 @@
 """What ten users with pages open cost a sweep: its seconds with and without them.
 
-    python benchmarks/visited_sweep.py [--users 10] [--jobs 256] [--rounds 3]
+    python benchmarks/sweep_with_dashboard.py [--users 10] [--jobs 256] [--rounds 3]
 
 A fleet of two workers on this machine trains the same sweep of small networks again and again. In
 every second round each user has the page of the experiment open: its stream of events, its table
@@ -28,7 +28,7 @@ import psutil
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE.parent / "tests/dashboard")]
 
-from visits import Visitor  # noqa: E402
+from page_client import Visitor  # noqa: E402
 
 import fitfleet as ff  # noqa: E402
 from benchmarks.dashboard import events, served, signed_in  # noqa: E402

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable(package="moody")
+@keras.saving.register_keras_serializable(package="failing_layers")
 class Moody(keras.layers.Layer):  # type: ignore[misc]
     """Gives its input back, or raises."""
 
@@ -26,7 +26,7 @@ def model() -> Any:
     return keras.Sequential([keras.Input((5, 3)), Moody(), layers.Flatten(), layers.Dense(1)])
 
 
-@keras.saving.register_keras_serializable(package="moody")
+@keras.saving.register_keras_serializable(package="failing_layers")
 class OnlyInFit(keras.layers.Layer):  # type: ignore[misc]
     """Refuses to be traced in a program of fitfleet's own."""
 

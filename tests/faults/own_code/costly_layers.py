@@ -22,7 +22,7 @@ def _rest() -> None:
         return
 
 
-@keras.saving.register_keras_serializable(package="obstacles")
+@keras.saving.register_keras_serializable(package="costly_layers")
 class Pause(keras.layers.Layer):  # type: ignore[misc]
     """Gives back what it is given; each batch of the training takes as long as the file says."""
 
@@ -34,7 +34,7 @@ class Pause(keras.layers.Layer):  # type: ignore[misc]
             return tf.identity(inputs)
 
 
-@keras.saving.register_keras_serializable(package="obstacles")
+@keras.saving.register_keras_serializable(package="costly_layers")
 class Hungry(keras.layers.Layer):  # type: ignore[misc]
     """Takes 4 MiB for each row, in a process that has only `mib` more than it has now."""
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 L = keras.layers
 
 
-@keras.saving.register_keras_serializable(package="left_models")
+@keras.saving.register_keras_serializable(package="models_with_builder_state")
 class Drawn(L.Layer):
     """Keeps no initialiser for its weight, as of many layers in examples."""
 

@@ -1,6 +1,6 @@
 """The choice between loop and stack against the better one: 12 architectures, 5 cohort sizes.
 
-    python benchmarks/regret.py [--models MLP LSTM] [--epochs 5] [--beside 1]
+    python benchmarks/engine_choice.py [--models MLP LSTM] [--epochs 5] [--beside 1]
 
 Each architecture is trained in a process of its own by both engines, in cohorts of each size; that
 gives what a cohort costs from the first trace to the last job. Then the choice is replayed: *known*
@@ -178,7 +178,7 @@ def _show(names: list[str], epochs: int, beside: int, root: Path) -> None:
     for name, one in costs.items():
         others = [other["records"] for key, other in costs.items() if key != name]
         for count in SIZES:
-            row: dict[str, Any] = {"benchmark": "regret", "model": name, "jobs": count}
+            row: dict[str, Any] = {"benchmark": "engine_choice", "model": name, "jobs": count}
             for way in ("loop", "fused"):
                 row[f"{way}_cpu_s"] = round(one[way][str(count)], 2)
             best = min(one["loop"][str(count)], one["fused"][str(count)])
@@ -188,7 +188,7 @@ def _show(names: list[str], epochs: int, beside: int, root: Path) -> None:
                 row[f"{kind}_regret"] = round(regret, 3)
             print(json.dumps(row), flush=True)
     for kind, found in regrets.items():
-        row = {"benchmark": "regret", "choice": kind, "cases": len(found)}
+        row = {"benchmark": "engine_choice", "choice": kind, "cases": len(found)}
         row |= {"median": round(median(found), 3), "worst": round(max(found), 3)}
         print(json.dumps(row), flush=True)
 

@@ -1,6 +1,6 @@
 """The sweep's floating-point operations and bytes against what this CPU can do.
 
-    python benchmarks/floor.py [--jobs 64] [--engine fused]
+    python benchmarks/roofline.py [--jobs 64] [--engine fused]
 
 Counted by hand for the stacked LSTM of `overhead.py` (5 epochs): the matrix products of a forward
 pass, times three for a training step, and as bytes what a step must move at the least, were all
@@ -70,7 +70,7 @@ def main() -> int:
     print(
         json.dumps(
             {
-                "benchmark": "floor",
+                "benchmark": "roofline",
                 "engine": options.engine,
                 "jobs": options.jobs,
                 "machine_gflops": round(operations_per_s / 1e9, 1),

@@ -1,6 +1,6 @@
 """What reads a large fleet: seconds and peak memory of each, on PostgreSQL.
 
-    python benchmarks/reading.py [--jobs 100000] [--only compare ...]
+    python benchmarks/large_reads.py [--jobs 100000] [--only compare ...]
 
 So many succeeded jobs of one experiment (5 seeds a configuration, 2 epochs of 4 metrics) and as
 many that wait in another. Each part runs in a process of its own; its memory is that above what the
