@@ -164,7 +164,7 @@ def test_scripts_that_start_at_once_share_one(stay: Stay) -> None:
     assert len(printed) == 1 and printed.pop().strip().isdigit()
 
 
-def test_the_commands(stay: Stay, tmp_path: Path) -> None:
+def test_up_status_and_down_work(stay: Stay, tmp_path: Path) -> None:
     def fitfleet(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fitfleet", *arguments, "--directory", "fleet"]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -185,11 +185,11 @@ def test_the_commands(stay: Stay, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keep", "seconds"), [("90", 90), ("90s", 90), (2.5, 2.5), ("1.5h", 5400), ("2d", 172_800)]
 )
-def test_a_time_in_words(keep: str | float, seconds: float) -> None:
+def test_keep_takes_a_duration_in_words(keep: str | float, seconds: float) -> None:
     assert seconds_of(keep) == seconds
 
 
 @pytest.mark.parametrize("keep", ["", "h", "-1", "0", "soon", "inf", "nan", True])
-def test_what_is_no_time(keep: str | float) -> None:
+def test_keep_rejects_what_is_no_duration(keep: str | float) -> None:
     with pytest.raises(SettingsError, match="keep: "):
         seconds_of(keep)

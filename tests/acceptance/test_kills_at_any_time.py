@@ -99,5 +99,5 @@ def test_a_script_that_is_killed_while_its_broker_starts(tmp_path: Path, sign: s
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_at_forty_moments(tmp_path: Path) -> None:
+def test_a_fleet_killed_at_forty_moments_leaves_no_process(tmp_path: Path) -> None:
     assert left_behind(tmp_path, 1, MOMENTS) == {}

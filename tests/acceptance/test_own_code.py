@@ -152,7 +152,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return answer
 
 
-def test_all_of_it_runs(results: dict[str, Any]) -> None:
+def test_all_forms_of_user_code_run(results: dict[str, Any]) -> None:
     wanted = ("plain", "script", "layers", "callbacks", "one", "two", "reused", "rows")
     assert {name: results[name]["status"] for name in wanted} == dict.fromkeys(wanted, "SUCCEEDED")
     assert results["script"]["loss"][0] == pytest.approx(3 * results["plain"]["loss"][0], rel=0.2)

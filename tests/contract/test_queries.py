@@ -110,7 +110,7 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and not isinstance(value, str | bool)
 
 
-def test_there_are_ten() -> None:
+def test_there_are_ten_example_queries() -> None:
     assert list(QUERIES) == list(range(1, 11))
 
 

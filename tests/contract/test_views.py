@@ -162,7 +162,7 @@ def test_the_values_are_of_the_types_promised(view: str, filled: Database) -> No
             assert kind != "json" or isinstance(json.loads(value), shape)
 
 
-def test_lineage(filled: Database) -> None:
+def test_the_view_lineage_has_its_columns_and_rows(filled: Database) -> None:
     names = ("generation", "member", "trial", "job_id", "parent_job_id", "parent_member")
     rows = _rows(filled, "SELECT * FROM lineage ORDER BY trial")
     assert [tuple(row[name] for name in names) for row in rows] == [
@@ -178,7 +178,7 @@ def test_lineage(filled: Database) -> None:
     assert {(row["sweep"], row["experiment"]) for row in rows} == {("grown", "digits")}
 
 
-def test_imported_points(filled: Database) -> None:
+def test_the_view_imported_points_has_its_columns_and_rows(filled: Database) -> None:
     (row,) = _rows(filled, "SELECT * FROM imported_points")
     assert (row["sweep"], row["experiment"], row["number"]) == ("grown", "digits", 0)
     assert (row["source"], row["source_trial"], row["unused"]) == ("optuna:s", "7", None)
@@ -188,7 +188,7 @@ def test_imported_points(filled: Database) -> None:
     assert _rows(filled, "SELECT * FROM imported_points") == []
 
 
-def test_runs(filled: Database) -> None:
+def test_the_view_runs_has_its_columns_and_rows(filled: Database) -> None:
     runs = {row["job_id"]: row for row in _rows(filled, "SELECT * FROM runs")}
     assert len(runs) == 11
     first = runs[1]
@@ -204,7 +204,7 @@ def test_runs(filled: Database) -> None:
     assert (runs[10]["status"], runs[10]["worker"]) == ("QUEUED", None)
 
 
-def test_curves(filled: Database) -> None:
+def test_the_view_curves_has_its_columns_and_rows(filled: Database) -> None:
     query = "SELECT epoch, value FROM curves WHERE job_id = 2 AND metric = 'loss' AND phase = 'val'"
     rows = _rows(filled, query + " ORDER BY epoch")
     assert [tuple(row.values()) for row in rows] == [(1, 3.0), (2, 0.125), (3, 2.0)]
@@ -315,7 +315,7 @@ def test_the_leaderboard_ranks_ties_alike(filled: Database) -> None:
     ]
 
 
-def test_workers_and_events(filled: Database) -> None:
+def test_the_views_workers_and_events_have_their_columns_and_rows(filled: Database) -> None:
     workers = {row["worker"]: row for row in _rows(filled, "SELECT * FROM workers")}
     assert {name: row["running"] for name, row in workers.items()} == {"host:1:0": 1, "host:1:1": 0}
     assert {row["is_draining"] for row in workers.values()} == {0}

@@ -22,7 +22,7 @@ from fitfleet.embedded.fleet import LocalFleet
 from fitfleet.queue import celery_app, publish, waiting
 
 
-def test_a_flushed_broker(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
+def test_a_flushed_broker_loses_no_job(fleet: LocalFleet, series: Path, straight: ff.Job) -> None:
     services = [psutil.Process(pid) for pid in fleet.worker_pids]
     for service in services:
         stop(service, fleet.database)

@@ -70,7 +70,7 @@ SLOW = [pytest.param(outage, marks=pytest.mark.slow) for outage in OUTAGES[1:]]
 
 
 @pytest.mark.parametrize("outage", [OUTAGES[0], *SLOW])
-def test_storage_that_refuses(
+def test_a_storage_that_refuses_writes_is_waited_for(
     outage: Callable[..., AbstractContextManager[None]],
     request: pytest.FixtureRequest,
     whole: WholeFleet,

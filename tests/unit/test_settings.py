@@ -57,7 +57,7 @@ def test_every_number_has_bounds_and_a_default_within_them(
     assert Settings.load({name: value for name, value, _ in Settings.table()}) == Settings.load()
 
 
-def test_a_bound_is_within(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_at_its_bound_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITFLEET_LEASE_S", "2")
     monkeypatch.setenv("FITFLEET_HEARTBEAT_S", "2")
     assert Settings.load({"slots": 1024}).slots == 1024

@@ -86,7 +86,9 @@ def test_rows_and_what_was_recorded_are_equal(fleet: ff.Fleet, remote: ff.Fleet)
     assert remote.job(2) == remote.jobs()[1]
 
 
-def test_comparisons_are_equal(fleet: ff.Fleet, remote: ff.Fleet) -> None:
+def test_comparisons_by_the_api_equal_those_of_the_database(
+    fleet: ff.Fleet, remote: ff.Fleet
+) -> None:
     for how in ({}, {"metric": "test_score", "direction": "maximize"}, {"at": "best", "top": 1}):
         mine, theirs = remote.compare("digits", **how), fleet.compare("digits", **how)
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)

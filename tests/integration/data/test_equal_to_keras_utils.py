@@ -55,7 +55,9 @@ def pictures(settings: Settings) -> Path:
         {"image_size": (8, 8), "color_mode": "rgba", "class_names": ["c", "a", "b"]},
     ],
 )
-def test_pictures(options: dict[str, Any], pictures: Path, settings: Settings) -> None:
+def test_images_equal_those_of_keras_utils(
+    options: dict[str, Any], pictures: Path, settings: Settings
+) -> None:
     plain = keras.utils.image_dataset_from_directory(
         pictures, batch_size=4, seed=7, verbose=False, **{"shuffle": True, **options}
     )
@@ -72,7 +74,7 @@ def test_pictures(options: dict[str, Any], pictures: Path, settings: Settings) -
         np.testing.assert_array_equal(arrays.x, x)
 
 
-def test_texts_and_sounds(settings: Settings) -> None:
+def test_texts_and_sounds_equal_those_of_keras_utils(settings: Settings) -> None:
     root = Path(settings.data_root)
     for number, text in enumerate(["so so", "très\nbien", "no"]):
         path = root / "texts" / "ab"[number % 2] / f"{number}.txt"

@@ -92,7 +92,7 @@ def test_a_removed_one_is_said_to_be_removed(database: Database) -> None:
     assert "was removed" in column(database, second, "failure_message")
 
 
-def test_why_it_waits(database: Database) -> None:
+def test_explain_names_the_parent_that_a_job_waits_for(database: Database) -> None:
     first, second = _chain(database)
     said = explain(database, SETTINGS, second, ping=lambda: None)
     (reason,) = [cause for cause in said.reasons if cause.kind == "dependency"]

@@ -173,7 +173,7 @@ def test_a_group_without_waiting_jobs_gives_its_share_to_the_others(database: Da
     assert served(database, 5) == ["ana"] * 5
 
 
-def test_a_cohort_uses_one_slot(database: Database) -> None:
+def test_a_cohort_counts_as_one_slot(database: Database) -> None:
     register(database, 2)
     share(database, "ana", shares=1.0)
     fill(database, "ana", 8, fuse_key="f")

@@ -49,7 +49,7 @@ def test_a_token_is_kept_as_a_hash(database: Database) -> None:
 
 
 @pytest.mark.parametrize("form", ["", "x", "ff_{number}_{secret}x", "ff_00000000_{secret}", "ff_"])
-def test_another_token_is_none(database: Database, form: str) -> None:
+def test_a_changed_token_is_rejected(database: Database, form: str) -> None:
     _, number, secret = create(database, Scope.ADMIN).split("_", 2)
     with pytest.raises(AccessError, match="the token does not belong to this fleet"):
         find(database, form.format(number=number, secret=secret))
@@ -148,7 +148,7 @@ def test_a_script_with_a_token_is_its_user(database: Database, database_url: str
     assert [row[0] for row in log(database)[-2:]] == ["ana", "bob"]
 
 
-def test_the_commands(database: Database, database_url: str) -> None:
+def test_the_commands_create_list_and_revoke_tokens(database: Database, database_url: str) -> None:
     def run(words: str, code: int = 0) -> str:
         found = CliRunner().invoke(app, [*words.split(), "--database-url", database_url])
         assert found.exit_code == code, found.output

@@ -93,7 +93,7 @@ def test_metrics_of_one_kind_stand_together(head: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(heads.LOSSES) - {"CTC"}))
-def test_every_loss(name: str) -> None:
+def test_every_loss_equals_fit(name: str) -> None:
     target, activation, width = heads.LOSSES[name]
     assert_loop_equals_fit(
         [L.Dense(5, activation="relu"), L.Dense(width, activation=activation)],
@@ -105,7 +105,7 @@ def test_every_loss(name: str) -> None:
 @pytest.mark.parametrize(
     "name", quick(sorted(set(heads.ACTIVATIONS) - {"glu", "threshold"}), "silu")
 )
-def test_every_activation(name: str) -> None:
+def test_every_activation_equals_fit(name: str) -> None:
     """But for `glu`, which halves the width, and `threshold`, which needs to be told one."""
     assert_loop_equals_fit([L.Dense(5, activation=name), L.Dense(2)], None)
 
@@ -123,7 +123,7 @@ def test_activations_behind_one_another() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(matrix.OPTIMIZERS) - {"ScheduleFreeAdamW"}))
-def test_every_optimizer(name: str) -> None:
+def test_every_optimizer_equals_fit(name: str) -> None:
     """But for the one that begins with the job's weights, which `fit` trains."""
     optimizer = {name.split()[0]: matrix.OPTIMIZERS[name]}
     layers = [L.Dense(5, activation="relu"), L.Dense(2)]

@@ -114,7 +114,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", quick(OPTIMIZERS, "SGD nesterov", "RMSprop", "Adam"))
-def test_each_optimizer(name: str) -> None:
+def test_each_optimizer_fused_equals_it_alone(name: str) -> None:
     """On sparse and dense gradients."""
     x = np.random.default_rng(0).integers(0, 12, (50, 4))
     y = (x.mean(1, keepdims=True) > 6).astype("float64")
@@ -161,7 +161,7 @@ LAYERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", quick(LAYERS, "GRU", "LSTM dropped", "Masking"))
-def test_each_layer(name: str) -> None:
+def test_each_layer_fused_equals_it_alone(name: str) -> None:
     """Between two others, so that gradients pass through it."""
     x = np.random.default_rng(1).normal(size=(50, 5, 4))
     x[:, 3:][x[:, 3:] < 0.3] = 0
@@ -234,7 +234,7 @@ def test_labels_of_each_width_are_validated(dtype: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_scaled_loss() -> None:
+def test_a_scaled_loss_equals_each_job_alone() -> None:
     """The optimizer divides gradients by the scale, so the loss is multiplied before."""
     compare(nets.stacked_lstm(), optimizer={"SGD": {"loss_scale_factor": 96.0}})
 

@@ -113,7 +113,7 @@ def test_one_program_equals_that_of_each_width(name: str, traces: list[Any]) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(open_widths.OPTIMIZERS))
-def test_each_optimizer(name: str) -> None:
+def test_each_optimizer_in_open_widths_equals_fused(name: str) -> None:
     way = OpenFusedFit(ledger.SETTINGS)
     for width in WIDTHS:
         for kind in ("Dense", "Embedding"):

@@ -63,7 +63,7 @@ def test_the_next_job_says_so(database: Database, settings: Settings) -> None:
     assert _kinds(explain(database, settings, ids[2])) == ["line"]  # the window is two
 
 
-def test_a_limit_and_a_backoff(database: Database, settings: Settings) -> None:
+def test_explain_names_a_limit_and_a_backoff(database: Database, settings: Settings) -> None:
     register(database, 4)
     ids = insert_many(database, 3)
     with database.begin() as c:
@@ -77,7 +77,9 @@ def test_a_limit_and_a_backoff(database: Database, settings: Settings) -> None:
     assert "ended as lost (1 of 3 failures)" in str(explained)
 
 
-def test_a_broker_that_is_away(database: Database, settings: Settings, open_valkey: Valkey) -> None:
+def test_explain_names_an_unreachable_broker(
+    database: Database, settings: Settings, open_valkey: Valkey
+) -> None:
     register(database, 1)
     (job_id,) = insert(database, new_job("a"))
     gone = settings.replace(broker_url=open_valkey.url)

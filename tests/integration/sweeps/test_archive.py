@@ -164,7 +164,7 @@ def test_the_scheduler_archives_by_age(fleet: ff.Fleet, database: Database) -> N
     assert len(read(folder, "runs")) == 3
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_command_archives_and_removes(tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     settings = write_data(tmp_path).replace(**directory_settings(folder))
     folder.mkdir()

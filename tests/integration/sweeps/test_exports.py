@@ -26,7 +26,7 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
 
-def test_tables(finished: ff.Sweep, tmp_path: Path) -> None:
+def test_tables_have_a_row_for_each_job(finished: ff.Sweep, tmp_path: Path) -> None:
     table = finished.export.to_pandas()
     assert len(table) == 48
     assert {"trial", "job", "units", "seed", "status", "val_loss", "seconds"} <= set(table)

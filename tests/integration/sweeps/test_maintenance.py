@@ -184,7 +184,7 @@ def test_the_default_bounds_what_sweeps_leave(fleet: ff.Fleet, database: Databas
     assert len(list(storage.rglob("*.h5"))) == 12
 
 
-def test_nothing_but_scores(fleet: ff.Fleet, database: Database) -> None:
+def test_a_policy_without_weights_keeps_the_scores(fleet: ff.Fleet, database: Database) -> None:
     sweep = fleet.sweep(**arguments(**GRID)).submit()
     StandIn(database).work()
     write_files(fleet, sweep.jobs())

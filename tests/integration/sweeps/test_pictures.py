@@ -128,7 +128,7 @@ def test_the_timeline_has_every_attempt(finished: ff.Sweep, tmp_path: Path) -> N
     assert sum(len(trace["text"]) for trace in traces) == len(started)
 
 
-def test_bad_requests(finished: ff.Sweep, tmp_path: Path) -> None:
+def test_plots_reject_bad_arguments(finished: ff.Sweep, tmp_path: Path) -> None:
     with pytest.raises(FitfleetError, match=r"not one of \.png"):
         finished.plot.curves(tmp_path / "curves.jpeg2000")
     with pytest.raises(FitfleetError, match="this sweep, which has val_loss"):

@@ -279,7 +279,7 @@ def ran(*arguments: str, answer: str | None = None) -> tuple[int, str]:
     return result.exit_code, result.stdout + result.stderr
 
 
-def test_the_commands_du_and_rm(place: list[str], tmp_path: Path) -> None:
+def test_du_and_rm_agree_with_the_disk(place: list[str], tmp_path: Path) -> None:
     code, said = ran("du", *place)
     lines = [line.split() for line in said.splitlines()]
     assert code == 0 and lines[0][:2] == ["experiment", "jobs"]

@@ -47,7 +47,7 @@ def test_spaces_are_read(tmp_path: Path) -> None:
         ("- {model: m.json}\n", False),
     ],
 )
-def test_what_is_a_sweep(tmp_path: Path, text: str, is_one: bool) -> None:
+def test_a_file_with_spaces_is_a_sweep(tmp_path: Path, text: str, is_one: bool) -> None:
     assert is_sweep(write(tmp_path, text)) is is_one
 
 
@@ -60,7 +60,7 @@ def test_what_is_a_sweep(tmp_path: Path, text: str, is_one: bool) -> None:
         ("units: {integers: {from: 1, to: 3}}", "units: integers"),
     ],
 )
-def test_bad_spaces(tmp_path: Path, text: str, says: str) -> None:
+def test_a_bad_space_of_a_file_is_rejected(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(SearchError, match=says):
         read_sweep(write(tmp_path, text))
 

@@ -63,7 +63,7 @@ def test_rows_are_mixed_so_that_a_split_holds_all_classes(
     assert orders[0] != orders[2]
 
 
-def test_labels_in_every_mode(settings: Settings, pictures: Path) -> None:
+def test_labels_have_the_form_of_their_label_mode(settings: Settings, pictures: Path) -> None:
     def labels(**fields: object) -> object:
         given = ff.ImageFolder("pictures", image_size=(4, 5), shuffle=False, **fields)
         return load(stored(settings, given), settings).y

@@ -87,7 +87,7 @@ def test_one_hot_labels_are_stratified_by_their_class() -> None:
         ({"kind": "stratified", "k": 9, "index": 0}, "stratified with k=9"),
     ],
 )
-def test_folds_that_cannot_be(fold: dict[str, Any], problem: str) -> None:
+def test_impossible_folds_are_rejected(fold: dict[str, Any], problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
         split_fold(Arrays(x=X, y=Y), fold)
 

@@ -69,7 +69,7 @@ def test_a_spec_from_the_database_still_has_its_defaults(folder: Path, settings:
     assert info is not None and (info.dataset.x, info.dataset.y) == ("X", "Y")
 
 
-def test_npy_pairs(folder: Path, settings: Settings) -> None:
+def test_npy_files_of_x_and_y_are_one_dataset(folder: Path, settings: Settings) -> None:
     x = np.asfortranarray(np.arange(12.0, dtype=np.float32).reshape(4, 3))
     np.save(folder / "x.npy", x)
     np.save(folder / "labels.npy", np.array([0, 1, 0, 1], ">i4"))
@@ -81,7 +81,7 @@ def test_npy_pairs(folder: Path, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_columns_of_a_table(suffix: str, folder: Path, settings: Settings) -> None:
+def test_columns_of_a_table_are_read_by_name(suffix: str, folder: Path, settings: Settings) -> None:
     frame = pd.DataFrame(
         {"a": [1.5, 2.5, None], "b": [1, 2, 3], "flag": [True, False, True], "y": [0, 1, 1]}
     )

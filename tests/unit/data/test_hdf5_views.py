@@ -31,7 +31,7 @@ def _streamed(settings: Settings, name: str, **given: Any) -> Arrays:
     return arrays
 
 
-def test_fields_of_a_table(folder: Path, settings: Settings) -> None:
+def test_fields_of_a_compound_table_are_read_as_columns(folder: Path, settings: Settings) -> None:
     table = np.zeros(5, [("id", "i8"), ("values_block_0", "f8", (3,)), ("label", "i4")])
     table["values_block_0"] = np.arange(15).reshape(5, 3)
     table["label"] = [0, 1, 0, 1, 1]
@@ -61,7 +61,7 @@ def test_rows_of_different_lengths_are_padded(folder: Path, settings: Settings) 
     assert info is not None and info.x.shape == (4, 3) and info.x.maximum == 6.0
 
 
-def test_strings_of_any_length(folder: Path, settings: Settings) -> None:
+def test_strings_of_any_length_are_read(folder: Path, settings: Settings) -> None:
     texts = ["a", "très long", ""]
     with h5py.File(folder / "s.h5", "w") as file:
         file["x"] = texts
@@ -90,7 +90,9 @@ def test_matlab_reverses_axes(folder: Path, settings: Settings) -> None:
     ("start", "says"),
     [(b"MATLAB 5.0 MAT-file", "only v7.3 is read"), (b"", "was not written by MATLAB")],
 )
-def test_other_files_named_mat(start: bytes, says: str, folder: Path, settings: Settings) -> None:
+def test_other_files_named_mat_are_rejected(
+    start: bytes, says: str, folder: Path, settings: Settings
+) -> None:
     if start:
         (folder / "m.mat").write_bytes(start.ljust(600))
     else:

@@ -152,7 +152,7 @@ def _no_space(path: Path) -> None:
         (_no_space, "is not an array"),
     ],
 )
-def test_hdf5_that_is_refused(
+def test_a_hostile_hdf5_file_is_rejected(
     make: Callable[[Path], None], problem: str, folder: Path, settings: Settings
 ) -> None:
     path = folder / "hostile.h5"
@@ -250,7 +250,7 @@ GOOD = _saved(np.zeros((4, 2)))
         ({"x.npy": _saved(np.array(["a", "b"]))}, zipfile.ZIP_STORED, "not numbers"),
     ],
 )
-def test_npz_that_is_refused(
+def test_a_hostile_npz_file_is_rejected(
     members: dict[str, bytes], method: int, problem: str, folder: Path, settings: Settings
 ) -> None:
     _zipped(folder / "hostile.npz", {**members, "y.npy": _saved(np.zeros(4))}, method)

@@ -52,7 +52,7 @@ def test_a_row_that_is_not_there(stream: Stream, index: int) -> None:
         stream.take([index])
 
 
-def test_parts_of_parts(stream: Stream) -> None:
+def test_a_part_of_a_part_reads_its_rows(stream: Stream) -> None:
     some = stream.select(slice(100, 300, 2)).select(np.array([5, 0, 99]))
     np.testing.assert_array_equal(some.take([0, 1, 2]), DATA.astype("f4")[[110, 100, 298]])
     blocks = list(stream.select(slice(10, 20)).blocks())

@@ -52,7 +52,7 @@ def test_every_delimiter_and_gzip(
     assert arrays.y.tolist() == [0, 1, 0]
 
 
-def test_decimal_commas(folder: Path, settings: Settings) -> None:
+def test_decimal_commas_are_read_as_numbers(folder: Path, settings: Settings) -> None:
     (folder / "t.csv").write_text("x;y\n1,5;2\n2,25;3\n")
     _, arrays = _load(settings, "t.csv", x="x", y="y", delimiter=";", decimal=",")
     assert arrays.x.tolist() == [1.5, 2.25]
@@ -90,7 +90,7 @@ def test_codes_that_look_like_numbers_stay_words(folder: Path, settings: Setting
     assert spec.categories == {"zip": ["01", "1"]} and arrays.x.tolist() == [0, 1, 0]
 
 
-def test_categories_of_parquet(folder: Path, settings: Settings) -> None:
+def test_categories_of_parquet_are_read_as_codes(folder: Path, settings: Settings) -> None:
     frame = pd.DataFrame(
         {"x": ["b", "a", None], "k": pd.Categorical(["u", "v", "u"]), "y": [1, 2, 3]}
     )

@@ -124,7 +124,7 @@ def test_the_seed_may_be_searched_without_repeats() -> None:
         ({"modle": 1}, "modle: no such argument"),
     ],
 )
-def test_bad_designs(changes: dict[str, Any], says: str) -> None:
+def test_a_bad_design_is_rejected_with_its_reason(changes: dict[str, Any], says: str) -> None:
     with pytest.raises((SearchError, SpecError), match=says) as caught:
         design(arguments(**changes))
     assert isinstance(caught.value, FitfleetError)

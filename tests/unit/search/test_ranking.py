@@ -164,12 +164,12 @@ def test_names_with_a_dot_need_no_marks_in_a_filter() -> None:
         assert set(rank(dotted, [LOSS], where=where)["a.rate"]) == {0.1}
 
 
-def test_top_and_nothing() -> None:
+def test_rank_gives_the_top_rows_and_none_of_no_runs() -> None:
     assert len(rank(runs(), [LOSS], top=2)) == 2
     assert len(rank([], [LOSS])) == 0
 
 
-def test_bad_questions() -> None:
+def test_rank_rejects_bad_arguments() -> None:
     with pytest.raises(FitfleetError, match="there are units, rate"):
         rank(runs(), [LOSS], by="colour")
     with pytest.raises(FitfleetError, match="cannot be evaluated over units, rate"):

@@ -155,7 +155,7 @@ def test_options_may_be_lists() -> None:
         ("grid", {c: ff.choice(list(range(100))) for c in "abc"}, "1,000,000 points"),
     ],
 )
-def test_bad_searches(name: str, document: Any, says: str) -> None:
+def test_a_bad_search_is_rejected_with_its_reason(name: str, document: Any, says: str) -> None:
     trials = None if name == "grid" else 30
     with pytest.raises(SearchError, match=says):
         make_search(name, document, trials=trials, seed=7, directions=["minimize"])

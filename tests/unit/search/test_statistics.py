@@ -29,7 +29,7 @@ def test_one_value_has_no_interval() -> None:
     assert math.isnan(summary.low) and math.isnan(summary.std)
 
 
-def test_no_finite_value() -> None:
+def test_a_summary_of_no_finite_value_counts_none() -> None:
     assert st.summary([math.nan, math.inf], "minimize").n == 0
 
 
@@ -44,7 +44,7 @@ def test_values_of_any_size_have_their_statistics(unit: float) -> None:
     assert st.paired_p(values)[1] == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
 
 
-def test_holm_by_hand() -> None:
+def test_holm_equals_an_example_by_hand() -> None:
     assert st.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
@@ -97,7 +97,7 @@ def test_a_diverged_configuration_is_never_best() -> None:
     assert [c.verdict for c in compared] == ["untested", "best"]
 
 
-def test_pareto_set() -> None:
+def test_the_pareto_set_has_the_points_that_none_dominates() -> None:
     rows = [(0.9, 10.0), (0.8, 5.0), (0.85, 10.0), (0.7, 20.0), (math.nan, 1.0), (0.8, 5.0)]
     assert st.pareto(rows, ["maximize", "minimize"]) == [True, True, False, False, False, True]
 

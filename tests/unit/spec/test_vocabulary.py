@@ -36,7 +36,7 @@ def _again(model: Any) -> Any:
         {"split": "character", "output_sequence_length": 6},
     ],
 )
-def test_text_vectorization(options: dict[str, Any]) -> None:
+def test_text_vectorization_equals_the_layer_of_keras(options: dict[str, Any]) -> None:
     words = L.TextVectorization(**options)
     words.adapt(TEXTS)
     model = keras.Sequential([L.Input((), dtype="string"), words])

@@ -39,7 +39,7 @@ def _run(fault: str) -> subprocess.CompletedProcess[str]:
         ("elsewhere:kill;here@3:raise", ["passed", "passed", "No space left on device"]),
     ],
 )
-def test_faults(fault: str, lines: list[str]) -> None:
+def test_a_fault_acts_at_its_failpoint(fault: str, lines: list[str]) -> None:
     assert _run(fault).stdout.splitlines() == lines
 
 

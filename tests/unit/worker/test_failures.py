@@ -36,7 +36,9 @@ class ResourceExhaustedError(Exception):
         (KeyError("x"), FailureClass.INTERNAL, "KeyError: 'x'"),
     ],
 )
-def test_classes(error: Exception, failure_class: FailureClass, message: str) -> None:
+def test_each_error_has_its_failure_class(
+    error: Exception, failure_class: FailureClass, message: str
+) -> None:
     assert classify(error) == (failure_class, message)
 
 

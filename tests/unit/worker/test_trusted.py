@@ -38,7 +38,7 @@ def test_a_trusted_function_is_found(settings: Settings) -> None:
         ("my_broken:half", "RuntimeError: half written"),
     ],
 )
-def test_what_is_refused(path: str, says: str, settings: Settings) -> None:
+def test_an_untrusted_function_is_rejected(path: str, says: str, settings: Settings) -> None:
     with pytest.raises(SpecError, match=says) as caught:
         imports.function(path, settings, "evaluators")
     assert caught.value.place == "evaluators"
