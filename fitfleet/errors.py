@@ -55,7 +55,7 @@ class DatasetError(FitfleetError):
 
 
 class SearchError(FitfleetError):
-    """A search space, or what a sweep asks for, is refused."""
+    """A search space, or an argument of a sweep, is invalid."""
 
 
 class NotFoundError(FitfleetError):

@@ -71,7 +71,7 @@ RETRIED = frozenset(
 
 
 class Request(StrEnum):
-    """What a user or the scheduler asks of a running job; it acts at its next heartbeat."""
+    """A request of a user or the scheduler to a running job, which acts at its next heartbeat."""
 
     CANCEL = "cancel"
     PRUNE = "prune"

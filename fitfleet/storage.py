@@ -114,7 +114,7 @@ class Storage:
         return path if self.objects is None else self.objects.fetch(relative, digest)
 
     def about(self, relative: str) -> StoredFile | None:
-        """Size and time of a file; None if there is none. StorageError if nobody can tell."""
+        """Size and time of a file; None if there is none. StorageError if the storage fails."""
         path = self.absolute(relative)
         if self.objects is not None:
             return self.objects.about(relative)
@@ -178,7 +178,7 @@ class Storage:
         return ObjectDraft(path, path, name, self.objects)
 
     def keep(self, draft: Draft, relative: str) -> None:
-        """Give a draft a name that tells its content, whoever else has written the same."""
+        """Rename a draft to its content's name; another process may have written the same."""
         if isinstance(draft, ObjectDraft):
             if draft.objects.about(relative) is None:
                 draft.objects.put(draft.path, relative)

@@ -34,7 +34,7 @@ _AVERAGES = (
 
 
 class Submission:
-    """Turns what users ask for into checked rows.
+    """Turns users' jobs into checked rows.
 
     Parts that many jobs share (a dataset, a model) are read and checked once for all of them;
     `warnings` collects what the user should hear. Only with `is_scripted`, when a Python program

@@ -13,7 +13,7 @@ from fitfleet.db.session import Database
 
 _NAMED = 4  # places of one difference
 _SHOWN = 3  # pairs of jobs
-# Beyond so many configurations nobody reads a table by jobs, and reading them all takes long.
+# Beyond this many configurations a table by jobs is unreadable, and reading them takes long.
 _MAX_CONFIGURATIONS = 500
 _MISSING = object()
 

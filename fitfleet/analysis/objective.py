@@ -119,7 +119,7 @@ def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: b
 
 
 def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
-    """Names that a fit of this spec records, as far as the spec tells."""
+    """Names that a fit of this spec records, as far as they follow from the spec."""
     names = ["loss", *_output_losses(spec)]
     for part in (spec.metrics, spec.weighted_metrics):
         names += _metric_names(part)

@@ -42,7 +42,7 @@ class Recordings(Protocol):
         """Where the weights of a job are to be had; None if it has none."""
 
     def is_over(self, sweep: str) -> bool:
-        """Whether a sweep asks for nothing more."""
+        """Whether a sweep has ended."""
 
 
 class StoredRecordings:

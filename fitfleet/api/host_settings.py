@@ -1,4 +1,4 @@
-"""What a host that joins is told: the settings of the fleet, with the secrets in them.
+"""What a host that joins receives: the settings of the fleet, with the secrets in them.
 
 They leave by TLS or to this very host (api/serve), to a token of scope `work`, and each time is in
 the log of changes.

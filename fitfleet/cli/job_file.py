@@ -39,7 +39,7 @@ def read(path: Path) -> Any:
 
 
 def jobs_of(document: Any, place: str) -> list[dict[str, Any]]:
-    """The jobs that a document asks for."""
+    """The jobs of a document."""
     if isinstance(document, list):
         documents, shared = document, {}
     elif isinstance(document, dict) and "jobs" in document:

@@ -47,7 +47,7 @@ def sweep_of(fleet: Fleet, arguments: dict[str, Any]) -> Sweep:
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether the file asks for a sweep rather than for jobs. SpecError if it cannot be read."""
+    """Whether the file describes a sweep rather than jobs. SpecError if it cannot be read."""
     document = read(path)
     if not isinstance(document, dict) or "jobs" in document:
         return False

@@ -1,4 +1,4 @@
-"""What tells jobs apart, in a few words: the params that differ, and the seed where it must."""
+"""Short labels that distinguish jobs: the params that differ, and the seed where needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fitfleet.text import printable
 
 
 class Labelled(Protocol):
-    """A job as far as a label tells of it."""
+    """The fields of a job that a label shows."""
 
     @property
     def experiment(self) -> str: ...

@@ -216,7 +216,7 @@ class FittedJob(JobHandle):
         return self.spec.dataset
 
     def _digest(self) -> str:
-        """The sha256 of its weights, which a worker is told. StateError."""
+        """The sha256 of its weights, for the worker's check. StateError."""
         self._artifact()
         digest = self._row.artifact_sha256
         if digest is None:

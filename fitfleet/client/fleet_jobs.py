@@ -33,7 +33,7 @@ from fitfleet.submit import Submission
 
 
 class FleetJobs:
-    """Jobs of a database, whoever runs them. Every method may raise DatabaseError."""
+    """Jobs of a database, local or remote. Every method may raise DatabaseError."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
@@ -91,7 +91,7 @@ class FleetJobs:
         return jobs
 
     def _unfit(self, c: Connection, rows: Sequence[JobRecord]) -> list[str]:
-        """What these ask of a slot that no live worker has."""
+        """Sentences on requirements that no live worker satisfies."""
         asked = {(row.queue, row.requirement) for row in rows if row.requirement}
         if not asked:
             return []

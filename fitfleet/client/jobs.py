@@ -23,7 +23,7 @@ class Jobs(list[Job]):
 
 
 def rows_html(rows: Sequence[JobRow], note: str = "") -> str:
-    """Jobs as an HTML table: number, experiment, status, what tells them apart, epochs, time."""
+    """Jobs as an HTML table: number, experiment, status, what distinguishes them, epochs, time."""
     header = ["job", "experiment", "status", "", "epoch", "time", "note"]
     lines: list[list[Any]] = [
         [

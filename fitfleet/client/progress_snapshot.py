@@ -110,7 +110,7 @@ def take(database: Database, job_ids: Sequence[int], alive_s: float) -> Snapshot
 def outcome(
     database: Database, job_ids: Sequence[int], failures: int
 ) -> tuple[dict[JobStatus, int], list[lookup.JobRow]]:
-    """The number of these jobs by status, and the first so many that failed."""
+    """The number of these jobs by status, and the first `failures` that failed."""
     counts: Counter[JobStatus] = Counter()
     with database.read() as c:
         for count in progress.counts(c, job_ids):

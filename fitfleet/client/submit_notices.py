@@ -1,4 +1,4 @@
-"""What a script is told when it submits: the broker is away, or no worker serves the queue."""
+"""Notices to a script that submits: the broker is unreachable, or no worker serves the queue."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Notices:
         return {} if self._broker_error is not None else notices
 
     def fresh(self, unserved: Mapping[str, str]) -> list[str]:
-        """Of what a server has found by `unserved`, what this script was not told before."""
+        """The sentences of a server's `unserved` that this script has not shown before."""
         lines = [line for queue, line in unserved.items() if queue not in self._checked]
         self._checked.update(unserved)
         return lines
@@ -73,7 +73,7 @@ class Notices:
         return True
 
     def _no_fleet_here(self) -> list[str]:
-        """A sentence if no fleet of this folder is up, whose broker only its processes know."""
+        """A sentence if the embedded fleet, whose broker only its processes reach, is down."""
         with self._database.read() as c:
             if capacity.count_live_slots(c, self._settings.lease_s):
                 return []

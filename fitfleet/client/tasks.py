@@ -65,7 +65,7 @@ class TaskResult:
             return _read(file[PREDICTIONS], outputs, slice(None))
 
     def stream(self, rows: int) -> Iterator[Any]:
-        """The same, so many rows at a time."""
+        """The same, some rows at a time."""
         path, outputs = self._file()
         with opened(path, self._settings) as file:
             group = file[PREDICTIONS]

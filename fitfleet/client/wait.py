@@ -13,7 +13,7 @@ from fitfleet.db.session import Connection, Database
 from fitfleet.errors import WaitTimeoutError
 
 _POLL_S = 0.1
-# A picture that takes its time is made less often: at most so much of the time goes into them.
+# Slow drawings are made less often: they take at most this share of the time.
 _SNAPSHOT_SHARE = 0.1
 # A waiting script outlives a restart of the database.
 _OUTAGE_S = 120.0

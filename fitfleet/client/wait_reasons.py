@@ -15,7 +15,7 @@ from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
 NO_WORKER = "no worker is running yet; unless one is starting: fitfleet worker"
-# So many of those that go first are looked at.
+# Jobs ahead of these that are counted at most.
 _MAX_AHEAD = 1_000
 _WAITING = (JobStatus.QUEUED, JobStatus.DISPATCHED)
 

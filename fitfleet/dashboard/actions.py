@@ -42,7 +42,7 @@ def _jobs(board: Board, form: Form) -> list[Job]:
 
 
 def _each(board: Board, form: Form, done: str, act: Callable[[Job], object]) -> str:
-    """Act on each; the first refusal is told, the others are done."""
+    """Act on each; the first error is shown, the others are done."""
     jobs, refused = _jobs(board, form), []
     for job in jobs:
         try:

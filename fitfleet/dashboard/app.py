@@ -1,4 +1,4 @@
-"""The web application: which address shows what, and how errors are told."""
+"""The web application: its routes, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def make_app(fleet: Fleet, options: Options) -> Starlette:
 
 
 class _Static(StaticFiles):
-    """Files that a browser keeps, and asks about once it has been told of another version."""
+    """Static files, which a browser caches until their version changes."""
 
     async def get_response(self, path: str, scope: Any) -> Response:
         response = await super().get_response(path, scope)

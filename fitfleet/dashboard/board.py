@@ -56,7 +56,7 @@ class Board:
 
     @property
     def is_read_only(self) -> bool:
-        """Whether who asks may change nothing."""
+        """Whether the visitor may change nothing."""
         may_change = current(self.fleet.database.actor).scope.allows(Scope.SUBMIT)
         return self.options.is_read_only or not may_change
 

@@ -1,4 +1,4 @@
-"""What changed, told to every open page: one poll of the database serves all of them.
+"""Changes, sent to every open page: one poll of the database serves all of them.
 
 A page hears the names of what changed and a cursor, never the data: it asks for what is new. When
 no page has listened for a while, nothing is asked.
@@ -102,7 +102,7 @@ class Live:
         return bool(self._listeners) or time.monotonic() - self._left_at < _LINGER_S
 
     def _begin(self) -> None:
-        """After the first poll: what a page reads from now on is either new, or will be told."""
+        """After the first poll: what a page reads from now on is current, or will be sent."""
         if not self._has_polled:
             self.history.forget()
             self._has_polled = True
@@ -143,7 +143,7 @@ class Live:
 
 
 def _put(queue: asyncio.Queue[str | None], text: str | None) -> None:
-    """A reader that does not read is cut off; it comes back and asks for all."""
+    """A client that does not read is disconnected; it reconnects and reads all."""
     if queue.full():
         while not queue.empty():
             queue.get_nowait()

@@ -14,7 +14,7 @@ OPTION = "fitfleet_actor"  # of the execution options of a connection
 
 
 class Scope(StrEnum):
-    """What a token is for."""
+    """The scope of a token."""
 
     READ = "read"  # look
     SUBMIT = "submit"  # and submit, and change one's own experiments
@@ -45,7 +45,7 @@ _acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
 
 @contextmanager
 def acting(actor: Actor | None) -> Iterator[None]:
-    """Let this thread's transactions be of somebody else, as in a server's request."""
+    """Run this thread's transactions as another actor, as in a server's request."""
     before = _acting.set(actor)
     try:
         yield

@@ -48,7 +48,7 @@ def upsert(c: Connection, table: Table, changed: Sequence[str]) -> Any:
 
 @functools.cache
 def _upsert(dialect: str, table: Table, changed: tuple[str, ...]) -> Any:
-    """Kept, since putting it together costs more than asking it."""
+    """Cached: building the statement costs more than running it."""
     statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),

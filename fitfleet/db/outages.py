@@ -22,7 +22,7 @@ def outlast(
 ) -> _T | None:
     """What `work` returns, tried again each second while it raises DatabaseError.
 
-    It is tried at least once. None when `until` says that waiting has no use any more;
+    It is tried at least once. None when `until` ends the waiting;
     `on_outage` is called before each pause.
     """
     while True:

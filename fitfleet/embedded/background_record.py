@@ -36,7 +36,7 @@ class Record:
     pid: int
     version: str = ""
     workers: int = 0
-    keep_s: float = 0.0  # it ends when nothing has run for so long and no script is there
+    keep_s: float = 0.0  # idle time without a script after which it ends
     setup_hash: str = ""
     started_at: float = 0.0  # seconds since the epoch
     drain_s: float = 10.0
@@ -178,7 +178,7 @@ def seconds_of(keep: str | float) -> float:
 
 
 def _locks(handle: int, how: int) -> bool:
-    """Take a lock, if nobody holds one against it."""
+    """Take a lock if no conflicting one is held."""
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except OSError:

@@ -143,7 +143,7 @@ def chosen_settings(
     trusted_modules: Sequence[str] | str,
     given: dict[str, Any],
 ) -> Settings:
-    """The settings of a fleet of so many workers in a directory, which is made."""
+    """The settings of a fleet with `workers` workers in a directory, which is created."""
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
         raise SettingsError(f"workers: {workers!r} is not a number of processes, 0 or more")
     if workers and importlib.util.find_spec("tensorflow") is None:

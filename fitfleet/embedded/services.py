@@ -60,7 +60,7 @@ class Services:
         self._problem: str | None = None
 
     def start(self, workers: int) -> None:
-        """Start the services of so many slots, which import what they need and wait for `begin`."""
+        """Start services with this many slots, which import what they need and wait for `begin`."""
         of_each = self._settings.slots
         for number, first in enumerate(range(0, workers, of_each), 1):
             slots = min(of_each, workers - first)

@@ -1,4 +1,4 @@
-"""Small files at the root of the storage that are written once, by whoever is first."""
+"""Small files at the root of the storage that are written once, by the first process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shown(settings: Settings, name: str) -> str:
 
 
 def read(settings: Settings, name: str) -> bytes | None:
-    """The content; None if there is no such file. StorageError if nobody can tell."""
+    """The content; None if there is no such file. StorageError if the storage fails."""
     objects = store.of(settings)
     if objects is not None:
         return objects.read(name)

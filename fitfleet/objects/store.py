@@ -19,7 +19,7 @@ from fitfleet.urls import is_url
 
 # Scheme -> what fsspec reads it with, where the extra `remote` brings it.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-# A connection that gives nothing for so long is broken; the calls are repeated here, not there.
+# Timeouts after which a connection counts as broken; calls are retried here, not by botocore.
 _CONNECT_S, _READ_S, _MAX_RETRIES = 5, 20, 1
 _MIN_PAUSE_S = 0.2
 _MAX_PAUSE_S = 5.0
@@ -146,7 +146,7 @@ class ObjectStore:
         self._tried("removed", path, removed)
 
     def fetch(self, path: str, sha256: str | None = None) -> Path:
-        """This machine's copy of a file. It has the size that the storage tells, and the hash.
+        """This machine's copy of a file. Its size and hash are checked.
 
         DamagedFileError if the file has another. A copy without a known hash is kept by its path,
         which has to tell the content.

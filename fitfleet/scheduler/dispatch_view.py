@@ -1,4 +1,4 @@
-"""What the dispatcher sees of a job: its queue, slots where it fits, and what goes before it."""
+"""A job from the dispatcher's view: its queue, slots where it fits, and the jobs ahead of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fitfleet.scheduler.dispatch import ageing
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 
-# A place further back is told as "more than".
+# A later position is shown as "more than".
 MAX_POSITION = 1_000
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A job, its queue and its place in the line."""
+    """A job, its queue and its position there."""
 
     job: Standing
     slots: list[SlotState]
@@ -42,7 +42,7 @@ class Situation:
 
 
 def read_situation(c: Connection, settings: Settings, job_id: int) -> Situation:
-    """How a job stands; NotFoundError if there is none."""
+    """The situation of a job; NotFoundError if there is none."""
     job = queue_position.standing(c, job_id)
     if job is None:
         raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
@@ -56,7 +56,7 @@ def read_situation(c: Connection, settings: Settings, job_id: int) -> Situation:
 
 
 def _with_position(c: Connection, facts: Situation, settings: Settings) -> Situation:
-    """The same, with the place in the line and what the dispatcher would do now."""
+    """The same, with the position and what the dispatcher would do now."""
     job, queue = facts.job, facts.queue
     waiting = dispatch_capacity.unlimited(c, job.queue, queue, MAX_POSITION)
     waiting.ageing = ageing(settings)
@@ -65,7 +65,7 @@ def _with_position(c: Connection, facts: Situation, settings: Settings) -> Situa
         now = dispatch_capacity.capacity_now(c, queue, settings.window, settings.lease_s)
         now.ageing = waiting.ageing
         has_room = now.is_open(job.requirement_id)
-        # Where there is room, lines without it do not hold it up.
+        # Where there is capacity, requirements without it do not delay the job.
         line = job.requirement_id
         waiting = (
             dispatch_capacity.with_room(waiting, now)

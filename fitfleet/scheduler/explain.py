@@ -1,4 +1,4 @@
-"""Why a job waits, and when it should start: what the dispatcher asks, in the order it asks it.
+"""Why a job waits, and when it should start: the dispatcher's checks, in their order.
 
 The dispatcher serves a queue only if a live worker serves it, one of its slots where the job fits
 is free, and the broker answers; it leaves out paused experiments, jobs in backoff and experiments
@@ -80,7 +80,7 @@ def explain(
     *,
     ping: Callable[[], None] | None = None,
 ) -> Explanation:
-    """Why the job waits, what goes first, and when it should start.
+    """Why the job waits, which jobs are ahead of it, and when it should start.
 
     `ping` asks the broker and raises BrokerError; by default the settings' own broker is asked.
     NotFoundError if there is no such job. A database that is away is a reason, not an error.
@@ -117,7 +117,7 @@ def _asking(settings: Settings) -> Callable[[], None]:
 
 
 def _reasons(facts: Situation, settings: Settings, ping: Callable[[], None]) -> Iterator[Reason]:
-    """As `scheduler.dispatch.Dispatcher.poll` and `db.dispatch.dispatch` ask."""
+    """The checks of `scheduler.dispatch.Dispatcher.poll` and `db.scheduling.dispatch.dispatch`."""
     held = [*_held_queue(facts, settings), *_broker(ping), *_left_out(facts)]
     yield from held
     if facts.has_position and facts.before and (held or not facts.is_next):
@@ -155,7 +155,7 @@ def _broker(ping: Callable[[], None]) -> Iterator[Reason]:
 
 
 def _left_out(facts: Situation) -> Iterator[Reason]:
-    """What keeps it out of the line."""
+    """What keeps it from being a candidate."""
     job = facts.job
     there = _newest_worker(facts)
     if there is not None and there < job.min_version:

@@ -22,7 +22,7 @@ from fitfleet.spec.versions import installed
 
 # Seconds; the same for waits and runs, so that they can be set side by side.
 BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
-# A page is made at most so often, however many ask.
+# A page is computed at most this often, however many clients read it.
 _FRESH_S = 5.0
 
 

@@ -95,7 +95,7 @@ def _is_visible(design: Design, settings: Settings) -> bool:
 
 
 class _Interval:
-    """Lets a step through when it is time for it: at the start, then every so often."""
+    """Runs a step at the start, then once in each interval."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -196,7 +196,7 @@ class BrokerUsers:
 
 
 class Preemption:
-    """Lets jobs of a lower priority make way, at each recovery."""
+    """Preempts jobs of a lower priority, at each recovery."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -10,7 +10,7 @@ from fitfleet.scheduler.exposition import Exposition
 from fitfleet.scheduler.service import Scheduler
 from fitfleet.settings import Settings
 
-# A scheduler that has not come round for so long hangs; outages it waits out within seconds.
+# A scheduler hangs when its last poll is older than this; an outage delays a poll by seconds.
 _HANGS_S = 120.0
 _READY_S = 15.0
 

@@ -24,13 +24,13 @@ def requeue_expired(database: Database, settings: Settings) -> list[int]:
 
 
 def settle_dependents(database: Database) -> None:
-    """Let jobs go whose parent has succeeded, and end those whose parent has not."""
+    """Queue jobs whose parent has succeeded, and fail those whose parent has not."""
     with database.begin() as c:
         dependencies.settle(c)
 
 
 def hold_kept_slots(database: Database, app: Celery, settings: Settings) -> list[int]:
-    """Go on keeping slots for jobs on several GPUs, and reserve those that wait; to which jobs."""
+    """Extend the reservations for jobs on several GPUs, and backfill idle slots; jobs there."""
     with database.read() as c:
         queues = gangs.waiting_queues(c)
     if not queues:

@@ -29,7 +29,7 @@ _DAY_S = 86_400.0
 class Policy:
     """What is kept of an experiment's ended jobs."""
 
-    best: int = 10  # weights of so many succeeded jobs, by the sweep's objective or val_loss
+    best: int = 10  # succeeded jobs whose weights are kept, by the sweep's objective or val_loss
     # Checkpoints of jobs that did not succeed, so that they can be resumed for a while.
     checkpoint_days: float = 7.0
     only_sweeps: bool = False  # leave jobs alone that were submitted one by one
@@ -133,7 +133,7 @@ def _files(job: Kept, policy: Policy, is_winner: bool) -> Iterable[tuple[Kept, s
 
 
 def _winners(database: Database, experiment: str, count: int) -> frozenset[int] | None:
-    """The best succeeded jobs of an experiment; None, for all, where nothing tells the best."""
+    """The best succeeded jobs of an experiment; None: all, where no objective ranks them."""
     if count <= 0:
         return frozenset()
     wanted = _objective(database, experiment)

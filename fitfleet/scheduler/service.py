@@ -47,7 +47,7 @@ class _Clock:
 
 
 class Scheduler:
-    """Places jobs on the broker until told to stop. Holds no state that matters: SQL does.
+    """Publishes jobs to the broker until it is stopped. All lasting state is in SQL.
 
     `steps` are called at each recovery, with the database; sweeps hang their pruning there.
     """
@@ -136,7 +136,7 @@ class Scheduler:
             _log.info(message, job_id, extra={"job": job_id})
 
     def _run_step(self, step: Callable[[Database], None]) -> None:
-        """A step that goes wrong must not keep jobs from being placed."""
+        """An error in a step must not keep jobs from being dispatched."""
         try:
             step(self._database)
         except DatabaseError:

@@ -15,7 +15,7 @@ from fitfleet.spec.requirements import gpus_of
 def starts_in(
     c: Connection, job: Standing, load: QueueLoad | None, before: Sequence[int]
 ) -> float | None:
-    """Seconds until it starts, if each slot takes the next job of the line when it is free.
+    """Seconds until it starts, if each slot takes the next job of the queue when it is free.
 
     `load` is of the slots where it fits, `before` are the jobs that go first. From the mean times
     of finished jobs and of this attempt's epochs; None if they are not known.

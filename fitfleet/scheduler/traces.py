@@ -94,7 +94,7 @@ class TraceSender:
             self._thread.start()
 
     def close(self, database: Database, wait_s: float) -> None:
-        """Send what has ended since the last time, for so long at most."""
+        """Send what has ended since the last time, for at most `wait_s`."""
         if self._thread is not None:
             self._thread.join(wait_s)
         self(database)

@@ -1,4 +1,4 @@
-"""Sentences about what waits: which label no slot has, which slots are taken, who goes first."""
+"""Sentences on why a job waits: a label that no slot has, slots in use, jobs ahead of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fitfleet.spec.requirements import gpus_of, measured_memory, missing
 from fitfleet.text import duration
 
 _LABELS = 12
-NAMED = 3  # of the jobs that go first
+NAMED = 3  # jobs ahead that are named
 
 
 def unfit(load: QueueLoad, requirement: str) -> str | None:
-    """Why a job that asks this fits no slot of the queue; None: it fits."""
+    """Why no slot of the queue satisfies a requirement; None: one does."""
     lacks = [group.lacks(requirement) for group in load.groups]
     if not all(lacks) or not lacks:
         return None
@@ -35,7 +35,7 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
 
 
 def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
-    """What became of the workers of the queue, and which others there are."""
+    """That no worker serves the queue, and which queues are served."""
     of_queue = [slot for slot in slots if slot.queue == queue]
     remedy = f"start one with: fitfleet worker --queue {queue}"
     if any(slot.is_draining and slot.silent_s < alive_s for slot in of_queue):
@@ -52,7 +52,7 @@ def no_worker(queue: str, slots: Sequence[SlotState], alive_s: float) -> str:
 
 
 def requirement_text(requirement: str) -> str:
-    """What a job asks, as ` with gpu=H100`; empty: nothing."""
+    """A requirement as ` with gpu=H100`; empty: none."""
     return f" with {' and '.join(_parts(requirement))}" if requirement else ""
 
 
@@ -72,7 +72,7 @@ def _labels_of_slots(load: QueueLoad) -> str:
 
 
 def slots_taken(load: QueueLoad, requirement: str, kept: int = 0) -> str:
-    """Which slots it waits for, and what was sent to them; `kept` are for jobs on several GPUs."""
+    """The slots it waits for and messages sent to them; `kept`: slots for jobs on several GPUs."""
     gpus = gpus_of(requirement)
     if gpus > 1 and load.free > 0:
         return (
@@ -88,7 +88,7 @@ def slots_taken(load: QueueLoad, requirement: str, kept: int = 0) -> str:
 
 
 def gathering(job: Gathering) -> str:
-    """What a job on several GPUs waits for, whose slots are kept for it."""
+    """What a job on several GPUs waits for whose slots are reserved."""
     count, ready = len(job.slots), len(job.slots) - len(job.not_ready)
     names = ", ".join(str(job_id) for job_id in job.running[:NAMED])
     ends = f"job {names} ends" if len(job.running) == 1 else f"jobs {names} end"
@@ -100,7 +100,7 @@ def gathering(job: Gathering) -> str:
 
 
 def no_memory(needs_bytes: int, free_bytes: int, queue: str) -> str:
-    """Slots are free where it fits, and what runs beside them leaves too little."""
+    """Slots are free where it fits, but running jobs leave too little memory there."""
     return (
         f"waits for memory: needs {needs_bytes / 1e9:.1f}GB (measured), and of the devices of queue"
         f" {queue!r} none has more than {free_bytes / 1e9:.1f}GB free"
@@ -112,7 +112,7 @@ def _is_or_are(count: int) -> str:
 
 
 def position(before: Sequence[int]) -> str:
-    """Its place, and who goes first."""
+    """Its position, and the jobs ahead of it."""
     names = ", ".join(str(job_id) for job_id in before[:NAMED])
     more = ", ..." if len(before) > NAMED else ""
     jobs, go = ("job", "goes") if len(before) == 1 else ("jobs", "go")
@@ -120,7 +120,7 @@ def position(before: Sequence[int]) -> str:
 
 
 def lower_share(turn: Turn, queue: str) -> str:
-    """Why another group or user goes first."""
+    """Why another group or user comes first."""
     slots = "1 slot" if turn.slots == 1 else f"{turn.slots} slots"
     if turn.is_above:
         return (
@@ -135,7 +135,7 @@ def lower_share(turn: Turn, queue: str) -> str:
 
 
 def no_heartbeat(silent_s: float, lease_left_s: float) -> str:
-    """Of a running job whose worker sends no heartbeats any more."""
+    """For a running job whose worker sends no heartbeat any more."""
     return (
         f"its worker has sent no heartbeat for {duration(silent_s)};"
         f" it is requeued in {duration(max(lease_left_s, 0.0))}"
@@ -143,5 +143,5 @@ def no_heartbeat(silent_s: float, lease_left_s: float) -> str:
 
 
 def start_time(seconds: float) -> str:
-    """When something is, in so many seconds."""
+    """A time from now in words."""
     return "at once" if seconds < 1 else f"in about {duration(seconds)}"

@@ -125,7 +125,7 @@ def sentence(about: dict[str, Any]) -> str:
 
 
 def signature(secret: str, at: int, body: bytes) -> str:
-    """The header by which the receiver knows the sender, and the time of sending."""
+    """The header that authenticates the sender and the time of sending."""
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 

@@ -36,7 +36,7 @@ class FitKind:
 
 @dataclass(frozen=True)
 class MemoryPoint:
-    """What fits of one architecture, dtype and optimizer needed with so many rows in a step."""
+    """The memory that fits of one architecture, dtype and optimizer needed, by rows of a step."""
 
     batch_size: int
     cohort: int  # jobs trained at once
@@ -138,7 +138,7 @@ def _on_line(measured: Sequence[tuple[int, int]], rows: int) -> int | None:
 
 
 def size_class(size_bytes: int) -> int:
-    """The smallest class that holds so many bytes: four of them from one power of 2 to the next.
+    """The bytes rounded up to a size class, of which there are four for each power of 2.
 
     So needs that differ little are the same for the dispatcher.
     """

@@ -1,4 +1,4 @@
-"""What a job asks of the slot that runs it, and whether a slot's labels have it.
+"""The requirements that a job has of its slot, and whether a slot's labels satisfy them.
 
 Labels are a mapping of name to text: `gpu` (the model, as its driver names it), `gpu_memory` and
 `memory` (sizes: what one slot may use) are measured, all others are an admin's own.
@@ -65,7 +65,7 @@ def _checked(
 
 
 def requirements_of(options: JobOptions) -> str:
-    """All that a job asks of its slot, as the one JSON text of it; empty: nothing."""
+    """The requirements of a job as canonical JSON; empty: it has none."""
     asked = {
         "requires": options.requires,
         "gpus": options.gpus,
@@ -82,14 +82,14 @@ def memory_label(device: str) -> str:
 
 
 def with_measured(requirements: str, label: str, size_bytes: int) -> str:
-    """The same, with so much memory that nobody has asked for: it was measured."""
+    """The same, with a measured need of memory that the job did not state."""
     asked = json.loads(requirements or "{}")
     measured = {**asked.get("measured", {}), label: size_bytes}
     return json.dumps({**asked, "measured": measured}, sort_keys=True, separators=(",", ":"))
 
 
 def measured_memory(requirements: str) -> dict[str, int]:
-    """Label -> what was measured that a job needs, and that it does not ask for."""
+    """Label -> bytes that were measured, where the job states no need."""
     return dict(json.loads(requirements or "{}").get("measured", {}))
 
 
@@ -115,7 +115,7 @@ def missing(requirements: str, labels: Labels) -> list[str]:
 
 
 def gpus_of(requirements: str) -> int:
-    """How many GPUs train a job together; 1 also for one that asks for none."""
+    """How many GPUs train a job together; 1 also without a requirement."""
     return int(json.loads(requirements or "{}").get("gpus", 1))
 
 
@@ -144,7 +144,7 @@ def route_of(queue: str, labels: Labels) -> str:
 
 
 def service_route(queue: str, service: str) -> str:
-    """The Celery queue of one service, in which it is told that its slots are kept for a job."""
+    """The Celery queue of one service, for messages about slots that are reserved for a job."""
     return f"{queue}/service/{hashlib.sha256(service.encode()).hexdigest()[:12]}"
 
 

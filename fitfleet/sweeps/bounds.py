@@ -1,4 +1,4 @@
-"""What a sweep may ask for: repeats, folds, pruners, names and numbers, each within bounds."""
+"""Bounds of the arguments of a sweep: repeats, folds, pruners, names and numbers."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:
 
 
 def has_digest(path: Path, digest: str | None) -> bool:
-    """Whether a file has this sha256; None: nobody knows. StorageError if it is not there."""
+    """Whether a file has this sha256; None: unknown. StorageError if it is not there."""
     try:
         return digest is None or sha256(path) == digest
     except OSError as error:

@@ -207,7 +207,7 @@ def _archived_config(path: Path) -> Any:
 
 
 def _renumber(value: Any, numbers: dict[Any, int]) -> None:
-    """Addresses in memory, by which Keras tells shared objects, as counted numbers."""
+    """Memory addresses, by which Keras identifies shared objects, as counted numbers."""
     if isinstance(value, dict):
         if "shared_object_id" in value:
             known = json.dumps(value["shared_object_id"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fitfleet.worker.prepared_job import PreparedJob
 
-# Attempts begin at most so long before they are trained, one transaction for all of them.
+# Attempts begin at most this long before they are trained, in one transaction.
 _PORTION_S = 1.0
 _PORTION_JOBS = 16
 
@@ -20,8 +20,8 @@ def turns(
 ) -> Iterator[list[PreparedJob]]:
     """The jobs that are trained at once, turn by turn, after `begin` has begun their attempts.
 
-    Of a long line only those begin that are trained within about a second; the others may still
-    go to a slot that is free, or make way for a more urgent job.
+    Of many jobs only those begin that are trained within about a second; the others may still go
+    to a free slot, or back to the queue for a more urgent job.
     """
     waiting = _open(jobs)
     count = len(waiting) if are_together else 1

@@ -1,4 +1,4 @@
-"""What the training loop tells of its fits: the interface of whoever records them."""
+"""What the training loop reports of its fits: the interface of the recorder."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_EPOCHS = 64  # at most so many are kept, evenly spread
+_EPOCHS = 64  # most epochs that are kept, evenly spread
 
 
 class Timeline:
@@ -23,7 +23,7 @@ class Timeline:
         self._stride = 1
 
     def begin(self) -> None:
-        """The attempt begins now; what was done before it is not its own."""
+        """The attempt begins now; earlier phases are dropped."""
         self._began = time.monotonic()
         self._phases, self._epochs = {}, []
 
@@ -32,7 +32,7 @@ class Timeline:
         self._phases[name] = (self._now(), None)
 
     def end(self, name: str) -> None:
-        """It is over now. It may be told again, when the last time counts."""
+        """The phase is over now; of several calls the last counts."""
         if name in self._phases:
             self._phases[name] = (self._phases[name][0], self._now())
 

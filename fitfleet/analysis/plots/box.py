@@ -22,7 +22,7 @@ def plot_box(
 
 
 def _is_horizontal(groups: Mapping[str, Sequence[float]]) -> bool:
-    """Whether the labels need so much room that the boxes are horizontal."""
+    """Whether the labels are too long for vertical boxes."""
     return max(map(len, groups)) > 14 or len(groups) > 8
 
 

@@ -23,7 +23,7 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8
 
 
 def is_interactive(path: Target) -> bool:
-    """Whether the suffix asks for HTML rather than a picture. FitfleetError for another one.
+    """Whether the suffix is that of HTML rather than of a picture. FitfleetError for another one.
 
     Without a path it is a figure of matplotlib, which notebooks show.
     """
@@ -43,7 +43,7 @@ def colour(index: int) -> str:
 
 
 def figure(width: float, height: float, title: str) -> Any:
-    """A matplotlib figure of so many inches that needs no screen."""
+    """A matplotlib figure of this size in inches that needs no screen."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -143,7 +143,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def whole_ticks(values: Sequence[float], max_ticks: int = 6) -> list[int]:
-    """At most so many whole numbers, evenly from the least to about the largest."""
+    """At most `count` whole numbers, evenly from the least to about the largest."""
     low, high = int(min(values)), int(max(values))
     return list(range(low, high + 1, max(1, -(-(high - low) // (max_ticks - 1)))))
 
@@ -163,7 +163,7 @@ def short(name: str, width: int = 24) -> str:
 
 
 def cut(text: str, width: int = 24) -> str:
-    """A printable text of at most so many characters."""
+    """A printable text of at most `length` characters."""
     text = printable(text[: width + 1])
     return text if len(text) <= width else text[: width - 1] + "…"
 

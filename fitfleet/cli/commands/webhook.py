@@ -1,4 +1,4 @@
-"""`webhook`: which servers are told when jobs, experiments and sweeps end, or a worker is lost."""
+"""`webhook`: servers notified when jobs, experiments and sweeps end, or a worker is lost."""
 
 from __future__ import annotations
 

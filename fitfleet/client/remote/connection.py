@@ -1,4 +1,4 @@
-"""Requests to a fleet's HTTP API: the token goes with each, and only where nobody else reads it."""
+"""Requests to a fleet's HTTP API: the token is sent with each, only over loopback or TLS."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _POLL_S = 0.25
-# A step that takes its time is taken less often: at most so much of the time goes into them.
+# Slow steps are taken less often: they take at most this share of the time.
 _POLL_SHARE = 0.25
 
 

@@ -12,7 +12,7 @@ from fitfleet.db.outages import Tolerance
 from fitfleet.errors import WaitTimeoutError
 
 _POLL_S = 0.25
-# A poll that takes its time is made less often: at most so much of the time goes into them.
+# Slow polls are made less often: they take at most this share of the time.
 _POLL_SHARE = 0.1
 # A waiting script outlives a restart of the API.
 _OUTAGE_S = 120.0

@@ -63,7 +63,7 @@ class Experiment:
         return self.board.followed(("facets", self.id), self.id, read, update)
 
     def is_maximized(self, name: str) -> bool:
-        """Whether more of a metric is better; where nothing tells, less is taken to be."""
+        """Whether more of a metric is better; less, where its direction is unknown."""
 
         def read() -> bool:
             try:

@@ -125,7 +125,7 @@ def _read(path: Path, start: int) -> tuple[str, int]:
 
 
 def log(request: Request) -> Response:
-    """What was printed since; the page appends it, and asks on from there."""
+    """What was printed since; the page appends it and continues from there."""
     board = board_of(request)
     job = _job(board, request)
     offset = _number(request.query_params.get("offset"))

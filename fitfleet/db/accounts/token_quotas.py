@@ -20,7 +20,7 @@ _UNFINISHED = [status for status in JobStatus if not status.is_terminal]
 
 
 def hold(c: Connection, changed_experiments: Iterable[str] = ()) -> None:
-    """Refuse what this transaction has queued, if it is more than its token may have.
+    """Raise QuotaError if this transaction has queued more jobs than its token allows.
 
     QuotaError; AccessError for an experiment of another token, which would be counted there.
     """

@@ -62,7 +62,7 @@ def create(
 
 
 def revoke(c: Connection, number: str) -> tuple[str, Scope]:
-    """Let a token open nothing any more, at once; whose it was, and for what. NotFoundError.
+    """Revoke a token at once; its user and scope. NotFoundError.
 
     A role that a host has joined by it is dropped by db/host_roles.
     """
@@ -82,7 +82,7 @@ def revoke(c: Connection, number: str) -> tuple[str, Scope]:
 
 
 def find(c: Connection, token: str) -> Actor:
-    """Whose a token is. AccessError, in one sentence, if it is wrong, expired or revoked."""
+    """The actor of a token. AccessError, in one sentence, if it is wrong, expired or revoked."""
     match = _TOKEN.fullmatch(token.strip())
     row = None
     if match is not None:
@@ -114,7 +114,7 @@ def _valid(c: Connection, row: Any) -> Actor:
 
 
 def admit(c: Connection, token: str, needed: Scope) -> Actor:
-    """The same for one that comes in for something. AccessError if the token is not for that."""
+    """The actor of a token, which needs the scope. AccessError if it has a lesser one."""
     return check_scope(find(c, token), needed)
 
 
@@ -129,14 +129,14 @@ def check_scope(actor: Actor, needed: Scope) -> Actor:
 
 
 def enter(database: Database, token: str) -> None:
-    """Let the transactions of a database be of a token's user; without a token they stay."""
+    """Run the transactions of a database as a token's user; without a token as before."""
     if token:
         with database.read() as c:
             database.actor = admit(c, token, Scope.READ)
 
 
 def listed(c: Connection) -> list[dict[str, Any]]:
-    """All tokens, newest first, without what opens them. `state`: valid, expired or revoked."""
+    """All tokens, newest first, without their secrets. `state`: valid, expired or revoked."""
     at = read_clock(c)
     query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id)
     return [

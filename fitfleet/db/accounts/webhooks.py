@@ -48,7 +48,7 @@ class Due:
 
 
 def add(c: Connection, url: str, events: Sequence[str] = ()) -> tuple[int, str]:
-    """Tell this URL of these events, or of all; its number and the secret that signs.
+    """Notify this URL of these events, or of all; its number and the signing secret.
 
     SettingsError for what is no URL of a web server, and for an unknown event.
     """
@@ -64,7 +64,7 @@ def add(c: Connection, url: str, events: Sequence[str] = ()) -> tuple[int, str]:
 
 
 def remove(c: Connection, number: int) -> str:
-    """Tell it of nothing any more; its URL as it is shown. NotFoundError."""
+    """Remove a webhook; its URL as it is shown. NotFoundError."""
     url = c.execute(select(webhooks.c.url).where(webhooks.c.id == number)).scalar()
     if url is None:
         raise NotFoundError(f"there is no webhook {number}; `fitfleet webhook list` shows them")
@@ -113,7 +113,7 @@ def jobs_ended(c: Connection, job_ids: Collection[int]) -> None:
 
 
 def settle_experiments(c: Connection) -> None:
-    """Tell of experiments whose last open job has ended; one scheduler at a time does."""
+    """Notify of experiments whose last open job has ended; one scheduler at a time."""
     is_postgres = c.dialect.name == "postgresql"
     if is_postgres and not c.scalar(select(func.pg_try_advisory_xact_lock(_SETTLING_LOCK))):
         return
@@ -130,7 +130,7 @@ def settle_experiments(c: Connection) -> None:
 
 
 def _ended_experiment(c: Connection, number: int) -> dict[str, Any] | None:
-    """What is told of an experiment; None while a job of it is open, or if it was removed."""
+    """The notification for an experiment; None while a job of it is open, or if it was removed."""
     of_it = jobs.c.experiment_id == number
     counts = select(jobs.c.status, func.count()).where(of_it).group_by(jobs.c.status)
     by_status = {JobStatus(status): count for status, count in c.execute(counts)}
@@ -142,7 +142,7 @@ def _ended_experiment(c: Connection, number: int) -> dict[str, Any] | None:
 
 
 def sweep_ended(c: Connection, name: str, experiment: str) -> None:
-    """This sweep has nothing left to do."""
+    """Notify that a sweep has ended."""
     _write(c, _subscribers(c), "sweep.finished", {"sweep": name, "experiment": experiment})
 
 
@@ -154,7 +154,7 @@ def workers_lost(c: Connection, lost: Mapping[str, Sequence[int]]) -> None:
 
 
 def claim_due(c: Connection, limit: int = 20) -> list[Due]:
-    """What is to be sent now; another scheduler does not get it for a while."""
+    """What is to be sent now; it is leased from other schedulers for a while."""
     at = read_clock(c)
     query = (
         select(notifications.c.id)
@@ -178,7 +178,7 @@ def claim_due(c: Connection, limit: int = 20) -> list[Due]:
 
 
 def delivered(c: Connection, due: Due) -> None:
-    """It was answered."""
+    """It was delivered."""
     values = {"next_at": None, "delivered_at": now(c), "error": None}
     c.execute(update(notifications).where(notifications.c.id == due.id).values(**values))
 
@@ -222,7 +222,7 @@ def _check_url(url: str) -> None:
 
 
 def _subscribers(c: Connection) -> dict[int, frozenset[str]]:
-    """Number of a webhook -> the events that it is told of."""
+    """Number of a webhook -> the events that it subscribes to."""
     rows = c.execute(select(webhooks.c.id, webhooks.c.events)).all()
     return {row.id: frozenset(row.events.split(",") if row.events else EVENTS) for row in rows}
 

@@ -56,7 +56,7 @@ class Artifact:
 
 
 def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
-    """The claim of a dead worker: only what the fence looks at."""
+    """The claim of a lost worker: only the columns of the fence."""
     return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
 
 
@@ -122,7 +122,7 @@ def held(c: Connection, claims: Sequence[Claim]) -> set[tuple[int, int]]:
 
 @functools.cache
 def _holders(dialect: str) -> sa.Select[Any]:
-    """Kept, since putting it together costs more than asking it."""
+    """Cached: building the statement costs more than running it."""
     query = (
         # Asked for their status, SQLite would go through all that run.
         select(jobs.c.id, jobs.c.attempt, jobs.c.owner, jobs.c.status)

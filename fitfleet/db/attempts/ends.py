@@ -62,7 +62,7 @@ def release(
 
 
 def release_to_newer(c: Connection, claim: Claim, *, above: int, detail: str) -> bool:
-    """Leave the job to workers of a version above this one; not a failure."""
+    """Requeue the job for workers of a newer version; not a failure."""
     if not _end(c, claim, JobStatus.QUEUED, 0.0, not_before=0.0, min_version=above + 1):
         return False
     _end_attempt(c, claim, "released", 0.0, "")

@@ -49,7 +49,7 @@ def is_readable() -> sa.ColumnElement[bool]:
 
 
 def _requeue_for_newer(c: Connection, condition: sa.ColumnElement[bool]) -> None:
-    """Leave a job to newer workers, and time to them to take it before it comes here again."""
+    """Requeue a job for newer workers, with a delay in which they can take it."""
     values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
     c.execute(update(jobs).where(condition & ~is_readable()).values(values))
 
@@ -57,7 +57,7 @@ def _requeue_for_newer(c: Connection, condition: sa.ColumnElement[bool]) -> None
 def start_attempts(
     c: Connection, condition: sa.ColumnElement[bool], worker: str, lease_s: float
 ) -> dict[int, int]:
-    """Let the jobs `which` run from now; job id -> number of the attempt that begins."""
+    """Start the jobs that meet the condition; job id -> number of the new attempt."""
     at = now(c)
     statement = (
         update(jobs)
@@ -82,7 +82,7 @@ def start_attempts(
                     "job_id": row.id,
                     "attempt": row.attempt,
                     "worker": worker,
-                    "started_at": row.progress_at,  # the clock just now: not asked for again
+                    "started_at": row.progress_at,  # the time of the UPDATE, without another query
                 }
                 for row in updated
             ],
@@ -107,7 +107,7 @@ def heartbeat(
     lease_s: float,
     progressed: Iterable[tuple[int, int]] = (),
 ) -> dict[tuple[int, int], Request | None]:
-    """Extend the leases; (job id, attempt) -> what is asked of it. A missing one was lost.
+    """Extend the leases; (job id, attempt) -> its request, if any. A missing one was lost.
 
     `progressed` are the claims whose fit has advanced since the last call. A job that is reserved
     is known by the attempt that is to begin, so that it may begin meanwhile.

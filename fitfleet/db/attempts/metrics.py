@@ -87,7 +87,7 @@ def _advance(
 
 @functools.cache
 def _progress(at: str) -> Any:
-    """Kept, since putting it together costs more than asking it."""
+    """Cached: building the statement costs more than running it."""
     return (
         update(jobs)
         .where(jobs.c.id == bindparam("of"))

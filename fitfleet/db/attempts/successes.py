@@ -75,7 +75,7 @@ def record(
 
 @functools.cache
 def _statements(at: str) -> tuple[Any, Any, Any]:
-    """Kept, since putting them together costs more than asking them."""
+    """Cached: building the statement costs more than running it."""
     clock: sa.ColumnElement[float] = sa.literal_column(at, Double())
     reached = select(jobs.c.epoch).where(jobs.c.id == metrics.c.job_id).scalar_subquery()
     of_metrics = metrics.delete().where(

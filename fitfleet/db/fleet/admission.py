@@ -1,7 +1,7 @@
-"""Whether a device has the memory that a job needs, asked by the slot that has its message.
+"""Whether a device has the memory that a job needs, checked by the slot that has its message.
 
-A job that states its need (`memory=`, `gpu_memory=`) is believed; of others it is predicted from
-what was measured (spec.memory). What is not known runs alone, and so does a job that ran out of
+A stated need (`memory=`, `gpu_memory=`) is taken as it is; others are predicted from measurements
+(spec.memory). A job whose need is unknown runs alone, and so does a job that ran out of
 memory. One that does not fit goes back to the queue with its need among its requirements, which
 the dispatcher compares with what is free; the jobs of its program with it.
 """
@@ -44,9 +44,9 @@ _SIBLINGS = 1_000
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A dispatched job, as the slot of its message looks at it."""
+    """A dispatched job, with what decides whether it starts on the slot of its message."""
 
-    row: Any  # of jobs, with spec, options and the document of what it asks
+    row: Any  # of jobs, with spec, options and the document of its requirement
     label: str  # memory or gpu_memory, of the slot's device
     memory_step: int  # its OOM fallback level; above 0 it runs alone
     need: Need | None  # at that level; None: not known
@@ -162,7 +162,7 @@ def needed_bytes(c: Connection, job_id: int, label: str) -> int | None:
 
 
 def _requeue_with_need(c: Connection, job: _Candidate, size_bytes: int, **values: Any) -> None:
-    """Put the job back, with others of its program, for devices that have so much."""
+    """Requeue the job, and others of its program, for devices with this much memory."""
     row, document = job.row, with_measured(job.row.document or "", job.label, size_bytes)
     number = requirement_ids(c, [document])[document]
     c.execute(_requeue(job).values(requirement_id=number, **values))
@@ -187,7 +187,7 @@ def _requeue_with_need(c: Connection, job: _Candidate, size_bytes: int, **values
 
 
 def _requeue_until_free(c: Connection, job: _Candidate, device: Device) -> None:
-    """It fits the device and not what is free of it now."""
+    """Requeue a job that fits the device but not its free memory."""
     not_before = now(c) + _RETRY_S
     if job.needs_bytes is None:
         c.execute(_requeue(job).values(not_before=not_before))
@@ -222,7 +222,7 @@ def cohort_limit(c: Connection, leader: Claim, limit: int) -> int:
 
 
 def _need_of_cohort(points: Sequence[MemoryPoint], batch_size: int, count: int) -> int | None:
-    """At most that of so many jobs apart, where no cohort tells."""
+    """At most the sum of `count` single jobs, where no cohort was measured."""
     need, single = predict(points, batch_size, count), predict(points, batch_size)
     if need is not None or single is None:
         return None if need is None else need.size_bytes
@@ -252,7 +252,7 @@ def out_of_memory_reason(
 
 
 def raised_to_device(c: Connection, bound: Measurement, claim: Claim) -> Measurement:
-    """The bound of a job that had a device to itself: what the device has was not enough."""
+    """The bound of a job that had a device to itself: at least the size of the device."""
     device = device_memory.device_of(c, claim.worker)
     if device is None or not claim.memory_step:
         return bound

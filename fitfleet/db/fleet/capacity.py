@@ -110,7 +110,7 @@ def _load(queue: str, rows: Sequence[Any]) -> QueueLoad:
 
 @functools.cache
 def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
-    """Kept, since putting it together costs more than asking it."""
+    """Cached: building the statement costs more than running it."""
     live = (
         select(workers.c.id, workers.c.queue, workers.c.labels, workers.c.route)
         .where(
@@ -157,7 +157,7 @@ def _loads_query(at: str, only_waiting: bool) -> sa.Select[Any]:
 
 
 def count_live_slots(c: Connection, alive_s: float) -> int:
-    """The number of worker slots heard of within `alive_s` seconds that take jobs."""
+    """The number of live worker slots that take jobs: last heartbeat within `alive_s` seconds."""
     alive = workers.c.heartbeat_at > read_clock(c) - alive_s
     query = select(func.count()).select_from(workers)
     query = query.where(alive, workers.c.ended_at.is_(None), workers.c.is_draining.is_(False))

@@ -16,7 +16,7 @@ from fitfleet.db.schema.tables import jobs, memory_waits, workers
 from fitfleet.db.session import now
 from fitfleet.states import JobStatus
 
-# A job that has waited so long for the memory of a device is not overtaken there any more.
+# After this wait for the memory of a device, a job is not overtaken there any more.
 PATIENCE_S = 30.0
 _LOCKS = 4713  # of our own among PostgreSQL's advisory locks, with a number for each device
 _IN_FLIGHT = (JobStatus.RUNNING, JobStatus.DISPATCHED)
@@ -82,7 +82,7 @@ def _needs(c: Connection, slots: Collection[str]) -> dict[str, int | None]:
 
 
 def free_by_route(c: Connection, queue: str) -> dict[str, int]:
-    """Route -> the most that is free on a device of its live slots; watched devices only."""
+    """Route -> the most free bytes on a device of its live slots; measured devices only."""
     live = select(workers).where(
         workers.c.queue == queue, workers.c.ended_at.is_(None), workers.c.device_bytes.is_not(None)
     )
@@ -101,7 +101,7 @@ def free_by_route(c: Connection, queue: str) -> dict[str, int]:
 
 
 def largest_bytes(c: Connection, queue: str, alive_s: float) -> int:
-    """Of the largest device of a live slot of the queue; 0: none is watched."""
+    """Bytes of the largest device of a live slot of the queue; 0: none is measured."""
     query = select(func.max(workers.c.device_bytes)).where(
         workers.c.queue == queue,
         workers.c.ended_at.is_(None),

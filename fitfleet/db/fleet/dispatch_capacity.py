@@ -25,7 +25,7 @@ _UNBOUNDED = 2**62
 class Ageing:
     """By how much waiting raises a priority between experiments (ageing_s, ageing_max)."""
 
-    step_s: float = 0.0  # for so long one priority; 0: never
+    step_s: float = 0.0  # waiting time that raises the priority by one; 0: never
     most: int = 0
 
 

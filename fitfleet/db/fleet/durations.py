@@ -11,7 +11,7 @@ from fitfleet.db.schema.tables import attempts, jobs, workers
 from fitfleet.db.session import read_clock
 from fitfleet.states import JobStatus
 
-# So many jobs of an experiment tell how long one takes.
+# The mean time of an experiment's jobs is that of this many.
 _SAMPLE = 50
 
 

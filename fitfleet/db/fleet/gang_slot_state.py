@@ -73,7 +73,7 @@ def kept_for(c: Connection, slot: str) -> Kept | None:
 
 
 def gpus_of(c: Connection, job_id: int) -> tuple[int, bool]:
-    """How many GPUs are kept for a job, 0: it needs no such thing; and whether all are ready."""
+    """How many GPUs are reserved for a job, 0: it needs none; and whether all are ready."""
     rows = c.execute(kept_rows(gang_slots).where(gang_slots.c.job_id == job_id)).all()
     return len({row.device for row in rows}), all(row.is_ready for row in rows)
 
@@ -108,7 +108,7 @@ def count_kept(c: Connection, queue: str) -> int:
 
 
 def mark_ready(c: Connection, slot: str) -> Kept | None:
-    """Say that the slot's child is fresh, and waits; what for. None: the slot is not kept.
+    """Record that the slot's new child waits; what for. None: the slot is not reserved.
 
     A child that stands by for a job that runs is ready for the next one only when that has ended.
     """

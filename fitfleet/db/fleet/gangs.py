@@ -1,4 +1,4 @@
-"""Jobs on several GPUs: from its dispatch to its end the slots of one service are kept for each.
+"""Jobs on several GPUs: slots of one service are reserved for each, from its dispatch to its end.
 
 The dispatcher picks the GPUs that are free first, all in one transaction, and of each service for
 one waiting job at a time: so none waits for what another waiting one has. Slots that are kept take
@@ -100,7 +100,7 @@ def extend_leases(c: Connection, queues: Iterable[str], alive_s: float) -> list[
 
 
 def idle_kept_slots(c: Connection) -> list[tuple[int, str, int]]:
-    """(job, route of its service, how many) of slots that are kept, idle and not ready."""
+    """(job, route of its service, how many) of reserved slots that are idle and not ready."""
     busy = select(jobs.c.owner).where(jobs.c.status == JobStatus.RUNNING, jobs.c.owner.is_not(None))
     query = (
         kept_rows(jobs.c.id, jobs.c.sent_to, func.count().label("slots"))

@@ -21,7 +21,7 @@ class Service:
     queue: str
     labels: Labels
     devices: Mapping[str, list[str]]  # the slots of each, in order
-    alive_s: float  # it counts as there for so long after its last heartbeat
+    alive_s: float  # it counts as alive for this long after its last heartbeat
 
     @property
     def route(self) -> str:
@@ -35,7 +35,7 @@ class Service:
 
 
 def live_services(c: Connection, queue: str, alive_s: float) -> list[Service]:
-    """Those of a queue that were heard of within `alive_s` seconds and do not drain."""
+    """Those of a queue that do not drain, with a heartbeat in the last `alive_s` seconds."""
     query = (
         select(workers)
         .where(

@@ -97,7 +97,7 @@ def _known(c: Connection) -> str | None:
 
 
 def _fleet(c: Connection) -> str:
-    """A hash that tells this database from others, and nothing of its key. DatabaseError."""
+    """A hash that identifies this database and reveals nothing of its key. DatabaseError."""
     query = select(fleet_keys.c.value).where(fleet_keys.c.name == "messages")
     return sha256(f"fleet {c.execute(query).scalar()}".encode()).hexdigest()[:16]
 

@@ -71,7 +71,7 @@ def begin(c: Connection) -> None:
 
 
 def position(c: Connection) -> Position | None:
-    """Where to continue; None: nobody has begun, or it is not time yet."""
+    """Where to continue; None: it has not begun, or it is not time yet."""
     row = c.execute(select(trace_cursor).where(_is_free(c))).first()
     if row is None:
         return None
@@ -80,13 +80,13 @@ def position(c: Connection) -> Position | None:
 
 
 def hold(c: Connection) -> bool:
-    """Take it, so that no other scheduler sends the same; False if one has it."""
+    """Lock the cursor, so that no other scheduler sends the same; False if one has it."""
     taken = update(trace_cursor).where(_is_free(c)).values(held_until=now(c) + _SENDING_S)
     return bool(c.execute(taken).rowcount)
 
 
 def advance(c: Connection, to: Position, refused: int = 0) -> None:
-    """All up to there are sent, but for so many that the receiver refuses for good."""
+    """All up to there are sent, except `refused` jobs that the receiver rejects for good."""
     values = {"finished_at": to.finished_at, "job_id": to.job_id}
     counted = {"refused": trace_cursor.c.refused + refused}
     statement = update(trace_cursor).where(trace_cursor.c.name == _NAME)
@@ -99,7 +99,7 @@ def refused(c: Connection) -> int:
 
 
 def postpone(c: Connection) -> float:
-    """They could not be sent: try again later. In how many seconds."""
+    """They could not be sent: in how many seconds to try again."""
     condition = trace_cursor.c.name == _NAME
     failures = int(c.execute(select(trace_cursor.c.failures).where(condition)).scalar_one())
     pause_s: float = min(_MAX_PAUSE_S, _MIN_PAUSE_S * 2.0 ** min(failures, 10))

@@ -26,7 +26,7 @@ _NAMES_LOCK = 0x66666E616D65  # of PostgreSQL's advisory locks
 
 @dataclass(frozen=True)
 class Slot:
-    """One place for a job: a prefork child of a worker service."""
+    """A slot: a prefork child of a worker service."""
 
     id: str  # host:pid:slot:token, pid being the service's
     service: str
@@ -90,7 +90,7 @@ def _free_names(c: Connection, slots: Sequence[Slot]) -> list[str]:
 
 
 def heartbeat(c: Connection, service: str, load: Mapping[str, Any] | None = None) -> bool:
-    """Say that the service lives, and how busy it is; whether it is asked to drain."""
+    """Record a heartbeat with the host's load; whether the service is to drain."""
     c.execute(
         update(workers)
         .where(workers.c.service == service, workers.c.ended_at.is_(None))
@@ -103,7 +103,7 @@ def heartbeat(c: Connection, service: str, load: Mapping[str, Any] | None = None
 
 
 def end(c: Connection, service: str) -> None:
-    """Say that the service has ended."""
+    """Record that the service has ended."""
     c.execute(
         update(workers)
         .where(workers.c.service == service, workers.c.ended_at.is_(None))
@@ -112,7 +112,7 @@ def end(c: Connection, service: str) -> None:
 
 
 def drain(c: Connection, name: str) -> list[str]:
-    """Ask services to drain, by their name, by that or the id of a slot, or all of a host.
+    """Request services to drain, by their name, the name or id of a slot, or their host.
 
     Returns the services asked; a service drains with all of its slots.
     """
@@ -134,7 +134,7 @@ def drain(c: Connection, name: str) -> list[str]:
 
 
 def live(c: Connection, alive_s: float) -> list[dict[str, Any]]:
-    """The slots heard of within `alive_s` seconds."""
+    """The slots whose last heartbeat is at most `alive_s` seconds old."""
     query = (
         select(workers)
         .where(workers.c.ended_at.is_(None), workers.c.heartbeat_at > now(c) - alive_s)

@@ -49,7 +49,7 @@ TABLES: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class State:
-    """Of an experiment; two that are equal have the same jobs, and none ran between them."""
+    """The state of an experiment; equal states have the same jobs, none of which ran in between."""
 
     number: int
     jobs: int
@@ -77,7 +77,7 @@ def state(c: Connection, name: str) -> State | None:
 
 
 def due(c: Connection, after_s: float) -> list[str]:
-    """The experiments whose jobs and sweeps all ended so long ago, the oldest first."""
+    """The experiments whose jobs and sweeps all ended `after_s` ago, the oldest first."""
     of_experiment = jobs.c.experiment_id == experiments.c.id
     ended_at = select(func.max(jobs.c.finished_at)).where(of_experiment).scalar_subquery()
     is_open = sa.exists().where(of_experiment, jobs.c.status.not_in(sorted(TERMINAL)))

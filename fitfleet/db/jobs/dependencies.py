@@ -34,7 +34,7 @@ class Parent:
 
 
 def settle(c: Connection) -> list[int]:
-    """Let go the jobs whose parent has succeeded, end those whose parent has not; their numbers.
+    """Queue the jobs whose parent has succeeded, fail those whose parent has not; their ids.
 
     A parent that was retried meanwhile is waited for.
     """

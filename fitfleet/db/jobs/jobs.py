@@ -140,7 +140,7 @@ def _existing(c: Connection, keys: Sequence[_Identity]) -> dict[_Identity, int]:
 
 
 def cancel(c: Connection, job_id: int) -> JobStatus:
-    """Cancel a waiting job at once, ask a running one to end; its status afterwards.
+    """Cancel a waiting job at once, request it of a running one; its status afterwards.
 
     A job that has ended stays as it is. NotFoundError if there is none.
     """
@@ -166,7 +166,7 @@ def cancel(c: Connection, job_id: int) -> JobStatus:
 
 
 def request(c: Connection, job_id: int, request: Request) -> bool:
-    """Ask the worker of a running job for something; it acts at its next heartbeat.
+    """Put a request to a running job, which its worker reads with the next heartbeat.
 
     False if the job does not run, or is to be cancelled already.
     """
@@ -202,7 +202,7 @@ def retry(c: Connection, job_id: int) -> bool:
 
 
 def extend(c: Connection, job_id: int, epochs: int) -> bool:
-    """Give a succeeded job more epochs: it resumes from its end, as if asked for at first.
+    """Give a succeeded job more epochs: it resumes from its end, as if submitted with them.
 
     Its content becomes that of the longer fit, without a budget. False if the job has not succeeded
     or is as long already; StateError if the experiment has another job of that content.

@@ -119,7 +119,7 @@ def _is_open(number: int) -> ColumnElement[bool]:
 
 
 def _delete_jobs(c: Connection, condition: ColumnElement[bool], count: int | None = None) -> None:
-    """`count`: so many must be deleted; else one of them runs again by now."""
+    """With `count`, StateError unless this many are deleted: another one runs again."""
     ids = select(jobs.c.id).where(condition)
     # Results that another experiment has taken over from them are rows and files of its own.
     c.execute(update(jobs).where(jobs.c.adopted_from.in_(ids)).values(adopted_from=None))

@@ -11,9 +11,9 @@ from fitfleet.db.schema.tables import experiments, jobs, sweeps, workers
 from fitfleet.db.session import read_clock
 from fitfleet.states import JobStatus
 
-# A slot that was killed is shown for so long after its last heartbeat.
+# How long a killed slot is shown after its last heartbeat.
 _SHOWN_S = 24 * 3600.0
-# Throughput is measured over so long.
+# The period over which throughput is measured.
 WINDOW_S = 600.0
 
 

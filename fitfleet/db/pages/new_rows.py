@@ -1,4 +1,4 @@
-"""The rows that a table has got since they were last asked for, by their growing numbers."""
+"""The rows that a table has received since the last call, by their ascending ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 MANY = 10_000
-# Numbers are given out before the commit: those that are missing are waited for so many calls.
+# Ids are assigned before the commit: a missing one is looked for in this many further calls.
 _CALLS = 150
 _GAPS = 20
 

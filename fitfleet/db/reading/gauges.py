@@ -1,4 +1,4 @@
-"""What a monitoring system asks of the fleet, counted by the database; right after any restart."""
+"""Figures for a monitoring system, counted by the database; right after any restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class HostLoad:
-    """What the worker services of a host last told of it."""
+    """What the worker services of a host last reported."""
 
     host: str
     values: dict[str, float]  # cpu_percent, memory_bytes, gpu_percent, gpu_memory_bytes
@@ -79,7 +79,7 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
 
 
 def _is_held_by_quota(c: Connection) -> sa.ColumnElement[bool]:
-    """Their names are read first: asked for each waiting job, a million would take long."""
+    """Their names are read first: a subquery for each of a million waiting jobs takes long."""
     quotas = users.quotas(c)
     of = {group.name: group for group in groups.listed(c)} if any(q.group for q in quotas) else {}
     limits: list[tuple[str, list[Quota | Group]]] = [

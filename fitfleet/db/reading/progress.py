@@ -13,7 +13,7 @@ from fitfleet.db.dialect import chunks
 from fitfleet.db.schema.tables import experiments, jobs
 from fitfleet.states import TERMINAL, JobStatus
 
-# From so many consecutive numbers on, a range is asked for instead of a list.
+# From this many consecutive numbers on, the query has a range instead of a list.
 _RANGE = 100
 _RANGE_ROWS = 50_000
 

@@ -36,7 +36,7 @@ class EndedJob:
 
 
 def trace_id(job_id: int, submitted_at: float) -> int:
-    """The 128 bits by which OpenTelemetry knows the trace of a job, from its row alone.
+    """The 128-bit trace id of a job, computed from its row alone.
 
     Two fleets count their jobs from 1 both, so the time is part of it.
     """

@@ -31,7 +31,7 @@ def read(
     is_locking: bool,
     is_of_users: bool = False,
 ) -> list[Backlog]:
-    """Of the experiments that may be chosen from now, so many that no other can come before them.
+    """Backlogs of the best experiments, enough that no other can come before them.
 
     A choice makes an experiment's rank worse and leaves those of the others, so `total` choices
     never reach beyond as many of the best experiments; nor, of a user who may have n more jobs in

@@ -1,8 +1,8 @@
-"""In which order waiting jobs are chosen: by priority, fair share, least recently served, and age.
+"""The order in which waiting jobs are chosen: priority, fair share, least recently served, age.
 
 Between experiments a job's priority is what it gained by waiting (dispatch_capacity.Ageing) above
 what it has; within one jobs go by the priorities that they have. Where users or groups have
-shares, this is the order of each user's jobs, and db/scheduling/fair_share says whose turn it is.
+shares, this is the order of each user's jobs, and db/scheduling/fair_share orders the users.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Room:
 
 @dataclass
 class ExperimentLoad:
-    """What an experiment has of the fleet, as its jobs are chosen."""
+    """The load of an experiment while its jobs are chosen."""
 
     experiment_id: int
     in_flight: int  # dispatched or running
@@ -58,7 +58,7 @@ class Backlog:
     """The first waiting jobs of an experiment with one requirement, best first, as (priority, id).
 
     The priority is that with what was gained by waiting, by which the first is compared. They are
-    read when it is their turn; `first` is the first of them until then.
+    read when their turn comes; `first` is the first of them until then.
     """
 
     load: ExperimentLoad
@@ -70,27 +70,27 @@ class Backlog:
 
     @property
     def rank(self) -> tuple[int, int, tuple[float, int], int, int]:
-        """Smallest goes first: priority, then fair share, then least recently served, then age.
+        """Smallest first: priority, then fair share, then least recently served, then age.
 
-        Of an experiment what needs more memory goes before that: what is left holds the rest.
+        Within an experiment a larger need of memory comes before age: small jobs fit the rest.
         """
         priority, job_id = self.candidates[0] if self.candidates else self.first
         return -priority, self.load.in_flight, self.load.served, -self.needs_bytes, job_id
 
     def is_open(self, capacity: DispatchCapacity) -> bool:
-        """Whether its first job may be sent, if it has one that nobody else has locked."""
+        """Whether its first job may be sent, if it has one that is not locked."""
         is_empty = self.candidates is not None and not self.candidates
         return self.load.has_room and capacity.is_open(self.requirement) and not is_empty
 
 
 class Turns(Protocol):
-    """Whose turn it is."""
+    """The order of backlogs."""
 
     def next(self, capacity: DispatchCapacity) -> Backlog | None:
-        """The backlog whose first job goes next; None: there is none that may."""
+        """The backlog whose first job is sent next; None: there is none."""
 
     def took(self, backlog: Backlog, slots: int) -> None:
-        """A job of it was chosen, for so many slots."""
+        """A job of it was chosen, for `slots` slots."""
 
 
 class Ranked:

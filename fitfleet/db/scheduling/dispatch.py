@@ -35,16 +35,16 @@ class Message(NamedTuple):
 
 
 def dispatch(c: Connection, queue: str, limit: int) -> list[tuple[int, int]]:
-    """Move up to `limit` jobs that ask nothing of their slot; (job id, dispatch_seq) in order."""
+    """Move up to `limit` jobs without requirements; (job id, dispatch_seq) in order."""
     return [message[:2] for message in dispatch_to(c, queue, DispatchCapacity(limit))]
 
 
 def dispatch_to(c: Connection, queue: str, capacity: DispatchCapacity) -> list[Message]:
-    """Move jobs of a queue to DISPATCHED, as many as there is capacity for, in dispatch order.
+    """Move jobs of a queue to DISPATCHED, as many as there is capacity for, in order.
 
     By priority, then the experiment with the fewest jobs in flight, then the one served least
     recently, then age; never above an experiment's max_running or its user's quota, never of a
-    paused one, and only to slots that have what a job asks. Where users or groups have shares,
+    paused one, and only to slots that satisfy a job's requirements. With shares of users or groups,
     that is the order of each user's jobs (shares). The messages are the caller's to publish,
     after the commit.
     """
@@ -59,8 +59,8 @@ def dispatch_to(c: Connection, queue: str, capacity: DispatchCapacity) -> list[M
     for route, ids in by_route.items():
         statement = (
             update(jobs)
-            # They were locked as they were chosen. Asked for their status too, SQLite would go
-            # through all that wait.
+            # They are locked already. With their status in the condition, SQLite would scan all
+            # waiting jobs.
             .where(jobs.c.id.in_(ids))
             .values(
                 status=JobStatus.DISPATCHED,
@@ -118,7 +118,7 @@ def _choose(c: Connection, queue: str, capacity: DispatchCapacity) -> list[tuple
 def _turns(
     c: Connection, queue: str, capacity: DispatchCapacity, *, is_locking: bool
 ) -> tuple[Ranked | Shared, float]:
-    """Whose turn it is, and the time. Nothing more is asked where nobody has shares."""
+    """The order of turns, and the time. Without shares no further statement is run."""
     at, is_shared = fair_share.look(c)
     waiting = backlogs.read(c, queue, capacity, is_locking=is_locking, is_of_users=is_shared)
     turns = fair_share.read(c, queue, at, waiting) if is_shared and waiting else Ranked(waiting)
@@ -134,7 +134,7 @@ def order(c: Connection, queue: str, capacity: DispatchCapacity) -> list[int]:
 def turn_of(
     c: Connection, queue: str, capacity: DispatchCapacity, user: str | None, *, free: int
 ) -> Turn | None:
-    """Which other group or user goes before the user's jobs in that order, and why."""
+    """Which other group or user comes before the user's jobs in that order, and why."""
     turns, _ = _turns(c, queue, capacity, is_locking=False)
     if not isinstance(turns, Shared) or (user or DEFAULT) not in turns.of_user:
         return None

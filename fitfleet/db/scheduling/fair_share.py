@@ -55,7 +55,7 @@ class Holder:
         return None if user is None else user.next(capacity)
 
     def is_below(self, level: float) -> bool:
-        """Whether it uses fewer slots than its share, at so many for each."""
+        """Whether it uses fewer slots than its shares times `level`."""
         return self.slots < level * self.shares - 1e-9
 
     @property
@@ -91,7 +91,7 @@ def first_of(holders: Sequence[Holder], capacity: DispatchCapacity) -> Holder | 
 
 
 def level_of(holders: Iterable[Holder], free: int) -> float:
-    """Slots for each share, of those that they use and so many free ones."""
+    """Slots for each share, of those in use and `free` more."""
     weight = sum(holder.shares for holder in holders)
     return (sum(holder.slots for holder in holders) + free) / weight if weight else 0.0
 
@@ -110,7 +110,7 @@ class Shared:
         return None if group is None else group.next(capacity)
 
     def took(self, backlog: Backlog, slots: int) -> None:
-        """They use so many slots more."""
+        """Count `slots` more slots in use."""
         for holder in self.path(backlog.load.user_name):
             holder.slots += slots
 

@@ -1,4 +1,4 @@
-"""Running jobs that give way: one of a lower priority goes back to the queue for a more urgent one.
+"""Preemption: a running job of a lower priority goes back to the queue for a more urgent one.
 
 It writes a checkpoint at the end of its epoch and resumes from there, with the same numbers.
 """
@@ -25,9 +25,9 @@ from fitfleet.states import JobStatus, Request
 def preempt(c: Connection, alive_s: float, wait_s: float) -> list[int]:
     """Release running jobs for those of a higher priority that have waited for `wait_s`; their ids.
 
-    Of each queue one slot at a time, and only while none is free where the first job of the line
-    fits. It is the slot whose most urgent job is the least urgent, of several the one that has
-    begun last.
+    Of each queue one slot at a time, and only while none is free where the first waiting job
+    fits. It is the slot whose highest priority is the lowest, of several the one whose job has
+    started last.
     """
     released: list[int] = []
     for load in capacity.loads(c, alive_s, only_waiting=True):
@@ -43,7 +43,7 @@ def preempt(c: Connection, alive_s: float, wait_s: float) -> list[int]:
 
 
 def _first(c: Connection, load: QueueLoad, wait_s: float) -> Any:
-    """The job that the dispatcher would send first if there were room, if it has waited so long."""
+    """The job that is first in dispatch order, if it has waited for `wait_s`."""
     dispatch.lock_dispatch(c)
     first = dispatch.order(c, load.queue, unlimited(c, load.queue, load, 1))
     is_delayed = jobs.c.not_before > jobs.c.submitted_at
@@ -57,7 +57,7 @@ def _first(c: Connection, load: QueueLoad, wait_s: float) -> Any:
 
 
 def _slot(c: Connection, load: QueueLoad, priority: int) -> str | None:
-    """A slot of these groups all of whose jobs have a lower priority; None while one makes way."""
+    """A slot of these groups whose jobs all have a lower priority; None while one is preempted."""
     routes = [group.route for group in load.groups]
     is_released = jobs.c.request == Request.RELEASE
     query = (
@@ -84,7 +84,7 @@ def _slot(c: Connection, load: QueueLoad, priority: int) -> str | None:
 
 
 def _requeue_messages(c: Connection, queue: str, slot: str, priority: int) -> None:
-    """Give what would take the slot first back to the queue: less urgent messages, and peers."""
+    """Requeue what would take the slot first: less urgent messages, and reserved peers."""
     is_sent = jobs.c.owner.is_(None) & (jobs.c.queue == queue)
     condition = (
         (jobs.c.status == JobStatus.DISPATCHED)

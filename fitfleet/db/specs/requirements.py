@@ -1,4 +1,4 @@
-"""What jobs ask of their slots, kept once each under a number."""
+"""The requirements that jobs have of their slots, stored once each under a number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.schema.tables import jobs, requirements
 from fitfleet.states import JobStatus
 
-NOTHING = 0  # the number of what asks for nothing
+NOTHING = 0  # the requirement of jobs that need nothing
 
 
 def requirement_ids(c: Connection, documents: Iterable[str]) -> dict[str, int]:
@@ -32,7 +32,7 @@ def _find(c: Connection, documents: list[str]) -> dict[str, int]:
 
 
 def document_of(c: Connection, job_id: int) -> str:
-    """What a job asks; empty: nothing."""
+    """The requirement of a job; empty: none."""
     query = (
         select(requirements.c.document)
         .join(jobs, jobs.c.requirement_id == requirements.c.id)
@@ -42,7 +42,7 @@ def document_of(c: Connection, job_id: int) -> str:
 
 
 def waited_for(c: Connection, queue: str) -> dict[int, str]:
-    """Number -> document of all that waiting jobs of a queue ask, 0 left out."""
+    """Number -> document of the requirements of a queue's waiting jobs, without 0."""
     waiting = select(jobs.c.id).where(
         jobs.c.requirement_id == requirements.c.id,
         jobs.c.requirement_id != NOTHING,

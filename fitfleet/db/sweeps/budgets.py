@@ -24,8 +24,8 @@ def is_spent(c: Connection, sweep_id: int) -> bool:
 def settle(c: Connection, sweep_id: int) -> bool:
     """Bring a sweep to its end if its budget is spent; whether it is. Any number of times.
 
-    Jobs that never ran are cancelled and their trials cut short; one that has trained an epoch goes
-    on to the end of the next one and keeps its result. Jobs that were there before are left alone.
+    Jobs that never ran are cancelled and their trials cut short; one that has trained an epoch
+    trains to the end of the next one and keeps its result. Reused jobs are left alone.
     """
     if not is_spent(c, sweep_id):
         return False

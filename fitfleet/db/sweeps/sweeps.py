@@ -80,7 +80,7 @@ def _sweeps() -> Any:
 
 
 def end(c: Connection, sweep_id: int) -> bool:
-    """Say that nothing is left to do; whether it was open until now."""
+    """End a sweep; whether it was open until now."""
     statement = (
         update(sweeps)
         .where(sweeps.c.id == sweep_id, sweeps.c.ended_at.is_(None))

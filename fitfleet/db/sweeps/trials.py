@@ -83,7 +83,7 @@ def trials_of(c: Connection, sweep_id: int) -> list[TrialRow]:
 
 @dataclass(frozen=True)
 class NewTrial:
-    """A point to be taken, with the rows of its jobs by replicate; a refused one has none."""
+    """A new trial, with the rows of its jobs by replicate; a rejected point has none."""
 
     number: int
     point: Mapping[str, Any]
@@ -95,7 +95,7 @@ class NewTrial:
 
 
 def take(c: Connection, sweep_id: int, trial: NewTrial, *, is_adopting: bool = False) -> bool:
-    """Take a number and a point, and queue its jobs.
+    """Add a trial with the next number, and queue its jobs.
 
     False: another driver has taken the number or the point, and nothing was written.
     """
@@ -188,7 +188,7 @@ def prune(c: Connection, sweep_id: int, number: int, why: str) -> bool:
 
 
 def ask(c: Connection, job_ids: Sequence[int]) -> None:
-    """Ask running jobs to end as pruned, and cancel those that wait."""
+    """Request running jobs to end as pruned, and cancel waiting ones."""
     for job_id in job_ids:
         if not job_table.request(c, job_id, Request.PRUNE):
             job_table.cancel(c, job_id)

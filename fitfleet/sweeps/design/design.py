@@ -49,7 +49,7 @@ _OPTION_NAMES = frozenset(JobOptions.model_fields) - {"experiment", "params"}
 
 @dataclass(frozen=True)
 class Design:
-    """A sweep as it was asked for. Made by `design`, stored by `to_json`."""
+    """The arguments of a sweep, checked. Made by `design`, stored by `to_json`."""
 
     name: str
     experiment: str
@@ -96,7 +96,7 @@ class Design:
 
     @property
     def max_epochs(self) -> int:
-        """The longest fit that a point may ask for."""
+        """The epochs of the longest fit that a point may have."""
         given = self.job.get("epochs", 1)
         searched = space.from_space(given)
         if searched is not None and searched.kind != "choice":

@@ -1,4 +1,4 @@
-"""What a sweep by population-based training may ask for beside its population."""
+"""Bounds of the arguments of a sweep by population-based training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Driving a sweep: ask for points, write their jobs, prune, race, and see that it ends.
+"""Driving a sweep: take points from the search, write their jobs, prune, race, and close it.
 
 A driver holds nothing that the database does not. It may die at any time; another one, on any
 machine, continues. Several may drive one sweep: a trial's number and point are taken once.
@@ -30,9 +30,9 @@ from fitfleet.sweeps.spaces.space import Point
 
 # Points written in one step, so that a driver of a large grid looks up now and then.
 _BATCH = 200
-# And so many jobs, so that a step of a sweep with many repeats is short as well.
+# Most jobs of a step, so that steps of a sweep with many repeats are short as well.
 _BATCH_JOBS = 5_000
-# So many refused points with no good one among them are no coincidence.
+# This many rejected points without a good one are no coincidence.
 _MAX_REJECTED = 10
 
 
@@ -110,7 +110,7 @@ class Driver:
         return progress
 
     def _end_if_spent(self) -> None:
-        """When its budget is over nothing more is asked, and what runs ends with its epoch."""
+        """When its budget is spent no point is taken, and running jobs end with their epoch."""
         if self.design.budget_s is None:
             return
         with self._database.begin() as c:
@@ -145,7 +145,7 @@ class Driver:
         return self.design.trials is not None and asked >= self.design.trials
 
     def _ask(self) -> bool:
-        """Take as many points as workers can use; whether there was one."""
+        """Take as many points as workers can use; whether there was any."""
         if self._is_spent or self._is_exhausted or self._is_enough(len(self.results.rows)):
             return False
         if isinstance(self._search, Listed):
@@ -181,7 +181,7 @@ class Driver:
         return bool(left)
 
     def _jobs_at_once(self) -> int:
-        """Jobs that keep every worker busy, and few more: later points know more."""
+        """Jobs that keep every worker busy, and few more: later points learn from more results."""
         with self._database.read() as c:
             slots = capacity.count_live_slots(c, self._settings.lease_s)
         limit = self.design.max_running
@@ -216,7 +216,7 @@ class Driver:
         return NewTrial(number, point, point_hash(point), tuple(pending), refused, rows)
 
     def _check_refused(self, fresh: Sequence[NewTrial]) -> None:
-        """One point may be refused; when the first ones all are, the sweep itself is wrong."""
+        """Raise when the first points are all rejected: then the sweep itself is wrong."""
         known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
         is_all = len(known) >= _MAX_REJECTED or self._is_enough(len(known)) or self._is_exhausted
         is_all |= self._generations is not None

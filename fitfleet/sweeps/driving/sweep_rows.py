@@ -13,7 +13,7 @@ from fitfleet.sweeps.design.imported_rows import rows_of
 
 
 def open_sweep(database: Database, design: Design) -> SweepRow:
-    """Write the sweep down, or find it if it is there with the same design.
+    """Create the row of a sweep, or find the one with the same design.
 
     SearchError if the name is taken by another design.
     """
@@ -34,7 +34,7 @@ def open_sweep(database: Database, design: Design) -> SweepRow:
 
 
 def close_sweep(database: Database, row: SweepRow) -> None:
-    """Say that nothing is left to do. Its `max_running` goes with it, unless another one's holds.
+    """End a sweep, and its `max_running` unless another open sweep has one.
 
     It may be called again; only the first call does anything.
     """

@@ -76,7 +76,7 @@ def _of(rows: Sequence[NewJob]) -> str:
 def _point(
     index: int, document: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
 ) -> Point:
-    """What tells the job apart: its place in the file, its params, its seed where those differ."""
+    """What identifies the job: its index in the file, its params, its seed where those differ."""
     params = document.get("params")
     point: Point = {"job": index, **(dict(params) if isinstance(params, Mapping) else {})}
     for name in ("experiment", "seed"):

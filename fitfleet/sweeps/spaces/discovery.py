@@ -93,7 +93,7 @@ class Explorer:
         family.is_whole &= all(value in family.keys for value in values)
 
     def _ask(self, given: Values) -> set[Key]:
-        """What the function asks for; it is called once for the same values."""
+        """The hyperparameters that the function requests; it is called once for the same values."""
         text = repr(sorted(given.items()))
         if text not in self._calls:
             hp = HyperParameters(given)

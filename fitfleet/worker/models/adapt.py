@@ -1,4 +1,4 @@
-"""Keras's `adapt` on the training rows: of every layer that a job asks for, before the fit.
+"""Keras's `adapt` on the training rows: of every layer named in the job, before the fit.
 
 Each layer is given what it will see in the model: its input, through the layers before it, which
 have no weights. Rows are taken whole and in their order, as in `layer.adapt(x_train)`; above

@@ -35,7 +35,7 @@ class Scorer:
         _compile_as(self._model, model)
 
     def __call__(self, predicted: Sequence[tuple[Any, int]]) -> float:
-        """The metric of the mean, each prediction counted so often."""
+        """The metric of the mean, each prediction weighted by its count."""
         total = sum(count for _, count in predicted)
         mean = keras.tree.map_structure(
             lambda *leaves: sum(

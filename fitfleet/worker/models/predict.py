@@ -20,7 +20,7 @@ from fitfleet.worker import tf_datasets
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.recording.error_text import explanation
 
-# About so many bytes of predictions are made at once where they are streamed.
+# Approximate bytes of predictions computed at once where they are streamed.
 _PART_BYTES = 64 * 2**20
 
 

@@ -1,4 +1,4 @@
-"""Devices: which one a slot uses, and how TensorFlow is told."""
+"""Devices: which one a slot uses, and how TensorFlow is configured for it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def load(*, has_own_code: bool) -> None:
 
 
 def configure(threads: int, count: int = 1) -> None:
-    """Take so many intra-op threads, 0: one a core; and let GPUs grow.
+    """Use this many intra-op threads, 0: one for each core; and let GPU memory grow.
 
     The number changes last bits, so it depends on nothing else, such as the slots of a machine.
     Of a process without GPUs that is to have `count` of them the CPU is as many devices.

@@ -41,7 +41,7 @@ class ForkServerError(OSError):
 
 
 class ForkServer:
-    """The service's side: starts the process, and asks it for children."""
+    """The service's side: starts the process, and requests children from it."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class ForkServer:
                 raise ConnectionAbortedError
 
     def close(self) -> None:
-        """End the process, whatever it does. Its children go on."""
+        """Kill the process. Its children continue."""
         if self._channel is None:
             return
         self._channel.close()

@@ -57,7 +57,7 @@ def _gpu(row: list[str]) -> Gpu:
 
 
 def _number(text: str) -> int:
-    """0 for what a driver does not know, which it writes as [N/A]."""
+    """0 for a value that the driver reports as [N/A]."""
     return int(text) if text.isdigit() else 0
 
 

@@ -1,4 +1,4 @@
-"""How busy the host of a worker service is, told with its heartbeat."""
+"""The load of a worker service's host, sent with its heartbeat."""
 
 from __future__ import annotations
 

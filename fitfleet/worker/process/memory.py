@@ -16,7 +16,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """Let allocations of this process fail above so many bytes of data; 0: as before.
+    """Let allocations of this process fail above this many bytes of data; 0: no limit.
 
     The system then ends no other process for it.
     """
@@ -46,7 +46,7 @@ def reset_peak() -> None:
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process held since `reset_peak`; None where it cannot be told."""
+    """The most memory of this process since `reset_peak`; None where it cannot be measured."""
     with suppress(OSError, ValueError, IndexError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -44,10 +44,10 @@ class Meter(Protocol):
         """The most since then; None where the system does not tell."""
 
     def free_bytes(self) -> int | None:
-        """What a fit here may take now, whoever has the rest; None: it need not be asked."""
+        """Bytes that a fit here may take now; None: there is no need to check."""
 
     def is_oversized(self) -> bool:
-        """Whether the process keeps so much from earlier fits that others on its device miss it."""
+        """Whether the process keeps so much of earlier fits that others on its device lack it."""
 
 
 class HostMeter:

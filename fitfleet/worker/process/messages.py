@@ -75,7 +75,7 @@ def _contents(raw: bytes | str) -> tuple[int, int, str]:
 
 
 def _message(queue: str, job_id: int, dispatch_seq: int, signed: str) -> dict[str, Any]:
-    """As kombu reads it from Redis, with the least that Celery's protocol 2 asks for.
+    """As kombu reads it from Redis, with the required fields of Celery's protocol 2 only.
 
     https://docs.celeryq.dev/en/stable/internals/protocol.html. The signature stays, since a worker
     that ends gives messages back that it has not begun.

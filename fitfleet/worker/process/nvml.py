@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 
 class Driver(Protocol):
-    """What is asked of a driver."""
+    """What is read from a driver."""
 
     def process_bytes(self, uuid: str, pid: int) -> int | None:
         """Memory that a process holds on a GPU, context and libraries included; None: not known."""
 
     def free_bytes(self, uuid: str) -> int | None:
-        """Memory of a GPU that nobody holds; None: not known."""
+        """Free memory of a GPU; None: not known."""
 
 
 class Nvml:

@@ -45,7 +45,7 @@ def run_service(
     exit_when_idle_s: float = math.inf,
     check: Callable[[], int] = lambda: 0,
 ) -> int:
-    """Serve a queue until SIGTERM, or without a job for so many seconds; then drain: the exit code.
+    """Serve a queue until SIGTERM or `exit_when_idle_s` without a job, then drain; the exit code.
 
     TensorFlow is imported by its fork server and its children only. `check` looks at this host
     while that import goes on; what it returns, unless 0, ends the service before it registers.
@@ -149,12 +149,12 @@ def _with_gpus(settings: Settings) -> tuple[Settings, list[gpus.Gpu]]:
 # for a transaction that is not its own.
 _database_open = threading.Lock()
 
-# A service whose heartbeat is so many times overdue hangs.
+# A service hangs when its heartbeat is overdue by this factor.
 _SILENT_BEATS = 15
 
 
 class _Registration:
-    """Says in the database that this service is there, and hears when it is to drain."""
+    """Registers this service in the database, and sends heartbeats until it is to drain."""
 
     def __init__(
         self, settings: Settings, service: str, cards: Sequence[gpus.Gpu], idle: IdleLimit
@@ -226,7 +226,7 @@ class _Registration:
         _database_open.release()
 
     def stop(self) -> None:
-        """Say that the service has ended."""
+        """Record that the service has ended."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(timeout=5)

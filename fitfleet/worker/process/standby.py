@@ -1,8 +1,8 @@
-"""A fresh child whose slot is kept for a job on several GPUs waits here, before it knows any GPU.
+"""A new child whose slot is reserved for a job on several GPUs waits here before it uses a GPU.
 
-So the GPUs of such a job hold nothing of earlier fits when it begins: each process that has used
-one has ended. The child of the first slot then takes all of them, runs the job and ends; the others
-go on waiting until the job has, and become children as any other.
+So no earlier fit holds memory of these GPUs when the job starts: each process that used one has
+ended. The child of the first slot then uses all of them, runs the job and exits; the others wait
+until the job has ended and then serve messages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Order:
 
 
 def stand_by(settings: Settings, slot: str) -> Order | None:
-    """Wait while the slot is kept; what it is to run, None: messages as any other child.
+    """Wait while the slot is reserved; what to run, None: serve messages.
 
     Ends the process if its service is gone or drains.
     """

@@ -64,7 +64,7 @@ def install(app: Celery, settings: Settings) -> None:
 
 
 def _order(settings: Settings) -> Order | None:
-    """What this child is to run before all else, once its slot need not stand by."""
+    """What this child runs first, after waiting while its slot is reserved."""
     from fitfleet.worker.process import device
 
     is_one_of_several = device.count(settings.gpus) > 1
@@ -72,7 +72,7 @@ def _order(settings: Settings) -> Order | None:
 
 
 def _run_and_exit(job_id: int) -> None:
-    """A process that has used other GPUs than its slot's, or stood by, is followed by a fresh one.
+    """Run the job and exit: the process has used other GPUs than its slot's.
 
     SIGUSR2 drains it, as any child.
     """

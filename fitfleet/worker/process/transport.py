@@ -43,7 +43,7 @@ class Channel(redis.Channel):
     _client_id: int | None = None  # of that connection, as the broker numbers them
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """As kombu's, and knows by which number the broker can be told to end the wait."""
+        """As kombu's; also keeps the client's id, by which the broker can end the wait."""
         connection = self.client.connection
         if connection._sock is not self._socket:
             self._socket, self._client_id = connection._sock, None

@@ -47,7 +47,7 @@ class NanLoss(Exception):
 
 
 class OfNewerVersion(Exception):
-    """The spec of a job says what only a newer fitfleet knows; `str()` names it."""
+    """The spec of a job has a field that only a newer fitfleet has; `str()` names it."""
 
 
 class FailureRecorder:
@@ -165,7 +165,7 @@ def _final_reason(
 
 
 def about(claim: Claim) -> dict[str, int]:
-    """What a line of the service's log says of its job, for `extra`."""
+    """The fields of a job for `extra` of the service's log."""
     return {"job": claim.job_id, "attempt": claim.attempt}
 
 
@@ -222,7 +222,7 @@ def _is_handed_back(c: Connection, claim: Claim) -> bool:
 
 
 def _has_begun(c: Connection, control: JobControl, settings: Settings) -> bool:
-    """Whether its attempt has; one that was only reserved begins, so that its end can be told."""
+    """Whether its attempt has begun; a reserved one begins now, so that its end can be recorded."""
     claim = control.claim
     return not control.is_reserved or claim.key in reservations.begin(c, [claim], settings.lease_s)
 

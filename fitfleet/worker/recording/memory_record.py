@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MemoryRecord:
-    """Knows which jobs are trained at once, and by which engine."""
+    """Keeps which jobs are trained at once, and by which engine, for their measurement."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -30,7 +30,7 @@ class MemoryRecord:
         self._meter.reset()
 
     def measured(self, control: JobControl) -> Measurement | None:
-        """What was needed by now; None of a job that was not begun, or where nobody tells."""
+        """Memory used so far; None for a job that has not begun, or without a measurement."""
         return self._figure(control, is_bound=False)
 
     def bound(self, control: JobControl) -> Measurement | None:

@@ -53,7 +53,7 @@ def _save_for_lite(model: Any, path: Path, rows: int | None) -> None:
 
 
 def _signature(model: Any, rows: int | None) -> list[Any]:
-    """As Keras makes it of the model's inputs, of so many rows."""
+    """As Keras makes it of the model's inputs, for a batch of `rows` rows."""
 
     def of(tensor: Any) -> Any:
         return keras.InputSpec(
@@ -84,7 +84,7 @@ def save_for_onnx(model: Any, path: Path) -> None:
 
 
 def _sample(model: Any, count: int) -> tuple[list[Any], list[Any]]:
-    """So many rows of each input, in the order of `inputs`, and the outputs; it calls the model."""
+    """`count` rows of each input, in the order of `inputs`, and the outputs; it calls the model."""
     inputs, _ = ends(model)
     rng = np.random.default_rng(0)
     sample = [_rows(tensor, count, rng) for tensor in model.inputs]

@@ -39,7 +39,7 @@ class _ErrorKeepingFile:
         self._kept: list[tuple[int, bytes]] = []  # (offset, bytes), a later one in effect
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """HDF5 goes to an offset, or asks for the end."""
+        """HDF5 moves to an offset, or to the end."""
         self._place = self._size() if whence == os.SEEK_END else offset
         return self._place
 

@@ -21,7 +21,7 @@ _SHOWN = 8
 
 
 def begin(model: Any, spec: JobSpec, settings: Settings) -> None:
-    """Give an untrained model the weights and the frozen layers that its spec asks for.
+    """Give an untrained model the weights and the frozen layers of its spec.
 
     SpecError when the file belongs to another model, StorageError when it cannot be read.
     """
@@ -175,7 +175,7 @@ class _Chosen(saving_lib.H5IOStore):  # type: ignore[misc]
         return self
 
     def has_path(self, path: str) -> bool:
-        """Keras asks whether a file is from before a change of its format."""
+        """Called by Keras to find files of its older format."""
         return True
 
 

@@ -25,7 +25,7 @@ _NOTE = ".json"
 
 
 def read_rows(spec: JobSpec, settings: Settings) -> DatasetSpec:
-    """The dataset as a file, with the fold and the rest that the job asks for.
+    """The dataset as a file, with the fold and the other options of the job.
 
     Raises DatasetError for a function that raises, gives no data, or does not end within
     memory_bytes; SpecError for one that this worker does not trust; StorageError.
@@ -80,7 +80,7 @@ def _of_roles(value: Mapping[str, Any], path: str, settings: Settings) -> Datase
 
 
 def _noted(settings: Settings, note: str, fresh: dict[str, Any]) -> dict[str, Any]:
-    """The note of whoever was first."""
+    """The note of the first process."""
     first = storage_files.note(settings, note)
     # If it tells of another file, that one was removed.
     is_replacing = first is not None and first["digest"] != fresh["digest"]
