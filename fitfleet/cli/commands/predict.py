@@ -73,7 +73,7 @@ def evaluate(
     where: WhereOption = "fleet",
     as_json: JsonOption = False,
 ) -> None:
-    """Say how good the fitted model of a job is, by its loss and metrics, on another dataset."""
+    """Evaluate the fitted model of a job on another dataset: its loss and metrics."""
     from fitfleet.cli.output import console, pairs_table, print_json
 
     dataset = _dataset(data)
