@@ -18,7 +18,7 @@ from fitfleet.worker.timeline import Timeline
 if TYPE_CHECKING:
     from fitfleet.worker.fit import Fit
 
-# So many of an attempt's last epochs are looked at for their median time.
+# The median time of an epoch is that of this many last epochs.
 _EPOCHS = 1_000
 
 

@@ -33,7 +33,7 @@ from fitfleet.worker.state.checkpoint import EpochLogs
 
 
 class Fit:
-    """One job in training: what changes of it, in the training thread alone."""
+    """The changing state of one job in training, used by the training thread alone."""
 
     def __init__(self, job: PreparedJob) -> None:
         self.job = job
@@ -75,7 +75,7 @@ class Fit:
         return not has_checkpoint and self.files is not None and self.files.are_there
 
     def count(self, seconds: float) -> None:
-        """So long the epoch took that has just ended; whether another one begins is settled now."""
+        """Count an epoch with its seconds, and decide whether another one begins."""
         self.trained_s += seconds
         limit = self.job.spec.stop_after
         is_spent = limit is not None and self.trained_s >= limit
@@ -104,7 +104,7 @@ class Fit:
             callback.on_epoch_begin(self.epoch)
 
     def end_epoch(self, trained: Trained, validated: Logs) -> Logs:
-        """The callbacks have their say. The logs, with what they have added."""
+        """Run the callbacks. The logs, with what they have added."""
         for callback in self.callbacks if trained.last_loss is not None else ():
             if isinstance(callback, keras.callbacks.TerminateOnNaN):
                 callback.on_batch_end(trained.last_step, {"loss": trained.last_loss})
@@ -130,7 +130,7 @@ class Fit:
         return self._session.evaluate(self.job, on_progress)
 
     def close(self) -> None:
-        """However it has ended: nothing is left of the files but what the storage has of them."""
+        """Remove the local files, however the fit has ended; the storage has its copies."""
         self.control.fit = None
         if self.files is not None:
             self.files.close(self.callbacks)
@@ -172,7 +172,7 @@ def train(
 
 @contextmanager
 def _shared(controls: Sequence[JobControl], journal: Journal) -> Iterator[None]:
-    """An error in what is done for several jobs at once ends all of them that are left."""
+    """An error in work for several jobs at once ends all of them that have not ended."""
     try:
         yield
     except (CannotTrace, _AllJobsEnded):
@@ -190,7 +190,7 @@ class _Cohort:
     def __init__(self, jobs: Sequence[PreparedJob], journal: Journal, settings: Settings) -> None:
         self._journal, self._settings = journal, settings
         self._fits = [Fit(job) for job in jobs]
-        self._seated: list[Fit] = []  # who is in the session, in its order
+        self._seated: list[Fit] = []  # the jobs of the session, in its order
 
     def run(self, engine: Engine) -> Iterator[tuple[Fit, Any]]:
         """Open, train, close."""
@@ -255,7 +255,7 @@ class _Cohort:
                     self._end_epoch(session, fit, fit.end_epoch(logs, others))
 
     def _on_progress(self) -> None:
-        """Between calls into the program: a job told to stop does so, the others continue."""
+        """Called between calls into the program: stops the jobs that are to stop."""
         for fit in self._open:
             with self._journal.guard(fit.control):
                 fit.control.check()

@@ -19,22 +19,22 @@ class Journal(Protocol):
     """What is recorded of fits, and how errors end them."""
 
     def output(self, control: JobControl) -> AbstractContextManager[None]:
-        """What is printed goes to the job's log."""
+        """Send what is printed to the job's log."""
 
     def guard(self, control: JobControl) -> AbstractContextManager[None]:
-        """An error ends this job, is recorded as its end, and goes no further."""
+        """Record an error inside as the end of this job, and suppress it."""
 
     def hold(self, control: JobControl) -> AbstractContextManager[None]:
-        """Both: for all that is done for one job."""
+        """`output` and `guard` together, for all work on one job."""
 
     def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
-        """Their turn comes: begin the attempts of some jobs of a choice, and say what trains them.
+        """Begin the attempts of some jobs of a choice, and record their engine.
 
         A job that went elsewhere while it waited has ended then.
         """
 
     def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
-        """These are trained at once from now on: their memory is what the device takes."""
+        """Measure the device's memory for these jobs, which are trained at once from now on."""
 
     def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
         """An epoch has been trained; it is in the history already."""

@@ -51,7 +51,7 @@ class Loader:
         self._last_rows: tuple[object, DatasetSpec] | None = None
 
     def load(self, controls: Sequence[JobControl], journal: DatabaseJournal) -> list[PreparedJob]:
-        """All that can be; the end of the others is recorded."""
+        """Prepare the jobs; an error is recorded as the end of its job."""
         jobs: list[PreparedJob] = []
         for control in controls:
             timed = control.timeline.phase("load")
@@ -81,7 +81,7 @@ class Loader:
         return PreparedJob(control, spec, options, arrays, snapshot, restart, states)
 
     def _rows(self, spec: JobSpec, settings: Settings) -> DatasetSpec:
-        """What the function gave, asked once for jobs that name the same one of the same code."""
+        """The rows of a dataset function, called once for jobs with the same function and code."""
         key = (spec.dataset.function, spec.code)
         if self._last_rows is None or self._last_rows[0] != key or spec.code is None:
             self._last_rows = key, read_rows(spec, settings)
@@ -107,7 +107,7 @@ class Loader:
         return adapted, states
 
     def _started(self, control: JobControl, spec: JobSpec) -> JobSpec:
-        """The spec with the file of weights that the job it has waited for has left."""
+        """The spec with the weights file of the job that this one has waited for."""
         start = spec.initial_weights
         if start is None or not start.of_job or start.continues:
             return spec
@@ -145,7 +145,7 @@ class Loader:
         floatx = spec.floatx
         key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs, floatx)
         if self._last is None or self._last[0] != key:
-            self._last = self._last_states = None  # two datasets at once may not fit in memory
+            self._last = self._last_states = None  # two datasets may not fit in memory
             arrays = load(spec.dataset, self._settings, control.claim.fingerprint, floatx=floatx)
             arrays = with_weights_in_order(arrays, outputs)
             self._last = key, split_validation(arrays, spec.validation_split)

@@ -14,7 +14,7 @@ from fitfleet.worker.state.checkpoint import Snapshot
 
 @dataclass(frozen=True, eq=False)
 class PreparedJob:
-    """All that training a job takes. Nothing in it changes; what does is in its control."""
+    """All that training a job needs. It is immutable; changing state is in `control`."""
 
     control: JobControl
     spec: JobSpec

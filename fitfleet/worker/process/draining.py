@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Drain:
-    """Asks the children to end, and kills those that have not after `drain_s` seconds."""
+    """Requests the children to end, and kills those that have not after `drain_s` seconds."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -32,7 +32,7 @@ class Drain:
     def start(self) -> None:
         """Celery itself would wait for the fits; ours checkpoint and go back to the queue.
 
-        A child in the middle of a long batch hears nothing, hence the timer.
+        A child in the middle of a long batch does not react, hence the timer.
         """
         _log.info("draining: jobs checkpoint and go back to the queue")
         for pid in _children():

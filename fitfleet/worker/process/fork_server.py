@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-# The name of the process, by which `ps` and our own tools tell it from those that fit.
+# The name of the process, which distinguishes it from training processes in `ps`.
 NAME = "fitfleet-forks"
 
 _SET_PARENT_DEATH_SIGNAL, _SET_NAME, _SET_SUBREAPER = 1, 15, 36  # of prctl(2)
@@ -37,7 +37,7 @@ Task = Callable[[bytes, list[int]], int]
 
 
 class ForkServerError(OSError):
-    """The process that forks is gone, and a second one too."""
+    """The forking process has died, and a second one too."""
 
 
 class ForkServer:
@@ -61,7 +61,7 @@ class ForkServer:
         self._check = check
         self._answer_s = answer_s
         self._still_s = still_s
-        self._is_warm = False  # it has answered once
+        self._is_warm = False  # after the first answer
         self._channel: socket.socket | None = None
         self.pid = 0
 

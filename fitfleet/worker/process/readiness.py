@@ -29,7 +29,7 @@ class Outage:
         self._flag.value = 1
 
     def end(self) -> None:
-        """It answers again."""
+        """The database answers again."""
         self._flag.value = 0
 
 

@@ -34,7 +34,7 @@ _here: Any = None  # in a child: its worker
 
 
 def tell_standby() -> None:
-    """In a child that starts: let the pool wait for it however long it takes."""
+    """In a starting child: disable the pool's start timeout for it."""
     if _here is not None:
         _here.outq.put((_STANDBY, (os.getpid(),)))
 
@@ -65,7 +65,7 @@ def task_pool(
 
 
 class _Retire:
-    """Tells a child to leave before its next message. Without a lock: a killed child holds none."""
+    """Retires a child before its next message. Without a lock, which a killed child might hold."""
 
     def __init__(self, flag: Any = None) -> None:
         self._flag = RawValue("b", 0) if flag is None else flag
@@ -89,7 +89,7 @@ class _Worker(asynpool.Worker):  # type: ignore[misc]
         self._shutdown = self.retire
 
     def after_fork(self) -> None:
-        """In the child, which begins with this."""
+        """Called first in the child."""
         global _here
         _here = self
         super().after_fork()
@@ -180,7 +180,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
             self._swap(old)
 
     def _swap(self, old: Any) -> None:
-        """Give no more messages to the old child, which has none now, and let it leave."""
+        """Send no more messages to the old child, which has none now, and let it exit."""
         self._all_inqueues.discard(old.inqW_fd)
         old.retire.set()
         with suppress(OSError):  # gone, or it has something to read anyway

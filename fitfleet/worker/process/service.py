@@ -121,7 +121,7 @@ def _serve(
 
 
 def _message_key(database: Database, settings: Settings) -> bytes:
-    """What signs messages. AccessError if this worker has a token that is not for workers."""
+    """The key that signs messages. AccessError if this worker's token lacks the scope `work`."""
     with database.read() as c:
         if settings.token:
             tokens.admit(c, settings.token, Scope.WORK)
@@ -129,7 +129,7 @@ def _message_key(database: Database, settings: Settings) -> bytes:
 
 
 def _keep_logging(**_: Any) -> None:
-    """Celery configures logging unless somebody listens here; ours stays."""
+    """Connect a receiver, since Celery configures logging unless its signal has one."""
 
 
 def _with_gpus(settings: Settings) -> tuple[Settings, list[gpus.Gpu]]:

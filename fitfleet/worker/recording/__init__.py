@@ -1,1 +1,1 @@
-"""What a fit leaves in the database: metrics, ends of jobs, failures, the lease."""
+"""Recording in the database: metrics, ends of jobs, failures, the lease."""

@@ -45,13 +45,13 @@ class PendingCommit:
     is_open: bool = True  # neither committed nor failed yet
 
     def sync(self) -> None:
-        """Bring the draft safely to the storage. OSError or StorageError if that refuses."""
+        """Sync the draft to the storage. OSError or StorageError if that fails."""
         path = self.draft.path
         self.draft.secure()
         self.artifact = Artifact(self.draft.name, sha256(path), path.stat().st_size)
 
     def publish(self) -> None:
-        """Give the draft its name. OSError if the storage refuses."""
+        """Rename the draft to its final name. OSError if the storage fails."""
         self.draft.publish()
 
     @property
@@ -67,7 +67,7 @@ Errors = dict[PendingCommit, Exception]
 
 
 class _Refused(Exception):
-    """The storage does not give some drafts their names: nothing is to be written yet."""
+    """Some drafts could not be renamed: the transaction is to be rolled back."""
 
     def __init__(self, errors: Errors) -> None:
         super().__init__(f"{len(errors)} files")
@@ -75,7 +75,7 @@ class _Refused(Exception):
 
 
 class CommitQueue:
-    """Commits what it is given, in that order; as a context manager, which ends when all is.
+    """Commits fitted jobs in their order; as a context manager it waits for all.
 
     `fail(control, error)` records any other end: a refusing storage, a lost lease, a stop that came
     while the database was away. Until either is done the job's lease is kept.
@@ -108,7 +108,7 @@ class CommitQueue:
         self._pool.shutdown()
 
     def put(self, commit: PendingCommit) -> None:
-        """Leave a job to be committed. Waits for neither disk nor database."""
+        """Queue a job to be committed, without waiting for disk or database."""
         commit.control.start_commit()
         self._recorder.leave_to_commit(commit.control.claim)
         with self._changed:
@@ -121,11 +121,11 @@ class CommitQueue:
                 errors = self._each(PendingCommit.sync, batch)
                 reach("between_save_and_commit")
                 self._settle(self._without(errors, batch))
-            except Exception as error:  # the thread has to live on for the next ones
+            except Exception as error:  # the thread must survive for the next ones
                 self._without({commit: error for commit in batch if commit.is_open}, batch)
 
     def _take(self) -> list[PendingCommit]:
-        """What waits; empty when nothing will come any more."""
+        """The next batch; empty when the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             # Where others may end at once too. The last ones are not kept waiting.
@@ -138,7 +138,7 @@ class CommitQueue:
         return batch
 
     def _settle(self, batch: list[PendingCommit]) -> None:
-        """Commit them, or record what keeps them from it."""
+        """Commit a batch, or record the errors of its jobs."""
         while batch:
             try:
                 committed = self._commit(batch)
@@ -147,7 +147,7 @@ class CommitQueue:
             except _Refused as refused:
                 batch = self._without(refused.errors, batch)
             except Exception as error:
-                if len(batch) > 1:  # of one of them, nobody knows which
+                if len(batch) > 1:  # of one of them, unknown which
                     for commit in batch:
                         self._settle([commit])
                     return
@@ -160,7 +160,7 @@ class CommitQueue:
                 return
 
     def _commit(self, batch: Sequence[PendingCommit]) -> set[tuple[int, int]]:
-        """One transaction: last metrics, scores, success, the files' names. Those that held."""
+        """Commit metrics, scores, successes and file names in one transaction; the held keys."""
         with self._database.begin() as c:
             epochs = self._recorder.waiting([commit.control.claim for commit in batch])
             committed = successes.record(c, [commit.success for commit in batch], epochs)
@@ -173,7 +173,7 @@ class CommitQueue:
         return committed
 
     def _still_waiting(self, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
-        """Those that may continue waiting for the database, a while later."""
+        """Wait a while; those that may still wait for the database."""
         stopped: Errors = {}
         for commit in batch:
             commit.control.show_progress()
@@ -189,7 +189,7 @@ class CommitQueue:
     def _each(
         self, work: Callable[[PendingCommit], None], batch: Sequence[PendingCommit]
     ) -> Errors:
-        """The errors of those for which `work` fails, done side by side."""
+        """Run `work` for each in parallel; the errors of those that fail."""
         if len(batch) == 1:
             errors = [_error(work, batch[0])]
         else:
@@ -199,7 +199,7 @@ class CommitQueue:
         }
 
     def _without(self, errors: Errors, batch: Sequence[PendingCommit]) -> list[PendingCommit]:
-        """The others, when these have ended with their errors."""
+        """End these with their errors; the others."""
         for commit, error in errors.items():
             self._end(commit, error)
         return [commit for commit in batch if commit not in errors]

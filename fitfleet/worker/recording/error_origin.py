@@ -1,7 +1,7 @@
-"""Whose fault an error is: decided by where it was raised, not by its class.
+"""Whether an error is the user's: decided by where it was raised, not by its class.
 
 A ValueError may be Keras's for a model that does not fit its data, a user's layer's, or a defect of
-fitfleet: only the traceback tells them apart.
+fitfleet: only the traceback distinguishes them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-# What fitfleet and Keras are made of. A frame of any other package is the user's own code.
+# Packages of fitfleet, Keras and their dependencies; frames of others are user code.
 _LIBRARIES = frozenset(
     {
         *("absl", "billiard", "celery", "h5py", "keras", "kombu", "ml_dtypes", "numpy"),
@@ -18,7 +18,7 @@ _LIBRARIES = frozenset(
     }
 )
 _KERAS = ("keras", "tensorflow")
-# Here Keras is given what a spec says: what it raises there is about the spec or the data.
+# Here Keras is called with values of a spec: its errors there are of the spec or the data.
 _RUN_THE_SPEC = frozenset(
     f"fitfleet.worker.{name}"
     for name in (
@@ -30,7 +30,7 @@ _RUN_THE_SPEC = frozenset(
         *("engines.tunable_scalars",),
     )
 )
-# TensorFlow's own troubles, whatever it was computing.
+# TensorFlow's own errors, independent of the computation.
 _TROUBLES = frozenset(
     {
         *("AbortedError", "CancelledError", "DataLossError", "DeadlineExceededError"),

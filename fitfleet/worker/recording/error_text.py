@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_CHARACTERS = 2_000
-# Lines in which TensorFlow tells where in a graph, and in which file, it was.
+# Lines in which TensorFlow names the graph node and the file.
 _TRACE = re.compile(
     r"^(Graph execution error:|Detected at node |File \"|Stack trace for op|Original stack trace"
     r"|Traceback |\[\[|\[Op:)"
@@ -32,7 +32,7 @@ def explanation(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # a user's class may fail in this too
+    except Exception:  # the `__str__` of a user's class may raise too
         return ""
 
 

@@ -51,7 +51,7 @@ class OfNewerVersion(Exception):
 
 
 class FailureRecorder:
-    """Writes the end of a job that did not succeed, fenced; waits for the database to be able to.
+    """Writes the end of a job that did not succeed, fenced; waits while the database is away.
 
     From any thread.
     """
@@ -105,7 +105,7 @@ class FailureRecorder:
         _log.info("job %s of %s: %s", claim.job_id, claim.experiment, stop_text, extra=about(claim))
         if reason is StopReason.LOST:
             return
-        # A drained process has to end soon; what it cannot write its expiring lease will say.
+        # A drained process has to end soon; if it cannot write, its lease expires.
         wait_s = self._settings.drain_s if reason is StopReason.RELEASE else _MAX_OUTAGE_S
         self._write(
             control,
@@ -125,7 +125,7 @@ class FailureRecorder:
         )
 
     def _logged(self, control: JobControl, text: str) -> str:
-        """Add to the job's log, which need not be the one that is printed to; its last lines."""
+        """Append to the job's log, which may not be the one in use; its last lines."""
         path = log_path(self._settings, control.claim)
         job_log.add(path, text)
         return job_log.tail(path)
@@ -144,14 +144,14 @@ class FailureRecorder:
         outlast(
             written,
             until=lambda: time.monotonic() >= deadline,
-            on_outage=control.show_progress,  # it does not hang, it waits
+            on_outage=control.show_progress,  # waiting, not hanging
         )
 
 
 def _final_reason(
     c: Connection, claim: Claim, bound: Measurement, settings: Settings
 ) -> str | None:
-    """Keep what a job had when it ran out of memory. Why it is not tried again; None: it is."""
+    """Record the memory that was too little. Why the job is not retried; None: it is."""
     bound = admission.raised_to_device(c, bound, claim)
     memory.record(c, [bound])
     spec = JobSpec.from_canonical(claim.spec)
@@ -245,6 +245,6 @@ def classify(error: BaseException) -> tuple[FailureClass, str]:
 
 
 def _line_of(error: BaseException, about: str) -> str:
-    """That of TensorFlow's many lines which begins with `about`, or else the whole message."""
+    """The line of TensorFlow's message that begins with `about`, else the whole message."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line.startswith(about)), explanation(error))

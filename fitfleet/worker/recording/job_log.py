@@ -17,7 +17,7 @@ _TAIL_BYTES = 32_000
 
 
 class _LossyFile(io.FileIO):
-    """A descriptor that takes all it is given: what a full disk refuses is lost silently."""
+    """A descriptor whose writes never fail: what a full disk refuses is dropped."""
 
     def write(self, data: Any) -> int:
         try:
@@ -77,7 +77,7 @@ def _opened(path: Path) -> int | None:
 
 
 def add(path: Path, text: str) -> None:
-    """Append a line to a log, after all that was printed. One that cannot be written stays."""
+    """Append a line to a log, after all that was printed; errors are ignored."""
     _flush()
     target = _opened(path)
     if target is not None:

@@ -61,13 +61,13 @@ class DatabaseJournal:
         self._memory = MemoryRecord(meter)
         self.commits = CommitQueue(database, recorder, self._end)
         self._saver = Saver(database, storage, settings, environment, self.commits)
-        self.is_out_of_memory = False  # one of the jobs has met the end of the memory
+        self.is_out_of_memory = False  # one of the jobs ran out of memory
 
     @contextmanager
     def guard_all(self, controls: Sequence[JobControl]) -> Iterator[None]:
-        """Holds all from the claim on: an error that nothing else has met ends all that are left.
+        """Record an error that nothing else handles as the end of all jobs that have not ended.
 
-        Where the process itself is told to end, they go back to the queue.
+        When the process itself is to end, they go back to the queue.
         """
         try:
             yield
@@ -85,7 +85,7 @@ class DatabaseJournal:
 
     @contextmanager
     def guard(self, control: JobControl) -> Iterator[None]:
-        """An error ends this job, is recorded as its end, and goes no further."""
+        """Record an error inside as the end of this job, and suppress it."""
         try:
             yield
         except GeneratorExit:
@@ -99,12 +99,12 @@ class DatabaseJournal:
                 control.finish(error)
 
     def output(self, control: JobControl) -> AbstractContextManager[None]:
-        """What is printed goes to the job's log."""
+        """Send what is printed to the job's log."""
         return job_log.captured(log_path(self._settings, control.claim))
 
     @contextmanager
     def hold(self, control: JobControl) -> Iterator[None]:
-        """All that is done for one job: its output goes to its log, and an error ends it alone."""
+        """Send output to the job's log, and let an error end this job alone."""
         with self.output(control), self.guard(control):
             yield
 
@@ -118,7 +118,7 @@ class DatabaseJournal:
             self._failures.end(control, error)
 
     def begin(self, choice: Choice, jobs: Sequence[PreparedJob]) -> None:
-        """Begin the attempts of those that were reserved, and say what trains them.
+        """Begin the attempts of reserved jobs, and record their engine.
 
         A job that is told to stop, or was taken from here, has ended then, without an attempt.
         An outage is waited out for them; of a record it loses only that.
@@ -134,7 +134,7 @@ class DatabaseJournal:
             left = [job for job in left if job.control.stop is None]
 
     def _has_begun(self, choice: Choice, jobs: Sequence[PreparedJob]) -> bool:
-        """In one transaction; False while the database is away and has to be asked again."""
+        """In one transaction; False while the database is away and it has to be repeated."""
         reserved = [job for job in jobs if job.control.is_reserved]
         for job in reserved:
             job.control.show_progress()
@@ -195,11 +195,11 @@ class DatabaseJournal:
             yield "environment", f"bit-equality is not guaranteed: {'; '.join(changed)}"
 
     def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
-        """From here."""
+        """Measure memory from here."""
         self._memory.begin(engine, jobs)
 
     def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:
-        """Its metrics go to the database from another thread."""
+        """Queue the metrics, which another thread writes."""
         self._recorder.put(EpochMetrics(fit.job.claim, fit.epoch, logs))
         values = "".join(f" - {name}: {value:.4g}" for name, value in logs.items())
         print(f"Epoch {fit.epoch}/{fit.job.spec.epochs} - {seconds:.2f}s{values}", flush=True)
@@ -216,7 +216,7 @@ class DatabaseJournal:
         if fit.has_ended:
             return False
         if fit.has_new_files:
-            return True  # should it fail in its first epochs, they are there
+            return True  # kept even if it fails in its first epochs
         wait_s = options.checkpoint_s
         wait_s = self._settings.checkpoint_s if wait_s is None else wait_s
         return time.monotonic() - fit.checkpoint_at >= wait_s
@@ -235,7 +235,7 @@ class DatabaseJournal:
         self._saver.task(job, predicted, scores, self._memory.measured(job.control))
 
     def _report(self, claim: Claim, text: str | None) -> None:
-        """An event says which of another job's weights did not fit."""
+        """Record an event with the weights of another job that did not fit."""
         if text is None:
             return
         try:
@@ -243,7 +243,7 @@ class DatabaseJournal:
                 if claim.key in leases.heartbeat(c, [claim], self._settings.lease_s):
                     _add_event(c, claim, "initial_weights", text)
         except DatabaseError:
-            return  # it is only a record; the log has it too
+            return  # only a record; it is in the log too
 
 
 def _add_event(c: Connection, claim: Claim, kind: str, detail: str) -> None:

@@ -25,10 +25,9 @@ _REASONS = {
 }
 # With a heartbeat of 2 s and a batch between, a cancel acts within 5 s.
 _GRACE_S = 1.5
-# A training thread that does not respond for so long after it was told to end is ended with its
-# child.
+# Time that a training thread has to respond to a stop before its child is killed.
 _UNRESPONSIVE_S = 10.0
-# After a cancel it is given longer: a first trace or a large batch may take its time.
+# After a cancel it has longer: a first trace or a large batch may take long.
 _UNRESPONSIVE_TO_REQUEST_S = 60.0
 
 
@@ -91,7 +90,7 @@ class Lease:
                 control.end_soon(_REASONS[request], _GRACE_S)
 
     def _hand_back(self, live: list[JobControl]) -> None:
-        """Let go of jobs that only wait for their turn here, and would begin earlier elsewhere."""
+        """Requeue reserved jobs that would begin earlier on another slot."""
         waiting = [control for control in live if control.is_reserved and control.stop is None]
         if not waiting:
             return
@@ -128,7 +127,7 @@ class Lease:
     def _end_if_unresponsive(
         self, live: list[JobControl], control: JobControl, slept: float
     ) -> None:
-        """End the child when the training thread does not come back from where it hangs."""
+        """Kill the child when its training thread hangs and does not respond to a stop."""
         stop = control.stop
         if stop is None:
             return

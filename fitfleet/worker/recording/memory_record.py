@@ -1,4 +1,4 @@
-"""What the jobs of a child need of memory, from the start of their session to their end."""
+"""The memory that the jobs of a child need, from the start of their session to their end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MemoryRecord:
         self._kinds: dict[tuple[int, int], FitKind] = {}  # by JobControl.key
 
     def begin(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
-        """Measure from here, for these jobs."""
+        """Start measuring for these jobs."""
         self._engine = engine
         self._kinds = {job.control.key: _kind_of(job) for job in jobs}
         self._meter.reset()
@@ -34,7 +34,7 @@ class MemoryRecord:
         return self._figure(control, is_bound=False)
 
     def bound(self, control: JobControl) -> Measurement | None:
-        """The same of a job that ran out of memory: it needs more."""
+        """The same for a job that ran out of memory, as a lower bound of its need."""
         return self._figure(control, is_bound=True)
 
     def _figure(self, control: JobControl, *, is_bound: bool) -> Measurement | None:

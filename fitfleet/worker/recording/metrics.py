@@ -26,7 +26,7 @@ _BATCH_ROWS = 2_000
 
 
 class Recorder:
-    """Takes epochs from the training thread and writes what has gathered in one transaction.
+    """Takes epochs from the training thread and writes all queued ones in one transaction.
 
     While the database is away the epochs wait in memory, above `memory_rows` in a file of the
     logs folder; both go to the database when it is back. Who ends a job takes what still waits
@@ -47,7 +47,7 @@ class Recorder:
         self._thread.start()
 
     def put(self, *rows: EpochMetrics) -> None:
-        """Leave epochs to be written. Never waits for the database."""
+        """Queue epochs to be written. Never waits for the database."""
         with self._changed:
             self._rows.extend(rows)
             if len(self._rows) > self._memory_rows:
@@ -134,7 +134,7 @@ class _Spill:
         self.rows = 0
 
     def add(self, rows: list[EpochMetrics]) -> bool:
-        """Append them; whether the disk took all."""
+        """Append them; whether all were written."""
         lines = []
         for row in rows:
             claim = row.claim

@@ -1,6 +1,6 @@
 """The whole state of a fit at the end of an epoch, in one HDF5 file: write, read, restore.
 
-A Keras weights file (weights and optimizer) that also carries a group of ours: RNN states, the
+A Keras weights file (weights and optimizer) that also has a group of fitfleet's: RNN states, the
 callbacks' state and best weights, and the history. Restored, the fit resumes bit for bit.
 """
 

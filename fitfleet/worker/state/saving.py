@@ -128,7 +128,7 @@ class Saver:
     def final(
         self, fit: Fit, model: Any, scores: Scores, measured: Measurement | None = None
     ) -> None:
-        """Save the fitted weights, and leave the job to be committed with them."""
+        """Save the fitted weights, and queue the job's commit."""
         claim = fit.job.claim
         fit.control.timeline.start("save")
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
@@ -160,7 +160,7 @@ class Saver:
                     draft,
                     kept.pop_all(),
                     values,
-                    # Of the fit nothing is held until then: its model may be large.
+                    # No reference to the fit is kept until then: its model may be large.
                     after=lambda: self._remove_outdated(claim, None, keep=last_checkpoint),
                 )
             )
@@ -172,7 +172,7 @@ class Saver:
         scores: Scores,
         measured: Measurement | None = None,
     ) -> None:
-        """Save what the model of another job predicts, and leave the job to be committed."""
+        """Save what the model of another job predicts, and queue the job's commit."""
         claim = job.claim
         name = self._storage.final(claim.experiment, claim.job_id, claim.attempt)
         document = {"spec": claim.spec, "environment": self._environment, "scores": scores}
@@ -252,7 +252,7 @@ def _last_epoch(fit: Fit) -> int:
 
 
 def _train_seconds(fit: Fit) -> float | None:
-    """What the epochs alone took: their number times the median one of this attempt."""
+    """Seconds of the epochs alone: their number times the median of this attempt."""
     each = fit.control.epoch_seconds
     return None if each is None else each * len(fit.history)
 
@@ -260,7 +260,7 @@ def _train_seconds(fit: Fit) -> float | None:
 def _kept_epoch(fit: Fit) -> int:
     """The epoch, counted from 1, whose weights are kept: the last one's, or the best one's.
 
-    Of several callbacks that put back their best weights the last one has the last word. Averaged
+    Of several callbacks that put back their best weights the last one counts. Averaged
     weights (use_ema) are those of the last epoch.
     """
     kept = _last_epoch(fit)

@@ -131,7 +131,10 @@ def test_a_failed_job_has_its_files_as_they_were_then(
     What the second attempt logs of epochs that the first had logged already is there once.
     """
     callbacks = [*WRITERS, failing_layers.GivesUp(after=2, until=str(tmp_path / "calm"))]
-    trusting = {"trusted_modules": ("failing_layers",), "module_path": (str(Path(__file__).parent),)}
+    trusting = {
+        "trusted_modules": ("failing_layers",),
+        "module_path": (str(Path(__file__).parent),),
+    }
     with Fleet(sqlite_url, tmp_path, checkpoint_s=3600.0, **trusting) as fleet:
         row = fleet.run(**{**writer, "callbacks": callbacks})
         assert row.status is JobStatus.FAILED and "enough" in str(row.failure_message)
