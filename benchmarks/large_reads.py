@@ -99,7 +99,7 @@ def watch(fleet: ff.Fleet) -> Any:
     def draw(*_: Any) -> None:
         raise Seen
 
-    from fitfleet.client.display import Display
+    from fitfleet.client.display.display import Display
 
     Display.draw = draw  # type: ignore[method-assign]
     try:

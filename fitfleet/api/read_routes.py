@@ -9,8 +9,8 @@ from typing import Any
 
 from fitfleet.api.requests import Document, TooLargeError
 from fitfleet.client import logs as log_files
+from fitfleet.client.display.progress_snapshot import outcome, take
 from fitfleet.client.fleet import Fleet
-from fitfleet.client.progress_snapshot import outcome, take
 from fitfleet.client.remote import json_forms
 from fitfleet.db.reading import lookup
 from fitfleet.errors import FitfleetError

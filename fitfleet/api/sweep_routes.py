@@ -16,8 +16,8 @@ from typing import Any
 
 from fitfleet.analysis.results import Results
 from fitfleet.api.requests import Document, TooLargeError
+from fitfleet.client.display.progress_snapshot import take
 from fitfleet.client.fleet import Fleet
-from fitfleet.client.progress_snapshot import take
 from fitfleet.client.remote import json_forms
 from fitfleet.db.accounts import access
 from fitfleet.db.sweeps import sweeps as sweep_table

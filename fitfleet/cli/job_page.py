@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitfleet.cli.output import console, frame_table, local_time, number, pairs_table, title
-from fitfleet.client.display import status_text
+from fitfleet.client.display.display import status_text
 from fitfleet.text import duration, printable, printable_lines
 
 if TYPE_CHECKING:

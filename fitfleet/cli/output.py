@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fitfleet.client.display import status_text
-from fitfleet.client.display_names import labels
+from fitfleet.client.display.display import status_text
+from fitfleet.client.display.names import labels
 from fitfleet.states import JobStatus
 from fitfleet.text import duration, printable
 

@@ -13,10 +13,10 @@ from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
 from fitfleet.client import experiment as experiment_views
 from fitfleet.client.disk import DiskUsage, disk_usage
+from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.ensemble import Ensemble, ensemble
 from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
-from fitfleet.client.reading_progress import Reading
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.script_arrays import DataStore
 from fitfleet.db.jobs import experiments as experiment_table

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from fitfleet.client.display import FAILURES, Display
+from fitfleet.client.display.display import FAILURES, Display
+from fitfleet.client.display.progress_snapshot import outcome
+from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.progress_snapshot import outcome
-from fitfleet.client.reading_progress import Reading
 from fitfleet.client.submit_notices import Notices
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved

@@ -12,7 +12,7 @@ from rich.console import Console
 from fitfleet.analysis.curves import frame
 from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.client import logs as log_files
-from fitfleet.client.display import Display
+from fitfleet.client.display.display import Display
 from fitfleet.client.fitted_job import FittedJob
 from fitfleet.client.wait import wait_for
 from fitfleet.db.jobs import jobs as job_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from fitfleet.client.display_names import shown
+from fitfleet.client.display.names import shown
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.reading.traces import trace_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fitfleet.client.display_names import labels
+from fitfleet.client.display.names import labels
 from fitfleet.client.job import Job
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.text import duration, html_table

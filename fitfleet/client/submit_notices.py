@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from fitfleet.client.doctor_storage import is_embedded
+from fitfleet.client.doctor.storage import is_embedded
 from fitfleet.client.wait_reasons import without_worker
 from fitfleet.db.fleet import capacity
 from fitfleet.db.session import Database

@@ -16,11 +16,11 @@ from fitfleet.analysis.ranking import best_trial, rank
 from fitfleet.analysis.recordings import Recordings, StoredRecordings
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import sweep_runs
-from fitfleet.client.display import FAILURES, Display
-from fitfleet.client.display_names import shown
+from fitfleet.client.display.display import FAILURES, Display
+from fitfleet.client.display.names import shown
+from fitfleet.client.display.progress_snapshot import Snapshot, outcome, take
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.progress_snapshot import Snapshot, outcome, take
 from fitfleet.db.outages import OUTAGE_POLL_S, Tolerance
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from fitfleet.client.display import Display
-from fitfleet.client.reading_progress import Reading
+from fitfleet.client.display.display import Display
+from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import without_worker
 from fitfleet.data.batch_iterables import is_batches, joined

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from fitfleet.client.progress_snapshot import Snapshot, take
+from fitfleet.client.display.progress_snapshot import Snapshot, take
 from fitfleet.db.outages import Tolerance
 from fitfleet.db.reading import lookup
 from fitfleet.db.session import Connection, Database

@@ -23,8 +23,8 @@ from support.simulated_worker import arguments
 from support.waiting import until
 
 from fitfleet import Sequential, layers
+from fitfleet.client.display.progress_snapshot import RunningJob
 from fitfleet.client.fleet import Fleet
-from fitfleet.client.progress_snapshot import RunningJob
 from fitfleet.dashboard.board import Board
 from fitfleet.dashboard.notebook import view
 from fitfleet.dashboard.options import Options

@@ -128,7 +128,7 @@ def _end(*_: Any) -> NoReturn:
 
 def _refused(settings: Settings) -> int:
     """Check this host as `doctor` does, less what the worker's child finds out itself."""
-    from fitfleet.client.doctor import examine_host
+    from fitfleet.client.doctor.doctor import examine_host
 
     findings = [finding for finding in examine_host(settings) if not finding.is_ok]
     for finding in findings:

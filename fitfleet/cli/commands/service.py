@@ -231,7 +231,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> int:
     from rich.text import Text
 
     from fitfleet.cli.output import console, print_json
-    from fitfleet.client.doctor import examine
+    from fitfleet.client.doctor.doctor import examine
 
     findings = examine(target.settings())
     if as_json:
@@ -273,7 +273,7 @@ def settings(target: Target, as_json: JsonOption = False) -> None:
 def version(as_json: JsonOption = False) -> None:
     """Print the versions of fitfleet, Python and the packages that workers use."""
     from fitfleet.cli.output import print_json
-    from fitfleet.client.doctor import versions
+    from fitfleet.client.doctor.doctor import versions
 
     installed = versions()
     if as_json:

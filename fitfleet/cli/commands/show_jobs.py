@@ -196,7 +196,7 @@ def compare(
 
 def _draw(fleet: Fleet, job_ids: list[int], path: Path, title: str) -> None:
     from fitfleet.analysis.plots.curves import plot_curves
-    from fitfleet.client.display_names import labels
+    from fitfleet.client.display.names import labels
 
     handles = [fleet.job(job_id) for job_id in job_ids]
     job_labels = labels([job.row for job in handles])

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
-from fitfleet.client.reading_progress import Reading
+from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.tasks import dataset_of
 from fitfleet.data import storage_files

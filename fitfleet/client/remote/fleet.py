@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 from rich.console import Console
 
 from fitfleet.client.disk import DiskUsage, Usage
-from fitfleet.client.display import FAILURES, Display
+from fitfleet.client.display.display import FAILURES, Display
 from fitfleet.client.fleet_jobs import job_status
 from fitfleet.client.job import Job
 from fitfleet.client.jobs import Jobs

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from rich.console import Console
 
 from fitfleet.analysis.lineage import lineage_frame
-from fitfleet.client.display import Display
+from fitfleet.client.display.display import Display
 from fitfleet.client.job import Job
 from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fitfleet.analysis.objective import Objective
 from fitfleet.analysis.results import Results
 from fitfleet.analysis.runs import Run
-from fitfleet.client.progress_snapshot import RunningJob, Snapshot
+from fitfleet.client.display.progress_snapshot import RunningJob, Snapshot
 from fitfleet.db.jobs.labels import Labels
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.db.sweeps.lineage import Descent

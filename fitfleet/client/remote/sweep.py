@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from fitfleet.analysis.lineage import lineage_frame
 from fitfleet.analysis.recordings import Recordings
 from fitfleet.analysis.results import Results
-from fitfleet.client.display import FAILURES
+from fitfleet.client.display.display import FAILURES
+from fitfleet.client.display.progress_snapshot import Snapshot
 from fitfleet.client.jobs import Jobs
-from fitfleet.client.progress_snapshot import Snapshot
 from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.remote.recordings import RemoteRecordings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from fitfleet.client.display import Display
+from fitfleet.client.display.display import Display
 from fitfleet.client.remote import json_forms
 from fitfleet.client.remote.connection import Connection
 from fitfleet.db.outages import Tolerance

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from fitfleet.analysis.direction import compiled_parts, direction_of
-from fitfleet.client.display_names import distinct
+from fitfleet.client.display.names import distinct
 from fitfleet.dashboard.ansi import plain
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.dashboard.render import params_text

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitfleet.client.progress_snapshot import RunningJob, take
+from fitfleet.client.display.progress_snapshot import RunningJob, take
 from fitfleet.dashboard.board import Board, board_of
 from fitfleet.db.pages import fleet as tables
 from fitfleet.db.pages.fleet import Throughput, Waiting

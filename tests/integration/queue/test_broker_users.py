@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 import fitfleet as ff
 from fitfleet.api.host_settings import settings_for
 from fitfleet.cli.main import app
-from fitfleet.client.doctor import broker_users_of_hosts
+from fitfleet.client.doctor.doctor import broker_users_of_hosts
 from fitfleet.db.accounts import keys, tokens
 from fitfleet.db.actor import Actor, Scope
 from fitfleet.db.session import Database

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import fitfleet as ff
 from fitfleet import queue
 from fitfleet.cli.main import app
-from fitfleet.client.doctor import examine_services
+from fitfleet.client.doctor.doctor import examine_services
 from fitfleet.errors import BrokerError
 from fitfleet.settings import Settings
 from fitfleet.urls import quoted_password, without_password

@@ -11,8 +11,8 @@ from support.servers import Valkey
 from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
-from fitfleet.client.doctor import examine_services
-from fitfleet.client.doctor_storage import Finding, examine_storage
+from fitfleet.client.doctor.doctor import examine_services
+from fitfleet.client.doctor.storage import Finding, examine_storage
 from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database

@@ -10,7 +10,7 @@ from support.waiting import until
 from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
-from fitfleet.client.doctor import examine_services
+from fitfleet.client.doctor.doctor import examine_services
 from fitfleet.db.fleet import workers
 from fitfleet.db.fleet.workers import Slot
 from fitfleet.db.session import Database

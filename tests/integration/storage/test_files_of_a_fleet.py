@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.s3 import Proxy
 
-from fitfleet.client.doctor_storage import Finding, examine_storage
+from fitfleet.client.doctor.storage import Finding, examine_storage
 from fitfleet.data import storage_files
 from fitfleet.data.arrays import load
 from fitfleet.data.location import locate

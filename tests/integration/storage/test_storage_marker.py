@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.s3 import Proxy
 
-from fitfleet.client.doctor import examine_services
+from fitfleet.client.doctor.doctor import examine_services
 from fitfleet.db.fleet.storage_marker import NAME, ForeignStorageError, check, mark
 from fitfleet.db.schema.tables import fleet_keys
 from fitfleet.db.session import Database

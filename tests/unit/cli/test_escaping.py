@@ -22,8 +22,8 @@ from fitfleet.analysis.plots.curves import plot_curves
 from fitfleet.analysis.plots.parallel import plot_parallel
 from fitfleet.cli.main import app
 from fitfleet.cli.output import console, frame_table, pairs_table, title
-from fitfleet.client.display import Display
-from fitfleet.client.progress_snapshot import RunningJob, Snapshot
+from fitfleet.client.display.display import Display
+from fitfleet.client.display.progress_snapshot import RunningJob, Snapshot
 from fitfleet.db.schema.tables import jobs
 from fitfleet.db.session import Database
 from fitfleet.errors import SpecError

@@ -11,8 +11,8 @@ from fitfleet import errors
 from fitfleet.cli.command import Target, sqlite_file
 from fitfleet.cli.exit_codes import exit_code
 from fitfleet.cli.main import app
-from fitfleet.client import doctor
-from fitfleet.client.doctor import intervals
+from fitfleet.client.doctor import doctor
+from fitfleet.client.doctor.doctor import intervals
 from fitfleet.db.migrations.revisions import newest_version
 from fitfleet.settings import Settings
 from fitfleet.urls import without_password

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 import fitfleet as ff
-from fitfleet.client.display import Display
-from fitfleet.client.display_names import labels
-from fitfleet.client.progress_snapshot import RunningJob, Snapshot, take
-from fitfleet.client.running_table import running_table
+from fitfleet.client.display.display import Display
+from fitfleet.client.display.names import labels
+from fitfleet.client.display.progress_snapshot import RunningJob, Snapshot, take
+from fitfleet.client.display.running_table import running_table
 from fitfleet.db.schema.tables import attempts, jobs
 from fitfleet.states import JobStatus
 from fitfleet.text import duration
@@ -170,7 +170,7 @@ def test_jobs_that_differ_by_seed_or_fold_alone_show_it() -> None:
 
 def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("fitfleet.client.display.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fitfleet.client.display.display.time.monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
     display = Display(console)
     with display.shown():
@@ -219,7 +219,7 @@ def test_a_heading_is_the_first_line() -> None:
 def piped(state: Snapshot, monkeypatch: pytest.MonkeyPatch, *before: Snapshot) -> str:
     """The line in a pipe, a minute after the first snapshot."""
     now = [100.0]
-    monkeypatch.setattr("fitfleet.client.display.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fitfleet.client.display.display.time.monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
     display = Display(console)
     for first in before:

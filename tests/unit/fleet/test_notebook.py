@@ -9,9 +9,9 @@ import nbformat
 import pytest
 
 import fitfleet as ff
-from fitfleet.client.notebook import as_html
-from fitfleet.client.progress_snapshot import RunningJob
-from fitfleet.client.running_table import running_table
+from fitfleet.client.display.notebook import as_html
+from fitfleet.client.display.progress_snapshot import RunningJob
+from fitfleet.client.display.running_table import running_table
 from fitfleet.db.schema.tables import jobs, metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*kept in the database")
@@ -80,8 +80,8 @@ def test_a_notebook_shows_a_live_view_without_widgets() -> None:
 
 LIVE = """
 from rich.console import Console
-from fitfleet.client.display import Display
-from fitfleet.client.progress_snapshot import RunningJob, Snapshot
+from fitfleet.client.display.display import Display
+from fitfleet.client.display.progress_snapshot import RunningJob, Snapshot
 from fitfleet.states import JobStatus
 one = RunningJob(id=3, experiment="e", params={}, epoch=1, epochs=2, seed=7, fold=None,
                  last={"loss": 0.5}, worker="w", seconds_left=1.0)

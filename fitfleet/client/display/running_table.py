@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fitfleet.client.display_names import labels
-from fitfleet.client.progress_snapshot import RunningJob
+from fitfleet.client.display.names import labels
+from fitfleet.client.display.progress_snapshot import RunningJob
 from fitfleet.text import printable
 
 _GAP = 2

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
-from fitfleet.client.doctor_storage import Finding, examine_storage, is_embedded
+from fitfleet.client.doctor.storage import Finding, examine_storage, is_embedded
 from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
 from fitfleet.db.fleet import capacity, storage_marker

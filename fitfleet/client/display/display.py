@@ -11,9 +11,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from fitfleet.client.notebook import Cell
-from fitfleet.client.progress_snapshot import Snapshot
-from fitfleet.client.running_table import running_table
+from fitfleet.client.display.notebook import Cell
+from fitfleet.client.display.progress_snapshot import Snapshot
+from fitfleet.client.display.running_table import running_table
 from fitfleet.client.wait_reasons import NO_WORKER
 from fitfleet.db.reading.lookup import JobRow
 from fitfleet.states import JobStatus

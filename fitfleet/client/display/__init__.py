@@ -1,0 +1,1 @@
+"""What a terminal, a notebook or a pipe shows of running jobs."""

@@ -1,0 +1,1 @@
+"""`fitfleet doctor`: checks of a fleet's services, its storage and this host."""
