@@ -144,13 +144,13 @@ def step(sweeps: Sweeps, document: Document) -> Any:
         snapshot = None
         if document.truth("is_shown"):
             snapshot = take(fleet.database, driver.job_ids(), fleet.settings.lease_s)
-        is_asked = driver.is_asked(stands) or not driver.is_listed
+        has_all_points = driver.has_all_points(stands) or not driver.is_listed
     return {
         "progress": stands,
         "warnings": lines,
         "unserved": unserved,
         "snapshot": snapshot,
-        "is_asked": is_asked,
+        "is_asked": has_all_points,
     }
 
 

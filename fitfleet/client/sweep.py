@@ -112,7 +112,7 @@ class Sweep:
         """
         driver = self._drive()
         progress = driver.step()
-        while driver.is_listed and not driver.is_asked(progress):
+        while driver.is_listed and not driver.has_all_points(progress):
             progress = driver.step()
         self._warn(driver)
         return self

@@ -25,7 +25,7 @@ def peers(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     if leader.fuse_key is None or is_alone:
         return []
     try:
-        return _take(database, settings, leader)
+        return _reserve(database, settings, leader)
     except DatabaseError:
         return []  # the leader is held already, and runs alone
     except Exception:  # the leader must not wait for its lease to expire because of a defect here
@@ -33,13 +33,13 @@ def peers(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
         return []
 
 
-def _take(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
+def _reserve(database: Database, settings: Settings, leader: Claim) -> list[Claim]:
     assert leader.fuse_key is not None
     reach("in_cohort")
     with database.read() as c:
         loads = capacity.loads(c, settings.lease_s)
-        asked = document_of(c, leader.job_id)
-        fitting = [load.of_groups(asked) for load in loads if load.queue == settings.queue]
+        requirement = document_of(c, leader.job_id)
+        fitting = [load.of_groups(requirement) for load in loads if load.queue == settings.queue]
         slots = sum(load.slots for load in fitting if load is not None) or 1
         count = dispatch.count_cohort(c, leader.fuse_key, settings.cohort_max * slots)
     limit = -(-count // slots) - 1

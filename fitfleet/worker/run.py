@@ -64,11 +64,11 @@ class Child:
         """
         self.is_running = True
         try:
-            self._take(job_id, dispatch_seq)
+            self._claim_and_run(job_id, dispatch_seq)
         finally:
             self.is_running = False
 
-    def _take(self, job_id: int, dispatch_seq: int) -> None:
+    def _claim_and_run(self, job_id: int, dispatch_seq: int) -> None:
         # Before the claim: an error here costs no job, whose message another child will get.
         journal = self._journal()
         reach("before_claim")
@@ -82,18 +82,18 @@ class Child:
             is_draining=lambda: self.is_draining,
             on_outage=self.on_outage,
             free_bytes=self.meter.free_bytes,
-            on_kept=self._leave if self.may_be_kept else None,
+            on_kept=self._retire if self.may_be_kept else None,
         )
         if leader is not None:
             self._run(leader, journal)
             if self.may_be_kept and not self.is_draining:
-                self._leave_if_kept()
+                self._retire_if_kept()
 
-    def _leave(self) -> None:
+    def _retire(self) -> None:
         """A fresh child follows, which stands by (process/standby)."""
         self.is_spent = True
 
-    def _leave_if_kept(self) -> None:
+    def _retire_if_kept(self) -> None:
         with suppress(DatabaseError), self.database.read() as c:
             self.is_spent |= gang_slot_state.is_kept(c, self.worker)
 

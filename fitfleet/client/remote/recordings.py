@@ -26,7 +26,7 @@ class RemoteRecordings:
 
     def scores(self, job_ids: Sequence[int]) -> Scores:
         """As Recordings."""
-        answers = [self._ask("scores", part) for part in _parts(job_ids)]
+        answers = [self._post("scores", part) for part in _parts(job_ids)]
         return {int(job): values for part in answers for job, values in part.items()}
 
     def kept_points(self, job_ids: Sequence[int]) -> list[MetricValue]:
@@ -34,25 +34,25 @@ class RemoteRecordings:
         return [
             MetricValue(**given)
             for part in _parts(job_ids)
-            for given in self._ask("kept_points", part)
+            for given in self._post("kept_points", part)
         ]
 
     def points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         return [
-            MetricValue(**given) for part in _parts(job_ids) for given in self._ask("points", part)
+            MetricValue(**given) for part in _parts(job_ids) for given in self._post("points", part)
         ]
 
     def curves(self, job_ids: Sequence[int], metric: str, phase: str) -> Curves:
         """As Recordings."""
         answers = [
-            self._ask("curves", part, metric=metric, phase=phase) for part in _parts(job_ids)
+            self._post("curves", part, metric=metric, phase=phase) for part in _parts(job_ids)
         ]
         return {int(job): dict(curve) for part in answers for job, curve in part.items()}
 
     def attempts(self, job_ids: Sequence[int]) -> list[dict[str, Any]]:
         """As Recordings."""
-        rows = [row for part in _parts(job_ids) for row in self._ask("attempts", part)]
+        rows = [row for part in _parts(job_ids) for row in self._post("attempts", part)]
         return sorted(rows, key=lambda row: (row["start"], row["job"]))
 
     def artifact(self, row: JobRow) -> str | None:
@@ -63,7 +63,7 @@ class RemoteRecordings:
         """As Recordings."""
         return self._connection.post("/v1/sweeps/find", sweep=sweep)["ended_at"] is not None
 
-    def _ask(self, what: str, job_ids: Sequence[int], **more: Any) -> Any:
+    def _post(self, what: str, job_ids: Sequence[int], **more: Any) -> Any:
         return self._connection.post("/v1/records", what=what, jobs=job_ids, **more)
 
 

@@ -59,7 +59,7 @@ class RemoteSweep(Sweep):
         self._connection, self._jobs_of, self._is_open = connection, handles, is_there
         self._fresh = fresh
 
-    def _ask(self, action: str, **values: Any) -> Any:
+    def _post(self, action: str, **values: Any) -> Any:
         return self._connection.post(f"/v1/sweeps/{action}", sweep=self.name, **values)
 
     def plan(self) -> Plan:
@@ -87,7 +87,7 @@ class RemoteSweep(Sweep):
             self._is_open = True
 
     def _step(self, *, is_shown: bool) -> Mapping[str, Any]:
-        document: Mapping[str, Any] = self._ask("step", is_shown=is_shown)
+        document: Mapping[str, Any] = self._post("step", is_shown=is_shown)
         for line in [*document["warnings"], *self._fresh(document.get("unserved", {}))]:
             warnings.warn(line, stacklevel=4)
         return document
@@ -111,14 +111,14 @@ class RemoteSweep(Sweep):
     @property
     def progress(self) -> Progress:
         """As `Sweep.progress`."""
-        return Progress(**self._ask("progress"))
+        return Progress(**self._post("progress"))
 
     def lineage(self) -> pd.DataFrame:
         """As `Sweep.lineage`."""
-        return lineage_frame(self._ask("lineage"))
+        return lineage_frame(self._post("lineage"))
 
     def _results(self) -> Results:
-        return json_forms.results_of(self._ask("results"))
+        return json_forms.results_of(self._post("results"))
 
     @property
     def _recordings(self) -> Recordings:
@@ -129,7 +129,7 @@ class RemoteSweep(Sweep):
 
     def _is_written(self) -> bool:
         try:
-            self._ask("find")
+            self._post("find")
         except NotFoundError:
             return False
         return True

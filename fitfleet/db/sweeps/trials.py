@@ -183,11 +183,11 @@ def prune(c: Connection, sweep_id: int, number: int, why: str) -> bool:
         trial_jobs.c.number == number,
         trial_jobs.c.is_reused.is_(False),
     )
-    ask(c, list(c.scalars(job_ids)))
+    request_prune(c, list(c.scalars(job_ids)))
     return True
 
 
-def ask(c: Connection, job_ids: Sequence[int]) -> None:
+def request_prune(c: Connection, job_ids: Sequence[int]) -> None:
     """Request running jobs to end as pruned, and cancel waiting ones."""
     for job_id in job_ids:
         if not job_table.request(c, job_id, Request.PRUNE):

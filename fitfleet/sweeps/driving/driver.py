@@ -87,9 +87,9 @@ class Driver:
         """Whether all points are known from the start, so that all can be queued at once."""
         return isinstance(self._search, Listed)
 
-    def is_asked(self, progress: Progress) -> bool:
+    def has_all_points(self, progress: Progress) -> bool:
         """Whether every point has been asked for."""
-        return self._is_asked(progress.trials)
+        return self._has_all_points(progress.trials)
 
     def job_ids(self) -> list[int]:
         """The jobs of the sweep, as of the last poll."""
@@ -100,9 +100,9 @@ class Driver:
         self._end_if_spent()
         self.results.read(self._database, self._row.id)
         is_pruned = self._prune()
-        is_asked = self._ask()
-        is_raced = not is_asked and self._race()
-        if is_pruned or is_asked or is_raced:
+        is_extended = self._suggest()
+        is_raced = not is_extended and self._race()
+        if is_pruned or is_extended or is_raced:
             self.results.read(self._database, self._row.id)
         progress = self.progress()
         if progress.is_done:
@@ -127,35 +127,35 @@ class Driver:
             failed=states.count("failed"),
             refused=states.count("refused"),
             jobs_open=self.results.unfinished(),
-            is_done=self._is_asked(len(states))
+            is_done=self._has_all_points(len(states))
             and "pending" not in states
             and not self._next_race(),
         )
 
-    def _is_asked(self, count: int) -> bool:
+    def _has_all_points(self, count: int) -> bool:
         if self._is_spent or (
             isinstance(self._search, Listed) and count >= len(self._search.points)
         ):
             return True
         if self._generations is not None and self._generations.is_over(self.results):
             return True
-        return self._is_exhausted or self._is_enough(count)
+        return self._is_exhausted or self._has_enough(count)
 
-    def _is_enough(self, asked: int) -> bool:
+    def _has_enough(self, asked: int) -> bool:
         return self.design.trials is not None and asked >= self.design.trials
 
-    def _ask(self) -> bool:
+    def _suggest(self) -> bool:
         """Take as many points as workers can use; whether there was any."""
-        if self._is_spent or self._is_exhausted or self._is_enough(len(self.results.rows)):
+        if self._is_spent or self._is_exhausted or self._has_enough(len(self.results.rows)):
             return False
         if isinstance(self._search, Listed):
-            return self._ask_listed(self._search)
+            return self._suggest_listed(self._search)
         if self._generations is not None:
             return self._write(self._generations.next(self.results, self._row.id)) > 0
         assert self._search is not None
         taken = 0
         while self.results.unfinished() < self._jobs_at_once():
-            if self._is_enough(len(self.results.rows)):
+            if self._has_enough(len(self.results.rows)):
                 break
             point = self._search.next(self.results.trials())
             if point is None:
@@ -165,7 +165,7 @@ class Driver:
             self.results.read(self._database, self._row.id)
         return taken > 0
 
-    def _ask_listed(self, search: Listed) -> bool:
+    def _suggest_listed(self, search: Listed) -> bool:
         taken = {key_of(trial.point) for trial in self.results.rows}
         left = [point for point in search.points if key_of(point) not in taken]
         if self.design.trials is not None:
@@ -218,7 +218,7 @@ class Driver:
     def _check_refused(self, fresh: Sequence[NewTrial]) -> None:
         """Raise when the first points are all rejected: then the sweep itself is wrong."""
         known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
-        is_all = len(known) >= _MAX_REJECTED or self._is_enough(len(known)) or self._is_exhausted
+        is_all = len(known) >= _MAX_REJECTED or self._has_enough(len(known)) or self._is_exhausted
         is_all |= self._generations is not None
         if known and is_all and all(reason is not None for reason in known):
             raise SearchError(f"all of the {len(known)} points tried are refused: {known[0]}")

@@ -74,11 +74,11 @@ def build_all(
     ]
     count = max(1, min(_MAX_PROCESSES, os.cpu_count() or 1, -(-len(lines) // _MIN_FOR_PROCESS)))
     with ThreadPoolExecutor(count) as pool:
-        parts = pool.map(_ask, [lines[i::count] for i in range(count)])
+        parts = pool.map(_run_builds, [lines[i::count] for i in range(count)])
     return {key: build for part in parts for key, build in part.items()}
 
 
-def _ask(lines: Sequence[str]) -> dict[str, Build]:
+def _run_builds(lines: Sequence[str]) -> dict[str, Build]:
     if not lines:
         return {}
     environment = {
@@ -110,5 +110,5 @@ def _ask(lines: Sequence[str]) -> dict[str, Build]:
         builds[missing[0]] = Build(
             error=f"Keras crashed while building it (exit code {process.returncode})"
         )
-        builds |= _ask([line for line in lines if json.loads(line)["key"] in missing[1:]])
+        builds |= _run_builds([line for line in lines if json.loads(line)["key"] in missing[1:]])
     return builds

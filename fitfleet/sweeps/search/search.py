@@ -132,7 +132,7 @@ class OptunaSearch:
                 self._follow(optuna, by_number, by_number[number])
             self._tell(optuna, by_number.values())
             if self._open is None:
-                self._open = self._ask(optuna, by_number)
+                self._open = self._suggest(optuna, by_number)
             return None if self._open is None else dict(self._open[1])
 
     def _follow(self, optuna: Any, by_number: Mapping[int, Trial], trial: Trial) -> None:
@@ -140,7 +140,7 @@ class OptunaSearch:
         known = [t for n, t in by_number.items() if n < trial.number and n not in trial.pending]
         if self._open is None and not self._is_beyond_replay(trial.number):
             self._tell(optuna, known)
-            self._open = self._ask(optuna, by_number)
+            self._open = self._suggest(optuna, by_number)
         if self._open is not None and key_of(self._open[1]) == key_of(trial.point):
             bound = self._open[0]
             self._open = None
@@ -151,7 +151,7 @@ class OptunaSearch:
         self._bound[trial.number] = bound
         self._taken.add(key_of(trial.point))
 
-    def _ask(self, optuna: Any, by_number: Mapping[int, Trial]) -> tuple[Any, Point] | None:
+    def _suggest(self, optuna: Any, by_number: Mapping[int, Trial]) -> tuple[Any, Point] | None:
         if self._is_beyond_replay(len(self._bound)):
             self._study.sampler = _sampler(optuna, "gp", self._seed + len(self._bound))
         for _ in range(_MAX_DRAWS):

@@ -92,12 +92,12 @@ class ForkServer:
         """
         for _ in range(2):
             with suppress(ConnectionError, BrokenPipeError):
-                return self._ask(payload, descriptors)
+                return self._request(payload, descriptors)
             self.close()
             self.start(descriptors)  # else it would hold open what is to tell of the child's end
         raise ForkServerError("the process that forks the children of this service does not answer")
 
-    def _ask(self, payload: bytes, descriptors: list[int]) -> int:
+    def _request(self, payload: bytes, descriptors: list[int]) -> int:
         assert self._channel is not None
         with _adopting():
             socket.send_fds(self._channel, [payload], descriptors)

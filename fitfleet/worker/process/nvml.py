@@ -33,16 +33,16 @@ class Nvml:
 
     def process_bytes(self, uuid: str, pid: int) -> int | None:
         """Of all processes that compute on the GPU the one with this number."""
-        processes = self._ask("nvmlDeviceGetComputeRunningProcesses", uuid) or ()
+        processes = self._call("nvmlDeviceGetComputeRunningProcesses", uuid) or ()
         sizes = [process.usedGpuMemory for process in processes if process.pid == pid]
         return None if not sizes or sizes[0] is None else int(sizes[0])
 
     def free_bytes(self, uuid: str) -> int | None:
         """Whoever holds the rest, this fleet or others."""
-        info = self._ask("nvmlDeviceGetMemoryInfo", uuid)
+        info = self._call("nvmlDeviceGetMemoryInfo", uuid)
         return None if info is None else int(info.free)
 
-    def _ask(self, function: str, uuid: str) -> Any:
+    def _call(self, function: str, uuid: str) -> Any:
         library = self._library
         if library is None:
             return None

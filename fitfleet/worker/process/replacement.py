@@ -33,7 +33,7 @@ _STANDBY = 100
 _here: Any = None  # in a child: its worker
 
 
-def tell_standby() -> None:
+def announce_standby() -> None:
     """In a starting child: disable the pool's start timeout for it."""
     if _here is not None:
         _here.outq.put((_STANDBY, (os.getpid(),)))

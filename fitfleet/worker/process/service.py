@@ -186,7 +186,7 @@ class _Registration:
             after_in_parent=_database_open.release,
             after_in_child=self._forget_connection,
         )
-        self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._send_heartbeat, name="presence", daemon=True)
         self._thread.start()
 
     def serve(self, address: str) -> int:
@@ -254,7 +254,7 @@ class _Registration:
             for index in range(self._settings.slots)
         ]
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         self._beaten_at = time.monotonic()
         while not self._ended.wait(min(OUTAGE_POLL_S, self._settings.heartbeat_s)):
             is_due = time.monotonic() - self._beaten_at >= self._settings.heartbeat_s

@@ -25,14 +25,14 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Order:
+class FirstJob:
     """What a fresh child is to run, before it takes messages."""
 
     job_id: int
     devices: tuple[str, ...]  # of the records, all that the job has; empty: that of the slot
 
 
-def stand_by(settings: Settings, slot: str) -> Order | None:
+def wait_while_reserved(settings: Settings, slot: str) -> FirstJob | None:
     """Wait while the slot is reserved; what to run, None: serve messages.
 
     Ends the process if its service is gone or drains.
@@ -45,17 +45,17 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
         while True:
             try:
                 with database.begin() as c:
-                    order, is_kept = _poll(c, slot)
+                    first_job, is_kept = _poll(c, slot)
             except DatabaseError:
-                order, is_kept = None, True  # what it is kept for is not known, and SQL has it
-            if order is None and not is_kept:
+                first_job, is_kept = None, True  # what it is kept for is not known, and SQL has it
+            if first_job is None and not is_kept:
                 return None
             if not is_told:
                 is_told = True
-                replacement.tell_standby()
+                replacement.announce_standby()
                 _log.info("%s is reserved for a job on several GPUs", slot)
-            if order is not None:
-                return order
+            if first_job is not None:
+                return first_job
             time.sleep(_POLL_S)
             if os.getppid() != service:
                 os._exit(0)
@@ -63,13 +63,13 @@ def stand_by(settings: Settings, slot: str) -> Order | None:
         database.dispose()
 
 
-def _poll(c: Connection, slot: str) -> tuple[Order | None, bool]:
+def _poll(c: Connection, slot: str) -> tuple[FirstJob | None, bool]:
     """What to run now, and whether the slot is kept."""
     job_id = reservations.backfilled_job(c, slot)
     if job_id is not None:
-        return Order(job_id, ()), True
+        return FirstJob(job_id, ()), True
     stands = gang_slot_state.mark_ready(c, slot)
     if stands is None:
         return None, False
     is_next = stands.is_first and stands.is_complete and not stands.is_running
-    return (Order(stands.job_id, tuple(stands.devices)) if is_next else None), True
+    return (FirstJob(stands.job_id, tuple(stands.devices)) if is_next else None), True

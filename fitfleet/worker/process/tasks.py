@@ -25,7 +25,7 @@ from fitfleet.worker.process import temporary_files
 from fitfleet.worker.process.fork_server import ForkServer
 from fitfleet.worker.process.forked_process import run_child
 from fitfleet.worker.process.readiness import outage
-from fitfleet.worker.process.standby import Order, stand_by
+from fitfleet.worker.process.standby import FirstJob, wait_while_reserved
 
 _child: Any = None
 _failed: Any = None  # shared with the children: 1 once one of them could not start
@@ -53,22 +53,26 @@ def install(app: Celery, settings: Settings) -> None:
         global _child
         with _ending_service():
             temporary_files.use_child_directory()
-            order = _order(settings)
-            _child = start_child(settings, order.devices if order is not None else ())
-        if order is not None:
-            _run_and_exit(order.job_id)
+            first_job = _first_job(settings)
+            _child = start_child(settings, first_job.devices if first_job is not None else ())
+        if first_job is not None:
+            _run_and_exit(first_job.job_id)
         _replace_when_grown(_child, settings.child_growth_bytes)
         signal.signal(signal.SIGUSR2, drain)
 
     signals.worker_process_init.connect(start, weak=False)
 
 
-def _order(settings: Settings) -> Order | None:
+def _first_job(settings: Settings) -> FirstJob | None:
     """What this child runs first, after waiting while its slot is reserved."""
     from fitfleet.worker.process import device
 
     is_one_of_several = device.count(settings.gpus) > 1
-    return stand_by(settings, slot_id(os.getppid(), _index())) if is_one_of_several else None
+    return (
+        wait_while_reserved(settings, slot_id(os.getppid(), _index()))
+        if is_one_of_several
+        else None
+    )
 
 
 def _run_and_exit(job_id: int) -> None:

@@ -120,7 +120,7 @@ class CommitQueue:
             try:
                 errors = self._each(PendingCommit.sync, batch)
                 reach("between_save_and_commit")
-                self._settle(self._without(errors, batch))
+                self._commit_or_end(self._without(errors, batch))
             except Exception as error:  # the thread must survive for the next ones
                 self._without({commit: error for commit in batch if commit.is_open}, batch)
 
@@ -137,7 +137,7 @@ class CommitQueue:
             commit.control.show_progress()
         return batch
 
-    def _settle(self, batch: list[PendingCommit]) -> None:
+    def _commit_or_end(self, batch: list[PendingCommit]) -> None:
         """Commit a batch, or record the errors of its jobs."""
         while batch:
             try:
@@ -149,7 +149,7 @@ class CommitQueue:
             except Exception as error:
                 if len(batch) > 1:  # of one of them, unknown which
                     for commit in batch:
-                        self._settle([commit])
+                        self._commit_or_end([commit])
                     return
                 batch = self._without({batch[0]: error}, batch)
             else:

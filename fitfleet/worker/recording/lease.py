@@ -58,15 +58,15 @@ class Lease:
         while not self._ended.wait(self._settings.heartbeat_s):
             live = [control for control in self._controls if control.is_held]
             try:
-                self._beat(live)
-                self._hand_back(live)
+                self._send_heartbeat(live)
+                self._return_peers(live)
                 self._watch(live)
             except DatabaseError:
                 continue  # training continues; the fence decides when the database is back
             except Exception:  # without heartbeats all jobs of this child would be lost
                 traceback.print_exc()
 
-    def _beat(self, live: list[JobControl]) -> None:
+    def _send_heartbeat(self, live: list[JobControl]) -> None:
         if not live:
             return
         progressed = [job.key for job in live if job.batches != self._seen[job.key]]
@@ -89,7 +89,7 @@ class Lease:
             elif request is not None:
                 control.end_soon(_REASONS[request], _GRACE_S)
 
-    def _hand_back(self, live: list[JobControl]) -> None:
+    def _return_peers(self, live: list[JobControl]) -> None:
         """Requeue reserved jobs that would begin earlier on another slot."""
         waiting = [control for control in live if control.is_reserved and control.stop is None]
         if not waiting:

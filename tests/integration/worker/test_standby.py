@@ -15,7 +15,7 @@ from fitfleet.db.scheduling import dispatch
 from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.worker.process import replacement
-from fitfleet.worker.process.standby import Order, stand_by
+from fitfleet.worker.process.standby import FirstJob, wait_while_reserved
 
 
 @pytest.mark.parametrize("last", [0, 1])
@@ -38,11 +38,11 @@ def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
         gang_slot_state.mark_ready(c, second)
     settings = Settings(database_url=str(database.url.render_as_string(hide_password=False)))
     if last == 0:
-        assert stand_by(settings, first) == Order(job_id, ("gpu 0", "gpu 1"))
+        assert wait_while_reserved(settings, first) == FirstJob(job_id, ("gpu 0", "gpu 1"))
     else:
         monkeypatch.setattr("fitfleet.worker.process.standby.time.sleep", _end)
         with pytest.raises(_Waited):
-            stand_by(settings, first)
+            wait_while_reserved(settings, first)
     assert told.get_nowait()[0] == replacement._STANDBY
     assert told.empty()
 
