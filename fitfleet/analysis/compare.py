@@ -62,8 +62,10 @@ def compare(
     if top is not None:
         ids = _best(database, experiment, wanted, metric, direction, at, top)
     rows = _rows(database, experiment, wanted, ids)
-    given = {} if metric is None or direction is None else {metric: direction_of(metric, direction)}
-    values = metric_values(database, rows, at, experiment, given)
+    directions = (
+        {} if metric is None or direction is None else {metric: direction_of(metric, direction)}
+    )
+    values = metric_values(database, rows, at, experiment, directions)
     scores = _scores(database, rows)
     metrics = sorted({name for of_job in values.values() for name in of_job}, key=_order)
     score_names = list(dict.fromkeys(name for of_job in scores.values() for name in of_job))

@@ -60,30 +60,30 @@ def objectives(
     without a direction. SearchError for a direction misspelt or missing, or for another number of
     directions than of names.
     """
-    given = list(names) if isinstance(names, list | tuple) else [names]
-    if not given or not all(isinstance(n, str) and n and n.isprintable() for n in given):
+    listed = list(names) if isinstance(names, list | tuple) else [names]
+    if not listed or not all(isinstance(n, str) and n and n.isprintable() for n in listed):
         raise SearchError(
             f"objective: {names!r:.60} is not the name of a metric such as 'val_loss'"
         )
     are_several = isinstance(directions, list | tuple)
-    each = list(directions) if are_several else [directions] * len(given)
-    if len(each) != len(given):
-        raise SearchError(f"direction: {len(each)} directions for {len(given)} objectives")
+    each = list(directions) if are_several else [directions] * len(listed)
+    if len(each) != len(listed):
+        raise SearchError(f"direction: {len(each)} directions for {len(listed)} objectives")
     if at not in ("last", "best"):
         raise SearchError(f"at: {at!r:.40} is neither 'last' nor 'best'")
     return tuple(
-        Objective(n, _direction(n, w, specs_of), at) for n, w in zip(given, each, strict=True)
+        Objective(n, _direction(n, w, specs_of), at) for n, w in zip(listed, each, strict=True)
     )
 
 
-def _direction(name: str, given: Any, specs_of: Callable[[str], Specs]) -> Direction:
-    if given is None and name in _OF_THE_JOB:
+def _direction(name: str, stated: Any, specs_of: Callable[[str], Specs]) -> Direction:
+    if stated is None and name in _OF_THE_JOB:
         return "minimize"
     try:
-        return direction_of(name, given, specs_of(name) if given is None else ())
+        return direction_of(name, stated, specs_of(name) if stated is None else ())
     except FitfleetError as error:
-        if given is not None:
-            near = difflib.get_close_matches(str(given), ("minimize", "maximize"), n=1, cutoff=0.4)
+        if stated is not None:
+            near = difflib.get_close_matches(str(stated), ("minimize", "maximize"), n=1, cutoff=0.4)
         else:  # the name may be wrong rather than unknown
             near = difflib.get_close_matches(name, _names(specs_of(name)), n=1, cutoff=0.75)
         hint = f"; did you mean {near[0]!r}?" if near else ""

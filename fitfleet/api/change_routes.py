@@ -51,9 +51,9 @@ def submit(fleet: Fleet, document: Document) -> Any:
 
 
 def _row(
-    fleet: Fleet, submission: Submission, given: Mapping[str, Any], *, is_again: bool
+    fleet: Fleet, submission: Submission, document: Mapping[str, Any], *, is_again: bool
 ) -> NewJob:
-    job = dict(given)
+    job = dict(document)
     waits_for = job.pop("starts_from", None)
     _check_forms(job)
     start = job.get("initial_weights")
@@ -74,12 +74,12 @@ def _check_forms(job: Mapping[str, Any]) -> None:
         raise DatasetError("dataset: the API takes a path below the data root, or an object")
 
 
-def _start(fleet: Fleet, given: Any, waits_for: Any) -> InitialWeights:
+def _start(fleet: Fleet, document: Any, waits_for: Any) -> InitialWeights:
     """The weights that a job starts from, which are in the storage or come from another job."""
     try:
-        start = InitialWeights.model_validate(given)
+        start = InitialWeights.model_validate(document)
     except ValueError:
-        raise SpecError("initial_weights", f"{given!r:.80} names no weights") from None
+        raise SpecError("initial_weights", f"{document!r:.80} names no weights") from None
     if start.sha256:
         storage = Storage.of(fleet.settings)
         if storage.about(storage.initial(start.sha256)) is None:
@@ -137,11 +137,13 @@ def _task(job: Job, document: Document) -> Any:
     return {"row": row, "warnings": lines}
 
 
-def _member(job: Job, given: Any) -> Any:
+def _member(job: Job, document: Any) -> Any:
     """A member as a task names it; its weights are those that the fleet has of it."""
-    number, share = (given.get(name) if isinstance(given, dict) else None for name in _OF_MEMBER)
+    number, share = (
+        document.get(name) if isinstance(document, dict) else None for name in _OF_MEMBER
+    )
     if type(number) is not int or not isinstance(share, int | float):
-        raise FitfleetError(f"members: {given!r:.60} is not a job with its share of a mean")
+        raise FitfleetError(f"members: {document!r:.60} is not a job with its share of a mean")
     with job._database.read() as c:
         rows = lookup.jobs_by_id(c, [number]) if 0 < number < 2**63 else []
     if not rows:

@@ -26,15 +26,15 @@ def records(fleet: Fleet, document: Document) -> Any:
     if what == "curves":
         of_jobs = stored.curves(ids, document.needed("metric"), document.needed("phase"))
         return {job: list(curve.items()) for job, curve in of_jobs.items()}
-    asked: dict[str, Callable[[list[int]], Any]] = {
+    readers: dict[str, Callable[[list[int]], Any]] = {
         "scores": stored.scores,
         "kept_points": stored.kept_points,
         "points": stored.points,
         "attempts": stored.attempts,
     }
-    if what not in asked:
-        raise FitfleetError(f"what: {what!r:.40} is not one of curves, {', '.join(asked)}")
-    return asked[what](ids)
+    if what not in readers:
+        raise FitfleetError(f"what: {what!r:.40} is not one of curves, {', '.join(readers)}")
+    return readers[what](ids)
 
 
 def results(fleet: Fleet, document: Document) -> Any:

@@ -142,8 +142,8 @@ def drill(
     series = _write_series(directory.absolute() / "drill.h5")
     make = document or _document
     documents = [{"max_failures": _MAX_FAILURES, **make(series, name, n)} for n in range(jobs)]
-    given = {"queue": name, **_SETTINGS, **(settings or {})}
-    chosen = chosen_settings(workers, Path(directory), (), given)
+    values = {"queue": name, **_SETTINGS, **(settings or {})}
+    chosen = chosen_settings(workers, Path(directory), (), values)
     with started(chosen, workers, Path(directory)) as fleet:
         _warm_up(fleet, series, name, workers)
         began = time.monotonic()

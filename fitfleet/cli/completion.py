@@ -91,9 +91,9 @@ def _from_database(
 ) -> Offer:
     from fitfleet.db.session import Database
 
-    given = {name: ctx.params.get(name) for name in ("database_url", "broker_url", "storage")}
+    options = {name: ctx.params.get(name) for name in ("database_url", "broker_url", "storage")}
     try:
-        target = Target(ctx.params.get("directory"), given)
+        target = Target(ctx.params.get("directory"), options)
         if not target.has_database():
             return []
         database = Database(target.settings().database_url)

@@ -39,9 +39,9 @@ def _bytes(option: str, text: str | None) -> int | None:
     return count
 
 
-def changed(settings: Settings, **given: Any) -> Settings:
+def changed(settings: Settings, **changes: Any) -> Settings:
     """The settings with those options that were given."""
-    return settings.replace(**{name: value for name, value in given.items() if value is not None})
+    return settings.replace(**{name: value for name, value in changes.items() if value is not None})
 
 
 def serve_worker(

@@ -29,8 +29,8 @@ def connect(
     revoked.
     """
     if database_url is not None:
-        of = {"url": database_url} if is_api(database_url) else {"database_url": database_url}
-        settings = {"url": "", **settings, **of}
+        target = {"url": database_url} if is_api(database_url) else {"database_url": database_url}
+        settings = {"url": "", **settings, **target}
     loaded = Settings.load({"broker_url": broker_url, "storage": storage, **settings})
     if loaded.url:
         return RemoteFleet(loaded)

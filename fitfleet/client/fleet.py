@@ -119,7 +119,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
 
         Only succeeded jobs, unless `status` says which (None: all).
         """
-        given = [status] if isinstance(status, str) else list(status or JobStatus)
+        statuses = [status] if isinstance(status, str) else list(status or JobStatus)
         return comparison.compare(
             self.database,
             experiment,
@@ -127,7 +127,7 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
             direction=direction,
             at=at,
             top=top,
-            statuses=[job_status(s) for s in given],
+            statuses=[job_status(s) for s in statuses],
         )
 
     def best(
@@ -177,9 +177,9 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         what is wrong.
         """
         points_from = arguments.pop("points_from", None)
-        given = DataStore(self.settings, Reading()).replaced(hypermodels.accepted(arguments))
+        stored = DataStore(self.settings, Reading()).replaced(hypermodels.accepted(arguments))
         sweep_design = design(
-            Starting(self.settings, is_scripted=True).of_sweep(given), points_from
+            Starting(self.settings, is_scripted=True).of_sweep(stored), points_from
         )
         return self._handle_of(sweep_design, is_scripted=True)
 
@@ -188,8 +188,8 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
 
         `points_from` stands beside them, since it is read on the machine that asks.
         """
-        given = DataStore(self.settings, Reading()).replaced(arguments)
-        sweep_design = design(Starting(self.settings).of_sweep(given), points_from)
+        stored = DataStore(self.settings, Reading()).replaced(arguments)
+        sweep_design = design(Starting(self.settings).of_sweep(stored), points_from)
         return self._handle_of(sweep_design)
 
     def resume_sweep(self, name: str) -> Sweep:

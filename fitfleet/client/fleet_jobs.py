@@ -92,10 +92,10 @@ class FleetJobs:
 
     def _unfit(self, c: Connection, rows: Sequence[JobRecord]) -> list[str]:
         """Sentences on requirements that no live worker satisfies."""
-        asked = {(row.queue, row.requirement) for row in rows if row.requirement}
-        if not asked:
+        required = {(row.queue, row.requirement) for row in rows if row.requirement}
+        if not required:
             return []
-        return unfit(c, asked, self.settings.lease_s, starting=self.notices.starting)
+        return unfit(c, required, self.settings.lease_s, starting=self.notices.starting)
 
     def wait(
         self,
@@ -185,9 +185,9 @@ class FleetJobs:
         limit: int | None = None,
     ) -> Jobs:
         """Jobs by experiment and status, oldest first; with `limit` the newest N."""
-        given = [status] if isinstance(status, str) else list(status or [])
+        statuses = [status] if isinstance(status, str) else list(status or [])
         with self.database.read() as c:
-            rows = lookup.find_jobs(c, experiment, [job_status(s) for s in given], limit)
+            rows = lookup.find_jobs(c, experiment, [job_status(s) for s in statuses], limit)
         return Jobs(map(self._handle, rows))
 
     def experiments(self) -> list[dict[str, Any]]:

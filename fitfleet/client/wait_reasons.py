@@ -56,7 +56,11 @@ def _unserved(queue: str, served: Collection[str]) -> str:
 
 
 def unfit(
-    c: Connection, asked: Iterable[tuple[str, str]], alive_s: float, *, starting: str | None = None
+    c: Connection,
+    required: Iterable[tuple[str, str]],
+    alive_s: float,
+    *,
+    starting: str | None = None,
 ) -> list[str]:
     """A sentence for each (queue, requirements) that no live slot of the queue has.
 
@@ -65,7 +69,7 @@ def unfit(
     loads = {load.queue: load for load in capacity.loads(c, alive_s)}
     sentences = [
         wait_sentences.unfit(loads[queue], requirement)
-        for queue, requirement in sorted(set(asked))
+        for queue, requirement in sorted(set(required))
         if requirement and queue in loads and queue != starting
     ]
     return [f"it waits, since it {line}" for line in sentences if line is not None]

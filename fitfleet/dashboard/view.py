@@ -179,13 +179,13 @@ def numbers_in(text: str) -> list[int]:
 
 def _brush(text: str, known: Sequence[str]) -> tuple[tuple[str, Any], ...]:
     try:
-        given = json.loads(text or "{}")
+        ranges = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return ()
-    if not isinstance(given, dict):
+    if not isinstance(ranges, dict):
         return ()
     brush: list[tuple[str, Any]] = []
-    for name, value in given.items():
+    for name, value in ranges.items():
         if not is_known(name, known) or not isinstance(value, list):
             continue
         if len(value) == 2 and all(_is_number(v) for v in value):

@@ -31,8 +31,8 @@ def main() -> int:
     request = json.load(sys.stdin)
     if os.fork():  # the script that asked need not wait for the end of its child
         os._exit(0)
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()}
-    settings, stay = Settings().replace(**given), Stay(Path(request["directory"]))
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()}
+    settings, stay = Settings().replace(**values), Stay(Path(request["directory"]))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -85,7 +85,12 @@ def end_all(app: Celery, valid: Callable[[Collection[str]], Collection[str]]) ->
 
 
 def _end(app: Celery, is_ended: Callable[[str], bool]) -> tuple[list[str], list[str]]:
-    names = [name for number, of in _users(app).items() if is_ended(number) for name in of]
+    names = [
+        name
+        for number, names_of_token in _users(app).items()
+        if is_ended(number)
+        for name in names_of_token
+    ]
     if not names:
         return [], []
     try:

@@ -25,8 +25,8 @@ def unfit(load: QueueLoad, requirement: str) -> str | None:
     fewest = min(lacks, key=len)
     lacking = [part for part in fewest if part in nowhere] or _parts(requirement)
     together = "" if nowhere else " together"
-    given = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
-    start = "".join(f" --label {part.replace(' ', '_')}" for part in given)
+    labels = [part for part in lacking if not part.startswith(("memory=", "gpu_memory=", "gpus="))]
+    start = "".join(f" --label {part.replace(' ', '_')}" for part in labels)
     return (
         f"needs {' and '.join(lacking)}, which no worker of queue {load.queue!r} has{together};"
         f" there are {_labels_of_slots(load)}; start one with: fitfleet worker --queue"
@@ -79,10 +79,10 @@ def slots_taken(load: QueueLoad, requirement: str, kept: int = 0) -> str:
             f"waits for {gpus} GPUs of one host: those of queue {load.queue!r} that has so many are"
             " kept for another job"
         )
-    asked = requirement_text(requirement)
+    required = requirement_text(requirement)
     slots = "the slot" if load.slots == 1 else f"all {load.slots} slots"
     sent = f", and {load.dispatched} jobs are sent already" if load.dispatched else ""
-    there = f"{slots} of queue {load.queue!r}{asked} {_is_or_are(load.slots)} taken"
+    there = f"{slots} of queue {load.queue!r}{required} {_is_or_are(load.slots)} taken"
     held = f", {kept} of them kept for jobs on several GPUs" if kept else ""
     return f"waits for a free slot: {there}{held}{sent}"
 

@@ -66,13 +66,13 @@ def _checked(
 
 def requirements_of(options: JobOptions) -> str:
     """The requirements of a job as canonical JSON; empty: it has none."""
-    asked = {
+    requirements = {
         "requires": options.requires,
         "gpus": options.gpus,
         "gpu_memory": size_bytes(options.gpu_memory),
         "memory": size_bytes(options.memory),
     }
-    needed = {name: value for name, value in asked.items() if value}
+    needed = {name: value for name, value in requirements.items() if value}
     return json.dumps(needed, sort_keys=True, separators=(",", ":")) if needed else ""
 
 
@@ -83,9 +83,9 @@ def memory_label(device: str) -> str:
 
 def with_measured(requirements: str, label: str, size_bytes: int) -> str:
     """The same, with a measured need of memory that the job did not state."""
-    asked = json.loads(requirements or "{}")
-    measured = {**asked.get("measured", {}), label: size_bytes}
-    return json.dumps({**asked, "measured": measured}, sort_keys=True, separators=(",", ":"))
+    labels = json.loads(requirements or "{}")
+    measured = {**labels.get("measured", {}), label: size_bytes}
+    return json.dumps({**labels, "measured": measured}, sort_keys=True, separators=(",", ":"))
 
 
 def measured_memory(requirements: str) -> dict[str, int]:
@@ -95,19 +95,19 @@ def measured_memory(requirements: str) -> dict[str, int]:
 
 def missing(requirements: str, labels: Labels) -> list[str]:
     """What a slot with these labels lacks, each as `gpu=H100`; empty: the job fits."""
-    asked = json.loads(requirements or "{}")
+    required = json.loads(requirements or "{}")
     lacking = [
         f"{name}={value}"
-        for name, value in asked.get("requires", {}).items()
+        for name, value in required.get("requires", {}).items()
         if not _has(labels, name, value)
     ]
-    if asked.get("gpus", 0) > gpu_count(labels):
-        lacking.append(f"gpus={asked['gpus']}")
+    if required.get("gpus", 0) > gpu_count(labels):
+        lacking.append(f"gpus={required['gpus']}")
     for name in _MEMORIES:
-        needed = asked.get(name, 0)
+        needed = required.get(name, 0)
         if needed > (size_bytes(labels.get(name)) or 0):
             lacking.append(f"{name}={needed / 1e9:g}GB")
-    for name, needed in sorted(asked.get("measured", {}).items()):
+    for name, needed in sorted(required.get("measured", {}).items()):
         # A slot without the label is no such device: there the job needs something else.
         if name in labels and needed > (size_bytes(labels[name]) or 0) + _LABEL_STEP:
             lacking.append(f"{name}={needed / 1e9:.1f}GB (measured)")

@@ -125,12 +125,12 @@ def _check_encoding(spec: JobSpec) -> None:
         raise SpecError("spec", "a text in it has half a character, a lone surrogate") from None
 
 
-def job_options(settings: Settings, **given: Any) -> JobOptions:
+def job_options(settings: Settings, **options: Any) -> JobOptions:
     """Where, when and how often a job runs. Raises SpecError."""
-    for name in given:
+    for name in options:
         if name not in OPTION_NAMES:
             raise SpecError(name, _unknown(name))
-    values = {k: v for k, v in given.items() if v is not None}
+    values = {k: v for k, v in options.items() if v is not None}
     for name in values.keys() & OPTION_CHECKS.keys():
         place = OPTION_CHECKS[name](values[name])
         if place:

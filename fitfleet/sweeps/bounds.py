@@ -35,8 +35,8 @@ def folds_of(value: Any) -> dict[str, Any] | None:
     """{"kind", "k"} from a number of folds or such a mapping. Raises SearchError."""
     if value is None:
         return None
-    given = value if isinstance(value, Mapping) else {"k": value}
-    folds = {"kind": "kfold", **given}
+    fields = value if isinstance(value, Mapping) else {"k": value}
+    folds = {"kind": "kfold", **fields}
     is_k = isinstance(folds.get("k"), int) and not isinstance(folds.get("k"), bool)
     if set(folds) != {"kind", "k"} or folds["kind"] not in FOLD_KINDS or not is_k:
         raise SearchError(
@@ -62,10 +62,10 @@ def pruner_of(value: Any) -> dict[str, Any] | None:
             " {'name': 'median', 'n_startup_trials': 8}"
         )
     pruner["name"] = name
-    for option, given in pruner.items():
-        is_number = isinstance(given, int | float) and abs(given) <= MAX_POINTS
-        if not _is_text(option) or not (is_number or given is None or option in _TEXT_OPTIONS):
-            raise SearchError(f"pruner: {option!r:.40} is {given!r:.40}, which is not a number")
+    for option, setting in pruner.items():
+        is_number = isinstance(setting, int | float) and abs(setting) <= MAX_POINTS
+        if not _is_text(option) or not (is_number or setting is None or option in _TEXT_OPTIONS):
+            raise SearchError(f"pruner: {option!r:.40} is {setting!r:.40}, which is not a number")
     return pruner
 
 

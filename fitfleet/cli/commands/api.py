@@ -110,11 +110,11 @@ def join(
     # The folder of certificates goes however the service ends; Celery's own handler comes later.
     signal.signal(signal.SIGTERM, _end)
     idle_s = limit_s("--exit-when-idle", exit_when_idle)
-    given: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
-    given |= {"log_level": log_level, "log_format": log_format, "url": address}
-    given |= {"labels": tuple(label) if label else None, "ca_file": str(ca) if ca else None}
-    given |= sizes(min_free_gpu, memory_limit)
-    here = changed(target.settings(), **given)
+    changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
+    changes |= {"log_level": log_level, "log_format": log_format, "url": address}
+    changes |= {"labels": tuple(label) if label else None, "ca_file": str(ca) if ca else None}
+    changes |= sizes(min_free_gpu, memory_limit)
+    here = changed(target.settings(), **changes)
     with TemporaryDirectory(prefix="fitfleet-join-") as folder:
         connection = Connection(here.url, here.token, here.ca_file)
         settings = joined_settings(connection, here, Path(folder))

@@ -98,12 +98,14 @@ def _dataset(text: str) -> Any:
     from fitfleet.spec.datasets.folders import as_folder
     from fitfleet.spec.datasets.records import as_records
 
-    given = yaml_text.load(text, "data")
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+    document = yaml_text.load(text, "data")
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise DatasetError(
             f"data: {text!r:.60} is not a mapping such as '{{path: d.csv, x: [a, b]}}'"
         )
-    return as_folder(given) or as_records(given) or as_files(given) or dataset_spec(given)
+    return (
+        as_folder(document) or as_records(document) or as_files(document) or dataset_spec(document)
+    )
 
 
 def _asked(target: Target, number: int, where: str) -> Job:

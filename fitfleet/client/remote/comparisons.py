@@ -40,7 +40,7 @@ class ComparingFleet(Fleet):
         status: JobStatus | str | Iterable[JobStatus | str] | None = JobStatus.SUCCEEDED,
     ) -> pd.DataFrame:
         """As `Fleet.compare`."""
-        given = [status] if isinstance(status, str) else list(status or JobStatus)
+        statuses = [status] if isinstance(status, str) else list(status or JobStatus)
         return json_forms.frame_of(
             self._connection.post(
                 "/v1/compare",
@@ -49,7 +49,7 @@ class ComparingFleet(Fleet):
                 direction=direction,
                 at=at,
                 top=top,
-                status=[job_status(s).value for s in given],
+                status=[job_status(s).value for s in statuses],
             )
         )
 

@@ -59,8 +59,10 @@ class Connection:
 
     def get(self, path: str, **query: Any) -> Any:
         """What is there. Arguments that are None are left out."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._json("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path)
+        arguments = {name: value for name, value in query.items() if value is not None}
+        return self._json(
+            "GET", f"{path}?{urlencode(arguments, doseq=True)}" if arguments else path
+        )
 
     def post(self, path: str, **document: Any) -> Any:
         """What the server answers to a document."""

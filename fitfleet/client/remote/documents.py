@@ -75,16 +75,18 @@ class Documents:
         spec = job_spec(self._settings, is_scripted=self._is_scripted, **parts)
         if any(reference.module == SCRIPT for reference in named(spec)):
             raise SpecError("code", _NO_CODE)
-        asked = job_options(self._settings, **options).model_dump(mode="json", exclude_unset=True)
-        document = {**self._specification(spec), **asked}
+        options_given = job_options(self._settings, **options).model_dump(
+            mode="json", exclude_unset=True
+        )
+        document = {**self._specification(spec), **options_given}
         return document if starts_from is None else {**document, "starts_from": starts_from}
 
     def design(self, arguments: Mapping[str, Any], points_from: Any = None) -> Design:
         """The design of a sweep, whose files are on the fleet; SearchError, SpecError, ..."""
         if arguments.get("code"):
             raise SpecError("code", _NO_CODE)
-        given = self._starting.of_sweep(self._data.replaced(arguments))
-        sweep_design = design(given, points_from)
+        resolved = self._starting.of_sweep(self._data.replaced(arguments))
+        sweep_design = design(resolved, points_from)
         if any(reference.module == SCRIPT for reference in named_in(sweep_design.job)):
             raise SpecError("code", _NO_CODE)
         job = dict(sweep_design.job)

@@ -91,14 +91,14 @@ class RemoteFleet(ComparingFleet):
 
         The server checks everything again, and trusts no module but those of its settings.
         """
-        given = list(jobs)
+        job_list = list(jobs)
         documents = []
         with Documents(self._connection, self.settings, is_scripted=not are_untrusted) as forms:
-            for index, job in enumerate(given):
+            for index, job in enumerate(job_list):
                 try:
                     documents.append(forms.document(job))
                 except FitfleetError as error:
-                    if len(given) > 1:
+                    if len(job_list) > 1:
                         error.args = (f"jobs[{index}]: {error}",)
                     raise
             answer = self._connection.post("/v1/jobs", jobs=documents, again=again)
@@ -155,8 +155,8 @@ class RemoteFleet(ComparingFleet):
         limit: int | None = None,
     ) -> Jobs:
         """As `Fleet.jobs`."""
-        given = [status] if isinstance(status, str) else list(status or [])
-        wanted = [job_status(s).value for s in given]
+        statuses = [status] if isinstance(status, str) else list(status or [])
+        wanted = [job_status(s).value for s in statuses]
         rows = self._connection.get(
             "/v1/jobs", experiment=experiment, status=wanted or None, limit=limit
         )

@@ -45,11 +45,13 @@ def joined_settings(connection: Connection, here: Settings, folder: Path) -> Set
     """
     document = connection.post("/v1/join", queue=here.queue)
     try:
-        given = {
+        fleet_settings = {
             name: document["settings"][name] for name in FLEET_WIDE if name in document["settings"]
         }
         defaults = {name: default for name, default, _ in Settings.table()}
-        values = {name: converted(name, value, defaults[name]) for name, value in given.items()}
+        values = {
+            name: converted(name, value, defaults[name]) for name, value in fleet_settings.items()
+        }
         for name, files in document["files"].items():
             values[name] = _with_files(values[name], files, folder / name)
     except (KeyError, TypeError, AttributeError):

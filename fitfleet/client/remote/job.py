@@ -204,9 +204,9 @@ class RemoteJob(Job):
 
     def _run_task(self, task: Task, spec: JobSpec, data: Any, batch_size: int) -> TaskResult:
         with Documents(self._connection, self._settings, is_scripted=True) as forms:
-            asked = {"kind": task.kind, "dataset": forms.task_data(task.kind, data)}
+            request = {"kind": task.kind, "dataset": forms.task_data(task.kind, data)}
             members = [{"job": member.job, "share": member.share} for member in task.members]
-            document = self._change("task", **asked, batch_size=batch_size, members=members)
+            document = self._change("task", **request, batch_size=batch_size, members=members)
         for line in document["warnings"]:
             warnings.warn(line, stacklevel=4)
         job = RemoteJob(

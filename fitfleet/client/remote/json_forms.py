@@ -105,12 +105,12 @@ def results_document(results: Results) -> dict[str, Any]:
 
 def runs_of(documents: Sequence[Mapping[str, Any]]) -> list[Run]:
     """The runs of a comparison."""
-    return [Run(**{**given, "values": tuple(given["values"])}) for given in documents]
+    return [Run(**{**run, "values": tuple(run["values"])}) for run in documents]
 
 
 def objectives_of(documents: Sequence[Mapping[str, Any]]) -> tuple[Objective, ...]:
     """What is compared by."""
-    return tuple(Objective(**given) for given in documents)
+    return tuple(Objective(**objective) for objective in documents)
 
 
 def results_of(document: Mapping[str, Any]) -> Results:

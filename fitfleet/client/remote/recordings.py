@@ -32,15 +32,15 @@ class RemoteRecordings:
     def kept_points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         return [
-            MetricValue(**given)
+            MetricValue(**point)
             for part in _parts(job_ids)
-            for given in self._post("kept_points", part)
+            for point in self._post("kept_points", part)
         ]
 
     def points(self, job_ids: Sequence[int]) -> list[MetricValue]:
         """As Recordings."""
         return [
-            MetricValue(**given) for part in _parts(job_ids) for given in self._post("points", part)
+            MetricValue(**point) for part in _parts(job_ids) for point in self._post("points", part)
         ]
 
     def curves(self, job_ids: Sequence[int], metric: str, phase: str) -> Curves:

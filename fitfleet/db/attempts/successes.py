@@ -66,7 +66,12 @@ def record(
         webhooks.jobs_ended(c, [row.claim.job_id for row in held_rows])
         scored = [(row.claim, *scores) for row in held_rows for scores in row.scores.items()]
         write_scores(
-            c, [line for claim, source, of in scored for line in score_rows(claim, of, source)]
+            c,
+            [
+                line
+                for claim, source, values_of_source in scored
+                for line in score_rows(claim, values_of_source, source)
+            ],
         )
         memory.record(c, [row.memory for row in held_rows if row.memory is not None])
     lost = [row for row in rows if row.claim.key not in held_keys]

@@ -29,7 +29,12 @@ def open_services(c: Connection, queue: str, alive_s: float) -> list[Service]:
         return []
     taken = set(c.scalars(kept_rows(gang_slots.c.slot).where(is_waiting())))
     busy = left_s(c, queue)
-    idle = {s.name: sum(not busy.keys() & set(of) for of in s.devices.values()) for s in services}
+    idle = {
+        s.name: sum(
+            not busy.keys() & set(slots_of_device) for slots_of_device in s.devices.values()
+        )
+        for s in services
+    }
     services = [s for s in services if not taken & set(s.slots)]
     return sorted(services, key=lambda s: (-idle[s.name], s.name))
 

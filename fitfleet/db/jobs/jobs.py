@@ -62,7 +62,7 @@ def insert_records(c: Connection, rows: Sequence[JobRecord]) -> list[tuple[int, 
 def _insert_fresh(c: Connection, fresh: Mapping[_Identity, JobRecord]) -> dict[_Identity, int]:
     """Insert jobs that are not there; their numbers."""
     at = c.execute(select(now(c))).scalar_one()
-    asked = requirement_ids(c, {row.requirement for row in fresh.values()})
+    requirements = requirement_ids(c, {row.requirement for row in fresh.values()})
     texts = {text for row in fresh.values() for text in (row.spec, row.options)}
     documents = specs.store(c, texts)
     numbers = dict(zip(fresh, bulk.new_ids(c, jobs, len(fresh)), strict=True))
@@ -71,7 +71,7 @@ def _insert_fresh(c: Connection, fresh: Mapping[_Identity, JobRecord]) -> dict[_
         jobs,
         ("id", *_IDENTITY, "submitted_at", "requirement_id", *COLUMNS),
         (
-            (numbers[key], *key, at, asked[row.requirement], *row.values)
+            (numbers[key], *key, at, requirements[row.requirement], *row.values)
             for key, row in fresh.items()
         ),
     )

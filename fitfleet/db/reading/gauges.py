@@ -81,9 +81,11 @@ def waiting_by_reason(c: Connection, alive_s: float) -> dict[tuple[str, str], tu
 def _is_held_by_quota(c: Connection) -> sa.ColumnElement[bool]:
     """Their names are read first: a subquery for each of a million waiting jobs takes long."""
     quotas = users.quotas(c)
-    of = {group.name: group for group in groups.listed(c)} if any(q.group for q in quotas) else {}
+    groups_by_name = (
+        {group.name: group for group in groups.listed(c)} if any(q.group for q in quotas) else {}
+    )
     limits: list[tuple[str, list[Quota | Group]]] = [
-        (q.user, [q, of[q.group]] if q.group in of else [q]) for q in quotas
+        (q.user, [q, groups_by_name[q.group]] if q.group in groups_by_name else [q]) for q in quotas
     ]
     full = [
         user for user, limits_of_user in limits if any(limit.room == 0 for limit in limits_of_user)

@@ -97,11 +97,11 @@ class Design:
     @property
     def max_epochs(self) -> int:
         """The epochs of the longest fit that a point may have."""
-        given = self.job.get("epochs", 1)
-        searched = space.from_space(given)
+        epochs = self.job.get("epochs", 1)
+        searched = space.from_space(epochs)
         if searched is not None and searched.kind != "choice":
             return int(searched.high)
-        options = [given] if searched is None else searched.options
+        options = [epochs] if searched is None else searched.options
         for value in options:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise SpecError("epochs", f"{value!r} is not a number of epochs")
@@ -152,21 +152,22 @@ def design(arguments: Mapping[str, Any], points_from: Any = None) -> Design:
 
 
 def _design(arguments: Mapping[str, Any]) -> Design:
-    given = dict(arguments)
-    experiment = name_of("experiment", given.pop("experiment", "default"))
-    at: At = given.pop("at", "last")
-    objective, direction = given.pop("objective", "val_loss"), given.pop("direction", None)
-    of_sweep = {name: given.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
-    name, pruner = name_of("name", given.pop("name", None) or experiment), given.pop("pruner", None)
-    is_adopting = given.pop("adopt", False)
+    fields = dict(arguments)
+    experiment = name_of("experiment", fields.pop("experiment", "default"))
+    at: At = fields.pop("at", "last")
+    objective, direction = fields.pop("objective", "val_loss"), fields.pop("direction", None)
+    of_sweep = {name: fields.pop(name, None) for name in ("search", "trials", "repeats", "folds")}
+    name = name_of("name", fields.pop("name", None) or experiment)
+    pruner = fields.pop("pruner", None)
+    is_adopting = fields.pop("adopt", False)
     if not isinstance(is_adopting, bool):
         raise SearchError(f"adopt: {is_adopting!r} is neither true nor false")
-    budget_s = budget_of(given.pop("budget", None))
-    max_running, seed = given.pop("max_running", None), given.get("seed", 0)
-    options = {k: given.pop(k) for k in list(given) if k in _OPTION_NAMES}
+    budget_s = budget_of(fields.pop("budget", None))
+    max_running, seed = fields.pop("max_running", None), fields.get("seed", 0)
+    options = {k: fields.pop(k) for k in list(fields) if k in _OPTION_NAMES}
     job_options(Settings(), **options)  # says what is wrong with them
-    _check_names(given)
-    job = to_document(space.plain({k: _opened(v, k) for k, v in given.items()}), "")
+    _check_names(fields)
+    job = to_document(space.plain({k: _opened(v, k) for k, v in fields.items()}), "")
     spaces = space.find(job)
     wanted = objectives(objective, direction, at, lambda _: [_compiled(job)])
     min_repeats, max_repeats = repeats_of(of_sweep["repeats"])
@@ -198,10 +199,10 @@ def _design(arguments: Mapping[str, Any]) -> Design:
     return design if population is None else of_population(design)
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
-    if "params" in given:
+def _check_names(arguments: Mapping[str, Any]) -> None:
+    if "params" in arguments:
         raise SearchError("params: a sweep makes them itself, of the values it searches")
-    for key in given:
+    for key in arguments:
         if key not in SPEC_NAMES:
             raise SpecError(str(key)[:60], f"no such argument of a sweep{hint(str(key))}")
 

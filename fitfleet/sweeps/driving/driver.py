@@ -141,8 +141,8 @@ class Driver:
             return True
         return self._is_exhausted or self._has_enough(count)
 
-    def _has_enough(self, asked: int) -> bool:
-        return self.design.trials is not None and asked >= self.design.trials
+    def _has_enough(self, count: int) -> bool:
+        return self.design.trials is not None and count >= self.design.trials
 
     def _suggest(self) -> bool:
         """Take as many points as workers can use; whether there was any."""
@@ -191,20 +191,20 @@ class Driver:
         """Write trials and their jobs; how many, fewer if another driver was quicker."""
         first = len(self.results.rows)
         pending = [t.number for t in self.results.trials() if t.state == "pending"]
-        fresh = []
+        new_trials = []
         for number, point in enumerate(points, first):
-            fresh.append(self._new_trial(number, point, pending))
+            new_trials.append(self._new_trial(number, point, pending))
             pending.append(number)
-        return self._write(fresh)
+        return self._write(new_trials)
 
-    def _write(self, fresh: Sequence[NewTrial]) -> int:
+    def _write(self, new_trials: Sequence[NewTrial]) -> int:
         taken = 0
         with self._database.begin() as c:
-            for trial in fresh:
+            for trial in new_trials:
                 if not table.take(c, self._row.id, trial, is_adopting=self.design.is_adopting):
                     break
                 taken += 1
-        self._check_refused(fresh)
+        self._check_refused(new_trials)
         return taken
 
     def _new_trial(self, number: int, point: Point, pending: Sequence[int]) -> NewTrial:
@@ -215,9 +215,9 @@ class Driver:
             refused = str(error)
         return NewTrial(number, point, point_hash(point), tuple(pending), refused, rows)
 
-    def _check_refused(self, fresh: Sequence[NewTrial]) -> None:
+    def _check_refused(self, new_trials: Sequence[NewTrial]) -> None:
         """Raise when the first points are all rejected: then the sweep itself is wrong."""
-        known = [row.refused for row in self.results.rows] + [trial.refused for trial in fresh]
+        known = [row.refused for row in self.results.rows] + [trial.refused for trial in new_trials]
         is_all = len(known) >= _MAX_REJECTED or self._has_enough(len(known)) or self._is_exhausted
         is_all |= self._generations is not None
         if known and is_all and all(reason is not None for reason in known):

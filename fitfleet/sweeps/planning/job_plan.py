@@ -50,7 +50,10 @@ def plan_jobs(
         p if why is None else replace(p, refused=why)
         for p, why in zip(planned, refused, strict=True)
     ]
-    warnings = [*submission.warnings, *gpu_warnings((r for of in rows for r in of), settings)]
+    warnings = [
+        *submission.warnings,
+        *gpu_warnings((r for job_rows in rows for r in job_rows), settings),
+    ]
     return Plan(shown, False, build_check.is_available(), warnings, noun="job")
 
 

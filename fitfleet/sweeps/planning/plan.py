@@ -87,9 +87,9 @@ def _points(database: Database, design: Design) -> tuple[list[Point], bool]:
         return search.points[: design.trials], False
     with database.read() as c:
         row = sweep_table.find(c, design.name)
-        asked = [] if row is None else [trial.point for trial in table.trials_of(c, row.id)]
+        listed = [] if row is None else [trial.point for trial in table.trials_of(c, row.id)]
     drawn = space.random(design.job, int(design.trials or 1), design.seed)
-    points = list({key_of(point): point for point in [*asked, *drawn]}.values())
+    points = list({key_of(point): point for point in [*listed, *drawn]}.values())
     return points[: design.trials], True
 
 

@@ -42,14 +42,14 @@ class Imported:
 
 
 def imported(
-    given: Any, known: Mapping[str, Parameter], wanted: Sequence[Objective], search: str
+    sources: Any, known: Mapping[str, Parameter], wanted: Sequence[Objective], search: str
 ) -> tuple[Imported, ...]:
     """The points of one source, or of a list of them. SearchError.
 
     A source is what `external_trials.trials_of` takes, or {"source": it, "study": name of a study
     in a storage, "names": {name there: name here}}.
     """
-    several = given if isinstance(given, list | tuple) else [given]
+    several = sources if isinstance(sources, list | tuple) else [sources]
     points = [point for source in several for point in _of_source(source, known, wanted, search)]
     if len(points) > MAX_IMPORTED:
         raise SearchError(

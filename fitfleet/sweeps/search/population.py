@@ -86,19 +86,19 @@ def pbt(
     )
 
 
-def search_of(given: Any) -> tuple[str, dict[str, Any] | None]:
+def search_of(search: Any) -> tuple[str, dict[str, Any] | None]:
     """The name of a search, and the arguments of `pbt` as JSON where it is that. SearchError."""
-    if isinstance(given, PopulationBasedTraining):
-        return PBT, given.to_json()
-    if isinstance(given, Mapping):
-        options = {str(key): value for key, value in given.items()}
+    if isinstance(search, PopulationBasedTraining):
+        return PBT, search.to_json()
+    if isinstance(search, Mapping):
+        options = {str(key): value for key, value in search.items()}
         if options.pop("name", None) != PBT:
             raise SearchError(
-                f"search: {dict(given)!r:.60} is neither a name nor"
+                f"search: {dict(search)!r:.60} is neither a name nor"
                 ' {"name": "pbt", "population": ..., "perturbation_interval": ...}'
             )
         return PBT, PopulationBasedTraining.of_json(options).to_json()
-    name = name_of("search", given or "random")
+    name = name_of("search", search or "random")
     if name == PBT:
         raise SearchError(f"search: pbt needs a population and a perturbation_interval; {_HOW}")
     return name, None

@@ -93,10 +93,10 @@ def _made_by(model: Any) -> dict[str, Any]:
     kind = type(model)
     state = _state(model)
     parameters = inspect.signature(kind).parameters.values()
-    given = {p.name: getattr(model, p.name) for p in parameters if hasattr(model, p.name)}
+    arguments = {p.name: getattr(model, p.name) for p in parameters if hasattr(model, p.name)}
     try:
-        given = to_document(given, "model.arguments")
-        is_equal = _state(kind(**given)) == state
+        arguments = to_document(arguments, "model.arguments")
+        is_equal = _state(kind(**arguments)) == state
     except Exception:  # the user's own code may raise anything
         is_equal = False
     if is_equal is not True:
@@ -105,7 +105,7 @@ def _made_by(model: Any) -> dict[str, Any]:
             f"this {kind.__name__} cannot be created again from its attributes; give a function"
             " that makes it, def build(hp): return ...build(hp)",
         )
-    return given
+    return arguments
 
 
 def _state(model: Any) -> dict[str, Any]:
