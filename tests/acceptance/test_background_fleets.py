@@ -47,7 +47,7 @@ def processes(record: Record) -> list[psutil.Process]:
     return [keeper, *keeper.children(recursive=True)]
 
 
-def test_it_stays_for_the_next_script_and_ends_when_told(stay: Stay) -> None:
+def test_it_stays_for_the_next_script_and_ends_on_request(stay: Stay) -> None:
     first = kept(stay)
     for _ in range(5):
         assert kept(stay).pid == first.pid

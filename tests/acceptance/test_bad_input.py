@@ -240,7 +240,7 @@ def test_a_zip_bomb_is_no_dataset(folder: Path) -> None:
     assert result.exit_code == 2, result.output
 
 
-def test_a_directory_that_cannot_be_written_is_said(folder: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_reported(folder: Path) -> None:
     (folder / "taken").write_text("a file")
     (folder / "job.json").write_text(json.dumps(good()))
     result = command("run", "job.json", "--directory", os.fspath(folder / "taken" / "fleet"))

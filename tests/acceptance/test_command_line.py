@@ -88,7 +88,7 @@ def test_ps_lists_the_jobs(project: Path) -> None:
     assert "size=small" in listed and "2/2" in listed
 
 
-def test_show_tells_all_about_a_job(project: Path) -> None:
+def test_show_prints_all_about_a_job(project: Path) -> None:
     shown = answered(project, "show", "1")
     assert [row["epoch"] for row in shown["history"]] == [1, 2]
     assert Path(shown["weights"]).is_file()

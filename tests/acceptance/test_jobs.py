@@ -98,7 +98,7 @@ def test_an_extended_job_is_trained_for_more_epochs(fleet: ff.Fleet, job: dict[s
         short.extend(epochs=4)
 
 
-def test_a_failure_is_told_with_its_class_message_and_traceback(
+def test_a_failure_is_reported_with_its_class_message_and_traceback(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     broken = fleet.submit(

@@ -14,7 +14,7 @@ EPOCHS = 120
 
 
 @pytest.mark.slow
-def test_a_fit_makes_way_and_resumes_with_the_same_numbers(tmp_path: Path) -> None:
+def test_a_preempted_fit_resumes_with_the_same_numbers(tmp_path: Path) -> None:
     series = write_series(tmp_path / "series.h5")
     job: dict[str, Any] = small_job(series, epochs=EPOCHS)
     times = {"heartbeat_s": 0.1, "recover_s": 0.2, "checkpoint_s": 0.0}

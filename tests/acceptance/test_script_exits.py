@@ -149,7 +149,7 @@ def test_an_interrupted_command_is_exit_code_130(tmp_path: Path, digits: Path) -
     assert left(processes, 25.0) == []
 
 
-def test_who_stops_a_fleet_on_a_terminal_is_told_what_he_waits_for(
+def test_stopping_a_fleet_on_a_terminal_prints_what_it_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

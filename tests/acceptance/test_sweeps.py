@@ -82,7 +82,7 @@ def test_the_digits_example(searched: ff.Sweep, folder: Path) -> None:
         assert path.stat().st_size > 10_000
 
 
-def test_the_plan_knows_what_was_run(searched: ff.Sweep) -> None:
+def test_the_plan_shows_what_was_run(searched: ff.Sweep) -> None:
     plan = searched.plan()
     assert plan.is_sample and plan.is_built
     known = [point for point in plan.points if point.reused == 2]

@@ -139,7 +139,9 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 """
 
 
-def test_a_script_without_tensorflow_can_ask(fleet: ff.Fleet, fitted: ff.Job, other: Path) -> None:
+def test_a_script_without_tensorflow_can_predict(
+    fleet: ff.Fleet, fitted: ff.Job, other: Path
+) -> None:
     settings = fleet.settings
     places = [settings.database_url, settings.broker_url, settings.storage]
     process = subprocess.run(

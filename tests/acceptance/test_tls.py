@@ -165,7 +165,7 @@ def test_nothing_goes_to_a_broker_with_a_wrong_certificate(
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_database_with_a_wrong_certificate_is_said_in_a_sentence(
+def test_a_database_with_a_wrong_certificate_is_reported_in_a_sentence(
     kind: str, doors: Doors, wrong: Callable[[str], Any]
 ) -> None:
     url = doors.database(wrong(kind)())

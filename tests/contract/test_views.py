@@ -351,7 +351,7 @@ def test_who_may_do_what_and_who_did(filled: Database) -> None:
     assert names == {filled.actor.user}
 
 
-def test_runs_tell_what_is_written_on_a_job(filled: Database) -> None:
+def test_runs_have_the_labels_of_a_job(filled: Database) -> None:
     with filled.begin() as c:
         labels.tag(c, 2, ["good", "baseline"])
         labels.note(c, 2, "see page 3")
@@ -362,7 +362,7 @@ def test_runs_tell_what_is_written_on_a_job(filled: Database) -> None:
     ]
 
 
-def test_the_backlog_tells_what_may_start_from_what_is_held(filled: Database) -> None:
+def test_the_backlog_distinguishes_what_may_start_from_what_is_held(filled: Database) -> None:
     """One job runs and one waits; one is of a paused experiment, later two wait."""
     query = "SELECT * FROM backlog"
     assert _rows(filled, query) == [{"queue": "cpu", "ready": 1, "held": 1, "in_flight": 1}]

@@ -117,7 +117,7 @@ def test_other_machines_need_a_password() -> None:
     assert not Options(host="0.0.0.0", secret="long enough").is_loopback
 
 
-def test_a_port_in_use_is_said_or_passed_over(fleet: Fleet) -> None:
+def test_a_port_in_use_is_reported_or_passed_over(fleet: Fleet) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -269,7 +269,7 @@ def test_an_empty_fleet_says_what_to_do(browser: Browser, page: Dashboard) -> No
         assert read.violations() == []
 
 
-def test_a_database_that_goes_away_is_told_and_comes_back(
+def test_a_database_that_goes_away_is_reported_and_comes_back(
     read: Reader, fleet: Fleet, tmp_path: Path
 ) -> None:
     read.open(TABLE)

@@ -130,7 +130,7 @@ def test_all_is_not_done_before_the_last_running_job(fleet: Fleet) -> None:
     assert seconds_to_empty(throughput, 0, []) is None
 
 
-def test_what_is_not_there_is_said_on_a_page(visitor: Visitor, fleet: Fleet) -> None:
+def test_what_is_not_there_is_reported_on_a_page(visitor: Visitor, fleet: Fleet) -> None:
     insert(fleet.database, new_job("a"))
     for path, text in (
         ("/job/77", "there is no job 77"),
@@ -235,7 +235,7 @@ def _stream(page: Dashboard, visitor: Visitor) -> Iterator[HTTPResponse]:
             yield response
 
 
-def test_pages_that_hear_of_a_change_at_once_share_one_reading(fleet: Fleet) -> None:
+def test_pages_notified_of_a_change_at_once_share_one_reading(fleet: Fleet) -> None:
     board = Board(fleet, Options())
     board.live._listeners.add(asyncio.Queue())
     board.live._begin()
@@ -260,7 +260,7 @@ def test_pages_that_hear_of_a_change_at_once_share_one_reading(fleet: Fleet) -> 
     assert board.cached("table", lambda: 2) == 2
 
 
-def test_an_older_schema_is_said_with_what_to_do(serve: Serve, fleet: Fleet) -> None:
+def test_an_older_schema_is_reported_with_what_to_do(serve: Serve, fleet: Fleet) -> None:
     with fleet.database.begin() as c:
         c.exec_driver_sql("ALTER TABLE job_labels RENAME TO gone")
     page = serve(fleet)

@@ -58,7 +58,7 @@ def test_each_route_asks_for_its_scope(server: ApiServer, token: MakeToken) -> N
             assert status != 500
 
 
-def test_wrong_expired_and_revoked_tokens_are_told_apart(
+def test_wrong_expired_and_revoked_tokens_are_distinguished(
     server: ApiServer, token: MakeToken, fleet: ff.Fleet
 ) -> None:
     expired, revoked = token(expires_s=0.0), token()
@@ -159,7 +159,7 @@ def test_a_request_that_is_none_is_refused(
         ("GET", f"/v1/files/datasets/{NONE}.h5", 404),
     ],
 )
-def test_what_is_not_there_is_said(
+def test_what_is_not_there_is_reported(
     method: str, path: str, status: int, server: ApiServer, token: MakeToken
 ) -> None:
     answer = ask(server, method, path, token())
@@ -197,7 +197,7 @@ def test_a_file_that_is_too_large_is_refused_by_its_size(fleet: ff.Fleet, token:
         server.stop()
 
 
-def test_a_database_that_is_away_is_said_without_its_address(
+def test_a_database_that_is_away_is_reported_without_its_address(
     server: ApiServer, client: MakeClient, fleet: ff.Fleet
 ) -> None:
     remote = client()

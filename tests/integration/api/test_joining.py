@@ -92,7 +92,7 @@ def test_who_joined_is_in_the_log(fleet: ff.Fleet) -> None:
     assert (newest["action"], newest["target"]) == ("join", "127.0.0.1")
 
 
-def test_no_setting_of_a_host_or_a_user_is_told() -> None:
+def test_no_setting_of_a_host_or_a_user_is_sent() -> None:
     assert not {"token", "user", "url", "slots", "gpus", "labels", "cache"} & set(FLEET_WIDE)
     assert {"database_url", "broker_url", "message_key", "lease_s", "storage"} <= set(FLEET_WIDE)
 
@@ -199,7 +199,7 @@ def test_a_token_to_read_changes_nothing(client: MakeClient, fleet: ff.Fleet) ->
     assert fleet.job(number).status is ff.JobStatus.QUEUED
 
 
-def test_while_the_broker_is_away_no_host_is_told_the_password_of_all(
+def test_while_the_broker_is_away_no_host_receives_the_common_password(
     fleet: ff.Fleet, token: MakeToken, tmp_path: Path
 ) -> None:
     away = changed(fleet, broker_url="redis://:geheim@127.0.0.1:1/0")

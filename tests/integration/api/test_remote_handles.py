@@ -144,7 +144,7 @@ def test_logs_are_followed(fleet: ff.Fleet, remote: ff.Fleet) -> None:
     assert len(remote.job(1).logs().encode()) >= 2**20
 
 
-def test_every_method_works_or_names_the_way(remote: ff.Fleet) -> None:
+def test_every_method_works_or_names_the_alternative(remote: ff.Fleet) -> None:
     public = {name for name in dir(ff.Fleet) if not name.startswith("_")}
     kinds = [kind for kind in type(remote).__mro__ if ".remote." in kind.__module__]
     ours = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}

@@ -245,7 +245,7 @@ def test_a_sweep_is_of_its_user_and_counts_for_the_token(
     assert fleet.jobs("eves") == []
 
 
-def test_the_scheduler_goes_on_within_the_quota_and_until_the_token_ends(
+def test_the_scheduler_continues_within_the_quota_and_until_the_token_ends(
     fleet: ff.Fleet, server: ApiServer, token: MakeToken
 ) -> None:
     given = token("eve", max_jobs=3)

@@ -145,14 +145,14 @@ def test_of_many_jobs_the_bad_one_is_named(
     assert fleet.jobs() == []
 
 
-def test_warnings_of_the_server_are_heard(client: MakeClient, job: dict[str, Any]) -> None:
+def test_warnings_of_the_server_are_shown(client: MakeClient, job: dict[str, Any]) -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         client().submit(**job)
     assert any("the broker" in str(warning.message) for warning in heard)
 
 
-def test_a_token_above_its_quota_is_told_so_and_queues_nothing(
+def test_a_token_above_its_quota_is_rejected_and_queues_nothing(
     server: ApiServer, token: MakeToken, fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     remote = ff.connect(server.url, token=token(max_jobs=1))

@@ -130,7 +130,7 @@ def test_several_urls_and_fields_go_together(web: Any, settings: Settings) -> No
     np.testing.assert_array_equal(load(stored(settings, both), settings).y, [3, 6, 9])
 
 
-def test_what_cannot_be_fetched_is_told_in_one_sentence(web: Any, settings: Settings) -> None:
+def test_what_cannot_be_fetched_is_reported_in_one_sentence(web: Any, settings: Settings) -> None:
     url, folder, handler = web
     _arrays(folder / "a.npz")
     host = url.removeprefix("http://")

@@ -307,7 +307,7 @@ def test_the_first_waiting_jobs_come_from_an_index_in_order(database: Database) 
     assert "TEMP B-TREE" not in plan
 
 
-def test_pausing_asks_only_the_own_jobs(database: Database) -> None:
+def test_pausing_requests_only_jobs_of_the_experiment(database: Database) -> None:
     (mine,) = insert(database, new_job("a"))
     (other,) = insert(database, new_job("a", experiment="other"))
     take(database, 2)

@@ -331,7 +331,7 @@ def test_a_cohort_stays_within_the_quota_of_the_group(database: Database) -> Non
         assert len(reservations.reserve(c, leader, 60.0, 64)) == 2
 
 
-def test_why_tells_the_quota_of_the_group(database: Database, valkey_url: str) -> None:
+def test_why_names_the_quota_of_the_group(database: Database, valkey_url: str) -> None:
     register(database, 9)
     group(database, "lab", "ana", "cleo", max_running=2)
     fill(database, "ana", 2)
@@ -342,7 +342,7 @@ def test_why_tells_the_quota_of_the_group(database: Database, valkey_url: str) -
     assert "group 'lab', whose users may have 2 jobs in flight and have 2" in str(found)
 
 
-def test_why_tells_the_share(database: Database, valkey_url: str) -> None:
+def test_why_names_the_share(database: Database, valkey_url: str) -> None:
     settings = Settings(broker_url=valkey_url)
     register(database, 8)
     group(database, "lab", "ana", "cleo")

@@ -157,7 +157,7 @@ def test_small_jobs_do_not_starve_a_large_one(database: Database) -> None:
     assert _begin(database, column(database, gang, "owner"), gang) is not None
 
 
-def test_the_gpus_that_are_free_first_are_kept_and_the_third_goes_on(database: Database) -> None:
+def test_the_gpus_that_are_free_first_are_kept_and_the_third_continues(database: Database) -> None:
     a, b, third = _serve(database, "h", 3)
     _run(database, "small", a)
     (gang,) = insert(database, new_job("two", gpus=2))
@@ -247,7 +247,7 @@ def test_a_job_that_was_lost_begins_anew_with_the_same_number(database: Database
         assert commit(c, again, epoch=5, seconds=1.0)
 
 
-def test_a_slot_that_waits_is_lent_to_a_job_that_ends_in_time(database: Database) -> None:
+def test_a_waiting_slot_is_backfilled_with_a_job_that_ends_in_time(database: Database) -> None:
     a, b = _serve(database, "h", 2)
     for i, seconds in enumerate((10.0, 10.0)):
         done = _run(database, f"done {i}", a, experiment="short")

@@ -73,7 +73,7 @@ def test_an_outdated_message_claims_nothing(database: Database) -> None:
         assert leases.claim(c, *new, "w", 60.0) is not None
 
 
-def test_a_heartbeat_extends_and_hears(database: Database) -> None:
+def test_a_heartbeat_extends_the_lease_and_returns_the_request(database: Database) -> None:
     first, second = insert_many(database, 2)
     claims = take(database, 2)
     with database.begin() as c:

@@ -45,7 +45,7 @@ def _run(database: Database, content: str, priority: int = 0, slot: int = 0) -> 
     return claim
 
 
-def test_the_less_urgent_makes_way_and_the_other_goes_first(database: Database) -> None:
+def test_the_less_urgent_job_is_preempted_and_the_other_runs_first(database: Database) -> None:
     register(database, 1)
     low = _run(database, "low")
     (high,) = _insert_waiting(database, 5)
@@ -61,7 +61,7 @@ def test_the_less_urgent_makes_way_and_the_other_goes_first(database: Database) 
     assert [job_id for job_id, _ in dispatch(database, 2)] == [high, low.job_id]
 
 
-def test_nobody_makes_way_for_what_has_not_waited_long_or_is_not_more_urgent(
+def test_nothing_is_preempted_for_a_job_that_is_new_or_not_more_urgent(
     database: Database,
 ) -> None:
     register(database, 1)
@@ -74,14 +74,14 @@ def test_nobody_makes_way_for_what_has_not_waited_long_or_is_not_more_urgent(
     assert _make_way(database) == []
 
 
-def test_nobody_makes_way_while_a_slot_is_free(database: Database) -> None:
+def test_nothing_is_preempted_while_a_slot_is_free(database: Database) -> None:
     register(database, 2)
     _run(database, "low")
     _insert_waiting(database, 5)
     assert _make_way(database) == []
 
 
-def test_nobody_makes_way_for_what_could_not_start(database: Database) -> None:
+def test_nothing_is_preempted_for_a_job_that_could_not_start(database: Database) -> None:
     register(database, 1)
     _run(database, "low")
     _insert_waiting(database, 5)

@@ -117,7 +117,7 @@ def test_gpu_hours_stop_jobs_on_gpus_only(database: Database) -> None:
     assert len(dispatch(database, 1)) == 1
 
 
-def test_why_tells_the_quota(database: Database, valkey_url: str) -> None:
+def test_why_names_the_quota(database: Database, valkey_url: str) -> None:
     settings = Settings(broker_url=valkey_url)
     register(database, 9)
     quota(database, "ana", max_running=2)

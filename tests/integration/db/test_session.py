@@ -108,7 +108,7 @@ def test_a_wrong_password_is_not_repeated(postgres_server: Postgres) -> None:
         assert "geheim" not in str(caught.value)
 
 
-def test_a_server_that_is_away_is_said() -> None:
+def test_a_server_that_is_away_is_reported() -> None:
     database = Database(f"postgresql://fitfleet:geheim@127.0.0.1:{free_port()}/fleet")
     with pytest.raises(DatabaseError, match=r"127\.0\.0\.1") as caught, database.begin():
         pass
@@ -122,7 +122,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         Database(url)
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatabaseError, match="cannot be made"):
         Database(f"sqlite:///{tmp_path}/file/fleet.db")

@@ -153,7 +153,7 @@ def test_the_pid_of_another_program_is_left_alone(tmp_path: Path) -> None:
     sleeper.wait()
 
 
-def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerError, match="choose another directory"):
         Broker(tmp_path / "file" / "fleet").acquire()

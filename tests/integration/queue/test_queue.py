@@ -33,7 +33,7 @@ def test_a_message_is_two_numbers(valkey_url: str, valkey_server: Valkey) -> Non
     assert all("expires" not in m["headers"] or m["headers"]["expires"] is None for m in messages)
 
 
-def test_a_broker_that_is_away_is_said_without_its_password() -> None:
+def test_a_broker_that_is_away_is_reported_without_its_password() -> None:
     url = f"redis://:geheim@127.0.0.1:{free_port()}/0"
     app = queue.celery_app(Settings(broker_url=url))
     for call in (
@@ -47,7 +47,7 @@ def test_a_broker_that_is_away_is_said_without_its_password() -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_password_is_said(valkey_server: Valkey) -> None:
+def test_a_wrong_password_is_reported(valkey_server: Valkey) -> None:
     assert valkey_server.password is not None
     url = valkey_server.url.replace(valkey_server.password, "geheim")
     with pytest.raises(BrokerError) as caught:

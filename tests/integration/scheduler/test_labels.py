@@ -168,7 +168,7 @@ def test_a_lost_message_of_a_route_is_published_again(
     assert redispatch(database, scheduler._app, settings.replace(redispatch_s=-1.0)) == [job_id]
 
 
-def test_the_missing_label_is_said_with_those_there_are(
+def test_the_missing_label_is_reported_with_those_there_are(
     database: Database, settings: Settings
 ) -> None:
     _serve(database, "a", A)

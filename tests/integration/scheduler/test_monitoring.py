@@ -160,7 +160,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         probes.serve(address, {})
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     port = probes.serve("127.0.0.1:0", {"/": lambda: (200, probes.TEXT, "x")})
     with pytest.raises(SettingsError, match="metrics: cannot listen on"):
         probes.serve(f"127.0.0.1:{port}", {})

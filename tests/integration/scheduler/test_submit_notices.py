@@ -70,7 +70,7 @@ def _script(settings: Settings) -> str:
     return SCRIPT.format(database=settings.database_url, **places)
 
 
-def test_a_script_is_told_once_a_queue_that_no_worker_serves_it(settings: Settings) -> None:
+def test_a_script_is_warned_once_of_a_queue_that_no_worker_serves(settings: Settings) -> None:
     command = [sys.executable, "-c", _script(settings)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert told.returncode == 0, told.stderr
@@ -80,7 +80,7 @@ def test_a_script_is_told_once_a_queue_that_no_worker_serves_it(settings: Settin
     assert all(NOBODY in line for line in lines) and not told.stdout
 
 
-def test_many_jobs_are_told_of_without_reading_each_again(
+def test_many_jobs_are_reported_without_reading_each_again(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     sent = []
@@ -93,7 +93,7 @@ def test_many_jobs_are_told_of_without_reading_each_again(
 
 
 @pytest.mark.slow
-def test_a_notebook_is_told_once(settings: Settings) -> None:
+def test_a_notebook_is_warned_once(settings: Settings) -> None:
     cells = [nbformat.v4.new_code_cell(text) for text in (_script(settings), "fleet.submit(**job)")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     done = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
@@ -101,7 +101,7 @@ def test_a_notebook_is_told_once(settings: Settings) -> None:
     assert first.count(NOBODY) == 3 and NOBODY not in second
 
 
-def test_a_queue_with_a_worker_is_not_told_and_another_one_is(
+def test_a_queue_without_a_worker_is_warned_of_and_another_is_not(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     register(fleet.database, 1)
@@ -127,7 +127,7 @@ def test_what_has_ended_waits_for_no_worker(fleet: ff.Fleet, job: dict[str, Any]
 
 
 @pytest.mark.parametrize("kind", ["predict", "evaluate"])
-def test_who_asks_a_fitted_model_is_told_too(
+def test_a_caller_of_a_fitted_model_is_warned_too(
     fleet: ff.Fleet, job: dict[str, Any], kind: str
 ) -> None:
     with pytest.warns(UserWarning, match=NOBODY):
@@ -142,7 +142,7 @@ def test_who_asks_a_fitted_model_is_told_too(
             getattr(fitted, kind)(x if kind == "predict" else (x, y), where="fleet")
 
 
-def test_a_client_of_the_api_is_told_once_however_many_there_are(
+def test_a_client_of_the_api_is_warned_once_however_many_there_are(
     fleet: ff.Fleet, job: dict[str, Any], tmp_path: Path
 ) -> None:
     with fleet.database.begin() as c:

@@ -90,7 +90,7 @@ def test_an_old_worker_takes_no_cohort_peers_that_it_cannot_read(database: Datab
         assert [peer.job_id for peer in reservations.reserve(c, leader, 60.0, 9)] == [plain]
 
 
-def test_the_versions_of_a_worker_are_told(database: Database) -> None:
+def test_the_versions_of_a_worker_are_reported(database: Database) -> None:
     _serve(database, mine=installed())
     with database.read() as c:
         row = c.execute(sa.select(worker_slots)).one()

@@ -70,7 +70,9 @@ def _due_at_once(database: Database) -> None:
         c.execute(notifications.update().where(waiting).values(next_at=0.0))
 
 
-def test_the_ends_of_jobs_are_told_with_a_signature(database: Database, receiver: Receiver) -> None:
+def test_the_ends_of_jobs_are_notified_with_a_signature(
+    database: Database, receiver: Receiver
+) -> None:
     register(database, 2)
     secret = _add(database, receiver)
     insert(database, new_job("a"), new_job("b"), new_job("c"))
@@ -104,7 +106,7 @@ def test_the_ends_of_jobs_are_told_with_a_signature(database: Database, receiver
     assert send_due(database) == 0
 
 
-def test_what_is_rolled_back_is_not_told(database: Database, receiver: Receiver) -> None:
+def test_what_is_rolled_back_is_not_notified(database: Database, receiver: Receiver) -> None:
     register(database, 1)
     _add(database, receiver)
     insert(database, new_job("a"))
@@ -120,7 +122,7 @@ def test_what_is_rolled_back_is_not_told(database: Database, receiver: Receiver)
     assert send_due(database) == 0
 
 
-def test_a_lost_worker_is_told(database: Database, receiver: Receiver) -> None:
+def test_a_lost_worker_is_reported(database: Database, receiver: Receiver) -> None:
     register(database, 1)
     _add(database, receiver, "worker.lost", "job.failed")
     insert(database, new_job("a"))
@@ -226,7 +228,7 @@ def test_what_a_killed_scheduler_has_not_sent_another_one_sends(
     assert once == again
 
 
-def test_of_two_that_end_the_last_jobs_at_once_one_tells_of_the_experiment(
+def test_of_two_that_end_the_last_jobs_at_once_one_notifies_of_the_experiment(
     database: Database, receiver: Receiver
 ) -> None:
     register(database, 2)
@@ -259,7 +261,7 @@ def _add_apprise(database: Database, receiver: Receiver, *events: str) -> str:
     return url
 
 
-def test_apprise_tells_people_in_a_sentence(
+def test_apprise_notifies_people_in_a_sentence(
     database: Database, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     register(database, 1)

@@ -48,7 +48,7 @@ def test_the_first_worker_marks_the_storage_and_others_find_it(
     assert [path.name for path in (tmp_path / "shared").iterdir()] == [NAME]
 
 
-def test_a_host_with_a_folder_of_its_own_is_told(postgres: Database, tmp_path: Path) -> None:
+def test_a_host_with_a_folder_of_its_own_is_reported(postgres: Database, tmp_path: Path) -> None:
     mark(postgres, _at(tmp_path / "shared"))
     own = _at(tmp_path / "own")
     for ask in (check, mark):
@@ -64,7 +64,9 @@ def test_a_host_with_a_folder_of_its_own_is_told(postgres: Database, tmp_path: P
     mark(postgres, own)
 
 
-def test_two_storages_are_told_apart_whoever_was_first(database: Database, tmp_path: Path) -> None:
+def test_two_storages_are_distinguished_whoever_was_first(
+    database: Database, tmp_path: Path
+) -> None:
     for name in ("one", "two"):
         mark(database, _at(tmp_path / name))
         with database.begin() as c:

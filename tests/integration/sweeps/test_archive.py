@@ -114,7 +114,7 @@ def test_what_cannot_be_read_back_is_not_removed(
     assert not (Path(fleet.settings.storage) / ".archive").exists()
 
 
-def test_weights_that_are_damaged_are_told_and_those_not_there_are_named(
+def test_weights_that_are_damaged_are_reported_and_those_not_there_are_named(
     fleet: ff.Fleet, database: Database
 ) -> None:
     first, second, _ = finished(fleet)

@@ -85,7 +85,7 @@ def test_folds_that_cannot_be_are_refused(
         driver(database, settings, **NARROW, folds=folds).step()
 
 
-def test_a_search_asks_while_workers_are_free(database: Database, settings: Settings) -> None:
+def test_a_search_suggests_while_workers_are_free(database: Database, settings: Settings) -> None:
     register(database, 4)
     drive = driver(database, settings)
     assert drive.step().jobs_open == 5  # one a slot, and one that is next
@@ -94,7 +94,7 @@ def test_a_search_asks_while_workers_are_free(database: Database, settings: Sett
     assert len(set(points(drive))) == 12
 
 
-def test_a_driver_that_dies_is_followed_by_one_that_asks_the_same(
+def test_a_driver_that_dies_is_followed_by_one_that_suggests_the_same(
     database: Database, settings: Settings
 ) -> None:
     first = driver(database, settings, max_running=2, name="undisturbed", experiment="a")
@@ -142,7 +142,7 @@ def test_three_drivers_at_once_take_no_point_twice(
     assert len(started) == len(set(started)) == 20
 
 
-def test_a_bad_point_is_refused_and_the_others_go_on(
+def test_a_bad_point_is_refused_and_the_others_continue(
     database: Database, settings: Settings
 ) -> None:
     model = ff.Sequential(

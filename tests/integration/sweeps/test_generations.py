@@ -107,7 +107,7 @@ def test_a_generation_begins_when_the_one_before_has_ended(
     assert progress.is_done and progress.complete == progress.trials_wanted == 3 * SIZE
 
 
-def test_the_worst_takes_over_from_the_best_and_the_others_go_on(
+def test_the_worst_takes_over_from_the_best_and_the_others_continue(
     database: Database, settings: Settings
 ) -> None:
     drive = driver(database, settings)
@@ -203,7 +203,7 @@ def test_the_design_is_stored_and_read(settings: Settings) -> None:
     assert design(population(search=written)) == sweep_design
 
 
-def test_the_plan_tells_of_the_first_generation(database: Database, settings: Settings) -> None:
+def test_the_plan_shows_the_first_generation(database: Database, settings: Settings) -> None:
     fleet = ff.Fleet(settings.replace(database_url=str(database.url)), database)
     plan = fleet.sweep(**population()).plan()
     assert plan.jobs == SIZE and "8 jobs of others follow" in plan.summary()[-1]
@@ -211,9 +211,7 @@ def test_the_plan_tells_of_the_first_generation(database: Database, settings: Se
     assert fleet.sweep(**population()).plan().jobs == 0
 
 
-def test_the_lineage_is_told_by_the_handles_and_the_command_line(
-    sqlite_url: str, settings: Settings
-) -> None:
+def test_handles_and_the_command_line_show_the_lineage(sqlite_url: str, settings: Settings) -> None:
     database = Database(sqlite_url)
     with ff.Fleet(settings.replace(database_url=sqlite_url), database) as fleet:
         finish(database, driver(database, settings))

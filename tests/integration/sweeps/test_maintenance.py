@@ -192,7 +192,7 @@ def test_a_policy_without_weights_keeps_the_scores(fleet: ff.Fleet, database: Da
     assert list(Path(fleet.settings.storage).rglob("*.h5")) == []
 
 
-def test_checkpoints_of_those_that_may_go_on_stay_for_a_while(
+def test_checkpoints_of_those_that_may_continue_stay_for_a_while(
     fleet: ff.Fleet, database: Database
 ) -> None:
     sweep = fleet.sweep(**arguments(**GRID)).submit()

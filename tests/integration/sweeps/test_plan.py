@@ -130,7 +130,9 @@ def test_loss_and_labels_are_compared(database: Database, settings: Settings) ->
     assert all(p.refused for p in planned.points)
 
 
-def test_a_reason_for_refusing_points_is_said_once(database: Database, settings: Settings) -> None:
+def test_a_reason_for_refusing_points_is_reported_once(
+    database: Database, settings: Settings
+) -> None:
     loss = ff.choice(["mse", "categorical_crossentropy"])
     some = planned_sweep(database, settings, **GRID, loss=loss)
     every = planned_sweep(database, settings, **GRID, loss="categorical_crossentropy")

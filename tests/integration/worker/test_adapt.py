@@ -353,7 +353,7 @@ def test_what_cannot_be_adapted_is_answered_in_one_sentence(data: Path, fleet: F
         fleet.submit(**small(dataset={**numbers, "x": "words"}, model=words, adapt=None))
 
 
-def test_missing_values_are_told_before_the_fit(fleet: Fleet, tmp_path: Path) -> None:
+def test_missing_values_are_reported_before_the_fit(fleet: Fleet, tmp_path: Path) -> None:
     path = tmp_path / "missing.npz"
     np.savez(path, x=np.array([[1.0, np.nan, 2.0, 3.0]] * 12, "float32"), y=np.zeros((12, 1)))
     row = fleet.run(**small(dataset=str(path), validation_split=0.0))

@@ -115,7 +115,7 @@ def test_the_last_metrics_come_with_the_end(fleet: Fleet, job: dict[str, Any]) -
     assert fleet.curve(claim.job_id) == [(1, "train", "loss", 0.25)]
 
 
-def test_while_the_database_is_away_it_waits_until_it_is_told_to_stop(
+def test_while_the_database_is_away_it_waits_until_it_is_stopped(
     fleet: Fleet, job: dict[str, Any]
 ) -> None:
     ends = Ends(fleet, job)

@@ -143,7 +143,7 @@ def test_one_that_cannot_import_is_no_hang(warm: Callable[[], None]) -> None:
     broken.close()
 
 
-def test_a_wait_for_the_import_ends_when_it_is_told_to() -> None:
+def test_a_wait_for_the_import_can_be_ended() -> None:
     def check() -> None:
         raise KeyboardInterrupt
 
@@ -179,7 +179,7 @@ def test_only_children_of_the_service_have_tensorflow(
     assert forking_child(service).num_threads() <= (os.cpu_count() or 1)
 
 
-def test_jobs_go_on_after_a_kill_of_what_forks_and_of_what_fits(
+def test_jobs_continue_after_a_kill_of_what_forks_and_of_what_fits(
     local: LocalFleet, job: dict[str, Any]
 ) -> None:
     local.submit(**job, experiment="before").wait(120, raise_on_failure=True)
@@ -193,7 +193,7 @@ def test_jobs_go_on_after_a_kill_of_what_forks_and_of_what_fits(
 
 
 @pytest.mark.slow
-def test_jobs_go_on_when_what_forks_hangs(local: LocalFleet, job: dict[str, Any]) -> None:
+def test_jobs_continue_when_what_forks_hangs(local: LocalFleet, job: dict[str, Any]) -> None:
     local.submit(**{**job, "seed": 7}, experiment="before").wait(120, raise_on_failure=True)
     (service,) = map(psutil.Process, local.worker_pids)
     forking, killed = forking_child(service), fitting_children(service)

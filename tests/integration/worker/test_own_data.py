@@ -128,7 +128,7 @@ def test_a_job_does_not_resume_with_other_rows(fleet: Fleet) -> None:
         ("missing", "own_data has no function 'missing'"),
     ],
 )
-def test_what_gives_no_rows_is_told_in_one_sentence(name: str, says: str, fleet: Fleet) -> None:
+def test_what_gives_no_rows_is_reported_in_one_sentence(name: str, says: str, fleet: Fleet) -> None:
     row = fleet.run(**FIT, dataset=f"own_data:{name}")
     assert (row.status, row.failure_class) == (JobStatus.FAILED, "user")
     assert says in str(row.failure_message)

@@ -214,7 +214,7 @@ def test_generations_without_an_exchange_equal_one_straight_fit(
 
 
 @pytest.mark.parametrize("where", [pytest.param("inside", marks=pytest.mark.slow), "at the end"])
-def test_a_generation_that_is_drained_goes_on_to_the_same_end(
+def test_a_generation_that_is_drained_continues_to_the_same_end(
     where: str, data: Path, job: dict[str, Any], fleet: Fleet
 ) -> None:
     """Of an epoch; inside the first epochs of the last generation, it starts from its parent."""

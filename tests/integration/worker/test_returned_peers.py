@@ -97,7 +97,7 @@ def test_slots_that_join_get_their_share_of_a_cohort(
         assert fleet.curve(mine.id) == alone.curve(row.id)
 
 
-def test_a_cohort_makes_way_for_a_more_urgent_job(fleet: Fleet, job: dict[str, Any]) -> None:
+def test_a_cohort_is_preempted_by_a_more_urgent_job(fleet: Fleet, job: dict[str, Any]) -> None:
     urgent: list[int] = []
 
     def submit(ids: list[int]) -> None:

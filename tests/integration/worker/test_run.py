@@ -115,7 +115,7 @@ def test_a_bad_evaluator_is_the_users_failure(
     assert "Traceback" in (row.failure_traceback or "")
 
 
-def test_an_error_of_the_users_layer_is_told_once_and_whole(
+def test_an_error_of_the_users_layer_is_reported_once_and_whole(
     job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
     with Fleet(sqlite_url, tmp_path, **TRUSTING) as fleet:
@@ -155,7 +155,7 @@ def test_a_loss_that_becomes_nan_is_its_own_failure(fleet: Fleet, job: dict[str,
 
 
 @pytest.mark.parametrize("engine", ["fit", ""])
-def test_the_row_tells_the_epoch_whose_weights_are_kept(
+def test_the_row_has_the_epoch_whose_weights_are_kept(
     engine: str, job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:
     stop = {"EarlyStopping": {"monitor": "val_loss", "patience": 2, "restore_best_weights": True}}
@@ -181,7 +181,7 @@ def test_the_row_tells_the_epoch_whose_weights_are_kept(
 
 
 @pytest.mark.parametrize("rate", [1e11, 0.01])
-def test_the_row_tells_the_first_epoch_whose_loss_was_no_number(
+def test_the_row_has_the_first_epoch_whose_loss_was_no_number(
     rate: float, fleet: Fleet, job: dict[str, Any]
 ) -> None:
     row = fleet.run(**{**job, "optimizer": {"SGD": {"learning_rate": rate}}, "epochs": 4})
@@ -308,7 +308,7 @@ def test_without_leave_the_batch_stays_as_it_is(fleet: Fleet, job: dict[str, Any
 
 
 @pytest.mark.slow
-def test_another_environment_is_told(fleet: Fleet, job: dict[str, Any]) -> None:
+def test_another_environment_is_reported(fleet: Fleet, job: dict[str, Any]) -> None:
     def drain(prepared: PreparedJob) -> None:
         fleet.child.drain()
 

@@ -19,7 +19,7 @@ from fitfleet.worker.process.standby import FirstJob, wait_while_reserved
 
 
 @pytest.mark.parametrize("last", [0, 1])
-def test_the_pool_is_told_whether_the_child_waits_or_runs_its_job_at_once(
+def test_the_pool_learns_whether_the_child_waits_or_runs_its_job_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     """Else Celery kills it when it is not up in time, which the job may well outlast."""

@@ -50,7 +50,7 @@ def test_without_traces_nothing_is_written(fleet: Fleet, job: dict[str, Any]) ->
 
 
 @pytest.mark.slow
-def test_a_failed_attempt_tells_how_far_it_came(
+def test_a_failed_attempt_records_how_far_it_came(
     sqlite_url: str, tmp_path: Path, job: dict[str, Any]
 ) -> None:
     job |= {"callbacks": [{"class_name": "TerminateOnNaN", "config": {}}]}

@@ -71,7 +71,7 @@ def test_a_fit_that_hangs_is_ended_with_its_child(local: ff.Fleet, job: dict[str
 
 
 @pytest.mark.slow
-def test_a_child_that_does_not_hear_holds_up_the_end_of_its_service_for_drain_s(
+def test_an_unresponsive_child_delays_the_end_of_its_service_by_drain_s(
     local: LocalFleet, job: dict[str, Any]
 ) -> None:
     unresponsive = local.submit(**job, evaluators=["scoring:endless"], experiment="drained")

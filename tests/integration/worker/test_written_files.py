@@ -180,7 +180,7 @@ def test_a_swapped_file_writes_nothing_outside(name: str, tmp_path: Path) -> Non
     assert not list(folder.iterdir())
 
 
-def test_a_changed_content_is_told(tmp_path: Path) -> None:
+def test_a_changed_content_is_reported(tmp_path: Path) -> None:
     path, folder = tmp_path / "job.h5", tmp_path / "files"
     folder.mkdir()
     (folder / "a.csv").write_text("one")

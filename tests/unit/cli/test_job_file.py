@@ -56,12 +56,12 @@ def test_what_is_no_job_file_is_refused_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.yaml: cannot be read: No such file"):
         read_jobs(tmp_path / "none.yaml")
 
 
-def test_a_binary_file_is_said(tmp_path: Path) -> None:
+def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_bytes(b"\x89\xff\x00")
     with pytest.raises(SpecError, match="not text in UTF-8"):

@@ -26,7 +26,7 @@ def passed(times: list[float], name: str, messages: list[str], level: int) -> li
     return lines
 
 
-def test_what_a_library_repeats_is_said_once_and_then_counted() -> None:
+def test_what_a_library_repeats_is_reported_once_and_then_counted() -> None:
     messages = [f"cannot connect; again in {n}.00 seconds" for n in range(1, 6)]
     assert passed([0.0, 1.0, 3.0, 6.0, 700.0], "celery.worker", messages, logging.ERROR) == [
         "cannot connect; again in 1.00 seconds",
@@ -34,7 +34,7 @@ def test_what_a_library_repeats_is_said_once_and_then_counted() -> None:
     ]
 
 
-def test_of_ours_each_job_is_told_and_no_progress_is_held_back() -> None:
+def test_each_callback_of_fitfleet_has_its_job_and_progress_is_not_delayed() -> None:
     messages = ["job 1 was lost", "job 2 was lost", "job 1 was lost"]
     assert passed([0.0, 1.0, 2.0], "fitfleet.x", messages, logging.WARNING) == messages[:2]
     assert passed([0.0, 1.0, 2.0], "fitfleet.x", messages, logging.INFO) == messages

@@ -82,7 +82,7 @@ def test_without_room_arrays_are_read_into_memory(folder: Path, settings: Settin
     assert not arrays.x.flags.writeable
 
 
-def test_without_room_in_the_cache_or_memory_the_way_out_is_said(
+def test_without_room_in_the_cache_or_memory_the_way_out_is_reported(
     folder: Path, settings: Settings
 ) -> None:
     tiny = settings.replace(cache_bytes=100, memory_bytes=1000)

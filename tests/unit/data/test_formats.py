@@ -145,7 +145,7 @@ def test_several_named_inputs_and_outputs(folder: Path, settings: Settings) -> N
         ({"path": "a.npz", "x": "odd", "y": "odd", "y_val": "odd"}, "y_val is given but not x_val"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(
+def test_what_is_wrong_is_reported_in_one_sentence(
     spec: dict[str, Any], problem: str, folder: Path, settings: Settings
 ) -> None:
     np.savez(folder / "a.npz", odd=np.zeros((3, 2)), other=np.zeros(4))

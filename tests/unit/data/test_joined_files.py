@@ -114,7 +114,7 @@ def test_windows_of_many_series_equal_those_of_each(
     assert windows.total(lengths, size) == len(x) == len(y)
 
 
-def test_a_column_tells_the_series(folder: Path, settings: Settings) -> None:
+def test_a_column_names_the_series(folder: Path, settings: Settings) -> None:
     frame = pd.DataFrame(
         {"engine": ["b"] * 4 + ["a"] * 3 + ["b"] * 2, "load": np.arange(9.0), "rpm": np.arange(9.0)}
     )

@@ -252,7 +252,7 @@ def test_rows_that_do_not_fit_together_are_refused(settings: Settings) -> None:
         _loaded(settings, (X, Y[:9]))
 
 
-def test_a_storage_that_cannot_be_written_is_said(settings: Settings, tmp_path: Path) -> None:
+def test_a_storage_that_cannot_be_written_is_reported(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written there"):
         stored((X, Y), settings.replace(storage=str(tmp_path / "file")))

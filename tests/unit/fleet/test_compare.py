@@ -105,7 +105,7 @@ def test_scores_compare_as_metrics_do(fleet: ff.Fleet, done: list[ff.Job]) -> No
     assert list(table["job"]) == [done[2].id, done[1].id]
 
 
-def test_what_cannot_be_compared_is_said(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+def test_what_cannot_be_compared_is_reported(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     with pytest.raises(NotFoundError, match="there is none yet"):
         fleet.compare("line")
     fleet.submit(**job)
@@ -116,7 +116,7 @@ def test_what_cannot_be_compared_is_said(fleet: ff.Fleet, job: dict[str, Any]) -
         fleet.compare("lime")
 
 
-def test_what_the_table_does_not_show_is_said(
+def test_what_the_table_does_not_show_is_reported(
     fleet: ff.Fleet, job: dict[str, Any], settings: Settings
 ) -> None:
     np.savez(Path(settings.data_root) / "other.npz", x=np.ones((8, 4)), y=np.ones((8, 1)))

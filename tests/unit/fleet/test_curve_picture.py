@@ -32,12 +32,12 @@ def test_labels_and_units_are_in_the_picture(tmp_path: Path) -> None:
         assert f">{shown}<" in text
 
 
-def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+def test_nothing_to_draw_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FitfleetError, match="no curves to plot"):
         plot_curves({"a": HISTORY.head(0)}, tmp_path / "curves.png")
 
 
-def test_an_unknown_suffix_is_said(tmp_path: Path) -> None:
+def test_an_unknown_suffix_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FitfleetError, match=r"curves\.xyz: the suffix is not one of"):
         plot_curves({"a": HISTORY}, tmp_path / "curves.xyz")
 

@@ -80,7 +80,7 @@ def test_it_says_why_nothing_runs() -> None:
     assert "loads TensorFlow" not in rendered(snapshot(2))
 
 
-def test_the_time_left_of_a_resumed_job_is_not_told_before_its_fit_runs(
+def test_the_time_left_of_a_resumed_job_is_unknown_before_its_fit_runs(
     fleet: ff.Fleet, job: dict[str, Any]
 ) -> None:
     handle = fleet.submit(**{**job, "epochs": 400})
@@ -182,7 +182,7 @@ def test_in_a_pipe_there_is_a_line_every_half_minute(monkeypatch: pytest.MonkeyP
     assert len(lines) == 2 and all(line.startswith("13 of 60 jobs ended") for line in lines)
 
 
-def test_a_failure_is_told_once_also_in_a_pipe(fleet: ff.Fleet, job: dict[str, Any]) -> None:
+def test_a_failure_is_reported_once_also_in_a_pipe(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     handles = [fleet.submit(**{**job, "seed": seed}) for seed in range(7)]
     with fleet.database.begin() as c:
         c.execute(jobs.update().values(

@@ -74,7 +74,7 @@ def test_outputs_within_outputs_have_names_of_both() -> None:
         (ONE[:, None], "out.csv", r"^predictions: has rows of shape \(1, 3\), and CSV holds one"),
     ],
 )
-def test_what_a_format_cannot_hold_is_said_and_leaves_no_file(
+def test_what_a_format_cannot_hold_is_reported_and_leaves_no_file(
     whole: Any, name: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(FitfleetError, match=said):

@@ -24,7 +24,7 @@ def test_with_the_broker_away_the_job_is_kept_and_a_warning_says_so(
     assert fleet.job(handle.id) == handle
 
 
-def test_a_folder_where_no_fleet_is_up_is_said_and_one_with_workers_is_not(
+def test_a_folder_where_no_fleet_is_up_is_reported_and_one_with_workers_is_not(
     fleet: ff.Fleet, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in the folder of an embedded fleet, whose broker only its own processes know.
@@ -80,7 +80,7 @@ def test_an_argument_that_does_not_exist_is_refused(fleet: ff.Fleet, job: dict[s
         fleet.submit(model=job["model"])
 
 
-def test_a_job_that_is_not_there_is_said(fleet: ff.Fleet) -> None:
+def test_a_job_that_is_not_there_is_reported(fleet: ff.Fleet) -> None:
     with pytest.raises(NotFoundError, match="there is no job 7"):
         fleet.job(7)
 

@@ -55,7 +55,7 @@ def search_of(given: Design) -> Any:
     )
 
 
-def test_a_search_asks_for_what_optuna_asks_for_after_the_same_trials() -> None:
+def test_a_search_suggests_what_optuna_suggests_after_the_same_trials() -> None:
     study = study_of()
     given = sweep_of(study)
     assert [point.unused for point in given.imported] == [None] * 15
@@ -72,7 +72,7 @@ def test_a_search_asks_for_what_optuna_asks_for_after_the_same_trials() -> None:
     assert search_of(sweep_of(None)).next([]) != trials[0].point
 
 
-def test_a_search_that_is_rebuilt_from_its_stored_design_asks_for_the_same() -> None:
+def test_a_search_rebuilt_from_its_stored_design_suggests_the_same() -> None:
     given = sweep_of(study_of())
     stored = Design.from_json(given.to_json())
     assert stored == given and stored.imported

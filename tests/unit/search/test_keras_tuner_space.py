@@ -161,7 +161,7 @@ def test_every_search_gives_a_function_all_that_it_asks_for(build: Any, search: 
         trials.append(Trial(number, point, state="complete", values=(float(number % 4),)))
 
 
-def test_one_name_with_two_ranges_is_told_apart_by_its_scopes() -> None:
+def test_one_name_with_two_ranges_is_distinguished_by_its_scopes() -> None:
     assert list(space.find(model_of(branched))) == ["kind", "mlp.units", "activation", "cnn.units"]
 
 
@@ -236,7 +236,7 @@ def shifting(hp: Any) -> None:
     hp.Int("units", 1, 4 if small else 64)
 
 
-def test_one_name_with_values_that_change_is_told() -> None:
+def test_one_name_with_values_that_change_is_reported() -> None:
     with pytest.warns(UserWarning, match="asks for units with different values"):
         parameters = space.find(model_of(shifting))
     assert parameters["units"].high == 64

@@ -100,13 +100,13 @@ def test_one_at_a_time_it_is_plain_optuna(name: str) -> None:
 
 @pytest.mark.parametrize("width", [1, 4])
 @pytest.mark.parametrize("name", [*LEARNING, "random"])
-def test_a_driver_that_dies_after_every_question_asks_the_same(name: str, width: int) -> None:
+def test_a_driver_that_dies_after_every_suggestion_suggests_the_same(name: str, width: int) -> None:
     live = searcher(name)
     assert ask_all(lambda _: searcher(name), 24, width) == ask_all(lambda _: live, 24, width)
 
 
 @pytest.mark.parametrize("name", [*LEARNING, "random", "grid"])
-def test_no_point_is_asked_twice(name: str) -> None:
+def test_no_point_is_suggested_twice(name: str) -> None:
     small = {"a": ff.choice([1, 2, 3]), "b": ff.choice(["x", "y"])}
     search = searcher(name, small)
     trials: list[Trial] = []
@@ -186,7 +186,7 @@ CONDITIONAL = {
 
 
 @pytest.mark.parametrize("name", LEARNING)
-def test_optuna_knows_nothing_of_what_an_option_leaves_out(name: str) -> None:
+def test_optuna_is_not_given_what_an_option_leaves_out(name: str) -> None:
     def value(point: Point) -> float:
         return float(point[f"optimizer.{point['optimizer']}.learning_rate"] + point["units"] / 100)
 

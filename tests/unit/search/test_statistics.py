@@ -76,7 +76,7 @@ def test_one_pair_is_no_test() -> None:
     assert name == "" and math.isnan(p)
 
 
-def test_ties_are_told_from_worse() -> None:
+def test_ties_are_distinguished_from_worse() -> None:
     best = {seed: 0.10 + 0.001 * seed for seed in range(5)}
     close = {seed: 0.10 + 0.001 * seed + (0.002 if seed % 2 else -0.001) for seed in range(5)}
     far = {seed: 0.50 + 0.001 * seed * (seed % 2) for seed in range(5)}

@@ -95,7 +95,7 @@ def test_what_an_epoch_has_may_be_watched(make: Any, monitor: str) -> None:
         (counted, "val_accuracy", "val_mae"),
     ],
 )
-def test_a_misspelt_monitor_is_told_at_submit(make: Any, monitor: str, meant: str) -> None:
+def test_a_misspelt_monitor_is_reported_at_submit(make: Any, monitor: str, meant: str) -> None:
     with pytest.raises(SpecError) as refused:
         _spec(make, monitor)
     said = str(refused.value)
@@ -103,7 +103,7 @@ def test_a_misspelt_monitor_is_told_at_submit(make: Any, monitor: str, meant: st
     assert meant in said
 
 
-def test_a_loss_of_no_output_is_told_at_submit() -> None:
+def test_a_loss_of_no_output_is_reported_at_submit() -> None:
     with pytest.raises(SpecError, match=r"loss\.c: the model has no output of that name"):
         _spec(two_outputs, "val_loss", loss={"a": "mse", "c": "mse"})
 

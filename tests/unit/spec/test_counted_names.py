@@ -78,7 +78,7 @@ def test_two_submits_of_one_script_are_the_same_job() -> None:
     assert _spec("val_my_metric") == _spec("val_my_metric")
 
 
-def test_a_name_of_the_scripts_own_count_is_told_where_a_callback_watches_it() -> None:
+def test_a_name_of_the_scripts_own_count_is_reported_where_a_callback_watches_it() -> None:
     spec = _spec("val_my_metric_3")
     check(_spec("val_my_metric"), SETTINGS)
     with pytest.raises(SpecError) as refused:

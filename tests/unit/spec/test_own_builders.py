@@ -161,7 +161,7 @@ def test_a_worker_that_would_not_run_the_builder_gets_no_builder() -> None:
 
 
 @pytest.mark.parametrize(("make", "name"), [(of_an_object, "OfAnObject"), (forgetful, "Forgetful")])
-def test_an_object_of_such_a_model_is_refused_with_the_way(make: Any, name: str) -> None:
+def test_an_object_of_such_a_model_is_refused_with_the_fix(make: Any, name: str) -> None:
     with pytest.raises(SpecError, match=rf"^model: .*{name} .*; or .*model=ff\.builder"):
         model_spec(make(), SETTINGS, is_scripted=True)
 

@@ -196,7 +196,7 @@ def test_a_functional_model_has_the_shapes_and_weights_that_keras_gives_it(model
     assert (computed.parameters, computed.is_exact) == (model.count_params(), True)
 
 
-def test_what_is_not_known_is_said_not_to_be_known() -> None:
+def test_what_is_not_known_is_reported_not_to_be_known() -> None:
     start = keras.Input((4, 3))
     computed = facts(keras.Model(start, L.Dense(2)(keras.ops.diagonal(start, axis1=1, axis2=2))))
     assert computed.outputs[0].shape is None
@@ -216,7 +216,7 @@ def test_an_input_that_is_not_declared_leaves_the_shape_open() -> None:
     assert computed.parameters == model.count_params()
 
 
-def test_state_batch_size_and_activation_are_told() -> None:
+def test_state_batch_size_and_activation_are_reported() -> None:
     model = keras.Sequential(
         [
             keras.Input(batch_shape=(16, 5, 3), name="series"),

@@ -50,7 +50,7 @@ def _framework(*peaks: int) -> Any:
     )
 
 
-def test_the_host_tells_what_a_fit_adds_to_a_warm_process() -> None:
+def test_the_host_meter_measures_what_a_fit_adds_to_a_warm_process() -> None:
     meter = HostMeter()
     meter.reset()
     before = meter.peak()
@@ -100,7 +100,7 @@ def test_what_the_driver_does_not_tell_is_allowed_for(
     assert peak == Peak(1500 * MIB, 900 * MIB, None)
 
 
-def test_the_driver_tells_what_is_free(tmp_path: Path) -> None:
+def test_the_driver_reports_free_memory(tmp_path: Path) -> None:
     path = tmp_path / "nvml.json"
     assert Nvml(_library(path, [1])).free_bytes(UUID) == 70000 * MIB
     refusing = _library(path, [1], nvmlDeviceGetMemoryInfo="GPU is lost")
@@ -117,7 +117,7 @@ def test_free_is_what_the_driver_says_and_this_process_holds(tmp_path: Path) -> 
     assert GpuMeter(UUID, "NVIDIA H100", silent, None, left_bytes=1).free_bytes() is None
 
 
-def test_a_process_that_keeps_much_is_told(tmp_path: Path) -> None:
+def test_a_process_that_keeps_much_is_reported(tmp_path: Path) -> None:
     held = [IDLE_BYTES, IDLE_BYTES + 1, None]
     driver = Nvml(_library(tmp_path / "nvml.json", held))
     assert not GpuMeter(UUID, "NVIDIA H100", driver, None).is_oversized()  # it has the card alone

@@ -60,7 +60,7 @@ def test_a_file_that_leads_elsewhere_or_grows_is_read_by_nobody(
             read(path, settings)
 
 
-def test_a_file_that_was_swapped_is_told_by_its_sha256(tmp_path: Path, settings: Settings) -> None:
+def test_a_swapped_file_is_detected_by_its_sha256(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "w.weights.h5"
     with h5py.File(path, "w") as file:
         file["layers/dense/vars/0"] = np.ones(3)
