@@ -1,1 +1,1 @@
-"""What a script holds: the handles on fleets and jobs, waiting, the live display, `doctor`."""
+"""The handles of a script on fleets and jobs, waiting, the live display, `doctor`."""

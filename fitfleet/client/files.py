@@ -1,4 +1,4 @@
-"""The files that a job's callbacks wrote, as a script holds them."""
+"""Handles on the files that a job's callbacks wrote."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Job(FittedJob):
     def why(self) -> Explanation:
         """Why the job waits, what goes first, when it should start; printed, a sentence.
 
-        The reasons come in the order in which the dispatcher asks.
+        The reasons come in the order in which the dispatcher checks.
         """
         return explaining.explain(self._database, self._settings, self.id)
 

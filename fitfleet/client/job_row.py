@@ -16,7 +16,7 @@ from fitfleet.text import html_table, printable
 
 
 class JobHandle:
-    """What the row of a job says; `refresh()` reads it again."""
+    """The row of a job; `refresh()` reads it again."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class JobHandle:
 
     @property
     def params(self) -> dict[str, Any]:
-        """What the user said he varies; shown and compared, never computed with."""
+        """What the user states as varied; shown and compared, never computed with."""
         return dict(self._row.params)
 
     @property
@@ -95,7 +95,7 @@ class JobHandle:
 
     @property
     def epochs(self) -> int:
-        """Epochs asked for."""
+        """Epochs of the specification."""
         return self._row.epochs
 
     @property

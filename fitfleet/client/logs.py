@@ -29,7 +29,7 @@ def news(
 ) -> Iterator[str]:
     """What was printed since the last call, by attempt; `seen` keeps the bytes read of each.
 
-    With a limit at most so many bytes of each attempt; the next call goes on there.
+    With `limit_bytes`, at most this many of each attempt; the next call continues there.
     """
     first = max(seen, default=row.attempt)
     for attempt in range(max(first, 1), row.attempt + 1):

@@ -13,7 +13,7 @@ from fitfleet.errors import BrokerError
 from fitfleet.queue import check as check_broker
 from fitfleet.settings import Settings
 
-# How often a script that submits one job after another asks whether the broker is there.
+# Interval at which a script that submits job after job checks the broker.
 _BROKER_POLL_S = 5.0
 
 

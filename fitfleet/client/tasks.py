@@ -191,7 +191,7 @@ _OF_KERAS = {
 
 
 def check_keras_arguments(given: Mapping[str, Any]) -> None:
-    """SpecError for what none of the two has; `verbose`, and a dict asked for, change nothing."""
+    """SpecError for what neither of them takes; `verbose` and `return_dict` change nothing."""
     for name, value in given.items():
         if name == "verbose" or (name == "return_dict" and value is True):
             continue
@@ -268,7 +268,7 @@ def _queued(database: Database, settings: Settings, new: job_table.NewJob) -> Jo
         (row,) = lookup.jobs_by_id(c, [job_id])
         if row.status.is_terminal and row.status is not JobStatus.SUCCEEDED:
             job_table.retry(c, job_id)
-    # A storage may be slow or away: nobody else is to wait for a lock meanwhile.
+    # A storage may be slow or away: no lock is held meanwhile.
     if row.status is JobStatus.SUCCEEDED and _is_gone(settings, row):
         with database.begin() as c:
             ((job_id, _),) = job_table.insert(c, [replace(new, again=True)])

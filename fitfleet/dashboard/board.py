@@ -22,8 +22,8 @@ from fitfleet.queue import celery_app, ping
 
 _T = TypeVar("_T")
 _KEPT = 200
-# What is brought up to date by what changed is read anew so often: a poll sees the jobs, not every
-# value of them.
+# Interval at which incrementally updated data is read anew: a poll finds changed jobs, not every
+# changed value.
 _REREAD_S = 60.0
 _BROKER_S = 3.0
 

@@ -1,4 +1,4 @@
-"""The record of a fleet that stays in a folder: one process, which keeps it up between scripts.
+"""The record of a background fleet in a folder: one process, which runs it between scripts.
 
 The process (background_process.py) holds a lock for as long as it lives, so that a record left
 behind by one that was killed is known as such. Scripts that join or replace it take turns.
@@ -31,7 +31,7 @@ _END_S = 15.0
 
 @dataclass(frozen=True)
 class Record:
-    """What a fleet that stays says of itself."""
+    """The record of a background fleet."""
 
     pid: int
     version: str = ""
@@ -63,13 +63,13 @@ class Stay:
             return None
         try:
             document = json.loads(self._record.read_text(encoding="utf-8"))
-            # Another version may say more or less of itself.
+            # Another version may have more or fewer fields.
             return Record(**{name: document[name] for name in _FIELDS if name in document})
         except (OSError, ValueError, TypeError):
             return None  # it is starting
 
     def is_up(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is alive."""
         try:
             with self._life.open("r") as file:
                 return not _locks(file.fileno(), fcntl.LOCK_SH)

@@ -18,7 +18,7 @@ from fitfleet.scheduler.traces import TraceSender
 from fitfleet.scheduler.webhooks import Notifier
 from fitfleet.settings import Settings
 
-_TRACES_S = 5.0  # at most so long a script waits for the receiver of its traces, twice
+_TRACES_S = 5.0  # longest wait of a script for the receiver of its traces, twice
 
 
 class LocalFleet(Fleet):

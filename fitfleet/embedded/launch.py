@@ -52,7 +52,7 @@ def local(
     `fitfleet settings`.
 
     With `keep` ("1h", "30m", seconds) the fleet stays when the block ends, until nothing has run
-    for so long and no script is there, and the next script in this directory joins it with its
+    for that time and no script uses it, and the next script in this directory joins it with its
     workers warm; so does one without `keep`, and `fitfleet up` starts one beforehand. A fleet that
     stays but is of other settings, workers, versions, environment or trusted modules is ended
     first; its running fits write a checkpoint and resume on the new workers.

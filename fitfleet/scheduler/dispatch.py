@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fitfleet.queue import Celery
 
 # Jobs may wait although slots are free: paused, at their max_running, or backing off. What frees
-# them mostly shows as another load; the rest is polled so often.
+# them mostly changes the load; otherwise the queue is polled at this interval.
 _FRUITLESS_S = 0.5
 
 

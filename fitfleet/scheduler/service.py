@@ -23,15 +23,15 @@ from fitfleet.scheduler.recover import (
 from fitfleet.settings import Settings
 
 _log = logging.getLogger(__name__)
-_ANSWER_S = 2.0  # a database may take so long to say its time
-# For so long after a message has gone out the slots may be free again any moment: where fits are
-# short it is polled more often, so that they do not wait for the poll.
+_ANSWER_S = 2.0  # longest answer from which the database's clock is read
+# Time after a message was sent in which the queue is polled more often: slots of short fits may be
+# free again any moment.
 _BRISK_S = 0.5
 _BRISK_SHARE = 0.2  # of poll_s
 
 
 class _Clock:
-    """Tells when the database's clock, by which leases end, advanced while the workers stood still.
+    """Detects that the database's clock, by which leases end, advanced while workers stood still.
 
     It may be set forward, or the machine may have slept with its workers: Python's monotonic
     clock does neither.

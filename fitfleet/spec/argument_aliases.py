@@ -26,7 +26,7 @@ def hint(name: str) -> str:
 
 
 def of_a_job(name: str) -> str | None:
-    """What to say of it among the arguments of a job, which is no sweep; None for other names."""
+    """The hint for a sweep's argument among those of a job; None for other names."""
     ours = _OURS.get(name)
     if ours is None or ours == "name":
         return None

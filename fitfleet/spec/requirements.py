@@ -77,7 +77,7 @@ def requirements_of(options: JobOptions) -> str:
 
 
 def memory_label(device: str) -> str:
-    """The label that says what a device has: of one named as in the records."""
+    """The label for the memory of a device, by its name in the records."""
     return "gpu_memory" if device.startswith("gpu") else "memory"
 
 

@@ -131,7 +131,7 @@ def broker_users_of_hosts(settings: Settings) -> list[Finding]:
         return []
     try:
         have_own = broker_users.may_create(celery_app(settings))
-    except (BrokerError, SettingsError):  # another line tells of it
+    except (BrokerError, SettingsError):  # reported by another line
         return []
     detail = "each host that joins gets one of its own"
     if not have_own:
@@ -206,7 +206,7 @@ def _database_fix(text: str) -> str:
 def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
     """Weights that a worker has written and this machine does not see, as its storage differs."""
     path = lookup.newest_artifact(c)
-    with suppress(StorageError):  # another line tells of it
+    with suppress(StorageError):  # reported by another line
         if path is None or Storage.of(settings).about(path) is not None:
             return []
     return [
@@ -225,7 +225,7 @@ def _foreign_storage(database: Database, settings: Settings) -> list[Finding]:
         storage_marker.check(database, settings)
     except storage_marker.ForeignStorageError as error:
         return [Finding("marker", False, *str(error).split("; ", 1))]
-    except (StorageError, MissingExtraError):  # another line tells of it
+    except (StorageError, MissingExtraError):  # reported by another line
         pass
     return []
 

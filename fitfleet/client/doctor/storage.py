@@ -1,4 +1,4 @@
-"""What the doctor says of the storage."""
+"""The doctor's checks of the storage."""
 
 from __future__ import annotations
 

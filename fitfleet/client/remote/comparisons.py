@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ComparingFleet(Fleet):
-    """What a fleet says of its experiments; numbers come by the API, the rest is made here."""
+    """Comparisons of a fleet's experiments: numbers come by the API, the rest is computed here."""
 
     _connection: Connection
 

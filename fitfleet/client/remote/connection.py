@@ -21,7 +21,7 @@ from fitfleet.errors import AccessError, ApiError, FitfleetError, SettingsError,
 _TIMEOUT_S = 60.0
 _BLOCK = 1 << 20
 _MAX_ERROR = 1 << 16
-# What an answer may say went wrong: errors of fitfleet that take one sentence.
+# Errors that a response may name: those of fitfleet with one sentence.
 _KINDS = {
     kind.__name__: kind
     for kind in vars(errors).values()
@@ -119,7 +119,7 @@ class Connection:
             try:
                 connection.request(method, place, body, sent)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it has answered before all was sent, and says why
+                pass  # it has responded with an error before all was sent
             except (OSError, http.client.HTTPException) as error:
                 raise self._away(error) from None
             try:
@@ -143,7 +143,7 @@ class Connection:
             raise self._away(error) from None
 
     def _refused(self, response: http.client.HTTPResponse) -> NoReturn:
-        """Raise what the server says, as the error that it would be here."""
+        """Raise the error of a response, in the class that it would have here."""
         try:
             error = json_text.from_json(self._read(response, _MAX_ERROR))["error"]
             kind, message, place = error["kind"], str(error["message"]), error.get("place", "")

@@ -30,14 +30,14 @@ from fitfleet.states import JobStatus
 from fitfleet.sweeps.design.design import Design
 from fitfleet.sweeps.spaces import hypermodels
 
-# What goes to the database directly, and the way to it.
+# Methods that need the database, and what to use instead.
 _REFUSED = {
     "dashboard": "a page of the fleet",
 }
 
 
 class _NoDatabase:
-    """Stands where a fleet has its database, and says so."""
+    """In place of a fleet's database: raises an error that names the API."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -102,7 +102,7 @@ class RemoteFleet(ComparingFleet):
                         error.args = (f"jobs[{index}]: {error}",)
                     raise
             answer = self._connection.post("/v1/jobs", jobs=documents, again=again)
-        # A server of an older version does not say what is unserved.
+        # A server of an older version does not report unserved queues.
         for line in [*answer["warnings"], *self.notices.fresh(answer.get("unserved", {}))]:
             warnings.warn(line, stacklevel=3)
         return Jobs(

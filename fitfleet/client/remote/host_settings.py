@@ -33,7 +33,7 @@ _OF_A_HOST = frozenset(
     }
 )
 FLEET_WIDE = tuple(name for name, _, _ in Settings.table() if name not in _OF_A_HOST)
-# Where this host has mounted them; what it says goes before what the fleet says.
+# Where this host has mounted them; its settings come before the fleet's.
 _PLACES = ("storage", "data_root")
 
 

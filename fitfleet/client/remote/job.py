@@ -38,7 +38,7 @@ _FOLLOW_S = 0.5
 
 
 class RemoteJob(Job):
-    """A Job whose every question goes to the API. Any of them may raise ApiError."""
+    """A Job whose methods use the API. Each may raise ApiError."""
 
     def __init__(
         self,

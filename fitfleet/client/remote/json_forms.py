@@ -47,7 +47,7 @@ def frame_of(document: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def row_of(document: Mapping[str, Any]) -> JobRow:
-    """A job's row; what a newer server says more is left out."""
+    """A job's row; fields of a newer server are left out."""
     known = {f.name for f in fields(JobRow)}
     values = {name: value for name, value in document.items() if name in known}
     return JobRow(**{**values, "status": JobStatus(document["status"])})

@@ -13,7 +13,7 @@ from fitfleet.analysis.objective import Objective
 from fitfleet.dashboard.pages.experiment import Experiment, csv_answer
 
 _SHOWN = 100
-# Every run of the experiment is read; so often at most.
+# Minimum interval, since every run of the experiment is read.
 _KEPT_S = 5.0
 _NUMBERS = ("n", "incomplete", "mean", "std", "low", "high", "best", "worst", "seconds")
 

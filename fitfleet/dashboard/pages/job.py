@@ -17,7 +17,7 @@ from fitfleet.errors import NotFoundError, StorageError
 
 # When it should start depends on the time; a page asks every 5 s while it waits.
 _WHY_S = 2.0
-# A log is read from its end, so much of it.
+# Bytes that are read from the end of a log.
 _LOG_BYTES = 64_000
 
 

@@ -30,7 +30,7 @@ class Measurement:
     size_bytes: int
     framework_bytes: int | None = None
     driver_bytes: int | None = None
-    is_bound: bool = False  # it ran out of memory with so much: it needs more
+    is_bound: bool = False  # it ran out of memory: a lower bound of its need
 
     @property
     def key(self) -> tuple[Any, ...]:

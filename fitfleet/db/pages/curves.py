@@ -38,7 +38,7 @@ def since(
 ) -> CurvePart:
     """Values of one metric after the known epoch of each job, at most `limit` in all.
 
-    With a stride every so many epochs, and the last one.
+    With a `stride`, every stride-th epoch and the last one.
     """
     metric, phase = name.removeprefix("val_"), "val" if name.startswith("val_") else "train"
     curves = _heads(c, list(known))

@@ -112,7 +112,7 @@ def _best_experiments(
 ) -> sa.Select[Any]:
     """The `limit` experiments of the best rank, in one statement: a few steps in an index for each.
 
-    With `is_of_users` so many of each user.
+    With `is_of_users`, `limit` of each user.
 
     A row for each requirement of their jobs: id, requirement, in_flight, max_running, served_at,
     user_name, and room: how many more jobs the user may have in flight, NULL without a limit.

@@ -1,4 +1,4 @@
-"""Whether Keras can tell the direction of what a callback monitors, when its mode is 'auto'."""
+"""Whether Keras can infer the direction of a monitored metric, when the mode is 'auto'."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COUNTS = ("FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives")
 
 
 def check_modes(spec: JobSpec) -> None:
-    """SpecError for a callback whose mode Keras would have to know and does not.
+    """SpecError for a callback whose mode Keras would have to infer and cannot.
 
     Keras knows the loss and the metrics by their own names, not by those that it gives them in a
     model of several outputs: `head_loss` and `head_accuracy` would end the fit with an error.

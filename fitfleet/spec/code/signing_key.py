@@ -1,4 +1,4 @@
-"""Who may give code to workers: who can read a key that lies in the storage.
+"""Code for workers is signed with a key in the storage.
 
 A row of the database alone must not make a worker run code, whatever module it says it is of.
 """
@@ -25,7 +25,7 @@ def sign(sha256: str, settings: Settings) -> str | None:
 
 
 def is_signed(sha256: str, signature: str | None, settings: Settings) -> bool:
-    """Whether somebody who shares this storage has signed the snapshot."""
+    """Whether the snapshot is signed with the key of this storage."""
     key = _read(settings)
     if key is None or signature is None:
         return False

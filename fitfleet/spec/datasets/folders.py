@@ -73,7 +73,7 @@ class TextFolder(Folder):
     """Texts as `keras.utils.text_dataset_from_directory` reads them: UTF-8, one text per file.
 
     x has the shape (files,); a model takes it by `Input((), dtype="string")` and TextVectorization.
-    `max_length` cuts texts after so many bytes.
+    `max_length`: bytes after which texts are cut.
     """
 
     kind = "texts"

@@ -1,1 +1,1 @@
-"""What Keras knows by name, and which of it a spec may name."""
+"""The names of Keras's classes and functions, and which of them a spec may use."""

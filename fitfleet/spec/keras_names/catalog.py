@@ -1,4 +1,4 @@
-"""What Keras knows by name: read from signatures.json, which was written from Keras itself.
+"""The names of Keras's classes: read from signatures.json, which was written from Keras itself.
 
 Kinds are `layers`, `losses`, `metrics`, `optimizers`, `schedules`, `initializers`,
 `regularizers`, `constraints` and `callbacks`. A class that is not in the table is refused, and so
@@ -56,7 +56,7 @@ class Signature:
 
     @property
     def known(self) -> frozenset[str]:
-        """Every argument that a config of this class may hold."""
+        """Every argument that a config of this class may have."""
         more = _EVERYWHERE.get(self.kind, ())
         return frozenset((*self.arguments, *self.defaults, *more))
 
@@ -117,7 +117,7 @@ def class_names(kind: str) -> list[str]:
 
 
 def identifiers(kind: str) -> list[str]:
-    """All that a string may say for this kind: classes, their aliases, functions."""
+    """All identifiers of this kind: classes, their aliases, functions."""
     table = _table()
     return [
         *table.get(kind, ()),

@@ -1,4 +1,4 @@
-"""Names that Keras has and a spec may not hold: why, and what to do instead.
+"""Names of Keras that a spec may not use: why, and what to use instead.
 
 A test holds that every public class of Keras is in signatures.json or here.
 """

@@ -1,4 +1,4 @@
-"""Which way a recorded metric is better: what the specification of its fit tells, else its name.
+"""The direction of a recorded metric: from the specification of its fit, else from its name.
 
 A specification knows which of Keras's classes comes after a name. A name alone counts only where
 its last words are those of a metric that everyone calls so; what is left is asked for.
@@ -54,7 +54,7 @@ _BY_SHAPE = _directions_of("accuracy acc", "crossentropy ce")
 
 
 def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
-    """What the specifications that know the name tell, else the name; None: ask for it.
+    """The direction by the specifications that have the name, else by the name; None: unknown.
 
     Each has `loss`, `metrics` and `weighted_metrics`, as a JobSpec has. None also where two differ.
     """
@@ -78,7 +78,7 @@ def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
 
 
 def by_name(name: str) -> Direction | None:
-    """What the name alone tells: by its last words, if no other word speaks against them."""
+    """The direction by the last words of a name, if no other word contradicts them."""
     plain = re.sub(r"_\d+$", "", plain_name(name).lower())
     if plain == "loss" or plain.endswith("_loss"):
         return "minimize"
@@ -102,7 +102,7 @@ def plain_name(name: str) -> str:
 
 @functools.cache
 def names_told() -> dict[str, Direction]:
-    """Names that tell the direction: those of Keras's metrics, and a few in common use."""
+    """Names whose direction is known: those of Keras's metrics, and a few in common use."""
     names = _directions_of(_COMMONLY_HIGHER, _COMMONLY_LOWER)
     for class_name, direction in CLASSES.items():
         names[snake_case(class_name)] = direction

@@ -23,7 +23,7 @@ def rename(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_made_up(name: Any, class_name: str) -> bool:
-    """Whether Keras would call a layer of that class so, without being asked."""
+    """Whether Keras would give a layer of that class this name by itself."""
     if not isinstance(name, str):
         return name is None
     prefixes = (snake_case(class_name), *(_MODEL_PREFIXES if class_name in _MODELS else ()))

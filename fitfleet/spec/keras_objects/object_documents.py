@@ -270,7 +270,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _drop_own_names(kind: str, name: str, config: dict[str, Any]) -> None:
-    """Names that Keras makes up itself, and the default dtype, say nothing."""
+    """Drop names that Keras made up, and the default dtype."""
     if kind in ("optimizers", "schedules", "losses"):
         config.pop("name", None)
     dtype = "int64" if name.endswith("IoU") else "float32"
@@ -293,6 +293,6 @@ def _shown(value: Any) -> str:
 
 
 def _first_sentence(error: BaseException) -> str:
-    """The first paragraph of what Keras says, on one line."""
+    """The first paragraph of Keras's message, on one line."""
     text = " ".join(str(error).strip().split("\n\n")[0].split())
     return text[:500] or type(error).__name__

@@ -103,7 +103,7 @@ def _is_initial(layer: Any, variable: Any) -> bool:
 
 
 def holds_matrix(initializer: Any) -> bool:
-    """Whether it is `Constant` of an array: weights that somebody chose."""
+    """Whether it is `Constant` of an array: weights that the user chose."""
     value = getattr(initializer, "value", 0)
     is_many = isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
     return type(initializer).__name__ == "Constant" and is_many

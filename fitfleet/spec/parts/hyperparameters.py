@@ -1,4 +1,4 @@
-"""The `hp` of a KerasTuner build function: it answers with values, and records what was asked.
+"""The `hp` of a KerasTuner build function: it returns values, and records its calls.
 
 The methods and their meaning are those of KerasTuner's HyperParameters; KerasTuner is not needed.
 """
@@ -18,7 +18,7 @@ Condition = tuple[str, tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Asked:
-    """A hyperparameter as a build function asked for it; active while all conditions hold.
+    """A hyperparameter that a build function requested; active while all conditions hold.
 
     `kind` is the method's name, `options` are those of Choice, Boolean and Fixed.
     """
@@ -50,7 +50,7 @@ class HyperParameters:
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Names asked for inside begin with `name/`."""
+        """Names requested inside begin with `name/`."""
         self._names.append(name)
         try:
             yield
@@ -59,7 +59,7 @@ class HyperParameters:
 
     @contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """What is asked for inside is active while the parent has one of the values."""
+        """Hyperparameters requested inside are active while the parent has one of the values."""
         parent = self._full(parent_name)
         if all(asked.name != parent for asked in self.asked):
             raise ValueError(f"the hyperparameter {parent!r} of a conditional_scope is not defined")

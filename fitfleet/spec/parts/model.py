@@ -247,7 +247,9 @@ def _compiled_by(model: Any) -> dict[str, Any]:
     except SpecError:
         return {}  # what cannot be written down stays as the builder has compiled it
     compiled = document.get("compile_config", {})
-    return _compile_parts({**compiled, "run_eagerly": False})  # the worker's builder says it again
+    return _compile_parts(
+        {**compiled, "run_eagerly": False}
+    )  # the worker's builder raises it again
 
 
 def compiled_loss(model: Any) -> Any:

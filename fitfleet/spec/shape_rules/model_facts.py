@@ -247,7 +247,7 @@ def _input_facts(layer: dict[str, Any]) -> InputFacts:
 
 
 def _codes(readers: list[dict[str, Any]]) -> int | None:
-    """How many codes the Embeddings that read an input know; None if there is none."""
+    """The input_dim of the Embeddings that read an input; None if there is none."""
     sizes = [
         layer["config"].get("input_dim")
         for layer in readers

@@ -20,7 +20,7 @@ Size = int | None
 
 
 def rank_of(name: str) -> int:
-    """The number of inner dimensions that a layer's name tells: Conv2D → 2."""
+    """The number of inner dimensions by a layer's name: Conv2D → 2."""
     return next(int(char) for char in name if char.isdigit())
 
 

@@ -1,6 +1,6 @@
 """What a traversal of a model has counted so far, compared with the limits of the settings.
 
-Without it a model of a few kilobytes could ask for hours of work here, or for more memory than a
+Without it a model of a few kilobytes could cause hours of work here, or for more memory than a
 worker has: nested models multiply the calls of their layers, repeats and paddings their values.
 """
 

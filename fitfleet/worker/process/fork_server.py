@@ -54,7 +54,7 @@ class ForkServer:
         """`warm` imports, in the new process; `run` is a child. `check` raises to end a wait.
 
         A process that has not answered after `answer_s`, the import included, counts as dead; so
-        does one that uses no CPU time for so long: `still_s`, while it imports and later.
+        does one without CPU time for `still_s` (while it imports, and later).
         """
         self._warm = warm
         self._run = run

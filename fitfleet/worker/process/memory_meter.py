@@ -47,7 +47,7 @@ class Meter(Protocol):
         """Bytes that a fit here may take now; None: there is no need to check."""
 
     def is_oversized(self) -> bool:
-        """Whether the process keeps so much of earlier fits that others on its device lack it."""
+        """Whether the process keeps memory of earlier fits that others on its device lack."""
 
 
 class HostMeter:
