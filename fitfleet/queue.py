@@ -116,6 +116,11 @@ def celery_app(settings: Settings) -> Celery:
     return _app(settings.broker_url)
 
 
+def use_broker(app: Celery, settings: Settings) -> None:
+    """Let an app that has not connected yet use the broker of these settings."""
+    app.conf.broker_url = _verified(settings.broker_url)
+
+
 def publish(app: Celery, queue: str, messages: Sequence[tuple[int, int]], key: bytes) -> None:
     """Send (job_id, dispatch_seq) messages, signed with the workers' key (db/accounts/keys).
 

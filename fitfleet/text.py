@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DURATIONS = "seconds, or '90s', '30m', '1h', '2d'"
@@ -86,3 +89,13 @@ def size(count: float | None) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def plain_warnings() -> None:
+    """Let each UserWarning be a sentence on stderr from here on, each time it comes."""
+    warnings.simplefilter("always", UserWarning)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(printable_lines(f"warning: {message}"), file=sys.stderr)

@@ -21,7 +21,7 @@ from fitfleet.cli.exit_codes import INTERRUPTED, exit_code
 from fitfleet.errors import FitfleetError, NotFoundError
 from fitfleet.interrupts import kept_interrupts
 from fitfleet.settings import Settings, directory_settings
-from fitfleet.text import printable_lines
+from fitfleet.text import plain_warnings, printable_lines
 from fitfleet.urls import without_password
 
 if TYPE_CHECKING:
@@ -182,8 +182,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 def _ended(work: Callable[[], int | None]) -> int:
     """Run it; an expected error becomes one sentence on stderr and its exit code."""
     with warnings.catch_warnings(), kept_interrupts():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _show_warning
+        plain_warnings()
         try:
             return work() or 0
         except FitfleetError as error:
@@ -196,10 +195,6 @@ def _ended(work: Callable[[], int | None]) -> int:
             # The reader of a pipe, such as head, has gone.
             sys.stderr.close()
             return 0
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    say(f"warning: {message}")
 
 
 def quiet_tensorflow() -> None:

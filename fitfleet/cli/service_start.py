@@ -48,17 +48,17 @@ def serve_worker(
     settings: Settings,
     metrics: str | None,
     idle_s: float,
-    check: Callable[[], int] = lambda: 0,
+    settle: Callable[[Settings], Settings] = lambda settings: settings,
 ) -> int:
     """Say what starts, and serve a queue until told to stop; the exit code.
 
-    `check` is of this host, and its exit code ends the worker unless it is 0.
+    `settle` is called while TensorFlow is imported; what it raises ends the worker.
     """
-    from fitfleet.cli.service_log import log_start
+    from fitfleet.service_log import log_start
     from fitfleet.worker.process.service import run_service
 
     log_start("worker", settings)
-    return run_service(settings, metrics, idle_s, check)
+    return run_service(settings, metrics, idle_s, settle)
 
 
 def serve_api(settings: Settings, address: str, certificate: Path | None, key: Path | None) -> None:

@@ -156,8 +156,8 @@ class Services:
 
     def _spawn(self, number: int, slots: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self._settings.replace(slots=slots).to_environment()}
-        command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
-        command += ["--broker-folder", str(self._broker.folder)]
+        command = [sys.executable, "-m", "fitfleet.embedded.worker_process", str(os.getpid())]
+        command.append(str(self._broker.folder))
         with self._log_path(number).open("ab") as log:
             return subprocess.Popen(
                 command,

@@ -17,6 +17,7 @@ import pytest
 from support.waiting import until
 
 import fitfleet as ff
+from fitfleet.worker.process import fork_server
 
 SCRIPT = """
 import time
@@ -167,8 +168,20 @@ def test_a_fleet_that_cannot_start_leaves_no_worker(tmp_path: Path) -> None:
 
 
 def test_a_worker_whose_script_ends_before_its_fleet_is_there_ends_too(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fitfleet", "worker", "--parent", str(os.getpid())]
-    command += ["--broker-folder", str(tmp_path / "broker")]
+    command = [sys.executable, "-m", "fitfleet.embedded.worker_process", str(os.getpid())]
+    command.append(str(tmp_path / "broker"))
     run = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert not (tmp_path / ".fitfleet").exists()
+
+
+def test_a_worker_imports_tensorflow_while_its_broker_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fitfleet.embedded.worker_process", str(os.getpid())]
+    command.append(str(tmp_path / "broker"))
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as run:
+        service = psutil.Process(run.pid)
+        until(lambda: [child.name() for child in service.children()] == [fork_server.NAME])
+        importing = service.children()
+        run.communicate(b"")  # the script gives up
+    assert run.returncode == 0
+    assert left(importing, 25.0) == []

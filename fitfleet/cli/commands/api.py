@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +26,7 @@ from fitfleet.cli.commands.service import (
 )
 from fitfleet.cli.exit_codes import UNREACHABLE
 from fitfleet.cli.service_start import changed, limit_s, serve_worker, sizes
+from fitfleet.interrupts import exit_on_sigterm
 
 if TYPE_CHECKING:
     from fitfleet.settings import Settings
@@ -56,9 +56,9 @@ def api(
     """Serve the HTTP API for clients and for hosts that join, each with a token."""
     from fitfleet import probes
     from fitfleet.api.serve import ApiServer, Options
-    from fitfleet.cli.service_log import log_start, start_logging
     from fitfleet.client.fleet import Fleet
     from fitfleet.db.session import Database
+    from fitfleet.service_log import log_start, start_logging
 
     hide_passwords(target)
     settings = changed(target.settings(), log_level=log_level, log_format=log_format)
@@ -102,13 +102,13 @@ def join(
     log_format: LogFormat = None,
 ) -> int:
     """Run a worker on this host, with the settings that the fleet's HTTP API gives it."""
-    from fitfleet.cli.service_log import start_logging
     from fitfleet.client.remote.connection import Connection
     from fitfleet.client.remote.host_settings import joined_settings
+    from fitfleet.service_log import start_logging
 
     _hide_token(token)
     # The folder of certificates goes however the service ends; Celery's own handler comes later.
-    signal.signal(signal.SIGTERM, _end)
+    exit_on_sigterm()
     idle_s = limit_s("--exit-when-idle", exit_when_idle)
     changes: dict[str, Any] = {"queue": queue, "slots": slots, "threads": threads, "gpus": gpus}
     changes |= {"log_level": log_level, "log_format": log_format, "url": address}
@@ -119,21 +119,22 @@ def join(
         connection = Connection(here.url, here.token, here.ca_file)
         settings = joined_settings(connection, here, Path(folder))
         start_logging(settings)
-        return serve_worker(settings, metrics, idle_s, lambda: _refused(settings))
+        return serve_worker(settings, metrics, idle_s, _checked)
 
 
-def _end(*_: Any) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+def _checked(settings: Settings) -> Settings:
+    """Check this host as `doctor` does, less what the worker's child finds out itself.
 
-
-def _refused(settings: Settings) -> int:
-    """Check this host as `doctor` does, less what the worker's child finds out itself."""
+    SystemExit if it cannot reach the fleet.
+    """
     from fitfleet.client.doctor.doctor import examine_host
 
     findings = [finding for finding in examine_host(settings) if not finding.is_ok]
     for finding in findings:
         say(f"{finding.name}: {finding.detail}; fix: {finding.fix}")
-    return UNREACHABLE if {f.name for f in findings} - set(_OF_THE_FLEET) else 0
+    if {f.name for f in findings} - set(_OF_THE_FLEET):
+        raise SystemExit(UNREACHABLE)
+    return settings
 
 
 def _hide_token(token: str | None) -> None:

@@ -65,13 +65,9 @@ def worker(
     metrics: MetricsOption = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
-    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
-    broker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Run jobs until stopped. SIGTERM drains: running jobs checkpoint and requeue."""
-    from fitfleet.cli.service_log import start_logging
-    from fitfleet.embedded import parent_process as script
-    from fitfleet.embedded.broker import Broker
+    from fitfleet.service_log import start_logging
     from fitfleet.worker.process.draining import exit_now
 
     hide_passwords(target)
@@ -81,16 +77,7 @@ def worker(
     changes |= sizes(min_free_gpu, memory_limit)
     settings = changed(target.settings(), **changes, labels=tuple(label) if label else None)
     start_logging(settings)
-    try:
-        if parent is not None:
-            script.watch_parent(parent, settings.drain_s + 10.0)
-            settings = settings.replace(broker_url=script.broker_url())
-        code = serve_worker(settings, metrics, idle_s)
-    finally:
-        if broker_folder is not None:
-            # After a script that was killed, its workers stop the broker when no other uses it.
-            Broker(broker_folder).release()
-    exit_now(code)
+    exit_now(serve_worker(settings, metrics, idle_s))
 
 
 @command
@@ -109,11 +96,11 @@ def scheduler(
     log_format: LogFormat = None,
 ) -> None:
     """Dispatch waiting jobs and requeue lost ones until stopped."""
-    from fitfleet.cli.service_log import log_start, start_logging
     from fitfleet.db.session import Database
     from fitfleet.scheduler.maintenance import steps
     from fitfleet.scheduler.monitoring import serve
     from fitfleet.scheduler.service import Scheduler
+    from fitfleet.service_log import log_start, start_logging
 
     hide_passwords(target)
     settings = target.settings()

@@ -14,7 +14,7 @@ from fitfleet.db.session import Database
 from fitfleet.settings import Settings
 from fitfleet.worker.process.idle_limit import IdleLimit
 from fitfleet.worker.process.readiness import outage, warmth
-from fitfleet.worker.process.service import _Registration
+from fitfleet.worker.process.serving import _Registration
 
 _OWN = "SELECT pg_backend_pid()"
 

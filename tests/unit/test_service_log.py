@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fitfleet.cli.main import app
-from fitfleet.cli.service_log import Repeats
+from fitfleet.service_log import Repeats
 
 
 def passed(times: list[float], name: str, messages: list[str], level: int) -> list[str]:
@@ -49,7 +49,7 @@ def test_a_level_that_there_is_not_is_one_sentence(command: str) -> None:
 
 CODE = """
 import logging, os, sys
-from fitfleet.cli.service_log import log_start, start_logging
+from fitfleet.service_log import log_start, start_logging
 from fitfleet.settings import Settings
 settings = Settings(database_url="postgresql://u:s3cret@h/d", queue="gpu", log_level="{level}",
                     log_format="{form}")
