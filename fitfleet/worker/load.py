@@ -20,7 +20,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.adapted_layers import States, with_states
 from fitfleet.spec.checks.check import ModelFacts, check
 from fitfleet.spec.checks.consistency import list_of_outputs
-from fitfleet.spec.job import DatasetSpec, JobOptions, JobSpec
+from fitfleet.spec.job import DatasetSpec, Floatx, JobOptions, JobSpec
 from fitfleet.spec.versions import installed
 from fitfleet.storage import Storage
 from fitfleet.weights.files import checked, has_digest
@@ -142,7 +142,8 @@ class Loader:
 
     def _arrays(self, control: JobControl, spec: JobSpec, outputs: list[str]) -> Arrays:
         """Those of the job before, where it has the same dataset."""
-        floatx = spec.floatx
+        # `adapt` sees what is in the file, as in a script; engines cast what they train on.
+        floatx: Floatx = "float64" if spec.adapt and spec.task is None else spec.floatx
         key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs, floatx)
         if self._last is None or self._last[0] != key:
             self._last = self._last_states = None  # two datasets may not fit in memory

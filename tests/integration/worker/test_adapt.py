@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "data.h5"
     rng = np.random.default_rng(0)
     words = rng.choice(WORDS, (ROWS, 1), p=[0.4, 0.3, 0.2, 0.1])
-    numbers = rng.normal(3, 2, (ROWS, 4)).astype("float32")
+    numbers = rng.normal(3, 2, (ROWS, 4))  # float64
     codes = rng.integers(5, 9, (ROWS, 1))
     words[TRAINED:], numbers[TRAINED:], codes[TRAINED:] = b"owl", 100.0, 77
     with h5py.File(path, "w") as file:
@@ -205,8 +205,9 @@ def test_it_is_adapted_in_wrappers_and_to_all_calls_of_a_layer(data: Path, fleet
         grouped_path,
     }
     numbers = rows(data, "numbers")
-    steps = numbers.reshape(-1, 2)
-    tenfold = np.concatenate([numbers, numbers * np.float32(10.0)])
+    within = numbers.astype("float32")  # what a layer gives to the next
+    steps = within.reshape(-1, 2)
+    tenfold = np.concatenate([numbers, within * np.float32(10.0)])
     for path, seen in (
         ("steps/stepped", steps),
         ("models/inner/deep", steps * np.float32(2.0)),
@@ -217,7 +218,7 @@ def test_it_is_adapted_in_wrappers_and_to_all_calls_of_a_layer(data: Path, fleet
         np.testing.assert_array_equal(adapted[path]["mean"], layer.adapt_mean.numpy())
         np.testing.assert_array_equal(adapted[path]["variance"], layer.adapt_variance.numpy())
     bins = L.Discretization(num_bins=3)
-    bins.adapt(numbers.reshape(-1, 1))
+    bins.adapt(within.reshape(-1, 1))
     np.testing.assert_array_equal(adapted[grouped_path]["bin_boundaries"], bins.bin_boundaries)
     loaded = job_of(fleet, row).load_model()
     np.testing.assert_array_equal(
@@ -267,7 +268,7 @@ def test_each_fold_is_adapted_to_its_own_rows(data: Path, fleet: Fleet) -> None:
         path = {"path": str(data), "x": "numbers", "y": "y", "fold": fold}
         row = fleet.run(**job, dataset=path)
         layer = L.Normalization()
-        layer.adapt(load(dataset_spec(path), fleet.settings).x)
+        layer.adapt(load(dataset_spec(path), fleet.settings, floatx="float64").x)
         mean = states(fleet, row)["normalization"]["mean"]
         np.testing.assert_array_equal(mean, layer.adapt_mean.numpy())
 
