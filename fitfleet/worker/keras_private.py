@@ -70,6 +70,9 @@ ATTRIBUTES = {
     "Optimizer": ("_learning_rate", "_trainable_variables"),
 }
 
+# What an optimizer keeps of each trained variable by its key; the second from Keras 3.16 on.
+BY_VARIABLE = ("_trainable_variables_indices", "_weight_decay_by_var_key")
+
 
 def part_batches(epochs: TFEpochIterator, strategy: Any) -> None:
     """Let each replica have its part of every batch, as equal as they can be.

@@ -19,7 +19,7 @@ def stateless(optimizer: Any) -> Iterator[None]:
     tf.Variables at once. Here each concrete class gets the backend-neutral ones back, wherever
     it has none of its own.
     """
-    from fitfleet.worker.keras_private import BaseOptimizer, TFOptimizer
+    from fitfleet.worker.keras_private import BY_VARIABLE, BaseOptimizer, TFOptimizer
 
     neutral = {
         name: vars(BaseOptimizer)[name]
@@ -32,16 +32,19 @@ def stateless(optimizer: Any) -> Iterator[None]:
     keras_class = type(optimizer)
     # Derived from TFOptimizer the mixin comes just before it, after the concrete class.
     mixin = type("Stateless", (TFOptimizer,), neutral)
-    keys = dict(optimizer._trainable_variables_indices)
+    tables = {name: getattr(optimizer, name) for name in BY_VARIABLE if hasattr(optimizer, name)}
+    keys = [optimizer._var_key(v) for v in optimizer._trainable_variables]
     optimizer.__class__ = type(f"Stateless{keras_class.__name__}", (keras_class, mixin), {})
     try:
-        optimizer._trainable_variables_indices = {
-            optimizer._var_key(v): i for i, v in enumerate(optimizer._trainable_variables)
-        }
+        neutral_keys = [optimizer._var_key(v) for v in optimizer._trainable_variables]
+        for name, table in tables.items():
+            values = [table[key] for key in keys]
+            setattr(optimizer, name, dict(zip(neutral_keys, values, strict=True)))
         yield
     finally:
         optimizer.__class__ = keras_class
-        optimizer._trainable_variables_indices = keys
+        for name, table in tables.items():
+            setattr(optimizer, name, table)
 
 
 def apply(optimizer: Any, stack: Stack, state: Sequence[Any], gradients: Sequence[Any]) -> None:
