@@ -43,12 +43,14 @@ def seed_everything(seed: int, *, has_own_code: bool) -> None:
     np.random.seed(number)
 
 
-def seed_state(seed: int, index: int, epoch: int) -> list[int]:
-    """State of the model's `index`-th SeedGenerator at the start of an epoch, shape (2,).
+def seed_state(seed: int, index: int, epoch: int) -> np.ndarray:
+    """State of the model's `index`-th SeedGenerator at the start of an epoch: int64, shape (2,).
 
     The second word counts draws, so an epoch has 2**24 of them to itself.
     """
-    return [mix(seed, index), (epoch << 24) & 0xFFFFFFFF]
+    import numpy as np
+
+    return np.array([mix(seed, index), (epoch << 24) & 0xFFFFFFFF], "int64")
 
 
 def order(seed: int, epoch: Any, rows: int) -> Any:
@@ -56,10 +58,15 @@ def order(seed: int, epoch: Any, rows: int) -> Any:
 
     Works eagerly and inside a graph; `epoch` may be an int or a scalar int64 tensor.
     """
+    import numpy as np
     import tensorflow as tf
 
-    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
-    return tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), seed=key)
+    if isinstance(epoch, int):  # the same in fewer operations
+        key, numbers = tf.constant([seed, epoch], tf.int64), tf.constant(np.arange(rows), tf.int64)
+    else:
+        key = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+        numbers = tf.range(rows, dtype=tf.int64)
+    return tf.random.experimental.stateless_shuffle(numbers, seed=key)
 
 
 def orders(seeds: list[int], epoch: int, rows: int, *, is_shuffled: bool) -> np.ndarray:

@@ -4,9 +4,9 @@ No engine knows callbacks, early stopping, NaN, averaged weights, records, check
 one training loop (worker/fit.py) does all that in one order. Rules that every engine keeps, so that
 the numbers of a job do not depend on the engine that trains it:
 
-- a fresh job has the weights of `build.build` (seeded by `order.mix(seed, "init")` just before);
-- the rows of epoch e are taken in `order.order(seed, e, rows)`;
-- before an epoch every SeedGenerator is set (`order.seed_state`), and RNN states are reset as the
+- a fresh job has the weights of `build.build` (seeded by `seeding.mix(seed, "init")` just before);
+- the rows of epoch e are taken in `seeding.order(seed, e, rows)`;
+- before an epoch every SeedGenerator is set (`seeding.seed_state`), and RNN states are reset as the
   spec says; a validation has RNN states of its own.
 """
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
@@ -44,16 +45,29 @@ class FreshState:
             if variable is self._rate and isinstance(rate, int | float):
                 yield variable, np.asarray(rate, variable.dtype)
             elif value is None:
-                yield variable, keras.ops.zeros(variable.shape, variable.dtype)
+                yield variable, np.zeros(variable.shape, variable.value.dtype.as_numpy_dtype)
             else:
                 yield variable, value
 
     def assign(self, spec: JobSpec) -> None:
         """Put the model's own variables into this state."""
         for variable, value in zip(self._model.variables, self.weights(spec), strict=True):
-            variable.assign(value)
+            assign(variable, value)
         for variable, value in self.optimizer(spec):
-            variable.assign(value)
+            assign(variable, value)
+
+
+def assign(variable: Any, value: Any) -> None:
+    """Let a Keras variable hold a value of its shape and dtype.
+
+    Keras's own `assign` takes several times as long, for checks that hold here. It is left to it
+    where the value is not one plain variable of TensorFlow, as with several GPUs.
+    """
+    held = variable.value
+    if isinstance(held, tf.Variable) and not isinstance(held, tf.distribute.DistributedValues):
+        held.assign(value, read_value=False)
+    else:
+        variable.assign(value)
 
 
 def optimizer_variables(optimizer: Any) -> list[Any]:

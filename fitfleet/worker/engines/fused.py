@@ -198,8 +198,7 @@ class FusedSession:
         for index, variable in enumerate(seed_variables(self._fused.model)):
             for row, (job, epoch) in enumerate(zip(self._jobs, epochs, strict=True)):
                 state = seed_state(job.spec.seed, index, epoch)
-                value = np.array(state, "int64").astype(variable.dtype)
-                self._stack.set(variable, row, value)
+                self._stack.set(variable, row, state.astype(variable.dtype))
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
         """One epoch of all."""

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fitfleet.worker.engines.fresh_state import assign
+
 
 class StackState:
     """One tensor (K, ...) for each variable; rows are read and written as NumPy arrays."""
@@ -53,8 +55,7 @@ class StackState:
     def load(self, row: int) -> None:
         """Put one model's values into the Keras variables themselves."""
         for variable in self._variables:
-            # Keras's own `assign` takes several times as long, for checks that hold here.
-            variable.value.assign(self.get(variable, row), read_value=False)
+            assign(variable, self.get(variable, row))
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all other models."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitfleet.worker.engines.engine import Logs, OnProgress
+from fitfleet.worker.engines.fresh_state import assign
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import seed_state, seed_variables
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states_kept
@@ -23,7 +24,8 @@ class SingleSession:
         """Make the epoch a function of (job seed, epoch) alone."""
         (self._epoch,) = epochs
         for index, variable in enumerate(seed_variables(self._model)):
-            variable.assign(seed_state(self._job.spec.seed, index, self._epoch))
+            state = seed_state(self._job.spec.seed, index, self._epoch)
+            assign(variable, state.astype(variable.dtype))
         if self._job.spec.reset_states == "epoch":
             reset_rnn_states(self._model)
 

@@ -1,7 +1,7 @@
 """Models whose programs are traced, kept for the next job of the same architecture.
 
 Tracing costs most of a small fit, and every model that is dropped leaks what TensorFlow keeps of
-its graphs. A kept model is put back to the start of the next job (fresh.FreshState, dropout rates,
+its graphs. A kept model is put back to the start of the next job (`FreshState`, dropout rates,
 regularization factors and RNN states); what it then computes is what a fresh model computes, bit
 for bit.
 """

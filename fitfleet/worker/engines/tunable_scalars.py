@@ -16,6 +16,7 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobSpec
+from fitfleet.worker.engines.fresh_state import assign
 from fitfleet.worker.models.build import build
 
 # About 0.3, exact in float32, and not a rate that anybody gives a layer of another kind.
@@ -61,7 +62,7 @@ class TunableScalars:
         """Take the tunable scalars of a spec."""
         values = self.values(spec)
         for variable, value in zip(self.variables, values, strict=True):
-            variable.assign(value)
+            assign(variable, value)
         for owner, name, index in self._places:
             setattr(owner, name, TunableScalar(values[index], self.variables[index]))
 
