@@ -133,6 +133,11 @@ def _arrays(part: Any, place: str) -> Any:
         return {str(name): _arrays(value, place) for name, value in part.items()}
     if isinstance(part, tuple | list) and part and hasattr(part[0], "__array__"):
         return [_arrays(value, place) for value in part]
+    if isinstance(part, tuple | list) and any(isinstance(value, tuple) for value in part):
+        raise DatasetError(
+            f"{place}: holds tuples inside a tuple, ((a, b), (c, d)); give their arrays side by"
+            " side, (a, b, c, d), and take them apart in train_step"
+        )
     try:
         array = np.asarray(part)
     except RuntimeError as error:  # a tensor of PyTorch with a gradient

@@ -265,3 +265,9 @@ def test_labels_may_be_said_to_be_missing(data: Any, settings: Settings) -> None
     arrays = load(dataset, settings)
     np.testing.assert_array_equal(arrays.x, X)
     assert arrays.y is None
+
+
+def test_tuples_inside_a_tuple_are_refused_with_the_way(settings: Settings) -> None:
+    batches = iter([(((X, Y), (X, Y)), Y)])
+    with pytest.raises(DatasetError, match=r"give their arrays side by side, \(a, b, c, d\)"):
+        stored(batches, settings)
