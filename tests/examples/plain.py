@@ -49,9 +49,13 @@ def arrays(spec: JobSpec) -> dict[str, Any]:
         def read(name: Any) -> Any:
             if isinstance(name, dict):
                 return {key: read(part) for key, part in name.items()}
+            if isinstance(name, list | tuple):
+                return tuple(read(part) for part in name)
             return None if name is None else file[name][()]
 
         columns = {name: read(getattr(spec.dataset, name)) for name in names}
+        if spec.dataset.sample_weight:
+            columns["sample_weight"] = read(spec.dataset.sample_weight)
     if spec.dataset.windows:
         columns["x"], columns["y"] = cut(columns["x"], spec.dataset.windows.length)
     return split(spec, columns)
@@ -132,8 +136,9 @@ def batches(data: dict[str, Any], spec: JobSpec) -> Iterator[tuple[Any, Any]]:
 
 
 def given(data: dict[str, Any]) -> tuple[Any, ...]:
-    """What a batch holds: x and y, or x alone."""
-    return tuple(part for part in (data["x"], data["y"]) if part is not None)
+    """What a batch holds: x and y, or x alone, and sample weights if there are some."""
+    parts = (data["x"], data["y"], data.get("sample_weight"))
+    return tuple(part for part in parts if part is not None)
 
 
 def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
