@@ -23,6 +23,26 @@ hypothesis.settings.load_profile("any machine")
 
 _TEMPLATE = "fitfleet_template"
 
+# What is tested on both databases runs on this one of them in `make test`, the other is slow:
+# in these folders SQL is used, while tests of the statements themselves are in integration/db.
+_QUICK_DATABASE = {
+    "integration/sweeps": "sqlite",
+    "integration/storage": "sqlite",
+    "acceptance": "sqlite",
+    "integration/scheduler": "postgresql",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests on the second database of a folder as slow."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.parent
+        chosen = _QUICK_DATABASE.get(folder.relative_to(here).as_posix())
+        used = item.callspec.params.get("database_url") if hasattr(item, "callspec") else None
+        if chosen is not None and used not in (None, chosen):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

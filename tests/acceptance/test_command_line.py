@@ -156,28 +156,33 @@ def test_a_run_that_ends_early_says_what_becomes_of_its_jobs(project: Path) -> N
     assert fitfleet(project, "cancel", "-e", "e").stdout.count("cancelled") == 2
 
 
+BAD_REQUESTS = [
+    (["show", "999"], "there is no job 999"),
+    (["ps", "--status", "done"], "'DONE' is not one of|'done' is not one of"),
+    (["run", "none.yaml"], "none.yaml: cannot be read"),
+]
+MORE_BAD_REQUESTS = [
+    (["cancel", "999"], "there is no job 999"),
+    (["retry", "1"], "job 1 is SUCCEEDED; only a failed"),
+    (["compare", "digitz"], "no such experiment; there is digits"),
+    (["compare", "digits", "--metric", "val_los"], "val_los: no job of 'digits' has"),
+    (["pause", "nothing"], "no such experiment"),
+    (["drain", "nobody"], "there is no live worker 'nobody'"),
+    (["export", "1", "model.onnx"], "is written as .keras, .h5 or .json"),
+    (
+        ["predict", "1", "digits.h5", "-o", "out.txt"],
+        "does not end in one of .csv, .h5, .npy, .npz",
+    ),
+    (["predict", "1", "{x: [1"], "data: is not YAML"),
+    (["evaluate", "1", "digits.h5", "--where", "moon"], "where: 'moon' is not one of auto, here"),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "999"], "there is no job 999"),
-        (["cancel", "999"], "there is no job 999"),
-        (["retry", "1"], "job 1 is SUCCEEDED; only a failed"),
-        (["compare", "digitz"], "no such experiment; there is digits"),
-        (["compare", "digits", "--metric", "val_los"], "val_los: no job of 'digits' has"),
-        (["ps", "--status", "done"], "'DONE' is not one of|'done' is not one of"),
-        (["pause", "nothing"], "no such experiment"),
-        (["drain", "nobody"], "there is no live worker 'nobody'"),
-        (["export", "1", "model.onnx"], "is written as .keras, .h5 or .json"),
-        (
-            ["predict", "1", "digits.h5", "-o", "out.txt"],
-            "does not end in one of .csv, .h5, .npy, .npz",
-        ),
-        (["predict", "1", "{x: [1"], "data: is not YAML"),
-        (
-            ["evaluate", "1", "digits.h5", "--where", "moon"],
-            "where: 'moon' is not one of auto, here",
-        ),
-        (["run", "none.yaml"], "none.yaml: cannot be read"),
+        *BAD_REQUESTS,
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in MORE_BAD_REQUESTS),
     ],
 )
 def test_a_bad_request_is_one_sentence_and_exit_code_2(

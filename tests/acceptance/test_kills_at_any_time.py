@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.parts import quick
 from support.waiting import until
 
 SCRIPT = """
@@ -87,7 +88,7 @@ def left_behind(folder: Path, workers: int, moments: int) -> dict[str, list[str]
     return by_moment
 
 
-@pytest.mark.parametrize("sign", ["users/*", "valkey.pid", "socket"])
+@pytest.mark.parametrize("sign", quick(["users/*", "valkey.pid", "socket"], "valkey.pid"))
 def test_a_script_that_is_killed_while_its_broker_starts(tmp_path: Path, sign: str) -> None:
     """Without workers, which would stop the broker too."""
     script = started(tmp_path, tmp_path.name, workers=0)

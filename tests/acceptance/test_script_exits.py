@@ -111,7 +111,9 @@ def ended_by(script: subprocess.Popen[str], number: signal.Signals) -> str:
         raise AssertionError(f"the script did not end: {script.communicate()[1]}") from None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_an_interrupted_script_drains_its_workers(
     tmp_path: Path, digits: Path, number: signal.Signals
 ) -> None:

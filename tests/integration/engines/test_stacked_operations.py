@@ -21,7 +21,9 @@ def traced(function: Callable[..., Any], *arguments: Any) -> tuple[set[str], Any
     return {operation.type for operation in concrete.graph.get_operations()}, result
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize(
+    "channels", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 6))]
+)
 @pytest.mark.parametrize(
     "layer",
     [

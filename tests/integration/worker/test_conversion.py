@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from support.parts import quick
 
 from fitfleet.errors import SpecError
 from fitfleet.worker.state.build_variables import ends
@@ -95,7 +96,7 @@ def test_the_runtime_of_tensorflow_lite_computes_the_same(kind: str, tmp_path: P
             np.testing.assert_allclose(outputs[name], part, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+@pytest.mark.parametrize("suffix", quick([".onnx", ".tflite"], ".onnx"))
 def test_what_cannot_be_converted_says_so(suffix: str, tmp_path: Path) -> None:
     words = L.StringLookup(vocabulary=["a", "b"])
     texts = keras.Sequential([keras.Input((3,), dtype="string"), words, L.Embedding(4, 2)])

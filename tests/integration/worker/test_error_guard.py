@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from fleets import Fleet
+from support.parts import quick
 
 import fitfleet as ff
 import fitfleet.worker
@@ -51,7 +52,9 @@ def test_every_step_of_a_child_is_tried() -> None:
     assert named == set(STEPS)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", quick(STEPS, "before_claim", "in_load", "epoch_end", "between_save_and_commit")
+)
 def test_a_defect_at_any_step_ends_its_jobs_at_once_and_with_its_message(
     step: str, fleet: Fleet, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
