@@ -24,7 +24,12 @@ def clock_sql(dialect: str) -> str:
 
 def now(c: Connection) -> ColumnElement[float]:
     """SQL for the database's own clock: seconds since 1970."""
-    return literal_column(clock_sql(c.dialect.name), Double())
+    return clock(c.dialect.name)
+
+
+def clock(dialect: str) -> ColumnElement[float]:
+    """The same, for statements that are made before there is a connection."""
+    return literal_column(clock_sql(dialect), Double())
 
 
 def read_clock(c: Connection) -> float:

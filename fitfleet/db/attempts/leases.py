@@ -7,14 +7,17 @@ went to someone else, nothing was written, and nothing more may be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from fitfleet.db.attempts.claims import Artifact as Artifact
 from fitfleet.db.attempts.claims import Claim as Claim
 from fitfleet.db.attempts.claims import claim_from, held, holds, lock, reserves
+from fitfleet.db.dialect import clock
 from fitfleet.db.schema.tables import attempts, experiments, jobs
 from fitfleet.db.session import now
 from fitfleet.db.specs import specs
@@ -22,6 +25,21 @@ from fitfleet.spec.versions import installed, number_of
 from fitfleet.states import JobStatus, Request
 
 _LEFT_S = 1.0
+_Start = ReturningUpdate[tuple[int, int, float]]
+
+# What each claim executes is made once: SQLAlchemy takes longer to make a statement and the key of
+# its cache than the database to execute it.
+_OF_MESSAGE = and_(
+    jobs.c.id == bindparam("message_job"),
+    jobs.c.dispatch_seq == bindparam("message_number"),
+    jobs.c.status == JobStatus.DISPATCHED,
+)
+_CLAIMS = (
+    specs.join(select(jobs, *specs.COLUMNS, experiments.c.name))
+    .join(experiments, experiments.c.id == jobs.c.experiment_id)
+    .where(jobs.c.id.in_(bindparam("claimed_jobs", expanding=True)))
+    .order_by(jobs.c.id)
+)
 
 
 def claim(
@@ -31,14 +49,14 @@ def claim(
 
     One that needs a newer fitfleet goes back to the queue.
     """
-    condition = and_(
-        jobs.c.id == job_id,
-        jobs.c.dispatch_seq == dispatch_seq,
-        jobs.c.status == JobStatus.DISPATCHED,
-    )
-    started = start_attempts(c, condition & is_readable(), worker, lease_s)
+    message = {
+        "message_job": job_id,
+        "message_number": dispatch_seq,
+        "this_version": number_of(installed()),
+    }
+    started = _execute_start(c, _start_by_message(c.dialect.name), worker, lease_s, message)
     if not started:
-        _requeue_for_newer(c, condition)
+        _requeue_for_newer(c, message)
         return None
     return next(iter(claims_of(c, started)), None)
 
@@ -48,32 +66,47 @@ def is_readable() -> sa.ColumnElement[bool]:
     return jobs.c.min_version <= number_of(installed())
 
 
-def _requeue_for_newer(c: Connection, condition: sa.ColumnElement[bool]) -> None:
+def _requeue_for_newer(c: Connection, message: dict[str, int]) -> None:
     """Requeue a job for newer workers, with a delay in which they can take it."""
     values = {"status": JobStatus.QUEUED, "not_before": now(c) + _LEFT_S}
-    c.execute(update(jobs).where(condition & ~is_readable()).values(values))
+    is_newer = jobs.c.min_version > bindparam("this_version")
+    c.execute(update(jobs).where(_OF_MESSAGE, is_newer).values(values), message)
 
 
 def start_attempts(
     c: Connection, condition: sa.ColumnElement[bool], worker: str, lease_s: float
 ) -> dict[int, int]:
     """Start the jobs that meet the condition; job id -> number of the new attempt."""
-    at = now(c)
-    statement = (
+    return _execute_start(c, _start(now(c), condition), worker, lease_s, {})
+
+
+@cache
+def _start_by_message(dialect: str) -> _Start:
+    is_readable = jobs.c.min_version <= bindparam("this_version")
+    return _start(clock(dialect), _OF_MESSAGE & is_readable)
+
+
+def _start(at: sa.ColumnElement[float], condition: sa.ColumnElement[bool]) -> _Start:
+    return (
         update(jobs)
         .where(condition)
         .values(
             status=JobStatus.RUNNING,
             attempt=jobs.c.attempt + 1,
-            owner=worker,
-            lease_until=at + lease_s,
+            owner=bindparam("claimed_by"),
+            lease_until=at + bindparam("lease_s"),
             progress_at=at,
             started_at=sa.func.coalesce(jobs.c.started_at, at),
             request=None,
         )
         .returning(jobs.c.id, jobs.c.attempt, jobs.c.progress_at)
     )
-    updated = c.execute(statement).all()
+
+
+def _execute_start(
+    c: Connection, statement: _Start, worker: str, lease_s: float, given: dict[str, int]
+) -> dict[int, int]:
+    updated = c.execute(statement, {"claimed_by": worker, "lease_s": lease_s, **given}).all()
     if updated:
         c.execute(
             attempts.insert(),
@@ -92,13 +125,7 @@ def start_attempts(
 
 def claims_of(c: Connection, job_ids: Iterable[int]) -> list[Claim]:
     """The claims of jobs that are held or reserved by now, by number."""
-    query = (
-        specs.join(select(jobs, *specs.COLUMNS, experiments.c.name))
-        .join(experiments, experiments.c.id == jobs.c.experiment_id)
-        .where(jobs.c.id.in_(job_ids))
-        .order_by(jobs.c.id)
-    )
-    return [claim_from(row) for row in c.execute(query)]
+    return [claim_from(row) for row in c.execute(_CLAIMS, {"claimed_jobs": list(job_ids)})]
 
 
 def heartbeat(
