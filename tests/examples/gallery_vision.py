@@ -138,7 +138,11 @@ def x_rays() -> Any:
     return _compiled(inputs, outputs, optimizer, loss="binary_crossentropy", metrics=metrics)
 
 
-def _conv_block(x: Any, filters: int, activation: Any = layers.LeakyReLU(0.2)) -> Any:  # noqa: B008
+def _conv_block(
+    x: Any,
+    filters: int,
+    activation: Any = layers.LeakyReLU(0.2, name="shared"),  # noqa: B008
+) -> Any:
     x = layers.Conv2D(filters, 3, 1, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
     return activation(x) if activation else x

@@ -98,11 +98,11 @@ def test_it_is_equal_to_plain_keras(make: Callable[[], Any], fleet: ff.Fleet) ->
     given: dict[str, Any] = {"batch_size": 8, "epochs": 2, "seed": 3, "experiment": "examples"}
     job = fleet.submit(model=ff.builder(make), dataset=CASES[make], **given)
     spec = as_read_here(job, fleet)
-    keras.utils.clear_session()  # so that names count from 1, as in a worker
     if spec.model.builder is None:
         plain = fit(spec, _compiled_as(make), [])
     else:
         made_here = ModelSpec(builder=ff.builder(make))
+        keras.utils.clear_session()  # so that names count from 1, as in a worker
         plain = fit(spec.model_copy(update={"model": made_here}), None, [])
     job.wait(timeout_s=300, raise_on_failure=True)
     for metric, values in plain.history.items():
