@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 import redis
 from sqlalchemy import select
 from support.fits import assert_equal, outcomes, small_job, stop, until_checkpoint, wake
@@ -68,6 +69,7 @@ def test_a_message_that_comes_three_times(
     assert_equal(job, straight)
 
 
+@pytest.mark.filterwarnings("ignore:the broker .* does not answer")  # if submit is quicker
 def test_an_embedded_broker_that_dies_is_started_again(
     fleet: LocalFleet, series: Path, straight: ff.Job
 ) -> None:

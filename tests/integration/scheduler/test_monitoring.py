@@ -187,7 +187,7 @@ _FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "rate", "sum", 
 
 
 _PACKAGE = Path(fitfleet.__file__).parent
-_WORKER = _PACKAGE / "worker" / "process" / "service.py"
+_WORKER = _PACKAGE / "worker" / "process" / "serving.py"
 
 
 @pytest.mark.parametrize("expression", expressions())
