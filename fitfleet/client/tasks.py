@@ -251,6 +251,8 @@ def specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: i
         "shuffle": False,
         "validation_split": 0.0,
         "validation_batch_size": None,
+        "validation_steps": None,
+        "validation_freq": 1,
         "class_weight": None,
         "callbacks": [],
         "evaluators": [],

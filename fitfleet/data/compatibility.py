@@ -40,6 +40,7 @@ def check_fit(
         _check_batch_bytes(spec, info, memory_bytes)
     _check_weights(spec, facts, info)
     _check_watched(spec, info)
+    warnings += _unvalidated(spec, info)
     if spec.validation_split and (info.x_val is not None or info.dataset.fold):
         why = "a fold" if info.dataset.fold else "validation arrays"
         warnings.append(
@@ -206,6 +207,26 @@ def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
         is_metric = place in ("metrics", "weighted_metrics")
         if value and not (is_metric and spec.model.builder is not None):
             raise SpecError(place, "goes with labels, and the dataset has none; give it y")
+
+
+def _unvalidated(spec: JobSpec, info: DatasetInfo) -> list[str]:
+    """What `validation_freq` and `validation_steps` leave without a validation."""
+    given = [name for name in ("validation_freq", "validation_steps") if _is_set(spec, name)]
+    if not given:
+        return []
+    if not (spec.validation_split or info.x_val is not None or info.dataset.fold):
+        return [f"{given[0]}: is ignored, because there are no validation rows"]
+    if not spec.validates(spec.epochs):
+        return [
+            f"validation_freq: {spec.validation_freq} leaves epoch {spec.epochs}, the last, without"
+            " a validation; a job that keeps the weights of that epoch is compared and ranked by"
+            " no val_ metric"
+        ]
+    return []
+
+
+def _is_set(spec: JobSpec, name: str) -> bool:
+    return bool(getattr(spec, name) != JobSpec.model_fields[name].default)
 
 
 def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:

@@ -95,6 +95,14 @@ def split_validation(arrays: Arrays, fraction: float) -> Arrays:
     return split_rows(arrays, slice(0, first), slice(first, arrays.rows))
 
 
+def first_validation_rows(arrays: Arrays, rows: int) -> Arrays:
+    """The same with no more validation rows than these, Keras's validation_steps."""
+    if rows_of(arrays.x_val) <= rows:
+        return arrays
+    roles = ("x_val", "y_val", "sample_weight_val")
+    return replace(arrays, **{role: take(getattr(arrays, role), slice(rows)) for role in roles})
+
+
 def split_rows(arrays: Arrays, train: slice | Array, held_out: slice | Array) -> Arrays:
     """Some training rows kept for training, others made the validation rows."""
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[train]

@@ -87,11 +87,19 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     return _hash(document)
 
 
+# Fields that were added later, and what says the same as their absence.
+_LATER = {
+    **dict.fromkeys(("initial_weights", "freeze", "adapt", "code", "task", "stop_after")),
+    "validation_steps": None,
+    "validation_freq": 1,
+}
+
+
 def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     document: dict[str, Any] = spec.model_dump(mode="json")
     document["dataset"]["nan"] = "warn"  # whether to warn of NaN changes no number
-    for name in ("initial_weights", "freeze", "adapt", "code", "task", "stop_after"):
-        if not document[name]:  # the hashes of jobs from before these fields stay
+    for name in _LATER:  # the hashes of jobs from before these fields stay
+        if document[name] in (None, [], _LATER[name]):
             del document[name]
     if "task" in document:
         document["task"] = _weights_alone(document["task"])

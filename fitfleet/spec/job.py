@@ -177,6 +177,8 @@ class JobSpec(_Part):
     shuffle: bool = True
     validation_split: float = 0.0
     validation_batch_size: int | None = None
+    validation_steps: int | None = None  # batches of a validation, its first ones; None: all
+    validation_freq: int | list[int] = 1  # each so many epochs, or after these, counted from 1
     class_weight: dict[str, float] | None = None
     callbacks: list[dict[str, Any]] = Field(default_factory=list)
     reset_states: Literal["epoch", "never"] = "epoch"  # stateful RNNs
@@ -194,6 +196,12 @@ class JobSpec(_Part):
     def floatx(self) -> Floatx:
         """Keras's floatx during the job: float32 also where layers compute in half precision."""
         return "float64" if self.dtype_policy == "float64" else "float32"
+
+    def validates(self, epoch: int) -> bool:
+        """Whether a validation follows the epoch, counted from 1, as Keras's fit decides it."""
+        if isinstance(self.validation_freq, int):
+            return epoch % self.validation_freq == 0
+        return epoch in self.validation_freq
 
     @property
     def keeps_averages(self) -> bool:

@@ -35,6 +35,12 @@ def _positive(value: Any) -> str:
     return "" if is_integer(value) and 1 <= value < 2**31 else "a positive integer below 2**31"
 
 
+def _frequency(value: Any) -> str:
+    epochs = value if isinstance(value, list) else [value]
+    is_frequency = bool(epochs) and len(epochs) <= _MAX_EPOCHS and not any(map(_positive, epochs))
+    return "" if is_frequency else "a positive integer, or a list of epochs counted from 1"
+
+
 def _flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "true or false"
 
@@ -64,6 +70,8 @@ CHECKS: dict[str, Check] = {
     "batch_size": _positive,
     "epochs": _integer(1, _MAX_EPOCHS, "a positive integer"),
     "validation_batch_size": _positive,
+    "validation_steps": _positive,
+    "validation_freq": _frequency,
     "gradient_accumulation_steps": _positive,
     "steps_per_execution": _integer(
         1, _MAX_STEPS_PER_EXECUTION, f"an integer from 1 to {_MAX_STEPS_PER_EXECUTION}"

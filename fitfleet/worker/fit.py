@@ -248,11 +248,17 @@ class _Cohort:
             with self._journal.hold(fit.control):
                 fit.begin_epoch()
         trained = session.train(self._on_progress)
-        validated = session.validate(self._on_progress) or [{} for _ in self._seated]
+        validated = self._validated(session) or [{} for _ in self._seated]
         for fit, logs, others in zip(self._seated, trained, validated, strict=True):
             if not fit.control.is_done:
                 with self._journal.hold(fit.control):
                     self._end_epoch(session, fit, fit.end_epoch(logs, others))
+
+    def _validated(self, session: Session) -> Sequence[Logs] | None:
+        """None: no validation is due. Those of a session may be at different epochs."""
+        due = [fit.job.spec.validates(fit.epoch + 1) for fit in self._seated]
+        logs = session.validate(self._on_progress) if any(due) else None
+        return logs and [of if is_due else {} for of, is_due in zip(logs, due, strict=True)]
 
     def _on_progress(self) -> None:
         """Called between calls into the program: stops the jobs that are to stop."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from fitfleet.data.arrays import Arrays, load, split_validation
 from fitfleet.data.compatibility import check_fit
 from fitfleet.data.description import describe
-from fitfleet.data.rows import with_weights_in_order
+from fitfleet.data.rows import first_validation_rows, with_weights_in_order
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.jobs.dependencies import Parent
 from fitfleet.db.session import Database
@@ -144,12 +144,18 @@ class Loader:
         """Those of the job before, where it has the same dataset."""
         # `adapt` sees what is in the file, as in a script; engines cast what they train on.
         floatx: Floatx = "float64" if spec.adapt and spec.task is None else spec.floatx
-        key = (spec.dataset, control.claim.fingerprint, spec.validation_split, outputs, floatx)
+        steps, size = spec.validation_steps, spec.validation_batch_size or spec.batch_size
+        val_rows = None if steps is None else steps * size
+        split = (spec.validation_split, val_rows)
+        key = (spec.dataset, control.claim.fingerprint, split, outputs, floatx)
         if self._last is None or self._last[0] != key:
             self._last = self._last_states = None  # two datasets may not fit in memory
             arrays = load(spec.dataset, self._settings, control.claim.fingerprint, floatx=floatx)
             arrays = with_weights_in_order(arrays, outputs)
-            self._last = key, split_validation(arrays, spec.validation_split)
+            arrays = split_validation(arrays, spec.validation_split)
+            if val_rows is not None and spec.task is None:
+                arrays = first_validation_rows(arrays, val_rows)
+            self._last = key, arrays
         return self._last[1]
 
     def _restore(

@@ -30,16 +30,16 @@ from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.run import Child
 
 
-class FitOnly:
-    """Engines without a choice: Keras's own fit."""
+class Only:
+    """Chooses one engine for every job."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._fit = KerasFit(settings)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def choose(self, jobs: list[PreparedJob]) -> Any:
         """Everything goes to the one engine."""
         if jobs:
-            yield Choice(self._fit, jobs, [""] * len(jobs))
+            yield Choice(self._engine, jobs, [""] * len(jobs))
 
 
 class Fleet:
@@ -53,7 +53,7 @@ class Fleet:
         self.settings = Settings(database_url=url, **values)
         self.database = Database(url)
         self.recorder = Recorder(self.database, self.settings.logs)
-        engines: Any = FitOnly(self.settings) if engine == "fit" else Engines(self.settings)
+        engines: Any = Only(KerasFit(self.settings)) if engine == "fit" else Engines(self.settings)
         self.child = Child(
             settings=self.settings,
             database=self.database,

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import own_models
 import pytest
-from fleets import DrainAfter, FitOnly, Fleet, KilledInside, assert_same_file
+from fleets import DrainAfter, Fleet, KilledInside, Only, assert_same_file
 
 import fitfleet as ff
 from fitfleet.data.script_arrays import DataStore
@@ -21,6 +21,7 @@ from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 from fitfleet.worker.engines.choice import Choice, Engines
 from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers
@@ -99,7 +100,7 @@ def fresh(fleet: Fleet, engine: str) -> Any:
     """Engines that have trained nothing yet."""
     if engine == "open":
         return OpenOnly(fleet)
-    return FitOnly(fleet.settings) if engine == "fit" else Engines(fleet.settings)
+    return Only(KerasFit(fleet.settings)) if engine == "fit" else Engines(fleet.settings)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from fleets import ActAtEpochs, FitOnly, Fleet, assert_same_file
+from fleets import ActAtEpochs, Fleet, Only, assert_same_file
 
 import fitfleet as ff
 from fitfleet.db.jobs import jobs
@@ -22,6 +22,7 @@ from fitfleet.db.schema.tables import jobs as job_rows
 from fitfleet.db.schema.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
 from fitfleet.weights.files import read_document, read_weights
+from fitfleet.worker.engines.keras_fit import KerasFit
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.state import checkpoint, weights
 from fitfleet.worker.state.export import export
@@ -38,7 +39,7 @@ class AtEpoch(ActAtEpochs):
             if number == epoch:
                 act(job)
 
-        super().__init__(FitOnly(fleet.settings), at)
+        super().__init__(Only(KerasFit(fleet.settings)), at)
         fleet.child.engines = self  # type: ignore[assignment]
 
 
@@ -327,7 +328,7 @@ def test_another_environment_is_reported(fleet: Fleet, job: dict[str, Any]) -> N
 def test_a_job_that_fails_leaves_its_cohort_peers_untouched(
     fleet: Fleet, job: dict[str, Any]
 ) -> None:
-    fleet.child.engines = FitOnly(fleet.settings)  # type: ignore[assignment]
+    fleet.child.engines = Only(KerasFit(fleet.settings))  # type: ignore[assignment]
     ids = [fleet.submit(**{**job, "seed": seed}) for seed in range(3)]
 
     def fail(prepared: PreparedJob) -> None:

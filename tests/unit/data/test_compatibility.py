@@ -491,6 +491,22 @@ def test_a_batch_of_large_windows_that_are_held_out_is_refused(role: str) -> Non
     assert check_fit(larger, _facts(), info, memory_bytes=bound * 2) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "warning"),
+    [
+        ({"epochs": 4, "validation_freq": 2}, None),
+        ({"epochs": 4, "validation_freq": [1, 4]}, None),
+        ({"epochs": 5, "validation_freq": 2}, "validation_freq: 2 leaves epoch 5, the last,"),
+        ({"epochs": 5, "validation_freq": [1, 4]}, "[1, 4] leaves epoch 5, the last, without"),
+    ],
+)
+def test_a_last_epoch_without_a_validation_is_warned_of(given: Any, warning: str | None) -> None:
+    lines = check_fit(_spec(validation_split=0.25, **given), _facts(), _info())
+    assert lines == [] if warning is None else warning in lines[0]
+    (ignored,) = check_fit(_spec(**given), _facts(), _info())
+    assert ignored == "validation_freq: is ignored, because there are no validation rows"
+
+
 @pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
 def test_a_callback_that_watches_validation_needs_rows_of_it(name: str) -> None:
     def watching(monitor: str, **more: Any) -> JobSpec:
