@@ -88,7 +88,8 @@ def _check_tf_data(value: Any, place: str) -> None:
     cardinality = getattr(value, "cardinality", None)
     if cardinality is not None and int(cardinality()) == -1:
         raise DatasetError(
-            f"{place}: never ends; remove repeat(), since the job has its own epochs"
+            f"{place}: never ends; remove repeat(): a job goes over its rows again by itself, in"
+            " epochs of N batches with steps_per_epoch=N"
         )
 
 

@@ -90,7 +90,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
 # Fields that were added later, and what says the same as their absence.
 _LATER = {
     **dict.fromkeys(("initial_weights", "freeze", "adapt", "code", "task", "stop_after")),
-    "validation_steps": None,
+    **dict.fromkeys(("steps_per_epoch", "validation_steps")),
     "validation_freq": 1,
 }
 

@@ -174,6 +174,7 @@ class JobSpec(_Part):
     # fit
     batch_size: int = 32
     epochs: int = 1
+    steps_per_epoch: int | None = None  # batches; None: those of one pass over the rows
     shuffle: bool = True
     validation_split: float = 0.0
     validation_batch_size: int | None = None

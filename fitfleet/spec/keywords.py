@@ -72,6 +72,7 @@ CHECKS: dict[str, Check] = {
     "validation_batch_size": _positive,
     "validation_steps": _positive,
     "validation_freq": _frequency,
+    "steps_per_epoch": _positive,
     "gradient_accumulation_steps": _positive,
     "steps_per_execution": _integer(
         1, _MAX_STEPS_PER_EXECUTION, f"an integer from 1 to {_MAX_STEPS_PER_EXECUTION}"

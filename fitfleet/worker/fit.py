@@ -89,7 +89,7 @@ class Fit:
         self._session = session
         self.model = session.start(self.job, self.callbacks)
         self.model.stop_training = False
-        steps = -(-self.job.arrays.rows // spec.batch_size)
+        steps = spec.steps_per_epoch or -(-self.job.arrays.rows // spec.batch_size)
         for callback in self.callbacks:
             callback.set_model(self.model)
             callback.set_params({"epochs": spec.epochs, "steps": steps, "verbose": 0})

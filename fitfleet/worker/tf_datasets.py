@@ -24,26 +24,45 @@ _WHOLE_BYTES = 4 * 2**30
 def training(arrays: Arrays, spec: JobSpec, number: Any, *, whole_bytes: int = _WHOLE_BYTES) -> Any:
     """The batches of one epoch, whose `number` is in this tf.Variable when it is iterated over.
 
-    The order of an epoch depends on (job seed, epoch) alone. Elements are (x, y) or
-    (x, y, sample_weight), or x where there are no labels, in the structure of the arrays, lists as
-    tuples. Arrays of more than `whole_bytes` together, and streams, are read batch by batch.
+    Passes over the rows follow each other, each in an order by (job seed, pass) alone. An epoch is
+    one pass; by `steps_per_epoch` it is the next so many batches, as of a dataset with `repeat()`.
+    Elements are (x, y) or (x, y, sample_weight), or x where there are no labels, in the structure
+    of the arrays, lists as tuples. Arrays of more than `whole_bytes` together, and streams, are
+    read batch by batch.
     """
     parts = _tuples(_batch(_parts(arrays.x, arrays.y, weights(arrays, spec))))
     rows = arrays.rows
 
-    def epoch(_: Any) -> Any:
-        numbers = order(spec.seed, number, rows) if spec.shuffle else tf.range(rows, dtype=tf.int64)
+    batches = -(-rows // spec.batch_size)  # of a pass
+    steps = _steps(spec) or batches
+
+    def one_pass(index: Any) -> Any:
+        numbers = order(spec.seed, index, rows) if spec.shuffle else tf.range(rows, dtype=tf.int64)
         # Whole batches have a static size, which stateful layers want to see.
         return tf.data.Dataset.from_tensor_slices(numbers).batch(
             spec.batch_size, drop_remainder=rows % spec.batch_size == 0
         )
 
+    def epoch(_: Any) -> Any:
+        first = number * steps
+        passes = tf.data.Dataset.range(first // batches, (first + steps - 1) // batches + 1)
+        return passes.flat_map(one_pass).skip(first % batches).take(steps)
+
     dataset = tf.data.Dataset.range(1).flat_map(epoch)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-rows // spec.batch_size)))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     dataset = dataset.map(_taker(parts, whole_bytes), num_parallel_calls=1).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
     return dataset.with_options(options)
+
+
+def _steps(spec: JobSpec) -> int:
+    """Batches of an epoch by `steps_per_epoch`, in whole calls of `steps_per_execution`; 0: none.
+
+    Keras takes whole calls of a dataset that goes on.
+    """
+    calls = -(-(spec.steps_per_epoch or 0) // spec.steps_per_execution)
+    return calls * spec.steps_per_execution
 
 
 def weights(arrays: Arrays, spec: JobSpec) -> Any:

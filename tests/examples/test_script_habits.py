@@ -153,8 +153,7 @@ def test_the_callbacks_of_a_script(fleet: ff.Fleet) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
-    "repeat": (lambda: {"dataset": pipeline().repeat()}, "remove repeat()"),
-    "steps_per_epoch": (lambda: {"steps_per_epoch": 5}, "steps_per_epoch: no such argument here"),
+    "repeat": (lambda: {"dataset": pipeline().repeat()}, "with steps_per_epoch=N"),
     "verbose": (lambda: {"verbose": 1}, "verbose: no such argument here"),
     "x and y": (lambda: {"x": X, "y": Y, "dataset": None}, "dataset=(x, y)"),
     "unbatched": (

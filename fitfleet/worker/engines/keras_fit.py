@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
+from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
@@ -95,7 +96,7 @@ class KerasSession(SingleSession):
         return self._strategy.scope() if self._strategy is not None else nullcontext()
 
     def _prepare(self, job: PreparedJob) -> None:
-        spec = job.spec.model_copy(update={"batch_size": self._batch_size})
+        spec = _smaller_batches(job.spec, self._batch_size)
         dataset = tf_datasets.training(
             job.arrays, spec, self._number, whole_bytes=self._settings.memory_bytes
         )
@@ -139,6 +140,12 @@ class KerasSession(SingleSession):
         """Nothing of it is kept."""
         if self._model is not None:
             self._fit.close()
+
+
+def _smaller_batches(spec: JobSpec, batch_size: int) -> JobSpec:
+    """The spec with batches of this size, and as many rows an epoch."""
+    steps = spec.steps_per_epoch and spec.steps_per_epoch * (spec.batch_size // batch_size)
+    return spec.model_copy(update={"batch_size": batch_size, "steps_per_epoch": steps})
 
 
 def _average_statistics(model: Any, strategy: tf.distribute.Strategy) -> None:

@@ -134,6 +134,8 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return f"jit_compile={spec.jit_compile!r}"
     if spec.steps_per_execution > 1 and not _is_same_in_steps(spec):
         return f"steps_per_execution={spec.steps_per_execution}"
+    if spec.steps_per_epoch:
+        return f"steps_per_epoch={spec.steps_per_epoch}"
     if job.claim.memory_step:
         return "the job has run out of memory before"
     if any(map(is_custom, spec.callbacks)):

@@ -134,8 +134,8 @@ def test_a_dataset_of_pytorch_is_asked_for_its_loader() -> None:
 
 def test_an_argument_that_no_job_has_is_refused_before_data_are_read(settings: Settings) -> None:
     loader = DataLoader(X, Y, batch_size=4)
-    with pytest.raises(SpecError, match=r"steps_per_epoch: no such argument here: an epoch is"):
-        DataStore(settings).replaced({"dataset": loader, "steps_per_epoch": 3})
+    with pytest.raises(SpecError, match=r"verbose: no such argument here: a worker"):
+        DataStore(settings).replaced({"dataset": loader, "verbose": 1})
     assert loader.passes == 0
 
 
