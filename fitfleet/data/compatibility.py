@@ -214,7 +214,7 @@ def _unvalidated(spec: JobSpec, info: DatasetInfo) -> list[str]:
     given = [name for name in ("validation_freq", "validation_steps") if _is_set(spec, name)]
     if not given:
         return []
-    if not (spec.validation_split or info.x_val is not None or info.dataset.fold):
+    if not _has_validation(spec, info):
         return [f"{given[0]}: is ignored, because there are no validation rows"]
     if not spec.validates(spec.epochs):
         return [
@@ -225,13 +225,17 @@ def _unvalidated(spec: JobSpec, info: DatasetInfo) -> list[str]:
     return []
 
 
+def _has_validation(spec: JobSpec, info: DatasetInfo) -> bool:
+    return bool(spec.validation_split or info.x_val is not None or info.dataset.fold)
+
+
 def _is_set(spec: JobSpec, name: str) -> bool:
     return bool(getattr(spec, name) != JobSpec.model_fields[name].default)
 
 
 def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:
     """A callback that watches validation where there is none never does a thing."""
-    if spec.validation_split or info.x_val is not None or info.dataset.fold:
+    if _has_validation(spec, info):
         return
     for index, callback in enumerate(spec.callbacks):
         name = callback["class_name"]

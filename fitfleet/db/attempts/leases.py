@@ -82,8 +82,8 @@ def start_attempts(
 
 @cache
 def _start_by_message(dialect: str) -> _Start:
-    is_readable = jobs.c.min_version <= bindparam("this_version")
-    return _start(clock(dialect), _OF_MESSAGE & is_readable)
+    condition = _OF_MESSAGE & (jobs.c.min_version <= bindparam("this_version"))
+    return _start(clock(dialect), condition)
 
 
 def _start(at: sa.ColumnElement[float], condition: sa.ColumnElement[bool]) -> _Start:
