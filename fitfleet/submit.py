@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fitfleet.data.compatibility import check_fit
-from fitfleet.data.description import describe
+from fitfleet.data.checks.compatibility import check_fit
+from fitfleet.data.description.description import describe
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.errors import SpecError

@@ -20,9 +20,9 @@ from starlette.responses import FileResponse, Response
 
 from fitfleet.api.requests import TooLargeError
 from fitfleet.client.fleet import Fleet
-from fitfleet.data import storage_files
-from fitfleet.data.location import locate
-from fitfleet.data.storage_names import STORED
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.location import locate
+from fitfleet.data.files.storage_names import STORED
 from fitfleet.errors import (
     DatasetError,
     FitfleetError,

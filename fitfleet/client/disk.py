@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fitfleet.data.storage_names import DATASETS
+from fitfleet.data.files.storage_names import DATASETS
 from fitfleet.db.jobs import retention
 from fitfleet.db.jobs.retention import Kept
 from fitfleet.db.session import Database

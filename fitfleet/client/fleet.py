@@ -18,7 +18,7 @@ from fitfleet.client.ensemble import Ensemble, ensemble
 from fitfleet.client.fleet_jobs import FleetJobs, job_status
 from fitfleet.client.job import Job
 from fitfleet.client.sweep import Sweep
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table

@@ -16,7 +16,7 @@ from fitfleet.client.jobs import Jobs
 from fitfleet.client.submit_notices import Notices
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import unfit, unserved
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.jobs.new_job import JobRecord, Records
 from fitfleet.db.reading import lookup, progress

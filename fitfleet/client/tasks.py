@@ -14,9 +14,9 @@ from fitfleet.client.display.display import Display
 from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.wait import wait_for
 from fitfleet.client.wait_reasons import without_worker
-from fitfleet.data.batch_iterables import is_batches, joined
-from fitfleet.data.script_arrays import DataStore
-from fitfleet.data.stored_arrays import written
+from fitfleet.data.ingest.batch_iterables import is_batches, joined
+from fitfleet.data.ingest.script_arrays import DataStore
+from fitfleet.data.ingest.stored_arrays import written
 from fitfleet.db.jobs import jobs as job_table
 from fitfleet.db.reading import lookup
 from fitfleet.db.reading.lookup import JobRow

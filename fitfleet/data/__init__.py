@@ -1,4 +1,4 @@
-"""Datasets: what a file holds, whether it is safe and fits the model, and its arrays.
+"""Datasets: what a file contains, whether it is safe and fits the model, and its arrays.
 
 NumPy and h5py only; nothing here knows TensorFlow.
 """

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data import windows
-from fitfleet.data.cache import ArrayCache
-from fitfleet.data.categories import options_of
-from fitfleet.data.description import INPUTS, ROLES, describe, role_leaves
-from fitfleet.data.fingerprint import Stamp, read_content
-from fitfleet.data.folds import split_fold
+from fitfleet.data.description.categories import options_of
+from fitfleet.data.description.description import INPUTS, ROLES, describe, role_leaves
+from fitfleet.data.files.cache import ArrayCache
+from fitfleet.data.files.fingerprint import Stamp, read_content
+from fitfleet.data.files.location import locate
 from fitfleet.data.formats import Array, DataFile, Leaf, Source, format_of, open_source
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import Header, loaded_dtype
 from fitfleet.data.info import DatasetInfo, map_role, map_structure
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import locate
-from fitfleet.data.rows import Arrays, split_validation, take
-from fitfleet.data.streams import Stream, StreamFile
+from fitfleet.data.rows import windows
+from fitfleet.data.rows.folds import split_fold
+from fitfleet.data.rows.rows import Arrays, split_validation, take
+from fitfleet.data.rows.streams import Stream, StreamFile
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, Floatx, Windows

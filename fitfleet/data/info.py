@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fitfleet.data.formats.source import Leaf
-from fitfleet.data.statistics import ArrayInfo as ArrayInfo
+from fitfleet.data.formats.statistics import ArrayInfo as ArrayInfo
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 

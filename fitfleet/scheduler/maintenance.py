@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 
-from fitfleet.data.location import locate
+from fitfleet.data.files.location import locate
 from fitfleet.db.accounts import host_roles, tokens, users
 from fitfleet.db.actor import Actor, acting
 from fitfleet.db.jobs import experiments as experiment_table

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from fitfleet.data.storage_names import DATASETS
+from fitfleet.data.files.storage_names import DATASETS
 from fitfleet.db.jobs import retention as table
 from fitfleet.db.session import Database
 from fitfleet.objects.store import StoredFile

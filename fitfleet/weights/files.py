@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fitfleet.data.checker import check_hdf5
+from fitfleet.data.inspection.checker import check_hdf5
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import DOCUMENT, JOB_GROUP, sha256

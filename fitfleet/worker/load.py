@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fitfleet.data.arrays import Arrays, load, split_validation
-from fitfleet.data.compatibility import check_fit
-from fitfleet.data.description import describe
-from fitfleet.data.rows import first_validation_rows, with_weights_in_order
+from fitfleet.data.checks.compatibility import check_fit
+from fitfleet.data.description.description import describe
+from fitfleet.data.rows.rows import first_validation_rows, with_weights_in_order
 from fitfleet.db.jobs import dependencies
 from fitfleet.db.jobs.dependencies import Parent
 from fitfleet.db.session import Database

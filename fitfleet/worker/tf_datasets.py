@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
-from fitfleet.data.streams import Stream
+from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.keras_private import class_weight_to_sample_weights

@@ -21,7 +21,7 @@ from plain import fit
 from test_equal_to_plain_keras import assert_same_arrays
 
 import fitfleet as ff
-from fitfleet.data.location import locate_file
+from fitfleet.data.files.location import locate_file
 from fitfleet.spec.job import JobSpec, ModelSpec
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,9 @@ import file_corpus
 import numpy as np
 from oracle import Watch, run
 
-from fitfleet.data import checker
 from fitfleet.data.arrays import load
-from fitfleet.data.description import _known, describe
+from fitfleet.data.description.description import _known, describe
+from fitfleet.data.inspection import checker
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 
@@ -31,8 +31,8 @@ _WATCHED = f"""
 import json, os, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
 sys.path += json.loads(sys.argv[2])
-from fitfleet.data import checker_process as process
-from fitfleet.data.statistics import read_through
+from fitfleet.data.inspection import checker_process as process
+from fitfleet.data.formats.statistics import read_through
 from oracle import Watch
 import file_corpus, pathlib, tempfile
 with tempfile.TemporaryDirectory() as folder:  # imports all that a good file needs

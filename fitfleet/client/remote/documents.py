@@ -12,10 +12,10 @@ from typing import Any
 from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.remote.connection import Connection
 from fitfleet.client.tasks import dataset_of
-from fitfleet.data import storage_files
-from fitfleet.data.location import locate, locate_file
-from fitfleet.data.script_arrays import DataStore
-from fitfleet.data.storage_names import STORAGE
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.location import locate, locate_file
+from fitfleet.data.files.storage_names import STORAGE
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import NotFoundError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.code.names import SCRIPT, named, named_in

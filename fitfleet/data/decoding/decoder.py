@@ -31,7 +31,7 @@ Make = Callable[[Mapping[str, Any], Sequence[Path], Callable[[], None]], Decoder
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
     """The content of a regular file. Raises UnreadableError above `max_bytes`."""
-    from fitfleet.data.location import open_regular
+    from fitfleet.data.files.location import open_regular
 
     with open_regular(path) as file:
         content = file.read(max_bytes + 1)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.decoding.crc32c import masked_crc32c
+from fitfleet.data.files.location import open_regular
 from fitfleet.data.formats.source import Array
-from fitfleet.data.location import open_regular
 from fitfleet.errors import DatasetError
 
 MAX_RECORD_BYTES = 256 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.data.info import flatten
 from fitfleet.db.jobs.jobs import NewJob
 from fitfleet.settings import Settings

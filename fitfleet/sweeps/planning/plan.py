@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.data.info import flatten
 from fitfleet.db.attempts import memory
 from fitfleet.db.jobs.jobs import NewJob

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.data.info import flatten
-from fitfleet.data.streams import Stream
+from fitfleet.data.rows.streams import Stream
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.tf_datasets import as_floatx, weights

@@ -12,7 +12,7 @@ import platform
 from pathlib import Path
 from statistics import median
 
-from fitfleet.data.fingerprint import read_json, write_json
+from fitfleet.data.files.fingerprint import read_json, write_json
 from fitfleet.worker.engines.programs.functions import Functions, Tracing
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 

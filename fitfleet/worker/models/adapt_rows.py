@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data.streams import Stream
+from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import SpecError
 
 BATCH = 4096

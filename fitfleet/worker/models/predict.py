@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import load
-from fitfleet.data.batch_iterables import is_batches, joined
 from fitfleet.data.formats.text import text_array
 from fitfleet.data.info import flatten, map_structure
-from fitfleet.data.rows import rows_of, take
+from fitfleet.data.ingest.batch_iterables import is_batches, joined
+from fitfleet.data.rows.rows import rows_of, take
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, names_a_dataset

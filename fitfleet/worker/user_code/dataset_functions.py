@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fitfleet.data import storage_files
-from fitfleet.data.description import ROLES
+from fitfleet.data.description.description import ROLES
+from fitfleet.data.files import storage_files
 from fitfleet.data.formats.file import hasher
-from fitfleet.data.script_arrays import stored as written_batches
-from fitfleet.data.stored_arrays import written
+from fitfleet.data.ingest.script_arrays import stored as written_batches
+from fitfleet.data.ingest.stored_arrays import written
 from fitfleet.errors import DatasetError, FitfleetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, JobSpec

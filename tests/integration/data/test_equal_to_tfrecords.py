@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission
 from fitfleet.worker.models.build import build

@@ -99,7 +99,9 @@ def test_streaming_needs_a_fraction_of_the_file(tmp_path: Path) -> None:
 def test_reading_data_loads_no_tensorflow_and_sets_hdf5_free_of_locks(tmp_path: Path) -> None:
     code = """
 import sys, os
-import fitfleet.data.arrays, fitfleet.data.description, fitfleet.data.compatibility
+import fitfleet.data.arrays
+import fitfleet.data.checks.compatibility
+import fitfleet.data.description.description
 assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
 for name in ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "h5py"):
     assert name not in sys.modules, name

@@ -23,7 +23,7 @@ from support.servers import die_with_parent, free_port, wait_until
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

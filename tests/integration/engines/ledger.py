@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import Arrays, split_validation, take
-from fitfleet.data.rows import rows_of
+from fitfleet.data.rows.rows import rows_of
 from fitfleet.db.attempts.leases import Claim
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars

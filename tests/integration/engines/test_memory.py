@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from support.waiting import until
 
-from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, split_validation
+from fitfleet.data.rows import windows
 from fitfleet.spec.job import Windows
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.engines.feed import Feed, Feeds, training

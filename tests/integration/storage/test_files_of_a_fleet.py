@@ -10,10 +10,10 @@ import pytest
 from support.s3 import Proxy
 
 from fitfleet.client.doctor.storage import Finding, examine_storage
-from fitfleet.data import storage_files
 from fitfleet.data.arrays import load
-from fitfleet.data.location import locate
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.location import locate
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.objects import store
 from fitfleet.settings import Settings

@@ -15,7 +15,7 @@ import pytest
 from fleets import DrainAfter, Fleet, KilledInside, Only, assert_same_file
 
 import fitfleet as ff
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.settings import Settings
 from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus

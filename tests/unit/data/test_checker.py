@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 import pytest
 
-from fitfleet.data import checker
 from fitfleet.data.arrays import load
-from fitfleet.data.checker import check_hdf5
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
+from fitfleet.data.inspection import checker
+from fitfleet.data.inspection.checker import check_hdf5
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
@@ -115,8 +115,8 @@ def test_a_fork_starts_a_process_of_its_own(folder: Path, settings: Settings) ->
 import os
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.data import checker
-from fitfleet.data.description import describe
+from fitfleet.data.inspection import checker
+from fitfleet.data.description.description import describe
 settings = Settings(data_root={str(folder)!r}, cache={str(folder / "other")!r})
 describe(DatasetSpec(path="a.h5"), settings)
 first = checker._current._process.pid
@@ -140,7 +140,7 @@ def test_modules_beside_the_data_are_not_imported(folder: Path, settings: Settin
 import numpy, h5py, json, os, sys
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 os.chdir({str(folder)!r})
 sys.path.insert(0, {str(folder)!r})
 settings = Settings(data_root={str(folder)!r}, cache="c")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fitfleet.data.compatibility import check_fit
+from fitfleet.data.checks.compatibility import check_fit
 from fitfleet.data.info import ArrayInfo, DatasetInfo
 from fitfleet.errors import DatasetError, FitfleetError, SpecError
 from fitfleet.spec.checks.check import InputFacts, ModelFacts, OutputFacts

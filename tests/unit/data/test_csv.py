@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fitfleet.data.arrays import load
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

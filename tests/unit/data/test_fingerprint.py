@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
-from fitfleet.data import fingerprint as module
 from fitfleet.data.arrays import load
-from fitfleet.data.description import describe
-from fitfleet.data.fingerprint import Stamp, read_content
+from fitfleet.data.description.description import describe
+from fitfleet.data.files import fingerprint as module
+from fitfleet.data.files.fingerprint import Stamp, read_content
+from fitfleet.data.files.location import Location
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import Location
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

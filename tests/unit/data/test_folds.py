@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fitfleet.data.arrays import Arrays, Stream, load, split_fold, split_validation
-from fitfleet.data.description import describe
-from fitfleet.data.folds import fold_rows
+from fitfleet.data.description.description import describe
+from fitfleet.data.rows.folds import fold_rows
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

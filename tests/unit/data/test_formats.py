@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from fitfleet.data.arrays import Stream, load
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

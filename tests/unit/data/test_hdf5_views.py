@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from fitfleet.data.arrays import Arrays, Stream, load
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import Dataset

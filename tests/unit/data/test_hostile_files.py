@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fitfleet as ff
-from fitfleet.data import windows
 from fitfleet.data.arrays import Arrays, Stream, load
-from fitfleet.data.description import describe
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.description.description import describe
+from fitfleet.data.ingest.script_arrays import DataStore
+from fitfleet.data.rows import windows
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import Windows

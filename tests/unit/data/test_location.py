@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

@@ -15,7 +15,7 @@ from PIL import Image
 import fitfleet as ff
 from fitfleet.data.arrays import load
 from fitfleet.data.decoding.crc32c import masked_crc32c
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
@@ -150,7 +150,8 @@ def test_bytes_are_texts_raw_numbers_or_pictures(settings: Settings, folder: Pat
 def test_the_same_examples_are_the_same_data_and_are_read_once(
     settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fitfleet.data import fingerprint, records
+    from fitfleet.data.files import fingerprint
+    from fitfleet.data.ingest import records
 
     monkeypatch.setattr(fingerprint, "SETTLED_NS", -1)
     (folder / "a.tfrecord").write_bytes(framed(*numbers()))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fitfleet.data.arrays import load
-from fitfleet.data.description import describe
-from fitfleet.data.roles import resolve
+from fitfleet.data.description.description import describe
+from fitfleet.data.description.roles import resolve
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from fitfleet.data.arrays import Arrays, load
-from fitfleet.data.script_arrays import DataStore, is_in_memory, stored
+from fitfleet.data.ingest.script_arrays import DataStore, is_in_memory, stored
 from fitfleet.errors import DatasetError, SpecError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

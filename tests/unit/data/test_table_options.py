@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fitfleet.data.arrays import Arrays, load
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import Dataset

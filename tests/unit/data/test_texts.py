@@ -11,7 +11,7 @@ import pytest
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.script_arrays import stored
+from fitfleet.data.ingest.script_arrays import stored
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.submit import Submission

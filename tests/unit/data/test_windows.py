@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitfleet.data import windows
 from fitfleet.data.arrays import Stream, load
-from fitfleet.data.description import describe
+from fitfleet.data.description.description import describe
+from fitfleet.data.rows import windows
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec, Windows

@@ -12,7 +12,7 @@ import zarr
 
 import fitfleet as ff
 from fitfleet.data.arrays import load
-from fitfleet.data.script_arrays import DataStore
+from fitfleet.data.ingest.script_arrays import DataStore
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec
@@ -66,8 +66,8 @@ def test_shards_big_endian_and_chunks_that_are_not_there(settings: Settings, fol
 def test_it_is_unpacked_once(
     settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fitfleet.data import fingerprint
-    from fitfleet.data import zarr as module
+    from fitfleet.data.files import fingerprint
+    from fitfleet.data.ingest import zarr as module
 
     monkeypatch.setattr(fingerprint, "SETTLED_NS", -1)
     write(folder / "a.zarr")

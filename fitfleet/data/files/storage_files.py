@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data.storage_names import DATASETS, STORAGE
+from fitfleet.data.files.storage_names import DATASETS, STORAGE
 from fitfleet.errors import StorageError
 from fitfleet.objects import store
 from fitfleet.settings import Settings

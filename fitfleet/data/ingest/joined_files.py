@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.arrays import load
-from fitfleet.data.description import ROLES, describe
+from fitfleet.data.description.description import ROLES, describe
 from fitfleet.data.formats.source import Array
 from fitfleet.data.info import DatasetInfo, flatten, map_structure
-from fitfleet.data.rows import Arrays
-from fitfleet.data.stored_arrays import written
-from fitfleet.data.streams import Stream
+from fitfleet.data.ingest.stored_arrays import written
+from fitfleet.data.rows.rows import Arrays
+from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec

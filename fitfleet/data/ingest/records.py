@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data import storage_files
-from fitfleet.data.checker import talk
-from fitfleet.data.fingerprint import Stamp, read_json, write_json
-from fitfleet.data.folders import MAX_FILES, OnProgress
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.location import check_inside_root, locate_file, locate_folder
 from fitfleet.data.formats.file import hasher
+from fitfleet.data.ingest.folders import MAX_FILES, OnProgress
+from fitfleet.data.inspection.checker import talk
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import check_inside_root, locate_file, locate_folder
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.records import TFRecord, names_in

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from fitfleet.data import windows
-from fitfleet.data.fingerprint import Stamp
+from fitfleet.data.files.fingerprint import Stamp
 from fitfleet.data.formats.hdf5 import open_dataset, open_file, read_rows
 from fitfleet.data.formats.source import Array, Header, loaded_dtype, rows_per_block
+from fitfleet.data.rows import windows
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import Floatx, Windows
 

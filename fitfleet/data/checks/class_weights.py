@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from fitfleet.data.checks.label_checks import are_class_numbers
 from fitfleet.data.info import DatasetInfo, flatten
-from fitfleet.data.label_checks import are_class_numbers
 from fitfleet.errors import SpecError
 from fitfleet.spec.checks.check import ModelFacts
 from fitfleet.spec.job import JobSpec

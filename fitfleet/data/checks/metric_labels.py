@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fitfleet.data.checks.label_checks import Shape, matches, shown
 from fitfleet.data.info import ArrayInfo
-from fitfleet.data.label_checks import Shape, matches, shown
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog
 

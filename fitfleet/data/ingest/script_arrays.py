@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from fitfleet.data.batch_iterables import is_batches, joined
-from fitfleet.data.folders import OnProgress, decoded
-from fitfleet.data.joined_files import of_files
-from fitfleet.data.records import of_records
-from fitfleet.data.remote import fetched, has_remote
-from fitfleet.data.stored_arrays import is_data, written
-from fitfleet.data.zarr import is_zarr, of_zarr
+from fitfleet.data.ingest.batch_iterables import is_batches, joined
+from fitfleet.data.ingest.folders import OnProgress, decoded
+from fitfleet.data.ingest.joined_files import of_files
+from fitfleet.data.ingest.records import of_records
+from fitfleet.data.ingest.remote import fetched, has_remote
+from fitfleet.data.ingest.stored_arrays import is_data, written
+from fitfleet.data.ingest.zarr import is_zarr, of_zarr
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.files import as_files

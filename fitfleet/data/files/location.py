@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fitfleet.data import storage_files
-from fitfleet.data.storage_names import STORAGE, STORED
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.storage_names import STORAGE, STORED
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

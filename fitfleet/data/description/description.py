@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fitfleet.data import windows
-from fitfleet.data.categories import options_of, with_words
-from fitfleet.data.fingerprint import Content, Stamp, read_content
-from fitfleet.data.folds import check_fold
+from fitfleet.data.description.categories import options_of, with_words
+from fitfleet.data.description.roles import misfits, resolve
+from fitfleet.data.files.fingerprint import Content, Stamp, read_content
+from fitfleet.data.files.location import locate
+from fitfleet.data.files.storage_names import STORAGE
 from fitfleet.data.formats import Leaf
 from fitfleet.data.info import ArrayInfo, DatasetInfo, array_key, flatten, is_text, map_role
-from fitfleet.data.inspection import Inspection
+from fitfleet.data.inspection.inspection import Inspection
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import locate
-from fitfleet.data.roles import misfits, resolve
-from fitfleet.data.storage_names import STORAGE
+from fitfleet.data.rows import windows
+from fitfleet.data.rows.folds import check_fold
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import check_text

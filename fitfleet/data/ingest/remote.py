@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fitfleet.data import storage_files
-from fitfleet.data.fingerprint import read_json, write_json
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.fingerprint import read_json, write_json
 from fitfleet.data.formats import FORMATS, format_of
 from fitfleet.data.formats.file import hasher
 from fitfleet.errors import DatasetError, MissingExtraError

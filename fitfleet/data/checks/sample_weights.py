@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fitfleet.data.checks.label_checks import has_value_each, loss_of, shown
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten
-from fitfleet.data.label_checks import has_value_each, loss_of, shown
 from fitfleet.errors import DatasetError
 from fitfleet.spec.checks.check import ModelFacts, OutputFacts
 

@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
-from fitfleet.data.class_weights import check_class_weight
-from fitfleet.data.folds import fold_rows
+from fitfleet.data.checks.class_weights import check_class_weight
+from fitfleet.data.checks.label_checks import are_class_numbers, check_labels, matches, pairs, shown
+from fitfleet.data.checks.metric_labels import check_metrics, metrics_of
+from fitfleet.data.checks.sample_weights import check_sample_weight
 from fitfleet.data.info import ArrayInfo, DatasetInfo, flatten, is_text
-from fitfleet.data.label_checks import are_class_numbers, check_labels, matches, pairs, shown
-from fitfleet.data.metric_labels import check_metrics, metrics_of
-from fitfleet.data.rows import validation_start
-from fitfleet.data.sample_weights import check_sample_weight
+from fitfleet.data.rows.folds import fold_rows
+from fitfleet.data.rows.rows import validation_start
 from fitfleet.errors import DatasetError, SpecError
 from fitfleet.spec.checks.check import InputFacts, ModelFacts
 from fitfleet.spec.job import Floatx, JobSpec

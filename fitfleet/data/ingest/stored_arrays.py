@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data import storage_files
-from fitfleet.data.batch_iterables import is_batches
+from fitfleet.data.files import storage_files
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import Array
 from fitfleet.data.formats.text import is_text_array, text_array
+from fitfleet.data.ingest.batch_iterables import is_batches
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec

@@ -10,7 +10,7 @@ import numpy as np
 
 from fitfleet.data.formats.source import Array
 from fitfleet.data.info import Structure, flatten, map_structure
-from fitfleet.data.streams import Stream
+from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import DatasetError
 
 

@@ -25,17 +25,17 @@ from select import select
 from time import time_ns
 from typing import Any, TypeVar
 
-from fitfleet.data.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.location import open_regular
 from fitfleet.data.formats import check_start
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import open_regular
 from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 from fitfleet.settings import Settings
 
 _START = (
     "import json, sys; sys.path += json.loads(sys.argv[2]);"
-    " from fitfleet.data.checker_process import main; main(int(sys.argv[1]))"
+    " from fitfleet.data.inspection.checker_process import main; main(int(sys.argv[1]))"
 )
 _PACKAGES = ("numpy", "h5py", "pandas", "pyarrow", "PIL", "zarr", "fitfleet")
 _ENVIRONMENT = {

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fitfleet.data.files.location import Location, open_regular
 from fitfleet.data.formats import check_start, format_of
 from fitfleet.data.formats.file import BLOCK_BYTES, HASH_BYTES, DataFile, hasher
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import Location, open_regular
 from fitfleet.errors import DatasetError
 
 # A file written again within its file system's clock tick may keep size and times. So what was

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data import storage_files
-from fitfleet.data.checker import talk
-from fitfleet.data.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files import storage_files
+from fitfleet.data.files.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.location import check_inside_root, locate_folder
 from fitfleet.data.formats.file import hasher
+from fitfleet.data.inspection.checker import talk
 from fitfleet.data.limits import Limits
-from fitfleet.data.location import check_inside_root, locate_folder
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.folders import Folder

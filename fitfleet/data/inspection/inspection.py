@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fitfleet.data.checker import Ask, talk
-from fitfleet.data.fingerprint import Content, read_json, write_json
+from fitfleet.data.files.fingerprint import Content, read_json, write_json
 from fitfleet.data.formats import Leaf, TableOptions
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import check_expansion
+from fitfleet.data.formats.statistics import ArrayInfo
+from fitfleet.data.inspection.checker import Ask, talk
 from fitfleet.data.limits import Limits
-from fitfleet.data.statistics import ArrayInfo
 from fitfleet.errors import DatasetError
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from fitfleet.data.formats.source import Array
 from fitfleet.data.info import DatasetInfo, flatten
-from fitfleet.data.rows import Arrays, split_rows
-from fitfleet.data.streams import Stream
+from fitfleet.data.rows.rows import Arrays, split_rows
+from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import DatasetError, MissingExtraError
 from fitfleet.spec.datasets.dataset import is_whole
 

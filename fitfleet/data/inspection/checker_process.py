@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from fitfleet.data.formats import DataFile, Source, TableOptions, open_source
 from fitfleet.data.formats.columns import ColumnSource
+from fitfleet.data.inspection.open_for_writing import check_writers
 from fitfleet.data.limits import Limits
-from fitfleet.data.open_for_writing import check_writers
 from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 
 # A process that nobody asks goes; the next file starts another.
@@ -120,7 +120,7 @@ class _Session:
 
     def do_runs(self, leaf: str) -> list[int]:
         """How many rows in turn have the same number, of an array that was read through."""
-        from fitfleet.data.windows import run_lengths
+        from fitfleet.data.rows.windows import run_lengths
 
         assert self._source is not None
         lengths = run_lengths(self._source.blocks(leaf))
@@ -138,7 +138,7 @@ class _Session:
 
     def do_read(self, leaf: Any) -> dict[str, Any]:
         """Read an array through."""
-        from fitfleet.data.statistics import read_through
+        from fitfleet.data.formats.statistics import read_through
 
         assert self._source is not None
         return asdict(read_through(self._source, _leaf(leaf), self._get_on))

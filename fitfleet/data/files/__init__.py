@@ -1,0 +1,1 @@
+"""Where files of datasets are, what identifies their content, and the cache of their arrays."""

@@ -1,0 +1,1 @@
+"""Rows as a fit takes them: in memory or streamed, folds, windows."""
