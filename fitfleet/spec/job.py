@@ -15,6 +15,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def floatx_of(dtype_policy: Any) -> Floatx:
+    """Keras's floatx in a job of this policy: float32 also where layers compute in half."""
+    return "float64" if dtype_policy == "float64" else "float32"
+
+
 class Builder(_Part):
     """A function of the user that returns a Keras model: `module:function` and its arguments.
 
@@ -196,7 +201,7 @@ class JobSpec(_Part):
     @property
     def floatx(self) -> Floatx:
         """Keras's floatx during the job: float32 also where layers compute in half precision."""
-        return "float64" if self.dtype_policy == "float64" else "float32"
+        return floatx_of(self.dtype_policy)
 
     def validates(self, epoch: int) -> bool:
         """Whether a validation follows the epoch, counted from 1, as Keras's fit decides it."""

@@ -16,7 +16,7 @@ from fitfleet.spec import argument_aliases
 from fitfleet.spec.adapted_layers import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
 from fitfleet.spec.datasets.dataset import dataset_spec
-from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec
+from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec, floatx_of
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_names.keras_arguments import instead
 from fitfleet.spec.keras_objects.canonical import nodes, without_default_dtypes
@@ -58,9 +58,10 @@ def job_spec(
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
     model_part = _without_default_policy(model_part, values)
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
-    values["loss"] = compile_parts.losses(values.get("loss"))
+    floatx = floatx_of(values.get("dtype_policy"))
+    values["loss"] = compile_parts.losses(values.get("loss"), floatx)
     for name in ("metrics", "weighted_metrics"):
-        values[name] = compile_parts.metrics(values.get(name), name)
+        values[name] = compile_parts.metrics(values.get(name), name, floatx)
     values["callbacks"] = callbacks(values.get("callbacks"))
     values["evaluators"] = _evaluators(values.get("evaluators"))
     if "class_weight" in values:

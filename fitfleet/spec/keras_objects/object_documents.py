@@ -27,7 +27,7 @@ from fitfleet.spec.keras_objects.custom_objects import (
     refuse_model_subclass,
     registered,
 )
-from fitfleet.spec.keras_objects.omitted_arguments import complete
+from fitfleet.spec.keras_objects.omitted_arguments import TOLD_FLOAT32, complete, is_told_float32
 from fitfleet.spec.number_forms import one_number, shortest
 from fitfleet.text import named_kind
 
@@ -200,7 +200,7 @@ def argument_value(kind: str, argument: str, value: Any, place: str) -> Any:
     if argument.endswith("_constraint"):
         return reference("constraints", value, place)
     if argument == "dtype":
-        return dtype_name(value, place)
+        return dtype_name(value, place, kind)
     if argument in ("learning_rate", "schedule") and isinstance(value, dict):
         return reference("schedules", value, place)
     if argument.endswith("activation"):
@@ -237,8 +237,10 @@ def activation(value: Any, place: str) -> Any:
     raise SpecError(place, f"{_shown(value)} is not the name of an activation")
 
 
-def dtype_name(value: Any, place: str) -> Any:
-    """A dtype policy by its name: `mixed_float16`."""
+def dtype_name(value: Any, place: str, kind: str = "layers") -> Any:
+    """A dtype policy by its name: `mixed_float16`. Losses and metrics keep one they were told."""
+    if kind in ("losses", "metrics") and is_told_float32(value):
+        return TOLD_FLOAT32
     if isinstance(value, dict) and value.get("class_name") == "DTypePolicy":
         config = value.get("config")
         value = config.get("name") if isinstance(config, dict) else value

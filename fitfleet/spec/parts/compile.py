@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from fitfleet.errors import SpecError
+from fitfleet.spec.job import Floatx
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.counted_names import recount
 from fitfleet.spec.keras_objects.object_documents import (
@@ -16,6 +17,7 @@ from fitfleet.spec.keras_objects.object_documents import (
     snake_case,
     to_document,
 )
+from fitfleet.spec.keras_objects.omitted_arguments import TOLD_FLOAT32, is_told_float32
 
 # Keras resolves these by the shapes of model and labels, so they must stay strings.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
@@ -90,9 +92,12 @@ def _count_words(least: int) -> str:
     return "not a positive integer" if least < 2 else f"not an integer of {least} or more"
 
 
-def losses(value: Any) -> Any:
-    """A loss, a list of losses, or {output name: loss}; None stays. Raises SpecError."""
-    canonical = _each("losses", to_document(value, "loss"), "loss")
+def losses(value: Any, floatx: Floatx = "float32") -> Any:
+    """A loss, a list of losses, or {output name: loss}; None stays. Raises SpecError.
+
+    `floatx` is the dtype that those of the job have which were told none.
+    """
+    canonical = _each("losses", to_document(value, "loss"), "loss", floatx)
     _count_losses(canonical, Counter())
     return canonical
 
@@ -109,13 +114,13 @@ def _count_losses(losses: Any, counts: Counter[str]) -> None:
             _count_losses(part, counts)
 
 
-def metrics(value: Any, place: str = "metrics") -> Any:
-    """Metrics in the structures that Keras's compile takes. Raises SpecError."""
+def metrics(value: Any, place: str = "metrics", floatx: Floatx = "float32") -> Any:
+    """Metrics in the structures that Keras's compile takes; `floatx` as of `losses`. SpecError."""
     if value is None:
         return None
     if isinstance(value, str):
         value = [value]
-    canonical = _each("metrics", to_document(value, place), place)
+    canonical = _each("metrics", to_document(value, place), place, floatx)
     _name_metrics(canonical, Counter())
     return canonical
 
@@ -143,14 +148,14 @@ def _name_metrics(metrics: Any, counts: Counter[str]) -> None:
             counts[prefix] += 1
 
 
-def _each(kind: str, value: Any, place: str) -> Any:
+def _each(kind: str, value: Any, place: str, floatx: Floatx) -> Any:
     if value is None or is_space(value):
         return value
     if isinstance(value, list):
-        return [_each(kind, part, f"{place}[{i}]") for i, part in enumerate(value)]
+        return [_each(kind, part, f"{place}[{i}]", floatx) for i, part in enumerate(value)]
     if isinstance(value, dict) and "class_name" not in value and not _is_short(kind, value):
-        return {key: _each(kind, part, f"{place}.{key}") for key, part in value.items()}
-    return _canonical(kind, value, place)
+        return {key: _each(kind, part, f"{place}.{key}", floatx) for key, part in value.items()}
+    return _canonical(kind, value, place, floatx)
 
 
 def _is_short(kind: str, value: dict[str, Any]) -> bool:
@@ -158,7 +163,7 @@ def _is_short(kind: str, value: dict[str, Any]) -> bool:
     return len(value) == 1 and isinstance(name, str) and catalog.signature(kind, name) is not None
 
 
-def _canonical(kind: str, value: Any, place: str) -> Any:
+def _canonical(kind: str, value: Any, place: str, floatx: Floatx) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "function" and not is_custom(value):
         value = value.get("config")
     if isinstance(value, str):
@@ -170,10 +175,31 @@ def _canonical(kind: str, value: Any, place: str) -> Any:
             return value
         if function is not None:
             return function
-    canonical = reference(kind, value, place)
+    canonical = reference(kind, _with_dtype(value, floatx), place)
     if kind == "losses" and isinstance(canonical, dict) and not is_custom(canonical):
         return _plain_loss(canonical)
     return canonical
+
+
+def _with_dtype(value: Any, floatx: Floatx) -> Any:
+    """A loss or metric as it is given, float32 told where it is its own in a job of float64.
+
+    So it is where Keras told a script's object it (TOLD_FLOAT32), or where the short form spells
+    it out; of Keras's config of a follower it says nothing.
+    """
+    is_short = isinstance(value, dict) and len(value) == 1 and "class_name" not in value
+    key = next(iter(value)) if is_short else "config"
+    config = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(config, dict):
+        return value
+    dtype = config.get("dtype")
+    if floatx == "float32":
+        told = "float32" if is_told_float32(dtype) else dtype
+    elif dtype == "float32" and is_short:
+        told = dict(TOLD_FLOAT32)
+    else:
+        told = floatx if dtype == "float32" and is_custom(value) else dtype
+    return value if told is dtype else {**value, key: {**config, "dtype": told}}
 
 
 def _plain_loss(loss: dict[str, Any]) -> Any:

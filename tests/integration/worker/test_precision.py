@@ -37,7 +37,7 @@ def _spec(model: Any, **given: Any) -> Any:
 
 def _built(spec: Any) -> Any:
     with precision(spec.dtype_policy):
-        return build(spec, Settings())
+        return build(spec, Settings(trusted_modules=("test_precision",)))
 
 
 def _policies(model: Any) -> list[str]:
@@ -70,3 +70,57 @@ def test_a_written_config_follows_the_policy_but_for_what_differs(half: str) -> 
 def test_float32_spelt_out_is_the_same_job() -> None:
     document = keras.saving.serialize_keras_object(_model())
     assert _spec(_model()).canonical() == _spec(document).canonical()
+
+
+@keras.saving.register_keras_serializable("test_precision")
+class OwnMean(keras.metrics.MeanMetricWrapper):
+    """A metric of the user's, which Keras writes a dtype into as into its own."""
+
+    def __init__(self, name: str = "own", dtype: Any = None) -> None:
+        super().__init__(keras.losses.mean_absolute_error, name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype}
+
+
+def _objects(**given: Any) -> dict[str, Any]:
+    """A loss and metrics, made under Keras's floatx or told a dtype."""
+    metrics = keras.metrics
+    return {
+        "loss": keras.losses.Huber(delta=2.0, **given),
+        "metrics": [metrics.RootMeanSquaredError(**given), OwnMean(**given), metrics.AUC(**given)],
+    }
+
+
+@pytest.mark.parametrize("told", [None, "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("world", "policy"), [("float32", None), ("float32", "float64"), ("float64", "float64")]
+)
+def test_losses_and_metrics_keep_a_dtype_that_they_were_told(
+    world: str, told: str | None, policy: str | None
+) -> None:
+    """All others follow the job's floatx. Of float32 under float32 Keras keeps no trace."""
+    with precision(world):
+        objects = _objects(**({"dtype": told} if told else {}))
+        spec = job_spec(Settings(), model=_model(), dataset="d.h5", dtype_policy=policy, **objects)
+    built = _built(spec)
+    with precision(spec.dtype_policy):
+        built.compute_metrics(None, keras.ops.zeros((3, 3)), keras.ops.zeros((3, 3)))
+    is_told = told is not None and (told, world) != ("float32", "float32")
+    expected = told if is_told else spec.floatx
+    dtypes = [built.loss.dtype, *(metric.dtype for metric in built.metrics[1].metrics)]
+    assert dtypes == [expected] * 4
+    again = {"loss": spec.loss, "metrics": spec.metrics, "dtype_policy": policy}
+    spelt_out = job_spec(Settings(), model=_model(), dataset="d.h5", **again)
+    assert (spelt_out.loss, spelt_out.metrics) == (spec.loss, spec.metrics)
+
+
+def test_float32_spelt_out_for_a_metric_is_its_own_in_a_job_of_float64() -> None:
+    given = [{"RootMeanSquaredError": {"dtype": "float32"}}, {"MeanSquaredError": {}}]
+    spec = _spec(_model(), metrics=given, dtype_policy="float64")
+    built = _built(spec)
+    with precision("float64"):
+        built.compute_metrics(None, keras.ops.zeros((3, 3)), keras.ops.zeros((3, 3)))
+    assert [m.dtype for m in built.metrics[1].metrics] == ["float32", "float64"]
+    by_default = [{"RootMeanSquaredError": {}}, given[1]]
+    assert _spec(_model(), metrics=given).metrics == _spec(_model(), metrics=by_default).metrics
