@@ -30,6 +30,11 @@ def printable_lines(text: object) -> str:
     return printable(plain, keep="\n\t")
 
 
+def first_line(error: BaseException, max_characters: int) -> str:
+    """The first line of an error's message, cut; the name of its class if there is none."""
+    return str(error).splitlines()[0][:max_characters] if str(error) else type(error).__name__
+
+
 def duration(seconds: float | None) -> str:
     """A length of time as people say it: 8 s, 3 min 12 s, 2 h 05 min."""
     if seconds is None:

@@ -39,9 +39,9 @@ def load(
 
     Decoded arrays are put into the machine's cache the first time and mapped from there by every
     process. HDF5 arrays are streamed when together they are larger than settings.memory_bytes.
-    float64 becomes `floatx`, as Keras casts to its own; other dtypes stay. `expected` is the
-    fingerprint at submit. Raises DatasetError when the content is another one now, for all that
-    `describe` refuses, and for a dataset that is not visible here.
+    float64 becomes `floatx`, as Keras casts it; other dtypes stay. `expected` is the
+    fingerprint at submit. Raises DatasetError when the content has changed since, for all that
+    `describe` refuses, and for files that are not on this machine.
     """
     if dataset.function is not None:
         raise DatasetError(
@@ -68,7 +68,7 @@ def _shown(dataset: DatasetSpec) -> str:
 
 
 class _Reader:
-    """Gets every array of a dataset by the cheapest way that fits in memory."""
+    """Reads the arrays of a dataset: from the cache, its file, or as streams if memory is small."""
 
     def __init__(self, info: DatasetInfo, settings: Settings, floatx: Floatx) -> None:
         location = locate(info.dataset, settings)
@@ -88,11 +88,11 @@ class _Reader:
         self._leaves = role_leaves(info.dataset, info.is_table)
 
     def _key(self) -> str:
-        """Of the decoded arrays: what the file holds, and how it is read."""
-        how = self._options.key() + ("" if self._floatx == "float32" else self._floatx)
-        if not how:
+        """The key of the decoded arrays in the cache: of the content, table options and floatx."""
+        options = self._options.key() + ("" if self._floatx == "float32" else self._floatx)
+        if not options:
             return self._info.fingerprint
-        return str(hasher(f"{self._info.fingerprint} {how}".encode()).hexdigest())
+        return str(hasher(f"{self._info.fingerprint} {options}".encode()).hexdigest())
 
     def read(self) -> dict[Leaf, Array | Stream]:
         """Every array by its leaf."""
@@ -118,7 +118,7 @@ class _Reader:
         return {leaf: array for leaf, array in cached if array is not None}
 
     def _decode(self, arrays: dict[Leaf, Array]) -> dict[Leaf, Array]:
-        """`found`, and what it lacks read from the file."""
+        """`arrays`, with those that it lacks decoded from the file."""
         absent = [leaf for leaf in self._leaves if leaf not in arrays]
         if not absent:
             return arrays
@@ -130,7 +130,7 @@ class _Reader:
         return arrays
 
     def _header(self, source: Source, leaf: Leaf) -> Header:
-        """Of the array in memory."""
+        """Shape and dtype of the array in memory."""
         header = source.header(leaf)
         return Header(header.shape, loaded_dtype(header.dtype, self._floatx))
 
@@ -175,7 +175,7 @@ def _changed(place: str) -> DatasetError:
 
 
 def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream], memory_bytes: int) -> Arrays:
-    """The arrays in their roles, cut into windows when the dataset says so."""
+    """The arrays in their roles, cut into windows if the dataset has them."""
     dataset = info.dataset
     roles: dict[str, Any] = {}
     for role in (*ROLES, "groups"):
@@ -188,13 +188,13 @@ def _in_roles(info: DatasetInfo, arrays: dict[Leaf, Array | Stream], memory_byte
             )
         roles[role] = structure
     groups = roles["groups"]
-    if isinstance(groups, Stream):  # scikit-learn wants it whole
+    if isinstance(groups, Stream):  # scikit-learn takes no streams
         roles["groups"] = groups.take(np.arange(len(groups)))
     return Arrays(**roles, fingerprint=info.fingerprint)
 
 
 class _Cutter:
-    """Cuts series into windows, which no border between two of them runs through."""
+    """Cuts series into windows, none of which spans two series."""
 
     def __init__(self, size: Windows, ids: Array | Stream | None, memory_bytes: int) -> None:
         self._size = size

@@ -1,8 +1,8 @@
-"""What is known of a dataset from its file: arrays, roles, rows, fingerprint."""
+"""A dataset as described from its file: arrays, roles, rows, fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from fitfleet.data.formats.statistics import ArrayInfo as ArrayInfo
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
-# A role as DatasetSpec states it, and the same structure with something else at the leaves.
+# A role as DatasetSpec states it, and the same structure with other values at the leaves.
 Role = str | list[str] | dict[str, Any] | Literal[False] | None
 Structure = Any
 
@@ -89,6 +89,12 @@ def map_structure(structure: Structure, apply: Callable[[Any], Any]) -> Structur
     if isinstance(structure, list):
         return [map_structure(value, apply) for value in structure]
     return apply(structure)
+
+
+def with_leaves(structure: Structure, leaves: Iterable[Any]) -> Structure:
+    """The same structure with these leaves, in the order of `flatten`."""
+    remaining = iter(leaves)
+    return map_structure(structure, lambda _: next(remaining))
 
 
 def array_key(leaf: Leaf) -> str:

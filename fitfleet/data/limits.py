@@ -10,17 +10,17 @@ from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 
 TABLES = ("csv", "tsv", "csv.gz", "tsv.gz", "parquet")
-# Small files may have holes as they like; of a larger one some bytes must be stored.
+# Small files may be sparse; of a larger one at least a part of _MAX_SPARSENESS must be stored.
 _FREE_BYTES = 64 * 2**20
-_MAX_HOLES = 200
+_MAX_SPARSENESS = 200
 
 
 @dataclass(frozen=True)
 class Limits:
     """`array_bytes`: of a dataset in memory. `table_bytes`: of a table, which is parsed whole.
 
-    `memory_bytes` is the address space of the process that checks files, `stall_s` the time in
-    which it has to get on.
+    `memory_bytes` is the address space of the process that checks files, `stall_s` the
+    time in seconds after which it must have made progress.
     """
 
     array_bytes: int
@@ -30,7 +30,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """The limits that the settings say."""
+        """The limits that follow from the settings."""
         return cls(
             array_bytes=settings.max_dataset_bytes,
             table_bytes=min(settings.max_dataset_bytes, settings.memory_bytes),
@@ -53,7 +53,7 @@ class Limits:
                 f"{path}: is {status.st_size:,} bytes, above the setting {name}={limit:,}; {remedy}"
             )
         stored = getattr(status, "st_blocks", status.st_size) * 512
-        if status.st_size > _FREE_BYTES and status.st_size > _MAX_HOLES * stored:
+        if status.st_size > _FREE_BYTES and status.st_size > _MAX_SPARSENESS * stored:
             raise DatasetError(
                 f"{path}: is {status.st_size:,} bytes, but only {stored:,} of them are stored (a"
                 " sparse file); write the data into it, or give the file that holds it"
@@ -62,9 +62,9 @@ class Limits:
 
 def _memory_bytes(table_bytes: int) -> int:
     """Room for Python and its libraries, and for a table beside the text that it is parsed from."""
-    wanted = 2 * 2**30 + 2 * table_bytes
+    needed = 2 * 2**30 + 2 * table_bytes
     try:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
-        return wanted
-    return max(2 * 2**30, min(wanted, whole))
+        return needed
+    return max(2 * 2**30, min(needed, physical))

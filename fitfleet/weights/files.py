@@ -16,6 +16,7 @@ from fitfleet.data.inspection.checker import check_hdf5
 from fitfleet.errors import DatasetError, StorageError
 from fitfleet.settings import Settings
 from fitfleet.storage import DOCUMENT, JOB_GROUP, sha256
+from fitfleet.text import first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +32,7 @@ def opened(path: Path, settings: Settings) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StorageError(f"{path}: cannot be read: {words}") from error
+        raise StorageError(f"{path}: cannot be read: {first_line(error, 200)}") from error
 
 
 def checked(path: Path, settings: Settings, digest: str | None = None) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 from oracle import Watch, run
 
 from fitfleet.data.arrays import load
-from fitfleet.data.description.description import _known, describe
+from fitfleet.data.description.description import _described, describe
 from fitfleet.data.inspection import checker
 from fitfleet.settings import Settings
 from fitfleet.spec.job import DatasetSpec
@@ -90,7 +90,7 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
     for number in range(first, first + count):
         chance = random.Random(f"{kind} {number}")
         path.write_bytes(file_corpus.damaged(chance.choice(seeds), kind, chance))
-        _known.clear()
+        _described.clear()
         outcome, problem = run(
             lambda: _use(dataset, settings), watch, seconds=SECONDS, memory_bytes=MEMORY_BYTES
         )

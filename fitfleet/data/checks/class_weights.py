@@ -1,4 +1,4 @@
-"""Whether class weights go with the labels; Keras looks one up for each row, by its class."""
+"""Whether class weights fit the labels: Keras looks up the weight of each row by its class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fitfleet.spec.job import JobSpec
 
 
 def check_class_weight(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
-    """Raises SpecError for the weights of a job that has some, and labels."""
+    """Raises SpecError if the class weights of a job do not fit its labels; it has both."""
     if info.sample_weight is not None:
         raise SpecError("class_weight", "the dataset has sample weights already; give one of them")
     _check_one_class_a_row(spec, info)
@@ -28,7 +28,7 @@ def check_class_weight(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> N
 
 
 def _check_one_class_a_row(spec: JobSpec, info: DatasetInfo) -> None:
-    """Keras refuses arrays of other labels, and would train on batches of them."""
+    """Keras refuses other labels given as arrays, but would accept them in batches."""
     leaves = flatten(info.y)
     if isinstance(info.y, list | dict):
         raise SpecError("class_weight", "goes with one array of labels; use sample weights instead")
@@ -46,7 +46,7 @@ def _shape_without_last_1(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _classes(facts: ModelFacts, info: DatasetInfo) -> int | None:
-    """How many classes there are; None when it is not known."""
+    """The number of classes; None when neither the output nor the labels tell it."""
     shape: Any = facts.outputs[0].shape if len(facts.outputs) == 1 else None
     if shape and shape[-1] not in (None, 1):
         return int(shape[-1])

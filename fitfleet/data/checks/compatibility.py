@@ -1,4 +1,4 @@
-"""Whether a dataset fits a model and the fit's options; said before anything is queued."""
+"""Whether a dataset fits the model and the options of a fit, checked before the job is queued."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ from fitfleet.spec.job import Floatx, JobSpec
 def check_fit(
     spec: JobSpec, facts: ModelFacts, info: DatasetInfo, memory_bytes: int | None = None
 ) -> list[str]:
-    """Warnings about the job's data. Raises DatasetError or SpecError for what cannot work.
+    """Warnings about the job's data. Raises DatasetError or SpecError for what cannot be trained.
 
-    A batch of more than `memory_bytes`, the setting, cannot.
-
-    What is not known of the model (a builder that only the worker can call, an output whose
-    shape takes Keras to tell) is not checked.
+    A batch may have at most `memory_bytes`, the setting. What only Keras can tell of the model (one
+    of a builder that a worker calls, some shapes of outputs) is not checked.
     """
     _check_inputs(facts, info)
     if spec.task is not None and spec.task.kind == "predict":
-        return []  # labels play no part
+        return []  # it uses no labels
     warnings = [*_infinite(spec, info), *check_labels(spec, facts, info)]
     _check_metrics(spec, facts, info)
     counts = _rows(spec, info)
@@ -39,7 +37,7 @@ def check_fit(
     if memory_bytes is not None:
         _check_batch_bytes(spec, info, memory_bytes)
     _check_weights(spec, facts, info)
-    _check_watched(spec, info)
+    _check_monitors(spec, info)
     warnings += _unvalidated(spec, info)
     if spec.validation_split and (info.x_val is not None or info.dataset.fold):
         why = "a fold" if info.dataset.fold else "validation arrays"
@@ -161,7 +159,7 @@ def _check_batches(spec: JobSpec, facts: ModelFacts, counts: dict[str, int]) -> 
 
 
 def _check_batch_bytes(spec: JobSpec, info: DatasetInfo, memory_bytes: int) -> None:
-    """Windows over a small file, or large pictures, can make one batch larger than the memory."""
+    """Windows of a small file, or large images, can make one batch larger than the memory."""
     held_out = "validation_batch_size" if spec.validation_batch_size else "batch_size"
     for role, rows, argument in (
         ("x", info.rows, "batch_size"),
@@ -196,7 +194,7 @@ def _check_weights(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> None:
 def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
     """Without labels Keras drops weights silently, and has nothing to compare.
 
-    A train_step of its own, which a builder's model may have, may give metrics what they compare.
+    Metrics of a builder's model may get their values in its own train_step.
     """
     for place, value in (
         ("sample_weight", info.sample_weight),
@@ -210,7 +208,7 @@ def _check_without_labels(spec: JobSpec, info: DatasetInfo) -> None:
 
 
 def _unvalidated(spec: JobSpec, info: DatasetInfo) -> list[str]:
-    """What `validation_freq` and `validation_steps` leave without a validation."""
+    """Warnings about `validation_freq` and `validation_steps`: unused, or not in the last epoch."""
     given = [name for name in ("validation_freq", "validation_steps") if _is_set(spec, name)]
     if not given:
         return []
@@ -233,8 +231,8 @@ def _is_set(spec: JobSpec, name: str) -> bool:
     return bool(getattr(spec, name) != JobSpec.model_fields[name].default)
 
 
-def _check_watched(spec: JobSpec, info: DatasetInfo) -> None:
-    """A callback that watches validation where there is none never does a thing."""
+def _check_monitors(spec: JobSpec, info: DatasetInfo) -> None:
+    """Refuse a callback that monitors a validation metric in a fit without validation."""
     if _has_validation(spec, info):
         return
     for index, callback in enumerate(spec.callbacks):

@@ -1,4 +1,4 @@
-"""Whether labels have the shape and the values that a loss wants."""
+"""Whether labels have the shape and the values that a loss takes."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _ONE_A_ROW = frozenset({"dice", "tversky"})
 def check_labels(spec: JobSpec, facts: ModelFacts, info: DatasetInfo) -> list[str]:
     """Warnings about the labels. Raises DatasetError or SpecError for what cannot be trained."""
     if spec.loss is None:
-        return []  # what the model adds itself may compare anything
+        return []  # losses that the model adds may compare anything
     if info.y is None:
         if spec.model.builder is not None:
-            return []  # a train_step of its own, which a builder's model may have, may need none
+            return []  # the model of a builder may have a train_step that needs none
         raise DatasetError(
             f"{spec.dataset.path or 'dataset'}: has no labels; name them: Dataset(path, y=...)"
         )
@@ -108,7 +108,7 @@ def are_class_numbers(loss: Any) -> bool:
 def has_value_each(loss: Any) -> bool:
     """Whether a loss is known to have a value for each row and step of an output.
 
-    Of the others some have one a row (CTC, Dice), and a user's own may have any.
+    Others have one for each row (CTC, Dice); losses of the user may return any shape.
     """
     name, config = _name_and_config(loss)
     kind = name.replace("_", "").lower()
@@ -187,14 +187,14 @@ def _name_and_config(loss: Any) -> tuple[str, dict[str, Any]]:
     return str(loss or ""), {}
 
 
-def matches(wanted: Shape, shape: tuple[int, ...]) -> bool:
+def matches(expected: Shape, shape: tuple[int, ...]) -> bool:
     """Whether shapes agree; Keras adds or drops a last dimension of 1 by itself."""
-    if len(wanted) == len(shape) + 1 and wanted[-1] in (1, None):
+    if len(expected) == len(shape) + 1 and expected[-1] in (1, None):
         shape = (*shape, 1)
-    elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
+    elif len(shape) == len(expected) + 1 and shape[-1] == 1:
         shape = shape[:-1]
-    return len(wanted) == len(shape) and all(
-        want is None or want == size for want, size in zip(wanted, shape, strict=True)
+    return len(expected) == len(shape) and all(
+        length is None or length == size for length, size in zip(expected, shape, strict=True)
     )
 
 

@@ -1,7 +1,7 @@
 """Whether labels have the shape that metrics compare with an output.
 
-Keras looks at it in the first step of a fit, where it fails in words of its operators, or not at
-all: categorical_accuracy of class numbers is a number that means nothing.
+Keras compares the shapes in the first step of a fit, where it fails with a message of an operator
+or not at all: categorical_accuracy of class numbers gives a meaningless number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fitfleet.data.info import ArrayInfo
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_names import catalog
 
-_OF_CLASS_NUMBERS = (
+_SPARSE = (
     "SparseCategoricalAccuracy",
     "SparseTopKCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
@@ -30,15 +30,15 @@ _ELEMENTWISE = frozenset(
     Poisson
     """.split()  # noqa: SIM905
 )
-# Of numbers rather than classes: one label a row may stand for all values of an output, as
-# for quantiles.
-_OF_NUMBERS = frozenset(
+# Metrics of regressions: one label for each row may stand for all values of an output, as for
+# quantiles.
+_REGRESSION = frozenset(
     """
     MeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredLogarithmicError
     RootMeanSquaredError LogCoshError
     """.split()  # noqa: SIM905
 )
-_CONFUSION = ("IoU", "MeanIoU")
+_IOU = ("IoU", "MeanIoU")
 _TWO_DIMENSIONS = ("F1Score", "FBetaScore")  # they add no last dimension to labels
 _INSTEAD = {
     "CategoricalAccuracy": "take sparse_categorical_accuracy",
@@ -51,7 +51,7 @@ _INSTEAD = {
 
 
 def check_metrics(
-    metrics: Any, output: Shape, labels: ArrayInfo, place: str, loss_is_numbers: bool
+    metrics: Any, output: Shape, labels: ArrayInfo, place: str, has_class_numbers: bool
 ) -> None:
     """Raises SpecError for a metric of an output that cannot compare it with these labels.
 
@@ -64,7 +64,7 @@ def check_metrics(
             hint = ""
             if name in _TWO_DIMENSIONS and output[-1:] == (1,):
                 hint = "; store them with a last dimension of 1"
-            if loss_is_numbers and name not in _OF_CLASS_NUMBERS:
+            if has_class_numbers and name not in _SPARSE:
                 remedy = _INSTEAD.get(name, "make them one-hot and take categorical_crossentropy")
                 hint = f"; they are class numbers: {remedy}"
             raise SpecError(
@@ -75,14 +75,14 @@ def check_metrics(
 
 
 def _fits(name: str, config: dict[str, Any], output: Shape, shape: tuple[int, ...]) -> bool:
-    if name in _OF_CLASS_NUMBERS:
+    if name in _SPARSE:
         return matches(output[:-1], shape)
-    if name in _CONFUSION:
-        wanted = output if config.get("sparse_y_pred", True) else output[:-1]
-        return matches(wanted, shape if config.get("sparse_y_true", True) else shape[:-1])
+    if name in _IOU:
+        expected = output if config.get("sparse_y_pred", True) else output[:-1]
+        return matches(expected, shape if config.get("sparse_y_true", True) else shape[:-1])
     if name in _TWO_DIMENSIONS:
         return len(shape) == len(output) and matches(output, shape)
-    if name in _OF_NUMBERS and shape[-1:] == (1,) and len(shape) == len(output):
+    if name in _REGRESSION and shape[-1:] == (1,) and len(shape) == len(output):
         return matches(output[:-1], shape[:-1])
     return name not in _ELEMENTWISE or matches(output, shape)
 
@@ -97,13 +97,13 @@ def metrics_of(metrics: Any, index: int, name: str, outputs: int) -> Any:
 
 
 def _named(metrics: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(class, arguments) of each metric of Keras; those of the user's own are left out."""
+    """(class, arguments) of each metric of Keras; metrics of the user are left out."""
     if isinstance(metrics, list):
         for part in metrics:
             yield from _named(part)
     elif isinstance(metrics, str):
-        known = catalog.class_name("metrics", metrics) or catalog.function_name("metrics", metrics)
-        if known is not None:
-            yield known, {}
+        name = catalog.class_name("metrics", metrics) or catalog.function_name("metrics", metrics)
+        if name is not None:
+            yield name, {}
     elif isinstance(metrics, dict) and metrics.get("module") == "keras.metrics":
         yield str(metrics.get("class_name")), metrics.get("config") or {}

@@ -13,7 +13,7 @@ from fitfleet.spec.checks.check import ModelFacts, OutputFacts
 def check_sample_weight(loss: Any, facts: ModelFacts, info: DatasetInfo) -> None:
     """Raises DatasetError for weights that no output takes, and for negative ones.
 
-    `loss` is the job's, one or one for each output.
+    `loss` is that of the job: one for all outputs, or one for each.
     """
     for role in ("sample_weight", "sample_weight_val"):
         weights = getattr(info, role)
@@ -56,11 +56,11 @@ def _weighted(weights: Any, facts: ModelFacts) -> list[tuple[ArrayInfo, int]]:
 
 
 def _check_shape(role: str, array: ArrayInfo, output: OutputFacts, is_each: bool) -> None:
-    """A weight a row, or one for each value of the loss, which has no last dimension.
+    """The shape is that of rows, or of the values of the loss, which lack the last dimension.
 
     If `is_each`, the loss has a value for each step, and Keras multiplies the two as NumPy does,
-    from the last dimension on: one weight a row then needs dimensions of 1 for the steps. Without
-    them it fails, or weighs steps by rows where a batch has as many rows as there are steps.
+    from the last dimension on: one weight for each row then needs dimensions of 1 for the steps.
+    Without them it fails, or weights steps by rows if a batch has as many rows as there are steps.
     """
     if output.shape is None:
         return
@@ -71,7 +71,7 @@ def _check_shape(role: str, array: ArrayInfo, output: OutputFacts, is_each: bool
         shape = (*shape, 1)
     is_short = len(shape) < len(steps)
     fits = len(shape) <= len(steps) and all(
-        size == 1 or want in (None, size) for want, size in zip(steps, shape, strict=False)
+        size == 1 or length in (None, size) for length, size in zip(steps, shape, strict=False)
     )
     if fits and not (is_short and is_each):
         return

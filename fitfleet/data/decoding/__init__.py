@@ -1,1 +1,1 @@
-"""Decoding the files of a folder into one HDF5 file; by the process that may die of them."""
+"""Images, sounds, texts, TFRecord and Zarr to one HDF5 file, in the checking process."""

@@ -1,8 +1,8 @@
 """CRC-32C (RFC 3720) of many records at once, by NumPy.
 
-Records are cut into lanes of equal length, all lanes are run side by side, and the sums of a
-record's lanes are put together: the sum is linear, so the register after a lane is the one before
-it moved on by a lane of zeros, xor that of the lane alone.
+Records are cut into lanes of equal length, the registers of all lanes are computed side by side,
+and those of a record's lanes are combined: the sum is linear, so the register after a lane is the
+one before it, shifted by a lane of zeros, xor that of the lane alone.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NUMBERS: list[int] = _TABLE.tolist()
 
 
 def _run(registers: Array, lanes: Array) -> Array:
-    """Registers after the bytes of their lanes, (lanes, bytes)."""
+    """The registers, shape (lanes,), after the bytes of their lanes, shape (lanes, bytes)."""
     for column in np.ascontiguousarray(lanes.T):
         registers = _TABLE[(registers ^ column) & 255] ^ (registers >> np.uint32(8))
     return registers
 
 
 def _shift_tables() -> Array:
-    """Four tables that move a register on by a lane of zeros, a table for each of its bytes."""
+    """Tables that shift a register by a lane of zeros, one for each byte of it, shape (4, 256)."""
     bytes_ = np.arange(256, dtype=np.uint32)
     registers = np.concatenate([bytes_ << np.uint32(8 * place) for place in range(4)])
     zeros = np.zeros((len(registers), _LANE), np.uint8)
@@ -48,9 +48,9 @@ _SHIFT = [[int(value) for value in table] for table in _shift_tables()]
 
 
 def masked_crc32c(records: Sequence[bytes]) -> list[int]:
-    """The sums as TFRecord files have them."""
+    """The masked CRC-32C of each record, as TFRecord files store it."""
     if sum(map(len, records)) < _LANE:
-        return [_masked(_one(data)) for data in records]
+        return [_masked(_crc32c(data)) for data in records]
     # Zeros before the first byte change nothing: the first register, all ones, is in the bytes.
     started = [bytes(byte ^ 255 for byte in data[:4]) + data[4:] for data in records]
     counts = [max(1, -(-len(data) // _LANE)) for data in started]
@@ -63,13 +63,13 @@ def masked_crc32c(records: Sequence[bytes]) -> list[int]:
     for data, count in zip(records, counts, strict=True):
         register = 0
         for lane in sums[place : place + count]:
-            register = _moved(register) ^ lane
+            register = _shifted(register) ^ lane
         place += count
-        checksums.append(_masked(_one(data) if len(data) < 4 else register ^ 0xFFFFFFFF))
+        checksums.append(_masked(_crc32c(data) if len(data) < 4 else register ^ 0xFFFFFFFF))
     return checksums
 
 
-def _moved(register: int) -> int:
+def _shifted(register: int) -> int:
     return (
         _SHIFT[0][register & 255]
         ^ _SHIFT[1][register >> 8 & 255]
@@ -78,8 +78,8 @@ def _moved(register: int) -> int:
     )
 
 
-def _one(data: bytes) -> int:
-    """Of a few bytes, one after the other."""
+def _crc32c(data: bytes) -> int:
+    """The CRC-32C of a short record, byte by byte."""
     register = 0xFFFFFFFF
     for byte in data:
         register = _NUMBERS[(register ^ byte) & 255] ^ register >> 8

@@ -1,4 +1,4 @@
-"""What a kind of file is read by, and why one cannot be."""
+"""The interface of the decoders of files, and the error for a file that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fitfleet.errors import DatasetError
 
 
 class UnreadableError(DatasetError):
-    """A file that is no sample; it is left out if that was asked for."""
+    """A file that cannot be decoded; with skip_unreadable it is left out."""
 
 
 class Decoder(Protocol):
@@ -25,7 +25,7 @@ class Decoder(Protocol):
     def row(self, path: Path) -> Array: ...
 
 
-# (options, files, called for each file that was looked at) -> a decoder that fits all of them.
+# (options, files, a callback for each inspected file) -> a decoder of rows that fit all of them.
 Make = Callable[[Mapping[str, Any], Sequence[Path], Callable[[], None]], Decoder]
 
 

@@ -1,7 +1,7 @@
 """Images, decoded by Pillow (the extra `images`) and resized as TensorFlow does.
 
-In colour PNG, BMP and the first picture of a GIF come out as Keras reads them, to the bit; a JPEG,
-and gray made of colours, within the rounding of another decoder.
+Colour PNG, BMP and the first frame of a GIF are bit-equal to what Keras reads; JPEG, and colours
+converted to gray, are equal within the rounding of another decoder.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from fitfleet.data.decoding.decoder import UnreadableError, read_bytes
 from fitfleet.data.formats.source import Array
 from fitfleet.errors import MissingExtraError
+from fitfleet.text import first_line
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_PIXELS = 64 * 2**20
@@ -42,11 +43,11 @@ class Images:
         self.dtype: np.dtype[Any] = np.dtype(options["dtype"])
 
     def row(self, path: Path) -> Array:
-        """One picture, 0 to 255. Raises UnreadableError."""
+        """One image, 0 to 255, shape (height, width, channels). Raises UnreadableError."""
         return self.decoded(read_bytes(path, MAX_FILE_BYTES))
 
     def decoded(self, data: bytes) -> Array:
-        """The same of a file's content."""
+        """The same, from the content of a file."""
         pixels = self._pixels(data)
         resized = _nearest if self._is_nearest else _bilinear
         row = resized(pixels.astype(np.float32), self.shape[0], self.shape[1])
@@ -65,9 +66,9 @@ class Images:
                     converted = np.asarray(self._converted(picture))
         except UnreadableError:
             raise
-        except Exception as error:  # Pillow raises what it likes for a damaged file
-            words = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise UnreadableError(f"cannot be decoded: {_without_address(words)}") from None
+        except Exception as error:  # Pillow raises errors of any class for a damaged file
+            reason = _without_address(first_line(error, 120))
+            raise UnreadableError(f"cannot be decoded: {reason}") from None
         return converted.reshape(height, width, self.shape[2])
 
     def _converted(self, picture: Any) -> Any:
@@ -77,12 +78,12 @@ class Images:
 
 
 def _without_address(words: str) -> str:
-    """Pillow names the buffer it was given by its address."""
+    """Without the address of the buffer, which Pillow appends."""
     return words.split(" <")[0]
 
 
 def _bilinear(pixels: Array, height: int, width: int) -> Array:
-    """As `tf.image.resize`: pixels have centres, and nothing is smoothed."""
+    """As `tf.image.resize`: half-pixel centers, without antialiasing."""
     if pixels.shape[:2] == (height, width):
         return pixels
     top, bottom, down = _between(pixels.shape[0], height)
@@ -94,10 +95,10 @@ def _bilinear(pixels: Array, height: int, width: int) -> Array:
     return resized_pixels
 
 
-def _between(size: int, wanted: int) -> tuple[Array, Array, Array]:
-    """For each new place: the pixels before and after it, and how far it is from the first."""
-    scale = np.float32(size) / np.float32(wanted)
-    places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+def _between(size: int, new_size: int) -> tuple[Array, Array, Array]:
+    """For each new pixel: the indices before and after it, and its fraction between them."""
+    scale = np.float32(size) / np.float32(new_size)
+    places = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     floors = np.floor(places)
     lower = np.maximum(floors.astype(np.int64), 0)
     upper = np.minimum(np.ceil(places).astype(np.int64), size - 1)

@@ -17,7 +17,7 @@ from fitfleet.data.formats.text import MAX_TEXT_BYTES
 from fitfleet.errors import DatasetError
 
 _CHUNK_BYTES = 2**20
-_TOLD = 1000
+_PROGRESS_EXAMPLES = 1000
 
 OnDone = Callable[[int, int], None]
 
@@ -28,8 +28,8 @@ def convert_records(
     """Write the file: {"digest": hex}.
 
     A part is {"suffix" of its arrays' names, "files", "features", "compression"}. `on_done` is
-    told of examples. Raises DatasetError for what is no example of these features, and above
-    `max_bytes`.
+    called with (examples read, 0). Raises DatasetError for examples without these features, and
+    above `max_bytes`.
     """
     import h5py
 
@@ -46,17 +46,17 @@ def _write(file: Any, part: Mapping[str, Any], max_bytes: int, on_done: OnDone) 
         name: _Column(file, f"{name}{part['suffix']}", name, feature)
         for name, feature in features.items()
     }
-    wanted, count = frozenset(features), 0
+    names, count = frozenset(features), 0
     for text in part["files"]:
         path = Path(text)
-        for number, example in enumerate(examples(path, wanted, part["compression"], max_bytes), 1):
+        for number, example in enumerate(examples(path, names, part["compression"], max_bytes), 1):
             for name, column in columns.items():
                 try:
                     column.add(example.get(name))
                 except ValueError as error:
                     raise DatasetError(f"{path}: record {number:,}: {error}") from None
             count += 1
-            if count % _TOLD == 0:
+            if count % _PROGRESS_EXAMPLES == 0:
                 on_done(count, 0)
                 _check_bytes(columns, max_bytes)
     if not count:
@@ -83,14 +83,14 @@ class _Column:
         self._read = _reader(name, feature)
         self._dataset: Any = None
         self._block: list[Array] = []
-        self._waiting = self._done = self._longest = 0
+        self._block_bytes = self._done = self._longest = 0
         self._digest = hasher(f"{key} {sorted(feature.items())}".encode())
 
     @property
     def nbytes(self) -> int:
-        """As the array is now, or will be with the rows that wait."""
+        """Bytes of the array, with the rows that are not written yet."""
         if self._dataset is None:
-            return max(self._waiting, len(self._block) * self._longest)
+            return max(self._block_bytes, len(self._block) * self._longest)
         rows = self._done + len(self._block)
         row = prod(self._dataset.shape[1:]) * self._dataset.dtype.itemsize
         return int(rows * max(row, self._longest))
@@ -102,14 +102,14 @@ class _Column:
         row = self._read(values)
         self._digest.update(len(row.tobytes()).to_bytes(8, "little") + row.tobytes())
         self._block.append(row)
-        self._waiting += row.nbytes
+        self._block_bytes += row.nbytes
         self._longest = max(self._longest, row.nbytes)
-        # Texts wait for the longest one: their dtype is as wide as that.
-        if self._waiting >= BLOCK_BYTES and row.dtype.kind != "S":
+        # Texts are written at the end: their dtype is as wide as the longest.
+        if self._block_bytes >= BLOCK_BYTES and row.dtype.kind != "S":
             self._flush()
 
     def close(self) -> bytes:
-        """All is written; the hash of the rows."""
+        """Write the remaining rows; the hash of all."""
         self._flush()
         return bytes(self._digest.digest())
 
@@ -141,11 +141,11 @@ class _Column:
         inside = tuple(slice(0, size) for size in block.shape[1:])
         self._dataset[(slice(self._done, self._done + len(block)), *inside)] = block
         self._done += len(block)
-        self._block, self._waiting = [], 0
+        self._block, self._block_bytes = [], 0
 
 
 def _stacked(rows: Sequence[Array]) -> Array:
-    """Rows as one array; shorter ones have zeros after their ends."""
+    """Rows as one array; shorter ones are padded with zeros."""
     if rows[0].dtype.kind == "S" or len({row.shape for row in rows}) == 1:
         return np.array(rows) if rows[0].dtype.kind == "S" else np.stack(rows)
     padded = np.zeros((len(rows), max(map(len, rows))), rows[0].dtype)
@@ -155,7 +155,7 @@ def _stacked(rows: Sequence[Array]) -> Array:
 
 
 def _reader(name: str, feature: Mapping[str, Any]) -> Callable[[Values], Array]:
-    """What makes a row of a feature's values."""
+    """A function from the values of a feature to a row. It raises ValueError."""
     if feature["dtype"] != "bytes":
         return lambda values: row_of(name, values, feature)
     decode = feature["decode"]

@@ -1,4 +1,4 @@
-"""WAV files of integer samples, read by Python's own `wave`."""
+"""WAV files of integer samples, read by Python's `wave`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Sounds:
             try:
                 header, _ = _read(path)
             except UnreadableError:
-                continue  # said, or left out, when its row is wanted
+                continue  # `row` raises it again
             self._first = self._first or header
             longest = max(longest, header.samples)
         length = options["output_sequence_length"] or longest
@@ -44,7 +44,7 @@ class Sounds:
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
 
     def row(self, path: Path) -> Array:
-        """One sound. Raises UnreadableError."""
+        """One sound, shape (samples, channels). Raises UnreadableError."""
         header, samples = _read(path)
         assert self._first is not None
         if (header.channels, header.rate) != self._first[1:]:

@@ -1,8 +1,8 @@
 """TFRecord files without TensorFlow: the frames of records, and the examples in them.
 
 The format: https://www.tensorflow.org/tutorials/load_data/tfrecord; `tf.train.Example` is three
-small protocol buffer messages. Nothing in a file is believed: lengths are held against the file,
-checksums are compared, and a field that is not as it should be ends the reading in one sentence.
+small protocol buffer messages. Nothing in a file is trusted: lengths are compared with the file,
+checksums are verified, and a malformed field raises DatasetError.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Values = Array | list[bytes]
 
 
 class _BadExample(Exception):
-    """What is wrong with an example, to be told with its file and number."""
+    """What is wrong with an example; `examples` adds its file and number."""
 
 
 def examples(
     path: Path, wanted: frozenset[str], compression: str | None, max_bytes: int
 ) -> Iterator[dict[str, Values]]:
-    """The wanted features of each example of a file; those that it has. Raises DatasetError."""
+    """Those of the features `wanted` that each example of a file has. Raises DatasetError."""
     number = 0
     for batch in _batches(path, compression, max_bytes):
         sums = masked_crc32c([data for data, _ in batch])

@@ -1,4 +1,4 @@
-"""Samples into one HDF5 file, row by row, with a hash of what was written."""
+"""Files of a folder to one HDF5 file, row by row, with a hash of the rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fitfleet.errors import DatasetError
 
 _MAKE: dict[str, Make] = {"images": Images, "texts": Texts, "sounds": Sounds}
 _CHUNK_BYTES = 2**20
-_MAX_NAMED = 20
+_MAX_REASONS = 20
 
 
 def convert(
@@ -28,7 +28,7 @@ def convert(
     max_bytes: int,
     on_file: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Write the file. {"digest": hex, "skipped": [first few, as path: reason], "left_out": count}.
+    """Write the file: {"digest": hex, "skipped": [path: reason, ...], "left_out": count}.
 
     A part is {"kind", "suffix" of its arrays' names, "files", "labels", "options"}. Raises
     DatasetError for a file that cannot be decoded, with its path, and above `max_bytes`.
@@ -42,7 +42,7 @@ def convert(
             digest.update(_write(file, part, max_bytes, on_file, skipped))
     return {
         "digest": digest.hexdigest(),
-        "skipped": skipped[:_MAX_NAMED],
+        "skipped": skipped[:_MAX_REASONS],
         "left_out": len(skipped),
     }
 
@@ -100,7 +100,7 @@ class _Rows:
             maxshape=(count, *decoder.shape),
             dtype=decoder.dtype,
             chunks=(max(1, min(count, _CHUNK_BYTES // row_bytes)), *decoder.shape),
-            # Texts are mostly the zeros after their ends.
+            # Texts are mostly padding.
             compression="gzip" if is_text else None,
         )
         self._max_rows = max(1, BLOCK_BYTES // row_bytes)
@@ -115,7 +115,7 @@ class _Rows:
             self._flush()
 
     def close(self) -> bytes:
-        """Cut the array to its rows; their hash."""
+        """Write the remaining rows, and cut the array to them; their hash."""
         self._flush()
         self._dataset.resize(self._done, axis=0)
         return bytes(self._digest.digest())

@@ -1,7 +1,7 @@
 """Arrays of a Zarr folder (formats 2 and 3) into one HDF5 file, chunk by chunk.
 
-The metadata is read here before the library `zarr` opens an array: numbers alone, codecs that only
-pack numbers (numcodecs has one that unpickles), and no more than the settings allow.
+The metadata is read here before the library `zarr` opens an array: only numbers, only
+codecs that compress numbers (numcodecs has one that unpickles), and only what the limits allow.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fitfleet.data.formats.file import hasher
-from fitfleet.data.formats.source import BLOCK_BYTES
+from fitfleet.data.formats.source import BLOCK_BYTES, FREE_BYTES, MAX_EXPANSION
 from fitfleet.errors import DatasetError, MissingExtraError
 
 _MAX_METADATA_BYTES = 2**20
 _MAX_CHUNKS = 1_000_000
-# As of HDF5: what is small may be made of holes; of more, some bytes must be stored.
-_FREE_BYTES, _MAX_RATIO = 64 * 2**20, 200
 _CODECS = (
     *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd", "shuffle", "delta"),
     *("crc32", "crc32c", "bytes", "transpose", "sharding_indexed"),
@@ -41,7 +39,7 @@ class _Array(NamedTuple):
 def convert_zarr(
     folder: Path, target: Path, max_bytes: int, on_done: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Write the file: {"digest": hex}. An array has its path in the folder as its name.
+    """Write the file: {"digest": hex}. The name of an array is its path in the folder.
 
     Raises DatasetError for a folder without arrays, for other codecs, and above `max_bytes`.
     """
@@ -80,7 +78,7 @@ def _arrays(folder: Path) -> Iterator[_Array]:
         metadata = None if name is None else _metadata(Path(root) / name)
         if metadata is None or (name == "zarr.json" and metadata.get("node_type") != "array"):
             continue
-        folders.clear()  # its chunks
+        folders.clear()  # the rest are its chunks
         inside = os.path.relpath(root, folder)
         yield _described(
             metadata, "x" if inside == "." else inside.replace(os.sep, "/"), Path(root)
@@ -136,7 +134,7 @@ def _dtype(kind: Any, path: Path) -> np.dtype[Any]:
 
 
 def _check_codecs(codecs: Any, path: Path) -> None:
-    """Every codec, those inside a shard included."""
+    """Raise DatasetError for a codec, also inside a shard, that is not in _CODECS."""
     if not isinstance(codecs, list):
         raise DatasetError(f"{path}: has codecs that are no list; write the folder again")
     for codec in codecs:
@@ -174,7 +172,7 @@ def _check_bytes(folder: Path, arrays: Sequence[_Array], max_bytes: int) -> None
         for root, _, names in os.walk(folder)
         for name in names
     )
-    if nbytes > _FREE_BYTES and nbytes > _MAX_RATIO * stored:
+    if nbytes > FREE_BYTES and nbytes > MAX_EXPANSION * stored:
         raise DatasetError(
             f"{folder}: unpacks to {nbytes:,} bytes, of which {stored:,} are stored; write the data"
             " into it"
@@ -182,13 +180,13 @@ def _check_bytes(folder: Path, arrays: Sequence[_Array], max_bytes: int) -> None
 
 
 def _rows(array: _Array) -> int:
-    """How many rows are read at a time: whole chunks, of some MiB."""
+    """The number of rows read at once: whole chunks, of about BLOCK_BYTES."""
     row_bytes = max(1, prod(array.shape[1:]) * array.dtype.itemsize)
     return max(1, BLOCK_BYTES // row_bytes // array.chunk[0]) * array.chunk[0]
 
 
 def _chunks(array: _Array) -> tuple[int, ...] | None:
-    """Of the HDF5 file: whole rows of about a MiB. None for an array without values."""
+    """Chunks of the HDF5 file: whole rows of about a MiB. None for an array without values."""
     if 0 in array.shape:
         return None
     row_bytes = prod(array.shape[1:]) * array.dtype.itemsize

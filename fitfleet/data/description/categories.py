@@ -17,7 +17,7 @@ class _Words(Protocol):
 
 
 def options_of(dataset: DatasetSpec) -> TableOptions:
-    """How the dataset says that cells are read. Columns whose words are to be found are left."""
+    """The options of tables in a dataset. Columns without given categories are left out."""
     given = dataset.categories if isinstance(dataset.categories, dict) else {}
     return TableOptions(
         delimiter=dataset.delimiter or "",
@@ -29,16 +29,16 @@ def options_of(dataset: DatasetSpec) -> TableOptions:
 
 
 def with_words(dataset: DatasetSpec, inspection: _Words) -> DatasetSpec:
-    """The dataset with the words of every column of text that it names, and of text labels.
+    """The dataset with the categories of every column of text that it names, and of text labels.
 
-    Labels that are words, none of them a number, are class numbers in the order of the alphabet.
-    What was found stands in `categories`, so that a job keeps its mapping. Raises DatasetError for
-    a label that is missing.
+    Labels that are words, none of them a number, become class numbers in alphabetical order. The
+    categories are written to `categories`, so that the job keeps its mapping. Raises DatasetError
+    for a label that is missing.
     """
     given = dataset.categories
     categories = dict(given) if isinstance(given, dict) else {name: [] for name in given}
-    wanted = [name for name, words in categories.items() if not words]
-    categories |= _of_text(inspection.words(wanted, only_text=False))
+    unlisted = [name for name, words in categories.items() if not words]
+    categories |= _of_text(inspection.words(unlisted, only_text=False))
     labels = [name for name in _label_columns(dataset) if name not in categories]
     if dataset.windows is not None and dataset.windows.series:
         labels.append(dataset.windows.series)

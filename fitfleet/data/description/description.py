@@ -1,4 +1,4 @@
-"""What a dataset holds, from its file: roles, shapes, dtypes, NaN count, fingerprint."""
+"""What a dataset contains, from its file: roles, shapes, dtypes, NaN count, fingerprint."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from fitfleet.spec.job import DatasetSpec
 
 ROLES = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val", "x_test", "y_test")
 INPUTS = ("x", "x_val", "x_test")
-_MAX_KNOWN = 200
+_MAX_DESCRIBED = 200
 
 
-class _Known(NamedTuple):
-    stamps: list[Stamp]  # empty: the files were too young for their stamps to say anything
+class _Described(NamedTuple):
+    stamps: list[Stamp]  # empty: the files may still change without a change of their stamps
     fingerprint: str
     info: DatasetInfo
 
 
-_known: OrderedDict[Any, _Known] = OrderedDict()
+_described: OrderedDict[Any, _Described] = OrderedDict()
 
 
 def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
-    """Read and check the files; None when their folder cannot be found on this machine.
+    """Read and check the files; None when their folder is not on this machine, or a worker calls
+    the function that gives the data.
 
-    They are read through once for their hash and once, in a process that may die of them, for NaN
-    and ranges; both are remembered, so that a second call costs a stat. Raises DatasetError for
+    The files are read once for their hash and once, by the process that reads untrusted files, for
+    NaN and ranges; both are cached, so that a second call costs a stat. Raises DatasetError for
     what is missing, unsafe, empty or too large, for arrays of different numbers of rows, and for
     NaN under `nan="refuse"`.
     """
@@ -56,22 +57,22 @@ def describe(dataset: DatasetSpec, settings: Settings) -> DatasetInfo | None:
     stamps = [Stamp.of(path) for path in location.all()]
     bounds = (settings.max_dataset_bytes, settings.memory_bytes, settings.max_folds)
     key = (dataset.model_dump_json(), settings.data_root, settings.cache, *bounds)
-    known = _known.get(key)
-    if known is not None and known.stamps == stamps:
-        return known.info
+    earlier = _described.get(key)
+    if earlier is not None and earlier.stamps == stamps:
+        return earlier.info
     limits = Limits.of(settings)
     content = read_content(location, Path(settings.cache), limits)
-    if known is not None and known.fingerprint == content.fingerprint:
-        info = known.info
+    if earlier is not None and earlier.fingerprint == content.fingerprint:
+        info = earlier.info
     else:
         info = _read(dataset, content, Path(settings.cache), limits)
         if info.dataset.fold:
             has_groups = info.groups is not None
             check_fold(info.dataset.fold, info.rows, has_groups, settings.max_folds)
     is_settled = all(stamp.is_settled(time.time_ns()) for stamp in stamps)
-    _known[key] = _Known(stamps if is_settled else [], content.fingerprint, info)
-    while len(_known) > _MAX_KNOWN:
-        _known.popitem(last=False)
+    _described[key] = _Described(stamps if is_settled else [], content.fingerprint, info)
+    while len(_described) > _MAX_DESCRIBED:
+        _described.popitem(last=False)
     return info
 
 
@@ -105,9 +106,9 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
             " Parquet)"
         )
     infos = inspection.infos(role_leaves(resolved, is_table))
-    lengths = _series(place, resolved, infos, inspection)
+    lengths = _series_lengths(place, resolved, infos, inspection)
     info = _in_roles(resolved, content.fingerprint, infos, is_table, lengths)
-    left_out, lines = misfits(dataset, info)
+    left_out, warnings = misfits(dataset, info)
     if left_out:
         resolved = resolved.model_copy(update=left_out)
         infos = {leaf: infos[leaf] for leaf in role_leaves(resolved, is_table)}
@@ -118,7 +119,7 @@ def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -
         rows=_rows(place, info, "x", "y", "sample_weight", "groups"),
         val_rows=_rows(place, info, "x_val", "y_val", "sample_weight_val"),
         test_rows=_rows(place, info, "x_test", "y_test"),
-        warnings=lines + _nan_warnings(place, info),
+        warnings=warnings + _nan_warnings(place, info),
     )
 
 
@@ -141,7 +142,7 @@ def _in_roles(
 ) -> DatasetInfo:
     roles = {
         role: map_role(
-            getattr(dataset, role), is_table, _seen(infos, dataset, role in INPUTS, lengths)
+            getattr(dataset, role), is_table, _with_windows(infos, dataset, role in INPUTS, lengths)
         )
         for role in (*ROLES, "groups")
     }
@@ -155,10 +156,10 @@ def _in_roles(
     )
 
 
-def _series(
+def _series_lengths(
     place: str, dataset: DatasetSpec, infos: dict[Leaf, ArrayInfo], inspection: Inspection
 ) -> list[int] | None:
-    """Rows of each series; None where all are one."""
+    """The number of rows of each series; None if all rows are one series."""
     name = None if dataset.windows is None else dataset.windows.series
     if not name:
         return None
@@ -179,7 +180,7 @@ def _series(
 
 
 def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
-    """Each array under a name of its own: a column may be called what two are called together."""
+    """Each array under a unique name: a column may be named like two others joined."""
     by_name: dict[str, ArrayInfo] = {}
     for leaf, info in infos.items():
         name = array_key(leaf)
@@ -189,15 +190,15 @@ def _by_name(infos: dict[Leaf, ArrayInfo]) -> dict[str, ArrayInfo]:
     return by_name
 
 
-def _seen(
+def _with_windows(
     infos: dict[Leaf, ArrayInfo],
     dataset: DatasetSpec,
     is_input: bool,
     lengths: list[int] | None,
 ) -> Callable[[Leaf], ArrayInfo]:
-    """An array as the model sees it: cut into windows when the dataset says so."""
+    """An array as the model sees it: cut into windows if the dataset has them."""
 
-    def seen(leaf: Leaf) -> ArrayInfo:
+    def described(leaf: Leaf) -> ArrayInfo:
         info = infos[leaf]
         if dataset.windows is None:
             return info
@@ -205,11 +206,11 @@ def _seen(
         rows = windows.total(lengths or [info.shape[0]], dataset.windows)
         return replace(info, shape=(rows, *middle, *info.shape[1:]))
 
-    return seen
+    return described
 
 
 def _rows(place: str, info: DatasetInfo, x_role: str, y_role: str, *others: str) -> int:
-    """Rows that the roles have in common. Raises DatasetError when they differ or are none."""
+    """The number of rows of the roles. Raises DatasetError when it differs between them or is 0."""
     arrays = flatten(getattr(info, x_role))
     given = [role for role in (y_role, *others) if getattr(info, role) is not None]
     if not arrays:

@@ -1,4 +1,4 @@
-"""Which arrays are x, y, x_val, ...: what is not named is looked for in the file."""
+"""Which arrays are x, y, x_val, ...: roles without a name are searched for in the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fitfleet.data.info import DatasetInfo, Role, Structure, flatten, map_struct
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import DatasetSpec
 
-# Names tried, in order.
+# The default names, in the order of preference.
 X = ("x_train", "X_train", "x", "X")
 Y = ("y_train", "Y_train", "y", "Y")
 OPTIONAL = {
@@ -24,11 +24,10 @@ OPTIONAL = {
 def resolve(dataset: DatasetSpec, names: list[str]) -> DatasetSpec:
     """The dataset with its default names replaced by arrays that the file has.
 
-    Whether a name was left at its default is told by its value, since a spec that comes out of
-    the database has every field set. Each role is looked for whatever the others say, so that
-    naming x drops neither weights nor validation; `False` says that there is none. Validation
-    arrays are looked for only when no fold gives the validation rows. Raises DatasetError listing
-    what the file holds.
+    A name counts as default by its value, since a spec from the database has every field set. Each
+    role is searched for independently, so that naming x drops neither weights nor validation;
+    `False` means that there is none. Validation arrays are searched for only when no fold gives
+    the validation rows. Raises DatasetError that lists the arrays of the file.
     """
     changes: dict[str, Any] = {}
     if dataset.x == DatasetSpec.model_fields["x"].default:
@@ -46,29 +45,28 @@ def _optional(dataset: DatasetSpec, names: list[str]) -> dict[str, Role]:
     roles: dict[str, Role] = {}
     taken = {name for role in ("x", "y") for name in flatten(getattr(dataset, role))}
     for role in OPTIONAL:
-        if getattr(dataset, role) is False and _beside(dataset, role, names, taken) is None:
-            roles[role] = None  # there is none anyway: one fit is one job
+        arrays = _optional_arrays(dataset, role, names, taken)
+        if getattr(dataset, role) is False and arrays is None:
+            roles[role] = None  # the file has none: the same spec as without False, so the same job
         if getattr(dataset, role) is not None or (dataset.fold and role.endswith("_val")):
             continue
-        if role.startswith(("y_", "sample_weight_")):  # of use only beside their inputs
+        if role.startswith(("y_", "sample_weight_")):  # used only with their inputs
             part = "x_" + role.rpartition("_")[2]
             if not (roles.get(part) or getattr(dataset, part)):
                 continue
-        role_found = _beside(dataset, role, names, taken)
-        if role_found is not None:
-            roles[role] = role_found
+        if arrays is not None:
+            roles[role] = arrays
     return roles
 
 
 def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[False]], list[str]]:
-    """Roles to leave out of what `resolve` found, as `False`, and a sentence about each part.
+    """Roles of `resolve` to leave out, as `False`, and a warning about each part.
 
-    Whoever names x as an array of another kind than the file's `x_val` did not mean that one: a fit
-    could only fail on it. So validation and test arrays that nobody named, and whose own name alone
-    speaks for them, have to have rows like those of the x and y that were named.
+    If the user named x or y, then validation and test arrays that `resolve` took only because of
+    their default names must have rows like those of x and y: with others the fit would fail.
     """
     left_out: dict[str, Literal[False]] = {}
-    lines = []
+    warnings = []
     for part in ("val", "test"):
         roles = [role for role in OPTIONAL if role.endswith(f"_{part}")]
         if any(getattr(named, role) for role in roles):
@@ -80,24 +78,24 @@ def misfits(named: DatasetSpec, info: DatasetInfo) -> tuple[dict[str, Literal[Fa
             if not is_named or name not in OPTIONAL[role] or _are_alike(info, base, role):
                 continue
             left_out |= dict.fromkeys(roles, False)
-            lines.append(
+            warnings.append(
                 f"dataset.{role}: the file's {name!r} is left out, as its rows are unlike those"
                 f" of {base}={_shown(getattr(named, base))}; name the {_PARTS[part]} arrays, or say"
                 f" x_{part}=False"
             )
             break
-    return left_out, lines
+    return left_out, warnings
 
 
 _PARTS = {"val": "validation", "test": "test"}
 
 
 def _are_alike(info: DatasetInfo, base: str, role: str) -> bool:
-    """As many arrays, of as many dimensions and features; lengths between them may vary."""
-    return _kinds(getattr(info, base)) == _kinds(getattr(info, role))
+    """Whether both have as many arrays, of as many dimensions and features; steps may differ."""
+    return _row_shapes(getattr(info, base)) == _row_shapes(getattr(info, role))
 
 
-def _kinds(structure: Structure) -> list[tuple[int, tuple[int, ...]]]:
+def _row_shapes(structure: Structure) -> list[tuple[int, tuple[int, ...]]]:
     """(dimensions, features) of each array's rows; Keras takes (n, 1) for (n,)."""
     shapes = []
     for array in flatten(structure):
@@ -112,17 +110,17 @@ def _shown(role: Role) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _beside(dataset: DatasetSpec, role: str, names: list[str], taken: set[str]) -> Role:
-    """The arrays of an optional role: named as those of training are, or by its own name."""
+def _optional_arrays(dataset: DatasetSpec, role: str, names: list[str], taken: set[str]) -> Role:
+    """The arrays of an optional role: named like those of training, or by a default name."""
     part, _, place = role.rpartition("_")
     if place in ("val", "test") and part in ("x", "y"):
-        pattern = map_structure(getattr(dataset, part), lambda name: _placed(name, place))
+        pattern = map_structure(getattr(dataset, part), lambda name: _name_in_part(name, place))
         if pattern and set(flatten(pattern)) <= set(names):
             return pattern  # type: ignore[no-any-return]
     return _first(OPTIONAL[role], [name for name in names if name not in taken])
 
 
-def _placed(name: str, place: str) -> str:
+def _name_in_part(name: str, place: str) -> str:
     """`images` → `images_val`, `images_train` → `images_val`."""
     return f"{name.removesuffix('_train')}_{place}"
 

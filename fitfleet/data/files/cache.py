@@ -2,7 +2,7 @@
 
 `<cache>/arrays/<fingerprint>/<array>.npy`. The folder is the hash of the content, so an entry
 cannot be stale. A file appears by rename, complete; readers map it, and a file that is evicted
-while it is mapped lives on until its last reader ends (POSIX).
+while it is mapped exists until its last reader ends (POSIX).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ArrayCache:
         """The array, memory-mapped and read-only; None when it is not in the cache."""
         path = self._path(leaf)
         try:
-            # A plain ndarray over the map: memmap's subclass slows every small operation.
+            # A plain ndarray over the map: operations on the subclass memmap are slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             os.utime(path)  # evicted last
         except (OSError, ValueError, EOFError):
@@ -51,8 +51,8 @@ class ArrayCache:
     ) -> Array | None:
         """Store the array block by block and return it mapped; None when it has no room.
 
-        Memory in use is one block. The header has the dtype to store; the blocks may have another.
-        What `blocks` raises, nothing is stored then.
+        Memory is used for one block. `header.dtype` is the dtype to store; blocks are cast to it.
+        If `blocks` raises, nothing is stored.
         """
         nbytes = header.nbytes
         if nbytes > self._max_bytes:
@@ -76,7 +76,7 @@ class ArrayCache:
     def filling(self) -> Iterator[None]:
         """One process of the machine at a time decodes this dataset; the others wait here.
 
-        Where locks do not work nobody waits: then work is done twice, never wrongly.
+        Where file locks do not work none waits: arrays are then decoded twice, with equal results.
         """
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, ImportError):
@@ -93,7 +93,7 @@ class ArrayCache:
         return self._folder / f"{name}.npy"
 
     def _make_room(self, nbytes: int) -> None:
-        """Remove what was used longest ago until `nbytes` fit."""
+        """Evict the least recently used files until `nbytes` fit."""
         entries = sorted(_entries(self._root), key=lambda entry: entry[0])
         used = sum(size for _, size, _ in entries)
         for _, size, path in entries:
@@ -106,7 +106,7 @@ class ArrayCache:
 
 
 def _entries(root: Path) -> Iterator[tuple[float, int, Path]]:
-    """(last use, bytes, path) of every file. What a killed writer left behind counts as oldest."""
+    """(last use, bytes, path) of every file. Partial files of killed writers count as oldest."""
     now = time.time()
     for path in root.glob("*/*"):
         with contextlib.suppress(OSError):

@@ -1,9 +1,8 @@
-"""The content of a dataset as a hash, remembered by the files' stat so that it is read once.
+"""The content of a dataset as a hash, cached by the files' stat so that it is computed once.
 
-A file is hashed in blocks, and what is read of it afterwards is held to the hash of its block: the
-numbers of another content never stand under a fingerprint. What is known of a file lies in
-`<cache>/index/`, one JSON file a dataset file, written by rename: readers and writers in any
-number of processes never meet half a file, and none waits.
+A file is hashed in blocks, and each block that is read afterwards is compared with its hash: what
+is read under a fingerprint has that content. The hashes are cached in `<cache>/index/`, one JSON
+file for each dataset file, written by rename: processes never see a partial file, and none waits.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from fitfleet.data.formats.file import BLOCK_BYTES, HASH_BYTES, DataFile, hasher
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
-# A file written again within its file system's clock tick may keep size and times. So what was
-# hashed within this time after its last change is not remembered.
+# A file written again within its file system's clock tick may keep size and times. So hashes of a
+# file that was changed less than this time before are not cached.
 SETTLED_NS = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A file's identity to the file system. ctime betrays a rewrite that kept size and mtime."""
+    """A file's identity to the file system. ctime tells a rewrite that kept size and mtime."""
 
     size: int
     mtime_ns: int
@@ -56,7 +55,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Content:
-    """What the files of a dataset held when they were hashed.
+    """The content of the files of a dataset when they were hashed.
 
     `fingerprint` is the hex blake2b of format and content (with the array names of .npy files).
     `files` are by array name, or the one of `dataset.path` under "".
@@ -67,12 +66,12 @@ class Content:
 
     @property
     def place(self) -> str:
-        """How messages call the dataset."""
+        """The name of the dataset in messages."""
         return str(self.files[""].path) if "" in self.files else "dataset.files"
 
 
 def read_content(location: Location, cache: Path, limits: Limits) -> Content:
-    """Hash the files, or take what the index knows of them.
+    """Hash the files, or take the hashes from the index.
 
     Raises DatasetError for a file that cannot be one of its format or is too large, before it is
     read through, and for one that changes meanwhile.
@@ -84,14 +83,14 @@ def read_content(location: Location, cache: Path, limits: Limits) -> Content:
 
 
 def _read_file(path: Path, cache: Path, limits: Limits) -> DataFile:
-    """What one file holds; from the index when the file has not changed since."""
+    """One file with its hashes; from the index if the file has not changed since."""
     stamp = Stamp.of(path)
     limits.check_file(path, format_of(path), os.stat(path))
     entry = cache / "index" / f"{hasher(os.fsencode(path.absolute())).hexdigest()}.json"
-    known = read_json(entry)
-    if known is not None and known.get("stamp") == asdict(stamp):
+    indexed = read_json(entry)
+    if indexed is not None and indexed.get("stamp") == asdict(stamp):
         with contextlib.suppress(TypeError, ValueError, KeyError):
-            return DataFile(path, stamp.size, bytes.fromhex(known["digests"]))
+            return DataFile(path, stamp.size, bytes.fromhex(indexed["digests"]))
     started_ns = time.time_ns()
     with open_regular(path) as file:
         if Stamp.of(file.fileno()) != stamp:

@@ -1,4 +1,4 @@
-"""Where a dataset lies, and whether this machine can see it."""
+"""Where the files of a dataset are, and whether they are on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Location:
 
 
 def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
-    """The files of a dataset; None when the folder they lie in cannot be found on this machine.
+    """The files of a dataset; None when their folder is not on this machine.
 
     Raises DatasetError when the folder is here but the file is not, for a relative path that
     leaves the data root, and for a folder or a device in place of a file.
@@ -64,7 +64,7 @@ def locate(dataset: DatasetSpec, settings: Settings) -> Location | None:
 
 
 def locate_folder(text: str, settings: Settings) -> Path:
-    """A folder of files, by the rules of datasets. DatasetError where it is not visible here."""
+    """A folder, by the rules of datasets. Raises DatasetError if it is not on this machine."""
     folder = _find(text, settings, is_folder=True)
     if folder is None:
         raise DatasetError(
@@ -75,7 +75,7 @@ def locate_folder(text: str, settings: Settings) -> Path:
 
 
 def locate_file(text: str, settings: Settings) -> Path:
-    """A file by the rules of datasets, which is read where the job is submitted. DatasetError."""
+    """A file, by the rules of datasets. Raises DatasetError if it is not on this machine."""
     path = _find(text, settings)
     if path is None:
         raise DatasetError(
@@ -86,7 +86,7 @@ def locate_file(text: str, settings: Settings) -> Path:
 
 
 def check_inside_root(text: str, files: Sequence[str], settings: Settings) -> None:
-    """Refuse links in a folder of the data root that lead out of it."""
+    """Raise DatasetError for files in a folder of the data root that are links out of it."""
     if Path(text).is_absolute() and not settings.data_root_only:
         return
     for path in files:
@@ -125,7 +125,7 @@ def _check_name(text: str, settings: Settings) -> None:
 
 
 def _place(text: str, settings: Settings) -> tuple[Path, Path]:
-    """(folder that has to be visible here, path) of a name that a user gave."""
+    """(folder that has to be on this machine, path) of a path in a dataset."""
     path = Path(text)
     if not path.is_absolute():
         inside = os.path.normpath(text)
@@ -144,7 +144,7 @@ def _place(text: str, settings: Settings) -> tuple[Path, Path]:
 
 
 def _mode(text: str, folder: Path, path: Path, settings: Settings) -> int | None:
-    """The mode of what is there; None when its folder cannot be found on this machine."""
+    """The mode of the file or folder; None if the folder it is in is not on this machine."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -172,7 +172,7 @@ def _check_kind(text: str, mode: int, is_folder: bool) -> None:
 
 
 def _find_stored(text: str, settings: Settings) -> Path | None:
-    """Arrays of a script, which `data_store` has written to the storage."""
+    """A file that `data.ingest` has written to the storage; None if the storage is not here."""
     if not re.fullmatch(STORED, text):
         raise DatasetError(f"dataset.path: {text!r:.80} names no data in the storage")
     path = storage_files.local(settings, text.removeprefix(STORAGE))

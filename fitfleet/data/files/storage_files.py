@@ -1,4 +1,4 @@
-"""Files of datasets in the storage: named by their content, and there whole or not at all."""
+"""Files of datasets in the storage: named by their content, written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path_in_spec(digest: str, suffix: str = ".h5") -> str:
 
 
 def is_there(settings: Settings, name: str) -> bool:
-    """Whether the file is there; `gc` sees by its time that it is wanted. StorageError."""
+    """Whether the file exists; renews its time, by which `gc` keeps it. Raises StorageError."""
     objects = store.of(settings)
     if objects is not None:
         return objects.renew(f"{DATASETS}/{name}")
@@ -41,7 +41,7 @@ def is_there(settings: Settings, name: str) -> bool:
 
 @contextlib.contextmanager
 def draft(settings: Settings) -> Iterator[Path]:
-    """A path to write to, from which `keep` takes the file; nothing stays of one that was not kept.
+    """A path to write to, from which `keep` takes the file; without that it is removed.
 
     Raises StorageError for any OSError inside.
     """
@@ -62,7 +62,7 @@ def draft(settings: Settings) -> Iterator[Path]:
 
 
 def keep(settings: Settings, draft: Path, name: str) -> None:
-    """Give a draft its name, unless its content is there already: that file may be in use."""
+    """Rename a draft, unless the file exists: that has the same content and may be in use."""
     if is_there(settings, name):
         return
     objects = store.of(settings)
@@ -75,9 +75,9 @@ def keep(settings: Settings, draft: Path, name: str) -> None:
 
 
 def local(settings: Settings, path: str) -> Path | None:
-    """`datasets/<name>` to read on this machine; None where the storage has no such file.
+    """`datasets/<name>` to read on this machine; None if the storage has no such file.
 
-    Of an object it is a copy, which is named by its content like the object. StorageError.
+    From an object store it is a cached copy, named by its content. Raises StorageError.
     """
     objects = store.of(settings)
     if objects is not None:
@@ -93,12 +93,12 @@ def local(settings: Settings, path: str) -> Path | None:
 
 
 def is_reachable(settings: Settings) -> bool:
-    """Whether this machine sees the storage."""
+    """Whether the storage is an object store or a folder of this machine."""
     return store.of(settings) is not None or Path(settings.storage).is_dir()
 
 
 def note(settings: Settings, name: str) -> dict[str, Any] | None:
-    """A JSON object beside the data; None if there is none."""
+    """A JSON object stored with the data; None if there is none."""
     objects = store.of(settings)
     try:
         if objects is None:
@@ -113,7 +113,7 @@ def note(settings: Settings, name: str) -> dict[str, Any] | None:
 def write_note(
     settings: Settings, name: str, value: dict[str, Any], *, is_replacing: bool
 ) -> dict[str, Any]:
-    """Write a note; what it says now, which is another's where that was first."""
+    """Write a note and return the stored one: unless `is_replacing`, an existing one stays."""
     objects, text = store.of(settings), json.dumps(value)
     if objects is not None:
         if is_replacing:

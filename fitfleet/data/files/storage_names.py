@@ -1,4 +1,4 @@
-"""How a dataset names a file of the storage, which every machine finds by its own setting."""
+"""How a spec names a file of the storage; each machine has the storage where its setting says."""
 
 from __future__ import annotations
 

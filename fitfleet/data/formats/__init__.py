@@ -33,7 +33,7 @@ _STARTS = {
     "tsv.gz": (b"\x1f\x8b",),
 }
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
-# What a script can do with other files, as it may give what it has read: dataset=(x, y).
+# Other files can be read in the script, which then gives the arrays: dataset=(x, y).
 _LOADED = "in your script and give the arrays, dataset=(x, y)"
 _HINTS = {
     ".pkl": f"a pickle can run code and is never opened here: load it {_LOADED}",
@@ -110,7 +110,7 @@ def open_source(
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name tells. Raises DatasetError for an unknown one."""
+    """The format, by the suffix of the file's name. Raises DatasetError for an unknown one."""
     name = path.name.lower()
     if name.endswith(".npy"):
         return "npy"
@@ -125,7 +125,7 @@ def format_of(path: Path) -> str:
 
 
 def check_start(path: Path, file: IO[bytes], kind: str) -> None:
-    """Refuse a file whose first bytes are not those of its format, before it is read through."""
+    """Raise DatasetError for a file whose first bytes are not those of its format."""
     if kind == "hdf5":
         _check_hdf5_start(path, file)
     elif kind == "npz":
@@ -139,7 +139,7 @@ def check_start(path: Path, file: IO[bytes], kind: str) -> None:
 
 
 def _check_zip_end(path: Path, file: IO[bytes]) -> None:
-    """A zip archive is told by its last bytes: what stands before it is no part of it."""
+    """A zip archive is recognized by its last bytes; any bytes may precede it."""
     file.seek(max(0, file.seek(0, 2) - _ZIP_END_BYTES))
     if _ZIP_END not in file.read():
         raise DatasetError(
@@ -148,7 +148,7 @@ def _check_zip_end(path: Path, file: IO[bytes]) -> None:
 
 
 def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:
-    """The signature stands at the start, or at 512, 1024, 2048, ... after a user block."""
+    """The signature is at the start, or at 512, 1024, 2048, ... after a user block."""
     offset, size = 0, file.seek(0, 2)
     while offset < size:
         file.seek(offset)
@@ -168,7 +168,7 @@ def _check_hdf5_start(path: Path, file: IO[bytes]) -> None:
 
 
 def _check_matlab(path: Path, file: IO[bytes], block_bytes: int) -> None:
-    """MATLAB counts axes the other way round, so its files are told by their suffix."""
+    """MATLAB reverses the axes, so its files must have the suffix .mat, and no others."""
     file.seek(0)
     is_of_matlab = block_bytes > 0 and file.read(6) == b"MATLAB"
     is_named_so = path.suffix.lower() == ".mat"

@@ -1,4 +1,4 @@
-"""Columns of text as numbers: each word is the place that it has in a list."""
+"""Columns of text as numbers: the code of a word is its index in a list of categories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_CHARACTERS = 256
 
 
 def words_of(path: Path, name: str, column: Any) -> list[str]:
-    """The words of a column in their order, "" last where some are missing. DatasetError."""
+    """The sorted words of a column, "" last if some are missing. DatasetError for too many."""
     present = column.dropna()
     words = sorted(set(map(str, present.unique())))
     if len(words) > MAX_CATEGORIES or any(len(word) > _MAX_CHARACTERS for word in words):
@@ -29,7 +29,7 @@ def words_of(path: Path, name: str, column: Any) -> list[str]:
 
 
 def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:
-    """The place of each word, int64. Raises DatasetError for a word that has none."""
+    """The index of each cell in `words`, int64, shape (rows,). DatasetError for other cells."""
     import pandas
 
     text = column.astype(object).where(column.notna(), "").astype(str)
@@ -47,7 +47,7 @@ def codes_of(path: Path, name: str, column: Any, words: Sequence[str]) -> Array:
 
 
 def is_text(column: Any) -> bool:
-    """Whether no cell that is there is a number: words, not numbers with a misprint."""
+    """Whether no cell is a number: a column of words, not of numbers with a misprint."""
     present = column.dropna()
     return len(present) > 0 and not any(map(_is_number, present.unique()))
 

@@ -1,4 +1,4 @@
-"""What CSV and Parquet share: columns read whole, one or several side by side as an array."""
+"""Tables, for CSV and Parquet: a leaf is one column, or several side by side."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ColumnSource(Opened, ABC):
         return list(self._names)
 
     def words(self, name: str, *, only_text: bool) -> list[str] | None:
-        """The categories of a column; with `only_text` None for one that holds a number."""
+        """The categories of a column; with `only_text` None for one that contains a number."""
         if name not in self._names:
             raise missing(str(self._path), name, self._names)
         if only_text and self._is_number(name):
@@ -91,7 +91,7 @@ class ColumnSource(Opened, ABC):
     def _is_number(self, name: str) -> bool:
         try:
             self._get(name)
-        except DatasetError:  # text, or what will be refused with its reason when it is read
+        except DatasetError:  # text, or a column that is refused when it is read
             return False
         return True
 
@@ -138,7 +138,7 @@ def _first_text(present: Any) -> tuple[int, str]:
     """(row, cell) of the first cell that is no number."""
     for row, value in present.items():
         try:
-            # What Python takes for a number and pandas does not: 1_000, other digits and spaces.
+            # Numbers for Python but not for pandas: 1_000, other digits and spaces.
             is_number = not isinstance(value, str) or (value.isascii() and "_" not in value)
             if not is_number or abs(float(value)) >= 2**64:
                 return int(row), str(value)

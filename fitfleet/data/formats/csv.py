@@ -1,4 +1,4 @@
-"""CSV files with a header line, read by pandas after their lines are found to fit the header."""
+"""CSV files with a header line, read by pandas after their lines were compared with the header."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class CsvSource(ColumnSource):
         return self._header.names.index(name)
 
     def _parse(self, file: IO[bytes], columns: list[int], **more: Any) -> Any:
-        """A frame with the columns that are asked for, by their place in the header."""
+        """A frame of some columns, by their index in the header."""
         import pandas
 
         read: Callable[..., Any] = pandas.read_csv
@@ -96,7 +96,7 @@ class CsvSource(ColumnSource):
 
 
 def _unpack(file: DataFile, max_bytes: int) -> bytes:
-    """What a gzip file holds. Raises DatasetError before it is more than `max_bytes`."""
+    """The decompressed content. Raises DatasetError before it exceeds `max_bytes`."""
     try:
         with gzip.GzipFile(fileobj=file.open()) as packed:
             content = packed.read(max_bytes + 1)

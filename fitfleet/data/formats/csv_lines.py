@@ -1,7 +1,7 @@
 """Whether every line of a CSV file has the fields that its header names.
 
 pandas fills short lines with NaN, cuts long ones or shifts every column to make an index of the
-first; so the lines are counted before it sees them.
+first; so the fields of each line are counted first.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def check_lines(place: str, file: IO[bytes], header: CsvHeader, delimiter: str) 
     """The number of rows after the header; empty lines are none.
 
     Raises DatasetError with the number of the first line that has more or fewer fields than the
-    header, for a quote that is never closed, and for an empty line where a column stands alone
-    (it may be a missing value or nothing at all).
+    header, for a quote that is never closed, and for an empty line in a file of one column (it may
+    be a missing value or no row).
     """
     file.seek(header.offset)
     checker = _LineChecker(place, header, delimiter)
@@ -112,7 +112,7 @@ def check_lines(place: str, file: IO[bytes], header: CsvHeader, delimiter: str) 
 
 
 def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines, and whether a field of theirs is what stands between two delimiters."""
+    """Blocks of complete lines, and whether their fields are simply split by the delimiter."""
     rest = b""
     while True:
         data = file.read(_BLOCK_BYTES)
@@ -132,7 +132,7 @@ def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 class _LineChecker:
-    """Counts rows, and holds each line to the number of fields of the header."""
+    """Counts rows, and compares the number of fields of each line with that of the header."""
 
     def __init__(self, place: str, header: CsvHeader, delimiter: str) -> None:
         self._place = place

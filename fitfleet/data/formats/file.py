@@ -1,4 +1,4 @@
-"""A file of a dataset, read as it was when it was hashed or not at all."""
+"""A file of a dataset, of which only content with the expected hash is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hasher(data: bytes = b"") -> Any:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A path, and the hash of each block of the content that is meant by it."""
+    """A path, and the hash of each block that its content must have."""
 
     path: Path
     size: int
@@ -34,7 +34,7 @@ class DataFile:
         return str(hasher(self.size.to_bytes(8, "big") + self.digests).hexdigest())
 
     def open(self) -> io.BufferedReader:
-        """The content from its start. Reading raises DatasetError where it is another one now."""
+        """The content from its start. Reading raises DatasetError where it has changed."""
         try:
             return io.BufferedReader(_HashedReader(self), BLOCK_BYTES)
         except OSError as error:
@@ -42,7 +42,7 @@ class DataFile:
 
 
 class _HashedReader(io.RawIOBase):
-    """Reads whole blocks, and returns none whose hash is not the one it should have."""
+    """Reads whole blocks, and raises DatasetError for one whose hash is not the expected one."""
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
@@ -86,8 +86,8 @@ class _HashedReader(io.RawIOBase):
         start = index * BLOCK_BYTES
         wanted = min(BLOCK_BYTES, self._file.size - start)
         block = self._read(start, wanted)
-        known = self._file.digests[index * HASH_BYTES : (index + 1) * HASH_BYTES]
-        if len(block) != wanted or hasher(block).digest() != known:
+        expected = self._file.digests[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+        if len(block) != wanted or hasher(block).digest() != expected:
             raise DatasetError(
                 f"{self._file.path}: has changed while it was read; submit the job again when its"
                 " writer is done"

@@ -1,8 +1,8 @@
 """HDF5 files, read without ever leaving the file.
 
-h5py follows external links, external raw storage, soft links and virtual datasets without a
-word, so that a hostile file can read any other file. Only plain datasets reached by hard links,
-with HDF5's own harmless filters, are opened.
+h5py follows external links, external raw storage, soft links and virtual datasets without an
+error, so that a hostile file could make it read any other file. Only plain datasets
+reached by hard links, with HDF5's own harmless filters, are opened.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fitfleet.data.formats.source import (
 )
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
+from fitfleet.text import first_line
 
 MAX_CHUNK_BYTES = 256 * 2**20
 MAX_DEPTH = 8
@@ -80,12 +81,12 @@ def open_file(path: Path, content: IO[bytes] | None = None) -> Any:
     try:
         return h5py.File(content or path, "r", rdcc_nbytes=32 * 2**20)
     except (OSError, ValueError, RuntimeError) as error:
-        raise DatasetError(f"{path}: not a readable HDF5 file: {first_sentence(error)}") from None
+        raise DatasetError(f"{path}: not a readable HDF5 file: {reason(error)}") from None
 
 
-def first_sentence(error: Exception) -> str:
-    """What HDF5 says, without the trail of its own functions."""
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+def reason(error: Exception) -> str:
+    """The message of HDF5, without its stack."""
+    return first_line(error, 200)
 
 
 def names_of(file: Any, path: Path) -> list[str]:
@@ -94,7 +95,7 @@ def names_of(file: Any, path: Path) -> list[str]:
     try:
         _collect(file, "", 0, set(), names)
     except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
-        raise DatasetError(f"{path}: cannot be read: {first_sentence(error)}") from None
+        raise DatasetError(f"{path}: cannot be read: {reason(error)}") from None
     return names
 
 
@@ -104,9 +105,7 @@ def read_rows(path: Path, dataset: Any, start: int, stop: int) -> Array:
         rows: Array = dataset[start:stop]
         return rows
     except (OSError, ValueError, RuntimeError) as error:
-        raise DatasetError(
-            f"{path}:{dataset.name}: cannot be read: {first_sentence(error)}"
-        ) from None
+        raise DatasetError(f"{path}:{dataset.name}: cannot be read: {reason(error)}") from None
 
 
 def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
@@ -120,7 +119,7 @@ def open_dataset(file: Any, path: Path, name: str, max_bytes: int) -> Any:
         check_expansion(place, header.nbytes, stored_bytes(dataset, file))
         _check_chunks(place, dataset, header)
     except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
-        raise DatasetError(f"{place}: cannot be read: {first_sentence(error)}") from None
+        raise DatasetError(f"{place}: cannot be read: {reason(error)}") from None
     return dataset
 
 
@@ -173,8 +172,8 @@ def link_words(link: Any) -> str:
 
 def check_storage(place: str, dataset: Any) -> None:
     """Refuse bytes kept in another file, and foreign filters. Raises DatasetError."""
-    plan = dataset.id.get_create_plist()
-    if plan.get_external_count() > 0:
+    properties = dataset.id.get_create_plist()
+    if properties.get_external_count() > 0:
         raise DatasetError(
             f"{place}: keeps its bytes in another file (external storage), which is refused;"
             " store the array itself in the file"
@@ -184,8 +183,8 @@ def check_storage(place: str, dataset: Any) -> None:
             f"{place}: is a virtual dataset made of other files, which is refused; store the"
             " array itself in the file"
         )
-    for index in range(plan.get_nfilters()):
-        code, name = plan.get_filter(index)[0], plan.get_filter(index)[3]
+    for index in range(properties.get_nfilters()):
+        code, name = properties.get_filter(index)[0], properties.get_filter(index)[3]
         if code not in FILTERS:
             shown = name.decode(errors="replace") if isinstance(name, bytes) else name
             raise DatasetError(
@@ -197,7 +196,7 @@ def check_storage(place: str, dataset: Any) -> None:
 def _collect(group: Any, prefix: str, depth: int, seen: set[int], names: list[str]) -> None:
     """Names of datasets below a group. A hard link back to a parent group is not walked again.
 
-    `seen` holds the groups that were looked at. ValueError for one of too many objects.
+    `seen` has the addresses of earlier groups. Raises ValueError for a group of too many objects.
     """
     import h5py
 

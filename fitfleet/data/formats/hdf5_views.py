@@ -19,7 +19,7 @@ _SCAN_ROWS = 4096
 
 
 class Rows(Protocol):
-    """What of an h5py dataset is used; a view has the same."""
+    """The attributes of an h5py dataset that are used; a view has the same."""
 
     name: str
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ class _View:
 
 
 class _Field(_View):
-    """One field of a table (a compound dtype), shape (rows, ...) of its own."""
+    """One field of a table (a compound dtype), shape (rows, *shape of the field)."""
 
     def __init__(self, place: str, dataset: Any, field: str) -> None:
         super().__init__(dataset)
@@ -131,7 +131,7 @@ def _longest(rows: Any) -> int:
 
 
 def stored_bytes(dataset: Any, file: Any) -> int:
-    """Bytes that the file may have for it: rows of different lengths lie outside of the dataset."""
+    """Upper bound of the stored bytes: rows of different lengths are stored outside the dataset."""
     whole = int(file.id.get_filesize())
     if isinstance(dataset, _Padded | _Texts):
         return whole

@@ -11,9 +11,9 @@ from fitfleet.data.formats.hdf5 import (
     MAX_CHUNK_BYTES,
     MAX_DEPTH,
     check_storage,
-    first_sentence,
     link_words,
     open_file,
+    reason,
 )
 from fitfleet.data.formats.source import BLOCK_BYTES, MAX_NAMES, check_expansion
 from fitfleet.errors import DatasetError
@@ -34,7 +34,7 @@ def walk(path: Path, max_bytes: int, on_object: Callable[[], None]) -> int:
         try:
             walker.group(file, "", 0)
         except (KeyError, OSError, ValueError, RuntimeError, TypeError) as error:
-            raise DatasetError(f"{path}: cannot be read: {first_sentence(error)}") from None
+            raise DatasetError(f"{path}: cannot be read: {reason(error)}") from None
     return walker.nbytes
 
 

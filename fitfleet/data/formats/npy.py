@@ -69,14 +69,14 @@ class NpySource(Opened):
         return self._files[leaf]
 
     def _read_header(self, leaf: Leaf, file: IO[bytes]) -> tuple[Header, bool]:
-        known = self._file(leaf)
-        return read_header(str(known.path), file, known.size, self._limits)
+        data_file = self._file(leaf)
+        return read_header(str(data_file.path), file, data_file.size, self._limits)
 
 
 def read_header(
     place: str, file: IO[bytes], size_bytes: int, limits: Limits
 ) -> tuple[Header, bool]:
-    """Header and whether it is in Fortran order; the file stands at the first byte of the data.
+    """(header, whether in Fortran order); the file is then at the first byte of the data.
 
     Raises DatasetError for pickled objects, a foreign dtype, or a shape that does not fill
     exactly the bytes that are there.
@@ -88,7 +88,7 @@ def read_header(
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, dtype = read(file, max_header_size=MAX_HEADER_BYTES)
-    except _BAD_HEADER:  # NumPy quotes the whole header, so its words are left out
+    except _BAD_HEADER:  # NumPy's message would quote the whole header
         raise DatasetError(
             f"{place}: not a readable .npy array: its header is damaged; save it again with"
             " numpy.save"

@@ -1,4 +1,4 @@
-"""NumPy's .npz archives, without pickles and without bombs."""
+"""NumPy's .npz archives, without pickles and decompression bombs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from fitfleet.data.formats.source import (
 )
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
+from fitfleet.text import first_line
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _BROKEN = (
@@ -89,6 +90,10 @@ class NpzSource(Opened):
             raise DatasetError(f"{place}: cannot be decompressed: {_reason(error)}") from None
 
 
+def _reason(error: Exception) -> str:
+    return first_line(error, 120)
+
+
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     entries = archive.infolist()
@@ -115,9 +120,5 @@ def _check_member(place: str, member: zipfile.ZipInfo, archive_bytes: int) -> No
         raise DatasetError(f"{place}: is encrypted; save it again with numpy.savez")
     if member.compress_type not in _METHODS:
         raise DatasetError(f"{place}: uses a foreign compression; save it with numpy.savez")
-    # The directory's own word for the compressed size is not trusted beyond the file's size.
+    # The archive may declare a compressed size above the file's size.
     check_expansion(place, member.file_size, min(member.compress_size, archive_bytes))
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""How the cells of a table are read; plain, so that the checking process can be told."""
+"""How the cells of a table are read; a JSON object for the checking process."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ class TableOptions:
         return asdict(self)
 
     def key(self) -> str:
-        """What they add to a file's content; "" for the default, which any format has."""
+        """The options in the cache's keys, as JSON; "" for the defaults."""
         return "" if self == TableOptions() else json.dumps(self.to_json(), sort_keys=True)

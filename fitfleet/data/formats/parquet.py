@@ -12,6 +12,7 @@ from fitfleet.data.formats.options import TableOptions
 from fitfleet.data.formats.source import Array, check_expansion
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError, MissingExtraError
+from fitfleet.text import first_line
 
 
 class ParquetSource(ColumnSource):
@@ -176,4 +177,4 @@ def _damage_errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+    return first_line(error, 160)

@@ -1,4 +1,4 @@
-"""What every format offers: names, headers and rows in blocks; and the limits all obey."""
+"""The interface of every format (names, headers, rows in blocks), and limits of all formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 2**20
 MAX_DIMENSIONS = 6  # ConvLSTM3D: rows, time, three of space, channels
 MAX_NAMES = 10_000
 BLOCK_BYTES = 8 * 2**20
-# Small files may expand as they like; a larger array must be backed by stored bytes.
+# Small arrays may expand to any size; for a larger one the file must store a part of it.
 FREE_BYTES = 64 * 2**20
 MAX_EXPANSION = 200
 
@@ -45,7 +45,7 @@ class Source(Protocol):
     is_table: bool
 
     def names(self) -> list[str]:
-        """The arrays (or columns) that the file holds."""
+        """The arrays (or columns) of the file."""
         ...
 
     def header(self, leaf: Leaf) -> Header:
@@ -69,10 +69,10 @@ class Source(Protocol):
 
 
 class Opened:
-    """Closes a source at the end of its `with` block."""
+    """A source that is closed at the end of its `with` block."""
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file; nothing is open by default."""
 
     def __enter__(self) -> Self:
         return self
@@ -91,12 +91,12 @@ def loaded_dtype(dtype: np.dtype[Any], floatx: Floatx) -> np.dtype[Any]:
     if dtype.kind == "f" and dtype.itemsize == 8:
         return np.dtype(floatx)
     if dtype.kind == "S":
-        return np.dtype(f"S{dtype.itemsize}")  # without what h5py notes of its encoding
+        return np.dtype(f"S{dtype.itemsize}")  # without h5py's metadata of its encoding
     return dtype.newbyteorder("=")
 
 
 def check_header(place: str, header: Header, max_bytes: int) -> Header:
-    """Refuse an array that no fit can use or that is too large; return it else."""
+    """The header. Raises DatasetError for an array that no fit can use or that is too large."""
     is_text = header.dtype.kind == "S" and 1 <= header.dtype.itemsize <= MAX_TEXT_BYTES
     if not is_text and (header.dtype.kind not in "fiub" or header.dtype.itemsize > 8):
         raise DatasetError(f"{place}: contains {_instead_of_numbers(header.dtype)}")
@@ -121,7 +121,7 @@ def check_header(place: str, header: Header, max_bytes: int) -> Header:
 
 
 def check_expansion(place: str, nbytes: int, stored_bytes: int) -> None:
-    """Refuse an array that decompresses to far more than the file stores for it."""
+    """Raise DatasetError for data that decompress to far more bytes than are stored."""
     if nbytes > FREE_BYTES and nbytes > MAX_EXPANSION * stored_bytes:
         raise DatasetError(
             f"{place}: declares {nbytes:,} bytes but the file stores {stored_bytes:,}; more than"
@@ -130,7 +130,7 @@ def check_expansion(place: str, nbytes: int, stored_bytes: int) -> None:
 
 
 def missing(place: str, name: str, names: list[str]) -> DatasetError:
-    """The error for an array that is not there, listing those that are."""
+    """The error for an array that does not exist, with the names of those that do."""
     shown = ", ".join(sorted(names)[:20]) + (", ..." if len(names) > 20 else "")
     return DatasetError(
         f"{place}: has no array {name!r}; it contains {shown or 'no arrays at all'}"
@@ -138,13 +138,13 @@ def missing(place: str, name: str, names: list[str]) -> DatasetError:
 
 
 def rows_per_block(header: Header) -> int:
-    """How many rows make a block of about BLOCK_BYTES, at least one."""
+    """The number of rows in a block of about BLOCK_BYTES, at least one."""
     row_bytes = max(1, header.nbytes // max(1, header.shape[0]))
     return max(1, BLOCK_BYTES // row_bytes)
 
 
 def _instead_of_numbers(dtype: np.dtype[Any]) -> str:
-    """What an array holds that no fit takes, and what to do about it."""
+    """What an array contains that no fit takes, and the remedy."""
     if dtype.names:
         fields = ", ".join(dtype.names)[:120]
         return (

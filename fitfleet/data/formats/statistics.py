@@ -15,7 +15,7 @@ from fitfleet.data.formats.source import Array, Leaf, Source, loaded_dtype
 class ArrayInfo:
     """One array. `dtype` is that of the file, in native order.
 
-    `minimum` and `maximum` leave NaN out and are None when the array holds nothing else.
+    `minimum` and `maximum` ignore NaN, and are None when the array contains nothing else.
     """
 
     shape: tuple[int, ...]
@@ -26,12 +26,12 @@ class ArrayInfo:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ArrayInfo:
-        """What `dataclasses.asdict` and JSON made of one."""
+        """From `dataclasses.asdict`, by way of JSON."""
         return cls(**{**value, "shape": tuple(value["shape"])})
 
 
 def read_through(source: Source, leaf: Leaf, on_block: Callable[[], None]) -> ArrayInfo:
-    """The ArrayInfo of a leaf, from all of its rows; `on_block` is called as it gets on."""
+    """The ArrayInfo of a leaf, from all of its rows; `on_block` is called for each block."""
     header = source.header(leaf)
     dtype = loaded_dtype(header.dtype, "float64")
     return ArrayInfo(header.shape, str(dtype), *_scan(source.blocks(leaf), on_block))
@@ -47,7 +47,7 @@ def _scan(
         on_block()
         if block.size == 0 or block.dtype.kind == "S":
             continue
-        # fmin and fmax pass over NaN, and give NaN only where there is nothing else.
+        # fmin and fmax ignore NaN; they return NaN only if there is nothing else.
         low = float(np.fmin.reduce(block, axis=None))
         high = float(np.fmax.reduce(block, axis=None))
         if block.dtype.kind == "f":

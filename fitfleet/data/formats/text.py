@@ -12,16 +12,16 @@ from fitfleet.errors import DatasetError
 
 
 def text_array(place: str, texts: Iterable[object]) -> Array:
-    """One row a text, zero bytes after its end; what is missing (None, NaN) is "".
+    """Byte strings of UTF-8, shape (rows,), padded with zero bytes; missing texts are "".
 
-    Raises DatasetError for what is no text, for a zero byte in it, and above MAX_TEXT_BYTES.
+    Raises DatasetError for other values, for a zero byte in a text, and above MAX_TEXT_BYTES.
     """
     rows = [_bytes(place, number, text) for number, text in enumerate(texts)]
     return np.array(rows, dtype=f"S{max(1, max(map(len, rows), default=1))}")
 
 
 def is_text_array(array: Array) -> bool:
-    """Whether an array holds nothing but texts and gaps between them."""
+    """Whether an array contains only texts and missing values."""
     if array.dtype.kind in "US":
         return True
     values = array.ravel()
@@ -35,7 +35,7 @@ def is_text_array(array: Array) -> bool:
 
 
 def _bytes(place: str, number: int, value: object) -> bytes:
-    if value is None or value != value:  # NaN, pandas' word for a missing text
+    if value is None or value != value:  # NaN is a missing text in pandas
         return b""
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")

@@ -1,6 +1,6 @@
-"""Whatever gives batches in order, read to its end: tf.data.Dataset, PyDataset, generators.
+"""Iterables of batches, read to their end: tf.data.Dataset, PyDataset, generators.
 
-Told by what they can do, so that neither TensorFlow nor Keras is imported.
+They are recognized by their attributes, so that neither TensorFlow nor Keras is imported.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from fitfleet.data.formats.source import Array
 from fitfleet.data.formats.text import is_text_array, text_array
-from fitfleet.data.info import flatten, map_structure
+from fitfleet.data.info import flatten, with_leaves
 from fitfleet.errors import DatasetError
 
 _PARTS = ("x", "y", "sample_weight")
 
 
 def is_batches(value: Any) -> bool:
-    """Whether a value gives batches: (x, y) or (x, y, sample_weight), one after the other."""
+    """Whether a value yields batches: x, (x, y) or (x, y, sample_weight)."""
     return _is_tf_data(value) or _is_py_dataset(value) or _is_loader(value) or _is_iterator(value)
 
 
@@ -80,8 +79,8 @@ def joined(
             f"{place}: batch {number} has {', '.join(parts[number])}, the first"
             f" {', '.join(parts[0])}; give the same of each"
         )
-    whole = {name: _joined(name, parts, place) for name in parts[0]}
-    return {"y": None, **whole}
+    arrays = {name: _joined(name, parts, place) for name in parts[0]}
+    return {"y": None, **arrays}
 
 
 def _check_tf_data(value: Any, place: str) -> None:
@@ -107,7 +106,7 @@ def _length(value: Any) -> int:
 
 
 def _parts(batch: Any, place: str) -> dict[str, Any]:
-    """x and what else there is; x alone, for a model that adds its losses itself."""
+    """{"x": ..., "y": ..., "sample_weight": ...}; only x for a model that adds its losses."""
     if hasattr(batch, "__array__") or isinstance(batch, Mapping):
         batch = (batch,)
     if not isinstance(batch, tuple | list) or len(batch) not in (1, 2, 3):
@@ -115,8 +114,8 @@ def _parts(batch: Any, place: str) -> dict[str, Any]:
             f"{place}: is a {type(batch).__name__}, not (x, y) or (x, y, sample_weight); of an"
             " autoencoder y is x"
         )
-    whole = zip(_PARTS, batch, strict=False)
-    parts = {name: _arrays(part, place) for name, part in whole if part is not None}
+    named = zip(_PARTS, batch, strict=False)
+    parts = {name: _arrays(part, place) for name, part in named if part is not None}
     if "x" not in parts:
         raise DatasetError(f"{place}: has no x; give (x, y) or (x, y, sample_weight)")
     rows = [(len(array), name) for name, part in parts.items() for array in flatten(part)]
@@ -157,19 +156,14 @@ def _arrays(part: Any, place: str) -> Any:
 
 
 def _joined(name: str, parts: list[dict[str, Any]], place: str) -> Any:
-    first = parts[0][name]
-    columns = [flatten(part.get(name)) for part in parts]
-    count = len(columns[0])
-    rests = [[array.shape[1:] for array in column] for column in columns]
-    if any(rest != rests[0] for rest in rests):
-        number = next(n for n, rest in enumerate(rests) if rest != rests[0])
+    """The arrays of all batches, concatenated. Raises DatasetError for rows of other shapes."""
+    batches = [flatten(part.get(name)) for part in parts]
+    shapes = [[array.shape[1:] for array in batch] for batch in batches]
+    if any(batch_shapes != shapes[0] for batch_shapes in shapes):
+        number = next(n for n, batch_shapes in enumerate(shapes) if batch_shapes != shapes[0])
         raise DatasetError(
-            f"{place}: batch {number} has {name} with rows of {rests[number]}, the first as"
-            f" {rests[0]}; give rows of one shape, padded"
+            f"{place}: batch {number} has {name} with rows of {shapes[number]}, the first as"
+            f" {shapes[0]}; give rows of one shape, padded"
         )
-    whole = iter([np.concatenate([column[n] for column in columns]) for n in range(count)])
-    return map_structure(first, lambda _: _next(whole))
-
-
-def _next(arrays: Iterator[Array]) -> Array:
-    return next(arrays)
+    columns = zip(*batches, strict=True)
+    return with_leaves(parts[0][name], [np.concatenate(column) for column in columns])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from fitfleet.data.files import storage_files
-from fitfleet.data.files.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.fingerprint import Stamp
 from fitfleet.data.files.location import check_inside_root, locate_folder
-from fitfleet.data.formats.file import hasher
-from fitfleet.data.inspection.checker import talk
-from fitfleet.data.limits import Limits
+from fitfleet.data.ingest.conversion import OnProgress, convert, convert_once
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.folders import Folder
@@ -26,11 +22,9 @@ from fitfleet.spec.job import DatasetSpec
 
 MAX_FILES = 200_000
 _MAX_CLASSES = 10_000
-# In the key of what is remembered: another number when files are decoded in another way.
+# Part of the cache's key: increment it when files are decoded in another way.
 _VERSION = 1
 _LABELS = {"int": "int32", "categorical": "float32", "binary": "float32"}
-
-OnProgress = Callable[[str], None]
 
 
 def decoded(
@@ -38,10 +32,10 @@ def decoded(
 ) -> DatasetSpec:
     """The dataset of folders, by the suffix of their roles: {"": training, "_val": validation}.
 
-    Files are decoded by the process that may die of them; what it wrote is remembered by the
-    files' names and stamps, so that a second call reads no file. Raises DatasetError for a folder
-    that is not there or holds nothing, for classes that differ between the two, and for a file
-    that cannot be decoded; StorageError.
+    Files are decoded by the process that reads untrusted files; the result is cached by the files'
+    names and stamps, so that a second call reads no file. Raises DatasetError for a folder that is
+    missing or has no such files, for classes that differ between the two, and for a file that
+    cannot be decoded; StorageError.
     """
     folders = {suffix: _ListedFolder(folder, settings) for suffix, folder in parts.items()}
     first = folders[""]
@@ -51,20 +45,18 @@ def decoded(
                 f"{part.root}: has the classes {', '.join(part.classes)[:80]}, not those of"
                 f" {first.root}, {', '.join(first.classes)[:80]}; name them in class_names"
             )
-    key = _key(folders)
-    entry = Path(settings.cache) / "decoded" / f"{key}.json"
-    known = read_json(entry)
-    if known is None or not storage_files.is_there(
-        settings, storage_files.name_of(str(known.get("digest")))
-    ):
-        known = _convert(folders, settings, on_progress)
-        now = time.time_ns()
-        if all(stamp.is_settled(now) for part in folders.values() for stamp in part.stamps):
-            write_json(entry, known)
-    if known["left_out"]:
-        more = known["left_out"]
-        warnings.warn(f"{more:,} files are left out: {known['skipped'][0]}", stacklevel=2)
-    return _spec(folders, str(known["digest"]))
+    stamps = [stamp for part in folders.values() for stamp in part.stamps]
+
+    def decode() -> dict[str, Any]:
+        requests = [folder.request(suffix) for suffix, folder in folders.items()]
+        progress = "{done:,} of {count:,} files decoded"
+        return convert("convert", str(first.root), settings, on_progress, progress, parts=requests)
+
+    answer = convert_once(_identity(folders), stamps, settings, decode)
+    if answer["left_out"]:
+        count, reason = answer["left_out"], answer["skipped"][0]
+        warnings.warn(f"{count:,} files are left out: {reason}", stacklevel=2)
+    return _spec(folders, str(answer["digest"]))
 
 
 class _ListedFolder:
@@ -94,7 +86,7 @@ class _ListedFolder:
         self.stamps = [Stamp.of(Path(path)) for path in self.files]
 
     def request(self, suffix: str) -> dict[str, Any]:
-        """What the decoding process is told."""
+        """What the checking process needs to decode the files."""
         options = self.folder.model_dump(mode="json", exclude={"path", "class_names"})
         return {
             "kind": self.folder.kind,
@@ -107,23 +99,23 @@ class _ListedFolder:
 
     def _class_names(self) -> list[str]:
         with os.scandir(self.root) as entries:
-            there = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-        wanted = self.folder.class_names
-        if wanted is not None and (len(set(wanted)) != len(wanted) or set(wanted) != set(there)):
+            present = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        names = self.folder.class_names
+        if names is not None and (len(set(names)) != len(names) or set(names) != set(present)):
             raise DatasetError(
-                f"{self.root}: class_names={wanted!r:.80} are not its folders,"
-                f" {', '.join(there)[:80] or 'it has none'}"
+                f"{self.root}: class_names={names!r:.80} are not its folders,"
+                f" {', '.join(present)[:80] or 'it has none'}"
             )
-        if not 1 <= len(there) <= _MAX_CLASSES:
+        if not 1 <= len(present) <= _MAX_CLASSES:
             raise DatasetError(
-                f"{self.root}: has {len(there):,} folders, and each is a class (at most"
+                f"{self.root}: has {len(present):,} folders, and each is a class (at most"
                 f" {_MAX_CLASSES:,}); label_mode=None reads files without labels, y is x then"
             )
-        if self.folder.label_mode == "binary" and len(there) != 2:
+        if self.folder.label_mode == "binary" and len(present) != 2:
             raise DatasetError(
-                f"{self.root}: has {len(there)} folders; label_mode='binary' is for two classes"
+                f"{self.root}: has {len(present)} folders; label_mode='binary' is for two classes"
             )
-        return there if wanted is None else wanted
+        return present if names is None else names
 
     def _files(self, folder: Path) -> list[str]:
         files: list[str] = []
@@ -147,37 +139,14 @@ class _ListedFolder:
         return numbers.reshape(-1, 1).tolist() if mode == "binary" else numbers.tolist()  # type: ignore[no-any-return]
 
 
-def _key(folders: Mapping[str, _ListedFolder]) -> str:
+def _identity(folders: Mapping[str, _ListedFolder]) -> list[Any]:
+    """What decides about the decoded rows: options, files, classes, and the files' stamps."""
     parts: list[Any] = [_VERSION]
     for suffix, folder in folders.items():
         stamps = [asdict(stamp) for stamp in folder.stamps]
         request = {**folder.request(suffix), "labels": None}
         parts.append([request, folder.labels and folder.classes, stamps])
-    return str(hasher(json.dumps(parts).encode()).hexdigest())
-
-
-def _convert(
-    folders: Mapping[str, _ListedFolder], settings: Settings, on_progress: OnProgress | None
-) -> dict[str, Any]:
-    limits = Limits.of(settings)
-    place = str(folders[""].root)
-    requests = [folder.request(suffix) for suffix, folder in folders.items()]
-
-    def told(done: int, count: int) -> None:
-        if on_progress is not None:
-            on_progress(f"{place}: {done:,} of {count:,} files decoded")
-
-    with storage_files.draft(settings) as draft:
-        answer: dict[str, Any] = talk(
-            place,
-            limits,
-            lambda ask: ask(
-                "convert", parts=requests, target=str(draft), max_bytes=limits.array_bytes
-            ),
-            on_progress=told,
-        )
-        storage_files.keep(settings, draft, storage_files.name_of(answer["digest"]))
-    return answer
+    return parts
 
 
 def _spec(folders: Mapping[str, _ListedFolder], digest: str) -> DatasetSpec:

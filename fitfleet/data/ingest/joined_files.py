@@ -9,8 +9,7 @@ import numpy as np
 
 from fitfleet.data.arrays import load
 from fitfleet.data.description.description import ROLES, describe
-from fitfleet.data.formats.source import Array
-from fitfleet.data.info import DatasetInfo, flatten, map_structure
+from fitfleet.data.info import DatasetInfo, flatten, map_structure, with_leaves
 from fitfleet.data.ingest.stored_arrays import written
 from fitfleet.data.rows.rows import Arrays
 from fitfleet.data.rows.streams import Stream
@@ -21,38 +20,38 @@ from fitfleet.spec.datasets.files import Files
 from fitfleet.spec.job import DatasetSpec, Windows
 
 SERIES = "series"
-_OF_ALL = ("windows", "fold", "nan")  # they say something of the whole
+_OF_JOINED = ("windows", "fold", "nan")  # options of the joined rows, not of a file
 
 
 def of_files(
     files: Files, settings: Settings, on_progress: Callable[[str], None] | None = None
 ) -> DatasetSpec:
-    """The dataset of all rows, file after file. With `windows` each file is a series of its own.
+    """The dataset of all rows, file after file. With `windows` each file is one series.
 
-    Columns of text have the words of all files. Raises DatasetError for a file that is not
-    visible here, for arrays of other shapes than in the first file, and above memory_bytes.
+    A column of text has the categories of all files. Raises DatasetError for a file that is not
+    on this machine, for arrays of other shapes than in the first file, and above memory_bytes.
     """
-    of_each = {name: part for name, part in files.fields.items() if name not in _OF_ALL}
+    of_each = {name: part for name, part in files.fields.items() if name not in _OF_JOINED}
     specs = [dataset_spec({**of_each, "path": path}) for path in files.paths]
     infos = _with_one_vocabulary([_described(spec, settings) for spec in specs], settings)
     _check_bytes(infos, settings)
     parts = []
     for number, info in enumerate(infos):
-        parts.append(_whole(load(info.dataset, settings, info.fingerprint, floatx="float64")))
+        parts.append(_in_memory(load(info.dataset, settings, info.fingerprint, floatx="float64")))
         if on_progress is not None:
             on_progress(f"{number + 1:,} of {len(infos):,} files read")
     fields = _joined(files.paths, parts)
-    of_all = {name: part for name, part in files.fields.items() if name in _OF_ALL}
-    size, beside = of_all.get("windows"), {}
+    of_joined = {name: part for name, part in files.fields.items() if name in _OF_JOINED}
+    size, extra = of_joined.get("windows"), {}
     size = size.model_dump() if isinstance(size, Windows) else size
     if isinstance(size, dict) and not size.get(SERIES):
-        beside[SERIES] = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
-        of_all["windows"] = {**size, SERIES: SERIES}
-    given = {name: part for name, part in fields.items() if part is not None}
-    dataset = written(given, settings, beside)
+        extra[SERIES] = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
+        of_joined["windows"] = {**size, SERIES: SERIES}
+    present = {name: part for name, part in fields.items() if part is not None}
+    dataset = written(present, settings, extra)
     roles = dataset.model_dump(include={"path", *ROLES, "groups"})
     categories = infos[0].dataset.categories
-    return dataset_spec({**roles, "categories": categories, **of_all})
+    return dataset_spec({**roles, "categories": categories, **of_joined})
 
 
 def _described(spec: DatasetSpec, settings: Settings) -> DatasetInfo:
@@ -66,7 +65,7 @@ def _described(spec: DatasetSpec, settings: Settings) -> DatasetInfo:
 
 
 def _with_one_vocabulary(infos: list[DatasetInfo], settings: Settings) -> list[DatasetInfo]:
-    """The same files, read with the words of all of them: a code means one word everywhere."""
+    """The same files with the categories of all: a code stands for the same word in each."""
     all_words: dict[str, set[str]] = {}
     for info in infos:
         categories = info.dataset.categories
@@ -95,8 +94,8 @@ def _check_bytes(infos: Sequence[DatasetInfo], settings: Settings) -> None:
         )
 
 
-def _whole(arrays: Arrays) -> Arrays:
-    """Streams read to their ends."""
+def _in_memory(arrays: Arrays) -> Arrays:
+    """The arrays with streams read into memory."""
 
     def read(array: Any) -> Any:
         return array.take(np.arange(len(array))) if isinstance(array, Stream) else array
@@ -111,22 +110,12 @@ def _joined(paths: Sequence[str], parts: Sequence[Arrays]) -> dict[str, Any]:
         structures = [getattr(part, role) for part in parts]
         leaves = [flatten(structure) for structure in structures]
         for path, file_leaves in zip(paths, leaves, strict=True):
-            shapes, wanted = [a.shape[1:] for a in file_leaves], [a.shape[1:] for a in leaves[0]]
-            if shapes != wanted:
+            shapes, first = [a.shape[1:] for a in file_leaves], [a.shape[1:] for a in leaves[0]]
+            if shapes != first:
                 raise DatasetError(
                     f"{path}: its {role} has rows of {shapes or 'nothing'}, the first file's of"
-                    f" {wanted or 'nothing'}; all files need the same arrays"
+                    f" {first or 'nothing'}; all files need the same arrays"
                 )
-        columns = [np.concatenate(column) for column in zip(*leaves, strict=True)]
-        joined[role] = map_structure(structures[0], _Each(columns))
+        arrays = [np.concatenate(parts) for parts in zip(*leaves, strict=True)]
+        joined[role] = with_leaves(structures[0], arrays)
     return joined
-
-
-class _Each:
-    """Gives one array after the other, whatever it is asked for."""
-
-    def __init__(self, arrays: Sequence[Array]) -> None:
-        self._arrays = iter(arrays)
-
-    def __call__(self, _: Any) -> Array:
-        return next(self._arrays)

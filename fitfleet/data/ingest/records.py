@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fitfleet.data.files import storage_files
-from fitfleet.data.files.fingerprint import Stamp, read_json, write_json
+from fitfleet.data.files.fingerprint import Stamp
 from fitfleet.data.files.location import check_inside_root, locate_file, locate_folder
-from fitfleet.data.formats.file import hasher
-from fitfleet.data.ingest.folders import MAX_FILES, OnProgress
-from fitfleet.data.inspection.checker import talk
+from fitfleet.data.ingest.conversion import OnProgress, convert, convert_once
+from fitfleet.data.ingest.folders import MAX_FILES
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.records import TFRecord, names_in
 from fitfleet.spec.job import DatasetSpec
 
-# In the key of what is remembered: another number when examples are read in another way.
+# Part of the cache's key: increment it when examples are read in another way.
 _VERSION = 1
 
 
@@ -32,9 +29,9 @@ def of_records(
 ) -> DatasetSpec:
     """The dataset of TFRecord files, by the suffix of their roles: {"": training, "_val": ...}.
 
-    Examples are read by the process that may die of them; what it wrote is remembered by the
-    files' names and stamps. Raises DatasetError for a file that is not there or damaged, and for an
-    example without the features; StorageError.
+    Examples are read by the process that reads untrusted files; the result is cached by the files'
+    names and stamps. Raises DatasetError for a file that is missing or damaged, and for an example
+    without the features; StorageError.
     """
     limits = Limits.of(settings)
     files_of = {suffix: _files(records, settings) for suffix, records in parts.items()}
@@ -55,21 +52,15 @@ def of_records(
         }
         for suffix, records in parts.items()
     ]
-    request = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
-    entry = Path(settings.cache) / "decoded" / f"{_hash(request)}.json"
-    known = read_json(entry)
-    if known is None or not storage_files.is_there(
-        settings, storage_files.name_of(str(known.get("digest")))
-    ):
-        known = _convert(str(files_of[""][0]), requests, settings, limits, on_progress)
-        now = time.time_ns()
-        if all(stamp.is_settled(now) for stamp in stamps):
-            write_json(entry, known)
-    return DatasetSpec(path=storage_files.path_in_spec(str(known["digest"])), **_roles(parts))
+    identity = [_VERSION, requests, [asdict(stamp) for stamp in stamps]]
+    place = str(files_of[""][0])
 
+    def read() -> dict[str, Any]:
+        progress = "{done:,} examples read"
+        return convert("records", place, settings, on_progress, progress, parts=requests)
 
-def _hash(request: Any) -> str:
-    return str(hasher(json.dumps(request).encode()).hexdigest())
+    answer = convert_once(identity, stamps, settings, read)
+    return DatasetSpec(path=storage_files.path_in_spec(str(answer["digest"])), **_roles(parts))
 
 
 def _files(records: TFRecord, settings: Settings) -> list[Path]:
@@ -89,30 +80,6 @@ def _files(records: TFRecord, settings: Settings) -> list[Path]:
     if len(files) > MAX_FILES:
         raise DatasetError(f"dataset.path: {len(files):,} files; at most {MAX_FILES:,} are read")
     return files
-
-
-def _convert(
-    place: str,
-    requests: list[dict[str, Any]],
-    settings: Settings,
-    limits: Limits,
-    on_progress: OnProgress | None,
-) -> dict[str, Any]:
-    def report(done: int, _: int) -> None:
-        if on_progress is not None:
-            on_progress(f"{place}: {done:,} examples read")
-
-    with storage_files.draft(settings) as draft:
-        answer: dict[str, Any] = talk(
-            place,
-            limits,
-            lambda ask: ask(
-                "records", parts=requests, target=str(draft), max_bytes=limits.array_bytes
-            ),
-            on_progress=report,
-        )
-        storage_files.keep(settings, draft, storage_files.name_of(answer["digest"]))
-    return answer
 
 
 def _used(records: TFRecord) -> set[str]:

@@ -10,7 +10,7 @@ import importlib
 import json
 import posixpath
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from fitfleet.data.files import storage_files
 from fitfleet.data.files.fingerprint import read_json, write_json
 from fitfleet.data.formats import FORMATS, format_of
 from fitfleet.data.formats.file import hasher
+from fitfleet.data.ingest.conversion import OnProgress
 from fitfleet.errors import DatasetError, MissingExtraError
 from fitfleet.settings import Settings
 from fitfleet.spec.datasets.files import Files
@@ -28,11 +29,9 @@ from fitfleet.urls import is_url
 # Scheme -> what fsspec reads it with; all come with the extra `remote`.
 _SCHEMES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _BLOCK_BYTES = 4 * 2**20
-_TOLD_S = 1.0
-# What tells one content of a file from the next, as its server says.
+_PROGRESS_S = 1.0
+# Properties that a server gives to tell the versions of a file apart.
 _VERSIONS = ("ETag", "etag", "LastModified", "Last-Modified", "md5Hash", "generation", "mtime")
-
-OnProgress = Callable[[str], None]
 
 
 def has_remote(dataset: Any) -> bool:
@@ -49,7 +48,7 @@ def has_remote(dataset: Any) -> bool:
 def fetched(dataset: Any, settings: Settings, on_progress: OnProgress | None = None) -> Any:
     """The dataset with files of the storage in place of its URLs.
 
-    DatasetError for what cannot be read there, and above max_dataset_bytes; StorageError;
+    Raises DatasetError for what cannot be read there, and above max_dataset_bytes; StorageError;
     MissingExtraError.
     """
 
@@ -79,9 +78,9 @@ def _fetch(url: str, settings: Settings, on_progress: OnProgress | None) -> str:
         if info.get("type") == "directory":
             raise DatasetError(f"dataset.path: {shown} is a folder; name the file in it")
         entry = Path(settings.cache) / "fetched" / f"{_key(url, info)}.json"
-        known = read_json(entry) if _version(info) else None
-        digest = str((known or {}).get("digest"))
-        if known is None or not storage_files.is_there(
+        cached = read_json(entry) if _version(info) else None
+        digest = str((cached or {}).get("digest"))
+        if cached is None or not storage_files.is_there(
             settings, storage_files.name_of(digest, suffix)
         ):
             digest = _download(system, path, info, shown, suffix, settings, on_progress)
@@ -119,7 +118,7 @@ def _download(
     """The hash of the content, which is then in the storage."""
     limit, size = settings.max_dataset_bytes, info.get("size")
     _check_size(shown, size or 0, limit)
-    digest, done, told_at = hasher(), 0, time.monotonic()
+    digest, done, reported_at = hasher(), 0, time.monotonic()
     with storage_files.draft(settings) as draft:
         with _reading(system, path, size) as source, draft.open("wb") as target:
             while block := source.read(_BLOCK_BYTES):
@@ -127,8 +126,8 @@ def _download(
                 _check_size(shown, done, limit)
                 digest.update(block)
                 target.write(block)
-                if on_progress is not None and time.monotonic() - told_at > _TOLD_S:
-                    told_at = time.monotonic()
+                if on_progress is not None and time.monotonic() - reported_at > _PROGRESS_S:
+                    reported_at = time.monotonic()
                     of_all = f" of {size:,}" if size else ""
                     on_progress(f"{shown}: {done:,}{of_all} bytes fetched")
         if size and done != size:
@@ -174,7 +173,7 @@ def _suffix(url: str, shown: str) -> str:
         kind = format_of(name)
     except DatasetError as error:
         raise DatasetError(f"dataset.path: {shown}: {str(error).partition(': ')[2]}") from None
-    suffix = next((known for known in FORMATS if name.name.lower().endswith(known)), "")
+    suffix = next((end for end in FORMATS if name.name.lower().endswith(end)), "")
     if not suffix:
         raise DatasetError(
             f"dataset.path: {shown}: a single .{kind} array; write an .npz of x and y"

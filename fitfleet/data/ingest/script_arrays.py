@@ -1,7 +1,7 @@
 """Arrays of a script as a dataset: written once to a file of the storage, named by its content.
 
-What Keras's `fit` takes is taken: arrays, lists and dicts of them, DataFrames and Series, and
-whatever gives batches in order (tf.data.Dataset, PyDataset, generators), which is read to its end.
+They are what Keras's `fit` takes: arrays, lists and dicts of them, DataFrames and Series, and
+iterables of batches (tf.data.Dataset, PyDataset, generators), which are read to their end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from fitfleet.data.ingest.batch_iterables import is_batches, joined
-from fitfleet.data.ingest.folders import OnProgress, decoded
+from fitfleet.data.ingest.conversion import OnProgress
+from fitfleet.data.ingest.folders import decoded
 from fitfleet.data.ingest.joined_files import of_files
 from fitfleet.data.ingest.records import of_records
 from fitfleet.data.ingest.remote import fetched, has_remote
@@ -27,30 +28,34 @@ from fitfleet.spec.job import DatasetSpec
 from fitfleet.spec.keras_names.keras_arguments import instead
 
 _FIELDS = ("x", "y", "sample_weight")
-_BESIDE = ("validation_data", "sample_weight")
-_WAY = "give (x, y), (x, y, sample_weight) or {'x': ..., 'y': ...} of arrays, or the path of a file"
+_WITH_ARRAYS = ("validation_data", "sample_weight")
+_REMEDY = (
+    "give (x, y), (x, y, sample_weight) or {'x': ..., 'y': ...} of arrays, or the path of a file"
+)
 
 
 class DataStore:
-    """Puts the arrays in the arguments of jobs into files; what several jobs share, once."""
+    """Writes the data in the arguments of jobs to files; data that several jobs share, once."""
 
     def __init__(self, settings: Settings, on_progress: OnProgress | None = None) -> None:
         self._settings = settings
         self._on_progress = on_progress
-        self._known: dict[tuple[int, ...], DatasetSpec] = {}
-        self._fetched: dict[str, Any] = {}
+        self._specs: dict[tuple[int, ...], DatasetSpec] = {}
+        self._local: dict[str, Any] = {}
 
     def replaced(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments with a dataset that is a file. Raises DatasetError, StorageError.
+        """The keywords of a job, its dataset replaced by one of a file.
 
-        SpecError for an argument of Keras that no job has, before any data are read.
+        Raises SpecError for an argument of Keras that no job has, before any data are read;
+        DatasetError, StorageError.
         """
         given = dict(job)
         for name in given:
             if (words := instead(name)) is not None:
                 raise SpecError(name, words)
-        dataset, more = given.get("dataset"), [given.pop(name, None) for name in _BESIDE]
-        dataset = given["dataset"] = self._here(dataset)
+        dataset = given.get("dataset")
+        more = [given.pop(name, None) for name in _WITH_ARRAYS]
+        dataset = given["dataset"] = self._as_local(dataset)
         folder, files, records = as_folder(dataset), as_files(dataset), as_records(dataset)
         if records is not None:
             make = partial(self._of_records, records, *more)
@@ -64,14 +69,14 @@ class DataStore:
             make = partial(stored, dataset, self._settings, more[0], more[1], self._on_progress)
             given["dataset"] = self._once(dataset, more, make)
         elif any(value is not None for value in more):
-            name = _BESIDE[0] if more[0] is not None else _BESIDE[1]
+            name = _WITH_ARRAYS[0] if more[0] is not None else _WITH_ARRAYS[1]
             raise DatasetError(
                 f"{name}: goes with arrays, dataset=(x, y); of a file name the arrays in it, such"
                 " as Dataset(path, x_val=..., y_val=..., sample_weight=...)"
             )
         return given
 
-    def _here(self, dataset: Any) -> Any:
+    def _as_local(self, dataset: Any) -> Any:
         """The dataset with its URLs fetched, its Zarr folder unpacked."""
         if has_remote(dataset):
             make = fetched
@@ -79,46 +84,46 @@ class DataStore:
             make = of_zarr
         else:
             return dataset
-        key = repr(dataset)  # of paths and names; what is fetched stays held, so that its id does
-        if key not in self._fetched:
-            self._fetched[key] = make(dataset, self._settings, self._on_progress)
-        return self._fetched[key]
+        key = repr(dataset)  # of paths and names; the result is kept, so that its id stays its own
+        if key not in self._local:
+            self._local[key] = make(dataset, self._settings, self._on_progress)
+        return self._local[key]
 
     def _once(self, dataset: Any, more: list[Any], make: Callable[[], DatasetSpec]) -> DatasetSpec:
-        key = tuple(map(id, (dataset, *more)))  # the caller holds them while this lives
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+        key = tuple(map(id, (dataset, *more)))  # the caller keeps them alive as long as this store
+        if key not in self._specs:
+            self._specs[key] = make()
+        return self._specs[key]
 
     def _of_folder(self, folder: Folder, validation: Any, weights: Any) -> DatasetSpec:
         if weights is not None:
             raise DatasetError("sample_weight: goes with arrays, dataset=(x, y), not with a folder")
         parts = {"": folder}
         if validation is not None:
-            beside = as_folder(validation)
-            if beside is None or beside.kind != folder.kind:
+            held_out = as_folder(validation)
+            if held_out is None or held_out.kind != folder.kind:
                 raise DatasetError(
                     f"validation_data: the {type(validation).__name__} does not go with a"
                     f" {type(folder).__name__}; give one of those"
                 )
-            parts["_val"] = beside
+            parts["_val"] = held_out
         return decoded(parts, self._settings, self._on_progress)
 
     def _of_records(self, records: TFRecord, validation: Any, weights: Any) -> DatasetSpec:
         if weights is not None:
             raise DatasetError("sample_weight: name the feature, ff.TFRecord(sample_weight='w')")
-        beside = as_records(validation)
-        if validation is not None and beside is None:
+        held_out = as_records(validation)
+        if validation is not None and held_out is None:
             raise DatasetError(
                 f"validation_data: the {type(validation).__name__} does not go with a TFRecord;"
                 " give one of those"
             )
-        parts = {"": records} if beside is None else {"": records, "_val": beside}
+        parts = {"": records} if held_out is None else {"": records, "_val": held_out}
         return of_records(parts, self._settings, self._on_progress)
 
 
 def is_in_memory(dataset: Any) -> bool:
-    """Whether a `dataset=` holds the data itself: no path, and no mapping of names."""
+    """Whether a `dataset=` is the data itself, not a path or a mapping of names."""
     if isinstance(dataset, tuple | list):
         return True
     return not isinstance(dataset, str | os.PathLike | DatasetSpec) and is_data(dataset)
@@ -133,8 +138,8 @@ def stored(
 ) -> DatasetSpec:
     """The dataset in a file of the storage; written only if no file holds this content yet.
 
-    Raises DatasetError for what holds no numbers, has rows of different lengths or does not end
-    within `memory_bytes`, and StorageError.
+    Raises DatasetError for values that are no numbers, for rows of different lengths and for
+    batches that exceed `memory_bytes`; StorageError.
     """
     fields = _fields(dataset, "dataset", settings, on_progress)
     if sample_weight is not None:
@@ -151,9 +156,9 @@ def stored(
 def _fields(
     value: Any, place: str, settings: Settings, on_progress: OnProgress | None
 ) -> dict[str, Any]:
-    """{"x": ..., "y": ..., "sample_weight": ...} of what was given; the last may be absent.
+    """{"x": ..., "y": ..., "sample_weight": ...} of the value; without those that are None.
 
-    So may y, where None was given for it: a model that adds its losses itself needs none.
+    y is None for a model that adds its losses itself.
     """
     if is_batches(value):
         value = joined(value, place, settings.memory_bytes, on_progress)
@@ -161,21 +166,21 @@ def _fields(
         unknown = [name for name in value if name not in _FIELDS]
         if unknown:
             raise DatasetError(
-                f"{place}.{unknown[0]!s:.40}: is not one of x, y, sample_weight; {_WAY}"
+                f"{place}.{unknown[0]!s:.40}: is not one of x, y, sample_weight; {_REMEDY}"
             )
         parts = dict(value)
     elif isinstance(value, tuple | list) and any(isinstance(part, str) for part in value):
-        raise DatasetError(f"{place}: {value!r:.80} is neither files nor arrays; {_WAY}")
+        raise DatasetError(f"{place}: {value!r:.80} is neither files nor arrays; {_REMEDY}")
     elif isinstance(value, tuple | list) and 2 <= len(value) <= len(_FIELDS):
         parts = dict(zip(_FIELDS, value, strict=False))
     else:
         what = f"the {type(value).__name__}"
         if isinstance(value, tuple | list):
             what += f" of {len(value)}"
-        lone = "; of an autoencoder y is x: (x, x)" if hasattr(value, "__array__") else ""
-        raise DatasetError(f"{place}: {what} does not say what is x and what is y; {_WAY}{lone}")
+        hint = "; of an autoencoder y is x: (x, x)" if hasattr(value, "__array__") else ""
+        raise DatasetError(f"{place}: {what} does not say what is x and what is y; {_REMEDY}{hint}")
     for name in ("x", "y"):
         if name not in parts or (name == "x" and parts[name] is None):
-            lone = "; (x, None) for a model that adds its losses itself" if name == "y" else ""
-            raise DatasetError(f"{place}.{name}: is missing; {_WAY}{lone}")
+            hint = "; (x, None) for a model that adds its losses itself" if name == "y" else ""
+            raise DatasetError(f"{place}.{name}: is missing; {_REMEDY}{hint}")
     return {name: part for name, part in parts.items() if part is not None}

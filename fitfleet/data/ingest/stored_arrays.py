@@ -19,15 +19,14 @@ from fitfleet.spec.job import DatasetSpec
 
 
 def written(
-    fields: Mapping[str, Any], settings: Settings, beside: Mapping[str, Array] | None = None
+    fields: Mapping[str, Any], settings: Settings, extra: Mapping[str, Array] | None = None
 ) -> DatasetSpec:
     """The dataset of {role: array, list or dict of arrays}, in a file of the storage.
 
-    Arrays `beside` them have names, and no role.
-
-    Nothing is written if a file holds this content. Raises DatasetError, StorageError.
+    `extra` are arrays by name that have no role. Nothing is written if a file has this content.
+    Raises DatasetError, StorageError.
     """
-    arrays: dict[str, Array] = dict(beside or {})
+    arrays: dict[str, Array] = dict(extra or {})
     roles = {name: _named(name, value, arrays) for name, value in fields.items()}
     digest = _content(arrays)
     _write(settings, digest, arrays)
@@ -35,7 +34,7 @@ def written(
 
 
 def is_data(value: Any) -> bool:
-    """Whether there is an array, or what gives batches, anywhere in a value."""
+    """Whether a value contains an array or an iterable of batches."""
     if isinstance(value, Mapping):
         return any(map(is_data, value.values()))
     if isinstance(value, list | tuple):
@@ -68,7 +67,11 @@ def _array(value: Any, place: str) -> Array:
         )
     try:
         array = _frame(value) if hasattr(value, "to_numpy") else np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:  # the last: as in `batches`
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # the last: see batch_iterables
         raise DatasetError(f"{place}: is not an array: {str(error)[:120]}") from None
     if place[0] == "x" and is_text_array(array):
         return text_array(place, array.ravel()).reshape(array.shape)

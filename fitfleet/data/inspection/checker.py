@@ -1,8 +1,8 @@
 """Reading untrusted files in a process that may die, under limits of memory and time.
 
-HDF5 itself crashes on damaged files: whatever opens one first may be gone. So a small process of
-its own reads each file through before this one opens it, and what it made of it is remembered by
-the file's content. It is started by the first file and waits for the next for a minute.
+HDF5 itself crashes on damaged files, and with it the process that opens one. So a small separate
+process reads each file through before this one opens it, and the result is cached by the file's
+content. It is started for the first file and waits for the next for a minute.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _MALLOC_CHECK = "libc_malloc_debug.so.0"
 _START_S = 60.0
 
 T = TypeVar("T")
-# ask("read", leaf="x"): what the process answers.
+# ask("read", leaf="x") returns the process's answer.
 Ask = Callable[..., Any]
-# Told how many files of how many are done.
+# Called with how many of how many units (files, blocks) are done.
 OnProgress = Callable[[int, int], None]
 
 
 class _ProcessDied(Exception):
-    """The process has ended, or was ended; says why."""
+    """The process has ended or was killed; the message says why."""
 
 
 class _Process:
@@ -87,7 +87,7 @@ class _Process:
         return self._answer(self.limits.stall_s)
 
     def end(self) -> None:
-        """Let the process go, whatever it does."""
+        """Kill the process, and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
@@ -122,7 +122,7 @@ class _Process:
         pipe = self._process.stdout.fileno()
         while True:
             *lines, self._rest = self._rest.split(b"\n")
-            self._tell([line for line in lines if line.startswith(b"#")])
+            self._report([line for line in lines if line.startswith(b"#")])
             answers = [line for line in lines if line and not line.startswith(b"#")]
             if answers:
                 answer: dict[str, Any] = json.loads(answers[-1])
@@ -134,8 +134,8 @@ class _Process:
                 raise _ProcessDied(self._reason())
             self._rest += data
 
-    def _tell(self, lines: list[bytes]) -> None:
-        """Pass the newest line of progress on: `#done count`."""
+    def _report(self, lines: list[bytes]) -> None:
+        """Call `on_progress` with the newest line of progress, `#done count`."""
         if lines and self.on_progress is not None:
             done, count = lines[-1][1:].split()
             self.on_progress(int(done), int(count))
@@ -152,10 +152,10 @@ _current: _Process | None = None
 
 
 def _process(limits: Limits) -> _Process:
-    """The one that waits, or a new one."""
+    """The process that waits, or a new one."""
     global _current
     if _current is not None and _current.owner != os.getpid():
-        _current = None  # of the process that this one was forked from
+        _current = None  # it belongs to the parent that this process was forked from
     if _current is not None and _current.limits != limits:
         _drop()
     if _current is None:
@@ -173,17 +173,18 @@ def _drop() -> None:
 atexit.register(_drop)
 
 
-def talk(
+def call(
     place: str,
     limits: Limits,
-    conversation: Callable[[Ask], T],
+    requests: Callable[[Ask], T],
     *,
     on_progress: OnProgress | None = None,
 ) -> T:
-    """What `conversation` makes of the answers to the questions it asks about one file.
+    """What `requests` returns; it sends requests about one file to the checking process.
 
-    A process that has read other files may die of what those left in its memory, so that its end
-    says nothing of this one: then a fresh one is asked. Raises DatasetError.
+    A process that has read other files may die of what they left in its memory. So where it dies,
+    the requests are sent again to a new one. Raises DatasetError if that dies too; `place` names
+    the file.
     """
     with _lock:
         while True:
@@ -191,7 +192,7 @@ def talk(
             was_fresh, process.is_fresh = process.is_fresh, False
             process.on_progress = on_progress
             try:
-                return conversation(partial(_ask, process, place))
+                return requests(partial(_ask, process, place))
             except _ProcessDied as error:
                 _drop()
                 if was_fresh:
@@ -205,10 +206,10 @@ def talk(
 
 
 def _ask(process: _Process, place: str, do: str, **request: Any) -> Any:
-    return _given(place, process.limits, process.ask(do, request))
+    return _result(place, process.limits, process.ask(do, request))
 
 
-def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
+def _result(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
     """The answer, or the error in it raised."""
     kind, message = answer.get("error"), answer.get("message")
     if kind is None:
@@ -226,7 +227,7 @@ def _given(place: str, limits: Limits, answer: dict[str, Any]) -> Any:
 
 
 def _paths() -> list[str]:
-    """Where the packages lie that the process needs, and no folder else."""
+    """The folders of the packages that the process needs, for its sys.path."""
     folders: dict[str, None] = {}
     for name in _PACKAGES:
         spec = importlib.util.find_spec(name)
@@ -236,7 +237,7 @@ def _paths() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """This process's own, less what changes Python or loads code into others."""
+    """This process's environment, without what changes Python or HDF5, or loads code into them."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HDF5_"))}
     if not sys.platform.startswith("linux"):
         return {**environment, **_ENVIRONMENT}
@@ -247,10 +248,10 @@ def _environment() -> dict[str, str]:
 def check_hdf5(path: Path, settings: Settings) -> None:
     """Read an HDF5 file that is no dataset (weights, a checkpoint) through, in the process.
 
-    When it returns, this process may open the file as it is now: it holds hard links only, no
+    When it returns, this process may open the file as it is now: it has hard links only, no
     external or virtual storage, no foreign filter, at most `max_dataset_bytes`, and reading all of
-    it does not end a process. Raises DatasetError in one sentence. A file that was found so, and
-    has not changed since, costs a stat.
+    it does not end a process. Raises DatasetError. A file that has passed and has not changed since
+    costs a stat.
     """
     stamp = Stamp.of(path)
     key = hasher(json.dumps([str(path.absolute()), asdict(stamp)]).encode()).hexdigest()
@@ -262,7 +263,7 @@ def check_hdf5(path: Path, settings: Settings) -> None:
     with open_regular(path) as file:
         check_start(path, file, "hdf5")
     limits.check_file(path, "hdf5", os.stat(path))
-    nbytes = talk(
+    nbytes = call(
         str(path),
         limits,
         lambda ask: ask("hdf5", path=str(path.absolute()), max_bytes=limits.array_bytes),

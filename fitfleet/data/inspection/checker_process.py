@@ -1,8 +1,8 @@
-"""The process that reads untrusted files before any other does; it may die of one.
+"""The process that reads untrusted files before any other does; a damaged one may end it.
 
-`checker` starts it and asks. Requests and answers are JSON objects, one a line; while it works it
-writes empty lines, so that a slow file can be told from one that hangs. It imports NumPy and what
-the format needs: no pydantic, no database, no Keras.
+`checker` starts it and sends requests. Requests and answers are JSON objects, one for each line.
+While it works it writes empty lines, so that a slow file can be told from one that hangs. It
+imports NumPy and what the format needs, no database and no Keras.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from fitfleet.data.inspection.open_for_writing import check_writers
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError, FitfleetError, MissingExtraError
 
-# A process that nobody asks goes; the next file starts another.
+# Without a request for this time the process ends; the next file starts another.
 IDLE_S = 60.0
 MAX_SERIES = 100_000
 _FIRST_READ_BYTES = 2**16
 
 
 def main(memory_bytes: int) -> None:
-    """Answer requests until the input ends, or nobody has asked for IDLE_S."""
+    """Answer requests until the input ends, or none has come for IDLE_S."""
     _limit(memory_bytes)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # libraries may print
     session = _Session(answers)
-    _say(answers, {"ready": True})
+    _send(answers, {"ready": True})
     for request in _requests():
-        _say(answers, session.answer(request))
+        _send(answers, session.answer(request))
 
 
 def _limit(memory_bytes: int) -> None:
@@ -62,21 +62,21 @@ def _requests() -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _say(answers: IO[str], value: dict[str, Any]) -> None:
+def _send(answers: IO[str], value: dict[str, Any]) -> None:
     answers.write(json.dumps(value) + "\n")
     answers.flush()
 
 
 class _Session:
-    """One file after another; the one that was opened last is the one that is read."""
+    """Reads one dataset after another; requests are about the one that was opened last."""
 
     def __init__(self, answers: IO[str]) -> None:
         self._answers = answers
         self._source: Source | None = None
-        self._asked: Any = None
+        self._opened_with: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What `request["do"]` gives, or the error that it ends in."""
+        """{"answer": value} of the method that `request["do"]` names, or {"error": ...}."""
         try:
             return {"answer": getattr(self, f"do_{request.pop('do')}")(**request)}
         except MissingExtraError as error:
@@ -86,16 +86,16 @@ class _Session:
             return {"error": type(error).__name__, "message": str(error)}
         except MemoryError:
             return {"error": "memory"}
-        except Exception as error:  # libraries raise what they like for a damaged file
+        except Exception as error:  # libraries raise errors of any class for a damaged file
             words = str(error).splitlines()[0][:160] if str(error) else ""
             return {"error": "other", "message": f"{type(error).__name__}: {words}".rstrip(": ")}
 
     def do_open(
         self, files: dict[str, Any], limits: dict[str, Any], options: dict[str, Any]
     ) -> dict[str, Any]:
-        """Open a dataset: its names, and whether it is a table. What is open already stays so."""
-        asked = (files, limits, options)
-        if self._source is not None and asked == self._asked:
+        """Open a dataset, if it is not the open one; its names, and whether it is a table."""
+        opened_with = (files, limits, options)
+        if self._source is not None and opened_with == self._opened_with:
             return {"names": self._source.names(), "is_table": self._source.is_table}
         if self._source is not None:
             self._source.close()
@@ -110,7 +110,7 @@ class _Session:
             Limits(**limits),
             TableOptions.from_json(options),
         )
-        self._asked = asked
+        self._opened_with = opened_with
         return {"names": self._source.names(), "is_table": self._source.is_table}
 
     def do_words(self, column: str, only_text: bool) -> list[str] | None:
@@ -119,7 +119,7 @@ class _Session:
         return self._source.words(column, only_text=only_text)
 
     def do_runs(self, leaf: str) -> list[int]:
-        """How many rows in turn have the same number, of an array that was read through."""
+        """Lengths of the runs of equal numbers in an array that was read through."""
         from fitfleet.data.rows.windows import run_lengths
 
         assert self._source is not None
@@ -132,22 +132,22 @@ class _Session:
         return lengths
 
     def do_bytes(self, leaves: list[Any]) -> int:
-        """Bytes of the arrays, as their headers have them after all checks."""
+        """Bytes of the arrays in memory, by their headers after all checks."""
         assert self._source is not None
         return sum(self._source.header(_leaf(leaf)).nbytes for leaf in leaves)
 
     def do_read(self, leaf: Any) -> dict[str, Any]:
-        """Read an array through."""
+        """Read all of an array: the fields of its ArrayInfo."""
         from fitfleet.data.formats.statistics import read_through
 
         assert self._source is not None
-        return asdict(read_through(self._source, _leaf(leaf), self._get_on))
+        return asdict(read_through(self._source, _leaf(leaf), self._report_alive))
 
     def do_hdf5(self, path: str, max_bytes: int) -> int:
-        """Look at all that an HDF5 file holds, and read it; the bytes of its arrays."""
+        """Read all objects of an HDF5 file; the bytes of its arrays."""
         from fitfleet.data.formats.hdf5_walk import walk
 
-        return walk(Path(path), max_bytes, self._get_on)
+        return walk(Path(path), max_bytes, self._report_alive)
 
     def do_convert(
         self, parts: list[dict[str, Any]], target: str, max_bytes: int
@@ -175,7 +175,7 @@ class _Session:
         self._answers.write(f"#{done} {count}\n")
         self._answers.flush()
 
-    def _get_on(self) -> None:
+    def _report_alive(self) -> None:
         self._answers.write("\n")
         self._answers.flush()
 

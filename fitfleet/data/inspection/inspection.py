@@ -1,4 +1,4 @@
-"""What the files of a dataset hold, as the checking process has found it."""
+"""What the files of a dataset contain, as the checking process reports it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fitfleet.data.formats import Leaf, TableOptions
 from fitfleet.data.formats.file import hasher
 from fitfleet.data.formats.source import check_expansion
 from fitfleet.data.formats.statistics import ArrayInfo
-from fitfleet.data.inspection.checker import Ask, talk
+from fitfleet.data.inspection.checker import Ask, call
 from fitfleet.data.limits import Limits
 from fitfleet.errors import DatasetError
 
 
 class Inspection:
-    """What the files of a dataset hold, by the process that may die, remembered by content.
+    """Names, statistics and categories of a dataset's arrays, cached by content.
 
-    Every array that it tells of has been read through there: this process may open it.
+    Every array in `infos` was read through by the checking process: this process may open it.
     """
 
     def __init__(
@@ -33,26 +33,26 @@ class Inspection:
         parts = [content.fingerprint, limits.array_bytes, limits.table_bytes, options.key()]
         key = hasher(json.dumps(parts).encode()).hexdigest()
         self._entry = cache / "statistics" / f"{key}.json"
-        self._known = read_json(self._entry) or {}
+        self._answers = read_json(self._entry) or {}
 
     def names(self) -> tuple[list[str], bool]:
         """The arrays of the dataset, and whether it is a table. Raises DatasetError."""
-        if "names" not in self._known:
-            self._known.update(talk(self._content.place, self._limits, self._open))
-            write_json(self._entry, self._known)
-        return list(self._known["names"]), bool(self._known["is_table"])
+        if "names" not in self._answers:
+            self._answers.update(call(self._content.place, self._limits, self._open))
+            write_json(self._entry, self._answers)
+        return list(self._answers["names"]), bool(self._answers["is_table"])
 
     def infos(self, leaves: Iterable[Leaf]) -> dict[Leaf, ArrayInfo]:
         """An ArrayInfo for each leaf. Raises DatasetError for one that is unsafe or too large."""
-        wanted = list(leaves)
-        absent = [leaf for leaf in wanted if json.dumps(leaf) not in self._known]
+        requested = list(leaves)
+        absent = [leaf for leaf in requested if json.dumps(leaf) not in self._answers]
         if absent:
-            self._known.update(self._read(wanted, absent))
-            write_json(self._entry, self._known)
-        return {leaf: ArrayInfo.from_json(self._known[json.dumps(leaf)]) for leaf in wanted}
+            self._answers.update(self._read(requested, absent))
+            write_json(self._entry, self._answers)
+        return {leaf: ArrayInfo.from_json(self._answers[json.dumps(leaf)]) for leaf in requested}
 
     def runs(self, leaf: str) -> list[int]:
-        """How many rows in turn have the same number. Raises DatasetError for too many."""
+        """Lengths of the runs of equal numbers in an array. Raises DatasetError for too many."""
         key = f"runs {leaf}"
 
         def read(ask: Ask) -> list[int]:
@@ -60,15 +60,15 @@ class Inspection:
             lengths: list[int] = ask("runs", leaf=leaf)
             return lengths
 
-        if key not in self._known:
-            self._known[key] = talk(self._content.place, self._limits, read)
-            write_json(self._entry, self._known)
-        return list(self._known[key])
+        if key not in self._answers:
+            self._answers[key] = call(self._content.place, self._limits, read)
+            write_json(self._entry, self._answers)
+        return list(self._answers[key])
 
     def words(self, columns: Iterable[str], *, only_text: bool) -> dict[str, list[str] | None]:
-        """The categories of columns; with `only_text` None for one that holds a number."""
+        """The categories of columns; with `only_text` None for one that contains a number."""
         keys = {name: f"words {only_text} {name}" for name in columns}
-        absent = {name: key for name, key in keys.items() if key not in self._known}
+        absent = {name: key for name, key in keys.items() if key not in self._answers}
 
         def read(ask: Ask) -> dict[str, Any]:
             self._open(ask)
@@ -77,9 +77,9 @@ class Inspection:
             }
 
         if absent:
-            self._known.update(talk(self._content.place, self._limits, read))
-            write_json(self._entry, self._known)
-        return {name: self._known[key] for name, key in keys.items()}
+            self._answers.update(call(self._content.place, self._limits, read))
+            write_json(self._entry, self._answers)
+        return {name: self._answers[key] for name, key in keys.items()}
 
     def _open(self, ask: Ask) -> dict[str, Any]:
         files = {
@@ -94,13 +94,13 @@ class Inspection:
         )
         return answer
 
-    def _read(self, wanted: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
+    def _read(self, requested: list[Leaf], absent: list[Leaf]) -> dict[str, Any]:
         def read(ask: Ask) -> dict[str, Any]:
             self._open(ask)
-            self._check_bytes(ask("bytes", leaves=wanted))
+            self._check_bytes(ask("bytes", leaves=requested))
             return {json.dumps(leaf): ask("read", leaf=leaf) for leaf in absent}
 
-        return talk(self._content.place, self._limits, read)
+        return call(self._content.place, self._limits, read)
 
     def _check_bytes(self, nbytes: int) -> None:
         if nbytes > self._limits.array_bytes:

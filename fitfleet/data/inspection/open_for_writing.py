@@ -1,4 +1,4 @@
-"""Whether somebody has a file open for writing."""
+"""Whether a process has a file open for writing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fitfleet.errors import DatasetError
 
 
 def check_writers(path: Path) -> None:
-    """Refuse a file that a program of this machine has open for writing: it may not be whole yet.
+    """Raise DatasetError for a file that a process of this machine has open for writing.
 
-    By a lease, which Linux grants for a file without writers; where there are no leases (another
-    system, a network file system, another user's file) nothing is known and nothing refused. Only
-    for a process whose signals are its own: a writer that comes meanwhile sends it SIGIO.
+    By a lease, which Linux grants only for a file without writers. Where there are no leases
+    (another system, a network file system, another user's file) no file is refused. SIGIO, which a
+    writer causes that opens the file meanwhile, is ignored from here on in the whole process.
     """
     with contextlib.suppress(ImportError, AttributeError):
         from fcntl import F_RDLCK, F_SETLEASE, F_UNLCK, fcntl

@@ -30,7 +30,7 @@ def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
     groups = arrays.groups if kind == "group" else None  # scikit-learn warns of unused ones
     splitter = _splitter(kind, k, seed)
     try:
-        # The one fold: all of them together are k times the rows.
+        # Only this fold: all of them together would be k times the rows.
         parts = splitter.split(np.zeros(arrays.rows), labels, groups)
         train, held_out = next(islice(parts, index, None))
     except ValueError as error:
@@ -41,9 +41,9 @@ def split_fold(arrays: Arrays, fold: dict[str, Any]) -> Arrays:
 def check_fold(
     fold: dict[str, Any], rows: int, has_groups: bool, max_folds: int | None = None
 ) -> tuple[str, int, int, int]:
-    """(kind, k, index, seed) of a fold. Raises DatasetError when there can be no such fold.
+    """(kind, k, index, seed) of a fold. Raises DatasetError for one that these rows cannot have.
 
-    `max_folds` is the setting max_folds: the work of finding a fold grows with its index.
+    `max_folds` is the setting: a fold takes longer to compute the larger its index is.
     """
     kind, k, index = fold.get("kind", "kfold"), fold.get("k"), fold.get("index")
     seed = fold.get("seed", 0)
@@ -67,7 +67,7 @@ def check_fold(
 
 
 def fold_rows(info: DatasetInfo) -> tuple[int, int] | None:
-    """(training, held-out) rows of the dataset's fold; None when only its labels tell."""
+    """(training, held-out) rows of the dataset's fold; None when they depend on its labels."""
     fold = info.dataset.fold or {}
     kind, k, index, _ = check_fold(fold, info.rows, info.groups is not None)
     if kind == "kfold":
@@ -94,7 +94,7 @@ def _splitter(kind: str, k: int, seed: int) -> Any:
 
 
 def _classes(arrays: Arrays) -> Array:
-    """One class a row, from class numbers or one-hot labels."""
+    """The class of each row, shape (rows,), from class numbers or one-hot labels."""
     outputs = flatten(arrays.y)
     if len(outputs) != 1:
         raise DatasetError(

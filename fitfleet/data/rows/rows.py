@@ -1,4 +1,4 @@
-"""The arrays of a dataset in their roles, and choosing rows of all of them at once."""
+"""The arrays of a dataset by role, and selections of rows of all of them."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Arrays:
 
     @property
     def has_streams(self) -> bool:
-        """Whether an array is read from its file row by row."""
+        """Whether an array is a Stream."""
         parts = (flatten(getattr(self, field.name)) for field in fields(self))
         return any(isinstance(array, Stream) for part in parts for array in part)
 
 
 def with_weights_in_order(arrays: Arrays, outputs: list[str]) -> Arrays:
-    """The same, sample weights by output's name as a list in the order of `outputs`.
+    """The same with sample weights that are named by output as a list in the order of `outputs`.
 
-    Keras does so with labels, for a model that gives a list of outputs, but not with weights.
+    Keras converts labels like this for a model with a list of outputs, but not weights.
     """
     changes: dict[str, Structure] = {}
     for role in ("sample_weight", "sample_weight_val"):
@@ -65,7 +65,7 @@ def rows_of(structure: Structure) -> int:
 
 
 def take(structure: Structure, chosen: slice | Array) -> Structure:
-    """The chosen rows of every array of a role; a Stream stays unread."""
+    """The chosen rows of every array of a role; of a Stream nothing is read."""
 
     def some(array: Any) -> Any:
         return array.select(chosen) if isinstance(array, Stream) else array[chosen]
@@ -81,8 +81,8 @@ def validation_start(rows: int, fraction: float) -> int:
 def split_validation(arrays: Arrays, fraction: float) -> Arrays:
     """Keras's validation_split: the last part, before any shuffling, is for validation.
 
-    As in Keras, validation arrays that are given go before it. Raises DatasetError when a part
-    would have no rows.
+    As in Keras, validation arrays take precedence. Raises DatasetError when a part would have no
+    rows.
     """
     if not fraction or arrays.x_val is not None:
         return arrays
@@ -96,7 +96,7 @@ def split_validation(arrays: Arrays, fraction: float) -> Arrays:
 
 
 def first_validation_rows(arrays: Arrays, rows: int) -> Arrays:
-    """The same with no more validation rows than these, Keras's validation_steps."""
+    """The same with at most `rows` validation rows, for Keras's validation_steps."""
     if rows_of(arrays.x_val) <= rows:
         return arrays
     roles = ("x_val", "y_val", "sample_weight_val")
@@ -104,7 +104,7 @@ def first_validation_rows(arrays: Arrays, rows: int) -> Arrays:
 
 
 def split_rows(arrays: Arrays, train: slice | Array, held_out: slice | Array) -> Arrays:
-    """Some training rows kept for training, others made the validation rows."""
+    """The arrays with the training rows `train`, and the rows `held_out` for validation."""
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[train]
     return replace(
         arrays,

@@ -17,7 +17,7 @@ from fitfleet.data.rows import windows
 from fitfleet.errors import DatasetError
 from fitfleet.spec.job import Floatx, Windows
 
-# Rows further apart than this many bytes are read by themselves, nearer ones in one go.
+# Rows further apart than this many bytes are read separately, nearer ones in one read.
 GAP_BYTES = 256 * 2**10
 
 
@@ -31,16 +31,16 @@ class StreamFile:
     max_bytes: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]  # as stored
-    floatx: Floatx  # of what float64 is read as
+    floatx: Floatx  # the dtype that float64 is read as
 
 
 @dataclass(eq=False)
 class Stream:
     """A lazy array: row i is `file[rows[i]]`, or the `length` rows from there for a window.
 
-    `shape` and `dtype` are those of the whole as NumPy would have it (float64 is read as the
-    file's `floatx`). The file is opened by the process that reads, so a Stream may be sent to
-    another one or live across a fork. Memory in use is that of the rows asked for.
+    `shape` and `dtype` are those of the array in memory (float64 is read as `file.floatx`). The
+    process that reads opens the file, so a Stream may be pickled or used after a fork. Memory is
+    used only for the rows of a `take`.
     """
 
     file: StreamFile
@@ -72,19 +72,19 @@ class Stream:
 
         Raises DatasetError when the file has changed or cannot be read.
         """
-        wanted = _numbers(self.rows, np.asarray(indices, dtype=np.int64))
+        firsts = _file_rows(self.rows, np.asarray(indices, dtype=np.int64))
         if self.length is None:
-            return self._read(wanted)
-        spread = wanted[:, None] + np.arange(self.length)
-        block = self._read(spread.ravel())
-        return block.reshape((len(wanted), self.length, *self.file.shape[1:]))
+            return self._read(firsts)
+        window_rows = firsts[:, None] + np.arange(self.length)
+        block = self._read(window_rows.ravel())
+        return block.reshape((len(firsts), self.length, *self.file.shape[1:]))
 
     def select(self, chosen: slice | Array) -> Stream:
         """A stream over some of the rows; nothing is read."""
         if isinstance(chosen, slice):
             return replace(self, rows=self.rows[chosen], _open=None)
-        numbers = _numbers(self.rows, np.asarray(chosen, dtype=np.int64))
-        return replace(self, rows=numbers, _open=None)
+        rows = _file_rows(self.rows, np.asarray(chosen, dtype=np.int64))
+        return replace(self, rows=rows, _open=None)
 
     def windowed(self, size: Windows, lengths: Sequence[int]) -> Stream:
         """The windows of series of these lengths, shape (n, length, ...)."""
@@ -101,8 +101,8 @@ class Stream:
         for start in range(0, len(self), step):
             yield self.take(np.arange(start, min(start + step, len(self))))
 
-    def _read(self, wanted: Array) -> Array:
-        unique, inverse = np.unique(wanted, return_inverse=True)
+    def _read(self, rows: Array) -> Array:
+        unique, inverse = np.unique(rows, return_inverse=True)
         out = np.empty((len(unique), *self.file.shape[1:]), self.dtype)
         row_bytes = max(1, Header(self.file.shape, self.file.dtype).nbytes // self.file.shape[0])
         dataset = self._dataset()
@@ -112,10 +112,10 @@ class Stream:
             low, high = int(unique[first]), int(unique[last - 1]) + 1
             block = read_rows(self.file.path, dataset, low, high)
             out[first:last] = block[unique[first:last] - low]
-        return out if len(unique) == len(wanted) and _is_sorted(wanted) else out[inverse]
+        return out if len(unique) == len(rows) and _is_sorted(rows) else out[inverse]
 
     def _dataset(self) -> Any:
-        if Stamp.of(self.file.path) != self.file.stamp:  # before HDF5 sees what nobody checked
+        if Stamp.of(self.file.path) != self.file.stamp:  # HDF5 must not open an unchecked file
             raise DatasetError(
                 f"{self.file.path}: has changed since it was checked; submit the job again"
             )
@@ -126,7 +126,7 @@ class Stream:
         return self._open[2]
 
     def close(self) -> None:
-        """Give back the file; the next `take` opens it again."""
+        """Close the file; the next `take` opens it again."""
         if self._open is not None and self._open[0] == os.getpid():
             self._open[1].close()
         self._open = None
@@ -145,7 +145,8 @@ def _slice(rows: range | Array) -> slice | Array:
     return slice(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
 
 
-def _numbers(rows: range | Array, indices: Array) -> Array:
+def _file_rows(rows: range | Array, indices: Array) -> Array:
+    """The rows of the file at these positions of `rows`. Raises IndexError."""
     if len(indices) and (indices.min() < -len(rows) or indices.max() >= len(rows)):
         raise IndexError(f"row {int(indices.max())} of {len(rows)}")
     indices = np.where(indices < 0, indices + len(rows), indices)

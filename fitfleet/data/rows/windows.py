@@ -13,12 +13,12 @@ from fitfleet.spec.job import Windows
 
 
 def count(steps: int, windows: Windows) -> int:
-    """How many windows a series of so many steps gives, each with its target."""
+    """The number of windows of a series of `steps` rows, each with its target."""
     return max(0, (steps - windows.length - windows.horizon) // windows.stride + 1)
 
 
 def starts(lengths: Sequence[int], windows: Windows) -> range | Array:
-    """The first row of each window, in series of these lengths, one after the other."""
+    """The first row of each window in concatenated series of these lengths."""
     if len(lengths) == 1:
         return range(0, count(lengths[0], windows) * windows.stride, windows.stride)
     firsts = np.cumsum([0, *lengths[:-1]])
@@ -39,22 +39,22 @@ def target_rows(lengths: Sequence[int], windows: Windows) -> range | Array:
 
 
 def total(lengths: Sequence[int], windows: Windows) -> int:
-    """How many windows series of these lengths give."""
+    """The number of windows of series of these lengths."""
     return sum(count(length, windows) for length in lengths)
 
 
 def inputs(series: Array, windows: Windows, lengths: Sequence[int] = ()) -> Array:
-    """Shape (n, length, ...): the rows from each start on. A read-only view of one series; of
-    several a copy.
+    """The rows of each window, shape (n, length, ...): a read-only view of one series, a copy of
+    several.
     """
     step = series.strides[0]
     chosen = starts(lengths or [len(series)], windows)
     stride = windows.stride if isinstance(chosen, range) else 1
-    whole = max(0, len(series) - windows.length + 1)
+    positions = max(0, len(series) - windows.length + 1)
     views = np.lib.stride_tricks.as_strided(
         series,
         shape=(
-            len(chosen) if isinstance(chosen, range) else whole,
+            len(chosen) if isinstance(chosen, range) else positions,
             windows.length,
             *series.shape[1:],
         ),
@@ -73,7 +73,7 @@ def targets(series: Array, windows: Windows, lengths: Sequence[int] = ()) -> Arr
 
 
 def run_lengths(ids: Iterable[Array]) -> list[int]:
-    """How many rows in turn have the same number, of blocks of an array of one number a row."""
+    """Lengths of the runs of equal numbers in an array of one number for each row, in blocks."""
     lengths_of_runs: list[int] = []
     last: Any = None
     for block in ids:
@@ -90,7 +90,7 @@ def run_lengths(ids: Iterable[Array]) -> list[int]:
 
 
 def check(windows: Windows) -> None:
-    """Refuse sizes that make no windows. Raises DatasetError."""
+    """Raise DatasetError for a length, stride or horizon that makes no windows."""
     for name, minimum in (("length", 1), ("stride", 1), ("horizon", 0)):
         value = getattr(windows, name)
         if value < minimum:

@@ -159,7 +159,7 @@ def test_the_same_examples_are_the_same_data_and_are_read_once(
     copy = {"compression": "GZIP", "tfrecord": "packed.gz", "features": FEATURES}
     (folder / "packed.gz").write_bytes(gzip.compress(framed(*numbers())))
     assert stored(settings, copy) == first
-    monkeypatch.setattr(records, "_convert", None)  # it would have to be called
+    monkeypatch.setattr(records, "convert", None)  # it would have to be called
     assert stored(settings, ff.TFRecord("a.tfrecord", features=FEATURES)) == first
 
 

@@ -73,7 +73,7 @@ def test_it_is_unpacked_once(
     write(folder / "a.zarr")
     first = stored(settings, ff.Dataset("a.zarr", x="x", y="more/labels"))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_convert", None)
+        patch.setattr(module, "convert", None)
         assert stored(settings, ff.Dataset("a.zarr", x="x", y="more/labels")) == first
     group = zarr.open_group(folder / "a.zarr", mode="r+")
     group["x"][0] = 0  # type: ignore[index]
