@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import fitfleet
+from fitfleet.worker.engines.programs.program_key import _environment, code_hash
 from fitfleet.worker.engines.programs.program_store import ProgramStore, folder_of
 
 KEY, CONTENT = "a key, of any length", bytes(range(256)) * 4
@@ -160,3 +163,17 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert folder_of("~/programs") == Path("/home/someone/programs")
     assert folder_of("elsewhere") == Path("elsewhere")
     assert folder_of("~nobody-of-this-name/programs") is None
+
+
+def test_the_key_depends_on_all_code_that_decides_about_graphs(tmp_path: Path) -> None:
+    package = Path(fitfleet.__file__).parent
+    for name in ("worker", "spec"):
+        shutil.copytree(package / name, tmp_path / name)
+    hashes = {code_hash(package)}
+    assert code_hash(tmp_path) in hashes
+    assert _environment()["code"] in hashes
+    for name in ("worker/fit.py", "worker/engines/engine.py", "spec/job.py", "spec/parts/model.py"):
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed\n")
+        assert code_hash(tmp_path) not in hashes
+        hashes.add(code_hash(tmp_path))

@@ -10,6 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from fitfleet import settings
 from fitfleet.worker.environment import environment
 
 _SWITCHES = ("TF_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "OMP_", "MKL_")
@@ -43,7 +44,7 @@ def _environment() -> dict[str, Any]:
         "build": tf.version.GIT_VERSION,
         "switches": dict(sorted(switches.items())),
         "processor": _processor(),
-        "code": _code(),
+        "code": code_hash(Path(settings.__file__).parent),
     }
 
 
@@ -57,11 +58,10 @@ def _processor() -> list[str]:
     return sorted(value.strip() for name, _, value in named if name.strip() in _OF_CPU)
 
 
-def _code() -> str:
-    """A hash of fitfleet's own code: that of a checkout changes without its version."""
-    folder = Path(__file__).parents[2]
+def code_hash(package: Path) -> str:
+    """A hash of all code of fitfleet that decides about graphs; it may change within a version."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("worker/**/*.py"), *folder.glob("spec/*.py")]):
-        digest.update(f"{path.relative_to(folder)}\n".encode())
+    for path in sorted([*package.glob("worker/**/*.py"), *package.glob("spec/**/*.py")]):
+        digest.update(f"{path.relative_to(package)}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
