@@ -11,10 +11,14 @@ import hypothesis
 import pytest
 from support.servers import Postgres, Valkey
 
+from fitfleet.db.driver import load_driver
 from fitfleet.db.session import Database
 
 if TYPE_CHECKING:
     from support.s3 import S3
+
+# Tests import psycopg and TensorFlow in any order: its OpenSSL has to be kept apart before both.
+load_driver()
 
 # On a busy machine no example of a property is too slow.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -37,8 +37,8 @@ def test_a_job_on_two_devices_is_drained_and_resumes_with_the_same_numbers(tmp_p
     """Its batches are whole ones; between it and another job on both the slots take other jobs."""
     series = write_series(tmp_path / "series.h5")
     plain = ff.Sequential([ff.layers.Input((8, 3)), ff.layers.LSTM(6), ff.layers.Dense(1)])
-    short = {"model": plain, "callbacks": [], "epochs": 2, "optimizer": "sgd"}
-    long = small_job(series, batch_size=16, epochs=60)
+    short = {"model": plain, "callbacks": [], "epochs": 1, "optimizer": "sgd"}
+    long = small_job(series, batch_size=40, epochs=12)
     with ff.local(0, tmp_path / "fleet", checkpoint_s=0.0) as fleet:
         with _service(fleet):
             straight = fleet.submit(**long, gpus=2, experiment="straight")
@@ -65,7 +65,7 @@ def test_a_job_on_two_devices_that_dies_after_its_last_epoch_is_scored_as_it_was
     tmp_path: Path,
 ) -> None:
     """Its second attempt has nothing left to train: it restores, scores and saves."""
-    job = small_job(write_series(tmp_path / "series.h5"), batch_size=16, epochs=2)
+    job = small_job(write_series(tmp_path / "series.h5"), batch_size=40, epochs=2)
     fault = f"between_save_and_commit:kill:{tmp_path / 'once'}"
     with ff.local(0, tmp_path / "fleet", checkpoint_s=0.0) as fleet:
         with _service(fleet, fault):

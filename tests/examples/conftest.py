@@ -23,6 +23,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ff.Fleet]:
         directory=tmp_path_factory.mktemp("fleet"),
         trusted_modules=TRUSTED,
         module_path=(str(EXAMPLES),),
+        # A worker that a test kills is missed sooner.
+        lease_s=15.0,
     ) as fleet:
         yield fleet
 

@@ -142,7 +142,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres
 
 def _jobs(folder: Path, count: int) -> list[dict[str, Any]]:
     series = write_series(folder / "series.h5")
-    return [small_job(series, seed=seed, epochs=10, fuse=False) for seed in range(count)]
+    return [small_job(series, seed=seed, epochs=4, fuse=False) for seed in range(count)]
 
 
 def _undisturbed(folder: Path, jobs: list[dict[str, Any]]) -> list[ff.Job]:
