@@ -13,7 +13,7 @@ from whole_fleet import WholeFleet, paused_job, with_own_layer
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet
 
-STALL_S = 10.0
+STALL_S = 20.0  # a slow machine needs over 10 s to start a child and trace its model
 HELD_ROWS = 220  # that the limited memory has room for, of 240
 
 

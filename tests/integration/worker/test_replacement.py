@@ -73,8 +73,9 @@ def swap(local: LocalFleet, job: dict[str, Any], tmp_path: Path) -> Swap:
     # It waits already: a child without a job would leave as soon as its replacement is warm.
     held = local.submit(**_held(job, gate), experiment="held")
     grown.wait(120, raise_on_failure=True)
-    until(gate.with_suffix(".pid").exists)
-    old = psutil.Process(int(gate.with_suffix(".pid").read_text()))
+    pid = gate.with_suffix(".pid")
+    until(lambda: pid.exists() and pid.read_text() != "")
+    old = psutil.Process(int(pid.read_text()))
     parent = old.parent()
     assert parent is not None
 
