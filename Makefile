@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all coverage fuzz matrix test-quick test-newest-keras lint format bench docs pictures dist clean
+.PHONY: help demo test test-slow test-exhaustive test-all coverage fuzz matrix test-quick test-newest-keras lint format bench docs pictures dist clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | \
@@ -30,10 +30,13 @@ PYTEST = "$(PY)" -m pytest -n 2 --dist loadfile --max-worker-restart=0 -o faulth
 test: lint $(VENV)/browser.stamp ## Run the linters and the tests of everything, with few variants of each
 	$(PYTEST) -o faulthandler_timeout=330 -m "not slow"
 
-test-slow: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run what `make test` leaves out: more models, faults and versions
-	$(PYTEST) -o faulthandler_timeout=1900 -m slow
+test-slow: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run more faults and models; CI runs it after `make test`
+	$(PYTEST) -o faulthandler_timeout=1900 -m "slow and not exhaustive"
 
-test-all: test test-slow ## Run every test, as CI does
+test-exhaustive: $(VENV)/dev.stamp ## Run every other layer, loss, optimizer, model, seed and schema version
+	$(PYTEST) -o faulthandler_timeout=1900 -m exhaustive
+
+test-all: test test-slow test-exhaustive ## Run every test
 
 coverage: $(VENV)/dev.stamp $(VENV)/browser.stamp ## Run every test and show which lines none has run; takes longer
 	"$(PY)" -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cases import NAMES, compile_arguments
 from plain import Plain, fit
-from support.parts import quick
+from support.parts import sampled
 
 import fitfleet as ff
 
@@ -40,7 +40,7 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("name", quick(EQUAL, *QUICK))
+@pytest.mark.parametrize("name", sampled(EQUAL, *QUICK))
 def test_history_weights_and_scores_are_equal(
     name: str, submitted: Submitted, fleet: ff.Fleet
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,10 @@ def jobs(fleet: ff.Fleet, images: Path) -> dict[str, ff.Job]:
     }
 
 
-@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-def test_it_is_equal_to_plain_keras(make: Callable[[], Any], jobs: dict[str, ff.Job]) -> None:
-    job = jobs[make.__name__].wait(timeout_s=240, raise_on_failure=True)
-    made_here = ModelSpec(builder=ff.builder(make))
+@pytest.mark.parametrize("name", FORMS)
+def test_it_is_equal_to_plain_keras(name: str, jobs: dict[str, ff.Job]) -> None:
+    job = jobs[name].wait(timeout_s=240, raise_on_failure=True)
+    made_here = ModelSpec(builder=ff.builder(FORMS[name]))
     plain = fit(job.spec.model_copy(update={"model": made_here}), None, [])
     for metric, values in plain.history.items():
         assert list(job.history[metric]) == [float(v) for v in values], metric

@@ -65,7 +65,7 @@ if can_mount():  # an ordinary user may be kept from it; the others need nothing
     OUTAGES += [full, read_only]
 
 
-# The others, for `make test-all`.
+# The others, for `make test-slow`.
 SLOW = [pytest.param(outage, marks=pytest.mark.slow) for outage in OUTAGES[1:]]
 
 

@@ -10,7 +10,7 @@ import ledger
 import nets
 import numpy as np
 import pytest
-from support.parts import quick
+from support.parts import sampled
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.errors import SpecError
@@ -73,7 +73,7 @@ def test_these_models_and_no_others_are_fused() -> None:
     assert names - _UNTRACEABLE == set(FUSED)
 
 
-@pytest.mark.parametrize("name", quick(FUSED, "mlp", "stacked_lstm", "embedding_lstm"))
+@pytest.mark.parametrize("name", sampled(FUSED, "mlp", "stacked_lstm", "embedding_lstm"))
 def test_a_stack_equals_each_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +113,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", quick(OPTIMIZERS, "SGD nesterov", "RMSprop", "Adam"))
+@pytest.mark.parametrize("name", sampled(OPTIMIZERS, "SGD nesterov", "RMSprop", "Adam"))
 def test_each_optimizer_fused_equals_it_alone(name: str) -> None:
     """On sparse and dense gradients."""
     x = np.random.default_rng(0).integers(0, 12, (50, 4))
@@ -160,7 +160,7 @@ LAYERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", quick(LAYERS, "GRU", "LSTM dropped", "Masking"))
+@pytest.mark.parametrize("name", sampled(LAYERS, "GRU", "LSTM dropped", "Masking"))
 def test_each_layer_fused_equals_it_alone(name: str) -> None:
     """Between two others, so that gradients pass through it."""
     x = np.random.default_rng(1).normal(size=(50, 5, 4))
@@ -220,7 +220,7 @@ def test_words_that_are_no_whole_numbers_are_masked_where_they_are_zero() -> Non
     compare(net)
 
 
-@pytest.mark.parametrize("dtype", quick(["uint8", "int16", "uint16", "uint32", "bool"], "uint16"))
+@pytest.mark.parametrize("dtype", sampled(["uint8", "int16", "uint16", "uint32", "bool"], "uint16"))
 def test_labels_of_each_width_are_validated(dtype: str) -> None:
     """TensorFlow has no kernel for some of them in some operations."""
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import ledger
 import nets
 import numpy as np
 import pytest
-from support.parts import quick
+from support.parts import sampled
 
 from fitfleet.worker.engines.initial_weights import InitialWeights
 from fitfleet.worker.models.build import architecture, build
@@ -63,7 +63,7 @@ KNOWN = [name for name in nets.ALL if name != "transformer"]
 QUICK = ("stacked_lstm", "embedding_lstm", "convolution", "two_inputs_two_outputs", "mixed")
 
 
-@pytest.mark.parametrize("name", quick(["varied", *KNOWN], "varied", *QUICK))
+@pytest.mark.parametrize("name", sampled(["varied", *KNOWN], "varied", *QUICK))
 def test_values_equal_a_build(name: str) -> None:
     assert compare(varied() if name == "varied" else nets.ALL[name]())
 

@@ -11,7 +11,7 @@ import nets
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.parts import quick
+from support.parts import sampled
 
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
@@ -70,7 +70,7 @@ class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             state.assign(value)
 
 
-@pytest.mark.parametrize("name", quick(nets.ALL, "mlp", "stacked_lstm"))
+@pytest.mark.parametrize("name", sampled(nets.ALL, "mlp", "stacked_lstm"))
 def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     """History, weights and optimizer of `model.fit` itself, all epochs in one call."""
     net = nets.ALL[name]()
@@ -113,7 +113,7 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    quick(nets.ALL, "mlp", "stacked_lstm", "callbacks"),
+    sampled(nets.ALL, "mlp", "stacked_lstm", "callbacks"),
 )
 def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """History, weights, optimizer, RNN states and scores of two jobs; the model is traced once.
@@ -133,7 +133,7 @@ def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "name", quick(["mlp", "stacked_lstm", "embedding_lstm", "convolution"], "mlp")
+    "name", sampled(["mlp", "stacked_lstm", "embedding_lstm", "convolution"], "mlp")
 )
 def test_several_steps_of_fit_in_one_call_equal_the_loop(name: str) -> None:
     net = nets.ALL[name]()
@@ -174,7 +174,7 @@ def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
     ledger.assert_same(alone, looped)
 
 
-@pytest.mark.parametrize("name", quick(["mlp", "stateful_kept", "callbacks"], "mlp"))
+@pytest.mark.parametrize("name", sampled(["mlp", "stateful_kept", "callbacks"], "mlp"))
 def test_a_checkpoint_of_one_engine_is_resumed_by_the_other(name: str, tmp_path: Path) -> None:
     net = nets.ALL[name]()
     given = specs(net)[:2]

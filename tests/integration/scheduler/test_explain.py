@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from support.parts import quick
+from support.parts import sampled
 from support.rows import commit, insert, insert_many, new_job, register, status, take
 from support.servers import Valkey
 
@@ -112,7 +112,7 @@ def test_the_start_follows_from_measured_times(database: Database, settings: Set
     assert "it should start in about 30 s" in str(explained)
 
 
-@pytest.mark.parametrize("seed", quick("012345", "3", "5"))
+@pytest.mark.parametrize("seed", sampled("012345", "3", "5"))
 def test_the_dispatcher_then_does_what_was_said(
     database: Database, settings: Settings, scheduler: Scheduler, seed: str
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, select, update
-from support.parts import quick
+from support.parts import sampled
 from support.rows import column, commit, insert, new_job, status
 
 from fitfleet.db.attempts import ends, leases, memory
@@ -318,7 +318,7 @@ def test_slots_that_claim_at_once_do_not_overfill_their_device(database: Databas
     assert sum(claim is not None for claim in claims) == 2
 
 
-@pytest.mark.parametrize("seed", quick("0123", "1"))
+@pytest.mark.parametrize("seed", sampled("0123", "1"))
 def test_every_job_has_its_turn_and_no_device_is_overfull(database: Database, seed: str) -> None:
     """Random needs, two devices, three slots each; ends in a random order."""
     rng = random.Random(seed)

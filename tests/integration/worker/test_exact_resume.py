@@ -20,7 +20,7 @@ SLOW += [("stateful for ever", ""), ("lists", "")]
 CASES = [
     ("stopping", "fit"),
     ("stopping", ""),
-    *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOW),
+    *(pytest.param(*c, marks=[pytest.mark.slow, pytest.mark.exhaustive]) for c in SLOW),
 ]
 
 

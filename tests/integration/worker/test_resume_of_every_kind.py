@@ -13,6 +13,7 @@ import h5py
 import own_models
 import pytest
 from fleets import DrainAfter, Fleet, KilledInside, Only, assert_same_file
+from support.parts import sampled
 
 import fitfleet as ff
 from fitfleet.data.ingest.script_arrays import DataStore
@@ -104,7 +105,7 @@ def fresh(fleet: Fleet, engine: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, "any width"))
 def test_it_ends_as_the_fit_that_nobody_stopped(
     kind: str, data: Path, job: dict[str, Any], sqlite_url: str, tmp_path: Path
 ) -> None:

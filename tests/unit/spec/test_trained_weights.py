@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.parts import quick
+from support.parts import sampled
 
 from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
@@ -67,7 +67,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 NOT_SEEN = {"vector_u", "count", "additive_attention/scale"}
 
 
-@pytest.mark.parametrize("name", quick(MODELS, "dense"))
+@pytest.mark.parametrize("name", sampled(MODELS, "dense"))
 def test_a_fresh_model_is_fresh_and_any_one_weight_that_changes_is_seen(name: str) -> None:
     keras.utils.clear_session()
     model = MODELS[name]()
