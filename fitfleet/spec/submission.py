@@ -19,6 +19,7 @@ from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec, floatx_of
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_names.keras_arguments import instead
+from fitfleet.spec.keras_objects import script_settings
 from fitfleet.spec.keras_objects.canonical import nodes, without_default_dtypes
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
 from fitfleet.spec.keras_objects.object_documents import is_space, to_document
@@ -56,6 +57,8 @@ def job_spec(
     if model_part.builder is not None and given.get("loss") is None:
         compiled = without_what_stays(compiled)
     values = {**compiled, **{k: v for k, v in given.items() if v is not None}}
+    if is_scripted:
+        script_settings.check(model_part, values, told=given)
     model_part = _without_default_policy(model_part, values)
     values["optimizer"] = compile_parts.optimizer(values.get("optimizer"))
     floatx = floatx_of(values.get("dtype_policy"))

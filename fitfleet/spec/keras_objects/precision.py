@@ -6,6 +6,7 @@ object can: layers without a policy of their own share the one that was in effec
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,10 +27,21 @@ def tell_policies(model: Any, document: dict[str, Any]) -> None:
         return
     layers = list(_layers(model))
     followers = [layer for layer in layers if layer.dtype_policy is policy]
-    if name in HALF:
-        document["dtype_policy"] = name
+    of_job = policy_of_script(name)
+    if of_job is not None:
+        document["dtype_policy"] = of_job
     if followers and (name in HALF or len(followers) < len(layers)):
         _leave_out(document, {layer.name for layer in followers}, name)
+
+
+def policy_of_script(policy: str) -> str | None:
+    """The dtype policy of a job whose model was made in this script under this one.
+
+    None: float32, or what the layers' own dtypes say. float64 is a job's only with the floatx.
+    """
+    if policy in HALF:
+        return policy
+    return "float64" if policy == sys.modules["keras"].config.floatx() == "float64" else None
 
 
 def _layers(model: Any) -> Iterator[Any]:

@@ -73,7 +73,8 @@ def without_what_stays(compiled: dict[str, Any]) -> dict[str, Any]:
     """Less what stays as the builder has compiled it, where that gave no loss."""
     if compiled.get("loss") is not None:
         return compiled
-    return {k: v for k, v in compiled.items() if k in ("jit_compile", "steps_per_execution")}
+    kept = ("jit_compile", "steps_per_execution", "dtype_policy")
+    return {k: v for k, v in compiled.items() if k in kept}
 
 
 def _is_known(name: str, known: set[str], built: BuiltNames) -> bool:

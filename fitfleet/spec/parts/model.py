@@ -22,6 +22,7 @@ from fitfleet.spec.keras_objects.custom_objects import NotSerialisableError
 from fitfleet.spec.keras_objects.lossy_configs import recover
 from fitfleet.spec.keras_objects.object_documents import to_document
 from fitfleet.spec.keras_objects.precision import tell_policies
+from fitfleet.spec.keras_objects.script_settings import policy_of_built
 from fitfleet.spec.keras_objects.trained_weights import (
     changed_weight,
     weights_without_initializer,
@@ -91,7 +92,8 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
         built, is_workers = call(model, settings, is_scripted=is_scripted)
         if not is_workers or _is_described(built):
             return built
-        return BuiltByWorker(ModelSpec(builder=model), _compiled_by(built), names_of(built))
+        said = _compiled_by(built) | policy_of_built(built)
+        return BuiltByWorker(ModelSpec(builder=model), said, names_of(built))
     return model
 
 
