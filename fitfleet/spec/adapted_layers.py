@@ -1,7 +1,7 @@
 """Preprocessing layers that a worker adapts to the training rows: which they are, and their state.
 
-A state is what `adapt()` finds, as the layer's own arguments: mean and variance, boundaries, a
-vocabulary. So an adapted model is a plain config, like one whose arguments were given at once.
+A state is the result of `adapt()`, as arguments of the layer: mean and variance, boundaries, a
+vocabulary. So the config of an adapted model is like one with these arguments.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fitfleet.text import with_article
 # By the layer's path in the model, such as "words" or "encoder/words".
 States = dict[str, dict[str, Any]]
 
-# Class -> the argument that `adapt` stands in for.
+# Class -> the argument that `adapt` computes.
 ADAPTED = {
     "Normalization": "mean",
     "Discretization": "bin_boundaries",
@@ -38,7 +38,7 @@ _MAX_PATTERN = 256
 
 
 def patterns_of(value: Any) -> list[str]:
-    """`adapt` as a spec has it: True is all layers, a text is one name. Raises SpecError."""
+    """The patterns of `adapt`: True is all layers, a text is one name. Raises SpecError."""
     if value is None or isinstance(value, bool):
         return ["*"] if value else []
     patterns = [value] if isinstance(value, str) else value
@@ -66,7 +66,7 @@ def is_to_adapt(layer: Mapping[str, Any], patterns: list[str]) -> bool:
 def layers_to_adapt(
     model: Mapping[str, Any], patterns: list[str], prefix: str = ""
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(path, config) of each, in models in the model and in TimeDistributed, too."""
+    """(path, config) of each layer to adapt, also in nested models and in TimeDistributed."""
     for layer in model["config"]["layers"]:
         yield from layers_within(layer, patterns, f"{prefix}{layer_name(layer)}")
 
@@ -74,7 +74,7 @@ def layers_to_adapt(
 def layers_within(
     layer: dict[str, Any], patterns: list[str], path: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The same of one layer of the model: itself, or what is in it."""
+    """(path, config) of a layer of the model, or of the layers inside of it."""
     inner = stepped(layer)
     if model_kind(layer) is not None:
         yield from layers_to_adapt(layer, patterns, f"{path}/")
@@ -85,7 +85,7 @@ def layers_within(
 
 
 def stepped(layer: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The layer or model that a TimeDistributed calls on every time step; None for another."""
+    """The layer that a TimeDistributed applies to each time step; None for other layers."""
     if layer.get("class_name") != "TimeDistributed" or layer.get("module") != "keras.layers":
         return None
     inner = (layer.get("config") or {}).get("layer")
@@ -115,7 +115,7 @@ def check_adapt(spec: JobSpec) -> None:
 
 
 def _why_none(pattern: str, inside: list[dict[str, Any]]) -> str:
-    """What is wrong with a pattern that reaches no layer."""
+    """Why a pattern matches no layer."""
     of_name = [node for node in inside if fnmatchcase(layer_name(node), pattern)]
     if not of_name:
         names = map(layer_name, inside)
@@ -131,7 +131,7 @@ def _why_none(pattern: str, inside: list[dict[str, Any]]) -> str:
 
 
 def take_state(layer: dict[str, Any], state: Mapping[str, Any]) -> None:
-    """Write a state into a layer's config; an argument that is None in it is taken out."""
+    """Write a state into a layer's config; arguments that are None in the state are removed."""
     for name in _ARGUMENTS:
         if state.get(name) is not None:
             layer["config"][name] = state[name]

@@ -1,4 +1,4 @@
-"""Jobs without a loss: the model adds its losses itself, or its own `train_step` has one."""
+"""Jobs without a loss: the model adds its losses, or its `train_step` computes one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fitfleet.spec.keras_objects.object_documents import is_custom, is_space
 def check_loss(spec: JobSpec) -> None:
     """Raises SpecError for a job without a loss whose model adds none, as Keras's `fit` does.
 
-    A builder's model is looked at by Keras, on the worker.
+    The model of a builder is checked by Keras on the worker.
     """
     if spec.loss is not None:
         return
@@ -27,7 +27,7 @@ def check_loss(spec: JobSpec) -> None:
 
 
 def _adds_losses(node: Any) -> bool:
-    """Whether a part of a model's config may add a loss: a regularizer, or code of the user's."""
+    """Whether a part of a model's config may add a loss: a regularizer, or custom code."""
     if isinstance(node, list):
         return any(map(_adds_losses, node))
     if not isinstance(node, dict):

@@ -18,7 +18,7 @@ _OURS = {
 
 
 def hint(name: str) -> str:
-    """What to write instead, after a semicolon; empty for a name that no peer has."""
+    """What to write instead, after a semicolon; empty for a name that none of them has."""
     if name not in _OURS:
         return ""
     ours = _OURS[name]
@@ -26,7 +26,7 @@ def hint(name: str) -> str:
 
 
 def of_a_job(name: str) -> str | None:
-    """The hint for a sweep's argument among those of a job; None for other names."""
+    """The hint for an argument of a sweep that was given to a job; None for other names."""
     ours = _OURS.get(name)
     if ours is None or ours == "name":
         return None

@@ -1,4 +1,4 @@
-"""What makes two jobs the same, repeats of one configuration, or fit for one program."""
+"""Hashes by which jobs are equal, repeats of one configuration, or trained by one program."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
 from fitfleet.spec.keras_objects.object_documents import is_custom
 
-_SEED = "\0seed"  # stands for one; no text of a specification holds a NUL
+_SEED = "\0seed"  # a placeholder; no text of a specification contains NUL
 
 
 def content_hash(spec: JobSpec, fingerprint: str | None) -> str:
-    """Hash of all that decides the numbers: spec, dataset's content, seed."""
+    """Hash of all that decides the numbers of a job: spec, content of the dataset, seed."""
     return _hash(_document(spec, fingerprint))
 
 
 def content_hash_of_seeds(spec: JobSpec, fingerprint: str | None) -> Callable[[int], str]:
-    """`content_hash` of the same specification with each seed that it is called with."""
+    """A function from a seed to the `content_hash` of the specification with that seed."""
     document = _document(spec, fingerprint)
     document["seed"] = _SEED
     before, _, after = _text(document).partition(json.dumps(_SEED))
@@ -43,10 +43,10 @@ def group_hash(spec: JobSpec, fingerprint: str | None) -> str:
 
 
 def _has_one_content(spec: JobSpec) -> bool:
-    """Whether data that were not seen at submit are the same for all jobs that name them alike.
+    """Whether data that are not read at submit are the same for all jobs with this dataset.
 
-    So they are where the code of the function that gives them is part of the job: the first worker
-    that calls it writes its rows down, and all others read these.
+    They are if the code of the function that returns them is part of the job: the first worker that
+    calls it stores the rows, and all others read these.
     """
     return spec.dataset.function is not None and spec.code is not None
 
@@ -56,11 +56,11 @@ def _foldless(fold: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str | None:
-    """The same for jobs that one traced program can train; None: none ever can.
+    """The same for jobs that one traced program can train; None for a job that shares none.
 
     Seeds, the constant learning rate, dropout rates, regularization factors, callbacks and the
     number of epochs may differ. A model with custom classes, with states between batches, or
-    that only a worker can build is trained alone, and what is no fit runs alone.
+    of a builder is trained alone, and tasks without a fit run alone.
     """
     if spec.task is not None:
         return None
@@ -72,9 +72,9 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
         return None
     start = spec.initial_weights
     if start is not None and start.of_job and not start.continues:
-        return None  # each starts when the job that it waits for has ended
+        return None  # each starts when the job that it continues has ended
     document = _document(spec, fingerprint)
-    if start is not None and start.continues:  # it is resumed, by the program of any other
+    if start is not None and start.continues:  # the fit resumes, by any program
         del document["initial_weights"]
     for name in ("seed", "epochs", "evaluators", "callbacks"):
         del document[name]
@@ -87,7 +87,7 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     return _hash(document)
 
 
-# Fields that were added later, and what says the same as their absence.
+# Fields that were added later, and the value that is equivalent to their absence.
 _LATER = {
     **dict.fromkeys(("initial_weights", "freeze", "adapt", "code", "task", "stop_after")),
     **dict.fromkeys(("steps_per_epoch", "validation_steps")),
@@ -130,14 +130,14 @@ def _document(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
 
 
 def _weights_alone(task: dict[str, Any]) -> dict[str, Any]:
-    """A task without the numbers of jobs: equal weights give equal numbers."""
+    """A task without job ids: equal weights give equal numbers."""
     members = [{k: v for k, v in member.items() if k != "job"} for member in task["members"]]
     rest = {k: v for k, v in task.items() if k not in ("job", "members")}
     return {**rest, "members": members} if members else rest
 
 
 def has_custom(spec: JobSpec) -> bool:
-    """Whether a class or function of the user's own is in its model, losses, metrics, ..."""
+    """Whether a custom class or function is in the model, losses, metrics, ..."""
     pending: list[Any] = [spec.model.config, spec.loss, spec.metrics, spec.weighted_metrics]
     pending += [spec.optimizer, spec.callbacks]
     while pending:

@@ -23,7 +23,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-# Each says what the value should be; an empty text: it is that.
+# Each returns what the value should be, or an empty text if it is valid.
 Check = Callable[[Any], str]
 
 

@@ -1,4 +1,4 @@
-"""Limits on the JSON of a spec, checked before anything in it is interpreted."""
+"""Limits on the JSON of a spec, checked before it is interpreted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_bytes(text: str, place: str = "model") -> None:
 
 
 def check_document(document: Any, place: str) -> None:
-    """Raises SpecError if the document is too deep, too large, or holds an unusable value."""
+    """Raises SpecError if the document is too deep, too large, or contains an unusable value."""
     count = 0
     pending: list[tuple[Any, int, str]] = [(document, 0, place)]
     while pending:

@@ -1,7 +1,7 @@
-"""How much memory a fit needs, by what fits like it were measured to need.
+"""The memory that a fit needs, predicted from measurements of similar fits.
 
-Fits of one kind differ in nothing that decides their memory. Those of one architecture differ in
-batch size and cohort: their memory lies on a line through the rows that one step trains.
+Fits of one kind are equal in all that decides their memory. Those of one architecture differ in
+batch size and cohort: their memory is modelled as linear in the rows of a step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
 
-# What is left for chance above the largest that was measured.
+# Reserve above the largest measurement.
 _MARGIN = 10  # a tenth
 _CLASSES_PER_OCTAVE = 4
 _PARTS = {
@@ -26,7 +26,7 @@ _PARTS = {
 
 @dataclass(frozen=True, order=True)
 class FitKind:
-    """What decides the memory of a fit, but for the device and for who trains with it."""
+    """All that decides the memory of a fit, except the device and its cohort."""
 
     architecture: str  # hash of the model, its data and how it is compiled
     batch_size: int
@@ -40,8 +40,8 @@ class MemoryPoint:
 
     batch_size: int
     cohort: int  # jobs trained at once
-    peak_bytes: int  # the largest that was measured; 0: none has come to its end
-    bound_bytes: int = 0  # the most that one had when it ran out of memory; 0: none did
+    peak_bytes: int  # the largest of completed fits; 0: none was completed
+    bound_bytes: int = 0  # the largest of fits that ran out of memory; 0: none did
 
     @property
     def rows(self) -> int:
@@ -53,13 +53,13 @@ class MemoryPoint:
 class Need:
     """Memory that a fit is predicted to need."""
 
-    size_bytes: int  # with a tenth for chance
-    least_bytes: int  # that it is known to need
-    is_measured: bool  # of its own kind; False: by the line through others
+    size_bytes: int  # with the reserve
+    least_bytes: int  # without it
+    is_measured: bool  # of this kind; False: extrapolated from others
 
 
 def fit_kind(spec: JobSpec, fingerprint: str | None, batch_size: int | None = None) -> FitKind:
-    """The kind of a job; `batch_size` where it is trained in smaller ones than its spec says."""
+    """The kind of a job; `batch_size` if it is trained in smaller batches than its spec says."""
     document = spec.model_dump(mode="json", include=_PARTS)
     document["model"]["config"], _ = tunable_scalars.separated(spec)
     document["dataset"]["fold"] = None
@@ -99,12 +99,12 @@ def can_shrink(spec: JobSpec, options: JobOptions, memory_step: int) -> bool:
 
 
 def predict(points: Sequence[MemoryPoint], batch_size: int, cohort: int = 1) -> Need | None:
-    """What a fit needs; None: nothing is known, and it is to run alone, which measures it.
+    """The predicted need of a fit; None without measurements: it then runs alone, and is measured.
 
-    Its own kind: the largest that was measured and a tenth. Else a line through what its
-    architecture was measured to need (least squares over the rows of a step), never below one of
-    fewer rows; with a single measurement, that one for fewer rows. Where fits of no more rows ran
-    out of memory and none of as many came to its end, more than they had.
+    For a measured kind: the largest measurement and the reserve. Else a line through those of the
+    architecture (least squares over the rows of a step), at least the measurement of fewer rows;
+    with a single measurement, that one, for fewer rows. If fits of no more rows ran out of memory
+    and none of as many rows completed, more than they had.
     """
     rows = batch_size * cohort
     peaks = [p.peak_bytes for p in points if (p.batch_size, p.cohort) == (batch_size, cohort)]
@@ -125,7 +125,7 @@ def _with_margin(size_bytes: int) -> int:
 
 
 def _on_line(measured: Sequence[tuple[int, int]], rows: int) -> int | None:
-    """None if `rows` lie above the only ones that were measured."""
+    """The value of the line at `rows`; None if only one smaller number of rows was measured."""
     smaller = max((size for at, size in measured if at <= rows), default=0)
     larger = [size for at, size in measured if at >= rows]
     if len({at for at, _ in measured}) < 2:
@@ -140,7 +140,7 @@ def _on_line(measured: Sequence[tuple[int, int]], rows: int) -> int | None:
 def size_class(size_bytes: int) -> int:
     """The bytes rounded up to a size class, of which there are four for each power of 2.
 
-    So needs that differ little are the same for the dispatcher.
+    So the dispatcher treats needs that differ little as equal.
     """
     step = math.floor(_CLASSES_PER_OCTAVE * math.log2(max(1, size_bytes)))
     classes = (math.ceil(2 ** ((step + n) / _CLASSES_PER_OCTAVE)) for n in range(-1, 3))

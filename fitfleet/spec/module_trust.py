@@ -7,14 +7,14 @@ from fitfleet.settings import Settings
 
 
 def is_trusted(module: str, settings: Settings) -> bool:
-    """Whether the module, or a package it lies in, is named in `settings.trusted_modules`."""
+    """Whether the module, or a package that contains it, is in `settings.trusted_modules`."""
     return any(module == name or module.startswith(f"{name}.") for name in settings.trusted_modules)
 
 
 def check_trusted(path: str, settings: Settings, place: str) -> None:
     """SpecError naming `place` unless the module of `module:function` is trusted.
 
-    Asked before anything that a file, a row of the database or a message names is imported.
+    Called before a module is imported that a file, a row of the database or a message names.
     """
     module = path.partition(":")[0]
     if not is_trusted(module, settings):

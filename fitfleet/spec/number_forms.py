@@ -1,4 +1,4 @@
-"""One form of each number: the one that its user wrote, and no other way to write it."""
+"""One form of each number, as its user wrote it, so that equal numbers have equal JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def shortest(value: float) -> float:
     """The shortest decimal of the same float32, if `value` is one: 0.0010000000474974513 → 0.001.
 
-    A value that no float32 holds exactly was never one, and comes back unchanged.
+    A value that is not exactly a float32 is returned unchanged.
     """
     if not math.isfinite(value) or _float32(value) != value:
         return value
@@ -28,7 +28,7 @@ def _float32(value: float) -> float | None:
         return None
 
 
-# Arguments that are no whole numbers, where the default does not tell.
+# Arguments that are floats although their defaults do not tell.
 _FRACTIONS = frozenset(
     """
     rate stddev scale offset clipnorm clipvalue global_clipnorm weight_decay loss_scale_factor

@@ -1,7 +1,7 @@
-"""The requirements that a job has of its slot, and whether a slot's labels satisfy them.
+"""The requirements of a job, and whether the labels of a slot satisfy them.
 
 Labels are a mapping of name to text: `gpu` (the model, as its driver names it), `gpu_memory` and
-`memory` (sizes: what one slot may use) are measured, all others are an admin's own.
+`memory` (sizes: what one slot may use) are measured, all others are set by an admin.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _MEMORIES = ("gpu_memory", "memory")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+/-](?:[A-Za-z0-9_.+/ -]{0,62}[A-Za-z0-9_.+/-])?")
 _MAX_LABELS = 16
-_LABEL_STEP = 10**8  # bytes that a label is rounded down by at most
+_LABEL_STEP = 10**8  # the most bytes by which a label is rounded down
 
 
 def job_labels(value: Any) -> dict[str, str]:
-    """`requires` of a job. Raises SpecError for what can be no label."""
+    """The labels in `requires` of a job. Raises SpecError for an invalid label."""
     if not isinstance(value, Mapping):
         raise SpecError("requires", f'{value!r:.60} is not a mapping such as {{"gpu": "H100"}}')
     return _checked(value.items(), lambda place, why: SpecError(f"requires{place}", why))
 
 
 def worker_labels(pairs: Iterable[str]) -> dict[str, str]:
-    """Labels given as `name=value`. Raises SettingsError for what can be no label."""
+    """Labels from texts `name=value`. Raises SettingsError for an invalid label."""
     split = [(name.strip(), value.strip()) for name, _, value in (p.partition("=") for p in pairs)]
     labels = _checked(split, lambda _, why: SettingsError(f"labels: {why}"), memories=True)
     for name in labels.keys() & set(_MEMORIES):
@@ -65,7 +65,7 @@ def _checked(
 
 
 def requirements_of(options: JobOptions) -> str:
-    """The requirements of a job as canonical JSON; empty: it has none."""
+    """The requirements of a job as canonical JSON; empty if it has none."""
     requirements = {
         "requires": options.requires,
         "gpus": options.gpus,
@@ -77,24 +77,24 @@ def requirements_of(options: JobOptions) -> str:
 
 
 def memory_label(device: str) -> str:
-    """The label for the memory of a device, by its name in the records."""
+    """The label for the memory of a device, by the device's name in records."""
     return "gpu_memory" if device.startswith("gpu") else "memory"
 
 
 def with_measured(requirements: str, label: str, size_bytes: int) -> str:
-    """The same, with a measured need of memory that the job did not state."""
+    """The requirements, with the measured memory if the job states none."""
     labels = json.loads(requirements or "{}")
     measured = {**labels.get("measured", {}), label: size_bytes}
     return json.dumps({**labels, "measured": measured}, sort_keys=True, separators=(",", ":"))
 
 
 def measured_memory(requirements: str) -> dict[str, int]:
-    """Label -> bytes that were measured, where the job states no need."""
+    """Label -> measured bytes, if the job states none."""
     return dict(json.loads(requirements or "{}").get("measured", {}))
 
 
 def missing(requirements: str, labels: Labels) -> list[str]:
-    """What a slot with these labels lacks, each as `gpu=H100`; empty: the job fits."""
+    """The requirements that these labels do not satisfy, as `gpu=H100`; empty if the job fits."""
     required = json.loads(requirements or "{}")
     lacking = [
         f"{name}={value}"
@@ -108,25 +108,25 @@ def missing(requirements: str, labels: Labels) -> list[str]:
         if needed > (size_bytes(labels.get(name)) or 0):
             lacking.append(f"{name}={needed / 1e9:g}GB")
     for name, needed in sorted(required.get("measured", {}).items()):
-        # A slot without the label is no such device: there the job needs something else.
+        # A slot without the label has no such device; the job then has other requirements.
         if name in labels and needed > (size_bytes(labels[name]) or 0) + _LABEL_STEP:
             lacking.append(f"{name}={needed / 1e9:.1f}GB (measured)")
     return lacking
 
 
 def gpus_of(requirements: str) -> int:
-    """How many GPUs train a job together; 1 also without a requirement."""
+    """The number of GPUs that train a job; 1 without a requirement."""
     return int(json.loads(requirements or "{}").get("gpus", 1))
 
 
 def gpu_count(labels: Labels) -> int:
-    """The GPUs of the service of a slot: `gpus`, which one with a single GPU need not say."""
+    """The number of GPUs of a slot's service: the label `gpus`, by default 1."""
     label = labels.get("gpus", "1")
     return int(label) if "gpu_memory" in labels and label.isdecimal() else 0
 
 
 def _has(labels: Labels, name: str, value: str) -> bool:
-    """Of `gpu`, whose label is a driver's `NVIDIA H100 80GB HBM3`, some words in a row do."""
+    """Whether a label satisfies a requirement; for `gpu` consecutive words of the label suffice."""
     there = labels.get(name)
     if there is None:
         return False
@@ -149,7 +149,7 @@ def service_route(queue: str, service: str) -> str:
 
 
 def shared_labels(slots: Iterable[Labels]) -> dict[str, str]:
-    """What all slots of a service have, since any of them may run a message: the least memory."""
+    """The labels of all slots of a service, as any may run a message: the smallest memory."""
     every = list(slots)
     names = set.intersection(*(set(labels) for labels in every))
     shared = {}

@@ -11,7 +11,7 @@ _SHOWN_STEP = 10**8  # bytes
 
 
 def size_bytes(value: Any) -> int | None:
-    """`6GB`, `512 MiB` or a number of bytes, as bytes; None for what is no size above 0."""
+    """Bytes of `6GB`, `512 MiB` or a number of bytes; None for other values, and for 0."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 0 < value < 2**62 else None
     parts = _SIZE.fullmatch(value) if isinstance(value, str) else None
@@ -23,5 +23,5 @@ def size_bytes(value: Any) -> int | None:
 
 
 def size_label(count: int) -> str:
-    """Bytes as a label, rounded down to 0.1 GB, so that hosts of one kind have equal labels."""
+    """Bytes as a label, rounded down to 0.1 GB, so that similar hosts have equal labels."""
     return f"{count // _SHOWN_STEP / 10:g}GB"

@@ -1,8 +1,7 @@
 """Dropout rates and regularization factors in a model's config.
 
-They are numbers that a traced program can take as variables, so models that differ in nothing
-else can share it. A rate or factor of zero is not one of them: without it Keras builds another
-graph.
+A traced program can have these numbers as variables, so models that differ only in them can share
+it. A rate or factor of zero is not among them, as Keras then builds another graph.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _PRECISIONS = (None, "float32", "float64")
 
 
 def separated(spec: JobSpec) -> tuple[Any, list[float]]:
-    """`separate` of a spec's model: what a program for it may take as variables.
+    """`separate` of a spec's model: the scalars that a program may have as variables.
 
-    That is nothing in half precision, where a constant and a variable round differently.
+    There are none in half precision, where constants and variables round differently.
     """
     if spec.dtype_policy not in _PRECISIONS:
         return spec.model.config, []
@@ -82,6 +81,6 @@ def _config_replaced(name: str, config: dict[str, Any], replace: Callable[[float
 
 
 def _in_order(node: dict[str, Any], visit: Callable[[str], Any]) -> dict[str, Any]:
-    """Visits by name, whatever order the document has, and keeps that order."""
+    """Replace the scalars in the order of sorted names; the order of the document stays."""
     visited = {key: visit(key) for key in sorted(node)}
     return {key: visited[key] for key in node}

@@ -1,6 +1,6 @@
-"""Which versions of fitfleet can read a job, as numbers that a database compares.
+"""The versions of fitfleet that can read a job, as numbers that a database compares.
 
-And those that the fits of this host depend on.
+Also the versions of packages on which the fits of this host depend.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-# The version that last changed what a JobSpec, JobOptions or the allow-list may hold: a change of
-# these sets it to the version that it comes with. Workers of an older one leave such jobs alone.
+# The version that last changed JobSpec, JobOptions or the allow-list: a change of these sets it to
+# the version that it comes with. Workers of older versions do not claim such jobs.
 READABLE_SINCE = "0.1.0"
 
 
@@ -22,7 +22,7 @@ def installed() -> str:
 
 
 def of_fits() -> dict[str, str]:
-    """What the fits here depend on, by package, without importing it."""
+    """{package: version} of those on which fits depend, without importing them."""
     versions = {"fitfleet": installed()}
     for name in ("keras", "tensorflow"):
         with suppress(PackageNotFoundError):  # such as tensorflow-cpu
@@ -31,7 +31,7 @@ def of_fits() -> dict[str, str]:
 
 
 def number_of(text: str) -> int:
-    """`1.2.3` -> 1002003. Of a pre-release it is that of its release, of no version 0."""
+    """`1.2.3` -> 1002003. A pre-release has the number of its release; 0 for what is no version."""
     match = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
     major, minor, patch = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     return (major * 1000 + minor) * 1000 + patch

@@ -1,7 +1,7 @@
 """YAML as plain data: text, numbers, true and false, null, lists and mappings, nothing else.
 
-Read from the parser's events, so that no tag makes an object, a key that is given twice is seen,
-an alias is counted for all it stands for, and depth costs no stack.
+It is read from the parser's events, so that no tag creates an object, duplicate keys are refused,
+the values of aliases are counted, and depth needs no stack.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.limits import MAX_DIGITS
 
 MAX_DEPTH = 200
-MAX_COPIED = 100_000  # values that aliases may stand for, all together
+MAX_COPIED = 100_000  # the most values of all aliases together
 _TAG = "tag:yaml.org,2002:"
 _NULL = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE")
 _FALSE = ("false", "False", "FALSE")
-# Truths of YAML 1.1, text of YAML 1.2: a label "no", a column NO of country codes.
+# Booleans in YAML 1.1, texts in YAML 1.2: a label "no", a column NO of country codes.
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
-# YAML 1.1 reads 1e-3 as text; people who write learning rates mean the number.
+# YAML 1.1 reads 1e-3 as text; as a learning rate it is a number.
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?\.(inf|Inf|INF))|(\.(nan|NaN|NAN))")
 

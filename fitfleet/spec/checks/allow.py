@@ -1,7 +1,7 @@
 """The allow-list: the classes and functions that a spec may contain.
 
-Keras can be made to load any module, read files and run code by the names in a config; so every
-named thing in every corner of the document is held against the catalogue.
+By the names in a config Keras can be made to load any module, read files and run code; so every
+name anywhere in the document is compared with the catalogue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _KEYS = {
 
 
 def check_names(document: Any, place: str, settings: Settings) -> None:
-    """Raises SpecError for a class, function, module or name that no worker should load."""
+    """Raises SpecError for a class, function, module or name that a worker may not load."""
     if isinstance(document, list):
         for index, part in enumerate(document):
             check_names(part, f"{place}[{index}]", settings)
@@ -60,7 +60,7 @@ def check_names(document: Any, place: str, settings: Settings) -> None:
 
 
 def _check_calls(nodes: Any, place: str, settings: Settings) -> None:
-    """The arguments of a layer's calls, which alone may hold constant arrays."""
+    """Check the arguments of a layer's calls, the only place for constant arrays."""
     if isinstance(nodes, dict) and nodes.get("class_name") in _ARRAYS:
         _check_array(nodes, place)
     elif isinstance(nodes, dict) and "class_name" not in nodes and "module" not in nodes:
@@ -93,12 +93,12 @@ def _array_shape(value: Any) -> tuple[int, ...] | None:
 
 
 def _below(place: str, key: str) -> str:
-    """The place as a user sees it: Keras's `config` levels are not written by anybody."""
+    """The place as users write it: without the `config` levels of Keras."""
     return place if key == "config" else f"{place}.{key}"
 
 
 def _check_name(document: dict[str, Any], place: str) -> None:
-    """The name of an object: its own entry, or that of its config."""
+    """Check the name of an object: that beside its config, or in it."""
     config = document.get("config")
     names = [document.get("name")]
     if isinstance(config, dict):
@@ -203,7 +203,7 @@ def _check_custom(document: dict[str, Any], place: str, settings: Settings) -> N
 
 
 def _of_tensorflow(name: Any, module: Any) -> str | None:
-    """Keras's activation that a function of TensorFlow such as tf.nn.gelu is named like."""
+    """Keras's activation with the name of a TensorFlow function such as tf.nn.gelu."""
     if str(module).split(".")[0] != "tensorflow":
         return None
     return catalog.function_name("activations", str(name).rpartition(">")[2])

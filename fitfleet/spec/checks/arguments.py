@@ -1,4 +1,4 @@
-"""Bounds on the arguments of layers: what Keras would refuse late, or what would not end."""
+"""Bounds on the arguments of layers, which Keras would refuse late or not finish computing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _INPUT_DTYPES = (*_FLOAT_DTYPES[:4], *(f"{s}int{b}" for s in ("", "u") for b in 
 
 
 _ENCODINGS = ("CategoryEncoding", "Discretization", "IntegerLookup", "Hashing", "HashedCrossing")
-# What Keras would otherwise find out from data, by adapt().
+# Arguments that Keras would otherwise compute from data, by adapt().
 _WANTED = {
     "IntegerLookup": ("vocabulary",),
     "StringLookup": ("vocabulary",),
@@ -64,7 +64,7 @@ def check_arguments(
 ) -> None:
     """Raises SpecError for an argument of a built-in layer that is out of bounds.
 
-    `is_adapted`: a worker will find out the arguments that `adapt` stands in for.
+    `is_adapted`: a worker will compute these arguments by `adapt`.
     """
     name = str(layer["class_name"])
     config = layer.get("config") or {}
@@ -152,7 +152,7 @@ def _check_rate(value: Any, place: str) -> None:
 
 
 def _check_bounded(value: Any, place: str) -> None:
-    """Any other number: no layer has a use for one as large as a vocabulary."""
+    """Check any other number: no layer takes one larger than a vocabulary."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_VOCABULARY:
         raise SpecError(place, f"{value:,} is out of range")
 
@@ -205,7 +205,7 @@ def _check_equation(value: Any, place: str) -> None:
 
 
 def _check_terms(value: Any, place: str) -> None:
-    """A vocabulary as data; a text would be the path of a file that Keras reads."""
+    """Check a vocabulary, which must be a list: Keras would read a text as the path of a file."""
     if value is None:
         raise SpecError(place, f"give the vocabulary as a list, {_OR_ADAPT}")
     if not isinstance(value, list) or not all(type(part) is int for part in value):
@@ -213,7 +213,7 @@ def _check_terms(value: Any, place: str) -> None:
 
 
 def _check_words(value: Any, place: str) -> None:
-    """A vocabulary of text as data; one text would be the path of a file that Keras reads."""
+    """Check a vocabulary of words, which must be a list: Keras would read a text as a path."""
     if value is None:
         raise SpecError(place, f"give the vocabulary as a list of words, {_OR_ADAPT}")
     if not isinstance(value, list) or not all(type(part) is str for part in value):
@@ -224,7 +224,7 @@ def _check_words(value: Any, place: str) -> None:
 
 def _one_of(*known: Any) -> Callable[[Any, str], None]:
     def check(value: Any, place: str) -> None:
-        if isinstance(value, dict):  # of a trusted module, as `allow` has seen
+        if isinstance(value, dict):  # of a trusted module, which `allow` has checked
             return
         if not any(value is choice or value == choice for choice in known):
             raise SpecError(place, f"{value!r:.40} is not one of {', '.join(map(str, known))}")

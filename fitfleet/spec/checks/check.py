@@ -33,9 +33,9 @@ from fitfleet.spec.shape_rules.shapes import Shape
 
 
 def check(spec: JobSpec, settings: Settings, input_shape: Shape | None = None) -> ModelFacts:
-    """What is known of the job's model. Raises SpecError, naming the place, for what is refused.
+    """The facts of the job's model. Raises SpecError, which names the place, for what is refused.
 
-    `input_shape`, without the batch, is that of the data, for a Sequential without an input.
+    `input_shape` is that of the data without the batch, for a Sequential without an input.
     """
     facts = NOTHING
     if spec.model.config is not None:
@@ -59,7 +59,7 @@ def check_model(
     input_shape: Shape | None = None,
     adapt: Sequence[str] = (),
 ) -> ModelFacts:
-    """The same for the canonical config of a model alone, less the state of layers to `adapt`."""
+    """The same for only the canonical config of a model; layers to `adapt` need no state."""
     limits.check_document(model, "model")
     check_names(model, "model", settings)
     layers = _layers(model)
@@ -79,7 +79,7 @@ def check_model(
     return facts
 
 
-# What the rules of shapes raise for arguments of a kind that no rule expects.
+# Rules of shapes raise these for arguments of unexpected types.
 _NO_USE = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError)
 
 
@@ -111,7 +111,7 @@ def _check_layers(layers: list[Any], settings: Settings, adapt: list[str]) -> No
 
 
 def _check_paths(spec: JobSpec, settings: Settings) -> None:
-    """The user's functions that a worker would import."""
+    """Check the modules of the functions that a worker would import."""
     paths = [(f"evaluators[{i}]", evaluator.path) for i, evaluator in enumerate(spec.evaluators)]
     if spec.model.builder is not None:
         paths.append(("model", spec.model.builder.path))

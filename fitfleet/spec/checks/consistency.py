@@ -1,4 +1,4 @@
-"""Whether the arguments of a job fit each other: names of outputs, callbacks and metrics."""
+"""Whether the arguments of a job are consistent: names of outputs, callbacks and metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETS_RATE = ("ReduceLROnPlateau", "LearningRateScheduler")
 def check_together(spec: JobSpec, facts: ModelFacts) -> None:
     """Raises SpecError for parts that contradict each other, whatever the dataset is.
 
-    A model that only a worker can build is not checked.
+    The model of a builder that only a worker can call is not checked.
     """
     _check_rates(spec)
     if spec.model.config is not None and facts.outputs:
@@ -39,14 +39,14 @@ def check_together(spec: JobSpec, facts: ModelFacts) -> None:
 
 
 def output_names(model: dict[str, Any], facts: ModelFacts) -> list[str]:
-    """The names by which losses and metrics call the outputs: keys of a dict, else layers."""
+    """The names of the outputs for losses and metrics: keys of a dict, else names of layers."""
     ends = model["config"].get("output_layers")
     layers = [output.name for output in facts.outputs]
     return [*ends, *layers] if isinstance(ends, dict) else layers
 
 
 def list_of_outputs(spec: JobSpec, facts: ModelFacts) -> list[str]:
-    """Names of the outputs of a model that gives a list of them; empty for any other."""
+    """The names of the outputs of a model with a list of them; empty for any other."""
     config = (spec.model.config or {}).get("config") or {}
     is_list = isinstance(config.get("output_layers"), list) and len(facts.outputs) > 1
     return [output.name for output in facts.outputs] if is_list else []
@@ -65,7 +65,7 @@ def _check_rates(spec: JobSpec) -> None:
 
 
 def check_keys(part: str, value: Any, names: list[str]) -> None:
-    """SpecError for a key of a loss, a metric, ... by name that is none of these outputs."""
+    """Raises SpecError for a key of losses, metrics, ... that is the name of no output."""
     if not isinstance(value, dict) or "class_name" in value:
         return
     for key in value:
@@ -75,7 +75,7 @@ def check_keys(part: str, value: Any, names: list[str]) -> None:
 
 
 def _check_count(part: str, value: Any, names: list[str]) -> None:
-    """A list is one entry for each output, as Keras has it."""
+    """Raises SpecError for a list without one entry for each output, which Keras refuses."""
     outputs = len(dict.fromkeys(names))
     if isinstance(value, list) and outputs > 1 and len(value) != outputs:
         raise SpecError(
@@ -86,7 +86,7 @@ def _check_count(part: str, value: Any, names: list[str]) -> None:
 
 
 def _check_lists_for_a_dict(spec: JobSpec) -> None:
-    """Keras gives a list to outputs in a dict by the alphabetical order of their names."""
+    """Raises SpecError for a list with a dict of outputs: Keras would match them alphabetically."""
     ends = (spec.model.config or {})["config"].get("output_layers")
     if not isinstance(ends, dict) or list(ends) == sorted(ends):
         return
@@ -101,7 +101,7 @@ def _check_lists_for_a_dict(spec: JobSpec) -> None:
 
 
 def _check_losses(spec: JobSpec, names: list[str]) -> None:
-    """Keras wants a loss for each of a list of outputs, and a weight for each loss."""
+    """Raises SpecError unless each of a list of outputs has a loss, and each loss a weight."""
     loss, weights = spec.loss, spec.loss_weights
     ends = (spec.model.config or {})["config"].get("output_layers")
     if _is_by_name(loss) and not isinstance(ends, dict):
@@ -135,7 +135,7 @@ def _is_by_name(loss: Any) -> bool:
 
 
 def _count(value: Any) -> int:
-    """How many losses or weights there are; one may be for all outputs."""
+    """The number of losses or weights; a single one is for all outputs."""
     return len(value) if isinstance(value, list) or _is_by_name(value) else 1
 
 
@@ -149,7 +149,7 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
         _check_counted(spec)
         return  # a class of the user may give its values any name
     metrics = {name for part in parts for name, _, _ in named_metrics(part)}
-    metrics |= {f"weighted_{name}" for name in metrics}  # Keras's name where both kinds have it
+    metrics |= {f"weighted_{name}" for name in metrics}  # as Keras names it for both kinds
     logged = (*metrics, "loss")
     known = {
         "learning_rate",
@@ -169,7 +169,7 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
 
 
 def _check_counted(spec: JobSpec) -> None:
-    """A script may watch a metric by the name that Keras's count in that script has given it."""
+    """Check a monitor that is the numbered name of a metric in the submitting script."""
     names = [name for part in (spec.metrics, spec.weighted_metrics) for name in _own_names(part)]
     for index, callback in enumerate(spec.callbacks):
         for argument, monitor in monitored(callback):
@@ -184,7 +184,7 @@ def _check_counted(spec: JobSpec) -> None:
 
 
 def _own_names(metrics: Any) -> list[str]:
-    """Names that Keras has given to metrics of the user's own classes by counting."""
+    """The numbered names that Keras has given to metrics of custom classes."""
     if isinstance(metrics, list):
         return [name for part in metrics for name in _own_names(part)]
     if not isinstance(metrics, dict):
@@ -196,7 +196,7 @@ def _own_names(metrics: Any) -> list[str]:
 
 
 def monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(argument, metric) of every metric without which a callback cannot do its work."""
+    """(argument, metric) of each metric that a callback needs."""
     name, config = callback["class_name"], callback.get("config") or {}
     monitor, path = config.get("monitor", "val_loss"), config.get("filepath")
     is_watching = name in ("EarlyStopping", "ReduceLROnPlateau") or config.get("save_best_only")
@@ -207,7 +207,7 @@ def monitored(callback: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def has_custom(value: Any) -> bool:
-    """Whether a class or function of the user's own is among losses or metrics."""
+    """Whether a custom class or function is among losses or metrics."""
     if isinstance(value, list):
         return any(map(has_custom, value))
     if not isinstance(value, dict):

@@ -10,13 +10,13 @@ from fitfleet.errors import SpecError
 from fitfleet.settings import Settings
 from fitfleet.spec.keras_names import catalog
 
-# Muon searches the paths of weights for these texts as regular expressions; one of repeats can
-# take for ever, and the interpreter cannot be interrupted in it.
+# Muon matches the paths of weights with these regular expressions; nested repetitions can take
+# exponential time, in which the interpreter cannot be interrupted.
 _LITERAL = re.compile(r"[\w/ .>^$|-]{0,128}")
 
 
 def check_optimizer(optimizer: Any, settings: Settings) -> None:
-    """Raises SpecError for arguments of an optimizer that would not end, or that it cannot use."""
+    """Raises SpecError for arguments of an optimizer that are unusable or never finish."""
     config = optimizer.get("config") if isinstance(optimizer, dict) else None
     if not isinstance(config, dict):
         return
@@ -36,7 +36,7 @@ def check_optimizer(optimizer: Any, settings: Settings) -> None:
 
 
 def check_iterations(value: Any, place: str, settings: Settings) -> None:
-    """Raises SpecError for a number of repeats that is none, or above the setting."""
+    """Raises SpecError for iterations that are no positive integer, or above the setting."""
     if type(value) is not int or value < 1:
         raise SpecError(place, f"{value!r:.40} is not a positive integer")
     if value > settings.max_iterations:
@@ -99,7 +99,7 @@ def _metrics(value: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _values(name: str, config: Any, place: str) -> int:
-    """How many values a metric keeps, at least, by its arguments."""
+    """A lower bound of the number of values in a metric's state, from its arguments."""
     sizes = {}
     if not isinstance(config, dict):
         return 0

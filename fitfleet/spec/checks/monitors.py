@@ -8,15 +8,15 @@ from fitfleet.errors import SpecError
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.metric_directions import agreed, named_metrics, plain_name
 
-# Keras says no direction of these.
+# Keras has no direction for these.
 _COUNTS = ("FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives")
 
 
 def check_modes(spec: JobSpec) -> None:
-    """SpecError for a callback whose mode Keras would have to infer and cannot.
+    """Raises SpecError for a callback with mode 'auto' if Keras cannot infer the direction.
 
-    Keras knows the loss and the metrics by their own names, not by those that it gives them in a
-    model of several outputs: `head_loss` and `head_accuracy` would end the fit with an error.
+    Keras infers it from the names of losses and metrics without the prefix of an output: for
+    `head_loss` and `head_accuracy` it would end the fit with an error.
     """
     if spec.model.config is None:  # a builder may compile the model itself
         return

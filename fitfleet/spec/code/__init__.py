@@ -1,1 +1,1 @@
-"""Code of the user's own that travels with a job: found, hashed, packed, signed."""
+"""Snapshots of the user's code that jobs run: collected, hashed, archived, signed."""

@@ -22,11 +22,11 @@ def collect(
     more: Sequence[str] = (),
     with_script: bool = True,
 ) -> Snapshot | None:
-    """Sources of the modules named and of what they import, and the files in `more`.
+    """The sources of these modules and of what they import, and the files in `more`.
 
-    None when none of it is the user's own: packages that are installed are the workers' own.
-    Without `with_script` names of `__main__` are left out: whoever names them is not this script.
-    SpecError for source that cannot be found or parsed, or is too much.
+    None if all are in installed packages, which workers have installed themselves. Without
+    `with_script` names of `__main__` are left out: they are not those of this script. Raises
+    SpecError for source that cannot be read or parsed, or is too large.
     """
     of_script = (
         sorted({name.name for name in names if name.module == SCRIPT}) if with_script else []
@@ -60,7 +60,7 @@ def paths_of(code: Any) -> list[str]:
 
 
 def check_inside(paths: Sequence[str]) -> None:
-    """SpecError for a path that leads elsewhere: a job file brings along only what lies here."""
+    """Raises SpecError for a path outside of this folder: a job file may add only files inside."""
     for path in paths:
         if os.path.isabs(path) or ".." in PurePath(path).parts:
             raise SpecError("code", f"{path!r} of a job file does not lie in the working directory")

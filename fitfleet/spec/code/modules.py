@@ -1,4 +1,4 @@
-"""Modules of the user and what they import of his, found as files; nothing is imported."""
+"""The files of the user's modules and of those that they import; nothing is imported here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 
 def roots(settings: Settings) -> list[Path]:
-    """Where the user's own modules are: module_path, beside the script, here, the rest of sys.path.
-
-    Not where packages are installed: those are the workers' own.
+    """The folders of the user's modules: module_path, that of the script, the working directory,
+    the rest of sys.path; without those of installed packages, which workers have themselves.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     places = [*settings.module_path, *([os.path.dirname(main)] if main else []), os.getcwd()]
@@ -42,8 +41,8 @@ _FITFLEET = Path(__file__).resolve().parents[2]
 def closure(entries: Sequence[str], script: str | None, settings: Settings) -> dict[str, bytes]:
     """The files of the modules, of what they import, and of the packages around them.
 
-    `script` is the source of more imports. A module that is found nowhere is left out: it is
-    installed, or only the workers have it.
+    `script` is source whose imports are added. A module that is in none of the folders is left
+    out: it is installed, or only the workers have it.
     """
     places = roots(settings)
     pending = list(entries)
@@ -72,7 +71,7 @@ def _with_parents(module: str) -> list[str]:
 
 
 def find(module: str, places: Sequence[Path]) -> tuple[Path, str] | None:
-    """The file of a module, and its path as Python imports it; None: it is not the user's."""
+    """(file of a module, its path for Python's import); None if it is not the user's."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in ("fitfleet", "__main__"):
         return None
@@ -95,7 +94,7 @@ def _parsed(source: bytes, path: Path) -> ast.Module:
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    """Names that may be modules; those inside functions too."""
+    """Imported names that may be modules, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -116,7 +115,7 @@ def absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 def extra(paths: Sequence[str], settings: Settings) -> dict[str, bytes]:
-    """Files and folders that the user names, by their path below where modules are looked for."""
+    """Files and folders that the user adds, by their path relative to the folders of modules."""
     places = roots(settings)
     files: dict[str, bytes] = {}
     for given in paths:

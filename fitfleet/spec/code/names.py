@@ -22,7 +22,7 @@ class Named:
 
 
 def named(spec: JobSpec) -> list[Named]:
-    """All that the specification names outside Keras, sorted, each once."""
+    """The functions and classes outside Keras that a specification names, sorted, unique."""
     parts = [spec.model.config, spec.optimizer, spec.loss, spec.metrics, spec.weighted_metrics]
     names = set(named_in([*parts, spec.callbacks]))
     paths = [evaluator.path for evaluator in spec.evaluators]
@@ -33,7 +33,7 @@ def named(spec: JobSpec) -> list[Named]:
 
 
 def named_in(node: Any) -> Iterator[Named]:
-    """The same for any part of a document."""
+    """The same for a part of a document."""
     if isinstance(node, list | tuple):
         for part in node:
             yield from named_in(part)

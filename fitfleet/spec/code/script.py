@@ -1,8 +1,8 @@
 """The part of a script, or of a notebook's cells, that functions and classes of it need.
 
-A script cannot be imported by a worker as a whole: it would submit its jobs again. So what a job
-names is taken out of it, with the definitions, imports and constants that these use in turn. What
-else the script does is not part of the job, nor of its identity.
+A worker cannot import a whole script, which would submit its jobs again. So the functions and
+classes of a job are extracted, with the definitions, imports and constants that they use. The rest
+of the script is not part of the job, nor of its identity.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def script_source(names: Sequence[str]) -> str:
-    """Source of a module that has these names of `__main__`.
+    """Source of a module with these names of `__main__`.
 
-    SpecError for a name whose source cannot be had, or that needs what cannot be sent.
+    Raises SpecError for a name without source, or one that uses an object that cannot be sent.
     """
     return _Slice(sys.modules["__main__"]).source(names)
 
@@ -47,7 +47,7 @@ class _Slice:
                 self._taken[name] = node = self._statement(name, user)
                 pending += [(other, name) for other in _globals_of(node)]
         future = [n for n in self._statements if _is_future(n)]
-        # Imports and constants first; the others as they stand in the script.
+        # Imports and constants first, the rest in the order of the script.
         order = {id(node): i for i, node in enumerate(self._statements)}
         body = sorted(
             {id(node): node for node in self._taken.values()}.values(),
@@ -56,7 +56,7 @@ class _Slice:
         return "\n".join(map(ast.unparse, [*future, *body])) + "\n"
 
     def _is_needed(self, name: str) -> bool:
-        """Not what Python has itself, nor what does not exist: using it fails as in the script."""
+        """Whether the name is defined by the script, neither a builtin nor undefined."""
         return name in vars(self._main) or not hasattr(builtins, name)
 
     def _statement(self, name: str, user: str) -> ast.stmt:
@@ -89,7 +89,7 @@ def _statements(main: ModuleType) -> Iterator[ast.stmt]:
 
 
 def _texts(main: ModuleType) -> list[str]:
-    """The script's file, or the cells that a notebook has run."""
+    """The source of the script, or of the cells that a notebook has run."""
     path = getattr(main, "__file__", None)
     if path is not None:
         try:
@@ -120,7 +120,7 @@ def _parsed(text: str) -> ast.Module:
 
 
 def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module, those inside its `with`, `if`, `for` and `try` blocks too."""
+    """The statements of a module, also inside its `with`, `if`, `for` and `try` blocks."""
     for node in body:
         yield node
         if not isinstance(node, _Definition):
@@ -131,7 +131,7 @@ def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _bound(node: ast.stmt) -> set[str]:
-    """Names that a statement without a block of its own gives to the module."""
+    """Names that a simple statement defines in the module."""
     if isinstance(node, _Definition):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
@@ -161,7 +161,7 @@ def _globals_of(node: ast.stmt) -> set[str]:
 
 
 def _by_value(name: str, value: Any) -> str | None:
-    """A statement that gives `name` the value it has now: an import or a constant."""
+    """A statement that assigns the current value of `name`: an import or a constant."""
     if isinstance(value, ModuleType):
         if value.__name__ == name:
             return f"import {name}"

@@ -1,6 +1,6 @@
 """Code for workers is signed with a key in the storage.
 
-A row of the database alone must not make a worker run code, whatever module it says it is of.
+Write access to the database alone must not suffice to make a worker run code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BYTES = 32
 
 
 def sign(sha256: str, settings: Settings) -> str | None:
-    """The signature of a snapshot; None where the storage cannot be reached from here."""
+    """The signature of a snapshot; None if the storage is not on this machine."""
     key = _read(settings) or _create(settings)
     return None if key is None else _signature(key, sha256)
 
@@ -45,7 +45,7 @@ def _read(settings: Settings) -> bytes | None:
 
 
 def _create(settings: Settings) -> bytes | None:
-    """The first to sign makes the key; another one may be quicker."""
+    """Create the key, unless another process has just done so."""
     with suppress(StorageError):
         small_files.create(settings, _NAME, secrets.token_bytes(_BYTES), 0o600)
     return _read(settings)

@@ -1,4 +1,4 @@
-"""A snapshot of source files: its hash, and the archive in which the database keeps it."""
+"""A snapshot of source files: its hash, and the archive that is stored in the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from fitfleet.errors import SpecError
 
-# Source code, and small files that it reads. A dataset is named by its path.
+# For source code and small files that it reads. Datasets are not in it.
 MAX_BYTES = 8 * 2**20
 MAX_FILES = 2_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -20,12 +20,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Files by their path, `/` between its parts; those of a package as Python finds them."""
+    """Files by their path, separated by `/`, relative to the folder of imports."""
 
     files: dict[str, bytes]
 
     def __post_init__(self) -> None:
-        """SpecError for a path that leads out of the snapshot, and for too much of it."""
+        """Raises SpecError for a path outside of the snapshot, and if it is too large."""
         for path in self.files:
             parts = PurePosixPath(path).parts
             if path.startswith("/") or "\\" in path or ".." in parts or not parts:
@@ -46,7 +46,7 @@ class Snapshot:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def holds(self, module: str) -> bool:
-        """Whether it is the source of that module."""
+        """Whether it contains the source of a module."""
         path = module.replace(".", "/")
         return f"{path}.py" in self.files or f"{path}/__init__.py" in self.files
 
@@ -62,7 +62,7 @@ class Snapshot:
 
     @classmethod
     def from_archive(cls, data: bytes) -> Snapshot:
-        """What `to_archive` packed. SpecError for what is no such archive, or unpacks too large."""
+        """From `to_archive`. Raises SpecError for other bytes, and if it is too large."""
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = archive.infolist()
@@ -73,7 +73,7 @@ class Snapshot:
             raise SpecError("code", f"the stored archive is damaged: {error}") from None
 
     def write(self, folder: Path) -> None:
-        """Lay the files out in a folder."""
+        """Write the files to a folder."""
         for path, content in self.files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Declaring a dataset."""
+"""Declarations of datasets; no file is opened here."""

@@ -20,7 +20,7 @@ _ARRAYS = "the name of an array, a list of names, or {input name: array name}"
 _HDF5 = (".h5", ".hdf5", ".mat")
 _ROLES = ("x", "y", "x_val", "y_val", "x_test", "y_test", "sample_weight", "sample_weight_val")
 _BESIDE = _ROLES[2:6] + _ROLES[7:]
-# What may stand beside a function: all else is said by what it gives.
+# Fields that are allowed with a function; its result decides about the others.
 _BESIDE_FUNCTION = ("function", "arguments", "fold", "nan")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FOLD = {"kind": "kfold", "k": None, "index": None, "seed": 0}
@@ -31,7 +31,7 @@ def Dataset(
 ) -> DatasetSpec | Files:
     """A dataset for `fleet.submit(dataset=...)`; fields are those of DatasetSpec.
 
-    `path` may be a list, of files whose rows follow each other. DatasetError for an unknown
+    `path` may be a list of files whose rows are concatenated. DatasetError for an unknown
     field, with the nearest ones, or a value that does not fit.
     """
     if isinstance(path, list | tuple):
@@ -44,8 +44,8 @@ def Dataset(
 def dataset_spec(value: Any) -> DatasetSpec:
     """A path, a mapping of DatasetSpec's fields, or a DatasetSpec, in its canonical form.
 
-    Names in HDF5 have no slash at their ends, and a fold has all of its fields, so that one
-    dataset has one form. Raises DatasetError.
+    So that a dataset has one form, names in HDF5 have no slash at either end, and a fold has all
+    fields. Raises DatasetError.
     """
     if isinstance(value, DatasetSpec):
         check_text(value)
@@ -87,17 +87,17 @@ def dataset_spec(value: Any) -> DatasetSpec:
 
 
 def names_a_dataset(value: Any) -> TypeGuard[str | os.PathLike[str] | DatasetSpec]:
-    """Whether a value is a path or a DatasetSpec, and holds no data itself."""
+    """Whether a value is a path or a DatasetSpec, not data."""
     return isinstance(value, str | os.PathLike | DatasetSpec)
 
 
 def training_only(dataset: DatasetSpec) -> DatasetSpec:
-    """Its x, y and sample weights; what else is in the file is not looked for."""
+    """The dataset with x, y and sample weights only, without validation and test arrays."""
     return dataset.model_copy(update=dict.fromkeys(_BESIDE, False))
 
 
 def inputs_only(dataset: DatasetSpec) -> DatasetSpec:
-    """Its x alone."""
+    """The dataset with x only."""
     alone = {"y": None, "sample_weight": False, "groups": None, "fold": None}
     return training_only(dataset).model_copy(update=alone)
 
@@ -122,7 +122,7 @@ def _with_function(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_text(dataset: DatasetSpec) -> None:
-    """Refuse names that are no Unicode text, such as of a file in another encoding. DatasetError.
+    """Raises DatasetError for names that are no Unicode text, as of a file in another encoding.
 
     They cannot be stored as JSON.
     """
@@ -136,7 +136,7 @@ def check_text(dataset: DatasetSpec) -> None:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer, which true and false are not."""
+    """Whether a value is an integer and no bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -157,7 +157,7 @@ def _canonical(dataset: DatasetSpec) -> DatasetSpec:
 
 
 def _inside(role: Any) -> Any:
-    """A role with names as HDF5 has them below its root: `/train//x` is `train/x`."""
+    """A role with HDF5 names in normal form: `/train//x` is `train/x`."""
     if isinstance(role, str):
         return "/".join(part for part in role.split("/") if part) or role
     if isinstance(role, dict):
@@ -166,7 +166,7 @@ def _inside(role: Any) -> Any:
 
 
 def _is_torch_dataset(value: Any) -> bool:
-    """Told by the names of its classes, so that PyTorch is not imported."""
+    """Recognized by the names of its classes, so that PyTorch is not imported."""
     return any(
         kind.__module__.startswith("torch.utils.data") and kind.__name__ == "Dataset"
         for kind in type(value).__mro__
@@ -181,7 +181,7 @@ def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first complaint of pydantic, in words of a dataset."""
+    """The first error of pydantic, as a message about a dataset."""
     first = error.errors()[0]
     field = str(first["loc"][0])
     if field[:1] in "xy" or field.startswith("sample_weight"):

@@ -1,4 +1,4 @@
-"""Declaring several files as one dataset, their rows one after the other."""
+"""The declaration of several files as one dataset, with their rows concatenated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Files:
 def as_files(value: Any) -> Files | None:
     """Files of a list of paths or of {"path": [paths], ...}; None for anything else.
 
-    Raises DatasetError for a list that holds paths and other things, and for too many.
+    Raises DatasetError for a list of paths and other values, and for too many paths.
     """
     if isinstance(value, Files):
         return value

@@ -1,4 +1,4 @@
-"""Declaring a folder of pictures, texts or sounds: one class per folder, one sample per file."""
+"""The declaration of a folder of images, texts or sounds: a class per folder, a sample per file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Folder(BaseModel):
-    """What the three have in common; names and meanings are those of keras.utils.
+    """The base of the three kinds; arguments are named as in keras.utils.
 
     `path` starts at the setting data_root unless it is absolute. Its folders are the classes, in
-    the order of the alphabet or as `class_names` has them; folders in them are searched as well.
+    alphabetical order or in that of `class_names`; their subfolders are searched, too.
     `label_mode`: "int", "categorical" (one-hot), "binary" (0.0 and 1.0), or None: files need no
-    folders of classes, and y is x. Rows are in an order drawn from `seed`, or, without `shuffle`,
-    in that of classes and names. `skip_unreadable` leaves out what cannot be read and warns.
+    folders of classes, and y is x. Rows are shuffled by `seed`, or, without `shuffle`, sorted by
+    class and name. `skip_unreadable` leaves out unreadable files with a warning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,10 +53,10 @@ class Folder(BaseModel):
 
 
 class ImageFolder(Folder):
-    """Pictures as `keras.utils.image_dataset_from_directory` reads them.
+    """Images as `keras.utils.image_dataset_from_directory` reads them.
 
-    x has the shape (files, height, width, channels) and holds 0 to 255: float32 as in Keras, or
-    rounded to `dtype="uint8"`, which takes a quarter of the room.
+    x has the shape (files, height, width, channels) and values from 0 to 255: float32 as in Keras,
+    or rounded to `dtype="uint8"`, which needs a quarter of the space.
     """
 
     kind = "images"
@@ -101,7 +101,7 @@ _KINDS = {"image_folder": ImageFolder, "text_folder": TextFolder, "audio_folder"
 
 
 def as_folder(value: Any) -> Folder | None:
-    """A Folder, or the mapping of one as job files have it: {"image_folder": path, ...}.
+    """A Folder, also from a mapping as in job files: {"image_folder": path, ...}.
 
     None for anything else. Raises DatasetError.
     """

@@ -1,4 +1,4 @@
-"""Declaring TFRecord files: which features an example holds, and which of them are x and y."""
+"""The declaration of TFRecord files: the features of an example, and which are x and y."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _RAW = (
 class Feature(BaseModel):
     """One feature, as `tf.io.FixedLenFeature` has it: `dtype` "int64", "float32" or "bytes".
 
-    `shape` of a row; None, as of a VarLenFeature: rows of different lengths, zeros after their
-    ends. `default` stands for a feature that an example lacks. Of bytes, `decode` says what they
-    are: None, a text; a NumPy dtype, raw numbers (as `tf.io.decode_raw`); "image", a picture, which
-    is resized to `shape` (height, width, channels).
+    `shape` of a row; None, as of a VarLenFeature: rows of different lengths, padded with zeros.
+    `default` is the value of a feature that an example lacks. `decode` of bytes: None, a text; a
+    NumPy dtype, raw numbers (as `tf.io.decode_raw`); "image", an image, which is resized to `shape`
+    (height, width, channels).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,8 +39,8 @@ class Feature(BaseModel):
 class TFRecord(BaseModel):
     """TFRecord files of `tf.train.Example`, for `fleet.submit(dataset=...)`.
 
-    `path` is a file, a list of files, or a pattern such as "train-*.tfrecord" whose files follow
-    each other in the order of their names. `features` are {name: feature}, a feature as `Feature`
+    `path` is a file, a list of files, or a pattern such as "train-*.tfrecord" whose files
+    are read in the order of their names. `features` are {name: feature}, a feature as `Feature`
     has it, one of TensorFlow's FixedLenFeature and VarLenFeature, or a dtype alone. `x`, `y` and
     `sample_weight` name features as in `Dataset`; without `y`, y is x. DatasetError.
     """
@@ -75,7 +75,7 @@ class TFRecord(BaseModel):
 
     @property
     def paths(self) -> list[str]:
-        """As they were given, patterns among them."""
+        """The paths and patterns as they were given."""
         return [self.path] if isinstance(self.path, str) else self.path
 
     def _check_roles(self) -> None:
@@ -87,14 +87,14 @@ class TFRecord(BaseModel):
 
 
 def names_in(role: Any) -> list[str]:
-    """The features of a role."""
+    """The names of the features of a role."""
     if role is None or isinstance(role, str):
         return [role] if role else []
     return list(role.values()) if isinstance(role, dict) else list(role)
 
 
 def as_records(value: Any) -> TFRecord | None:
-    """A TFRecord, or the mapping of one as job files have it: {"tfrecord": path, ...}.
+    """A TFRecord, also from a mapping as in job files: {"tfrecord": path, ...}.
 
     None for anything else. Raises DatasetError.
     """

@@ -1,6 +1,6 @@
 """The kind of value that an argument of a loss, metric, initializer, ... takes.
 
-Keras looks at most of them only when the model is built, some in the middle of a fit.
+Keras checks most of them only when the model is built, some in the middle of a fit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 
-# May be lists whatever their default is.
+# These may be lists, whatever their default is.
 _LISTS = ("axis", "value", "alpha")
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "reduction": ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None),
@@ -27,9 +27,9 @@ _NUMBERS = ("initial_learning_rate", "decay_rate")
 
 
 def check_kind(kind: str, argument: str, value: Any, default: Any, place: str) -> None:
-    """Raises SpecError for a text where Keras wants a number, and the like.
+    """Raises SpecError for a text where Keras takes a number, and similar.
 
-    `kind` is that of the class, such as "losses", `default` Keras's own value.
+    `kind` is that of the class, such as "losses", `default` Keras's default.
     """
     if kind == "layers":
         if isinstance(value, str) and _is_number(default):

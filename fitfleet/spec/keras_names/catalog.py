@@ -1,4 +1,4 @@
-"""The names of Keras's classes: read from signatures.json, which was written from Keras itself.
+"""The names of Keras's classes, from signatures.json, which is generated from Keras.
 
 Kinds are `layers`, `losses`, `metrics`, `optimizers`, `schedules`, `initializers`,
 `regularizers`, `constraints` and `callbacks`. A class that is not in the table is refused, and so
@@ -29,7 +29,7 @@ MODULES = {
 }
 KINDS = {module: kind for kind, module in MODULES.items()}
 
-# Keras gives these to every object of the kind, whatever its own signature says.
+# Keras accepts these for every object of the kind, whatever its signature is.
 _EVERYWHERE = {
     "layers": ("name", "dtype", "trainable", "activity_regularizer"),
     "losses": ("name", "dtype", "reduction"),
@@ -43,7 +43,7 @@ _EVERYWHERE = {
 class Signature:
     """The arguments of a Keras class, in order, and the defaults of its config.
 
-    `needed` are those of the defaults that Keras must be told when it makes the object.
+    `needed` are those of the defaults that Keras requires to create the object from a config.
     """
 
     kind: str
@@ -70,7 +70,7 @@ def _table() -> dict[str, Any]:
 
 @functools.cache
 def signature(kind: str, name: str) -> Signature | None:
-    """The signature of a class, found by its own name; None when it is not allowed."""
+    """The signature of a class, by its name; None if it is not allowed."""
     row = _table()[kind].get(name)
     if row is None:
         return None
@@ -106,7 +106,7 @@ def class_name(kind: str, identifier: str) -> str | None:
 
 @functools.cache
 def function_name(kind: str, identifier: str) -> str | None:
-    """A function's own name (`mse` → `mean_squared_error`), of losses, metrics, activations."""
+    """The canonical name of a loss, metric or activation function: `mse` → `mean_squared_error`."""
     name_in_keras = _table()["functions"][kind].get(identifier)
     return str(name_in_keras) if name_in_keras is not None else None
 
@@ -127,7 +127,7 @@ def identifiers(kind: str) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest ones, or all if few are known."""
+    """The end of a message about an unknown name: the nearest ones, or all if there are few."""
     known = sorted(set(known))
     lower = {k.lower(): k for k in known}
     near = difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)

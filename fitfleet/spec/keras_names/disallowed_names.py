@@ -1,6 +1,6 @@
 """Names of Keras that a spec may not use: why, and what to use instead.
 
-A test holds that every public class of Keras is in signatures.json or here.
+A test checks that every public class of Keras is in signatures.json or here.
 """
 
 from __future__ import annotations
@@ -118,5 +118,5 @@ def operation_reason(name: str) -> str:
 
 
 def reason(kind: str, name: str) -> str | None:
-    """Why a name that Keras has is refused, and the way out; None for a name it does not have."""
+    """Why a name of Keras is refused, and what to use instead; None for other names."""
     return REASONS.get(kind, {}).get(name)

@@ -1,4 +1,4 @@
-"""Arguments of Keras's `compile` and `fit` that a job has not, and what to use instead."""
+"""Arguments of Keras's `compile` and `fit` that a job does not have, and what to use instead."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ _INSTEAD = {
 
 
 def instead(name: str) -> str | None:
-    """What to do where Keras has an argument of this name; None for a name that it has not."""
+    """What to use instead of an argument of Keras; None for other names."""
     remedy = _INSTEAD.get(name)
     return None if remedy is None else f"no such argument here: {remedy}"

@@ -1,4 +1,4 @@
-"""Names of the classes that signatures.json holds. `disallowed_names` says why others are not."""
+"""Names of the classes in signatures.json. `disallowed_names` says why others are not."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ PRIVATE_LAYERS = {
     "keras.src.layers.preprocessing.feature_space": ("TFDConcat", "TFDIdentity"),
 }
 
-# A value for every argument without a default, only to reach the config's defaults.
+# A value for each argument without a default, only to read the defaults of the config.
 SAMPLES: dict[str, Any] = {
     "units": 1,
     "filters": 1,
@@ -127,7 +127,7 @@ SAMPLES: dict[str, Any] = {
     "values": [0.1, 0.2],
     "schedule": None,
 }
-# What a class cannot do without, though none of it is required.
+# Arguments that a class needs although none of them is required.
 ONE_OF: dict[str, dict[str, Any]] = {
     "Discretization": {"bin_boundaries": [0.5]},
     "CategoryEncoding": {"num_tokens": 2},

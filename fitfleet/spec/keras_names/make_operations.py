@@ -1,7 +1,7 @@
-"""The operators of Keras that a Functional model may hold, found in the Keras installed here.
+"""The operators that a Functional model may contain, from the Keras installed here.
 
 A part of `make_signatures`. Every class of `keras.src.ops` is in the table or, with a reason, in
-`disallowed_names`; a test holds that.
+`disallowed_names`; a test checks that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from fitfleet.spec.keras_names.disallowed_names import OPERATIONS
 
 MODULES = ("core", "image", "linalg", "math", "nn", "numpy")
-# A value for every argument without a default, only to see what shape comes out.
+# A value for each argument without a default, only to compute output shapes.
 _SAMPLES: dict[str, Any] = {
     **{"axis": -1, "axis1": 0, "axis2": 1, "decimals": 1, "shift": 1, "kth": 1, "threshold": 0.5},
     **{"default_value": 0.0, "dtype": "float32", "max_val": 1.0, "x_min": 0.0, "x_max": 1.0},
@@ -53,7 +53,7 @@ def _of(module: str) -> dict[str, Any]:
 
 
 def _rule(cls: Any) -> str | None:
-    """`same`, `broadcast` or `reduce`, as seen from what Keras makes of a few shapes."""
+    """`same`, `broadcast` or `reduce`, inferred from Keras's output shapes for a few inputs."""
     arguments = {
         p.name: _SAMPLES.get(p.name)
         for p in inspect.signature(cls.__init__).parameters.values()
@@ -79,7 +79,7 @@ def _gives(cls: Any, arguments: dict[str, Any], inputs: Any, outputs: Any) -> bo
         return tuple(cls(**arguments).compute_output_spec(*given).shape)
 
     for dtype in ("float32", "int32"):
-        with contextlib.suppress(Exception):  # Keras raises many kinds; each means "not this rule"
+        with contextlib.suppress(Exception):  # Keras raises errors of many classes: "not this rule"
             if all(
                 shape_of(*row[:1], dtype) == row[1] for row in zip(inputs, outputs, strict=True)
             ):

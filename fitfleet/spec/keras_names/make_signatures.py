@@ -66,7 +66,7 @@ FUNCTION_MODULES = {
 
 
 def signatures() -> dict[str, Any]:
-    """The whole table, as it is written to signatures.json."""
+    """The table that is written to signatures.json."""
     keras = importlib.import_module("keras")
     table: dict[str, Any] = {"keras": keras.__version__}
     for kind, (module, names) in CLASSES.items():
@@ -99,7 +99,7 @@ def _entry(module: str, name: str) -> dict[str, Any]:
 
 
 def _needed(cls: Any, required: list[str], defaults: dict[str, Any]) -> list[str]:
-    """The defaults without which Keras cannot make the object from its config."""
+    """The defaults without which Keras cannot create the object from its config."""
     document = _document(cls, required, is_second=False)
     config = document["config"]
     deserialize = importlib.import_module("keras.saving").deserialize_keras_object
@@ -121,10 +121,10 @@ def _needed(cls: Any, required: list[str], defaults: dict[str, Any]) -> list[str
 def _defaults(
     module: str, cls: Any, required: list[str], written: dict[str, Any]
 ) -> dict[str, Any]:
-    """What get_config gives when only the required arguments are set, less those.
+    """The result of get_config with only the required arguments set, without those.
 
-    A value that follows a required argument (the strides of a pooling layer) is not a default;
-    then, and for what get_config leaves out, the default written in the signature counts.
+    A value that depends on a required argument (the strides of a pooling layer) is not a default;
+    then, and for arguments that get_config omits, the default of the signature is taken.
     """
     if module == "keras.callbacks":
         return {k: v for k, v in written.items() if k not in required}
@@ -139,7 +139,7 @@ def _defaults(
     if module != "keras.metrics":  # a metric's name is the key of its values in the history
         defaults.pop("name", None)
     if "pool_size" in written and "strides" in written:
-        defaults["strides"] = None  # means: as the pool size
+        defaults["strides"] = None  # None means the pool size
     return {name: _short(value) for name, value in sorted(defaults.items())}
 
 
@@ -148,7 +148,7 @@ def _config(cls: Any, required: list[str], is_second: bool) -> dict[str, Any]:
 
 
 def _document(cls: Any, required: list[str], is_second: bool) -> dict[str, Any]:
-    """What Keras serialises of an object with the required arguments only."""
+    """The serialised form of an object with only the required arguments."""
     arguments = {name: _sample(cls.__name__, name, is_second) for name in required}
     arguments.update(ONE_OF.get(cls.__name__, {}))
     if cls.__name__ == "InputLayer":
@@ -193,7 +193,7 @@ def _aliases(kind: str, known: dict[str, Any]) -> dict[str, str]:
 
 
 def _functions(kind: str) -> dict[str, str]:
-    """{identifier: the function's own name} of what `compile` or `activation=` takes."""
+    """{identifier: canonical name} of the functions that `compile` or `activation=` takes."""
     source = importlib.import_module(f"keras.src.{kind}")
     public = importlib.import_module(FUNCTION_MODULES[kind])
     functions: dict[str, str] = {}
@@ -209,7 +209,7 @@ def _functions(kind: str) -> dict[str, str]:
 
 
 def _is_found(public: Any, name: str) -> bool:
-    """Whether Keras itself finds the function by its name."""
+    """Whether Keras resolves the name to a function."""
     try:
         return name not in ("get", "serialize", "deserialize") and bool(public.get(name))
     except ValueError:

@@ -1,1 +1,1 @@
-"""From a Keras object, or a config of one, to the one form in which it is stored."""
+"""From Keras objects and their configs to the canonical form that is stored."""

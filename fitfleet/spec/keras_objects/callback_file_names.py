@@ -1,4 +1,4 @@
-"""The names of files that a callback writes: inside the job's own files, whatever a user gives."""
+"""The names of files that a callback writes, which are always inside the files of the job."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from fitfleet.errors import SpecError
 from fitfleet.spec.keras_objects.object_documents import is_space
 
-# Class of Keras -> its argument that names a file.
+# Class of Keras -> its argument with the name of a file.
 ARGUMENTS = {"ModelCheckpoint": "filepath", "CSVLogger": "filename", "TensorBoard": "log_dir"}
-LOG_DIR = "logs"  # of a TensorBoard without one, as in Keras
+LOG_DIR = "logs"  # the default of TensorBoard, as in Keras
 _MAX_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
-# `str.format` could reach attributes, or fill the memory by a width.
+# `str.format` could read attributes, or exhaust the memory by a width.
 _FIELD = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::0?\d{0,2}(?:\.\d{1,2})?[defg]?)?\}")
 _WEIGHTS = ".weights.h5"
 _MODELS = (".keras", ".h5")
@@ -27,14 +27,14 @@ def is_name(name: str) -> bool:
 
 
 def fields(name: str) -> list[str]:
-    """What is put into a name at the end of an epoch: `epoch`, and names of metrics."""
+    """The fields of a name: `epoch` and names of metrics."""
     return [match["name"] for match in _FIELD.finditer(name)]
 
 
 def check(class_name: str, config: dict[str, Any], place: str) -> None:
-    """Bring the name in a callback's canonical config to its normal form.
+    """Write the normal form of the name into a callback's canonical config.
 
-    SpecError for one that is no name inside a folder, and for what Keras would refuse on a worker.
+    Raises SpecError for a path outside of the folder, and for a name that Keras would refuse.
     """
     argument = ARGUMENTS.get(class_name)
     if class_name == "TensorBoard":
@@ -81,7 +81,7 @@ def _normal(given: Any, place: str) -> str:
 
 
 def _shown_with_values(name: str) -> None:
-    """As at the end of an epoch. ValueError for a form that the value cannot have."""
+    """The name with example values. Raises ValueError for an invalid format of a value."""
     for match in _FIELD.finditer(name):
         is_count = match["name"] == "epoch"
         match[0].format(**{match["name"]: 1 if is_count else 0.5})

@@ -1,6 +1,6 @@
 """A callback object as a document: its class, and the arguments of its constructor.
 
-Callbacks have no config. Keras's keep their arguments as attributes, and those of a user have to.
+Callbacks have no config. Keras's keep their arguments as attributes; custom ones have to.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MISSING = inspect.Parameter.empty
 
 
 def arguments(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Arguments of a callback of Keras's, as far as it keeps them."""
+    """The arguments of a callback of Keras, as far as they are attributes."""
     config = {name: kept for name in names if (kept := _kept(value, name)) is not _MISSING}
-    if isinstance(config.get("min_delta"), float | int):  # after a fit it carries a sign
+    if isinstance(config.get("min_delta"), float | int):  # a fit changes it
         config["min_delta"] = abs(config["min_delta"])
     return config
 
 
 def own_document(value: Any, place: str) -> dict[str, Any]:
-    """Of an object of the user's own class. SpecError for an argument that it does not keep."""
+    """The document of a custom callback. Raises SpecError for an argument that is no attribute."""
     kind = type(value)
     check_reachable(kind, place)
     parent, parameters = _parent(kind), inspect.signature(kind).parameters
@@ -61,7 +61,7 @@ def own_document(value: Any, place: str) -> dict[str, Any]:
 
 
 def _arrays(value: Any) -> Any:
-    """Arrays and tensors with their dtypes, as Keras writes those in the arguments of a call."""
+    """Arrays and tensors with their dtypes, in Keras's form for arguments of a call."""
     if isinstance(value, dict):
         return {key: _arrays(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -86,7 +86,7 @@ def _forgets(kind: type, name: str) -> str:
 
 
 def _parent(kind: type) -> str | None:
-    """The class of Keras that a user's is derived from, if it is one with arguments."""
+    """The base class of Keras, if it has arguments."""
     known = catalog.class_names("callbacks")
     names = (c.__name__ for c in kind.__mro__ if c.__module__.startswith("keras."))
     return next((name for name in names if name in known), None)
@@ -95,7 +95,7 @@ def _parent(kind: type) -> str | None:
 def _set_by_user(
     kind: type, given: Mapping[str, Any], inherited: dict[str, Any], required: Iterable[str]
 ) -> dict[str, Any]:
-    """Of what went through `**kwargs` that which the class does not set by itself."""
+    """Arguments that were passed through `**kwargs`, without those that the class sets itself."""
     needed = {name: inherited[name] for name in required if name in inherited}
     for more in ({}, needed):
         constructed = _made(kind, {**given, **more})
@@ -109,7 +109,7 @@ def _set_by_user(
 
 
 def _is_made_by(value: Any, given: Mapping[str, Any]) -> bool:
-    """Whether an object with these arguments alone is like this one, in all that is plain."""
+    """Whether an object with only these arguments has equal attributes, as far as comparable."""
     constructed = _made(type(value), given)
     plain = (bool, int, float, str)
     return constructed is not None and all(
@@ -120,10 +120,10 @@ def _is_made_by(value: Any, given: Mapping[str, Any]) -> bool:
 
 
 def _made(kind: type, given: Mapping[str, Any]) -> Any:
-    """Another object of the class, or None where it takes other arguments."""
+    """Another object of the class, or None if it does not take these arguments."""
     try:
         return kind(**given)
-    except Exception:  # whatever the user's constructor raises
+    except Exception:  # the constructor is custom code
         return None
 
 
@@ -132,7 +132,7 @@ def _is_same(value: Any, other: Any) -> bool:
 
 
 def _check_name(value: Any, parent: str | None, place: str) -> None:
-    """A class derived from one that writes files writes among the job's, as that does."""
+    """Check the file name of a class that is derived from one of Keras that writes files."""
     argument = callback_file_names.ARGUMENTS.get(parent or "")
     if parent is not None and argument is not None:
         config = arguments(value, [argument, "save_weights_only"])

@@ -1,7 +1,7 @@
 """A model's config in canonical form: defaults left out, names as in a fresh process.
 
-The canonical form is itself a Keras config; it alone is stored, hashed and loaded. The order of
-layers and of nodes is kept, since the seeds of the initial weights follow it.
+The canonical form is a Keras config, too, and the only form that is stored, hashed and loaded. The
+order of layers and nodes is kept, since the seeds of the initial weights depend on it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def canonical_model(document: dict[str, Any], place: str = "model") -> dict[str,
 
 
 def without_default_dtypes(model: dict[str, Any]) -> dict[str, Any]:
-    """The same model for a job without a dtype policy, where "float32" of a layer says nothing."""
+    """The model for a job without a dtype policy, in which "float32" is the default of layers."""
     if not _dtypes(model) <= {"float32", "None"}:
         return model
     model = copy.deepcopy(model)
@@ -52,7 +52,7 @@ def without_default_dtypes(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_kind(document: Any) -> str | None:
-    """ "Sequential" or "Functional" when the document is such a model of Keras, else None."""
+    """ "Sequential" or "Functional" if the document is such a model, else None."""
     if not isinstance(document, dict):
         return None
     name, module = document.get("class_name"), document.get("module", "keras")
@@ -91,7 +91,7 @@ def _starts_with_input(layers: list[dict[str, Any]]) -> bool:
 
 
 def _with_nodes(document: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Carries over how a Functional model connects this layer."""
+    """The layer with its connections in a Functional model."""
     for key in ("name", "inbound_nodes", "shared_object_id"):
         if key in document:
             new[key] = document[key]
@@ -132,7 +132,7 @@ def canonical_layer(document: Any, place: str) -> Any:
 
 
 def refusal(name: str, module: Any = "keras.layers") -> str:
-    """Why a layer that is not in the catalogue is refused, and what is near it."""
+    """Why a layer that is not in the catalogue is refused, with the nearest names."""
     why = disallowed_names.reason("layers", name)
     if why is not None:
         return f"{name} is refused: {why}"
@@ -166,7 +166,7 @@ def _layer(name: str, config: dict[str, Any], place: str) -> dict[str, Any]:
     return layer
 
 
-# Keras writes them into every config, set or not; set ones are refused as unknown arguments.
+# Keras writes them into every config; other values are refused as unknown arguments.
 _NEVER_LOADED = (
     "quantization_config",
     "lora_rank",
@@ -206,7 +206,7 @@ def _input(config: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _simplify_bidirectional(config: dict[str, Any]) -> None:
-    """Leaves out a backward layer that Keras would make itself, and the names it gives."""
+    """Remove a backward layer that equals Keras's default, and default names."""
     forward, backward = config.get("layer"), config.get("backward_layer")
     if isinstance(forward, dict):
         _unprefix(forward, "forward_")
@@ -225,7 +225,7 @@ def _unprefix(layer: dict[str, Any], prefix: str) -> None:
 
 
 def _config(layer: dict[str, Any]) -> dict[str, Any]:
-    """A layer's config; a layer of the user's own may have anything there, and keeps it."""
+    """The canonical config of a layer; that of a custom layer is unchanged."""
     return config if isinstance(config := layer.get("config"), dict) else {}
 
 
@@ -237,7 +237,7 @@ def _is_mirror(forward: dict[str, Any], backward: dict[str, Any]) -> bool:
 
 
 def _drop_followers(name: str, config: dict[str, Any]) -> None:
-    """Arguments that Keras fills in from another argument."""
+    """Remove arguments that equal Keras's default, which depends on another argument."""
     if "Pooling" in name and "strides" in config:
         pool_size = config.get("pool_size", [2] * int(re.sub(r"\D", "", name) or 1))
         if config["strides"] == pool_size:

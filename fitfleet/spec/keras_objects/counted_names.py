@@ -1,7 +1,7 @@
-"""Names of losses, metrics and optimizers that Keras made up by counting, as in a fresh process.
+"""Default names of losses, metrics and optimizers, which Keras numbers, as in a new process.
 
-Keras counts the objects of a class that a process has made: the third MyMetric of a notebook is
-`my_metric_2`. A name is part of a job, and that of a metric the key of its values.
+Keras counts the objects of a class in a process: the third MyMetric of a notebook is `my_metric_2`.
+A name is part of a job, and that of a metric the key of its values.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fitfleet.spec.keras_objects.object_documents import is_custom, snake_case
 
 
 def recount(document: dict[str, Any], counts: Counter[str]) -> None:
-    """Give a serialised object of the user's own class, in place, the name that a fresh process
-    would give it after those that `counts` has. A name that its class or the user chose stays.
+    """Write into a serialised custom object the default name that it would get in a new process,
+    after those in `counts`. A name that its class or the user has chosen stays.
     """
     config = document.get("config")
     prefix = counted_prefix(document)
@@ -32,9 +32,9 @@ def recount(document: dict[str, Any], counts: Counter[str]) -> None:
 
 
 def counted_prefix(document: Any) -> str | None:
-    """What Keras calls the objects of such a class, by counting; None where the class names them.
+    """The prefix of Keras's default names for a custom class; None if the class names its objects.
 
-    Only of a class that this process has: a document of a file says what it is to be called.
+    Only for a class of this process: in a document from a file the name counts as chosen.
     """
     if not isinstance(document, dict) or not is_custom(document):
         return None

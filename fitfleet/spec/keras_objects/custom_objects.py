@@ -1,4 +1,4 @@
-"""Functions and classes of the user, by the names under which a worker finds them again."""
+"""Functions and classes of the user, by the names under which a worker imports them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LAMBDA = "a lambda has no name to find it by; write it as a function with `def`
 
 
 def check_reachable(value: Any, place: str) -> None:
-    """SpecError for a function or class that its module does not have by its own name.
+    """Raises SpecError for a function or class that is no attribute of its module.
 
-    A worker imports it from its source, so a lambda or what a function made has no way there.
+    A worker imports it from its source, so a lambda or a local function cannot be sent.
     """
     name = value.__qualname__
     if value.__name__ == "<lambda>":
@@ -32,10 +32,10 @@ def check_reachable(value: Any, place: str) -> None:
 
 @contextmanager
 def names_recorded() -> Iterator[dict[str, Any]]:
-    """Meanwhile Keras calls what is not registered `module>name`; name -> object of the user's.
+    """A context in which Keras names unregistered objects `module>name`; {name: custom object}.
 
-    Keras asks for the registered name of every class and function that it serialises, at any
-    depth, and forgets the module of those of a script and of all functions.
+    Keras looks up the registered name of every class and function that it serialises, at any
+    depth, and omits the module of those of a script and of all functions.
     """
     registration = sys.modules["keras.src.saving.object_registration"]
     before = registration.GLOBAL_CUSTOM_NAMES
@@ -48,7 +48,7 @@ def names_recorded() -> Iterator[dict[str, Any]]:
 
 
 class _Names(dict[Any, str]):
-    """Keras's table of registered names, with one for every object of the user's."""
+    """Keras's table of registered names, with an entry for each custom object."""
 
     def __init__(self, known: dict[Any, str]) -> None:
         super().__init__(known)
@@ -69,11 +69,11 @@ def _is_custom(value: Any) -> bool:
 
 
 class NotSerialisableError(SpecError):
-    """Keras cannot write an object down."""
+    """Keras cannot serialise an object."""
 
 
 def is_of_keras(module: str) -> bool:
-    """Whether a module is Keras's, or Python's own, and not the user's."""
+    """Whether a module is of Keras or builtin, not the user's."""
     return module.partition(".")[0] in ("keras", "builtins")
 
 
@@ -92,10 +92,10 @@ def located(document: Any, recorded: dict[str, Any]) -> Any:
 
 
 def qualified(document: Any) -> Any:
-    """A serialised object, at any depth, with a registered name for what is not registered.
+    """A serialised object with registered names for all unregistered ones in it.
 
-    `losses>Focal` for a class, `losses>focal` for a function: module and name, as a worker that
-    has imported the module registers them.
+    `losses>Focal` for a class, `losses>focal` for a function: module and name, under which a worker
+    registers them when it has imported the module.
     """
     if isinstance(document, list | tuple):
         return [qualified(part) for part in document]
@@ -115,16 +115,16 @@ def qualified(document: Any) -> Any:
 
 
 def refuse_class(value: Any, place: str) -> None:
-    """SpecError for a class in place of an object of it."""
+    """Raises SpecError for a class in place of an object."""
     if isinstance(value, type):
         name = value.__name__
         raise SpecError(place, f"{name} is a class; give an object of it, {name}(...)")
 
 
 def refuse_lambdas(document: Any, place: str) -> None:
-    """SpecError for a lambda anywhere in what Keras serialised, such as an activation.
+    """Raises SpecError for a lambda anywhere in a serialised object, such as an activation.
 
-    The layer Lambda is refused by its name, with another way out.
+    The layer Lambda is refused by its name, with another message.
     """
     if isinstance(document, list | tuple):
         for index, part in enumerate(document):
@@ -137,20 +137,20 @@ def refuse_lambdas(document: Any, place: str) -> None:
 
 
 def _is_lambda(document: dict[str, Any]) -> bool:
-    """As an initialiser it has a class, as an activation its code, defaults and closure alone."""
+    """Whether it is a serialised lambda: with a class, or as code, defaults and closure."""
     code = document.get("value") if len(document) == 1 else None
     is_code = isinstance(code, list | tuple) and len(code) == 3 and isinstance(code[0], str)
     return is_code or document.get("class_name") == "__lambda__"
 
 
 def refuse_model_subclass(model: Any, place: str) -> None:
-    """SpecError for an object of a Model class of the user's own: it is code, not data."""
+    """Raises SpecError for an object of a custom Model class: it is code, not data."""
     if hasattr(model, "train_step") and type(model).__module__.split(".")[0] != "keras":
         raise SpecError(place, model_subclass_refusal({"class_name": type(model).__name__}))
 
 
 def model_subclass_refusal(document: dict[str, Any]) -> str:
-    """Why such an object is refused, and the way that works."""
+    """Why such an object is refused, and what to use instead."""
     return (
         f"{document.get('class_name')} is a Model class of your own, and only code makes one;"
         " give a function that returns it, model=ff.builder(make_model)"
@@ -158,11 +158,11 @@ def model_subclass_refusal(document: dict[str, Any]) -> str:
 
 
 def registered(name: str, place: str) -> dict[str, Any]:
-    """The document of a class or function that this program has registered as `package>name`.
+    """The document of a class or function that this process has registered as `package>name`.
 
-    As Keras's own `get` finds it, a class with its default arguments. The name alone tells neither
-    its module nor whether it is a class, so where nobody has registered it, as in a job file, it is
-    a SpecError that says how to write it.
+    A class has its default arguments, as in Keras's `get`. The name tells neither its module nor
+    whether it is a class, so one that is not registered, as in a job file, raises SpecError with
+    the form to use.
     """
     keras = sys.modules.get("keras")
     custom = None if keras is None else keras.saving.get_registered_object(name)

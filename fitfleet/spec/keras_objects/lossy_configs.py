@@ -1,10 +1,10 @@
-"""Arguments that Keras 3.15 forgets when it serialises a layer: taken from the layer itself."""
+"""Arguments that Keras 3.15 omits when it serialises a layer: taken from the layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Class -> argument, where the layer keeps it, and the value that need not be written.
+# Class -> argument, attribute of the layer, and the value that need not be written.
 _LOST = {
     "SimpleRNN": ("seed", "cell.seed", None),
     "LSTM": ("use_cudnn", "use_cudnn", "auto"),
@@ -16,7 +16,7 @@ _LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 
 
 def recover(model: Any, document: Any) -> None:
-    """Writes into the document, in place, what Keras left out of the model's config."""
+    """Write into the document what Keras omitted from the model's config."""
     if not isinstance(document, dict):
         return
     layers = {layer.name: layer for layer in _layers(model)}
@@ -45,17 +45,17 @@ def _recover_layer(layer: Any, row: Any) -> None:
 
 
 def write_vocabulary(layer: Any, config: dict[str, Any]) -> None:
-    """The words that `adapt` found, which Keras writes into a file beside the config."""
+    """Write the vocabulary of `adapt`, which Keras writes to a file beside the config."""
     if config.get("vocabulary") is not None:
         return
     words = [getattr(word, "item", lambda word=word: word)() for word in _words(layer)]
     if not words:
-        return  # neither given nor adapted, and refused for that
+        return  # neither set nor adapted, which is refused later
     config["vocabulary"] = words
     lookup = getattr(layer, "_lookup_layer", layer)
     weights = getattr(lookup, "idf_weights", None)
     if config.get("output_mode") == "tf_idf" and weights is not None:
-        # The first are of words that are not in the vocabulary: Keras makes them of the others. The
+        # The first weights are of unknown words: Keras computes them from the others. The
         # last are the padding up to max_tokens.
         first = lookup.num_oov_indices
         idf_weights = weights.numpy()[first : first + len(words)]

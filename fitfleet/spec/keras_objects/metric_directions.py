@@ -1,7 +1,7 @@
 """The direction of a recorded metric: from the specification of its fit, else from its name.
 
-A specification knows which of Keras's classes comes after a name. A name alone counts only where
-its last words are those of a metric that everyone calls so; what is left is asked for.
+A specification tells the class of a name. A name alone counts only if its last words are those of a
+metric of common use; for other names the user has to state the direction.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMMONLY_LOWER = """
 mse mae mape msle rmse kld bce ce nll error errors error_rate crossentropy cross_entropy log_cosh
 logcosh huber perplexity divergence negative_log_likelihood
 """
-# Any of these words turns a name round or makes something else of it: accuracy_drop, neg_mse.
+# These words reverse the direction of a name or change its meaning: accuracy_drop, neg_mse.
 _TURNING = """
 neg negative minus inverse inverted inv non no not anti drop gain gap delta diff difference change
 reduction improvement std var variance spread ratio max min target budget
@@ -48,15 +48,15 @@ def _directions_of(higher: str, lower: str) -> dict[str, Direction]:
     return {**directions, **dict.fromkeys(lower.split(), "minimize")}
 
 
-# Of Keras's metric classes; a test compares it with what Keras itself says of them.
+# Of Keras's metric classes; a test compares it with Keras.
 CLASSES = _directions_of(_HIGHER, _LOWER)
 _BY_SHAPE = _directions_of("accuracy acc", "crossentropy ce")
 
 
 def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
-    """The direction by the specifications that have the name, else by the name; None: unknown.
+    """The direction by the specifications with that name, else by the name; None if unknown.
 
-    Each has `loss`, `metrics` and `weighted_metrics`, as a JobSpec has. None also where two differ.
+    Each has `loss`, `metrics` and `weighted_metrics`, as a JobSpec. None also if they differ.
     """
     directions: set[Direction | None] = set()
     for parts in specs:
@@ -68,7 +68,7 @@ def agreed(name: str, specs: Iterable[Mapping[str, Any]]) -> Direction | None:
 
 
 def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
-    """The directions of what has this name in one specification; empty: it has no such name."""
+    """The directions of the metrics with this name in one specification."""
     if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
         return {"minimize"}
     named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
@@ -96,7 +96,7 @@ def by_name(name: str) -> Direction | None:
 
 
 def plain_name(name: str) -> str:
-    """The name that Keras gives it in training: without val_, or test_ of the scores."""
+    """The name of the metric in training: without val_, or test_ of scores."""
     return name.removeprefix("val_").removeprefix("test_")
 
 
@@ -114,18 +114,18 @@ def names_told() -> dict[str, Direction]:
 
 
 def _is_loss_of_output(plain: str, loss: Any) -> bool:
-    """Keras calls the loss of output `a` `a_loss`, where each output has its own."""
+    """Whether the name is `a_loss`, Keras's name for the loss of output `a`."""
     is_by_output = isinstance(loss, dict) and "class_name" not in loss
     return is_by_output and plain.endswith("_loss") and plain.removesuffix("_loss") in loss
 
 
 def _is_named_after(plain: str, name: str) -> bool:
-    """Keras puts the output's name before, and a counter behind a name that is taken."""
+    """Whether the name is that of the metric, with an output before it or a counter after it."""
     return re.fullmatch(rf"(.+_)?{re.escape(name)}(_\d+)?", plain) is not None
 
 
 def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
-    """(own name, class, direction) of each metric in the structures that Keras's compile takes."""
+    """(name, class, direction) of each metric in the structures that Keras's compile takes."""
     if isinstance(metrics, str):
         yield metrics, *_of_identifier(metrics)
     elif isinstance(metrics, list):

@@ -1,8 +1,8 @@
-"""Names of layers as Keras gives them in a fresh process: lstm, lstm_1, dense.
+"""Default names of layers, as in a new process: lstm, lstm_1, dense.
 
-A model built after others in one script has lstm_7 where a fresh process has lstm. Names that
-Keras made up are renumbered, so that equal models have equal configs; names that the user
-chose stay, and so do those by which several inputs or outputs are told apart.
+A model that is built after others in a script has lstm_7 where a new process has lstm. Default
+names are renumbered, so that equal models have equal configs; names that the user has chosen stay,
+and so do those of several inputs or outputs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _MODEL_PREFIXES = ("sequential", "functional", "model")
 
 
 def rename(model: dict[str, Any]) -> dict[str, Any]:
-    """The model with made-up names counted from the start, in place, and every layer named."""
+    """Renumber the default names in a model, and name every layer; in place."""
     _rename_model(model, Counter(), is_top=True)
     return model
 
 
 def is_made_up(name: Any, class_name: str) -> bool:
-    """Whether Keras would give a layer of that class this name by itself."""
+    """Whether this is a default name of Keras for a layer of the class."""
     if not isinstance(name, str):
         return name is None
     prefixes = (snake_case(class_name), *(_MODEL_PREFIXES if class_name in _MODELS else ()))
@@ -60,7 +60,7 @@ def _rename_model(model: dict[str, Any], counts: Counter[str], *, is_top: bool) 
 
 
 def _rename_inside(layer: dict[str, Any], counts: Counter[str]) -> None:
-    """Layers inside a layer: they are made before it, and so counted before it."""
+    """Renumber the layers inside a layer, which are created, and so counted, before it."""
     config = layer["config"]
     if layer["class_name"] in _MODELS and isinstance(config.get("layers"), list):
         _rename_model(layer, counts, is_top=False)
@@ -68,7 +68,7 @@ def _rename_inside(layer: dict[str, Any], counts: Counter[str]) -> None:
     inner = [config.get(key) for key in ("layer", "backward_layer", "cell")]
     cells = config.get("cells")
     for part in (*inner, *(cells if isinstance(cells, list) else ())):
-        # A layer of the user's own may hold anything there.
+        # The config of a custom layer may have any value there.
         if not _has_class(part) or not isinstance(part.get("config"), dict):
             continue
         _rename_inside(part, counts)
@@ -96,7 +96,7 @@ def _name(layer: dict[str, Any]) -> Any:
 
 
 def _take_name(layer: dict[str, Any]) -> None:
-    """Into the config, which lacks it where a class of the user's takes no name."""
+    """The name of a layer, written into its config, which may lack it for a custom class."""
     if isinstance(layer.get("config"), dict) and layer.get("name"):
         layer["config"].setdefault("name", layer["name"])
 
@@ -108,7 +108,7 @@ def _set_name(layer: dict[str, Any], name: str) -> None:
 
 
 def _kept(config: dict[str, Any]) -> set[Any]:
-    """Names of inputs and outputs by which a dataset or a loss may call them."""
+    """Names of inputs and outputs that a dataset or a loss may use."""
     kept: set[Any] = set()
     for key in ("input_layers", "output_layers"):
         ends = config.get(key)
@@ -133,7 +133,7 @@ def _is_history(value: Any) -> bool:
 
 
 def _point(config: dict[str, Any], mapping: dict[str, str]) -> None:
-    """Every reference to a renamed layer, in the ends of the model and between its nodes."""
+    """Rename all references to a layer: in inputs, outputs and nodes of the model."""
     for key in ("input_layers", "output_layers"):
         config[key] = _mapped(config.get(key), mapping)
     for layer in config["layers"]:

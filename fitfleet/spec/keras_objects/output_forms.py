@@ -2,8 +2,8 @@
 
 Keras takes a loss for a model of one output as itself, in a list of one, or by the output's name;
 weights of losses that are all 1 change nothing. For a model that gives a list of outputs it puts
-losses and weights by name in the outputs' order, and metrics in a list by name. What a model gives
-as a dict stays as it was written: there the order decides in which the losses are added.
+losses and weights by name in the outputs' order, and metrics in a list by name. For a dict of
+outputs the form stays as it was written, since its order is that in which the losses are added.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fitfleet.spec.keras_objects.object_documents import is_custom, is_space
 
 
 def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:
-    """Writes loss, loss_weights and metrics in the simplest form that means the same, in place."""
+    """Write loss, loss_weights and metrics in their simplest equivalent form, in place."""
     name = _only_output(model)
     for part in ("loss", "loss_weights"):
         if name is not None:
@@ -33,7 +33,7 @@ def simplify(values: dict[str, Any], model: dict[str, Any] | None) -> None:
 
 
 def names_of_a_list(model: dict[str, Any] | None) -> list[str]:
-    """Names of the outputs of a model that gives a flat list of several; else none."""
+    """Names of the outputs of a model with a flat list of several; else empty."""
     ends = ((model or {}).get("config") or {}).get("output_layers")
     if not isinstance(ends, list) or not all(map(_is_tensor, ends)):
         return []
@@ -69,7 +69,7 @@ def _names_all(value: Any, names: list[str]) -> bool:
 
 
 def _are_same(loss: Any, names: list[str]) -> bool:
-    """Whether a list is one loss for all; those of the user's own may keep a state each."""
+    """Whether a list is the same loss for all outputs; custom losses may each have a state."""
     if not isinstance(loss, list) or len(loss) != len(names) or loss[0] is None:
         return False
     is_own = isinstance(loss[0], dict) and is_custom(loss[0])
@@ -77,7 +77,7 @@ def _are_same(loss: Any, names: list[str]) -> bool:
 
 
 def _only_output(model: dict[str, Any] | None) -> str | None:
-    """The name of a model's one output; None where there are several, a dict, or unknown ones."""
+    """The name of the only output of a model; None for several, a dict, or unknown ones."""
     config = (model or {}).get("config")
     if not isinstance(config, dict):
         return None
@@ -92,7 +92,7 @@ def _only_output(model: dict[str, Any] | None) -> str | None:
 
 
 def _only(value: Any, name: str, *, is_list: bool) -> Any:
-    """What stands in `[...]` or `{name: ...}` for the one output; metrics are a list themselves."""
+    """The value in `[...]` or `{name: ...}` for the only output; for metrics that is a list."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list) >= is_list:
         return value[0]
     if _is_by_name(value) and list(value) == [name]:
@@ -101,7 +101,7 @@ def _only(value: Any, name: str, *, is_list: bool) -> Any:
 
 
 def _each_a_list(metrics: Any) -> Any:
-    """Metrics of several outputs, a list for each of them."""
+    """The metrics of several outputs, with a list for each."""
     if isinstance(metrics, list) and any(
         isinstance(part, list) or part is None for part in metrics
     ):
@@ -119,7 +119,7 @@ def _as_list(metrics: Any) -> Any:
 
 
 def _are_ones(weights: Any, loss: Any) -> bool:
-    """Whether weights are all 1; a mapping's keys are to be checked unless they are the loss's."""
+    """Whether all weights are 1; a mapping only if its keys are those of the loss."""
     if _is_by_name(weights) and _is_by_name(loss) and set(weights) == set(loss):
         return all(weight == 1 for weight in weights.values())
     if isinstance(weights, list):

@@ -1,7 +1,7 @@
-"""Whether the weights of a Keras object are still those that its initialisers gave it.
+"""Whether the weights of a Keras object are still those of its initialisers.
 
-Keras is not imported: an object of Keras exists only when its caller has imported it. A random
-initialiser keeps the seed that it drew when it was made, so its first value can be drawn again.
+Keras is not imported here: if there is an object of Keras, its caller has imported it. A random
+initialiser keeps the seed that it drew when it was created, so its value can be computed again.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-# Keras drops the initialisers of these, so nothing tells what they began with. They are trained
-# together with others, which do tell.
+# Keras does not keep the initialisers of these, so their initial values are unknown. They are
+# trained together with others.
 _UNKNOWN = {("AdditiveAttention", "scale"), ("SpectralNormalization", "vector_u")}
-# What is recomputed from an argument, or reset at the start of a fit.
+# Weights that are computed from an argument, or reset at the start of a fit.
 _DERIVED = {("STFTSpectrogram", "real_kernel"), ("STFTSpectrogram", "imag_kernel")}
 _STATES = ("rnn_state", "seed_generator_state")
 
 
 def changed_weight(model: Any) -> str | None:
-    """The first weight that isn't as its initialiser made it, as `layer/weight`; else None.
+    """The first weight that differs from its initial value, as `layer/weight`; else None.
 
-    A weight whose initialiser cannot be found counts as changed, unless it is all 0 or all 1.
+    A weight of unknown initialiser counts as changed, unless it is all 0 or all 1.
     """
     if isinstance(model, type) or not hasattr(model, "_flatten_layers"):
         return None
@@ -40,9 +40,9 @@ def changed_weight(model: Any) -> str | None:
 
 
 def weights_without_initializer(model: Any) -> str | None:
-    """The first weight whose layer keeps no initialiser, where nothing else was trained or set.
+    """The first weight without an initialiser, if no other weight was changed.
 
-    Such weights count as changed, but may as well be as the layer drew them when it was made.
+    Such weights count as changed, but may have the values that the layer drew.
     """
     if changed_weight(model) is None or _steps(model):
         return None
@@ -59,7 +59,7 @@ def weights_without_initializer(model: Any) -> str | None:
 
 
 def has_optimizer_state(model: Any) -> bool:
-    """Whether the object was compiled, and its optimizer has made a step."""
+    """Whether the object is compiled, and its optimizer has made a step."""
     return _steps(model) > 0
 
 
@@ -91,9 +91,9 @@ def _is_initial(layer: Any, variable: Any) -> bool:
     value = np.asarray(variable.numpy())
     candidates = _initializers(layer, variable.name)
     if any(map(holds_matrix, candidates)):
-        return False  # a config has no room for it
+        return False  # a config cannot contain it
     if not candidates:
-        # Weights without an initialiser of their own start as zeros or ones everywhere in Keras.
+        # In Keras all weights without an initialiser start as zeros or ones.
         return bool((value == 0).all() or (value == 1).all())
     return any(
         np.array_equal(first, value, equal_nan=True)
@@ -110,9 +110,9 @@ def holds_matrix(initializer: Any) -> bool:
 
 
 def _initializers(layer: Any, weight: str) -> list[Any]:
-    """The layer's initialisers for a weight: `recurrent_initializer` for `recurrent_kernel`.
+    """The initialisers of a layer for a weight: `recurrent_initializer` for `recurrent_kernel`.
 
-    All that belong to no other weight, where none has its name.
+    If none has its name, all that belong to no other weight.
     """
     initializers = {
         name.strip("_").removesuffix("_initializer"): value
@@ -127,12 +127,12 @@ def _initializers(layer: Any, weight: str) -> list[Any]:
 
 
 def _first_values(layer: Any, variable: Any, initializer: Any) -> Iterator[Any]:
-    """What the initialiser may have given; nothing where a draw would change the initialiser."""
+    """The possible values of the initialiser; none if a draw would change its state."""
     import numpy as np
 
     shape, dtype = tuple(variable.shape), variable.dtype
     if not isinstance(getattr(initializer, "seed", 0), int):
-        return  # a SeedGenerator, which a draw would move on
+        return  # a SeedGenerator, whose state a draw would change
     if variable.name == "bias" and getattr(layer, "unit_forget_bias", False):
         yield _forget_bias(initializer, shape[0] // 4)
         return
@@ -142,9 +142,9 @@ def _first_values(layer: Any, variable: Any, initializer: Any) -> Iterator[Any]:
 
 
 def _by_axes(initializer: Any, rank: int) -> Iterator[Any]:
-    """EinsumDense tells its initialiser which axes are inputs, and keeps the one that wasn't told.
+    """The values for EinsumDense, which passes the axes to a copy of its initialiser.
 
-    The seed is the same; the scale of the numbers follows from the axes.
+    The seed is the same; the scale of the numbers depends on the axes.
     """
     if not hasattr(initializer, "input_axes") or rank < 3:
         return
@@ -155,7 +155,7 @@ def _by_axes(initializer: Any, rank: int) -> Iterator[Any]:
 
 
 def _forget_bias(initializer: Any, units: int) -> Any:
-    """An LSTM's bias, whose second quarter is 1."""
+    """The bias of an LSTM, whose second quarter is 1."""
     import numpy as np
 
     first, rest = np.asarray(initializer((units,))), np.asarray(initializer((2 * units,)))
@@ -163,7 +163,7 @@ def _forget_bias(initializer: Any, units: int) -> Any:
 
 
 def without_matrices(value: Any) -> Any:
-    """The document with zeros for `Constant` of an array: its numbers are among the weights."""
+    """The document with zeros for each `Constant` of an array, whose values are weights."""
     if isinstance(value, list):
         return [without_matrices(part) for part in value]
     if not isinstance(value, dict):

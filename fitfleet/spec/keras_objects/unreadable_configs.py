@@ -13,7 +13,7 @@ from fitfleet.text import with_article
 
 
 def check_config(document: Any) -> None:
-    """SpecError for what is no config, one of a class of the user's own, and one of Keras 2."""
+    """Raises SpecError for what is no config, and for configs of custom classes or Keras 2."""
     if not isinstance(document, dict):
         raise SpecError("model", "it is not the config of a Keras model")
     version = document.get("keras_version")
@@ -28,7 +28,7 @@ def check_config(document: Any) -> None:
 
 
 def not_a_model(value: Any) -> str:
-    """What is wrong with an object that is no model, and the way that works for code."""
+    """Why an object is no model, and what to use for code."""
     name = getattr(value, "__name__", "")
     if isfunction(value) and next(iter(signature(value).parameters), "") == "hp":
         return f"{name}(hp) makes the models of a search; give it to fleet.sweep"
@@ -40,7 +40,7 @@ def not_a_model(value: Any) -> str:
 
 
 def no_model_text(text: str) -> str:
-    """What is wrong with a text that names no model: often it is the file of something else."""
+    """Why a text is no model; often it is the path of another kind of file."""
     shown = f"{text!r:.200}"
     if text.lower().endswith((".weights.h5", ".ckpt", ".safetensors")):
         return f"{shown} holds weights alone; give the model, and them as initial_weights="

@@ -1,4 +1,4 @@
-"""Calling the function of the user's that builds a model, where its job is submitted."""
+"""Calling the user's function that builds a model, where its job is submitted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from fitfleet.text import named_kind
 
 
 def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any, bool]:
-    """The model that the builder returns, and whether a worker may call it again.
+    """(the model that the builder returns, whether a worker may call it again).
 
-    The model is None where the builder's module is on the workers only.
+    The model is None if the module of the builder is only on the workers.
     """
     module_name, _, function_name = called.path.partition(":")
     if not is_scripted:
@@ -40,7 +40,7 @@ def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any
                 f"{error.name} of builder {called.path} is not installed here, and "
                 f"{module_name} is not in trusted_modules, so no worker would run it",
             ) from None
-        except Exception as error:  # the user's own code may raise anything
+        except Exception as error:  # custom code may raise anything
             raise SpecError(
                 "model", f"importing {module_name} failed: {shown_error(error)}"
             ) from error
@@ -49,7 +49,7 @@ def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any
             raise SpecError("model", f"{module_name} has no function {function_name}")
         try:
             model, unknown = hyperparameters.build(function, called)
-        except Exception as error:  # the user's own code may raise anything
+        except Exception as error:  # custom code may raise anything
             raise SpecError("model", f"{shown} raised {shown_error(error)}") from error
     if unknown:
         warnings.warn(
@@ -67,7 +67,7 @@ def call(called: Builder, settings: Settings, *, is_scripted: bool) -> tuple[Any
 
 @contextmanager
 def _imported_anew(settings: Settings) -> Iterator[None]:
-    """Forgets afterwards what was imported of the user's, so that the next call sees his edits."""
+    """A context after which imported modules of the user are dropped, so that edits take effect."""
     before = set(sys.modules)
     try:
         yield
@@ -82,7 +82,7 @@ def _imported_anew(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _import_path(settings: Settings) -> Iterator[None]:
-    """The working directory, the script's folder and module_path, as for a script's imports."""
+    """A context with the working directory, the script's folder and module_path in sys.path."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     folders = [os.path.abspath(p) for p in settings.module_path] + [os.getcwd()]
     if main:
@@ -105,6 +105,6 @@ def _shown_call(called: Builder) -> str:
 
 
 def shown_error(error: BaseException) -> str:
-    """Its class and the first line of its text."""
+    """The class of the error and the first line of its message."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

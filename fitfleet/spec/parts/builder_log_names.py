@@ -1,7 +1,7 @@
-"""Names in the logs of a model that a builder made where its job is submitted.
+"""The names in the logs of a model that a builder returned where its job is submitted.
 
-A worker makes it again, so it has no config here; what callbacks watch, and what losses are given
-by, is held to the object instead.
+A worker calls the builder again, so the job has no config of the model; the metrics that callbacks
+monitor and the names of losses are compared with the object instead.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from fitfleet.spec.keras_objects.custom_objects import is_of_keras
 from fitfleet.spec.keras_objects.metric_directions import named_metrics
 from fitfleet.spec.keras_objects.naming import is_made_up
 
-# What decides the names of an epoch's logs; with one of the user's own they may be any.
+# Methods that decide the names of logs; with a custom one they may be any.
 _NAMING = ("train_step", "test_step", "compute_metrics", "get_metrics_result", "metrics")
 
 
 @dataclass(frozen=True)
 class BuiltNames:
-    """`outputs`: how losses and metrics call the outputs; empty where that is not known here.
+    """`outputs`: the names of outputs for losses and metrics; empty if they are unknown here.
 
-    `metrics`: of those that layers of the model bring, besides what it is compiled with.
+    `metrics`: the names of metrics of the model's layers, besides those of `compile`.
     """
 
     outputs: tuple[str, ...]
@@ -34,7 +34,7 @@ class BuiltNames:
 
 
 def names_of(model: Any) -> BuiltNames | None:
-    """Those of a model; None where the user's own steps may log anything."""
+    """The names of a model; None if its custom steps may log anything."""
     if model is None or not all(_is_unchanged(model, name) for name in _NAMING):
         return None
     metrics = tuple(str(metric.name) for metric in model.metrics)
@@ -42,9 +42,9 @@ def names_of(model: Any) -> BuiltNames | None:
 
 
 def check_names_of_built(spec: JobSpec, built: BuiltNames | None) -> None:
-    """SpecError for a callback that watches what no epoch has, and for losses of other outputs.
+    """Raises SpecError for a monitored metric that no epoch has, and for losses of other outputs.
 
-    A job without a loss is compiled by its builder, with metrics that its spec does not have.
+    The model of a job without a loss is compiled by its builder, with metrics not in the spec.
     """
     if built is None or spec.model.builder is None or spec.loss is None:
         return
@@ -70,7 +70,7 @@ def check_names_of_built(spec: JobSpec, built: BuiltNames | None) -> None:
 
 
 def without_what_stays(compiled: dict[str, Any]) -> dict[str, Any]:
-    """Less what stays as the builder has compiled it, where that gave no loss."""
+    """The parts without those that stay as the builder compiled them, if it gave no loss."""
     if compiled.get("loss") is not None:
         return compiled
     kept = ("jit_compile", "steps_per_execution", "dtype_policy")
@@ -84,19 +84,19 @@ def _is_known(name: str, known: set[str], built: BuiltNames) -> bool:
 
 
 def _uncounted(name: str) -> str:
-    """Without the number that this process has given it."""
+    """The name without the number of this process."""
     return re.sub(r"_\d+$", "", name)
 
 
 def _is_unchanged(model: Any, name: str) -> bool:
-    """Whether the model has this of Keras, not of a class of the user's."""
+    """Whether the method of the model is Keras's, not that of a custom class."""
     attribute = getattr(type(model), name, None)
     attribute = attribute.fget if isinstance(attribute, property) else attribute
     return is_of_keras(str(getattr(attribute, "__module__", "")))
 
 
 def _outputs(model: Any) -> tuple[str, ...]:
-    """Keys of a dict, else names of layers; empty where this process has counted the names."""
+    """Keys of a dict, else names of layers; empty if these are numbered default names."""
     names = [str(name) for name in getattr(model, "output_names", None) or ()]
     classes = {layer.name: type(layer).__name__ for layer in model.layers} if names else {}
     if any(is_made_up(name, classes.get(name, "")) for name in names):

@@ -1,4 +1,4 @@
-"""The callbacks a job may have, in canonical form. All others take URLs or code."""
+"""The callbacks that a job may have, in canonical form."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _callback(value: Any, place: str) -> dict[str, Any]:
 
 
 def _with_text(config: dict[str, Any]) -> dict[str, Any]:
-    """Paths as text, as Keras takes them."""
+    """The arguments with paths as text, as Keras takes them."""
     return {
         argument: os.fspath(value) if isinstance(value, os.PathLike) else value
         for argument, value in config.items()
@@ -58,7 +58,7 @@ def _with_text(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _custom(value: dict[str, Any], place: str) -> dict[str, Any]:
-    """A callback of the user's own, by its class and the arguments of its constructor."""
+    """A custom callback, by its class and the arguments of its constructor."""
     module, name = value.get("module"), value.get("class_name")
     config = to_document(value.get("config") or {}, f"{place}.config")
     is_named = isinstance(module, str) and isinstance(name, str) and name.isidentifier()
@@ -141,7 +141,7 @@ def _is_amount(value: Any) -> bool:
 _COUNT = (_is_count, "not an integer of 0 or more")
 _AMOUNT = (_is_amount, "not a number of 0 or more")
 _FLAG = (lambda v: isinstance(v, bool), "neither true nor false")
-# Argument -> what it may be, and what a value that may not be is.
+# Argument -> (check, description of valid values).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": _COUNT,
     "cooldown": _COUNT,

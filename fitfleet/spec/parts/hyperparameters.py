@@ -12,7 +12,7 @@ from typing import Any
 
 from fitfleet.spec.job import Builder
 
-# (name of a hyperparameter, the values with which what hangs on it is active)
+# (name of a hyperparameter, the values for which its dependents are active)
 Condition = tuple[str, tuple[Any, ...]]
 
 
@@ -35,10 +35,10 @@ class Asked:
 
 
 class HyperParameters:
-    """Answers with `values`; for a name that they lack, with the default that was asked with.
+    """Returns `values`; the default for a name that is not in them.
 
-    `asked` lists every hyperparameter, also of conditional scopes that are not active, in which
-    the answer is None; `unknown` names those that were answered with the default.
+    `asked` lists every requested hyperparameter, also those of inactive conditional scopes, which
+    are None; `unknown` are the names for which the default was returned.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -136,11 +136,11 @@ class HyperParameters:
     def Fixed(
         self, name: str, value: Any, parent_name: str | None = None, parent_values: Any = None
     ) -> Any:
-        """Always this value; it stands among the parameters of each trial."""
+        """A constant, which is recorded with the parameters of each trial."""
         return self._answer(name, "Fixed", value, parent_name, parent_values, options=(value,))
 
     def get(self, name: str) -> Any:
-        """The value of a hyperparameter that is active. ValueError or KeyError for another."""
+        """The value of an active hyperparameter. Raises ValueError or KeyError for others."""
         full = self._full(name)
         if full in self.values:
             return self.values[full]
@@ -172,7 +172,7 @@ class HyperParameters:
                 return self._answer(name, kind, default, None, None, **more)
         conditions = tuple(self._conditions)
         asked = Asked(self._full(name), kind, default, conditions, **more)
-        # The first of a name and scope counts, as in KerasTuner.
+        # The first request of a name and scope counts, as in KerasTuner.
         if all((a.name, a.conditions) != (asked.name, conditions) for a in self.asked):
             self.asked.append(asked)
         if not self._holds(conditions):
@@ -184,9 +184,9 @@ class HyperParameters:
 
 
 def build(target: Any, called: Builder) -> tuple[Any, list[str]]:
-    """What a builder returns, and the names of hyperparameters that it had no values for.
+    """(what a builder returns, the names of hyperparameters without a value).
 
-    A class is a KerasTuner HyperModel: the arguments make an object of it, whose `build` is called.
+    A class is a HyperModel of KerasTuner: it is created with the arguments, and its `build` called.
     """
     if called.hyperparameters is None:
         return target(**called.arguments), []

@@ -1,4 +1,4 @@
-"""The short form: Keras's layers by name, without Keras.
+"""The short form: layers of Keras by name, without importing Keras.
 
 `ff.layers.LSTM(32, return_sequences=True)` records the class and its arguments; names, order and
 defaults are those of Keras. Every argument may be a search space. Nothing is computed here.
@@ -18,7 +18,7 @@ from fitfleet.spec.keras_objects.object_documents import to_document
 
 
 class UnknownLayerError(SpecError, AttributeError):
-    """A name that Keras has no layer for, or that is refused. The nearest names are offered."""
+    """The name of no layer of Keras, or of a refused one. The message has the nearest names."""
 
 
 class Layer:
@@ -91,7 +91,7 @@ class Sequential:
 
 
 def _with_input(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`input_shape=` and its like on the first layer become an Input layer, as in old Keras."""
+    """The layers, with an Input for `input_shape=` of the first, as in Keras 2."""
     if not documents or not isinstance(documents[0].get("config"), dict):
         return documents
     config = documents[0]["config"]
@@ -137,7 +137,7 @@ def layer(class_name: str, /, *positional: Any, **arguments: Any) -> Layer:
 
 
 class Custom:
-    """A class or function of the user's by its place, as `ff.custom` makes it."""
+    """A class or function of the user by its module and name, from `ff.custom`."""
 
     def __init__(self, module: str, name: str, arguments: dict[str, Any]) -> None:
         self.module, self.name, self.arguments = module, name, arguments

@@ -43,7 +43,7 @@ _CACHE_SIZE = 64
 
 @dataclass(frozen=True)
 class BuiltByWorker:
-    """A builder that a worker calls, and what the model that it gave here was compiled with."""
+    """A builder that a worker calls, and what the model that it returned here was compiled with."""
 
     spec: ModelSpec
     compiled: dict[str, Any]
@@ -53,10 +53,10 @@ class BuiltByWorker:
 def model_spec(
     model: Any, settings: Settings, *, is_scripted: bool = False
 ) -> tuple[ModelSpec, dict[str, Any]]:
-    """The model in canonical form, and what a compiled Keras object says about compiling.
+    """(the model in canonical form, the arguments of `compile` of a compiled Keras object).
 
-    A builder runs here, so its module must be trusted, unless `is_scripted`: a Python caller named
-    it in his own program. What a file or a row of the database names is never that.
+    A builder runs here, so its module must be trusted, unless `is_scripted`: the caller's script
+    named it. A builder from a file or a row of the database never is.
     Raises SpecError for anything that is not a model, with the place of what is wrong.
     """
     return read_model(model, settings, is_scripted=is_scripted)[:2]
@@ -65,7 +65,7 @@ def model_spec(
 def read_model(
     model: Any, settings: Settings, *, is_scripted: bool = False
 ) -> tuple[ModelSpec, dict[str, Any], BuiltNames | None]:
-    """The same, and the names in the logs of a model that a worker makes."""
+    """The same, and the names in the logs of a model that a worker builds."""
     model = opened_model(model, settings, is_scripted=is_scripted)
     if isinstance(model, ModelSpec):
         return model, {}, None
@@ -77,9 +77,9 @@ def read_model(
 
 
 def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -> Any:
-    """What a path or a builder stands for: a Keras object, a document, the short form.
+    """The model of a path or builder: a Keras object, a document, the short form.
 
-    BuiltByWorker, when a worker has to call the builder. SpecError as in `model_spec`.
+    BuiltByWorker if a worker has to call the builder. Raises SpecError as `model_spec`.
     """
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
@@ -98,9 +98,9 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
 
 
 def _is_described(model: Any) -> bool:
-    """Whether a worker can make it from its config alone, with the classes that this names.
+    """Whether a worker can create the model from its config, with the classes in it.
 
-    Not where a layer keeps no initialiser: its weights would be this object's, whatever the seed.
+    Not if a layer keeps no initialiser: its weights would be those of this object for any seed.
     """
     if model is None or not type(model).__module__.startswith("keras."):
         return False
@@ -114,7 +114,7 @@ def _is_described(model: Any) -> bool:
 def builder_of(document: dict[str, Any]) -> Builder:
     """`{"builder": "module:function", "units": 16}`, or the same under `arguments`, as in YAML.
 
-    SpecError for arguments given both ways, and for what is no builder.
+    Raises SpecError for arguments in both forms, and for other values.
     """
     if set(document) == {"path", "arguments", "hyperparameters"}:  # as it is stored
         values = document["hyperparameters"]
@@ -164,9 +164,9 @@ def _from_file(path: Path) -> Any:
 
 
 def model_document(model: Any, *, with_matrices: bool = True) -> str:
-    """JSON text of a model less its weights; it is checked for size and shape when it is parsed.
+    """The JSON text of a model without weights; its size and depth are checked when it is parsed.
 
-    `with_matrices` false: `Constant` of an array is left out, since its numbers are weights.
+    `with_matrices` false: without the arrays of `Constant`, which are weights.
     """
     if isinstance(model, str):
         return model
@@ -189,7 +189,7 @@ def model_document(model: Any, *, with_matrices: bool = True) -> str:
 
 
 def _serialised(model: Any) -> Any:
-    """Keras's document of an object; SpecError where a worker could not make the model from it."""
+    """Keras's document of an object. SpecError if a worker cannot create the model from it."""
     fix = "give a function that makes the model: model=ff.builder(make_model)"
     try:
         document = to_document(model, "model")
@@ -208,7 +208,7 @@ def _serialised(model: Any) -> Any:
 
 
 def _refuse_lambda_layers(document: Any, place: str) -> None:
-    """Before its code, which is long, is read as text."""
+    """Raises SpecError for a Lambda layer, before its code is serialised."""
     layers = document.get("config", {}).get("layers") if isinstance(document, dict) else None
     for index, layer in enumerate(layers or ()):
         at = f"{place}.layers[{index}]"
@@ -228,8 +228,8 @@ def _refuse_trained(model: Any) -> None:
 
 
 def _read_compiled(model: Any, document: dict[str, Any]) -> None:
-    """What `compile` was called with, from the objects themselves: Keras's config of them
-    forgets the modules of functions and some arguments of losses and metrics.
+    """The arguments of `compile`, from the objects: Keras's config omits the modules of functions
+    and some arguments of losses and metrics.
     """
     compiled = getattr(getattr(model, "_compile_config", None), "config", None)
     if isinstance(compiled, dict):
@@ -239,7 +239,7 @@ def _read_compiled(model: Any, document: dict[str, Any]) -> None:
 
 
 def _compiled_by(model: Any) -> dict[str, Any]:
-    """The same of a model of a class of the user's; nothing where the class has its own compile."""
+    """The same of a model of a custom class; empty if that overrides `compile`."""
     method = getattr(type(model), "compile", None)
     if method is None or not str(method.__module__).startswith("keras."):
         return {}
@@ -247,7 +247,7 @@ def _compiled_by(model: Any) -> dict[str, Any]:
     try:
         _read_compiled(model, document)
     except SpecError:
-        return {}  # what cannot be written down stays as the builder has compiled it
+        return {}  # what cannot be serialised stays as the builder compiled it
     compiled = document.get("compile_config", {})
     return _compile_parts(
         {**compiled, "run_eagerly": False}
@@ -255,7 +255,7 @@ def _compiled_by(model: Any) -> dict[str, Any]:
 
 
 def compiled_loss(model: Any) -> Any:
-    """The loss of a compiled object in canonical form; None for one that cannot be written down."""
+    """The loss of a compiled object in canonical form; None for one that cannot be serialised."""
     try:
         return losses(_compiled_by(model).get("loss"))
     except SpecError:
@@ -263,7 +263,7 @@ def compiled_loss(model: Any) -> Any:
 
 
 def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
-    """Parsed and made canonical; the last results are kept, since sweeps repeat their model."""
+    """The canonical form of a JSON text; recent results are cached, as sweeps repeat models."""
     parsed = _cache.get(text)
     if parsed is None:
         document = limits.parse(text, "model")
@@ -282,7 +282,7 @@ def _from_document(text: str) -> tuple[ModelSpec, dict[str, Any]]:
 
 
 def _compile_parts(compiled: dict[str, Any]) -> dict[str, Any]:
-    """What `compile` was called with. Raises SpecError for what a worker would not run."""
+    """The arguments of `compile` in a document. Raises SpecError for what a worker would refuse."""
     unknown = set(compiled) - {*_COMPILED, "run_eagerly", "steps_per_execution"}
     unknown -= {"auto_scale_loss"}
     if unknown:

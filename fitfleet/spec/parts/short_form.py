@@ -1,4 +1,4 @@
-"""The short form of a model as YAML has it: names of layers and their arguments."""
+"""The short form of a model in YAML: names of layers and their arguments."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _short_layer(row: Any, place: str) -> Any:
 
 
 def _short_arguments(given: dict[Any, Any], place: str) -> dict[str, Any]:
-    """The arguments of a layer, layers among them in their canonical form."""
+    """The arguments of a layer, with layers in them in canonical form."""
     for argument in given:
         if not isinstance(argument, str):
             raise SpecError(place, f"{repr(argument)[:40]} is not the name of an argument")

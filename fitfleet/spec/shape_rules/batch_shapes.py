@@ -22,13 +22,13 @@ def whole(value: Any) -> Whole:
 
 
 def wholes(given: list[Any]) -> list[Whole]:
-    """The shapes of arguments that may stand in one list. Raises ValueError."""
+    """The shapes of a list of such arguments. Raises ValueError."""
     parts = given[0] if given and isinstance(given[0], list) else given
     return [whole(part) for part in parts]
 
 
 def broadcast(shapes: Sequence[Whole]) -> Whole | None:
-    """The shape that NumPy's broadcasting gives; None if they do not fit, or may not."""
+    """The shape by NumPy's broadcasting; None if it fails, or may fail for some sizes."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     out: list[int | None] = []
@@ -57,7 +57,7 @@ def axes_of(axis: Any, rank: int) -> set[int]:
 
 
 def values_per_row(shape: Sequence[int | None]) -> int | None:
-    """How many values one row has, for a shape that begins with the batch."""
+    """The number of values of a row, for a shape that begins with the batch."""
     rest = shape[1:]
     return None if not shape or shape[0] != BATCH or None in rest else prod(s or 0 for s in rest)
 

@@ -13,7 +13,7 @@ Call = Callable[[dict[str, Any], Inputs, Any, "Graph", str], Outcome]
 
 
 class Graph:
-    """Shapes and weights of all calls; `call` says what one layer makes of its inputs.
+    """Shapes and weights of all calls; `call` computes the outcome of a layer for its inputs.
 
     Raises SpecError for a graph that names a layer it does not have, or that no input reaches.
     """
@@ -45,7 +45,7 @@ class Graph:
         return shapes[end[2]] if end[2] < len(shapes) else None
 
     def walk(self) -> None:
-        """Calls every layer as often as the config says, in an order that its inputs allow."""
+        """Call every layer as often as in the config, after the calls that its inputs come from."""
         waiting: dict[tuple[str, int], list[tuple[str, int, Any]]] = {}
         ready = [
             (name, index, node)
@@ -66,7 +66,7 @@ class Graph:
             raise SpecError(self._place, f"no input reaches {shown}: its graph has a loop or a gap")
 
     def _missing(self, node: Any) -> tuple[str, int] | None:
-        """The first call that must come before this one and has not."""
+        """The first call that this one needs and that has no result yet."""
         for tensor in tensors_of(node):
             end = end_of(history_of(tensor), self._place)
             self.layer(end[0])
@@ -93,7 +93,7 @@ class Graph:
 
 
 def nodes_of(layer: dict[str, Any]) -> list[Any]:
-    """How a layer is called, once for each call. Raises SpecError if that is no list."""
+    """The calls of a layer. Raises SpecError if they are no list."""
     nodes = layer.get("inbound_nodes") or []
     if not isinstance(nodes, list):
         raise SpecError("model", "inbound_nodes must be a list of calls")
@@ -101,7 +101,7 @@ def nodes_of(layer: dict[str, Any]) -> list[Any]:
 
 
 def history_of(tensor: dict[str, Any]) -> Any:
-    """`[layer, call, output]` as Keras writes it; whatever else stands there otherwise."""
+    """The `[layer, call, output]` of a tensor's document, or the value in its place."""
     config = tensor.get("config")
     return config.get("keras_history") if isinstance(config, dict) else None
 
@@ -115,7 +115,7 @@ def end_of(history: Any, place: str = "model") -> End:
 
 
 def ends_of(value: Any, place: str = "model") -> list[End]:
-    """Where the inputs or outputs of a Functional model come from, in order. Raises SpecError."""
+    """The ends of a Functional model's inputs or outputs, in order. Raises SpecError."""
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
         return [end_of(value, place)]
     if isinstance(value, dict):
@@ -134,7 +134,7 @@ def layer_name(layer: dict[str, Any]) -> str:
 
 
 def tensors_of(value: Any) -> Iterator[dict[str, Any]]:
-    """The tensors that a call is given, by their documents."""
+    """The documents of the tensors in the arguments of a call."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             yield value

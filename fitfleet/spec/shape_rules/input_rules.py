@@ -1,4 +1,4 @@
-"""What shapes and layers a layer takes: said here where Keras would say it on the worker."""
+"""The input shapes that layers take: checked here, as Keras checks them only on a worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fitfleet.spec.shape_rules.shapes import Inputs, Outcome, Shape
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN")
 _CONV_LSTM = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
-# Layers of several inputs, which a Sequential cannot give them.
+# Layers of several inputs, which cannot be in a Sequential.
 _SEVERAL = frozenset(
     """
     Add Subtract Multiply Average Maximum Minimum Concatenate Dot Attention AdditiveAttention
@@ -56,7 +56,7 @@ def check_rank(layer: dict[str, Any], inputs: Inputs, place: str) -> None:
 
 
 def check_single(layer: dict[str, Any], place: str) -> None:
-    """Raises SpecError for a layer of several inputs behind the one output of another."""
+    """Raises SpecError for a layer of several inputs that is called with one."""
     if layer.get("module") == "keras.layers" and layer["class_name"] in _SEVERAL:
         raise SpecError(
             place,
@@ -86,7 +86,7 @@ def check_sizes(layer: dict[str, Any], inputs: Inputs, outcome: Outcome, place: 
 
 
 def _check_inner(name: str, config: dict[str, Any], place: str) -> None:
-    """Wrappers of recurrent layers take no others."""
+    """Raises SpecError for a wrapper of recurrent layers around another layer."""
     key, known = {
         "Bidirectional": ("layer", (*_RECURRENT, *_CONV_LSTM, "RNN")),
         "RNN": ("cell", _CELLS),

@@ -1,4 +1,4 @@
-"""The Input of a Sequential that declares none, from the data it is fitted on."""
+"""The Input of a Sequential without one, from the shape of the data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DTYPES = (
 
 
 def with_input(config: dict[str, Any], shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """The canonical config with an Input for rows of this shape; the same if it needs none."""
+    """The canonical config with an Input for rows of this shape, if it has none."""
     dtype = "string" if dtype.lstrip("|").startswith("S") else dtype
     if model_kind(config) != "Sequential" or dtype not in _DTYPES:
         return config

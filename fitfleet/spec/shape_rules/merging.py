@@ -18,7 +18,7 @@ from fitfleet.spec.shape_rules.shapes import (
 
 
 def broadcast(shapes: Inputs) -> Shape | None:
-    """The shape that element-by-element work of these shapes has, NumPy's rule."""
+    """The shape of an element-wise operation on these shapes, by NumPy's rule."""
     known = [shape for shape in shapes if shape is not None]
     if len(known) != len(shapes) or not known:
         return None
@@ -81,7 +81,7 @@ def _attention(name: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _multi_head(_: str, config: Config, inputs: Inputs) -> Outcome:
-    """Inputs are query, value and, if it is another, key."""
+    """Inputs are query, value and, if it differs from the value, key."""
     query, value = first(inputs), inputs[1] if len(inputs) > 1 else None
     key = inputs[2] if len(inputs) > 2 else value
     sizes = [shape[-1] if shape else None for shape in (query, key, value)]
@@ -127,7 +127,7 @@ def _group_query(_: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _einsum_dense(_: str, config: Config, inputs: Inputs) -> Outcome:
-    """As Keras: each letter of the kernel has the size it has in the input, else in the output."""
+    """As in Keras: a letter of the kernel has its size in the input, else in the output."""
     shape, target = first(inputs), config["output_shape"]
     left, _, out = str(config["equation"]).replace("...", "").partition("->")
     term, _, kernel = left.partition(",")

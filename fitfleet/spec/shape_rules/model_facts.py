@@ -1,4 +1,4 @@
-"""What is known of a model without Keras: inputs, outputs, number of weights."""
+"""Facts of a model, computed without Keras: inputs, outputs, number of weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fitfleet.spec.shape_rules.shapes import UNKNOWN, Inputs, Outcome, Shape, la
 from fitfleet.spec.shape_rules.traversal_limits import Walk
 
 OPERATIONS = "keras.src.ops."
-# Shapes that a Sequential without an input might be built for; the one with the fewest weights
-# is a lower bound, as no size is less than one.
+# Shapes for which a Sequential without an input might be built; the fewest weights of them are a
+# lower bound, as sizes are at least one.
 _SMALLEST: tuple[Shape, ...] = tuple((1,) * rank for rank in (1, 2, 3, 4))
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """An input of the model; `shape` without the batch dimension, None for a free one.
+    """An input of the model; `shape` without the batch dimension, None for any size.
 
     `codes` is the input_dim of the Embedding that reads it: its values are 0 to codes - 1.
     """
@@ -38,7 +38,7 @@ class InputFacts:
 
 @dataclass(frozen=True)
 class OutputFacts:
-    """An output of the model; `shape` is None when it is not known without Keras."""
+    """An output of the model; `shape` is None if only Keras can compute it."""
 
     name: str
     shape: Shape | None
@@ -47,11 +47,11 @@ class OutputFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known of a model without Keras.
+    """Facts of a model, computed without Keras.
 
-    `parameters` is Keras's count_params() if `is_exact`, else a lower bound. `batch_size` is the
-    one that the model's inputs fix. `calls` counts the calls of layers, those inside each call of
-    a nested model included.
+    `parameters` is Keras's count_params() if `is_exact`, else a lower bound. `batch_size` is that
+    of the model's inputs, if they fix one. `calls` is the number of calls of layers, with those in
+    each call of a nested model.
     """
 
     parameters: int
@@ -73,7 +73,7 @@ def model_facts(
     """Facts of a canonical Sequential or Functional config.
 
     `input_shape` (without the batch) stands in for the input that a Sequential does not declare.
-    Raises SpecError for a graph that no input reaches, and for work beyond the settings' bounds.
+    Raises SpecError for a graph that no input reaches, and for limits of the settings.
     """
     settings = settings or Settings()
     facts = _facts(model, (input_shape,), "model", Walk(settings))
@@ -87,12 +87,12 @@ def model_facts(
 def _smallest(model: dict[str, Any], shape: Shape, settings: Settings) -> ModelFacts:
     try:
         return _facts(model, (shape,), "model", Walk(settings, is_guess=True))
-    except SpecError:  # it is not built for inputs of so many dimensions
+    except SpecError:  # a layer does not take inputs of this rank
         return NOTHING
 
 
 def layers_inside(layers: list[Any], place: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every layer with its place, wrapped ones and nested models included."""
+    """Every layer with its place, also wrapped ones and those of nested models."""
     for index, layer in enumerate(layers):
         yield from _inside(layer, f"{place}[{index}]")
 
@@ -121,7 +121,7 @@ def _facts(model: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> Mod
 
 
 def _outcome(layer: dict[str, Any], inputs: Inputs, place: str, walk: Walk) -> Outcome:
-    """A layer's outcome, that of a nested model or of one under TimeDistributed included."""
+    """The outcome of a layer, also of a nested model or of one in TimeDistributed."""
     walk.begin_call()
     inner = (layer.get("config") or {}).get("layer") or {}
     if model_kind(layer) is not None:
@@ -232,7 +232,7 @@ def _called(
 
 
 def _narrowed(declared: Shape, given: Shape | None) -> Shape:
-    """The declared shape, its free dimensions as they are given, if the ranks agree."""
+    """The declared shape with None replaced by the given sizes, if the ranks are equal."""
     if given is None or len(given) != len(declared):
         return declared
     return tuple(b if a is None else a for a, b in zip(declared, given, strict=True))
@@ -269,7 +269,7 @@ def _is_stateful(layers: list[Any]) -> bool:
 
 
 def activation_of(layer: dict[str, Any]) -> str | None:
-    """The activation that the outputs of a layer went through; None when it is not known."""
+    """The activation of a layer's outputs; None if it is unknown."""
     config = layer.get("config") or {}
     name = layer["class_name"]
     if name in ("TimeDistributed", "Bidirectional") and isinstance(config.get("layer"), dict):

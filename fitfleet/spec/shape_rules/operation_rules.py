@@ -1,8 +1,8 @@
 """How the shape of an operator's output follows from its arguments, operator by operator.
 
 A rule sees the operator's config and its arguments, whole shapes (batch first) in place of tensors
-and arrays; it raises ValueError or IndexError where Keras would refuse, and gives None where only
-Keras can tell.
+and arrays; it raises ValueError or IndexError where Keras would refuse, and returns None where only
+Keras can compute the shape.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Output shapes of Keras's operators (`keras.ops`) in a Functional model, without Keras.
 
-An operator sees whole arrays, so shapes here begin with the batch, whose size is BATCH. What is
-not known is None, never a guess; a result whose first axis is no longer the batch is not known.
+Operators work on whole arrays, so shapes here begin with the batch, whose size is BATCH. An unknown
+size or shape is None; a result whose first axis is not the batch is unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ARRAYS = ("__numpy__", "__tensor__")
 def operation_outcome(
     operation: dict[str, Any], node: dict[str, Any], shape_of: Callable[[Any], Shape | None]
 ) -> Outcome:
-    """The outcome of one call of an operator; `shape_of` knows the shape of a tensor's document."""
+    """The outcome of a call of an operator; `shape_of` is called with tensors' documents."""
     name, config = str(operation["class_name"]), operation.get("config") or {}
     row = catalog.operation(str(operation.get("module")), name) or {}
     arguments = [*(node.get("args") or ()), *(node.get("kwargs") or {}).values()]
@@ -29,7 +29,7 @@ def operation_outcome(
     try:
         shapes = rule(config, given) if rule else None
     except (IndexError, KeyError, TypeError, ValueError):
-        shapes = None  # Keras refuses what these arguments say, or reads more into them
+        shapes = None  # Keras refuses these arguments, or interprets them otherwise
     if isinstance(shapes, list):
         return Outcome(tuple(_batchless(shape) for shape in shapes))
     return single(_batchless(shapes))
@@ -42,7 +42,7 @@ def _batchless(shape: Whole | None) -> Shape | None:
 
 
 def _given(value: Any, shape_of: Callable[[Any], Shape | None]) -> Any:
-    """An argument with shapes, as tuples, in place of tensors and arrays; "?" if unknown."""
+    """An argument with shapes (tuples) in place of tensors and arrays; "?" for an unknown shape."""
     if isinstance(value, dict):
         name = value.get("class_name")
         if name == "__keras_tensor__":

@@ -25,7 +25,7 @@ _GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 
 @dataclass(frozen=True)
 class _Cell:
-    """Output size, sizes of the states and number of weights of one cell or a stack of them."""
+    """The output size, state sizes and number of weights of a cell or a stack of cells."""
 
     units: int
     states: tuple[int, ...]
@@ -72,7 +72,7 @@ def _stacked(cells: list[Any], features: int | None) -> _Cell | None:
 
 
 def _unrolled(config: Config, steps: int | None, depth: int) -> int | None:
-    """How many cells the layer lays out; 0 for a loop."""
+    """The number of copies of the cell in an unrolled layer; 0 for a loop."""
     if not config.get("unroll"):
         return 0
     return None if steps is None else steps * depth
@@ -128,7 +128,7 @@ def _time_distributed(_: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def over_time(outcome: Outcome, steps: int | None) -> Outcome:
-    """What a layer makes of every step, from what it makes of one."""
+    """The outcome of a layer over all steps, from its outcome for one."""
     shapes = tuple(None if out is None else (steps, *out) for out in outcome.shapes)
     return replace(outcome, shapes=shapes)
 

@@ -1,8 +1,8 @@
 """Output shapes and numbers of weights of Keras's layers, without Keras.
 
-A shape is without the batch dimension, None standing for a free dimension. What is not known
-here is None, never a guess. The rules stand beside each other by topic: this file, `windows`
-(convolutions, pooling, padding), `recurrent` and `merging`.
+A shape is without the batch dimension, with None for a dimension of any size. An unknown shape or
+number is None. Rules are in files by topic: this one, `sliding_windows` (convolutions, pooling,
+padding), `recurrent` and `merging`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Shapes of the outputs (None: not known) and the number of weights (None: not known).
+    """The shapes of the outputs and the number of weights, None if unknown.
 
-    `cells` are the copies of a cell that an unrolled layer lays out, None if it is not known how
-    many; `calls` are the calls of layers that it takes.
+    `cells` is the number of copies of a cell in an unrolled layer, None if unknown; `calls` the
+    number of calls of layers.
     """
 
     shapes: tuple[Shape | None, ...]
@@ -60,7 +60,7 @@ def size_at(shape: Shape | None, axis: int) -> int | None:
 
 
 def has_bias(config: Config) -> int:
-    """1 or 0, to be multiplied by the size of a bias."""
+    """1 or 0, the number of biases."""
     return int(bool(config.get("use_bias", True)))
 
 
@@ -147,7 +147,7 @@ def _permute(_: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _spectral(_: str, config: Config, inputs: Inputs) -> Outcome:
-    """The wrapped layer, and a vector as long as its kernel's last dimension."""
+    """The outcome of the wrapped layer, and a vector of the size of its kernel's last dimension."""
     inner = config.get("layer") or {}
     outcome = layer_outcome(inner, inputs)
     size = (inner.get("config") or {}).get("units") or (inner.get("config") or {}).get("filters")
@@ -178,7 +178,7 @@ def _adapted(_: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
-    """Codes of categories; with one_hot, multi_hot or count a vector in place of the last axis."""
+    """Category codes; with one_hot, multi_hot or count a vector in place of the last axis."""
     shape, mode = first(inputs), config.get("output_mode", "int")
     if mode == "int" or shape is None:
         return single(shape)
@@ -200,7 +200,7 @@ def _encoded(name: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _tokens(_: str, config: Config, inputs: Inputs) -> Outcome:
-    """Numbers of words, padded to a length, or one vector as long as the vocabulary."""
+    """Word indices, padded to a length, or a vector of the size of the vocabulary."""
     if config.get("output_mode", "int") == "int":
         return single((config.get("output_sequence_length"),))
     if config.get("pad_to_max_tokens") or config.get("split", "whitespace") is None:
@@ -258,7 +258,7 @@ _known: dict[str, Rule] = {}
 
 
 def layer_outcome(layer: dict[str, Any], inputs: Inputs) -> Outcome:
-    """What a layer makes of inputs of these shapes; UNKNOWN for a layer without a rule.
+    """The outcome of a layer for inputs of these shapes; UNKNOWN for a layer without a rule.
 
     `layer` is its canonical config: arguments left out have Keras's defaults.
     """

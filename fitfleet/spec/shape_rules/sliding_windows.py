@@ -39,14 +39,14 @@ def split(shape: Shape | None, config: Config, rank: int) -> tuple[list[Size], S
 
 
 def joined(inner: list[Size], channels: Size, config: Config) -> Shape:
-    """The shape of these inner dimensions and channels."""
+    """The shape from inner dimensions and channels."""
     if config.get("data_format") == "channels_first":
         return (channels, *inner)
     return (*inner, channels)
 
 
 def slid(inner: list[Size], window: list[int], config: Config, strides: list[int]) -> list[Size]:
-    """Inner dimensions after a window has slid over them."""
+    """The inner dimensions of the output of a sliding window."""
     dilations = repeated(config.get("dilation_rate") or 1, len(inner))
     padding = str(config.get("padding", "valid"))
     return [_slid(*row, padding) for row in zip(inner, window, strides, dilations, strict=False)]
@@ -107,7 +107,7 @@ def _stretched(
 
 
 def _adaptive(name: str, config: Config, inputs: Inputs) -> Outcome:
-    """Pooling to a size: whatever the inner dimensions are, they become output_size."""
+    """Adaptive pooling: the inner dimensions become output_size."""
     rank = rank_of(name)
     parts = split(first(inputs), config, rank)
     if parts is None:
@@ -155,7 +155,7 @@ def _global_pooling(name: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _borders(name: str, config: Config, inputs: Inputs) -> Outcome:
-    """Padding adds to both ends of each inner dimension, cropping takes away."""
+    """The inner dimensions after padding (added) or cropping (removed) at both ends."""
     rank = rank_of(name)
     argument, sign = ("padding", 1) if name.startswith("Zero") else ("cropping", -1)
     parts = split(first(inputs), config, rank)
@@ -171,7 +171,7 @@ def _borders(name: str, config: Config, inputs: Inputs) -> Outcome:
 
 
 def _ends(value: Any, rank: int) -> list[tuple[int, int]]:
-    """(before, after) of each inner dimension, of all that Keras takes."""
+    """(before, after) of each inner dimension, from any form that Keras takes."""
     if not isinstance(value, list | tuple):
         return [(int(value), int(value))] * rank
     if rank == 1:

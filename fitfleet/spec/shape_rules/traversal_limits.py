@@ -1,7 +1,7 @@
-"""What a traversal of a model has counted so far, compared with the limits of the settings.
+"""Counters of a traversal of a model, compared with the limits of the settings.
 
-Without it a model of a few kilobytes could cause hours of work here, or for more memory than a
-worker has: nested models multiply the calls of their layers, repeats and paddings their values.
+Without them a model of a few kilobytes could cause hours of computing here, or exceed the memory of
+a worker: nested models multiply the calls of their layers, repeats and paddings their values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from fitfleet.spec.shape_rules.shapes import Outcome, Shape
 
 @dataclass
 class Walk:
-    """The bounds of one check, what it has done, and the nested models it knows already.
+    """The limits and counters of one check, and the outcomes of nested models so far.
 
-    `is_guess` says that the shape of the input is made up, so that windows need not fit into it.
+    `is_guess`: the shape of the input is assumed, so windows need not fit into it.
     """
 
     settings: Settings
@@ -28,7 +28,7 @@ class Walk:
     known: dict[Any, Any] = field(default_factory=dict)
 
     def begin_call(self) -> None:
-        """Counts a call of a layer that is looked at. Raises SpecError above the bound."""
+        """Count a call of a layer. Raises SpecError above the limit."""
         self.calls += 1
         self.check_calls(self.calls)
 
@@ -62,5 +62,5 @@ class Walk:
 
 
 def _values(shape: Shape | None) -> int:
-    """At least how many values one row has; free dimensions count as one."""
+    """The minimum number of values of a row; dimensions of any size count as one."""
     return prod(1 if size is None else size for size in shape or ())
