@@ -67,6 +67,7 @@ _PANELS = {
         predict.evaluate,
         disk.rm,
         disk.archive,
+        disk.restore,
     ],
     "Sweeps": [
         sweep.plan,

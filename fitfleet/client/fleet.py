@@ -12,10 +12,10 @@ from fitfleet.analysis.configurations import rank_experiment
 from fitfleet.analysis.direction import compiled_parts
 from fitfleet.analysis.objective import objectives
 from fitfleet.client import experiment as experiment_views
-from fitfleet.client.disk import DiskUsage, disk_usage
 from fitfleet.client.display.reading_progress import Reading
 from fitfleet.client.ensemble import Ensemble, ensemble
-from fitfleet.client.fleet_jobs import FleetJobs, job_status
+from fitfleet.client.fleet_disk import FleetDisk
+from fitfleet.client.fleet_jobs import job_status
 from fitfleet.client.job import Job
 from fitfleet.client.sweep import Sweep
 from fitfleet.data.ingest.script_arrays import DataStore
@@ -23,8 +23,6 @@ from fitfleet.db.jobs import experiments as experiment_table
 from fitfleet.db.session import Database
 from fitfleet.db.sweeps import sweeps as sweep_table
 from fitfleet.errors import SettingsError
-from fitfleet.scheduler import removal
-from fitfleet.scheduler.removal import Removal
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
 from fitfleet.sweeps.design.design import Design, design
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
     from fitfleet.sweeps.plots import Plots
 
 
-class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
+class Fleet(FleetDisk, AbstractContextManager["Fleet"]):
     """Jobs, wherever they run.
 
     Made by `ff.local(...)` (its workers are started here) or `ff.connect(...)` (a fleet that runs
@@ -279,22 +277,3 @@ class Fleet(FleetJobs, AbstractContextManager["Fleet"]):
         """Resume a paused experiment."""
         with self.database.begin() as c:
             experiment_table.resume(c, experiment)
-
-    def remove(
-        self, jobs: Iterable[Job | int] = (), *, experiment: str | None = None, is_dry: bool = False
-    ) -> Removal:
-        """Remove ended jobs, or an experiment whose jobs have all ended, with all their files.
-
-        What went, or with `is_dry` would go. StateError for a job that has not ended or that a
-        sweep compares; NotFoundError. This cannot be undone.
-        """
-        if experiment is not None:
-            return removal.remove_experiment(
-                self.database, self.settings, experiment, is_dry=is_dry
-            )
-        numbers = [job.id if isinstance(job, Job) else job for job in jobs]
-        return removal.remove_jobs(self.database, self.settings, numbers, is_dry=is_dry)
-
-    def disk_usage(self) -> DiskUsage:
-        """What the fleet uses of the disk, by experiment."""
-        return disk_usage(self.database, self.settings)

@@ -1,7 +1,8 @@
 """Archiving a finished experiment: its rows as Parquet and its weights in the storage, then `rm`.
 
-`.archive/<experiment>-<number>-<random>/` has a Parquet file for each table, the kept weights in
-`weights/`, and, written last, `archive.json`. A folder without that was interrupted.
+`.archive/<experiment>-<number>-<random>/` has Parquet files for readers, in `tables/` those that
+`restore` needs besides, the kept weights in `weights/`, checkpoints in `checkpoints/`, and, written
+last, `archive.json`. A folder without that was interrupted.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Archive:
 def archive(database: Database, settings: Settings, name: str) -> Archive:
     """Write the rows of an experiment and its weights to the storage, check them, and remove it.
 
-    Checkpoints and logs are not kept. NotFoundError; StateError if a job has not ended, if another
+    Logs are not kept. NotFoundError; StateError if a job has not ended, if another
     one waits for its weights, or if one has run meanwhile; StorageError; MissingExtraError. After
     an error the experiment is as it was, and nothing is left in the storage.
     """
@@ -61,14 +62,14 @@ def archive(database: Database, settings: Settings, name: str) -> Archive:
     archived = Archive(name, folder)
     try:
         with tempfile.TemporaryDirectory() as here:
-            for file in _written(database, before.number, Path(here), archived.rows):
-                _put(storage, archived, file, file.name)
-        for job_id, path, digest in _weights(database, before.number):
-            if storage.about(path) is None:
-                archived.missing.append(job_id)
-            else:
+            for part, file in _written(database, before.number, Path(here), archived.rows):
+                _put(storage, archived, file, f"{part}.parquet")
+        for kind, job_id, path, digest in _files(database, before.number):
+            if storage.about(path) is not None:
                 file = _whole(storage, path, digest)
-                _put(storage, archived, file, f"weights/{job_id}{SUFFIX}")
+                _put(storage, archived, file, kept_name(kind, job_id))
+            elif kind == "weights":
+                archived.missing.append(job_id)
         _check(database, storage, before.number, archived)
         with tempfile.TemporaryDirectory() as here:
             manifest = Path(here, MANIFEST)
@@ -123,6 +124,11 @@ def _numbers(c: Any, name: str) -> list[int]:
 
 def _parts(database: Database, number: int, name: str) -> Iterator[Any]:
     """What a table has of each part of the jobs, as Arrow tables."""
+    if name in source.OF_EXPERIMENT:
+        with database.read() as c:
+            rows = source.rows_of_experiment(c, name, number)
+        yield _arrow(name, rows)
+        return
     with database.read() as c:
         parts = source.parts(c, number)
     for job_ids in parts:
@@ -130,48 +136,73 @@ def _parts(database: Database, number: int, name: str) -> Iterator[Any]:
             yield _arrow(name, list(source.rows(c, name, job_ids)))
 
 
+def schema(name: str) -> Any:
+    """The Arrow schema of a table."""
+    import pyarrow
+
+    types = {
+        **{"integer": pyarrow.int64(), "real": pyarrow.float64()},
+        **{"boolean": pyarrow.bool_(), "binary": pyarrow.binary()},
+    }
+    columns = source.TABLES[name].items()
+    return pyarrow.schema([(c, types.get(kind, pyarrow.string())) for c, kind in columns])
+
+
 def _arrow(name: str, rows: list[Any]) -> Any:
     import pyarrow
 
-    kinds = {"integer": pyarrow.int64(), "real": pyarrow.float64()}
-    columns = {
-        column: pyarrow.array([row[i] for row in rows], kinds.get(kind, pyarrow.string()))
-        for i, (column, kind) in enumerate(source.TABLES[name].items())
-    }
-    return pyarrow.table(columns)
+    columns = schema(name)
+    arrays = [
+        pyarrow.array([row[i] for row in rows], column.type) for i, column in enumerate(columns)
+    ]
+    return pyarrow.table(arrays, schema=columns)
 
 
-def _written(database: Database, number: int, here: Path, counts: dict[str, int]) -> Iterator[Path]:
-    """A Parquet file of each table, with a row group for each part."""
+def _written(
+    database: Database, number: int, here: Path, counts: dict[str, int]
+) -> Iterator[tuple[str, Path]]:
+    """(table, its Parquet file with a row group for each part), one after the other."""
     from pyarrow import parquet
 
     for name in source.TABLES:
-        target = here / f"{name}.parquet"
-        with parquet.ParquetWriter(target, _arrow(name, []).schema, compression="zstd") as writer:
+        target = here / "table.parquet"
+        with parquet.ParquetWriter(target, schema(name), compression="zstd") as writer:
             counts[name] = 0
             for part in _parts(database, number, name):
                 if part.num_rows:
                     writer.write_table(part, row_group_size=part.num_rows)
                 counts[name] += part.num_rows
-        yield target
+        yield name, target
         target.unlink()
+
+
+def kept_name(kind: str, job_id: int) -> str:
+    """The file of an archive that has the weights or checkpoint of a job."""
+    return f"{kind}/{job_id}{SUFFIX}"
 
 
 def _put(storage: Storage, archived: Archive, path: Path, name: str) -> None:
     relative = f"{archived.folder}/{name}"
     archived.files[name] = sha256(path)
     archived.size_bytes += path.stat().st_size
+    put(storage, path, relative)
+
+
+def put(storage: Storage, path: Path, relative: str) -> None:
+    """Copy a file into the storage, whole or not at all."""
     with storage.draft(relative) as draft:
         shutil.copyfile(path, draft.path)
         storage.keep(draft, relative)
 
 
-def _weights(database: Database, number: int) -> Iterator[tuple[int, str, str | None]]:
-    """(job, path, sha256) of the weights that are there; retention has removed those of others."""
+def _files(database: Database, number: int) -> Iterator[tuple[str, int, str, str | None]]:
+    """(weights or checkpoints, job, path, sha256) of the files that rows point to."""
     for page in retention.all_pages(database, number):
         for job in page:
             if job.artifact_path is not None:
-                yield job.job_id, job.artifact_path, job.artifact_sha256
+                yield "weights", job.job_id, job.artifact_path, job.artifact_sha256
+            if job.checkpoint_path not in (None, job.artifact_path):
+                yield "checkpoints", job.job_id, job.checkpoint_path, job.checkpoint_sha256
 
 
 def _whole(storage: Storage, path: str, digest: str | None) -> Path:

@@ -94,8 +94,13 @@ def finish(database: Database, settings: Settings) -> list[str]:
     with database.read() as c:
         unfinished = table.unfinished_removals(c)
     for number, name in unfinished.items():
-        _remove_experiments(database, settings, name, [number], is_dry=False)
+        remove_unnamed(database, settings, name, number)
     return list(unfinished.values())
+
+
+def remove_unnamed(database: Database, settings: Settings, name: str, number: int) -> None:
+    """Remove an experiment that is not seen any more, or not yet, under the name for its files."""
+    _remove_experiments(database, settings, name, [number], is_dry=False)
 
 
 def _remove_experiments(

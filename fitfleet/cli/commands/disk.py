@@ -105,18 +105,34 @@ def archive(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Move a finished experiment to Parquet files of the storage: rows, metrics, kept weights."""
-    from fitfleet.scheduler.archive import archive as archived
-
     fleet = target.fleet()
     check_experiment(fleet, experiment)
     shown = printable(experiment)
-    _confirm(yes, f"archive {shown}", f"Archive {shown}? Its jobs cannot be resumed or extended.")
-    kept = archived(fleet.database, fleet.settings, experiment)
+    question = f"Archive {shown}? Its jobs cannot be resumed or extended before it is restored."
+    _confirm(yes, f"archive {shown}", question)
+    kept = fleet.archive(experiment)
     weights = sum(name.startswith("weights/") for name in kept.files)
     tell(
         f"archived {shown}: {kept.rows['runs']} jobs, {kept.rows['curves']} metrics, {weights}"
         f" weights files, {size(kept.size_bytes)}, checked, in {kept.folder} of the storage"
     )
+
+
+@command
+def restore(
+    target: Target,
+    archive: Annotated[
+        str, typer.Argument(help="Folder in .archive of the storage, another folder, or a URL.")
+    ],
+) -> None:
+    """Put an archived experiment back, with its metrics and weights; the archive stays."""
+    done = target.fleet().restore(archive)
+    tell(
+        f"restored {printable(done.experiment)}: {done.jobs} jobs, {done.metrics} metrics,"
+        f" {done.files} weights and checkpoints; the archive stays in {done.folder}"
+    )
+    if done.shift:
+        tell(f"numbers of its jobs are taken, so they have others: job N is now N + {done.shift}")
 
 
 def _confirm(yes: bool, what: str, question: str) -> None:

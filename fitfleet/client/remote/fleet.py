@@ -32,7 +32,9 @@ from fitfleet.sweeps.spaces import hypermodels
 
 # Methods that need the database, and what to use instead.
 _REFUSED = {
+    "archive": "archiving",
     "dashboard": "a page of the fleet",
+    "restore": "restoring an archive",
 }
 
 

@@ -22,6 +22,8 @@ from fitfleet.errors import NotFoundError, StateError
 from fitfleet.states import TERMINAL
 
 _CHUNK = 1_000
+RESTORING = "restoring\n"  # how the name begins of what is being restored (db/jobs/restore)
+_RESTORING_S = 3_600.0
 
 
 def sweeps_of(c: Connection, job_ids: Sequence[int]) -> list[str]:
@@ -66,9 +68,14 @@ def open_jobs(c: Connection, numbers: Sequence[int]) -> tuple[list[int], int]:
 
 
 def unfinished_removals(c: Connection) -> dict[int, str]:
-    """Experiment -> the name that it had, of each whose removal did not come to its end."""
+    """Experiment -> the name that it had, of each whose removal did not come to its end.
+
+    And of each that was being restored, and of which no row was written for an hour.
+    """
+    is_restored = experiments.c.name.startswith(RESTORING)
+    is_over = ~is_restored | (experiments.c.created_at < now(c) - _RESTORING_S)
     query = select(experiments.c.id, experiments.c.removing).order_by(experiments.c.id)
-    return {number: name for number, name in c.execute(query) if name is not None}
+    return {n: name for n, name in c.execute(query.where(is_over)) if name is not None}
 
 
 def begin_removal(c: Connection, name: str, only: State | None = None) -> None:
@@ -91,6 +98,8 @@ def begin_removal(c: Connection, name: str, only: State | None = None) -> None:
     c.execute(of_sweeps.values(name=literal("removing\n").concat(sweeps.c.id), ended_at=ended_at))
     statement = update(experiments).where(experiments.c.id == number)
     c.execute(statement.values(name=f"removing\n{number}", removing=name))
+    # Now, while its events are there: SQLite would give this one a number of theirs.
+    events.add(c, "removed", detail=f"experiment {name}")
 
 
 def remove_part(c: Connection, job_ids: Sequence[int]) -> None:
@@ -111,7 +120,6 @@ def end_removal(c: Connection, number: int) -> None:
         raise StateError(f"a job of {name!r} runs again; cancel it, and repeat the removal then")
     c.execute(delete(sweeps).where(sweeps.c.experiment_id == number))
     c.execute(delete(experiments).where(experiments.c.id == number))
-    events.add(c, "removed", detail=f"experiment {name}")
 
 
 def _is_open(number: int) -> ColumnElement[bool]:

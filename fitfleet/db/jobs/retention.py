@@ -29,6 +29,7 @@ class Kept:
     checkpoint_path: str | None
     ended_s: float  # seconds since it ended; 0 while it has not
     artifact_sha256: str | None
+    checkpoint_sha256: str | None
 
 
 def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
@@ -59,6 +60,7 @@ def _kept_query(c: Connection) -> Select[Any]:
             jobs.c.checkpoint_path,
             func.coalesce(now(c) - jobs.c.finished_at, 0.0),
             jobs.c.artifact_sha256,
+            jobs.c.checkpoint_sha256,
         )
         .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .order_by(jobs.c.id)
@@ -66,9 +68,9 @@ def _kept_query(c: Connection) -> Select[Any]:
 
 
 def _kept(row: Any) -> Kept:
-    job_id, name, sweep, status, artifact, checkpoint, ended_s, digest = row
+    job_id, name, sweep, status, artifact, checkpoint, ended_s, *hashes = row
     state = JobStatus(status)
-    return Kept(job_id, name, sweep, state, artifact, checkpoint, float(ended_s), digest)
+    return Kept(job_id, name, sweep, state, artifact, checkpoint, float(ended_s), *hashes)
 
 
 def pages(database: Database, experiment: str | None, *, only_sweeps: bool) -> Iterator[list[Kept]]:

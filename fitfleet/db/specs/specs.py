@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Select, delete, select, update
 
+from fitfleet.db import bulk
 from fitfleet.db.dialect import chunks, insert_ignoring
 from fitfleet.db.schema.tables import job_specs, jobs, shared_documents
 from fitfleet.spec.job import JobOptions, JobSpec
@@ -59,13 +60,32 @@ def options_of(row: Any) -> str:
     return _canonical({**json.loads(row.options_part), "params": json.loads(row.params)})
 
 
-def shared_spec(spec: JobSpec) -> str:
-    """JSON of all that repeats of a configuration have in common."""
-    document = spec.model_dump(mode="json")
+def insert_whole(c: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Store the JSON of (job, JobSpec, JobOptions) as new jobs have theirs."""
+    parts = [
+        (job_id, _without_seed(json.loads(spec)), _without_params(json.loads(options)))
+        for job_id, spec, options in rows
+    ]
+    ids = store(c, {text for _, *texts in parts for text in texts})
+    columns = ("job_id", "spec_id", "options_id")
+    bulk.insert(c, job_specs, columns, [(job_id, ids[s], ids[o]) for job_id, s, o in parts])
+
+
+def _without_seed(document: dict[str, Any]) -> str:
     del document["seed"]
-    if document["dataset"]["fold"]:
+    if document["dataset"].get("fold"):
         del document["dataset"]["fold"]["index"]
     return _canonical(document)
+
+
+def _without_params(document: dict[str, Any]) -> str:
+    del document["params"]
+    return _canonical(document)
+
+
+def shared_spec(spec: JobSpec) -> str:
+    """JSON of all that repeats of a configuration have in common."""
+    return _without_seed(spec.model_dump(mode="json"))
 
 
 def shared_options(options: JobOptions) -> str:

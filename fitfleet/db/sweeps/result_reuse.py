@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, literal, select, update
 
 from fitfleet.db import events
 from fitfleet.db.accounts import webhooks
-from fitfleet.db.schema.tables import jobs, metrics, scores
+from fitfleet.db.schema.tables import experiments, jobs, metrics, scores
 from fitfleet.states import JobStatus
 
 # What a job's row says about a fit that is over.
@@ -63,7 +63,9 @@ def _source(c: Connection, job_id: int) -> Any:
     content = select(jobs.c.content_hash).where(jobs.c.id == job_id).scalar_subquery()
     query = (
         select(jobs)
+        .join(experiments, experiments.c.id == jobs.c.experiment_id)
         .where(
+            experiments.c.removing.is_(None),
             jobs.c.content_hash == content,
             jobs.c.status == JobStatus.SUCCEEDED,
             jobs.c.fingerprint.is_not(None),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from fitfleet.db.dialect import chunks, insert_ignoring
 from fitfleet.db.jobs import jobs as job_table
@@ -233,7 +233,7 @@ def existing(
         condition = jobs.c.content_hash.in_(chunk)
         place = experiments.c.name == experiment
         if anywhere:
-            place = or_(place, jobs.c.status == JobStatus.SUCCEEDED)
+            place |= (jobs.c.status == JobStatus.SUCCEEDED) & experiments.c.removing.is_(None)
         query = (
             select(jobs.c.content_hash)
             .join(experiments, experiments.c.id == jobs.c.experiment_id)

@@ -1,4 +1,4 @@
-"""An archive in an object store: each object is put once, and read back from there."""
+"""An archive in an object store: each object is put once, read back from there, and restored."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ def test_an_experiment_goes_into_the_bucket_or_stays(
     assert len(done.missing) == 2, "of the others no file was written"
     assert {file.path for file in objects.files()} == {f"{done.folder}/{n}" for n in done.files}
     assert objects.read(f"{done.folder}/weights/{first.id}.weights.h5") == b"weights"
+    elsewhere = settings.replace(cache=str(tmp_path / "other cache"), storage_retry_s=0.0)
+    with ff.Fleet(elsewhere, database) as fleet:
+        place = f"{settings.storage}/{done.folder}"
+        proxy.set(left=100, GET="denied")
+        with pytest.raises(StorageError, match="cannot be read"):
+            fleet.restore(place)
+        proxy.set()
+        curves = f"{done.folder}/curves.parquet"
+        whole = objects.read(curves)
+        assert whole is not None
+        objects.put(tmp_path / "weights", curves)
+        with pytest.raises(StorageError, match=r"curves\.parquet is missing or is not what was"):
+            fleet.restore(place)
+        assert fleet.jobs() == []
+        (tmp_path / "whole").write_bytes(whole)
+        objects.put(tmp_path / "whole", curves)
+        assert fleet.restore(place).files == 1
+        assert fleet.job(first.id).weights_path.read_bytes() == b"weights"
+    assert objects.read(name) == b"weights", "where it was"
