@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fitfleet.analysis.columns import named, param_columns
+from fitfleet.analysis.curves import metric_order
 from fitfleet.analysis.differences import notes
 from fitfleet.analysis.direction import Direction, compiled_parts, direction_of
 from fitfleet.db.reading import best_jobs, compile_options, lookup
@@ -67,7 +68,7 @@ def compare(
     )
     values = metric_values(database, rows, at, experiment, directions)
     scores = _scores(database, rows)
-    metrics = sorted({name for of_job in values.values() for name in of_job}, key=_order)
+    metrics = sorted({name for of_job in values.values() for name in of_job}, key=metric_order)
     score_names = list(dict.fromkeys(name for of_job in scores.values() for name in of_job))
     after_params = ["seed", *_epochs(rows), *metrics, *score_names, *_NOT_A_PARAM[-4:]]
     names = dict.fromkeys(name for row in rows for name in row.params)
@@ -212,11 +213,6 @@ def _line(
     line.update(seconds=row.seconds, train_seconds=trained)
     line.update(engine=row.engine, status=row.status.value)
     return line
-
-
-def _order(name: str) -> tuple[bool, bool, str]:
-    plain = name.removeprefix("val_")
-    return (name != plain, plain != "loss", plain)
 
 
 def _unknown_metric(metric: str, experiment: str, known: list[str]) -> str:

@@ -19,12 +19,12 @@ def frame(points: Sequence[MetricValue]) -> pd.DataFrame:
     for point in points:
         value = float("nan") if point.value is None else point.value
         epochs.setdefault(point.epoch, {})[point.name] = value
-    names = sorted({point.name for point in points}, key=_order)
+    names = sorted({point.name for point in points}, key=metric_order)
     rows = [{"epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
     return pd.DataFrame(rows, columns=["epoch", *names])
 
 
-def _order(name: str) -> tuple[bool, bool, str]:
+def metric_order(name: str) -> tuple[bool, bool, str]:
     """Training before validation, the loss before its metrics."""
     plain = name.removeprefix("val_")
     return (name != plain, plain != "loss", plain)

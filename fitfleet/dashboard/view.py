@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 
 from fitfleet.db.pages.columns import PLAIN, is_known
 from fitfleet.db.pages.table import Facets, JobQuery
+from fitfleet.spec.keywords import is_number
 from fitfleet.states import JobStatus
 
 PAGE = 50
@@ -188,12 +189,8 @@ def _brush(text: str, known: Sequence[str]) -> tuple[tuple[str, Any], ...]:
     for name, value in ranges.items():
         if not is_known(name, known) or not isinstance(value, list):
             continue
-        if len(value) == 2 and all(_is_number(v) for v in value):
+        if len(value) == 2 and all(is_number(v) for v in value):
             brush.append((name, (float(value[0]), float(value[1]))))
         elif value and all(isinstance(v, str) for v in value):
             brush.append((name, [str(v) for v in value[:200]]))
     return tuple(brush)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.json_text import canonical_json
 from fitfleet.spec.keras_objects.object_documents import is_custom
 
 _SEED = "\0seed"  # a placeholder; no text of a specification contains NUL
@@ -23,7 +24,7 @@ def content_hash_of_seeds(spec: JobSpec, fingerprint: str | None) -> Callable[[i
     """A function from a seed to the `content_hash` of the specification with that seed."""
     document = _document(spec, fingerprint)
     document["seed"] = _SEED
-    before, _, after = _text(document).partition(json.dumps(_SEED))
+    before, _, after = canonical_json(document).partition(json.dumps(_SEED))
     prefix_hash = hashlib.sha256(before.encode())
 
     def of(seed: int) -> str:
@@ -158,8 +159,4 @@ def _is_stateful(value: Any) -> bool:
 
 
 def _hash(document: dict[str, Any]) -> str:
-    return hashlib.sha256(_text(document).encode()).hexdigest()
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical_json(document).encode()).hexdigest()

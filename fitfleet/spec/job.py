@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fitfleet.spec.json_text import canonical_json
 
 # Keras's floatx: the dtype of losses, metrics and floating data.
 Floatx = Literal["float32", "float64"]
@@ -220,7 +221,7 @@ class JobSpec(_Part):
 
     def canonical(self) -> str:
         """The one JSON text of this spec: sorted keys, no blanks."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return canonical_json(self.model_dump(mode="json"))
 
     @classmethod
     def from_canonical(cls, text: str) -> JobSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from fitfleet.spec.sizes import size_bytes
 
@@ -13,7 +13,7 @@ _MAX_EPOCHS = 10_000_000
 _DTYPE_POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16")
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """An int, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -7,13 +7,13 @@ batch size and cohort: their memory is modelled as linear in the rows of a step.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.json_text import canonical_json
 
 # Reserve above the largest measurement.
 _MARGIN = 10  # a tenth
@@ -69,7 +69,7 @@ def fit_kind(spec: JobSpec, fingerprint: str | None, batch_size: int | None = No
         document["task"] = spec.task.kind
         if spec.task.members:
             document["members"] = len(spec.task.members)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    text = canonical_json(document)
     return FitKind(
         hashlib.sha256(text.encode()).hexdigest(),
         batch_size or spec.batch_size,

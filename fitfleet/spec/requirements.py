@@ -14,6 +14,7 @@ from typing import Any
 
 from fitfleet.errors import FitfleetError, SettingsError, SpecError
 from fitfleet.spec.job import JobOptions
+from fitfleet.spec.json_text import canonical_json
 from fitfleet.spec.sizes import size_bytes
 
 Labels = Mapping[str, str]
@@ -73,7 +74,7 @@ def requirements_of(options: JobOptions) -> str:
         "memory": size_bytes(options.memory),
     }
     needed = {name: value for name, value in requirements.items() if value}
-    return json.dumps(needed, sort_keys=True, separators=(",", ":")) if needed else ""
+    return canonical_json(needed) if needed else ""
 
 
 def memory_label(device: str) -> str:
@@ -85,7 +86,7 @@ def with_measured(requirements: str, label: str, size_bytes: int) -> str:
     """The requirements, with the measured memory if the job states none."""
     labels = json.loads(requirements or "{}")
     measured = {**labels.get("measured", {}), label: size_bytes}
-    return json.dumps({**labels, "measured": measured}, sort_keys=True, separators=(",", ":"))
+    return canonical_json({**labels, "measured": measured})
 
 
 def measured_memory(requirements: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.errors import FitfleetError, MissingExtraError
+from fitfleet.spec.keywords import is_number
 from fitfleet.text import printable
 
 # Where a picture goes; None: the figure itself is wanted.
@@ -151,10 +152,6 @@ def whole_ticks(values: Sequence[float], max_ticks: int = 6) -> list[int]:
 def is_missing(value: Any) -> bool:
     """Whether a trial has no value of a parameter, which only another option has."""
     return isinstance(value, float) and math.isnan(value)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def short(name: str, width: int = 24) -> str:

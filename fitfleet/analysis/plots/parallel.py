@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
 from fitfleet.errors import FitfleetError
+from fitfleet.spec.keywords import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def _axis(name: str, values: list[Any], is_log: bool) -> _Axis:
 
 
 def _full_axis(name: str, values: list[Any], is_log: bool) -> _Axis:
-    if all(canvas.is_number(v) for v in values) and len(set(values)) > 1:
+    if all(is_number(v) for v in values) and len(set(values)) > 1:
         return _numeric(name, [float(v) for v in values], is_log or canvas.is_logarithmic(values))
     options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
     heights = {text: (i + 0.5) / len(options) for i, text in enumerate(options)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitfleet.analysis.plots import canvas
 from fitfleet.errors import FitfleetError
+from fitfleet.spec.keywords import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def _axis(values: list[Any], is_log: bool) -> _Axis:
 
 
 def _full_axis(values: list[Any], is_log: bool) -> _Axis:
-    if not all(canvas.is_number(v) for v in values) or len(set(values)) == 1:
+    if not all(is_number(v) for v in values) or len(set(values)) == 1:
         options = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
         ticks = [(float(i), canvas.cut(text, 14)) for i, text in enumerate(options)]
         return _Axis([options.index(str(v)) for v in values], ticks, is_category=True)

@@ -13,7 +13,7 @@ from fitfleet.data.info import DatasetInfo, flatten
 from fitfleet.data.rows.rows import Arrays, split_rows
 from fitfleet.data.rows.streams import Stream
 from fitfleet.errors import DatasetError, MissingExtraError
-from fitfleet.spec.datasets.dataset import is_whole
+from fitfleet.spec.keywords import is_integer
 
 KINDS = ("kfold", "stratified", "group", "timeseries")
 
@@ -49,11 +49,11 @@ def check_fold(
     seed = fold.get("seed", 0)
     if kind not in KINDS:
         raise DatasetError(f"dataset.fold.kind: {kind!r:.40} is not one of {', '.join(KINDS)}")
-    if not is_whole(k) or not 2 <= k <= rows:
+    if not is_integer(k) or not 2 <= k <= rows:
         raise DatasetError(
             f"dataset.fold.k: {k!r:.40} is not a number of folds from 2 to {rows} rows"
         )
-    if not is_whole(index) or not 0 <= index < k:
+    if not is_integer(index) or not 0 <= index < k:
         raise DatasetError(f"dataset.fold.index: {index!r:.40} is not a fold from 0 to {k - 1}")
     if kind == "group" and not has_groups:
         raise DatasetError("dataset.fold: kind 'group' needs labels: Dataset(path, groups=...)")
@@ -61,7 +61,7 @@ def check_fold(
         raise DatasetError(
             f"dataset.fold.k: {k:,} folds are above the setting max_folds={max_folds:,}"
         )
-    if not is_whole(seed) or not 0 <= seed < 2**32:
+    if not is_integer(seed) or not 0 <= seed < 2**32:
         raise DatasetError(f"dataset.fold.seed: {seed!r:.40} is not an integer from 0 to 2**32 - 1")
     return kind, k, index, seed
 

@@ -19,6 +19,7 @@ from fitfleet.db import bulk
 from fitfleet.db.dialect import chunks, insert_ignoring
 from fitfleet.db.schema.tables import job_specs, jobs, shared_documents
 from fitfleet.spec.job import JobOptions, JobSpec
+from fitfleet.spec.json_text import canonical_json
 
 _spec_part = shared_documents.alias("spec_part")
 _options_part = shared_documents.alias("options_part")
@@ -50,14 +51,14 @@ def spec_of(row: Any) -> str:
     document["seed"] = row.seed
     if row.fold is not None:
         document["dataset"]["fold"]["index"] = row.fold
-    return _canonical(document)
+    return canonical_json(document)
 
 
 def options_of(row: Any) -> str:
     """Canonical JSON of the job's JobOptions."""
     if row.options_part is None:
         return str(row.options)
-    return _canonical({**json.loads(row.options_part), "params": json.loads(row.params)})
+    return canonical_json({**json.loads(row.options_part), "params": json.loads(row.params)})
 
 
 def insert_whole(c: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
@@ -75,12 +76,12 @@ def _without_seed(document: dict[str, Any]) -> str:
     del document["seed"]
     if document["dataset"].get("fold"):
         del document["dataset"]["fold"]["index"]
-    return _canonical(document)
+    return canonical_json(document)
 
 
 def _without_params(document: dict[str, Any]) -> str:
     del document["params"]
-    return _canonical(document)
+    return canonical_json(document)
 
 
 def shared_spec(spec: JobSpec) -> str:
@@ -90,11 +91,7 @@ def shared_spec(spec: JobSpec) -> str:
 
 def shared_options(options: JobOptions) -> str:
     """JSON of all but the params."""
-    return _canonical(options.model_dump(mode="json", exclude={"params"}))
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return canonical_json(options.model_dump(mode="json", exclude={"params"}))
 
 
 def store(c: Connection, documents: Collection[str]) -> dict[str, int]:

@@ -135,11 +135,6 @@ def check_text(dataset: DatasetSpec) -> None:
         ) from None
 
 
-def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer and no bool."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _canonical(dataset: DatasetSpec) -> DatasetSpec:
     changes: dict[str, Any] = {}
     if dataset.path.lower().endswith(_HDF5):

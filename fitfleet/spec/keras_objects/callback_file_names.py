@@ -12,7 +12,6 @@ from fitfleet.spec.keras_objects.object_documents import is_space
 
 # Class of Keras -> its argument with the name of a file.
 ARGUMENTS = {"ModelCheckpoint": "filepath", "CSVLogger": "filename", "TensorBoard": "log_dir"}
-LOG_DIR = "logs"  # the default of TensorBoard, as in Keras
 _MAX_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
 # `str.format` could read attributes, or exhaust the memory by a width.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from fitfleet.spec.keras_objects import callback_file_names
 from fitfleet.spec.keras_objects.callback_objects import arguments, own_document
 from fitfleet.spec.keras_objects.custom_objects import refuse_class
 from fitfleet.spec.keras_objects.object_documents import built_in, is_custom, is_space, to_document
+from fitfleet.spec.keywords import is_number
 
 _MODES = ("auto", "min", "max")
 
@@ -126,16 +126,12 @@ def _is_schedule(value: Any) -> bool:
     return value.get("module") == catalog.MODULES["schedules"] or is_custom(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
 def _is_amount(value: Any) -> bool:
-    return _is_number(value) and value >= 0
+    return is_number(value) and value >= 0
 
 
 _COUNT = (_is_count, "not an integer of 0 or more")
@@ -148,12 +144,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "start_from_epoch": _COUNT,
     "min_delta": _AMOUNT,
     "min_lr": _AMOUNT,
-    "factor": (lambda v: _is_number(v) and 0 < v < 1, "not a number between 0 and 1"),
+    "factor": (lambda v: is_number(v) and 0 < v < 1, "not a number between 0 and 1"),
     "mode": (lambda v: isinstance(v, str) and v in _MODES, f"not one of {', '.join(_MODES)}"),
     "monitor": (lambda v: isinstance(v, str), "not the name of a metric"),
     "restore_best_weights": _FLAG,
-    "baseline": (lambda v: v is None or _is_number(v), "not a number"),
-    "initial_value_threshold": (lambda v: v is None or _is_number(v), "not a number"),
+    "baseline": (lambda v: v is None or is_number(v), "not a number"),
+    "initial_value_threshold": (lambda v: v is None or is_number(v), "not a number"),
     "save_best_only": _FLAG,
     "save_weights_only": _FLAG,
     "histogram_freq": _COUNT,

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fitfleet.errors import SearchError
+from fitfleet.spec.keywords import is_number
 from fitfleet.sweeps.bounds import MAX_REPEATS, check_positive, name_of
 from fitfleet.sweeps.search.names import PBT
 from fitfleet.sweeps.spaces.parameters import Space
@@ -72,7 +73,7 @@ def pbt(
     _check_fraction("resample_probability", resample_probability, 1.0)
     factors = perturbation_factors
     is_list = isinstance(factors, list | tuple) and len(factors) > 0
-    if not is_list or not all(_is_number(factor) and factor > 0 for factor in factors):
+    if not is_list or not all(is_number(factor) and factor > 0 for factor in factors):
         raise SearchError(
             f"perturbation_factors: {factors!r:.60} is not a list of positive numbers such as"
             " [0.8, 1.2]"
@@ -195,9 +196,5 @@ def perturbed(space: Space, value: Any, factors: Sequence[float], source: random
 
 
 def _check_fraction(name: str, value: Any, highest: float) -> None:
-    if not _is_number(value) or not 0 <= value <= highest:
+    if not is_number(value) or not 0 <= value <= highest:
         raise SearchError(f"{name}: {value!r:.40} is not a number from 0 to {highest:g}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from fitfleet.analysis.optuna_loading import quiet_optuna
 from fitfleet.analysis.results import Trial
 from fitfleet.analysis.statistics import Direction
 from fitfleet.errors import MissingExtraError, SearchError
+from fitfleet.spec.json_text import canonical_json
 from fitfleet.sweeps.search.known_points import Imported
 from fitfleet.sweeps.search.names import OPTUNAS, OWN, SEARCHES
 from fitfleet.sweeps.spaces import space
@@ -67,7 +67,7 @@ def make_search(
 
 def key_of(point: Mapping[str, Any]) -> str:
     """The same text for the same point."""
-    return json.dumps(point, sort_keys=True, separators=(",", ":"))
+    return canonical_json(point)
 
 
 class Listed:
