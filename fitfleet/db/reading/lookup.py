@@ -136,8 +136,11 @@ def find_jobs(
     statuses: Iterable[JobStatus] = (),
     limit: int | None = None,
 ) -> list[JobRow]:
-    """Jobs by experiment and status, oldest first; with a limit, the newest N."""
-    query = _columns().order_by(jobs.c.id.desc())
+    """Jobs by experiment and status, oldest first; with a limit, the newest N.
+
+    Not those of experiments that are being removed.
+    """
+    query = _columns().where(experiments.c.removing.is_(None)).order_by(jobs.c.id.desc())
     if experiment is not None:
         query = query.where(experiments.c.name == experiment)
     wanted = list(statuses)
@@ -247,8 +250,10 @@ def experiment_summary(c: Connection) -> list[dict[str, Any]]:
 
 
 def count_jobs(c: Connection) -> dict[JobStatus, int]:
-    """The number of jobs by status."""
-    query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+    """The number of jobs by status, without those of experiments that are being removed."""
+    leaving = select(experiments.c.id).where(experiments.c.removing.is_not(None))
+    query = select(jobs.c.status, func.count()).where(jobs.c.experiment_id.not_in(leaving))
+    query = query.group_by(jobs.c.status)
     return {JobStatus(status): count for status, count in c.execute(query)}
 
 

@@ -279,7 +279,9 @@ FROM worker_slots w""",
         "events": f"""
 SELECT v.id AS event_id, {iso("v.at")} AS at, v.kind AS kind, v.job_id AS job_id,
   v.attempt AS attempt, v.worker AS worker, v.detail AS detail
-FROM job_events v""",
+FROM job_events v LEFT JOIN jobs j ON j.id = v.job_id
+  LEFT JOIN experiments e ON e.id = j.experiment_id
+WHERE e.removing IS NULL""",
         **lineage_views.definitions(),
         **import_tables.definitions(),
         **access_views.definitions(iso, number),

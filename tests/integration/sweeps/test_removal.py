@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
+from fitfleet.db import events
 from fitfleet.db.jobs import removal
 from fitfleet.db.pages import fleet as pages
+from fitfleet.db.reading import lookup
 from fitfleet.db.schema.tables import experiments, jobs, metadata
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError
@@ -209,14 +211,18 @@ def test_an_experiment_that_is_being_removed_is_in_no_view_and_no_list(
     StandIn(database).work()
     of_jobs = ("runs", "curves", "groups", "leaderboard")
     with database.begin() as c:
+        events.add(c, "cancelled", 1)
+        events.add(c, "upgraded")
         assert all(c.exec_driver_sql(f"SELECT experiment FROM {name}").all() for name in of_jobs)
         removal.begin_removal(c, "net")
     with database.read() as c:
         assert c.execute(select(func.count()).select_from(jobs)).scalar_one() == 3
         for name in of_jobs:
             assert c.exec_driver_sql(f"SELECT experiment FROM {name}").all() == []
-        assert pages.counts(c) == {}
-    assert fleet.experiments() == []
+        kinds = c.exec_driver_sql("SELECT kind FROM events ORDER BY event_id").scalars().all()
+        assert kinds == ["upgraded", "removed"]
+        assert pages.counts(c) == {} and lookup.count_jobs(c) == {}
+    assert fleet.experiments() == [] and list(fleet.jobs()) == []
 
 
 def test_adopted_results_outlive_those_they_came_from(fleet: ff.Fleet, database: Database) -> None:
