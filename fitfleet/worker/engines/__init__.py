@@ -1,1 +1,1 @@
-"""Engines advance prepared jobs by epochs; nothing else of a fit is known here."""
+"""Engines train prepared jobs, an epoch at a time; the rest of a fit is in worker/fit.py."""

@@ -1,4 +1,4 @@
-"""How much of an epoch one call into a traced program does."""
+"""How many steps one call of a traced program takes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable
 
-# Cancel, heartbeat and progress act between calls, so a call should not last much longer.
+# Cancels, heartbeats and progress are handled between calls, so a call should be this short.
 _CALL_S = 0.5
 
 
 class Pace:
-    """Cuts an epoch into calls of about half a second, by the time that steps have taken."""
+    """Divides an epoch into calls of about half a second, by the measured time of a step."""
 
     def __init__(self) -> None:
         self._step_s: float | None = None
@@ -19,7 +19,8 @@ class Pace:
     def run(
         self, call: Callable[[int, int], int], steps: int, on_progress: Callable[[], None]
     ) -> int:
-        """Call `call(first, last)` until `steps` are done or a call ends early; the steps done."""
+        """Call `call(first, last)`, which returns the steps done, until `steps` are done or a call
+        ends early; the steps done."""
         first = 0
         while first < steps:
             last = min(steps, first + self._count())
@@ -33,7 +34,7 @@ class Pace:
         return first
 
     def _measure(self, step_s: float) -> None:
-        # The first call of all contains the tracing; the best time is what a step takes.
+        # The first call includes tracing, so the shortest time is that of a step.
         self._step_s = step_s if self._step_s is None else min(self._step_s, step_s)
 
     def _count(self) -> int:

@@ -1,4 +1,4 @@
-"""Which engine trains which jobs: by what they are, and by what has been measured."""
+"""Which engine trains which jobs: by their specs, and by measured times."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from fitfleet.worker.engines.speeds import OPEN, Keys, Speeds
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
 
-# Below so many jobs a trace of the stack does not pay; once it is traced, two are enough.
+# For fewer jobs a trace of the stack costs more than it gains; once it is traced, two are enough.
 _MIN_JOBS = 6
-# A child that has met so many widths of an architecture will meet more.
+# After so many widths of an architecture more are expected.
 _MANY_WIDTHS = 3
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Jobs with the engine that trains them, and for each the reason, which its row shows."""
+    """Jobs with the engine that trains them, and the reason for each, which its row shows."""
 
     engine: Engine
     jobs: Sequence[PreparedJob]
@@ -36,7 +36,7 @@ class Choice:
 
 
 class Engines:
-    """The engines of a child, which keep what they have traced between jobs."""
+    """The engines of a child, which keep their traced programs between jobs."""
 
     def __init__(self, settings: Settings, replicas: int = 1) -> None:
         """`replicas` above 1: every job is trained on as many devices, each a part of its batch."""
@@ -50,13 +50,13 @@ class Engines:
         self._loop = LoopFit(settings, self._speeds, feeds, fallback=self._fit, store=store)
         self._fused = FusedFit(settings, self._speeds, feeds, fallback=self._loop, store=store)
         self._open = OpenFusedFit(settings, self._speeds, feeds, fallback=self._loop, store=store)
-        self._widths: dict[str, set[int]] = {}  # met so far, as hashes, by the key of any width
+        self._widths: dict[str, set[int]] = {}  # trained so far: hashes, by family key
 
     def choose(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
         """Groups of jobs, each with its engine.
 
-        The next group is chosen after the one before it has been trained, so that what was
-        measured there counts.
+        The next group is chosen after the one before it has been trained, so that its measurements
+        count.
         """
         looped: list[PreparedJob] = []
         others: list[tuple[PreparedJob, str]] = []
@@ -74,7 +74,7 @@ class Engines:
         return f"MirroredStrategy on {self._replicas} devices" if self._replicas > 1 else ""
 
     def _programs(self, jobs: Sequence[PreparedJob]) -> Iterator[Choice]:
-        """By one of the programs that train whole epochs."""
+        """Groups of jobs for the engines loop and fused."""
         fusible: list[PreparedJob] = []
         for job in jobs:
             reason = unfusable(job)
@@ -82,22 +82,22 @@ class Engines:
                 yield Choice(self._loop, [job], [f"not fused: {reason}"])
             else:
                 fusible.append(job)
-        if len(fusible) > _MIN_JOBS and self._is_unknown(fusible[0]):
-            # One job's epochs tell whether a trace of the stack can pay for the others.
+        if len(fusible) > _MIN_JOBS and self._is_unmeasured(fusible[0]):
+            # The epochs of one job tell whether a trace of the stack would pay for the others.
             first, *fusible = fusible
             yield Choice(self._loop, [first], ["measured for the others of its cohort"])
-        fusible = [job for job in fusible if not job.control.is_done]  # gone to another slot
+        fusible = [job for job in fusible if not job.control.is_done]  # another slot has it
         if fusible:
             engine, reason = self._decide(fusible)
             yield Choice(engine, fusible, [reason] * len(fusible))
 
-    def _is_unknown(self, job: PreparedJob) -> bool:
-        """Whether neither its model nor a measurement tells how much a stack would gain."""
+    def _is_unmeasured(self, job: PreparedJob) -> bool:
+        """Whether neither its layers nor a measurement tell how much a stack would gain."""
         if has_stacked_form(job.spec):
             return False
         try:
             return self._speeds.of_any_width(self._keys(job), LOOP) is None
-        except Exception:  # of its data, say; `_decide` gives the reason, and the job meets it
+        except Exception:  # such as one of its data: `_decide` raises it again, for the reason
             return False
 
     def _keys(self, job: PreparedJob) -> Keys:
@@ -108,17 +108,17 @@ class Engines:
         count, failure = len(jobs), None
         try:
             work = self._work(jobs)
-            at_hand = self._available(jobs[0], work)
-            names = [name for name in (OPEN, FUSED) if self._is_worth(name, count, work, at_hand)]
+            available = self._available(jobs[0], work)
+            names = [name for name in (OPEN, FUSED) if self._is_worth(name, count, work, available)]
             if not names:
-                few = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
-                return self._loop, "trained alone" if count == 1 else few
+                reason = f"only {count} jobs of this program, fewer than {_MIN_JOBS}"
+                return self._loop, "trained alone" if count == 1 else reason
             order, text = self._compare(jobs[0], work, names)
             for name in order[: order.index(LOOP)]:
                 failure = self._engine(name).trace(jobs[0])
                 if failure is None:
                     return self._engine(name), f"{text}, {count} in the cohort"
-        except Exception as error:  # whose it is, shows when each of them meets it alone
+        except Exception as error:  # each job raises its own when it is looped
             failure = explanation(error)
         if failure is not None:
             return self._loop, f"cannot be fused: {failure}"
@@ -126,35 +126,35 @@ class Engines:
 
     def _work(self, jobs: Sequence[PreparedJob]) -> Work:
         keys, spec = self._keys(jobs[0]), jobs[0].spec
-        met = self._widths.setdefault(keys[1], set()) if keys[1] else set()
-        met.add(hash(keys[0]))
+        widths = self._widths.setdefault(keys[1], set()) if keys[1] else set()
+        widths.add(hash(keys[0]))
         epochs = sum(max(0, job.spec.epochs - job.first_epoch) for job in jobs)
-        return Work(keys, layer_count(spec), epochs, len(met))
+        return Work(keys, layer_count(spec), epochs, len(widths))
 
     def _available(self, job: PreparedJob, work: Work) -> dict[str, bool]:
-        """Which stacks need no trace, in this process or by what is on the disk."""
+        """Which stacks need no trace: they are traced in this process, or stored on the disk."""
         return {
             name: self._engine(name).is_traced(job)
             or (self._can_read and self._speeds.is_kept(work.keys, name))
             for name in (OPEN, FUSED)
         }
 
-    def _is_worth(self, name: str, count: int, work: Work, at_hand: dict[str, bool]) -> bool:
-        """Whether so few jobs may be trained in a stack at all."""
+    def _is_worth(self, name: str, count: int, work: Work, available: dict[str, bool]) -> bool:
+        """Whether a stack is considered for so many jobs."""
         if name == OPEN and work.keys[1] is None:
             return False
-        if count == 1:  # what it gives must not depend on what its child has trained before
+        if count == 1:  # its numbers must not depend on earlier jobs of the child
             return False
-        if count >= _MIN_JOBS or at_hand[name]:
+        if count >= _MIN_JOBS or available[name]:
             return True
-        # A sweep over widths gives cohorts of few.
+        # A sweep over widths has small cohorts.
         is_measured = self._speeds.of_any_width(work.keys, LOOP) is not None
         return name == OPEN and is_measured and work.widths >= _MANY_WIDTHS
 
     def _compare(
         self, job: PreparedJob, work: Work, names: Sequence[str]
     ) -> tuple[Sequence[str], str]:
-        """The engines that may train them, the best first, and what that is known from."""
+        """(the engines that may train the job, the fastest first; measurements, for the row)."""
         traced = {name: self._engine(name).is_traced(job) for name in (*names, LOOP)}
         expected = Expected(self._speeds, work, traced, self._ages_s(work), can_read=self._can_read)
         order = expected.order()
@@ -165,7 +165,7 @@ class Engines:
         return order, f"{text}, one program for any width" if order[0] == OPEN else text
 
     def _ages_s(self, work: Work) -> dict[str, float | None]:
-        """For how long another child has been tracing a program, by engine."""
+        """Seconds since another child began to trace the program, by engine."""
         ages_s: dict[str, float | None] = {}
         for name in (OPEN, FUSED, LOOP):
             tracing = self._speeds.tracing(self._store, name, work.keys, work.layers)

@@ -1,13 +1,13 @@
-"""What an engine is: it advances jobs by epochs, and knows nothing else of them.
+"""The interface of engines, which train jobs an epoch at a time.
 
-No engine knows callbacks, early stopping, NaN, averaged weights, records, checkpoints or stops: the
-one training loop (worker/fit.py) does all that in one order. Rules that every engine keeps, so that
-the numbers of a job do not depend on the engine that trains it:
+Callbacks, early stopping, NaN, averaged weights, records, checkpoints and stops are not theirs: the
+one training loop (worker/fit.py) does all that in one order. Rules of every engine, so that the
+numbers of a job do not depend on the engine that trains it:
 
 - a fresh job has the weights of `build.build` (seeded by `seeding.mix(seed, "init")` just before);
 - the rows of epoch e are taken in `seeding.order(seed, e, rows)`;
 - before an epoch every SeedGenerator is set (`seeding.seed_state`), and RNN states are reset as the
-  spec says; a validation has RNN states of its own.
+  spec says; a validation has separate RNN states.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ OnProgress = Callable[[], None]
 
 
 class CannotTrace(Exception):
-    """An engine that traces a program of its own cannot do so; `str()` says why, for the row."""
+    """An engine cannot trace its program for a job; `str()` says why, for the row."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What an epoch of one job gave."""
+    """The result of an epoch of one job."""
 
     logs: Logs
     last_step: int = 0  # smaller than usual where a loss that is not finite ended the epoch
@@ -42,10 +42,10 @@ class Session(Protocol):
     """Jobs that are open in an engine. `close` must follow, whatever happens."""
 
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
-        """Put a job to its start or its checkpoint; what its callbacks know as the model.
+        """Set a job to its start or its checkpoint; the model for its callbacks.
 
         Called once for each job, before the first epoch. An engine that trains batch by batch
-        tells the callbacks of the batches, and of nothing else.
+        calls the batch methods of the callbacks, and no others.
         """
 
     def begin_epoch(self, epochs: Sequence[int]) -> None:
@@ -53,47 +53,47 @@ class Session(Protocol):
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
         """Train the epoch of every open job. `on_progress` is called at least twice a second,
-        where batches allow it; what it raises ends the epoch.
+        unless a batch takes longer; an error that it raises ends the epoch.
         """
 
     def validate(self, on_progress: OnProgress) -> Sequence[Logs] | None:
         """Logs of the validation arrays; None if there are none."""
 
     def model(self, job: PreparedJob) -> Any:
-        """A compiled Keras model that holds this job's weights, optimizer and RNN states.
+        """A compiled Keras model with this job's weights, optimizer and RNN states.
 
-        It may be evaluated and saved until the next call of this session, and trained no further.
+        It may be evaluated and saved until the next call of this session, but not trained.
         """
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
-        """Logs of the test arrays, as `evaluate` gives them for what `model(job)` gave just before.
+        """Logs of the test arrays, as `evaluate` of the model that `model(job)` has just returned.
 
-        None where there are none, or Keras's own `evaluate` has to do it.
+        None if there are none, or Keras's `evaluate` has to be called.
         """
 
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
-        """Train only these from here on."""
+        """Train only these jobs from now on."""
 
     def close(self, *, is_intact: bool) -> None:
-        """The jobs have ended. Not intact: an error may have left the models in any state."""
+        """End the session. Not intact: an error may have left the models in any state."""
 
 
 class Engine(Protocol):
-    """Trains the jobs of a cohort, an epoch at a time; knows neither callbacks nor records."""
+    """Trains the jobs of a cohort, an epoch at a time, without callbacks and records."""
 
-    name: str  # fit, loop, fused; what the row says
+    name: str  # fit, loop or fused, for the row
     trains_together: bool  # all jobs of a session at once; or one after the other
     fallback: Engine | None  # trains what this one cannot trace
 
     def open(self, jobs: Sequence[PreparedJob]) -> Session:
-        """A session for jobs of one architecture, traced. CannotTrace: the fallback has to do."""
+        """A session for jobs of one architecture. CannotTrace: train them by the fallback."""
 
 
 def floats(logs: dict[str, Any]) -> Logs:
-    """Logs as Keras's `fit` hands them to callbacks: flat, each a number.
+    """Logs as Keras's `fit` passes them to callbacks: flat, each a number.
 
     A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
-    `compile` as a dict inside. SpecError for a value that is no number.
+    `compile` as a nested dict. SpecError for a value that is no number.
     """
     logs_of_floats: Logs = {}
     for name, value in logs.items():

@@ -1,7 +1,7 @@
-"""Traced programs that evaluate a compiled Keras model without Keras's own loop.
+"""Traced programs that evaluate a compiled Keras model without Keras's loop in Python.
 
-They run the model's own `test_step` over its own variables, so what they give is what
-`model.evaluate` gives, bit for bit.
+They run the model's `test_step` on its variables, so their logs are those of `model.evaluate`, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from fitfleet.worker.engines.row_batches import batches, take_in_order
 
 
 class Evaluations:
-    """The programs of one model. Feeds alike share one: validation arrays and test arrays."""
+    """The evaluation programs of one model; feeds of one signature share a program."""
 
     def __init__(
         self, model: Any, batch_size: int, functions: Functions, *, loops: bool = False
     ) -> None:
-        """`loops`: many steps may be one call, as ProgramMetrics has it."""
+        """`loops`: many steps may be one call, see ProgramMetrics."""
         self._model, self._batch_size, self._functions = model, batch_size, functions
         self._loops = loops
         self._programs: dict[tuple[str, bool], EvaluationProgram] = {}
 
     def trace(self, feed: Feed) -> None:
-        """Make or read the graph for feeds like this now; raises what TensorFlow raises."""
+        """Trace or read the program for feeds like this now; raises what TensorFlow raises."""
         self._program(feed)
 
     def run(self, feed: Feed, on_progress: Callable[[], None]) -> Logs:
@@ -42,8 +42,8 @@ class Evaluations:
         return self._program(feed).run(feed, on_progress)
 
     def _program(self, feed: Feed) -> EvaluationProgram:
-        # As in `evaluate`: when all batches are whole, TensorFlow knows their size, which stateful
-        # layers need, and by which some of its kernels round otherwise.
+        # As in `evaluate`: if all batches are whole, TensorFlow knows their size, which stateful
+        # layers need, and which changes how some of its kernels round.
         is_whole = feed.rows % self._batch_size == 0
         key = (feed.description, is_whole)
         if key not in self._programs:
@@ -85,7 +85,7 @@ class EvaluationProgram:
         self._test = functions.make(name, self._test_step, (batch,))
 
     def run(self, feed: Feed, on_progress: Callable[[], None]) -> Logs:
-        """All rows of a feed; their loss and metrics."""
+        """Loss and metrics on all rows of a feed."""
         self._metrics.begin()
         logs: dict[str, Any] = {}
 
@@ -121,7 +121,7 @@ class EvaluationProgram:
         return self._metrics.results_inside()
 
     def _test_step(self, batch: Any) -> Any:
-        # The logs are not read, but without them TensorFlow would rewrite what leads to them.
+        # The logs are not read, but without them TensorFlow would rewrite the operations before.
         return self._model.test_step(batch)
 
 

@@ -1,4 +1,4 @@
-"""Arrays of a dataset as tensors that a traced program gathers its batches from."""
+"""Arrays of a dataset as tensors, from which a traced program gathers its batches."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fitfleet.worker.tf_datasets import as_floatx, weights
 
 @dataclass(frozen=True)
 class Feed:
-    """`data` is (x,), (x, y) or (x, y, sample_weight) of tensors that begin with `rows` rows."""
+    """`data` is (x,), (x, y) or (x, y, sample_weight), nested tensors of shape (rows, ...)."""
 
     data: tuple[Any, ...]
     rows: int
 
     @property
     def signature(self) -> tuple[Any, ...]:
-        """Its tf.TensorSpecs, the number of rows left open."""
+        """The tf.TensorSpecs of `data`, with any number of rows."""
         return tuple(tf.nest.map_structure(_row_spec, self.data))
 
     @property
@@ -37,11 +37,11 @@ class Feed:
 
 
 class Feeds:
-    """The tensors of the last dataset, which the jobs of a cohort share."""
+    """The tensors of the newest dataset, shared by the jobs of a cohort."""
 
-    def __init__(self, most_bytes: float = math.inf) -> None:
-        """Test arrays above `most_bytes` are not made tensors of."""
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: float = math.inf) -> None:
+        """Test arrays above `max_bytes` are not converted."""
+        self._max_bytes = max_bytes
         self._key: tuple[Any, ...] = ()
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._test: Feed | None = None
@@ -52,45 +52,45 @@ class Feeds:
         spec = job.spec
         key = (spec.dataset, spec.validation_split, str(spec.class_weight), spec.dtype_policy)
         if self._feeds is None or key != self._key or not _same(self._arrays, job.arrays):
-            self._feeds = self._test = None  # two datasets at once may not fit in memory
+            self._feeds = self._test = None  # memory may not hold two datasets
             self._feeds = training(job.arrays, spec), validation(job.arrays)
             self._key, self._arrays = key, job.arrays
             _drop_pages(job.arrays)
         return self._feeds
 
     def test(self, job: PreparedJob) -> Feed | None:
-        """The test arrays of a job; None without test labels, and for what is streamed or large."""
+        """The test arrays of a job; None if they lack labels, are streamed, or are too large."""
         self.of(job)
         x, y = job.arrays.x_test, job.arrays.y_test
         if self._test is None and x is not None and y is not None:
             leaves = [*flatten(x), *flatten(y)]
             is_streamed = any(isinstance(leaf, Stream) for leaf in leaves)
-            if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= self._most_bytes:
+            if not is_streamed and sum(leaf.nbytes for leaf in leaves) <= self._max_bytes:
                 self._test = evaluated(x, y, None)
         return self._test
 
 
 def nbytes(arrays: Arrays) -> int:
-    """Size of the training and validation arrays as tensors; a view of windows counts in full."""
+    """Bytes of the training and validation arrays as tensors; windows count in full."""
     train = (arrays.x, arrays.y, arrays.sample_weight)
     parts = (*train, arrays.x_val, arrays.y_val, arrays.sample_weight_val)
     return sum(leaf.nbytes for part in parts for leaf in flatten(part))
 
 
 def training(arrays: Arrays, spec: JobSpec) -> Feed:
-    """What the fit trains on."""
+    """The training arrays, with class weights as sample weights."""
     return Feed(_tensors(arrays.x, arrays.y, weights(arrays, spec)), arrays.rows)
 
 
 def validation(arrays: Arrays) -> Feed | None:
-    """What is validated on after each epoch, in the order it is in."""
+    """The validation arrays, in their order."""
     if arrays.x_val is None:
         return None
     return evaluated(arrays.x_val, arrays.y_val, arrays.sample_weight_val)
 
 
 def evaluated(x: Any, y: Any, weight: Any) -> Feed:
-    """What `evaluate` makes of arrays."""
+    """Arrays as `evaluate` takes them."""
     parts = _tensors(x, y, weight)
     return Feed(parts, int(tf.nest.flatten(parts)[0].shape[0]))
 
@@ -113,7 +113,7 @@ def _row_spec(tensor: Any) -> Any:
 
 
 def _drop_pages(arrays: Arrays) -> None:
-    """The tensors hold a copy, so the mapped files need no memory; they are there when read."""
+    """Free the pages of mapped files, of which the tensors are a copy; a read maps them again."""
     if not hasattr(mmap, "MADV_DONTNEED"):
         return
     inputs = (arrays.x, arrays.y, arrays.sample_weight)
@@ -125,14 +125,14 @@ def _drop_pages(arrays: Arrays) -> None:
 
 
 def _map_under(array: Any) -> mmap.mmap | None:
-    """The map of the file that an array is a view of, however many views lie between."""
+    """The mapped file that an array is a view of, directly or by other views."""
     while array is not None and not isinstance(array, mmap.mmap):
         array = getattr(array, "base", None)
     return array
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Whether two loads of one dataset description gave the same arrays."""
+    """Whether two loads of a dataset returned the same array objects."""
     parts = ("x", "y", "sample_weight", "x_val", "y_val", "sample_weight_val")
     pairs = [(getattr(left, p), getattr(right, p)) for p in parts]
     if any((a is None) != (b is None) for a, b in pairs):

@@ -1,4 +1,4 @@
-"""How a fresh job starts on a model that is traced already: what every variable holds then."""
+"""The start of a job on a model that is traced already: the value of each variable."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fitfleet.worker.state.build_variables import rate_variable
 
 
 class FreshState:
-    """The variables of a model as a build for any job of its architecture would leave them.
+    """The values of a model's variables after a build for any job of its architecture.
 
-    Those are the weights of the job's seed, an optimizer that has made no step, and the job's
-    learning rate. Made from a model that was just built for `spec`.
+    Those are the weights of the job's seed, an optimizer before its first step, and the job's
+    learning rate. `model` was just built for `spec`.
     """
 
     def __init__(self, model: Any, spec: JobSpec, settings: Settings) -> None:
         self._model = model
         self._rate = rate_variable(model.optimizer)
-        # One after the other: a large optimizer's values are not all held at once. None stands for
-        # zeros, of which a large model's optimizer has hundreds of megabytes.
+        # One after the other, so that not all values are in memory at once. None stands for zeros,
+        # of which a large model's optimizer has hundreds of megabytes.
         values = ((v, v.numpy()) for v in optimizer_variables(model.optimizer))
         self._optimizer = [(v, value if value.any() else None) for v, value in values]
         self._initial = InitialWeights(
@@ -35,11 +35,11 @@ class FreshState:
         )
 
     def weights(self, spec: JobSpec) -> list[Any]:
-        """Those of the job's seed, in the order of the model's variables."""
+        """The initial values of the job's seed, in the order of `model.variables`."""
         return self._initial.values(spec)
 
     def optimizer(self, spec: JobSpec) -> Iterator[tuple[Any, Any]]:
-        """(variable, value) of every variable of the optimizer, in their order."""
+        """(variable, value) for `optimizer_variables`, in their order."""
         rate = spec.optimizer.get("config", {}).get("learning_rate")
         for variable, value in self._optimizer:
             if variable is self._rate and isinstance(rate, int | float):
@@ -50,7 +50,7 @@ class FreshState:
                 yield variable, value
 
     def assign(self, spec: JobSpec) -> None:
-        """Put the model's own variables into this state."""
+        """Assign these values to the model's variables."""
         for variable, value in zip(self._model.variables, self.weights(spec), strict=True):
             assign(variable, value)
         for variable, value in self.optimizer(spec):
@@ -58,20 +58,20 @@ class FreshState:
 
 
 def assign(variable: Any, value: Any) -> None:
-    """Let a Keras variable hold a value of its shape and dtype.
+    """Assign a value of the variable's shape and dtype to a Keras variable.
 
-    Keras's own `assign` takes several times as long, for checks that hold here. It is left to it
-    where the value is not one plain variable of TensorFlow, as with several GPUs.
+    Keras's `assign` takes several times as long, for checks that are not needed here. It is used
+    for a variable that is distributed over several GPUs.
     """
-    held = variable.value
-    if isinstance(held, tf.Variable) and not isinstance(held, tf.distribute.DistributedValues):
-        held.assign(value, read_value=False)
+    tensor = variable.value
+    if isinstance(tensor, tf.Variable) and not isinstance(tensor, tf.distribute.DistributedValues):
+        tensor.assign(value, read_value=False)
     else:
         variable.assign(value)
 
 
 def optimizer_variables(optimizer: Any) -> list[Any]:
-    """All variables that an optimizer owns, with those that `variables` leaves out (Nadam's)."""
+    """All variables of an optimizer, with those that `variables` leaves out (Nadam's)."""
     variables = list(optimizer.variables)
     trained = {id(v) for v in getattr(optimizer, "_trainable_variables", [])}
     seen = {id(v) for v in variables} | trained

@@ -1,4 +1,4 @@
-"""K jobs at once in one vectorised program."""
+"""The fused engine: K jobs of one architecture and dataset at once, in one vectorised program."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _MAX_PROGRAMS = 4
 
 @dataclass
 class Fused:
-    """A compiled model with its program, and what its variables hold when a job starts."""
+    """A compiled model with its program, and the values of its variables when a job starts."""
 
     model: Any
     program: FusedProgram
     fresh: FreshState
     scalars: TunableScalars
-    evaluations: Evaluations  # of the one model
+    evaluations: Evaluations  # of `model`
     functions: Functions  # of the program
 
     def row(self, job: PreparedJob) -> list[Any]:
         """Values of the program's variables for a job at its start, or at its checkpoint."""
         if job.snapshot is not None:
-            if job.snapshot.is_of_parent:  # whose learning rate stays
+            if job.snapshot.is_of_parent:  # the learning rate stays that of the job
                 self.fresh.assign(job.spec)
             checkpoint.restore(self.model, job.snapshot)
             weights = [v.numpy() for v in self.program.weights]
@@ -94,11 +94,11 @@ class FusedFit:
         return trace_key(spec, training, validation)
 
     def is_traced(self, job: PreparedJob) -> bool:
-        """Whether the program of this job is at hand."""
+        """Whether this process has the program of this job."""
         return self.key(job) in self._kept
 
     def trace(self, job: PreparedJob) -> str | None:
-        """Trace the program for jobs like this. What makes that impossible, or None."""
+        """Trace the program for jobs like this. The reason if it cannot be traced, or None."""
         with precision(job.spec.dtype_policy):
             try:
                 self._fused(job, *self._feeds.of(job))
@@ -107,7 +107,7 @@ class FusedFit:
         return None
 
     def open(self, jobs: Sequence[PreparedJob]) -> FusedSession:
-        """All of them at once."""
+        """A session of all these jobs."""
         training, validation = self._feeds.of(jobs[0])
         fused = self._fused(jobs[0], training, validation)
         return FusedSession(jobs, fused, self._feeds, self._speeds)
@@ -120,7 +120,7 @@ class FusedFit:
         if fused is None:
             try:
                 fused = self._trace(job.spec, training, validation)
-            except Exception as error:  # TensorFlow and Keras raise many kinds while tracing
+            except Exception as error:  # TensorFlow and Keras raise errors of many classes
                 self._failures[key] = explanation(error)
                 raise CannotTrace(self._failures[key]) from error
         self._kept[key] = fused
@@ -156,9 +156,9 @@ class FusedFit:
 
 
 class FusedSession:
-    """Several jobs in a stack, each in a row of its own."""
+    """Several jobs in a stack, each in a row."""
 
-    name = "fused"  # under which its speed is kept
+    name = "fused"  # of its measured times
 
     def __init__(
         self,
@@ -172,13 +172,13 @@ class FusedSession:
         self._spec = jobs[0].spec
         self._jobs: list[PreparedJob] = []  # in the order of their rows
         self._handles: dict[int, RowModel] = {}  # by job id
-        self._rows: list[list[Any]] = []  # until the stack is made of them
+        self._rows: list[list[Any]] = []  # until the stack is created from them
         self._state: StackState | None = None
         self._epochs: Sequence[int] = ()
         self._timer = EpochTimer()
 
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
-        """Give the job a row."""
+        """Add a row for the job."""
         self._rows.append(self._fused.row(job))
         self._jobs.append(job)
         handle = RowModel(self._fused.model, lambda: self._stack, len(self._jobs) - 1)
@@ -193,7 +193,7 @@ class FusedSession:
         return self._state
 
     def begin_epoch(self, epochs: Sequence[int]) -> None:
-        """Make each job's epoch a function of (its seed, its epoch) alone."""
+        """Set each job's random state to a function of (its seed, its epoch)."""
         self._epochs = epochs
         for index, variable in enumerate(seed_variables(self._fused.model)):
             for row, (job, epoch) in enumerate(zip(self._jobs, epochs, strict=True)):
@@ -201,7 +201,7 @@ class FusedSession:
                 self._stack.set(variable, row, state.astype(variable.dtype))
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
-        """One epoch of all."""
+        """One epoch of all jobs."""
         began, program, stack = time.perf_counter(), self._fused.program, self._stack
         orders_ = tf.constant(self._orders())
         stack.tensors, logs = program.train(stack.tensors, self._training, orders_, on_progress)
@@ -210,7 +210,7 @@ class FusedSession:
         return [Trained(logs_of_job, last, logs_of_job["loss"]) for logs_of_job in self._each(logs)]
 
     def validate(self, on_progress: OnProgress) -> Sequence[Logs] | None:
-        """The validation of all."""
+        """The validation logs of all jobs."""
         if self._validation is None:
             return None
         began, program, stack = time.perf_counter(), self._fused.program, self._stack
@@ -234,7 +234,7 @@ class FusedSession:
         ]
 
     def model(self, job: PreparedJob) -> Any:
-        """The one compiled model of the program, holding this job's values for now."""
+        """The compiled model of the program, with this job's values until the next call."""
         model, handle = self._fused.model, self._handles[job.claim.job_id]
         self._stack.load(handle.row)
         self._fused.scalars.set(job.spec)
@@ -242,12 +242,12 @@ class FusedSession:
         return model
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
-        """By a program of the one model, not of the stack: the bits are those of `evaluate`."""
+        """By a program of the model, not of the stack, so bit-equal to `evaluate`."""
         test = self._feeds.test(job)
         return None if test is None else self._fused.evaluations.run(test, on_progress)
 
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
-        """Take all others out of the stack."""
+        """Remove all other jobs from the stack."""
         if len(jobs) == len(self._jobs):
             return
         rows = [self._handles[job.claim.job_id].row for job in jobs]
@@ -258,7 +258,7 @@ class FusedSession:
             self._handles[job.claim.job_id].row = row
 
     def close(self, *, is_intact: bool) -> None:
-        """The program's own variables hold nothing that the next session would meet."""
+        """Record the measured times; the next session sets all variables again."""
         if self._speeds is not None:
             key = trace_key(self._spec, self._training, self._validation)
             family = family_key(self._spec, self._training, self._validation)

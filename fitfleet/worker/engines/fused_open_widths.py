@@ -1,8 +1,8 @@
 """K jobs at once, in one vectorised program that serves every width of its architecture.
 
-The dimensions that follow from a width (open_widths.py) are left open in the program's signature.
-What it computes for a width is what the program of that width computes, bit for bit; only the test
-arrays are scored by the stack itself, since a program of one model would be another for each width.
+The dimensions that depend on a width (open_widths.py) are None in the program's signature. For each
+width it computes what the program of that width computes, bit for bit. Test arrays are evaluated by
+the stack, since a program of the model would have to be traced for each width.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from fitfleet.worker.engines.tunable_scalars import variable_build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
 
-# A model of a width is built in tenths of a second; all traced functions are the program's.
+# A model of another width is built in tenths of a second, and shares the traced functions.
 _MAX_WIDTHS = 16
 
 
 class OpenFusedFit(FusedFit):
-    """All jobs of one session have the same widths; another session may have others."""
+    """Jobs of a session have the same widths; other sessions may have others."""
 
     def __init__(
         self,
@@ -52,28 +52,28 @@ class OpenFusedFit(FusedFit):
         self._widths: OrderedDict[str, Fused] = OrderedDict()
 
     def _key(self, spec: JobSpec, training: Feed, validation: Feed | None) -> str:
-        """Empty for a job whose program has to know its widths."""
+        """Empty for a job whose program needs fixed widths."""
         return family_key(spec, training, validation) or ""
 
     def open(self, jobs: Sequence[PreparedJob]) -> OpenFusedSession:
-        """All of them at once."""
+        """A session of all these jobs."""
         training, validation = self._feeds.of(jobs[0])
         fused = self._fused(jobs[0], training, validation)
         return OpenFusedSession(jobs, fused, self._feeds, self._speeds, self)
 
     def refuse(self, spec: JobSpec, feeds: tuple[Feed, Feed | None], reason: str) -> None:
-        """Train no jobs like this any more."""
+        """Trace no program for jobs like this any more."""
         key = self._key(spec, *feeds)
         self._failures[key] = reason
         self._kept.pop(key, None)
         self._widths.clear()
 
     def _fused(self, job: PreparedJob, training: Feed, validation: Feed | None) -> Fused:
-        of_all = super()._fused(job, training, validation)
+        any_width = super()._fused(job, training, validation)
         key = trace_key(job.spec, training, validation)
         fused = self._widths.pop(key, None)
-        if fused is None or fused.functions is not of_all.functions:
-            fused = self._of_width(job.spec, of_all, training)
+        if fused is None or fused.functions is not any_width.functions:
+            fused = self._of_width(job.spec, any_width, training)
         self._widths[key] = fused
         while len(self._widths) > _MAX_WIDTHS:
             self._widths.popitem(last=False)
@@ -90,27 +90,28 @@ class OpenFusedFit(FusedFit):
         fresh = FreshState(model, spec, self._settings)
         shapes = open_shapes(spec, self._settings, training)
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
-        given = (model, scalars.variables, training, validation, sizes, functions)
-        program = FusedProgram(*given, shapes)
+        program = FusedProgram(
+            model, scalars.variables, training, validation, sizes, functions, shapes
+        )
         fused = Fused(model, program, fresh, scalars, _unused(model), functions)
         self._widths[trace_key(spec, training, validation)] = fused
         return fused
 
-    def _of_width(self, spec: JobSpec, of_all: Fused, training: Feed) -> Fused:
+    def _of_width(self, spec: JobSpec, any_width: Fused, training: Feed) -> Fused:
         model, scalars = variable_build(spec, self._settings)
         model._symbolic_build(data_batch=batch_symbols(training.data))
         fresh = FreshState(model, spec, self._settings)
-        program = of_all.program.of(model, scalars.variables)
-        return Fused(model, program, fresh, scalars, _unused(model), of_all.functions)
+        program = any_width.program.of(model, scalars.variables)
+        return Fused(model, program, fresh, scalars, _unused(model), any_width.functions)
 
 
 def _unused(model: Any) -> Evaluations:
-    """Programs that nobody traces, since the stack scores the test arrays."""
+    """Programs that are never traced, since the stack evaluates the test arrays."""
     return Evaluations(model, 1, Functions())
 
 
 class OpenFusedSession(FusedSession):
-    """Several jobs of the same widths, in a program that serves others too."""
+    """Several jobs of the same widths, in a program for any width."""
 
     name = OPEN
 
@@ -124,36 +125,35 @@ class OpenFusedSession(FusedSession):
     ) -> None:
         super().__init__(jobs, fused, feeds, speeds)
         self._engine = engine
-        self._has_own = False  # a program of these widths alone
+        self._has_fixed_widths = False  # a program of these widths only
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
-        """One epoch of all; after an error, by a program of these widths alone.
+        """One epoch of all jobs; after an error, by a program of these widths only.
 
-        A TypeError is TensorFlow's for a shape that the program does not take.
+        TensorFlow raises TypeError for a shape that the program does not take.
         """
         try:
             return super().train(on_progress)
         except (tf.errors.ResourceExhaustedError, tf.errors.CancelledError):
             raise
         except (tf.errors.OpError, TypeError, ValueError) as error:
-            self._close_widths(explanation(error))
-            return super().train(on_progress)  # the stack is as it was before
+            self._fix_widths(explanation(error))
+            return super().train(on_progress)  # the error left the stack unchanged
 
-    def _close_widths(self, reason: str) -> None:
+    def _fix_widths(self, reason: str) -> None:
         feeds, spec, old = (self._training, self._validation), self._spec, self._fused
         self._engine.refuse(spec, feeds, reason)
         sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
         functions = Functions()
-        given = (old.model, old.scalars.variables, *feeds, sizes, functions)
         try:
-            program = FusedProgram(*given)
-        except Exception as error:  # TensorFlow and Keras raise many kinds while tracing
+            program = FusedProgram(old.model, old.scalars.variables, *feeds, sizes, functions)
+        except Exception as error:  # TensorFlow and Keras raise errors of many classes
             raise CannotTrace(explanation(error)) from error
-        self._has_own = True
+        self._has_fixed_widths = True
         self._fused = replace(old, program=program, functions=functions)
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
-        """By the program itself, for a stack of one."""
+        """By the program, on a stack of this job's row."""
         test = self._feeds.test(job)
         if test is None:
             return None
@@ -163,6 +163,6 @@ class OpenFusedSession(FusedSession):
         return {name: float(values[0]) for name, values in logs.items()}
 
     def close(self, *, is_intact: bool) -> None:
-        """What was measured of a program of these widths alone says nothing of the other."""
-        if not self._has_own:
+        """Record the measured times, unless they are those of a program of fixed widths."""
+        if not self._has_fixed_widths:
             super().close(is_intact=is_intact)

@@ -1,8 +1,8 @@
 """One traced program that trains K models of one architecture at once.
 
-The state of the K models is a list of tensors (K, ...), one for each variable; K is open, so
-models that have ended are taken out of the stack without another trace. A model's numbers do not
-depend on the others in the stack, NaN included.
+The state of the K models is a list of tensors (K, ...), one for each variable. K is None in the
+signature, so models that have ended are removed from the stack without another trace. A model's
+numbers do not depend on the others in the stack, NaN included.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ State = list[Any]
 
 
 class FusedProgram:
-    """Training and validation of K models that are told apart by their variables alone.
+    """Training and validation of K models that differ only in the values of their variables.
 
-    Raises Unfusable, or what TensorFlow raises, when the model cannot be traced so.
+    Raises Unfusable, or what TensorFlow raises, if the model cannot be traced.
     """
 
     def __init__(
@@ -40,13 +40,12 @@ class FusedProgram:
         functions: Functions,
         shapes: Sequence[tuple[int | None, ...]] | None = None,
     ) -> None:
-        """`scalars` are variables of the model that Keras does not know.
-
-        `shapes` of all variables, None for a dimension that is left open; those of the model, if
-        not given.
+        """`sizes` are the batch sizes of training and validation, `scalars` variables of the model
+        that Keras does not list, `shapes` those of all variables, None for an open dimension (by
+        default the model's).
         """
         self._sizes, self._functions = sizes, functions
-        self._take(model, scalars)
+        self._set_model(model, scalars)
         self._shapes = [tuple(v.shape) for v in self.variables] if shapes is None else list(shapes)
         self._state = state = [
             tf.TensorSpec((None, *shape), v.value.dtype)
@@ -68,7 +67,7 @@ class FusedProgram:
             if index >= len(self.variables) - len(self.metrics)
         ]
 
-    def _take(self, model: Any, scalars: Sequence[Any]) -> None:
+    def _set_model(self, model: Any, scalars: Sequence[Any]) -> None:
         self._model = model
         self.weights = list(model.variables)
         self.optimizer = optimizer_variables(model.optimizer)
@@ -78,9 +77,9 @@ class FusedProgram:
         self._train_pace, self._test_pace = Pace(), Pace()
 
     def of(self, model: Any, scalars: Sequence[Any]) -> FusedProgram:
-        """The same functions for a model that differs in dimensions that were left open."""
+        """The same traced functions for a model that differs in open dimensions."""
         program = copy.copy(self)
-        program._take(model, scalars)
+        program._set_model(model, scalars)
         return program
 
     def _test(self, feed: Feed) -> Any:
@@ -97,7 +96,9 @@ class FusedProgram:
     def train(
         self, state: State, feed: Feed, orders: Any, on_progress: Callable[[], None]
     ) -> tuple[State, dict[str, Any]]:
-        """One epoch, the rows of model k in `orders[k]`. New state, and the logs, each (K,)."""
+        """One epoch; model k takes the rows in the order `orders[k]`, shape (K, rows).
+
+        Returns the new state and the logs, each of shape (K,)."""
         state = self._reset(state)
         steps = -(-int(orders.shape[1]) // self._sizes[0])
 
@@ -113,7 +114,7 @@ class FusedProgram:
     def validate(
         self, state: State, feed: Feed, on_progress: Callable[[], None]
     ) -> tuple[State, dict[str, Any]]:
-        """All rows of a feed. New state (of metrics only), and the logs."""
+        """Evaluate all rows of a feed: the state with new metrics, and the logs, each (K,)."""
         state, test = self._reset(state), self._test(feed)
         rows = tf.constant(feed.rows, tf.int64)
 
@@ -130,7 +131,7 @@ class FusedProgram:
         return {name: value.numpy() for name, value in self._results(state).items()}
 
     def _reset(self, state: State) -> State:
-        """Metrics as `reset_metrics` leaves them: all of Keras's start from zero."""
+        """The state with metrics reset; all of Keras's start from zero."""
         state = list(state)
         count = tf.shape(state[0])[0]
         for index, zero in self._zeros:
@@ -199,16 +200,16 @@ class FusedProgram:
         return stack.get(self.variables)
 
     def _measure(self, stack: Stack, batch: Any, *, training: bool) -> Any:
-        """The losses of a batch, (K,); the metrics in the stack are updated."""
+        """The losses of a batch, shape (K,); updates the metrics in the stack."""
         model = self._model
         x, *rest = batch
         predicted = graph.run(model, stack, x, training=training)
         rows = tf.shape(tf.nest.flatten(x)[0])[1]
         y, weight = (*rest, None, None)[:2]
 
-        def one(given: Any) -> Any:
-            y_pred, y_true, weights = given["pred"], given.get("y"), given.get("weight")
-            graph.carry(y_pred, given["carried"])
+        def measure_model(tensors: Any) -> Any:
+            y_pred, y_true, weights = tensors["pred"], tensors.get("y"), tensors.get("weight")
+            graph.carry(y_pred, tensors["carried"])
             loss = model._compute_loss(
                 x=None, y=y_true, y_pred=y_pred, sample_weight=weights, training=training
             )
@@ -218,9 +219,9 @@ class FusedProgram:
             return loss
 
         carried = graph.carried(predicted)
-        given = {"pred": predicted, "carried": carried, "y": y, "weight": weight}
-        present = {name: value for name, value in given.items() if value is not None}
-        return stack.mapped(one, [*model.trainable_variables, *self.metrics], present)
+        tensors = {"pred": predicted, "carried": carried, "y": y, "weight": weight}
+        present = {name: value for name, value in tensors.items() if value is not None}
+        return stack.mapped(measure_model, [*model.trainable_variables, *self.metrics], present)
 
     def _result(self, state: State) -> dict[str, Any]:
         stack = Stack(self.variables, state)

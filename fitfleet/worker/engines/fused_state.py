@@ -1,4 +1,4 @@
-"""The variables of K models in a stack, and what Keras's callbacks see of one of them."""
+"""The variables of K models in a stack, and the model that callbacks get for one of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StackState:
 
     @property
     def tensors(self) -> list[Any]:
-        """All tensors, with what has been written."""
+        """All tensors, with the values that were set."""
         for i, array in self._written.items():
             self._tensors[i] = tf.constant(array)
         self._written.clear()
@@ -41,19 +41,19 @@ class StackState:
         """A variable's value in one model."""
         i = self._index[id(variable)]
         array = self._written.get(i)
-        # A view: `numpy()` would copy the values of all models for each of them.
+        # A view: `numpy()` would copy the values of all K models.
         value: np.ndarray = np.asarray(self._tensors[i] if array is None else array)[row]
         return value
 
     def set(self, variable: Any, row: int, value: Any) -> None:
-        """Write a variable of one model."""
+        """Set a variable of one model."""
         i = self._index[id(variable)]
         if i not in self._written:
             self._written[i] = np.array(self._tensors[i])
         self._written[i][row] = value
 
     def load(self, row: int) -> None:
-        """Put one model's values into the Keras variables themselves."""
+        """Assign the values of one model to the Keras variables."""
         for variable in self._variables:
             assign(variable, self.get(variable, row))
 
@@ -64,10 +64,10 @@ class StackState:
 
 
 class RowModel:
-    """One model of the stack as callbacks know a model: weights, learning rate, stop_training."""
+    """One model of the stack for callbacks: weights, learning rate, stop_training."""
 
     def __init__(self, model: Any, state: Callable[[], StackState], row: int) -> None:
-        """`state` gives the stack, which need not exist before the first epoch begins."""
+        """`state` returns the stack, which is created when the first epoch begins."""
         self._model, self._stack, self.row = model, state, row
         self.stop_training = False
         self.optimizer = RowOptimizer(self)
@@ -78,12 +78,12 @@ class RowModel:
 
     @property
     def metrics(self) -> list[Any]:
-        """Keras's metric objects, by whose names callbacks find out what is better."""
+        """Keras's metric objects, from which callbacks tell whether higher is better."""
         metrics: list[Any] = self._model.metrics
         return metrics
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies, in Keras's order."""
+        """Copies of the weights, in Keras's order."""
         return [np.array(self._state.get(v, self.row)) for v in self._model.weights]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
@@ -100,7 +100,7 @@ class RowOptimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """At this moment: a constant that may be set, or what the schedule gives."""
+        """The current value: a constant that may be set, or that of the schedule."""
         owner = self._owner
         rate = owner._model.optimizer._learning_rate
         if isinstance(rate, keras.Variable):

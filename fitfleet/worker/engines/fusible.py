@@ -1,4 +1,4 @@
-"""What the fused program may train: only what is known to keep a model's numbers."""
+"""Which jobs the fused engine may train: those whose numbers are the same in a stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fitfleet.worker.models.build import has_custom_classes
 from fitfleet.worker.prepared_job import PreparedJob
 
 _CALLBACKS = frozenset({"EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"})
-# Against the loop, an epoch of these in a stack of 32 takes from two thirds to an eleventh.
+# An epoch of these in a stack of 32 takes 2/3 to 1/11 of the time in the loop.
 _QUICK_IN_A_STACK = frozenset({"LSTM", "GRU", "SimpleRNN", "Conv1D", "Conv2D", "Embedding"})
 _PRECISIONS = (None, "float32", "float64")
 
@@ -25,12 +25,12 @@ def unfusable(job: PreparedJob) -> str | None:
 
 
 def has_stacked_form(spec: JobSpec) -> bool:
-    """Whether a layer of the model gains from a stack, as benchmarks/engine_choice.py measured."""
+    """Whether a layer of the model is faster in a stack, by benchmarks/engine_choice.py."""
     return any(name in _QUICK_IN_A_STACK for name, _ in _layers(spec.model.config))
 
 
 def layer_count(spec: JobSpec) -> int:
-    """Layers of the model, by which what a trace costs is estimated."""
+    """The number of layers, from which the time of a trace is estimated."""
     return max(1, sum(1 for _ in layer_configs(spec.model.config)))
 
 
@@ -43,15 +43,15 @@ def _unfusable_spec(spec: JobSpec) -> str | None:
 
 
 def unstackable(spec: JobSpec) -> str | None:
-    """Why a stack would change the model's numbers or cannot hold it, whatever is proven."""
+    """Why a stack cannot train the model or would change its numbers, proven or not."""
     if spec.loss is None:
         return "the model adds its losses itself"
-    return _own_code(spec) or _unstackable_fit(spec)
+    return _custom_code(spec) or _unstackable_fit(spec)
 
 
-def _own_code(spec: JobSpec) -> str | None:
-    has_own_code = spec.model.config is None or has_custom_classes(spec)
-    return "the model has custom code" if has_own_code else None
+def _custom_code(spec: JobSpec) -> str | None:
+    is_custom = spec.model.config is None or has_custom_classes(spec)
+    return "the model has custom code" if is_custom else None
 
 
 def _unstackable_fit(spec: JobSpec) -> str | None:
@@ -78,11 +78,11 @@ def _unstackable_fit(spec: JobSpec) -> str | None:
 
 
 def _precision(dtype: Any) -> Any:
-    """The name of a layer's dtype policy; that of an input of whole numbers counts as none."""
+    """The name of a layer's dtype policy; None for an input of integers, booleans or strings."""
     if isinstance(dtype, dict):
         dtype = dtype.get("config", {}).get("name")
-    is_whole = isinstance(dtype, str) and dtype.startswith(("int", "uint", "bool", "string"))
-    return None if is_whole else dtype
+    is_float = not (isinstance(dtype, str) and dtype.startswith(("int", "uint", "bool", "string")))
+    return dtype if is_float else None
 
 
 def _layers(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:

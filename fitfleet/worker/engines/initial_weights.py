@@ -2,9 +2,9 @@
 
 Keras draws one number from Python's `random` for every initialiser and every SeedGenerator that
 has no seed of its own, in the order in which they are made. So initial weights are a function of
-these numbers. Which number belongs to which variable is not read from the layers' code: it is
-found by comparing values on one model, and confirmed on a second one with another seed. Where
-that does not explain every variable, each job's model is built.
+these numbers. Which number belongs to which variable is inferred by comparing the values of one
+model, and confirmed on a second one with another seed. If that does not explain every variable, the
+model of each job is built.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from fitfleet.worker.keras_private import RandomInitializer
 from fitfleet.worker.seeding import mix
 
 _MAX_DRAWS = 1024
-_MAX_BYTES = 64 * 2**20  # larger models are built: drawing the numbers is what takes the time
+_MAX_BYTES = 64 * 2**20  # larger models are built: most of the time is drawing the numbers
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a variable gets its first value: a constant, a draw, or an initialiser of a draw."""
+    """How a variable gets its initial value: a constant, a draw, or an initialiser of a draw."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -63,12 +63,12 @@ class InitialWeights:
         self._by_seed: OrderedDict[int, list[Any]] = OrderedDict()
 
     @property
-    def is_known(self) -> bool:
-        """Whether `values` needs no build."""
+    def needs_no_build(self) -> bool:
+        """Whether `values` is computed without building a model."""
         return self._recipes is not None
 
     def values(self, spec: JobSpec) -> list[Any]:
-        """What the variables of a build of `spec` hold, bit for bit, in the model's order."""
+        """The initial values of a model of `spec`, bit for bit, in the order of its variables."""
         if self._recipes is not None:
             return self._weights_of_seed(self._recipes, spec.seed)
         if self._first is not None and spec.seed == self._seed:
@@ -82,7 +82,7 @@ class InitialWeights:
         return weights
 
     def _weights_of_seed(self, recipes: Sequence[Recipe], seed: int) -> list[Any]:
-        """The jobs of a sweep have few seeds, and many of them the same ones."""
+        """The values of a seed, cached: many jobs of a sweep have the same seeds."""
         weights = self._by_seed.pop(seed, None)
         if weights is None:
             draws = draws_of(seed)
@@ -95,7 +95,7 @@ class InitialWeights:
 
 
 def draws_of(seed: int) -> list[int]:
-    """What Keras draws after `order.seed_everything(seed)`, in turn."""
+    """The numbers that Keras draws after `order.seed_everything(seed)`, in their order."""
     generator = random.Random(mix(seed, "init"))
     return [generator.randint(1, int(1e9)) for _ in range(_MAX_DRAWS)]
 
@@ -103,9 +103,9 @@ def draws_of(seed: int) -> list[int]:
 def _recipes(
     model: Any, first: Sequence[np.ndarray], draws: Sequence[int], second: Sequence[np.ndarray]
 ) -> list[Recipe] | None:
-    """A recipe for every variable, or None if some variable has none."""
+    """A recipe for each variable; None if one cannot be inferred."""
     index = {number: place for place, number in reversed(list(enumerate(draws)))}
-    owners = {id(v): layer for layer in model._flatten_layers() for v in _own_variables(layer)}
+    owners = {id(v): layer for layer in model._flatten_layers() for v in _layer_variables(layer)}
     recipes = []
     for variable, value, other in zip(model.variables, first, second, strict=True):
         recipe = _recipe(variable, value, other, owners.get(id(variable)), index)
@@ -141,7 +141,7 @@ def _confirm(recipes: list[Recipe], draws: Sequence[int], values: Sequence[np.nd
     )
 
 
-def _own_variables(layer: Any) -> list[Any]:
+def _layer_variables(layer: Any) -> list[Any]:
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 

@@ -1,7 +1,7 @@
 """Keras's `fit`, an epoch at a time.
 
-Keras's `fit` owns a loop of its own, whose order is fixed; what it does inside an epoch stands
-here, line by line (keras/src/backend/tensorflow/trainer.py, `TensorFlowTrainer.fit`).
+Keras's `fit` loops over the epochs itself; what it does inside of one is repeated here, line by
+line (keras/src/backend/tensorflow/trainer.py, `TensorFlowTrainer.fit`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fitfleet.worker.keras_private import TFEpochIterator, part_batches, unpack_
 
 
 def _epochs(model: Any, data: Any, **options: Any) -> Any:
-    """Keras's iterator over the batches of each epoch, as `fit` makes it."""
+    """Keras's iterator over the batches of each epoch, created as in `fit`."""
     return TFEpochIterator(
         x=data,
         shuffle=False,
@@ -26,14 +26,14 @@ class EpochOfFit:
     """What Keras's `fit` does between the begin and the end of an epoch."""
 
     def __init__(self, model: Any, callbacks: Any) -> None:
-        """`callbacks` is a CallbackList, which is told of the batches and of validations."""
+        """`callbacks` is a CallbackList, whose methods of batches and of `evaluate` are called."""
         self._model = model
         self._callbacks = callbacks
         self._batches: Any = None
 
     def prepare(self, dataset: Any) -> None:
-        """Build what the model still lacks from a first batch; the dataset has those of one epoch,
-        and is iterated over anew for each.
+        """Build the variables that the model still lacks from a first batch. The dataset has the
+        batches of one epoch, and is iterated over for each.
         """
         model = self._model
         self._batches = _epochs(model, dataset)
@@ -61,12 +61,12 @@ class EpochOfFit:
         """Logs of the validation data, an (x, y, weight) tuple or a tf.data.Dataset."""
         model = self._model
         x, y, weight = unpack_x_y_sample_weight(data)
-        given = {"y": y, "sample_weight": weight, "batch_size": batch_size}
+        options = {"y": y, "sample_weight": weight, "batch_size": batch_size}
         if getattr(model, "_eval_epoch_iterator", None) is None:
-            model._eval_epoch_iterator = _epochs(model, x, **given)
+            model._eval_epoch_iterator = _epochs(model, x, **options)
         logs: dict[str, Any] = model.evaluate(
             x=x,
-            **given,
+            **options,
             callbacks=self._callbacks,
             return_dict=True,
             _use_cached_eval_dataset=True,
@@ -74,6 +74,6 @@ class EpochOfFit:
         return logs
 
     def close(self) -> None:
-        """As `fit` does when all epochs are done."""
+        """Delete the cached iterator, as `fit` does after the last epoch."""
         if getattr(self._model, "_eval_epoch_iterator", None) is not None:
             del self._model._eval_epoch_iterator

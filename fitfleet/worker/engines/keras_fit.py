@@ -1,4 +1,4 @@
-"""Keras's own `fit`: a fresh model for each job, its train function called step by step."""
+"""The engine fit: what Keras's `fit` does, with a new model for each job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fitfleet.worker.state import checkpoint
 
 
 class KerasFit:
-    """Does all that Keras's `fit` does: streams, XLA, models with code of their own."""
+    """Trains any job as Keras's `fit`: also streams, XLA, custom code."""
 
     name = "fit"
     trains_together = False
@@ -37,7 +37,7 @@ class KerasFit:
         self._strategy: tf.distribute.Strategy | None = None
 
     def open(self, jobs: Sequence[PreparedJob]) -> KerasSession:
-        """One job."""
+        """A session of one job."""
         (job,) = jobs
         if self._replicas > 1 and self._strategy is None:
             self._strategy = mirrored(self._replicas)
@@ -45,7 +45,7 @@ class KerasFit:
 
 
 def mirrored(replicas: int) -> tf.distribute.Strategy:
-    """Each batch is parted over so many devices of this process, GPUs or else logical CPUs.
+    """A strategy that divides each batch over `replicas` devices, GPUs or else logical CPUs.
 
     Variables are mirrored, gradients summed: a step is one of the whole batch.
     """
@@ -54,7 +54,7 @@ def mirrored(replicas: int) -> tf.distribute.Strategy:
 
 
 class KerasSession(SingleSession):
-    """One job on a model of its own."""
+    """One job on a new model."""
 
     def __init__(
         self, job: PreparedJob, settings: Settings, strategy: tf.distribute.Strategy | None = None
@@ -72,7 +72,7 @@ class KerasSession(SingleSession):
         self._fit: EpochOfFit
 
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
-        """Build the model, and put it to the job's checkpoint."""
+        """Build the model, and restore the job's checkpoint."""
         spec = job.spec
         with self._scope():
             self._model = model = build(
@@ -87,12 +87,12 @@ class KerasSession(SingleSession):
         if not job.is_trained:
             self._prepare(job)
         if job.snapshot is not None:
-            with self._scope():  # the optimizer makes its variables where no epoch is left
+            with self._scope():  # creates the optimizer's variables if no epoch is left
                 checkpoint.restore(model, job.snapshot)
         return model
 
     def _scope(self) -> AbstractContextManager[Any]:
-        """Within which variables are made: mirrored on each device."""
+        """The scope in which variables are created: mirrored on each device."""
         return self._strategy.scope() if self._strategy is not None else nullcontext()
 
     def _prepare(self, job: PreparedJob) -> None:
@@ -121,7 +121,7 @@ class KerasSession(SingleSession):
         return floats(self._fit.validate(*self._validation_data))
 
     def _validation(self) -> tuple[Any, int | None] | None:
-        """The validation data, and the size of their batches where they are arrays."""
+        """(validation data, their batch size if they are arrays)."""
         arrays, spec = self._job.arrays, self._job.spec
         if arrays.x_val is None:
             return None
@@ -133,26 +133,25 @@ class KerasSession(SingleSession):
         return dataset, size if isinstance(dataset, tuple) else None
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
-        """By Keras's own `evaluate`."""
+        """None: Keras's `evaluate` is called."""
         return None
 
     def close(self, *, is_intact: bool) -> None:
-        """Nothing of it is kept."""
+        """Drop the model."""
         if self._model is not None:
             self._fit.close()
 
 
 def _smaller_batches(spec: JobSpec, batch_size: int) -> JobSpec:
-    """The spec with batches of this size, and as many rows an epoch."""
+    """The spec with batches of this size, and as many rows in an epoch."""
     steps = spec.steps_per_epoch and spec.steps_per_epoch * (spec.batch_size // batch_size)
     return spec.model_copy(update={"batch_size": batch_size, "steps_per_epoch": steps})
 
 
 def _average_statistics(model: Any, strategy: tf.distribute.Strategy) -> None:
-    """Give all replicas the mean of what each has gathered of its own rows, as moving means.
+    """Set non-trainable statistics, such as moving means, to their mean over the replicas.
 
-    Keras lets them differ, and a file holds those of the first: a fit that resumes from one would
-    go on with others.
+    Keras lets replicas differ and saves those of the first: a resumed fit would have other numbers.
     """
     for variable in model.non_trainable_variables:
         if not keras.backend.is_float_dtype(variable.dtype):

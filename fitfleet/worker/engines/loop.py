@@ -1,4 +1,4 @@
-"""Whole epochs in one traced program, job after job: bit-equal to Keras's own `fit`."""
+"""The engine loop: whole epochs in one traced program, bit-equal to Keras's `fit`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fitfleet.worker.state import checkpoint
 
 
 class LoopFit:
-    """One job after the other, by a program that is traced once for all of them."""
+    """Trains one job after the other, by a program that is traced once for all."""
 
     name = "loop"
     trains_together = False
@@ -55,18 +55,18 @@ class LoopFit:
         return self.speeds.tracing(self._store, "loop", keys, layer_count(spec))
 
     def is_traced(self, job: PreparedJob) -> bool:
-        """Whether a model of this job's architecture is at hand."""
+        """Whether this process has a traced model for this job."""
         with precision(job.spec.dtype_policy):
             return self.cache.has(job.spec, *self.feeds.of(job))
 
     def open(self, jobs: Sequence[PreparedJob]) -> LoopSession:
-        """One job, on a model at its start."""
+        """A session of one job, on a traced model at its start."""
         (job,) = jobs
         return LoopSession(job, self)
 
 
 class LoopSession(SingleSession):
-    """One job on a model that others have used or will use."""
+    """One job on a traced model that other jobs use too."""
 
     def __init__(self, job: PreparedJob, engine: LoopFit) -> None:
         super().__init__(job)
@@ -77,13 +77,13 @@ class LoopSession(SingleSession):
         self._timer = EpochTimer()
 
     def start(self, job: PreparedJob, callbacks: Sequence[Any]) -> Any:
-        """The model is at the job's start already."""
+        """The model; at its start, or at the job's checkpoint."""
         if job.snapshot is not None:
             checkpoint.restore(self._model, job.snapshot)
         return self._model
 
     def train(self, on_progress: OnProgress) -> Sequence[Trained]:
-        """The whole epoch, in calls of about half a second."""
+        """One epoch, in calls of about half a second."""
         began = time.perf_counter()
         spec, rows = self._job.spec, self._training.rows
         numbers = (
@@ -102,7 +102,7 @@ class LoopSession(SingleSession):
         return logs
 
     def evaluate(self, job: PreparedJob, on_progress: OnProgress) -> Logs | None:
-        """By the traced program of the validation, if the arrays are alike."""
+        """By a traced program; that of the validation if the arrays have its signature."""
         test = self._engine.feeds.test(job)
         if test is None:
             return None
@@ -120,11 +120,11 @@ class LoopSession(SingleSession):
             self._engine.speeds.add((key, family), "loop", self._timer, functions, layers)
 
 
-_OF_ONE_MODEL = ("ModelCheckpoint", "TensorBoard")
+_SAVE_THE_MODEL = ("ModelCheckpoint", "TensorBoard")
 
 
 def unsupported(job: PreparedJob, settings: Settings) -> str | None:
-    """Why this engine cannot train a job as Keras's `fit` would, or None when it can."""
+    """Why this engine cannot train a job as Keras's `fit` does; None if it can."""
     spec = job.spec
     if job.arrays.has_streams:
         return "the dataset is streamed from its file"
@@ -140,9 +140,9 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
         return "the job has run out of memory before"
     if any(map(is_custom, spec.callbacks)):
         return "a custom callback may act at any batch"
-    if any(callback["class_name"] in _OF_ONE_MODEL for callback in spec.callbacks):
+    if any(callback["class_name"] in _SAVE_THE_MODEL for callback in spec.callbacks):
         return "a callback saves the model, and a traced program's model is shared by several jobs"
-    if not proven_classes.is_started_alike(spec):
+    if not proven_classes.has_same_start(spec):
         name = spec.optimizer.get("class_name")
         return f"the optimizer {name} may initialise its state from the job's weights"
     if spec.model.builder is not None:
@@ -153,6 +153,6 @@ def unsupported(job: PreparedJob, settings: Settings) -> str | None:
 def _is_same_in_steps(spec: JobSpec) -> bool:
     """Whether `fit` takes the same steps when it takes several in one call.
 
-    TerminateOnNaN would look at the loss after each of them here, and less often there.
+    TerminateOnNaN checks the loss after each step here, and after several in `fit`.
     """
     return proven_classes.is_same_in_a_loop(spec) and not stops_on_nan(spec)

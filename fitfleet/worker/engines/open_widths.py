@@ -1,8 +1,8 @@
-"""Widths of a model that a program can leave open, so that one program serves all of them.
+"""Widths of a model that are None in a program's signature, so that one program serves all of them.
 
-A width is the size of a hidden layer: `units`, `filters`, or the `output_dim` of an embedding. The
-last layer that has one gives the outputs, whose size belongs to the labels, so it stays as it is.
-Only what a test has compared with the program of each width, bit for bit, is named here.
+A width is the size of a hidden layer: `units`, `filters`, or the `output_dim` of an embedding. That
+of the last such layer stays fixed, as it is the size of the outputs. Only classes that a test has
+compared with the program of each width, bit for bit, are listed here.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ WIDTHS = {
     "LSTM": "units",
     "SimpleRNN": "units",
 }
-# Layers that do the same whatever the size of the last axis is.
+# Layers whose computation does not depend on the size of the last axis.
 OTHERS = frozenset(
     """
     Activation AveragePooling1D BatchNormalization Dropout Flatten GaussianNoise
     GlobalAveragePooling1D InputLayer MaxPooling1D MaxPooling2D
     """.split()  # noqa: SIM905
 )
-# Not those that compute with the shape of a variable: Adafactor, Muon.
+# Without those that compute with the shape of a variable: Adafactor, Muon.
 OPTIMIZERS = frozenset(
     "Adadelta Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD".split()  # noqa: SIM905
 )
 
 
 def family_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str | None:
-    """The same for jobs that differ in widths, and in what one program takes as variables.
+    """The same for jobs that differ only in widths and in values that a program has as variables.
 
-    None for a job whose program has to know its widths.
+    None for a job whose program needs fixed widths.
     """
     places = _places(spec)
     if not places:
         return None
-    of_none = _with_widths(spec, dict.fromkeys(places))
-    return f"any width {trace_key(of_none, training, validation)}"
+    without_widths = _with_widths(spec, dict.fromkeys(places))
+    return f"any width {trace_key(without_widths, training, validation)}"
 
 
 def open_shapes(spec: JobSpec, settings: Settings, training: Feed) -> list[tuple[int | None, ...]]:
-    """Of all variables of a fused program, None for what follows from a width.
+    """The shapes of all variables of a fused program, None for dimensions that depend on a width.
 
-    That is what differs from a model whose widths are larger by one. Raises what Keras raises for
-    such a model.
+    Those differ in a model whose widths are larger by one. Raises what Keras raises for such a
+    model.
     """
     wider = {place: width + 1 for place, width in _places(spec).items()}
     pairs = zip(
@@ -77,7 +77,7 @@ def _shapes(spec: JobSpec, settings: Settings, training: Feed) -> list[tuple[int
 
 
 def _places(spec: JobSpec) -> dict[int, int]:
-    """The widths that may be left open, by the numbers of their layers."""
+    """The widths that may be open, by the index of the layer."""
     model = spec.model.config or {}
     is_chain = model.get("class_name") == "Sequential"
     if not is_chain or spec.initial_weights is not None:
@@ -91,7 +91,7 @@ def _places(spec: JobSpec) -> dict[int, int]:
         return {}
     *hidden, _ = [number for number, (name, _) in enumerate(layers) if name in WIDTHS] or [-1]
     widths = {number: layers[number][1][WIDTHS[layers[number][0]]] for number in hidden}
-    # A size of 1 is one that Keras and TensorFlow may broadcast or drop.
+    # Keras and TensorFlow may broadcast or drop a size of 1.
     return widths if all(isinstance(w, int) and w > 1 for w in widths.values()) else {}
 
 

@@ -1,8 +1,7 @@
-"""A traced program that trains and validates a compiled Keras model without Keras's own loop.
+"""A traced program that trains and evaluates a compiled Keras model without Keras's loop in Python.
 
-It runs the model's own `train_step` and `test_step` over the model's own variables, so what it
-computes is what `model.fit` computes, bit for bit; it leaves out what `fit` does around every
-single step in Python.
+It runs the model's `train_step` and `test_step` on its variables, so it computes what `model.fit`
+computes, bit for bit, without the Python code of `fit` around each step.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ from fitfleet.worker.engines.row_batches import batches, take_by_order
 class EpochProgram:
     """Training and evaluation of one model, for feeds of one signature.
 
-    `stops_on_nan` ends an epoch after the first batch with a loss that is not finite, `loops` takes
-    many steps in one call, as ProgramMetrics has it.
+    `sizes` are the batch sizes of training and evaluation. `stops_on_nan` ends an epoch after the
+    first batch with a loss that is not finite, `loops` takes many steps in one call, see
+    ProgramMetrics.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class EpochProgram:
         self._trains_whole = training.rows % sizes[0] == 0  # see Evaluations
         self._signature = training.signature
         self._train: Function
-        self._take: Function  # where a step is a call
+        self._take: Function  # if a step is a call
         self.evaluations = Evaluations(model, sizes[1], functions, loops=loops)
         self._pace = Pace()
 
     def trace(self, validation: Feed | None) -> None:
-        """Make or read the graphs, before anything is trained; raises what TensorFlow raises."""
+        """Trace or read the functions before training; raises what TensorFlow raises."""
         if self._metrics.loops:
             integer = tf.TensorSpec((), tf.int64)
             order = tf.TensorSpec((None,), tf.int64)
@@ -71,7 +71,8 @@ class EpochProgram:
     ) -> tuple[int, float, Logs]:
         """One epoch over the rows in `order`.
 
-        `on_progress` is called after every call into the program; what it raises ends the epoch.
+        `on_progress` is called after each call of the program; an error that it raises ends the
+        epoch.
         Returns the steps done, the last value of the running loss, and the metrics.
         """
         self._metrics.begin()
@@ -103,7 +104,7 @@ class EpochProgram:
         return result
 
     def _train_step(self, batch: Any) -> Any:
-        # All logs, for without them TensorFlow would rewrite what leads to them.
+        # All logs: without them TensorFlow would rewrite the operations before them.
         with tunable_scalars.tracing():
             return self._model.train_step(batch)
 

@@ -12,45 +12,45 @@ from fitfleet.worker.keras_private import CompileMetrics
 
 
 class ProgramMetrics:
-    """Resets and reads the metrics inside the program where all are means, which takes fewer calls.
+    """Resets and reads metrics: inside the program if all are means, which takes fewer calls.
 
-    `loops` says whether many steps may be one call, in a loop inside the graph: where the job is
-    known to be computed there as outside of one (proven_classes.py). Otherwise a step is a call.
+    `loops`: many steps may be one call, in a loop inside the graph, as the job is known to have the
+    same numbers there (proven_classes.py). Otherwise a step is a call.
     """
 
     def __init__(self, model: Any, *, loops: bool) -> None:
         self._model = model
-        # TensorFlow does not see the shapes of variables inside a loop, and rewrites sums and
-        # products that it would rewrite outside, as in `fit`, otherwise or not at all.
+        # Inside a loop TensorFlow does not see the shapes of variables, so it rewrites sums and
+        # products otherwise than outside of one, as in `fit`.
         self.loops = loops
         self._are_inside = self.loops and _are_means(model)
 
     def begin(self) -> None:
-        """Before an epoch's first call."""
+        """Reset the metrics before the first call of an epoch."""
         if not self._are_inside:
             self._model.reset_metrics()
 
     def begin_inside(self, first: Any) -> None:
-        """Metrics as `reset_metrics` leaves them, before an epoch's first step; in the graph."""
+        """Reset the metrics before the first step of an epoch; in the graph."""
         if self._are_inside:
             for variable in self._model.metrics_variables:
                 value = variable.value
                 variable.assign(tf.where(first == 0, tf.zeros_like(value), value))
 
     def results_inside(self) -> dict[str, Any]:
-        """What a call gives of the metrics; in the graph."""
+        """The values of the metrics after a call; in the graph."""
         return dict(self._model.get_metrics_result()) if self._are_inside else {}
 
     def logs(self, outputs: dict[str, Any]) -> Logs:
-        """The logs of an epoch; `outputs` is what its last call gave."""
+        """The logs of an epoch; `outputs` are the values that its last call returned."""
         results = outputs if self._are_inside else self._model.get_metrics_result()
         return floats(results)
 
 
 def _are_means(model: Any) -> bool:
-    """Whether every metric is Keras's sum over its count, which a graph divides as Keras does.
+    """Whether each metric is a keras.metrics.Mean, with the same bits in a graph.
 
-    Of others TensorFlow may rewrite the arithmetic in a graph, and with it their last bits.
+    The arithmetic of others TensorFlow may rewrite in a graph, and so change their last bits.
     """
     mean = keras.metrics.Mean
     return all(

@@ -1,7 +1,7 @@
-"""What the engines may do with which classes of Keras: only what has been compared with `fit`.
+"""Which classes of Keras each engine may train: those that were compared with `fit`.
 
-The matrix of equality (`make matrix`, docs/reference/equality.md) trains every class that is
-named here by each engine and by Keras's own `fit`, and tests hold these lists to what it found.
+The equality matrix (`make matrix`, docs/reference/equality.md) trains every class that is listed
+here by each engine and by Keras's `fit`, and tests compare these lists with its results.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.canonical import nodes
 from fitfleet.spec.keras_objects.object_documents import is_custom
 
-# In a chain of these a step computes inside a loop, to the bit, what it computes outside of one.
-# Of metrics it matters which stand together: CosineSimilarity, LogCoshError, PearsonCorrelation,
-# ConcordanceCorrelation and CategoricalHinge are rewritten otherwise there, some of them beside
-# others only. So is silu.
+# In a Sequential model of these a step inside a loop is bit-equal to one outside of it. TensorFlow
+# rewrites silu and the metrics CosineSimilarity, LogCoshError, PearsonCorrelation,
+# ConcordanceCorrelation and CategoricalHinge otherwise there, some only in combination with others.
 _SAME_IN_A_LOOP = {
     kind: frozenset(names.split())
     for kind, names in {
@@ -49,17 +48,16 @@ _SAME_IN_A_LOOP = {
     }.items()
 }
 
-# Keras gives each variable of these the same first value in every job of an architecture, so that a
-# traced program can start another job. ScheduleFreeAdamW copies the weights into its state when it
-# is built, and `fit`, which builds it while it traces, leaves zeros there. Of a user's own
-# optimizer nobody knows.
-_STARTED_ALIKE = frozenset(
+# The variables of these have the same initial values in every job of an architecture, so a traced
+# program can start another job. ScheduleFreeAdamW copies the weights into its state when it is
+# built, but `fit`, which builds it while tracing, leaves zeros. Custom optimizers may do either.
+_SAME_START = frozenset(
     """
     Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD
     """.split()  # noqa: SIM905
 )
 
-# In a stack these are equal to each alone to 1e-10 in float64, masked and weighted too.
+# In a stack these are equal to single jobs to 1e-10 in float64, also masked and weighted.
 _IN_A_STACK = {
     kind: frozenset(names.split())
     for kind, names in {
@@ -103,14 +101,14 @@ _IN_A_STACK = {
         "constraints": "MaxNorm",
     }.items()
 }
-# Keras makes one of the accuracies or crossentropies of these, by the shape of the labels.
+# Keras chooses the class of accuracy for these by the shape of the labels.
 _BY_SHAPE = frozenset(("accuracy", "acc"))
 
 
 def is_same_in_a_loop(spec: JobSpec) -> bool:
-    """Whether its steps may be taken in a loop inside a graph, to the bit as by `fit`.
+    """Whether steps in a loop inside a graph are bit-equal to those of `fit`.
 
-    A chain of layers of Keras's, with losses and metrics that are known to be the same there.
+    For a Sequential model of Keras's layers, losses and metrics that are proven there.
     """
     config = spec.model.config or {}
     if config.get("class_name") != "Sequential" or has_custom(spec):
@@ -124,20 +122,20 @@ def is_same_in_a_loop(spec: JobSpec) -> bool:
         if value and key.endswith("_regularizer")
     ]
     is_chain = all(layer["class_name"] in _SAME_IN_A_LOOP["layers"] for layer in layers)
-    is_known = all(
+    is_proven = all(
         name in _SAME_IN_A_LOOP[kind] for kind, name in parts(spec) if kind in _SAME_IN_A_LOOP
     )
-    return is_chain and is_known and len(terms) <= 1  # a sum of two terms has one order
+    return is_chain and is_proven and len(terms) <= 1  # a sum of two terms has one order
 
 
-def is_started_alike(spec: JobSpec) -> bool:
+def has_same_start(spec: JobSpec) -> bool:
     """Whether the optimizer of a fresh job depends on its spec alone, not on its weights."""
-    is_own = is_custom(spec.optimizer)
-    return not is_own and spec.optimizer.get("class_name") in _STARTED_ALIKE
+    optimizer = spec.optimizer
+    return not is_custom(optimizer) and optimizer.get("class_name") in _SAME_START
 
 
 def unproven_in_a_stack(spec: JobSpec) -> str | None:
-    """A part of the spec that has not been proven in a stack, or None."""
+    """The name of a class in the spec that is not proven in a stack, or None."""
     for kind, name in parts(spec):
         if name not in _IN_A_STACK[kind]:
             return name
@@ -145,7 +143,7 @@ def unproven_in_a_stack(spec: JobSpec) -> str | None:
 
 
 def parts(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    """(kind, name) of all that has a form of its own in a program."""
+    """(kind, class name) of all parts of the spec that a program contains."""
     yield from _nodes(spec.model.config)
     yield from _nodes(spec.optimizer)
     for kind, document in (
@@ -173,7 +171,7 @@ def _nodes(node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _named(kind: str, document: Any) -> Iterator[str]:
-    """The classes of losses or metrics, however they are given."""
+    """The classes of losses or metrics, given as names, objects, lists or dicts."""
     if isinstance(document, str):
         yield from () if document in _BY_SHAPE else (_class(kind, document),)
     elif isinstance(document, dict) and isinstance(document.get("class_name"), str):
@@ -184,8 +182,8 @@ def _named(kind: str, document: Any) -> Iterator[str]:
 
 
 def _class(kind: str, identifier: str) -> str:
-    """Keras names the function of a class as the class, with underscores."""
+    """The class of an identifier; Keras names its function like the class, with underscores."""
     name = catalog.function_name(kind, identifier) or identifier
     class_name = catalog.class_name(kind, name)
-    by_letters = {known.lower(): known for known in catalog.class_names(kind)}
+    by_letters = {each.lower(): each for each in catalog.class_names(kind)}
     return class_name or by_letters.get(name.replace("_", "").lower(), name)

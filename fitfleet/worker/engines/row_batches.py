@@ -1,9 +1,9 @@
-"""The rows of a step, gathered from their tensors by a separate function.
+"""The rows of a step, gathered from the tensors of a feed by a separate function.
 
-A step is a call where a model is not known to be computed the same in a loop. What TensorFlow sees
-of the rows beside the step's own operations it uses to rewrite these, and so changes their last
-bits: that all tensors have as many rows, or where they come from. Keras's iterator shows neither.
-These functions are made in milliseconds, so they are not stored with the others.
+A step is a call if the model is not proven to have the same numbers in a loop. If the rows were
+gathered in the same function, TensorFlow would use what it knows of them (that all tensors have as
+many rows, or their source) to rewrite the step, and so change its last bits; Keras's iterator hides
+both. These functions are traced in milliseconds, so they are not stored with the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INTEGER = tf.TensorSpec((), tf.int64)
 
 
 def take_by_order(signature: Any) -> Function:
-    """`(order, begin, end, data)`: the rows of each tensor that a part of an order names."""
+    """A function (order, begin, end, data) to the rows `order[begin:end]` of each tensor."""
 
     def take(order: Any, begin: Any, end: Any, data: Any) -> Any:
         numbers = order[begin:end]
@@ -29,8 +29,9 @@ def take_by_order(signature: Any) -> Function:
 
 
 def take_in_order(signature: Any) -> Function:
-    """`(begin, end, data)`: these rows of each tensor; copies, which begin where TensorFlow aligns
-    them, as a part of a tensor may not.
+    """A function (begin, end, data) to the rows from `begin` to `end` of each tensor.
+
+    They are copies, which TensorFlow aligns in memory, as it may not a slice.
     """
 
     def take(begin: Any, end: Any, data: Any) -> Any:
@@ -41,7 +42,7 @@ def take_in_order(signature: Any) -> Function:
 
 
 def batches(signature: Any, size: int | None) -> Any:
-    """What steps are given: tensors of `size` rows, None where the last step has fewer."""
+    """The signature of a batch: tensors of `size` rows, None if the last batch has fewer."""
     return tf.nest.map_structure(
         lambda spec: tf.TensorSpec((size, *spec.shape[1:]), spec.dtype), signature
     )

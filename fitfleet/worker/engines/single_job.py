@@ -1,4 +1,4 @@
-"""What the sessions that train one job on one Keras model have in common."""
+"""The base of sessions that train one job on one Keras model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states_kept
 
 
 class SingleSession:
-    """One job, whose variables are those of a Keras model."""
+    """A session of one job, whose variables are those of a Keras model."""
 
     def __init__(self, job: PreparedJob) -> None:
         self._job = job
@@ -21,7 +21,7 @@ class SingleSession:
         self._model: Any = None
 
     def begin_epoch(self, epochs: Sequence[int]) -> None:
-        """Make the epoch a function of (job seed, epoch) alone."""
+        """Set the random state to a function of (job seed, epoch); reset RNN states if asked."""
         (self._epoch,) = epochs
         for index, variable in enumerate(seed_variables(self._model)):
             state = seed_state(self._job.spec.seed, index, self._epoch)
@@ -30,7 +30,7 @@ class SingleSession:
             reset_rnn_states(self._model)
 
     def validate(self, on_progress: OnProgress) -> Sequence[Logs] | None:
-        """The validation has RNN states of its own; training resumes with those it had."""
+        """Logs of a validation that begins with reset RNN states; the training keeps its own."""
         with rnn_states_kept(self._model):
             reset_rnn_states(self._model)
             logs = self._validate(on_progress)
@@ -44,4 +44,4 @@ class SingleSession:
         return self._model
 
     def keep(self, jobs: Sequence[PreparedJob]) -> None:
-        """There is one, which stays or is at its end."""
+        """Nothing to do for one job."""

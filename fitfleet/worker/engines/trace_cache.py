@@ -1,9 +1,9 @@
 """Models whose programs are traced, kept for the next job of the same architecture.
 
-Tracing costs most of a small fit, and every model that is dropped leaks what TensorFlow keeps of
-its graphs. A kept model is put back to the start of the next job (`FreshState`, dropout rates,
-regularization factors and RNN states); what it then computes is what a fresh model computes, bit
-for bit.
+Tracing takes most of the time of a small fit, and TensorFlow leaks memory of the graphs of each
+model that is dropped. A cached model is set to the start of the next job (`FreshState`, dropout
+rates, regularization factors and RNN states); it then computes what a new model computes, bit for
+bit.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from fitfleet.worker.recording.error_text import explanation
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states
 from fitfleet.worker.state.weights_template import nbytes
 
-# A traced model of a few thousand weights takes some 20 MB, whatever its size.
+# A traced model takes about 20 MB in addition to its variables.
 _MAX_MODELS = 8
-# Of variables that may be held by models that are not in use: a large job has its memory to itself.
+# Of the variables of cached models that are not in use, so that memory is left for large jobs.
 _MAX_BYTES = 64 * 2**20
 
 
 @dataclass
 class Traced:
-    """A compiled model with its program, and what its variables hold when a job starts."""
+    """A compiled model with its program, and the values of its variables when a job starts."""
 
     model: Any
     program: EpochProgram
@@ -51,7 +51,7 @@ class Traced:
     is_fresh: bool = True
 
     def start(self, spec: JobSpec) -> None:
-        """Put the model into the state of a fresh build of `spec`, compiled and untrained."""
+        """Set the model to the state of a new model of `spec`, compiled and untrained."""
         model = self.model
         model.stop_training = False
         model._initial_epoch = None
@@ -65,7 +65,7 @@ class Traced:
 
 
 class TraceCache:
-    """The kept models of a child, the least recently used dropped first."""
+    """The traced models of a child; the least recently used are dropped first."""
 
     def __init__(
         self,
@@ -73,15 +73,15 @@ class TraceCache:
         store: ProgramStore | None = None,
         tracing: Callable[[JobSpec, Feed, Feed | None], Tracing | None] | None = None,
     ) -> None:
-        """`tracing` gives with what a program says that it is being traced."""
+        """`tracing` returns the lock of a program that is being traced."""
         self._settings, self._store, self._tracing = settings, store, tracing
         self._kept: OrderedDict[str, Traced] = OrderedDict()
         self._refusals: dict[str, str] = {}  # by key, so that none is tried twice
 
     def take(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
-        """A model at the start of `spec`, with a program for feeds like these.
+        """A model at the start of `spec`, with a program for feeds of these signatures.
 
-        CannotTrace when TensorFlow refuses to make a program of it.
+        Raises CannotTrace if TensorFlow cannot trace it.
         """
         if not is_reusable(spec):
             self._make_room()
@@ -104,15 +104,15 @@ class TraceCache:
         return traced
 
     def has(self, spec: JobSpec, training: Feed, validation: Feed | None) -> bool:
-        """Whether a model for this spec is at hand."""
+        """Whether a model for this spec is cached."""
         return trace_key(spec, training, validation) in self._kept
 
     def drop(self, traced: Traced) -> None:
-        """Keep a model no longer, because an error may have left it in any state."""
+        """Remove a model, as an error may have left it in any state."""
         self._kept = OrderedDict((k, v) for k, v in self._kept.items() if v is not traced)
 
     def _make_room(self) -> None:
-        """Drop models that are not in use, while they hold more than they may."""
+        """Drop the least recently used models until they have at most _MAX_BYTES."""
         before = len(self._kept)
         while sum(nbytes(traced.model) for traced in self._kept.values()) > _MAX_BYTES:
             self._kept.popitem(last=False)
@@ -122,7 +122,7 @@ class TraceCache:
     def _trace(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Traced:
         model, scalars = variable_build(spec, self._settings)
         try:
-            # A stateful model has its batch size built in and takes no other.
+            # A stateful model takes only the batch size that it was built with.
             size = None if training.rows % spec.batch_size else spec.batch_size
             model._symbolic_build(data_batch=batch_symbols(training.data, size))
             program = EpochProgram(
@@ -137,7 +137,7 @@ class TraceCache:
             fresh = FreshState(model, spec, self._settings)
         except (FitfleetError, MemoryError):
             raise
-        except Exception as error:  # TensorFlow and Keras raise many kinds while tracing
+        except Exception as error:  # TensorFlow and Keras raise errors of many classes
             if type(error).__name__ == "ResourceExhaustedError":
                 raise
             raise CannotTrace(explanation(error)) from error
@@ -167,7 +167,7 @@ def is_reusable(spec: JobSpec) -> bool:
 
 
 def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
-    """The same for jobs that one traced model can serve: all that is baked into its graphs."""
+    """The same for jobs that one traced model can train: all that its graphs depend on."""
     document = spec.model_dump(mode="json")
     for name in ("dataset", "seed", "epochs", "evaluators", "shuffle", "validation_split"):
         del document[name]
@@ -186,14 +186,14 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
 
 
 def all_variables(model: Any, scalars: TunableScalars) -> list[Any]:
-    """Those that a program of the model may read and assign, in one order for one trace key."""
+    """The variables that a program of the model may use, in an order that the trace key implies."""
     optimizer = optimizer_variables(model.optimizer)
-    known = [*model.variables, *optimizer, *scalars.variables, *model.metrics_variables]
-    return [*known, *rnn_states(model)]
+    variables = [*model.variables, *optimizer, *scalars.variables, *model.metrics_variables]
+    return [*variables, *rnn_states(model)]
 
 
 def batch_symbols(data: tuple[Any, ...], size: int | None = None) -> tuple[Any, ...]:
-    """KerasTensors of a batch like these, of that size or with it left open."""
+    """KerasTensors of a batch of `data`, with `size` rows, None for any."""
     import keras
     import tensorflow as tf
 

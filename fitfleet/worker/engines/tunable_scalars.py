@@ -1,7 +1,7 @@
 """Dropout rates and regularization factors of a traced model, as variables.
 
-A program that is traced with them serves every job that differs in these numbers only, and
-computes what it would compute with constants, bit for bit.
+A program that is traced with them serves all jobs that differ only in these numbers, and computes
+what it would compute with constants, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines.fresh_state import assign
 from fitfleet.worker.models.build import build
 
-# About 0.3, exact in float32, and not a rate that anybody gives a layer of another kind.
+# About 0.3, exact in float32, and unlikely as any other number of a layer.
 _FIRST_SENTINEL = 2**18 + 54_321
 _NAMES = ("rate", "dropout", "recurrent_dropout", "l1", "l2")
 
 
 class TunableScalar(float):
-    """A number, for Python; a variable, for TensorFlow."""
+    """A number for Python, a variable for TensorFlow."""
 
     variable: Any
 
     def __new__(cls, value: float, variable: Any) -> TunableScalar:
-        """The number is the variable's value at this moment."""
+        """`value` is the current value of the variable."""
         number = super().__new__(cls, value)
         number.variable = variable
         return number
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """As a Python float is converted: to float32, unless another dtype is asked for."""
-        # `cast` alone would give back the variable itself where the dtype is right.
+        """Converted like a Python float: to float32 unless a dtype is given."""
+        # `cast` alone would return the variable itself if it has the dtype.
         return tf.cast(tf.convert_to_tensor(self.variable.value), dtype or tf.float32)
 
 
@@ -45,7 +45,7 @@ class TunableScalars:
     """The tunable scalars of one model that is built from a spec, in the order of its config."""
 
     def __init__(self, model: Any, sentinels: Sequence[float]) -> None:
-        """`sentinels` are the numbers that the model was built with, all different."""
+        """`sentinels` are the distinct numbers that the model was built with."""
         self.variables = [
             keras.Variable(sentinel, dtype="float64", trainable=False, name="factor")
             for sentinel in sentinels
@@ -59,7 +59,7 @@ class TunableScalars:
         self.is_complete = {index for *_, index in self._places} == set(range(len(sentinels)))
 
     def set(self, spec: JobSpec) -> None:
-        """Take the tunable scalars of a spec."""
+        """Assign the tunable scalars of a spec."""
         values = self.values(spec)
         for variable, value in zip(self.variables, values, strict=True):
             assign(variable, value)
@@ -72,15 +72,17 @@ class TunableScalars:
 
 
 def variable_build(spec: JobSpec, settings: Settings) -> tuple[Any, TunableScalars]:
-    """A compiled model whose tunable scalars are variables, and these, set as `spec` says.
+    """A compiled model whose tunable scalars are variables, and these, with the values of `spec`.
 
-    It is built with sentinel values in place of these, by which they are found in Keras's objects.
+    It is built with sentinel values in place of them, by which they are located in Keras's objects.
     """
     _, values = tunable_scalars.separated(spec)
     sentinels = [(_FIRST_SENTINEL + index) * 2.0**-20 for index in range(len(values))]
     config = tunable_scalars.fill(spec.model.config, sentinels) if sentinels else spec.model.config
-    marked = spec.model_copy(update={"model": spec.model.model_copy(update={"config": config})})
-    model = build(marked, settings)
+    with_sentinels = spec.model_copy(
+        update={"model": spec.model.model_copy(update={"config": config})}
+    )
+    model = build(with_sentinels, settings)
     scalars = TunableScalars(model, sentinels)
     scalars.set(spec)
     return model, scalars
@@ -88,7 +90,7 @@ def variable_build(spec: JobSpec, settings: Settings) -> tuple[Any, TunableScala
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Within, Keras's dropout takes its rate from a TunableScalar's variable."""
+    """A context in which Keras's dropout reads its rate from the variable of a TunableScalar."""
     from fitfleet.worker.keras_private import backend_random as random
 
     keras_dropout = random.dropout
@@ -96,7 +98,7 @@ def tracing() -> Iterator[None]:
     def dropout(inputs: Any, rate: Any, noise_shape: Any = None, seed: Any = None) -> Any:
         if not isinstance(rate, TunableScalar):
             return keras_dropout(inputs, rate, noise_shape=noise_shape, seed=seed)
-        # TensorFlow's sums for a constant rate. For a tensor it has others, which round otherwise.
+        # TensorFlow's arithmetic for a constant rate; that for a tensor rounds otherwise.
         seed = random._cast_seed(random.draw_seed(seed))
         shape = random._get_concrete_noise_shape(inputs, noise_shape)
         scale = 1.0 / (1.0 - rate.variable.value)

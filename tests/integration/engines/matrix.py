@@ -229,7 +229,7 @@ def _short(text: str) -> str:
 
 def _why_not(engine: FusedFit | LoopFit, job: Any) -> str | None:
     """Why such a job is never trained so."""
-    if not proven_classes.is_started_alike(job.spec):
+    if not proven_classes.has_same_start(job.spec):
         return "the optimizer begins with the job's weights"
     if isinstance(engine, LoopFit):
         return None

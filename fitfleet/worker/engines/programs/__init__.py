@@ -1,1 +1,1 @@
-"""Traced functions of the engines, and the store that keeps them on disk."""
+"""Traced functions of the engines, and their files on the disk."""

@@ -1,8 +1,8 @@
-"""The operations that a stored program may consist of: arithmetic on tensors and on variables.
+"""The operations that a stored program may have: arithmetic on tensors and on variables.
 
-None of them reads or writes a file, calls Python, reaches another device or the network, makes or
-names a resource, or calls another function by its name. A program with any other is not stored,
-and is traced in each process; so this list need not be complete.
+None of them reads or writes a file, calls Python, uses another device or the network, creates a
+resource or opens one by name, or calls another function by name. A program with any other is not
+stored but traced in each process, so this list need not be complete.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _NETWORKS = """
     SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign SoftsignGrad
     SparseSoftmaxCrossEntropyWithLogits TopK TopKV2
 """
-# What the optimisation of a graph puts in the place of several.
+# Those that the optimisation of a graph fuses from several.
 _REWRITTEN = (
     "_FusedBatchNormEx _FusedConv2D _FusedDepthwiseConv2dNative _FusedMatMul _UnaryOpsComposition"
 )
-# A function of the seed that it is given.
+# Functions of a seed.
 _RANDOM = """
     StatelessMultinomial StatelessParameterizedTruncatedNormal StatelessRandomBinomial
     StatelessRandomGammaV2 StatelessRandomGammaV3 StatelessRandomGetAlg
@@ -66,7 +66,7 @@ _RANDOM = """
     StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessShuffle
     StatelessTruncatedNormal StatelessTruncatedNormalV2
 """
-# On handles that the caller gives; none makes one.
+# On handles that are inputs; none creates one.
 _VARIABLES = """
     AssignAddVariableOp AssignSubVariableOp AssignVariableOp ReadVariableOp ResourceGather
     ResourceGatherNd ResourceScatterAdd ResourceScatterDiv ResourceScatterMax ResourceScatterMin

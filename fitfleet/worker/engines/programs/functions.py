@@ -1,8 +1,8 @@
-"""The functions of traced programs: read from the user's store, or traced and put there.
+"""The functions of traced programs: read from the user's store, or traced and stored.
 
-What is stored is the graph that TensorFlow has made of a function for its first call: inlined,
-placed and optimised. A process that reads it runs this very graph, so it computes what the process
-that traced it computes, to the bit.
+The graph of a function is stored as TensorFlow ran it in the first call: inlined, placed and
+optimised. A process that reads it runs the same graph, so its results are bit-equal to those of the
+process that traced it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Tracing:
-    """What tells other processes that a program is being traced."""
+    """The lock by which other processes see that a program is being traced."""
 
     lock: TraceLock
-    trace_s: float  # what that is expected to take
+    trace_s: float  # the expected time of the trace
 
     def begin(self) -> None:
-        """Trace it, or wait for another process that does."""
+        """Take the lock, or wait for another process that traces the program."""
         if not self.lock.take():
             self.lock.wait(self.trace_s)
 
 
 class Functions:
-    """Those of the programs of one model."""
+    """The functions of the programs of one model."""
 
     def __init__(
         self,
@@ -49,20 +49,20 @@ class Functions:
         variables: Sequence[Any] = (),
         tracing: Tracing | None = None,
     ) -> None:
-        """`key` stands for all that is baked into a graph; None traces everything.
+        """`key` identifies all that the graphs depend on; without a store all functions are traced.
 
-        `variables`, in an order that the key implies, are what the functions may read and assign.
+        `variables`, in an order that the key implies, are those that functions read and assign.
         """
         self._store, self._key, self._tracing = store, key, tracing
-        self._pending = 0  # functions that have been traced and not been stored yet
-        self.are_new = True  # until what they have cost was recorded
+        self._pending = 0  # functions that are traced but not stored yet
+        self.are_new = True  # until their cost was recorded
         self.made_s = 0.0
-        self.are_read = store is not None  # all of them, so far
-        self.are_kept = False  # on the disk
+        self.are_read = store is not None  # all functions so far
+        self.are_kept = False  # stored on the disk
         self._variables = list({id(v): v for v in variables}.values())
 
     def make(self, name: str, python: Callable[..., Any], signature: Sequence[Any]) -> Function:
-        """The function of a name, for nested tensors of a signature; what tracing raises."""
+        """The function of a name, for nested tensors of a signature. Raises what tracing raises."""
         began = time.perf_counter()
         try:
             return self._make(name, python, signature)
@@ -119,18 +119,18 @@ class Functions:
             self._release()
 
     def _release(self) -> None:
-        """Let others look for the program, unless more of it is to be stored."""
+        """Release the lock, unless more functions of the program are to be stored."""
         if self._tracing is not None and not self._pending:
             self._tracing.lock.release()
 
     def _put(self, function: Any, graphs: Any, key: str) -> None:
         assert self._store is not None
-        if self._store.has(key):  # another process was quicker
+        if self._store.has(key):  # another process has stored it
             self.are_kept = True
             return
         try:
-            content = optimised_graph.written(function, graphs, self._variables)
-        except Exception:  # of TensorFlow's own making: it has been traced, which is enough
+            content = optimised_graph.to_bytes(function, graphs, self._variables)
+        except Exception:  # TensorFlow cannot export it; the traced function works
             return
         if content is not None:
             self._store.put(key, content)
@@ -138,7 +138,7 @@ class Functions:
 
 
 def program_store(settings: Settings) -> ProgramStore | None:
-    """The user's programs on this machine; None where there is a GPU, whose graphs are not kept."""
+    """The user's programs on this machine; None with a GPU, whose graphs are not stored."""
     if tf.config.list_physical_devices("GPU"):
         return None
     folder = folder_of(settings.programs)
@@ -146,7 +146,7 @@ def program_store(settings: Settings) -> ProgramStore | None:
 
 
 def speeds_folder(settings: Settings) -> Path:
-    """Where measurements of this machine are kept."""
+    """The folder of the measured times of this machine."""
     folder = folder_of(settings.programs)
     return Path(settings.cache) if folder is None else folder.parent
 
@@ -157,7 +157,7 @@ def _traced(python: Callable[..., Any], signature: Sequence[Any]) -> Any:
 
 
 class _Storing:
-    """A traced function, which is stored when it is called for the first time."""
+    """A traced function, which is stored after its first call."""
 
     def __init__(self, function: Any, keep: Callable[[Any, Any, str], None], key: str) -> None:
         self._function, self._keep, self._key = function, keep, key
@@ -179,7 +179,7 @@ class _Storing:
 
 
 class _Read:
-    """A function out of the store, called by its name."""
+    """A function that was read from the store, called by its name."""
 
     def __init__(self, stored: Stored, name: str, signature: Sequence[Any]) -> None:
         context = eager_context.context()
@@ -192,11 +192,11 @@ class _Read:
 
     def __call__(self, *arguments: Any) -> Any:
         flat = tf.nest.flatten(list(arguments))
-        given = [
+        tensors = [
             tf.convert_to_tensor(value, dtype)
             for value, dtype in zip(flat, self._dtypes, strict=True)
         ]
-        inputs = [*given, *self._stored.handles]
+        inputs = [*tensors, *self._stored.handles]
         outputs = execute.execute(
             self._name, self._stored.outputs, inputs, self._attributes, self._context
         )

@@ -1,7 +1,7 @@
-"""A function's graph as TensorFlow has optimised it for a call: as bytes, and back.
+"""The graph of a function, as TensorFlow optimised it for a call, to bytes and back.
 
-Only operations of an allow-list (allowed_operations.py) are written or read, so a program out of a
-file can compute, and nothing else.
+Only operations of an allow-list (allowed_operations.py) are written or read, so a program from a
+file can only compute.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class Stored:
-    """A function that has been read: its definition, and what it is called with."""
+    """A function that was read: its definition, and the inputs beside its arguments."""
 
-    definition: Any  # FunctionDef, under a name that says nothing
+    definition: Any  # FunctionDef, under a random name
     handles: Sequence[Any]  # of the variables, its last inputs
     outputs: int
-    structure: Any  # of its result; numbers of outputs at the leaves
+    structure: Any  # of its result, with the index of an output at each leaf
 
     @classmethod
     def read(cls, content: bytes, variables: Sequence[Any]) -> Stored | None:
-        """None for what was not written by `written` for variables like these."""
+        """From `to_bytes`; None for other bytes, and for variables of other dtypes and shapes."""
         try:
             end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "big")
             about = json.loads(content[_LENGTH_BYTES:end])
@@ -51,22 +51,22 @@ class Stored:
         return cls(definition, handles, about["outputs"], about["structure"])
 
     def named(self, name: str) -> Any:
-        """The definition, under the name by which it will be called."""
+        """The definition under another name."""
         named = function_pb2.FunctionDef()
         named.CopyFrom(self.definition)
         named.signature.name = name
         return named
 
     def packed(self, outputs: Sequence[Any]) -> Any:
-        """What the Python function would have returned, tuples as lists."""
+        """The outputs in the structure of the Python function's result, tuples as lists."""
         return _packed(self.structure, outputs)
 
 
-def written(function: Any, graphs: Any, variables: Sequence[Any]) -> bytes | None:
+def to_bytes(function: Any, graphs: Any, variables: Sequence[Any]) -> bytes | None:
     """A concrete function as bytes; `graphs` are those of its first call.
 
-    None for one that cannot be stored: it holds a tensor of this process, or an operation that is
-    not on the list.
+    None for one that cannot be stored: it captures a tensor of this process, or has an operation
+    that is not allowed.
     """
     places = {id(variable.value.handle): index for index, variable in enumerate(variables)}
     captured = [places.get(id(tensor), -1) for tensor in function.captured_inputs]
@@ -88,7 +88,7 @@ def written(function: Any, graphs: Any, variables: Sequence[Any]) -> bytes | Non
 
 
 def attributes(options: bytes) -> tuple[Any, ...]:
-    """How a function is called whose graph has been optimised already."""
+    """The attributes of a call without optimising the graph again."""
     config = config_pb2.ConfigProto.FromString(options)
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     return ("executor_type", "", "config_proto", config.SerializeToString())
@@ -99,8 +99,8 @@ def _description(variable: Any) -> str:
 
 
 def _structure(result: Any, numbers: Iterator[int]) -> Any:
-    """The nesting of a result, numbers for its tensors."""
-    if isinstance(result, dict):  # TensorFlow flattens it by its names
+    """The structure of a result, with `numbers` in place of its tensors."""
+    if isinstance(result, dict):  # TensorFlow flattens it in the order of its names
         parts = {name: _structure(result[name], numbers) for name in sorted(result)}
         return {name: parts[name] for name in result}
     if isinstance(result, list | tuple):
@@ -117,14 +117,14 @@ def _packed(structure: Any, outputs: Sequence[Any]) -> Any:
 
 
 def _optimised(function: Any, graphs: Any) -> Any:
-    """The optimised graph of the function, among those of all that were made meanwhile."""
+    """The optimised graph of the function, among all that were collected in its call."""
     optimised = (traced.post_optimization_graph for traced in graphs.function_graphs)
     matching = [graph for graph in optimised if _is_of(graph, function)]
     return matching[0] if len(matching) == 1 else None
 
 
 def _is_of(graph: Any, function: Any) -> bool:
-    """Whether inputs and outputs are those of the function; inputs may be left out."""
+    """Whether inputs and outputs are those of the function; unused inputs may be missing."""
     inputs = {node.attr["index"].i: node.attr["T"].type for node in graph.node if node.op == "_Arg"}
     outputs = [node for node in graph.node if node.op == "_Retval"]
     dtypes = [tensor.dtype.as_datatype_enum for tensor in function.inputs]
@@ -133,7 +133,7 @@ def _is_of(graph: Any, function: Any) -> bool:
 
 
 def _definition(function: Any, graph: Any) -> Any:
-    """The graph as the definition of a function, which calls no other: all have been inlined."""
+    """The graph as the definition of a function. It calls no others, which are all inlined."""
     body = tf.compat.v1.GraphDef(versions=graph.versions)
     arguments = {index: f"unused_{index}" for index in range(len(function.inputs))}
     results = {}
@@ -162,5 +162,5 @@ def _tensor(graph: Any, name: str) -> Any:
 
 
 def _is_allowed(definition: Any) -> bool:
-    """Whether all operations are on the list, on which none calls another function."""
+    """Whether all operations are on the allow-list, which has none that calls a function."""
     return all(node.op in ALLOWED for node in definition.node_def)

@@ -14,10 +14,10 @@ from fitfleet import settings
 from fitfleet.worker.environment import environment
 
 _SWITCHES = ("TF_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "OMP_", "MKL_")
-# How it logs changes no graph.
+# Logging changes no graph.
 _LOGGING = ("TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE")
 _CPU = Path("/proc/cpuinfo")
-_OF_CPU = ("Features", "flags", "model name")
+_CPU_FIELDS = ("Features", "flags", "model name")
 
 
 def program_key(engine: str, trace_key: str, model: Any) -> str:
@@ -49,13 +49,13 @@ def _environment() -> dict[str, Any]:
 
 
 def _processor() -> list[str]:
-    """Its model and flags, by which TensorFlow chooses kernels and rewrites."""
+    """The model and flags of the processor, by which TensorFlow chooses kernels and rewrites."""
     try:
         first, *_ = _CPU.read_text().split("\n\n")
     except OSError:
         return [platform.processor()]
     named = (line.partition(":") for line in first.splitlines())
-    return sorted(value.strip() for name, _, value in named if name.strip() in _OF_CPU)
+    return sorted(value.strip() for name, _, value in named if name.strip() in _CPU_FIELDS)
 
 
 def code_hash(package: Path) -> str:

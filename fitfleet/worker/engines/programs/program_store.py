@@ -1,8 +1,8 @@
-"""Programs of this user on this machine, as files: read whole and as written, or not at all.
+"""Programs of this user on this machine, as files that are verified when they are read.
 
-`<folder>/<hash of the key>.program`: a SHA-256 of the rest, the key, the content. What is damaged,
-of another key, or could have been written by somebody else counts as missing. Losing any of it
-costs a trace, nothing else.
+`<folder>/<hash of the key>.program`: a SHA-256 of the rest, the key, the content. A file that is
+damaged, of another key, or writable by other users counts as missing. If one is lost, the program
+is traced again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from fitfleet.worker.engines.programs.trace_lock import LOCK_SUFFIX, TraceLock
 
 _SUFFIX = ".program"
-_OF_KILLED = (".tmp", LOCK_SUFFIX)  # what a killed process may leave
+_TEMPORARY = (".tmp", LOCK_SUFFIX)  # a killed process may leave these
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
 _STALE_DRAFT_S = 3600.0
@@ -29,23 +29,23 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 class ProgramStore:
     """Any number of processes may use one folder."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
-        """`most_bytes` bounds all files together; the least recently used go first."""
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """`max_bytes` of all files together; the least recently used are evicted first."""
         self._folder = folder
-        self._most_bytes = most_bytes
-        self.is_usable = most_bytes > 0 and _make_private(folder)
+        self._max_bytes = max_bytes
+        self.is_usable = max_bytes > 0 and _make_private(folder)
 
     def has(self, key: str) -> bool:
-        """Whether there is a file under a key, which need not be whole."""
+        """Whether there is a file of a key; it is not verified."""
         return self.is_usable and self._path(key).exists()
 
     def get(self, key: str) -> bytes | None:
-        """What was put under this very key, or None."""
+        """The content that was put under this key, or None."""
         if not self.is_usable:
             return None
         path = self._path(key)
         try:
-            written = _read_own(path)
+            written = _read_private(path)
             if written is None:
                 return None
             content = _content(written, key)
@@ -58,10 +58,10 @@ class ProgramStore:
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep it, unless it is too large or the disk refuses."""
+        """Store a content, unless it is too large or cannot be written."""
         body = len(key.encode()).to_bytes(_LENGTH_BYTES, "big") + key.encode() + content
         written = hashlib.sha256(body).digest() + body
-        if not self.is_usable or len(written) > self._most_bytes:
+        if not self.is_usable or len(written) > self._max_bytes:
             return
         path = self._path(key)
         draft = self._folder / f".{path.name}.{uuid.uuid4().hex}.tmp"
@@ -77,12 +77,12 @@ class ProgramStore:
                 draft.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
-        """Forget what is kept under a key, because it cannot be used."""
+        """Delete the file of a key, because it cannot be used."""
         with suppress(OSError):
             self._path(key).unlink(missing_ok=True)
 
     def tracing(self, engine: str, trace_key: str) -> TraceLock:
-        """Whether an engine's program is being traced; by a key that needs no model."""
+        """The lock of an engine's program while it is traced, by a key that needs no model."""
         return TraceLock(self._folder, f"{engine} {trace_key}")
 
     def _path(self, key: str) -> Path:
@@ -92,28 +92,28 @@ class ProgramStore:
         entries = sorted(self._entries(), key=lambda entry: entry[0])
         used = sum(size for _, size, _ in entries)
         for _, size, path in entries:
-            if used + nbytes <= self._most_bytes:
+            if used + nbytes <= self._max_bytes:
                 return
             with suppress(FileNotFoundError):
                 path.unlink()
             used -= size
 
     def _entries(self) -> Iterator[tuple[float, int, Path]]:
-        """(last use, bytes, path) of every file; what a killed writer left counts as oldest."""
+        """(last use, bytes, path) of each file; those of killed writers count as oldest."""
         for path in self._folder.iterdir():
             with suppress(OSError):
                 status = path.lstat()
                 if path.suffix == _SUFFIX:
                     yield status.st_mtime, status.st_size, path
-                elif path.suffix in _OF_KILLED and time.time() - status.st_mtime > _STALE_DRAFT_S:
+                elif path.suffix in _TEMPORARY and time.time() - status.st_mtime > _STALE_DRAFT_S:
                     yield 0.0, status.st_size, path
 
 
-def folder_of(given: str) -> Path | None:
-    """The folder that a setting names, or else the user's; None for a user without a home."""
+def folder_of(setting: str) -> Path | None:
+    """The folder of the setting, or else in the user's cache; None for a user without a home."""
     try:
-        if given:
-            return Path(given).expanduser()
+        if setting:
+            return Path(setting).expanduser()
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:
         return None
@@ -121,12 +121,12 @@ def folder_of(given: str) -> Path | None:
 
 
 def _make_private(folder: Path) -> bool:
-    """Make the folder; whether nobody else can have written into it."""
+    """Create the folder; whether only this user can write to it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
-        is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-        if not is_ours or status.st_mode & _OTHERS_WRITE:
+        is_of_user = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if not is_of_user or status.st_mode & _OTHERS_WRITE:
             return False
         folder.chmod(0o700)
     except OSError:
@@ -134,17 +134,17 @@ def _make_private(folder: Path) -> bool:
     return True
 
 
-def _read_own(path: Path) -> bytes | None:
-    """A regular file of this user that nobody else can write, followed through no link."""
+def _read_private(path: Path) -> bytes | None:
+    """The bytes of a regular file that only this user can write, not of a link; or None."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
-        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
-        return file.read() if is_ours and not status.st_mode & _OTHERS_WRITE else None
+        is_of_user = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+        return file.read() if is_of_user and not status.st_mode & _OTHERS_WRITE else None
 
 
 def _content(written: bytes, key: str) -> bytes | None:
-    """The content of a file that is whole and of this key."""
+    """The content, if the hash is right and the key is this one; or None."""
     digest, body = written[:_DIGEST_BYTES], written[_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         return None

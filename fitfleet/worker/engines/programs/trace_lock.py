@@ -1,8 +1,8 @@
-"""Which programs are being traced by a living process of this user, so that others can wait.
+"""Which programs are being traced by a process of this user, so that others can wait for them.
 
-A lock of the kernel on a file beside the programs: it ends with the process that holds it, however
-that ends. Two that trace the same do no harm; so nobody waits longer than a trace takes, and a
-folder that cannot be written means that nobody waits at all.
+That is a file lock beside the programs, which the kernel releases when the process ends. Two
+processes may trace the same program; so none waits longer than a trace takes, and without a
+writable folder none waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POLL_S = 0.05
 
 
 class TraceLock:
-    """That of one program."""
+    """The lock of one program."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}{LOCK_SUFFIX}"
@@ -31,14 +31,14 @@ class TraceLock:
             self._file.close()
 
     def take(self) -> bool:
-        """Say that this process traces it; False where another does already."""
+        """Lock the program for this process; False if another process traces it."""
         if self._file is not None:
             return True
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             file = os.fdopen(os.open(self._path, flags, 0o600), "rb")
         except OSError:
-            return True  # nobody can be told
+            return True  # without a file there is no lock
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.utime(self._path)
@@ -49,7 +49,7 @@ class TraceLock:
         return True
 
     def age_s(self) -> float | None:
-        """For how long another process has been tracing it; None if none does."""
+        """Seconds since another process began to trace it; None if none does."""
         if self._file is not None:
             return None
         try:
@@ -65,14 +65,14 @@ class TraceLock:
         return None
 
     def wait(self, trace_s: float) -> None:
-        """Until no other process traces it, or it has done so for `trace_s` seconds."""
+        """Wait until no other process traces it, or one has done so for `trace_s` seconds."""
         age_s = self.age_s()
         while age_s is not None and age_s < trace_s:
             time.sleep(_POLL_S)
             age_s = self.age_s()
 
     def release(self) -> None:
-        """It is on the disk by now, or will never be."""
+        """Unlock it: the program is stored, or cannot be."""
         if self._file is None:
             return
         file, self._file = self._file, None

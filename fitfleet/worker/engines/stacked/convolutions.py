@@ -1,9 +1,9 @@
 """Convolutions of K models at once: patches of the images times the kernels as matrices.
 
-Where the stride is 1 the gradient is written out by hand. That of the images is a convolution, too,
-of the padded gradient of the outputs with the kernel turned round; with fewer channels than filters
-it is quicker to add up what each position in the kernel gives. TensorFlow's own, of the slices that
-patches are made of, would fill an array of the images' size for each of them.
+For strides of 1 the gradient is computed here. That of the images is a convolution of the padded
+gradient of the outputs with the flipped kernel; with fewer channels than filters it is faster to
+sum over the positions in the kernel. TensorFlow's gradient of the slices that patches consist of
+would fill an array of the images' size for each of them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import tensorflow as tf
 
 from fitfleet.worker.engines.stacked.vectorized_map import dimension
 
-# Patches of so few channels are copied in longer pieces where the channels come before the places.
+# With so few channels, patches are copied in longer runs if channels come before pixels.
 _FEW_CHANNELS = 3
 
 
 def is_known(operation: Any) -> bool:
-    """Whether `run` can stand for the layer's call."""
+    """Whether `run` supports the layer."""
     return (
         type(operation) in (keras.layers.Conv1D, keras.layers.Conv2D)
         and operation.groups == 1
@@ -34,7 +34,9 @@ def is_known(operation: Any) -> bool:
 
 
 def run(layer: Any, inputs: Any, kernel: Any, bias: Any | None) -> Any:
-    """inputs (K, batch, ..., channels), kernel (K, ..., channels, filters)."""
+    """The layer's outputs, shape (K, batch, ..., filters).
+
+    inputs (K, batch, ..., channels), kernel (K, ..., channels, filters), bias (K, filters)."""
     strides, dilation, sizes = layer.strides, layer.dilation_rate, layer.kernel_size
     inputs = tf.cast(inputs, kernel.dtype)
     if layer.padding == "same":
@@ -49,7 +51,7 @@ def run(layer: Any, inputs: Any, kernel: Any, bias: Any | None) -> Any:
 
 
 def _product(patches: Any, kernel: Any) -> Any:
-    """(K, batch, ..., filters)."""
+    """Patches times kernel, shape (K, batch, ..., filters)."""
     shape = tf.shape(patches)
     length, filters = dimension(patches, -1), dimension(kernel, -1)
     matrix = tf.reshape(kernel, (shape[0], length, filters))
@@ -69,9 +71,9 @@ def _plain_product(inputs: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
 
 
 def _either(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """One of two; when the program runs, where the trace has left a width open.
+    """One of two results; chosen when the program runs if the width is open in the trace.
 
-    The choice decides the last bits, so a program of open widths makes that of each width's own.
+    The choice decides the last bits, so for each width it has to be that of the width's program.
     """
     if isinstance(condition, bool):
         return then() if condition else otherwise()
@@ -84,35 +86,35 @@ def _product_of(patches_of: Any, inputs: Any, kernel: Any, sizes: Any, dilation:
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def product(inputs: Any, kernel: Any) -> Any:
         patches = patches_of(inputs, sizes, dilation)
-        count, width = tf.shape(kernel)[0], dimension(kernel, -1)
-        matrix = tf.reshape(kernel, (count, -1, width))
+        count, filters = tf.shape(kernel)[0], dimension(kernel, -1)
+        matrix = tf.reshape(kernel, (count, -1, filters))
         outputs = tf.matmul(patches, matrix, transpose_a=not are_rows)
 
         def gradient(upstream: Any) -> Any:
-            flow = tf.reshape(upstream, (count, -1, width))
+            flow = tf.reshape(upstream, (count, -1, filters))
             to_kernel = tf.matmul(patches, flow, transpose_a=are_rows)
             to_inputs = _either(
-                dimension(kernel, -2) < width,
-                lambda: _added_up(upstream, kernel, sizes, dilation),
-                lambda: _turned_round(upstream, kernel, sizes, dilation),
+                dimension(kernel, -2) < filters,
+                lambda: _summed_gradient(upstream, kernel, sizes, dilation),
+                lambda: _convolved_gradient(upstream, kernel, sizes, dilation),
             )
             return to_inputs, tf.reshape(to_kernel, tf.shape(kernel))
 
         places = _places(inputs, sizes, dilation)
-        outputs = tf.reshape(outputs, (count, tf.shape(inputs)[1], *places, width))
+        outputs = tf.reshape(outputs, (count, tf.shape(inputs)[1], *places, filters))
         return tf.ensure_shape(outputs, (*inputs.shape[:2], *places, kernel.shape[-1])), gradient
 
     return product(inputs, kernel)
 
 
 def _places(inputs: Any, sizes: Any, dilation: Any) -> list[int]:
-    """Of the outputs, an axis each."""
+    """The sizes of the axes of the outputs, for strides of 1 without padding."""
     extents = inputs.shape[2:-1]
     return [e - (n - 1) * d for e, n, d in zip(extents, sizes, dilation, strict=True)]
 
 
 def _positions(sizes: Any, dilation: Any) -> list[tuple[int, ...]]:
-    """In the kernel, as offsets in the images, in the kernel's order."""
+    """The positions in the kernel, in its order, as offsets of pixels in the images."""
     steps = [range(0, n * d, d) for n, d in zip(sizes, dilation, strict=True)]
     return list(itertools.product(*steps))
 
@@ -126,7 +128,7 @@ def _gathered(inputs: Any, sizes: Any, dilation: Any) -> Any:
     offsets = [numbers[position] for position in _positions(sizes, dilation)]
     channels, count = dimension(inputs, -1), tf.shape(inputs)[0]
     pixels = tf.reshape(inputs, (-1, numbers.size, channels))
-    # Added up when it runs: all their sums would make the program large.
+    # Summed when it runs: constants of all the sums would make the program large.
     rows = tf.gather(pixels, tf.reshape(first + tf.constant(offsets, tf.int32), (-1,)), axis=1)
     return tf.reshape(rows, (count, -1, len(offsets) * channels))
 
@@ -144,18 +146,18 @@ def _columns(inputs: Any, sizes: Any, dilation: Any) -> Any:
     return tf.concat(parts, 1)
 
 
-def _turned_round(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
+def _convolved_gradient(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
     """The gradient of the images as a convolution."""
     around = [((n - 1) * step,) * 2 for n, step in zip(sizes, dilation, strict=True)]
     padded = tf.pad(upstream, [(0, 0), (0, 0), *around, (0, 0)])
-    turned = tf.linalg.matrix_transpose(tf.reverse(kernel, range(1, 1 + len(sizes))))
+    flipped = tf.linalg.matrix_transpose(tf.reverse(kernel, range(1, 1 + len(sizes))))
     channels, places = dimension(kernel, -2), _places(padded, sizes, dilation)
-    matrix = tf.reshape(turned, (tf.shape(kernel)[0], -1, channels))
+    matrix = tf.reshape(flipped, (tf.shape(kernel)[0], -1, channels))
     product = tf.matmul(_gathered(padded, sizes, dilation), matrix)
     return tf.reshape(product, tf.concat([tf.shape(upstream)[:2], places, [channels]], 0))
 
 
-def _added_up(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
+def _summed_gradient(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
     """The gradient of the images as a sum over the positions in the kernel."""
     channels, filters = dimension(kernel, -2), dimension(kernel, -1)
     flow = tf.reshape(upstream, (tf.shape(upstream)[0], -1, filters))
@@ -172,7 +174,7 @@ def _added_up(upstream: Any, kernel: Any, sizes: Any, dilation: Any) -> Any:
 
 
 def _padded(inputs: Any, sizes: Any, strides: Any, dilation: Any) -> Any:
-    """Zeros around the images, TensorFlow's "SAME"."""
+    """The images padded with zeros, as TensorFlow's "SAME"."""
     pads = [(0, 0), (0, 0)]
     for axis, (size, stride, step) in enumerate(zip(sizes, strides, dilation, strict=True)):
         extent = inputs.shape[2 + axis]

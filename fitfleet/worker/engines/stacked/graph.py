@@ -1,8 +1,8 @@
 """Running a Keras graph for K models at once: every tensor and variable has a leading axis K.
 
-Most operations are Keras's own, mapped over K (worker/stacked_ops.py). Some have a form of their
-own: LSTMs and GRUs (rnn.py), convolutions (convolutions.py), and embeddings, whose
-gradients must stay sparse because Keras's optimizers treat sparse ones differently from dense ones.
+Most operations are Keras's, mapped over K (vectorized_map.py). Others are implemented here:
+recurrent layers (rnn.py), convolutions (convolutions.py), and embeddings, whose gradients must stay
+sparse because Keras's optimizers treat sparse ones differently from dense ones.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import tensorflow as tf
 
 from fitfleet.worker.engines.stacked import convolutions, rnn, vectorized_map
 
-# Keras's masks, and what a softmax or a sigmoid was computed from: crossentropies are taken of that
-# and not of the rounded probabilities (`_get_logits` in keras/src/backend/tensorflow/nn.py).
+# Keras's masks, and the logits of a softmax or sigmoid: crossentropies are computed from these and
+# not from the rounded probabilities (`_get_logits` in keras/src/backend/tensorflow/nn.py).
 _CARRIED = ("_keras_mask", "_keras_logits")
 
 
 class Unfusable(Exception):
-    """The model has something that cannot be trained in a stack. The text says what."""
+    """A part of the model cannot be trained in a stack. The message names it."""
 
 
 class Stack:
-    """The K-fold values of variables while a program is traced, by the variable."""
+    """The values (K, ...) of variables while a program is traced, by variable."""
 
     def __init__(
         self, variables: Sequence[Any], values: Sequence[Any], everywhere: Sequence[Any] = ()
     ) -> None:
-        """`everywhere` are those that any operation may read."""
+        """`everywhere` are variables that any operation may read."""
         self._everywhere = everywhere
         self._values = {id(v): value for v, value in zip(variables, values, strict=True)}
         # (variable, row numbers (K, n), gathered rows (K, n, d)) of the embeddings that ran
@@ -38,7 +38,7 @@ class Stack:
         self.watch: Callable[[Any], None] = lambda tensor: None  # the gradient tape's
 
     def get(self, variables: Sequence[Any]) -> list[Any]:
-        """Their values, each (K, ...)."""
+        """The values of variables, each (K, ...)."""
         return [self._values[id(v)] for v in variables]
 
     def set(self, variables: Sequence[Any], values: Sequence[Any]) -> None:
@@ -46,29 +46,31 @@ class Stack:
         for variable, value in zip(variables, values, strict=True):
             self._values[id(variable)] = value
 
-    def mapped(self, function: Callable[..., Any], variables: Sequence[Any], *given: Any) -> Any:
-        """`function(*given)` for each of the K models, with its variables in place.
+    def mapped(
+        self, function: Callable[..., Any], variables: Sequence[Any], *arguments: Any
+    ) -> Any:
+        """`function(*arguments)` for each of the K models, with the values of its variables.
 
-        Nested tensors in `given` have the leading axis. Variables that the function assigns
-        are taken over into the stack; one outside `variables` raises Unfusable.
+        Nested tensors in `arguments` have the leading axis K. Variables that the function assigns
+        are set in the stack; one that is not in `variables` raises Unfusable.
         """
         variables = [*variables, *self._everywhere]
         changed: list[Any] = []
 
-        def one(packed: Any) -> Any:
-            values, arguments = packed
+        def of_model(row: Any) -> Any:
+            values, arguments_of_model = row
             with _scope(variables, values) as scope:
-                outputs = function(*arguments)
+                outputs = function(*arguments_of_model)
                 changed[:] = _assigned(scope, variables, values)
                 return outputs, [scope.get_current_value(v) for v in changed]
 
-        outputs, new = vectorized_map.mapped(one, (self.get(variables), given))
+        outputs, new = vectorized_map.mapped(of_model, (self.get(variables), arguments))
         self.set(changed, new)
         return outputs
 
 
 def _scope(variables: Sequence[Any], values: Sequence[Any]) -> Any:
-    """Its constructor would refuse values with open dimensions."""
+    """A StatelessScope; its constructor would refuse values with open dimensions."""
     scope = keras.StatelessScope(collect_losses=False)
     for variable, value in zip(variables, values, strict=True):
         scope.state_mapping[id(variable)] = tf.convert_to_tensor(value)
@@ -76,9 +78,9 @@ def _scope(variables: Sequence[Any], values: Sequence[Any]) -> Any:
 
 
 def _assigned(scope: Any, variables: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-    """The variables that have another value than before."""
-    known = {id(v) for v in variables}
-    if any(key not in known for key in scope.state_mapping):
+    """The variables that were assigned. Raises Unfusable for others than `variables`."""
+    ids = {id(v) for v in variables}
+    if any(key not in ids for key in scope.state_mapping):
         raise Unfusable("a step assigns a variable that is not part of the model's state")
     pairs = zip(variables, values, strict=True)
     return [v for v, value in pairs if scope.get_current_value(v) is not value]
@@ -99,9 +101,9 @@ def run(model: Any, stack: Stack, inputs: Any, *, training: bool) -> Any:
 
 
 def carried(tensors: Any) -> dict[str, Any]:
-    """What rides on nested tensors beside their values, by the place of the tensor and its name.
+    """Keras's attributes of nested tensors (_CARRIED), by index of the tensor and name.
 
-    It hangs on the tensor object, so whatever makes another tensor of it has to hand it on.
+    They are attributes of the tensor objects, so each mapping has to copy them to its results.
     """
     return {
         f"{place:05}{name}": getattr(leaf, name)
@@ -112,21 +114,21 @@ def carried(tensors: Any) -> dict[str, Any]:
 
 
 def carry(tensors: Any, by_place: dict[str, Any]) -> None:
-    """Hang it on nested tensors: the inverse of `carried`."""
+    """Set these attributes on nested tensors: the inverse of `carried`."""
     leaves = tf.nest.flatten(tensors)
     for key, value in by_place.items():
         setattr(leaves[int(key[:5])], key[5:], value)
 
 
 def _check_gradients(operation: Any) -> None:
-    """Raises Unfusable where a gradient that Keras's optimizers meet as a sparse one gets dense."""
+    """Raises Unfusable for an operation that would make a sparse gradient of Keras dense."""
     for layer in operation._flatten_layers() if isinstance(operation, keras.Layer) else ():
         if isinstance(layer, keras.layers.Embedding):
             raise Unfusable(f"the embedding {layer.name} is inside of {operation.name}")
 
 
 def _as_input(tensor: Any, reference: Any) -> Any:
-    """Rank and dtype as the graph wants them, by the rules of Keras's Functional."""
+    """The tensor in the rank and dtype of the graph's input, by the rules of Keras's Functional."""
     rank = len(reference.shape) + 1
     if tensor.shape.rank == rank - 1 and reference.shape[-1] == 1:
         tensor = tensor[..., None]
@@ -171,28 +173,28 @@ class _Operation:
         places = [index for index, leaf in enumerate(flat) if tf.is_tensor(leaf)]
         layout: list[Any] = []
 
-        def call(tensors: Any, found: Any) -> Any:
+        def call(tensors: Any, attributes: Any) -> Any:
             leaves = list(flat)
-            carry(tensors, found)
+            carry(tensors, attributes)
             for place, tensor in zip(places, tensors, strict=True):
                 leaves[place] = tensor
-            own_args, own_kwargs = tf.nest.pack_sequence_as((args, kwargs), leaves)
+            args_of_model, kwargs_of_model = tf.nest.pack_sequence_as((args, kwargs), leaves)
             if "training" in getattr(operation, "_call_context_args", {}):
-                own_kwargs["training"] = training
-            outputs = operation(*own_args, **own_kwargs)
+                kwargs_of_model["training"] = training
+            outputs = operation(*args_of_model, **kwargs_of_model)
             layout[:] = [outputs]
             return tf.nest.flatten(outputs), carried(outputs)
 
         tensors = [flat[index] for index in places]
         variables = getattr(operation, "variables", [])
-        leaves, found = self._stack.mapped(call, variables, tensors, carried(tensors))
-        carry(leaves, found)
+        leaves, attributes = self._stack.mapped(call, variables, tensors, carried(tensors))
+        carry(leaves, attributes)
         return tf.nest.pack_sequence_as(layout[0], leaves)
 
     def _embed(self, numbers: Any) -> Any:
         layer = self._operation
         variable = layer._embeddings
-        if any(known is variable for known, _, _ in self._stack.gathered):
+        if any(other is variable for other, _, _ in self._stack.gathered):
             raise Unfusable(f"the embedding {layer.name} is used twice")
         (table,) = self._stack.get([variable])
         shape, depth = tf.shape(table), vectorized_map.dimension(table, -1)

@@ -1,4 +1,4 @@
-"""GRU layers of K models at once, with a gradient written out by hand, as for LSTMs.
+"""GRU layers of K models at once, with their gradient, as for LSTMs.
 
 Keras's `reset_after=True`: the reset gate acts on the product with the recurrent kernel, so that
 one product gives all three gates.
@@ -16,7 +16,7 @@ from fitfleet.worker.engines.stacked.vectorized_map import dimension
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
-    """inputs (K, steps, batch, features), bias (K, 2, 3 units) -> list of (K, batch, units)."""
+    """inputs (K, steps, batch, features), bias (K, 2, 3 units) -> a list of (K, batch, units)."""
     steps, features = inputs.shape[1], dimension(inputs, 3)
     count, batch = tf.shape(inputs)[0], tf.shape(inputs)[2]
     units = dimension(recurrent, 1)
@@ -55,7 +55,7 @@ def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
 def _backward(
     upstream: Sequence[Any], kept: Sequence[Any], recurrent: Any
 ) -> tuple[list[Any], list[Any]]:
-    """Gradients of the products with inputs and with states, (K, batch, 3 units) a step."""
+    """Gradients of the products with inputs and with states, (K, batch, 3 units) for each step."""
     from_inputs: list[Any] = []
     from_states: list[Any] = []
     to_state = None

@@ -13,11 +13,11 @@ from fitfleet.worker.engines.stacked.graph import Stack
 
 @contextmanager
 def stateless(optimizer: Any) -> Iterator[None]:
-    """Within, the optimizer works on Keras's variables in a StatelessScope.
+    """A context in which the optimizer updates Keras's variables of a StatelessScope.
 
-    The TensorFlow backend replaces some methods by ones that know tf.distribute and write into
-    tf.Variables at once. Here each concrete class gets the backend-neutral ones back, wherever
-    it has none of its own.
+    Keras's TensorFlow backend overrides some methods with ones that use tf.distribute and assign
+    tf.Variables directly. Here the optimizer has the backend-neutral methods again, except where
+    its class overrides them itself.
     """
     from fitfleet.worker.keras_private import BY_VARIABLE, BaseOptimizer, TFOptimizer
 
@@ -30,7 +30,7 @@ def stateless(optimizer: Any) -> Iterator[None]:
         and name != "_clip_by_norm"
     }
     keras_class = type(optimizer)
-    # Derived from TFOptimizer the mixin comes just before it, after the concrete class.
+    # As it derives from TFOptimizer, the mixin is just before it in the MRO, after the class.
     mixin = type("Stateless", (TFOptimizer,), neutral)
     tables = {name: getattr(optimizer, name) for name in BY_VARIABLE if hasattr(optimizer, name)}
     keys = [optimizer._var_key(v) for v in optimizer._trainable_variables]
@@ -50,17 +50,17 @@ def stateless(optimizer: Any) -> Iterator[None]:
 def apply(optimizer: Any, stack: Stack, state: Sequence[Any], gradients: Sequence[Any]) -> None:
     """One update of every model. `gradients` are (K, ...) tensors, None, or (rows, values).
 
-    `state` are the trained variables and the optimizer's, all that the update may assign.
+    `state` are the variables that the update may assign: the trained ones and the optimizer's.
     """
     trained = optimizer._trainable_variables
     present = [g is not None for g in gradients]
     packed = [g for g in gradients if g is not None]
 
-    def update(given: Any) -> tuple[()]:
-        remaining = iter(given)
+    def update(gradients_of_model: Any) -> tuple[()]:
+        remaining = iter(gradients_of_model)
         pairs = [
-            _gradient(next(remaining), variable) if is_there else None
-            for variable, is_there in zip(trained, present, strict=True)
+            _gradient(next(remaining), variable) if is_present else None
+            for variable, is_present in zip(trained, present, strict=True)
         ]
         optimizer.apply(pairs)
         return ()
@@ -71,27 +71,27 @@ def apply(optimizer: Any, stack: Stack, state: Sequence[Any], gradients: Sequenc
 
 @contextmanager
 def _sparse_division() -> Iterator[None]:
-    """Keras's division of a sparse gradient, without its search for zeros among the divisors.
+    """A context in which Keras divides a sparse gradient without searching the divisors for zeros.
 
-    The number of zeros would be another shape for each model. Optimizers divide by roots of sums
-    with an epsilon, so there are none unless the model is lost to NaN already.
+    The number of zeros, which is a shape, would differ between models. Optimizers divide by roots
+    of sums with an epsilon, so there are none unless values are NaN already.
     """
     from fitfleet.worker.keras_private import backend_numpy as backend
 
-    whole = backend.divide
+    keras_divide = backend.divide
 
     def divide(x1: Any, x2: Any) -> Any:
         is_sparse = isinstance(x1, tf.IndexedSlices) and not isinstance(x2, tf.IndexedSlices)
         if not is_sparse or not len(getattr(x2, "shape", ())):
-            return whole(x1, x2)
-        values = whole(x1.values, tf.gather(x2, x1.indices))
+            return keras_divide(x1, x2)
+        values = keras_divide(x1.values, tf.gather(x2, x1.indices))
         return tf.IndexedSlices(values, x1.indices, x1.dense_shape)
 
     backend.divide = divide
     try:
         yield
     finally:
-        backend.divide = whole
+        backend.divide = keras_divide
 
 
 def _gradient(gradient: Any, variable: Any) -> Any:

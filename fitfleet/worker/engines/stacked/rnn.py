@@ -1,7 +1,7 @@
-"""LSTM, GRU and SimpleRNN layers of K models at once, with a gradient written out by hand.
+"""LSTM, GRU and SimpleRNN layers of K models at once, with their gradients.
 
-The same sums as Keras's cell, in fewer and larger operations: the products with the inputs and
-the gradients of all weights are taken over all time steps in one product.
+The arithmetic is that of Keras's cells in fewer and larger operations: the products with the inputs
+and the gradients of all weights are one product each for all time steps.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import tensorflow as tf
 from fitfleet.worker.engines.stacked import gru, simple_rnn
 from fitfleet.worker.engines.stacked.vectorized_map import dimension
 
-# Steps are written into the graph one after the other; longer ones take a loop.
+# The steps are unrolled in the graph; longer sequences are left to Keras's loop.
 _MAX_STEPS = 64
 _SIGMOID = keras.activations.sigmoid
-# Of a tensor: the same, with the steps before the batch.
+# The attribute of a tensor for a copy of it with the steps before the batch.
 _BY_STEP = "_fitfleet_by_step"
 _KNOWN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
 def is_known(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether `run` can stand for the layer's call."""
+    """Whether `run` supports this call of the layer."""
     if type(operation) not in _KNOWN or len(args) != 1:
         return False
     if any(value is not None for name, value in kwargs.items() if name != "training"):
@@ -48,27 +48,27 @@ def run(layer: Any, inputs: Any, weights: Sequence[Any]) -> Any:
     kernel, recurrent = weights[0], weights[1]
     inputs = _by_step(tf.cast(inputs, kernel.dtype))
     is_gru = isinstance(layer, keras.layers.GRU)
-    none = tf.zeros_like(kernel[:, 0])
-    none = tf.stack([none, none], 1) if is_gru else none
-    bias = weights[2] if len(weights) > 2 else none
+    zeros = tf.zeros_like(kernel[:, 0])
+    zeros = tf.stack([zeros, zeros], 1) if is_gru else zeros
+    bias = weights[2] if len(weights) > 2 else zeros
     outputs = _FORMS[type(layer)](inputs, kernel, recurrent, bias)
     if not layer.return_sequences:
         return outputs[-1]
     stacked = tf.stack(outputs, 2)
-    # What is not used of the two, TensorFlow leaves out.
+    # TensorFlow removes the one of the two that is not used.
     setattr(stacked, _BY_STEP, tf.stack(outputs, 1))
     return stacked
 
 
 def _by_step(inputs: Any) -> Any:
-    """(K, steps, batch, features); of another such layer without a detour by Keras's order."""
-    known = getattr(inputs, _BY_STEP, None)
-    return tf.transpose(inputs, (0, 2, 1, 3)) if known is None else known
+    """Inputs as (K, steps, batch, features); those of another such layer are not transposed."""
+    by_step = getattr(inputs, _BY_STEP, None)
+    return tf.transpose(inputs, (0, 2, 1, 3)) if by_step is None else by_step
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _lstm(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
-    """inputs (K, steps, batch, features) -> a list over steps of (K, batch, units)."""
+    """inputs (K, steps, batch, features), bias (K, 4 units) -> a list of (K, batch, units)."""
     steps, features = inputs.shape[1], dimension(inputs, 3)
     count, batch = tf.shape(inputs)[0], tf.shape(inputs)[2]
     units = dimension(recurrent, 1)

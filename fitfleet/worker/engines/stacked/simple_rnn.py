@@ -1,4 +1,4 @@
-"""SimpleRNN layers of K models at once, with a gradient written out by hand, as for LSTMs."""
+"""SimpleRNN layers of K models at once, with their gradient, as for LSTMs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fitfleet.worker.engines.stacked.vectorized_map import dimension
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
-    """inputs (K, steps, batch, features), bias (K, units) -> list of (K, batch, units)."""
+    """inputs (K, steps, batch, features), bias (K, units) -> a list of (K, batch, units)."""
     steps, features = inputs.shape[1], dimension(inputs, 3)
     count, batch = tf.shape(inputs)[0], tf.shape(inputs)[2]
     units = dimension(recurrent, 1)

@@ -1,7 +1,7 @@
-"""`tf.vectorized_map` as stacks need it: no copy of what is mapped over, and more operations.
+"""`tf.vectorized_map` for stacks: without copies of its arguments, and for more operations.
 
-TensorFlow's own function cuts each slice out by a gather, whose gradient is a scatter. Here the
-slices are told to the conversion as what they are, rows of the stacked tensor.
+TensorFlow's function gathers each slice, and the gradient of that is a scatter. Here the conversion
+takes the slices as rows of the stacked tensor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from fitfleet.worker.keras_private import pfor
 
-# TensorFlow has no form of these for many seeds at once: they run one after the other.
+# TensorFlow cannot vectorise these over seeds: they run one after the other.
 _ONE_BY_ONE = (
     "StatelessRandomGetKeyCounter",
     "StatelessRandomNormalV2",
@@ -25,9 +25,9 @@ _ONE_BY_ONE = (
 
 
 def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
-    """`function` of each row of nested tensors (K, ...), its results stacked again.
+    """`function` of each row of nested tensors (K, ...), its results stacked to (K, ...).
 
-    Only inside a traced function. ValueError for an operation that cannot be vectorised.
+    Only inside a traced function. Raises ValueError for an operation that cannot be vectorised.
     """
     register()
     graph = tf.compat.v1.get_default_graph()
@@ -42,28 +42,28 @@ def mapped(function: Callable[[Any], Any], stacked: Any) -> Any:
     conversion = pfor.PFor(number, count, operations, fallback_to_while_loop=False)
     for row, tensor in zip(rows, tensors, strict=True):
         conversion._add_conversion(row, pfor.wrap(tensor, True))
-    with _own_conversions():
+    with _replaced_conversions():
         return tf.nest.pack_sequence_as(outputs, [conversion.convert(leaf) for leaf in results])
 
 
 def dimension(tensor: Any, axis: int) -> Any:
-    """Of a tensor: a number where the trace knows it, a tensor where it was left open."""
-    known = tensor.shape[axis]
-    return tf.shape(tensor)[axis] if known is None else known
+    """The size of an axis: an int if it is known in the trace, else a tensor."""
+    size = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if size is None else size
 
 
 def register() -> None:
-    """Teach the conversion what it does not know."""
-    known = pfor._pfor_converter_registry
-    if "Bitcast" not in known:
+    """Register conversions that TensorFlow lacks."""
+    registry = pfor._pfor_converter_registry
+    if "Bitcast" not in registry:
         pfor.RegisterPFor("Bitcast")(_bitcast)
     for name in _ONE_BY_ONE:
-        if name not in known:
+        if name not in registry:
             pfor.RegisterPFor(name)(_one_by_one)
 
 
 def _bitcast(call: Any) -> Any:
-    """Element by element, if the types have one size. Keras's argmax looks at sign bits."""
+    """Element by element, as both dtypes have one size; Keras's argmax reads sign bits."""
     return pfor.wrap(
         tf.raw_ops.Bitcast(input=call.stacked_input(0), type=call.get_attr("type")), True
     )
@@ -74,21 +74,21 @@ def _one_by_one(call: Any) -> Any:
 
 
 @contextmanager
-def _own_conversions() -> Iterator[None]:
-    """Within, a form of our own instead of one that TensorFlow has and others may rely on."""
-    known, name = pfor._pfor_converter_registry, "UnsortedSegmentSum"
-    before = known[name]
-    known[name] = _segment_sum
+def _replaced_conversions() -> Iterator[None]:
+    """A context with a conversion that replaces one of TensorFlow, which others may rely on."""
+    registry, name = pfor._pfor_converter_registry, "UnsortedSegmentSum"
+    original = registry[name]
+    registry[name] = _segment_sum
     try:
         yield
     finally:
-        known[name] = before
+        registry[name] = original
 
 
 def _segment_sum(call: Any) -> Any:
     """By ScatterNd, which adds in the same order. On a CPU it takes a third of the time.
 
-    It refuses a negative number, which the sum would leave out; gathers by it have failed by then.
+    It refuses negative indices, which the sum would ignore; gathers of them fail before.
     """
     call.stack_inputs([0, 1])
     data, numbers = call.stacked_input(0), tf.cast(call.stacked_input(1), tf.int64)
