@@ -16,7 +16,7 @@ from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.program_metrics import ProgramMetrics
 from fitfleet.worker.engines.programs.functions import Functions
-from fitfleet.worker.engines.row_batches import batches, take_in_order
+from fitfleet.worker.engines.row_batches import batches, integer, take_in_order
 
 
 class Evaluations:
@@ -76,8 +76,8 @@ class EvaluationProgram:
         name = f"evaluate {feed.description} {is_whole}"
         self._pace = Pace()
         if self._metrics.loops:
-            integer = tf.TensorSpec((), tf.int64)
-            signature = (integer, integer, integer, feed.signature)
+            number = tf.TensorSpec((), tf.int64)
+            signature = (number, number, number, feed.signature)
             self._test = functions.make(name, self._test_steps, signature)
             return
         self._take = take_in_order(feed.signature)
@@ -92,12 +92,12 @@ class EvaluationProgram:
         def run(first: int, last: int) -> int:
             nonlocal logs
             if self._metrics.loops:
-                logs = self._test(*map(_integer, (feed.rows, first, last)), feed.data)
+                logs = self._test(*map(integer, (feed.rows, first, last)), feed.data)
                 return last
             size = self._batch_size
             for begin in range(first * size, min(last * size, feed.rows), size):
                 end = min(begin + size, feed.rows)
-                self._test(self._take(_integer(begin), _integer(end), feed.data))
+                self._test(self._take(integer(begin), integer(end), feed.data))
             return last
 
         self._pace.run(run, -(-feed.rows // self._batch_size), on_progress)
@@ -123,7 +123,3 @@ class EvaluationProgram:
     def _test_step(self, batch: Any) -> Any:
         # The logs are not read, but without them TensorFlow would rewrite the operations before.
         return self._model.test_step(batch)
-
-
-def _integer(value: int) -> Any:
-    return tf.constant(value, tf.int64)

@@ -21,13 +21,13 @@ from fitfleet.worker.engines.fresh_state import FreshState
 from fitfleet.worker.engines.fused_program import FusedProgram
 from fitfleet.worker.engines.fused_state import RowModel, StackState
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.open_widths import family_key
+from fitfleet.worker.engines.open_widths import architecture_keys
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.programs.program_key import program_key
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.stacked.graph import Unfusable
-from fitfleet.worker.engines.trace_cache import all_variables, batch_symbols, trace_key
+from fitfleet.worker.engines.trace_cache import all_variables, batch_sizes, batch_symbols, trace_key
 from fitfleet.worker.engines.tunable_scalars import TunableScalars, variable_build
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
@@ -131,7 +131,7 @@ class FusedFit:
     def _functions(
         self, engine: str, key: str, spec: JobSpec, feeds: tuple[Feed, Feed | None]
     ) -> Functions:
-        keys = trace_key(spec, *feeds), family_key(spec, *feeds)
+        keys = architecture_keys(spec, *feeds)
         tracing = None
         if self._speeds is not None:
             tracing = self._speeds.tracing(self._store, engine, keys, layer_count(spec))
@@ -143,7 +143,7 @@ class FusedFit:
             raise Unfusable("a dropout rate or regularization factor is nowhere in the model")
         model._symbolic_build(data_batch=batch_symbols(training.data))
         fresh = FreshState(model, spec, self._settings)
-        sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
+        sizes = batch_sizes(spec)
         key, feeds = trace_key(spec, training, validation), (training, validation)
         stacked = self._functions("fused", program_key("fused", key, model), spec, feeds)
         functions = Functions(
@@ -260,7 +260,6 @@ class FusedSession:
     def close(self, *, is_intact: bool) -> None:
         """Record the measured times; the next session sets all variables again."""
         if self._speeds is not None:
-            key = trace_key(self._spec, self._training, self._validation)
-            family = family_key(self._spec, self._training, self._validation)
+            keys = architecture_keys(self._spec, self._training, self._validation)
             functions, layers = self._fused.functions, layer_count(self._spec)
-            self._speeds.add((key, family), self.name, self._timer, functions, layers)
+            self._speeds.add(keys, self.name, self._timer, functions, layers)

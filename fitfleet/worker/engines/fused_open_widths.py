@@ -28,7 +28,7 @@ from fitfleet.worker.engines.programs.program_key import program_key
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import OPEN, Speeds
 from fitfleet.worker.engines.stacked.graph import Unfusable
-from fitfleet.worker.engines.trace_cache import batch_symbols, trace_key
+from fitfleet.worker.engines.trace_cache import batch_sizes, batch_symbols, trace_key
 from fitfleet.worker.engines.tunable_scalars import variable_build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
@@ -89,7 +89,7 @@ class OpenFusedFit(FusedFit):
         functions = self._functions(OPEN, program_key("fused", key, model), spec, feeds)
         fresh = FreshState(model, spec, self._settings)
         shapes = open_shapes(spec, self._settings, training)
-        sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
+        sizes = batch_sizes(spec)
         program = FusedProgram(
             model, scalars.variables, training, validation, sizes, functions, shapes
         )
@@ -143,7 +143,7 @@ class OpenFusedSession(FusedSession):
     def _fix_widths(self, reason: str) -> None:
         feeds, spec, old = (self._training, self._validation), self._spec, self._fused
         self._engine.refuse(spec, feeds, reason)
-        sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
+        sizes = batch_sizes(spec)
         functions = Functions()
         try:
             program = FusedProgram(old.model, old.scalars.variables, *feeds, sizes, functions)

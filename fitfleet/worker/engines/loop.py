@@ -16,12 +16,12 @@ from fitfleet.worker.engines import feed, proven_classes
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
 from fitfleet.worker.engines.feed import Feed, Feeds
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.open_widths import family_key
+from fitfleet.worker.engines.open_widths import architecture_keys
 from fitfleet.worker.engines.programs.functions import Tracing
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.single_job import SingleSession
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
-from fitfleet.worker.engines.trace_cache import TraceCache, Traced, trace_key
+from fitfleet.worker.engines.trace_cache import TraceCache, Traced
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import order
@@ -51,7 +51,7 @@ class LoopFit:
     def _tracing(self, spec: JobSpec, training: Feed, validation: Feed | None) -> Tracing | None:
         if self.speeds is None:
             return None
-        keys = (trace_key(spec, training, validation), family_key(spec, training, validation))
+        keys = architecture_keys(spec, training, validation)
         return self.speeds.tracing(self._store, "loop", keys, layer_count(spec))
 
     def is_traced(self, job: PreparedJob) -> bool:
@@ -114,10 +114,9 @@ class LoopSession(SingleSession):
             self._engine.cache.drop(self._traced)
         if self._engine.speeds is not None:
             spec = self._job.spec
-            key = trace_key(spec, self._training, self._validation)
-            family = family_key(spec, self._training, self._validation)
+            keys = architecture_keys(spec, self._training, self._validation)
             functions, layers = self._traced.program.functions, layer_count(spec)
-            self._engine.speeds.add((key, family), "loop", self._timer, functions, layers)
+            self._engine.speeds.add(keys, "loop", self._timer, functions, layers)
 
 
 _SAVE_THE_MODEL = ("ModelCheckpoint", "TensorBoard")

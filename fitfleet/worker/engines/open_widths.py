@@ -14,6 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.fresh_state import optimizer_variables
+from fitfleet.worker.engines.speeds import Keys
 from fitfleet.worker.engines.trace_cache import batch_symbols, trace_key
 from fitfleet.worker.engines.tunable_scalars import variable_build
 
@@ -49,6 +50,11 @@ def family_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str | 
         return None
     without_widths = _with_widths(spec, dict.fromkeys(places))
     return f"any width {trace_key(without_widths, training, validation)}"
+
+
+def architecture_keys(spec: JobSpec, training: Feed, validation: Feed | None) -> Keys:
+    """(trace key, family key), under which times of the architecture are recorded."""
+    return trace_key(spec, training, validation), family_key(spec, training, validation)
 
 
 def open_shapes(spec: JobSpec, settings: Settings, training: Feed) -> list[tuple[int | None, ...]]:

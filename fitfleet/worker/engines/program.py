@@ -19,7 +19,7 @@ from fitfleet.worker.engines.evaluation import Evaluations
 from fitfleet.worker.engines.feed import Feed
 from fitfleet.worker.engines.program_metrics import ProgramMetrics
 from fitfleet.worker.engines.programs.functions import Function, Functions
-from fitfleet.worker.engines.row_batches import batches, take_by_order
+from fitfleet.worker.engines.row_batches import batches, integer, take_by_order
 
 
 class EpochProgram:
@@ -55,9 +55,9 @@ class EpochProgram:
     def trace(self, validation: Feed | None) -> None:
         """Trace or read the functions before training; raises what TensorFlow raises."""
         if self._metrics.loops:
-            integer = tf.TensorSpec((), tf.int64)
+            number = tf.TensorSpec((), tf.int64)
             order = tf.TensorSpec((None,), tf.int64)
-            signature = (order, integer, integer, self._signature)
+            signature = (order, number, number, self._signature)
             self._train = self.functions.make("train", self._train_steps, signature)
         else:
             batch = batches(self._signature, self._batch_size if self._trains_whole else None)
@@ -93,10 +93,10 @@ class EpochProgram:
         """Steps up to `last`: the steps done, the last running loss, and the metrics."""
         result: tuple[Any, Any, Any] = (first, 0.0, {})
         if self._metrics.loops:
-            return tuple(self._train(order, _integer(first), _integer(last), data))
+            return tuple(self._train(order, integer(first), integer(last), data))
         size, rows = self._batch_size, int(order.shape[0])
         for step in range(first, last):
-            bounds = _integer(step * size), _integer(min((step + 1) * size, rows))
+            bounds = integer(step * size), integer(min((step + 1) * size, rows))
             loss = self._train(self._take(order, *bounds, data))["loss"]
             result = (step + 1, loss, {})
             if self._stops_on_nan and not math.isfinite(loss):
@@ -129,7 +129,3 @@ class EpochProgram:
         start = (first, tf.constant(0.0, tf.float64))
         done, loss = tf.while_loop(is_open, body, start, parallel_iterations=1)
         return done, loss, self._metrics.results_inside()
-
-
-def _integer(value: int) -> Any:
-    return tf.constant(value, tf.int64)

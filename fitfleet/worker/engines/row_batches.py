@@ -48,6 +48,11 @@ def batches(signature: Any, size: int | None) -> Any:
     )
 
 
+def integer(value: int) -> Any:
+    """A scalar int64 tensor."""
+    return tf.constant(value, tf.int64)
+
+
 def _function(python: Function, *signature: Any) -> Function:
     traced = tf.function(python, autograph=False, input_signature=signature)
     function: Function = traced.get_concrete_function()

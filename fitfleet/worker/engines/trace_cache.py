@@ -128,7 +128,7 @@ class TraceCache:
             program = EpochProgram(
                 model,
                 training,
-                (spec.batch_size, spec.validation_batch_size or spec.batch_size),
+                batch_sizes(spec),
                 stops_on_nan=stops_on_nan(spec),
                 functions=self._functions(spec, training, validation, model, scalars),
                 loops=proven_classes.is_same_in_a_loop(spec),
@@ -177,12 +177,17 @@ def trace_key(spec: JobSpec, training: Feed, validation: Feed | None) -> str:
     if isinstance(config.get("learning_rate"), int | float):
         config["learning_rate"] = "any"
     document["model"]["config"], _ = tunable_scalars.separated(spec)
-    sizes = (spec.batch_size, spec.validation_batch_size or spec.batch_size)
+    sizes = batch_sizes(spec)
     feeds = [
         (feed.description, feed.rows % size == 0) if feed else None
         for feed, size in zip((training, validation), sizes, strict=True)
     ]
     return json.dumps([document, feeds], sort_keys=True)
+
+
+def batch_sizes(spec: JobSpec) -> tuple[int, int]:
+    """Rows of a batch in training and in validation, as in Keras's `fit`."""
+    return spec.batch_size, spec.validation_batch_size or spec.batch_size
 
 
 def all_variables(model: Any, scalars: TunableScalars) -> list[Any]:
