@@ -90,8 +90,8 @@ def measure(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """CPU seconds of a cohort by each engine, by its size; the engines' records go to `folder`."""
     import ledger
 
-    from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.loop import LoopFit
+    from fitfleet.worker.engines.fused.fused import FusedFit
+    from fitfleet.worker.engines.single_job.loop import LoopFit
     from fitfleet.worker.engines.speeds import Speeds
 
     speeds = Speeds(folder)

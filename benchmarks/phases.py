@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fitfleet.db.scheduling import dispatch
-from fitfleet.worker.engines import keras_fit
+from fitfleet.worker.engines.single_job import keras_fit
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
@@ -42,9 +42,11 @@ PHASES = {
 def _watched() -> list[tuple[Any, str, str]]:
     """(owner, function, phase) in the code that every worker runs."""
     from fitfleet.worker import cohort, fit, run
-    from fitfleet.worker.engines import fused, fused_program, keras_epoch, program
-    from fitfleet.worker.engines.feed import Feeds
-    from fitfleet.worker.engines.trace_cache import TraceCache
+    from fitfleet.worker.engines.fused import fused, fused_program
+    from fitfleet.worker.engines.single_job import keras_epoch
+    from fitfleet.worker.engines.traced import program
+    from fitfleet.worker.engines.traced.feed import Feeds
+    from fitfleet.worker.engines.traced.trace_cache import TraceCache
     from fitfleet.worker.load import Loader
     from fitfleet.worker.recording.journal import DatabaseJournal
 
@@ -71,7 +73,8 @@ def _watched() -> list[tuple[Any, str, str]]:
 
 def _watch(clock: Stopwatch) -> None:
     """Tell the phases apart."""
-    from fitfleet.worker.engines import call_length, keras_epoch
+    from fitfleet.worker.engines.single_job import keras_epoch
+    from fitfleet.worker.engines.traced import call_length
 
     for owner, name, phase in _watched():
         clock.watch(owner, name, phase)

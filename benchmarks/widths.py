@@ -101,8 +101,8 @@ def measure(kind: str, engine: str, count: int, epochs: int) -> float:
     """CPU seconds of all widths' cohorts in this process, one after the other."""
     import ledger
 
-    from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+    from fitfleet.worker.engines.fused.fused import FusedFit
+    from fitfleet.worker.engines.fused.fused_open_widths import OpenFusedFit
 
     engines = {"fused": FusedFit, "open": OpenFusedFit}
     cohorts = [_cohort(kind, width, count, epochs) for width in WIDTHS]
@@ -117,8 +117,8 @@ def epoch_ratio(kind: str, count: int) -> float:
     """The quickest epoch by the one program over that by the width's own, the widest cohort."""
     import ledger
 
-    from fitfleet.worker.engines.fused import FusedFit
-    from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+    from fitfleet.worker.engines.fused.fused import FusedFit
+    from fitfleet.worker.engines.fused.fused_open_widths import OpenFusedFit
 
     jobs, best = _cohort(kind, WIDTHS[-1], count, 1), {}
     for way in (OpenFusedFit(ledger.SETTINGS), FusedFit(ledger.SETTINGS)) * 2:

@@ -14,7 +14,7 @@ from fitfleet.spec.job import Task
 from fitfleet.storage import Storage
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.choice import Choice
-from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.models.ensemble import combined
 from fitfleet.worker.models.predict import measured, predictions

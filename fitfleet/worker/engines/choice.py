@@ -9,14 +9,14 @@ from typing import Any
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.engine import Engine
 from fitfleet.worker.engines.expected_cost import FUSED, LOOP, Expected, Work
-from fitfleet.worker.engines.feed import Feeds
-from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+from fitfleet.worker.engines.fused.fused import FusedFit
+from fitfleet.worker.engines.fused.fused_open_widths import OpenFusedFit
 from fitfleet.worker.engines.fusible import has_stacked_form, layer_count, unfusable
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.programs.functions import program_store, speeds_folder
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit, unsupported
 from fitfleet.worker.engines.speeds import OPEN, Keys, Speeds
+from fitfleet.worker.engines.traced.feed import Feeds
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
 

@@ -23,11 +23,13 @@ _RUN_THE_SPEC = frozenset(
     f"fitfleet.worker.{name}"
     for name in (
         *("evaluate", "fit", "models.build", "callbacks.user_callbacks"),
-        *("engines.keras_fit", "engines.loop", "engines.program", "engines.trace_cache"),
-        *("engines.programs.functions", "engines.programs.optimised_graph", "engines.row_batches"),
-        *("engines.feed", "engines.fused", "engines.fused_program", "engines.keras_epoch"),
-        *("engines.evaluation", "engines.program_metrics", "engines.single_job"),
-        *("engines.tunable_scalars",),
+        *("engines.fused.fused", "engines.fused.fused_program"),
+        *("engines.programs.functions", "engines.programs.optimised_graph"),
+        *("engines.single_job.keras_epoch", "engines.single_job.keras_fit"),
+        *("engines.single_job.loop", "engines.single_job.session"),
+        *("engines.traced.evaluation", "engines.traced.feed", "engines.traced.program"),
+        *("engines.traced.program_metrics", "engines.traced.row_batches"),
+        *("engines.traced.trace_cache", "engines.traced.tunable_scalars"),
     )
 )
 # TensorFlow's own errors, independent of the computation.

@@ -21,7 +21,7 @@ from fitfleet.worker import evaluate, fit
 from fitfleet.worker.control import Interrupted, JobControl, StopReason
 from fitfleet.worker.engines.choice import Choice
 from fitfleet.worker.engines.engine import Engine
-from fitfleet.worker.engines.fresh_state import optimizer_variables
+from fitfleet.worker.engines.traced.fresh_state import optimizer_variables
 from fitfleet.worker.fit import Fit
 from fitfleet.worker.models.build import build
 from fitfleet.worker.prepared_job import PreparedJob

@@ -32,10 +32,10 @@ import numpy as np
 from branches import Branch
 
 from fitfleet.worker.engines import proven_classes
-from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fused.fused import FusedFit
 from fitfleet.worker.engines.fusible import unstackable
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit
 from fitfleet.worker.recording.error_text import explanation
 
 SEEDS = (3, 4)

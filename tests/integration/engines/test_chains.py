@@ -20,8 +20,8 @@ from support.parts import sampled
 from fitfleet.data.arrays import Arrays
 from fitfleet.states import FailureClass
 from fitfleet.worker.engines import proven_classes
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit
 from fitfleet.worker.recording.failures import classify
 
 L = keras.layers

@@ -15,10 +15,10 @@ from test_loop import SeedEpochs
 from fitfleet.data.arrays import Arrays, load
 from fitfleet.spec.job import DatasetSpec, JobSpec
 from fitfleet.worker.engines.engine import Engine
-from fitfleet.worker.engines.fresh_state import optimizer_variables
-from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.fused.fused import FusedFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit
+from fitfleet.worker.engines.traced.fresh_state import optimizer_variables
 from fitfleet.worker.models.build import build, precision
 
 L = keras.layers

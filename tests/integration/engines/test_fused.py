@@ -14,12 +14,12 @@ from support.parts import sampled
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.errors import SpecError
-from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fused.fused import FusedFit
 from fitfleet.worker.engines.fusible import unfusable
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit
 from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit
 
 L = keras.layers
 SEEDS = (3, 4, 5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.parts import sampled
 
-from fitfleet.worker.engines.initial_weights import InitialWeights
+from fitfleet.worker.engines.traced.initial_weights import InitialWeights
 from fitfleet.worker.models.build import architecture, build
 
 L = keras.layers

@@ -16,11 +16,11 @@ from support.parts import sampled
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import user_callbacks
-from fitfleet.worker.engines.fresh_state import optimizer_variables
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.loop import LoopFit, unsupported
 from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.loop import LoopFit, unsupported
+from fitfleet.worker.engines.traced.fresh_state import optimizer_variables
 from fitfleet.worker.models.build import build, precision
 from fitfleet.worker.seeding import seed_state, seed_variables
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states

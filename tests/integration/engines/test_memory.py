@@ -18,9 +18,9 @@ from fitfleet.data.arrays import Arrays, split_validation
 from fitfleet.data.rows import windows
 from fitfleet.spec.job import Windows
 from fitfleet.worker import tf_datasets
-from fitfleet.worker.engines.feed import Feed, Feeds, training
-from fitfleet.worker.engines.keras_fit import KerasFit
-from fitfleet.worker.engines.trace_cache import TraceCache
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
+from fitfleet.worker.engines.traced.feed import Feed, Feeds, training
+from fitfleet.worker.engines.traced.trace_cache import TraceCache
 
 ROWS, WIDTH = 64, 2000  # a layer of 16 MB, 48 with Adam's moments
 

@@ -14,13 +14,14 @@ from support.parts import sampled
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
-from fitfleet.worker.engines import fused_open_widths, open_widths
 from fitfleet.worker.engines.choice import Engines
-from fitfleet.worker.engines.feed import Feeds
-from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
+from fitfleet.worker.engines.fused import fused_open_widths
+from fitfleet.worker.engines.fused.fused import FusedFit
+from fitfleet.worker.engines.fused.fused_open_widths import OpenFusedFit
 from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.traced import open_widths
+from fitfleet.worker.engines.traced.feed import Feeds
 from fitfleet.worker.prepared_job import PreparedJob
 
 L = keras.layers

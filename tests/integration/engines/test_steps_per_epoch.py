@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from fitfleet.data.arrays import Arrays
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.keras_fit import KerasFit, _smaller_batches
-from fitfleet.worker.engines.loop import unsupported
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit, _smaller_batches
+from fitfleet.worker.engines.single_job.loop import unsupported
 from fitfleet.worker.models.build import build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import order

@@ -16,11 +16,11 @@ import pytest
 from support.parts import quick
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.worker.engines.fused import FusedFit
-from fitfleet.worker.engines.loop import LoopFit
+from fitfleet.worker.engines.fused.fused import FusedFit
 from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.optimised_graph import Stored
 from fitfleet.worker.engines.programs.program_store import ProgramStore
+from fitfleet.worker.engines.single_job.loop import LoopFit
 from fitfleet.worker.keras_private import function_pb2
 
 ENGINES = {"loop": LoopFit, "fused": FusedFit}

@@ -24,7 +24,7 @@ from fitfleet.submit import Submission
 from fitfleet.worker.control import StopReason
 from fitfleet.worker.engines.choice import Choice, Engines
 from fitfleet.worker.engines.engine import Engine
-from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.metrics import Recorder
 from fitfleet.worker.run import Child

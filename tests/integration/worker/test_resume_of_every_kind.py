@@ -21,8 +21,8 @@ from fitfleet.settings import Settings
 from fitfleet.spec.parts.layers import builder
 from fitfleet.states import JobStatus
 from fitfleet.worker.engines.choice import Choice, Engines
-from fitfleet.worker.engines.fused_open_widths import OpenFusedFit
-from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.fused.fused_open_widths import OpenFusedFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
 from fitfleet.worker.prepared_job import PreparedJob
 
 L = ff.layers

@@ -22,7 +22,7 @@ from fitfleet.db.schema.tables import jobs as job_rows
 from fitfleet.db.schema.tables import workers as worker_rows
 from fitfleet.states import FailureClass, JobStatus, Request
 from fitfleet.weights.files import read_document, read_weights
-from fitfleet.worker.engines.keras_fit import KerasFit
+from fitfleet.worker.engines.single_job.keras_fit import KerasFit
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.state import checkpoint, weights
 from fitfleet.worker.state.export import export

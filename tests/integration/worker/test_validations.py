@@ -12,7 +12,7 @@ from fleets import DrainAfter, Fleet, Only
 import fitfleet as ff
 from fitfleet.states import JobStatus
 from fitfleet.submit import Submission
-from fitfleet.worker.engines.fused import FusedFit
+from fitfleet.worker.engines.fused.fused import FusedFit
 from fitfleet.worker.models.build import build
 
 GIVEN: dict[str, Any] = {

@@ -38,7 +38,7 @@ def calls(modules: tuple[str, ...], error: Exception) -> Callable[[], None]:
     return inner
 
 
-RUN, FIT = "fitfleet.worker.run", "fitfleet.worker.engines.keras_fit"
+RUN, FIT = "fitfleet.worker.run", "fitfleet.worker.engines.single_job.keras_fit"
 SAVE, KERAS = "fitfleet.worker.state.checkpoint", "keras.src.trainers.trainer"
 
 
@@ -70,4 +70,5 @@ def test_an_error_is_the_users_when_their_code_or_spec_raised_it(
 @pytest.mark.parametrize("module", sorted(error_origin._RUN_THE_SPEC))
 def test_each_module_that_runs_a_spec_is_there(module: str) -> None:
     """A module that was moved would be listed in vain, and users' errors be tried three times."""
-    assert find_spec(module) is not None
+    spec = find_spec(module)
+    assert spec is not None and spec.submodule_search_locations is None  # no folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fitfleet.worker.engines.fresh_state import assign
+from fitfleet.worker.engines.traced.fresh_state import assign
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fitfleet.errors import SpecError
-from fitfleet.worker.engines.keras_fit import _check_parts
+from fitfleet.worker.engines.single_job.keras_fit import _check_parts
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(36, 16), (32, 16), (8, 8), (34, 16)])

@@ -12,11 +12,11 @@ from typing import Any
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh_state import optimizer_variables
 from fitfleet.worker.engines.speeds import Keys
-from fitfleet.worker.engines.trace_cache import batch_symbols, trace_key
-from fitfleet.worker.engines.tunable_scalars import variable_build
+from fitfleet.worker.engines.traced.feed import Feed
+from fitfleet.worker.engines.traced.fresh_state import optimizer_variables
+from fitfleet.worker.engines.traced.trace_cache import batch_symbols, trace_key
+from fitfleet.worker.engines.traced.tunable_scalars import variable_build
 
 WIDTHS = {
     "Conv1D": "filters",

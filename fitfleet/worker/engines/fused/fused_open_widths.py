@@ -17,19 +17,19 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained
-from fitfleet.worker.engines.evaluation import Evaluations
-from fitfleet.worker.engines.feed import Feed, Feeds
-from fitfleet.worker.engines.fresh_state import FreshState
-from fitfleet.worker.engines.fused import Fused, FusedFit, FusedSession
-from fitfleet.worker.engines.fused_program import FusedProgram
-from fitfleet.worker.engines.open_widths import family_key, open_shapes
+from fitfleet.worker.engines.fused.fused import Fused, FusedFit, FusedSession
+from fitfleet.worker.engines.fused.fused_program import FusedProgram
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.programs.program_key import program_key
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import OPEN, Speeds
 from fitfleet.worker.engines.stacked.graph import Unfusable
-from fitfleet.worker.engines.trace_cache import batch_sizes, batch_symbols, trace_key
-from fitfleet.worker.engines.tunable_scalars import variable_build
+from fitfleet.worker.engines.traced.evaluation import Evaluations
+from fitfleet.worker.engines.traced.feed import Feed, Feeds
+from fitfleet.worker.engines.traced.fresh_state import FreshState
+from fitfleet.worker.engines.traced.open_widths import family_key, open_shapes
+from fitfleet.worker.engines.traced.trace_cache import batch_sizes, batch_symbols, trace_key
+from fitfleet.worker.engines.traced.tunable_scalars import variable_build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
 

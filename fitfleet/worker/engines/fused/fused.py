@@ -15,20 +15,25 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained, floats
-from fitfleet.worker.engines.evaluation import Evaluations
-from fitfleet.worker.engines.feed import Feed, Feeds
-from fitfleet.worker.engines.fresh_state import FreshState
-from fitfleet.worker.engines.fused_program import FusedProgram
-from fitfleet.worker.engines.fused_state import RowModel, StackState
+from fitfleet.worker.engines.fused.fused_program import FusedProgram
+from fitfleet.worker.engines.fused.fused_state import RowModel, StackState
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.open_widths import architecture_keys
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.programs.program_key import program_key
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.engines.stacked.graph import Unfusable
-from fitfleet.worker.engines.trace_cache import all_variables, batch_sizes, batch_symbols, trace_key
-from fitfleet.worker.engines.tunable_scalars import TunableScalars, variable_build
+from fitfleet.worker.engines.traced.evaluation import Evaluations
+from fitfleet.worker.engines.traced.feed import Feed, Feeds
+from fitfleet.worker.engines.traced.fresh_state import FreshState
+from fitfleet.worker.engines.traced.open_widths import architecture_keys
+from fitfleet.worker.engines.traced.trace_cache import (
+    all_variables,
+    batch_sizes,
+    batch_symbols,
+    trace_key,
+)
+from fitfleet.worker.engines.traced.tunable_scalars import TunableScalars, variable_build
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation

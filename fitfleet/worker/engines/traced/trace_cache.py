@@ -22,13 +22,13 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
 from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.engine import CannotTrace
-from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh_state import FreshState, optimizer_variables
-from fitfleet.worker.engines.program import EpochProgram
 from fitfleet.worker.engines.programs.functions import Functions, Tracing
 from fitfleet.worker.engines.programs.program_key import program_key
 from fitfleet.worker.engines.programs.program_store import ProgramStore
-from fitfleet.worker.engines.tunable_scalars import TunableScalars, variable_build
+from fitfleet.worker.engines.traced.feed import Feed
+from fitfleet.worker.engines.traced.fresh_state import FreshState, optimizer_variables
+from fitfleet.worker.engines.traced.program import EpochProgram
+from fitfleet.worker.engines.traced.tunable_scalars import TunableScalars, variable_build
 from fitfleet.worker.models.build import has_custom_classes
 from fitfleet.worker.recording.error_text import explanation
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states

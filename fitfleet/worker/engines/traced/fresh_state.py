@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.initial_weights import InitialWeights
+from fitfleet.worker.engines.traced.initial_weights import InitialWeights
 from fitfleet.worker.models.build import architecture
 from fitfleet.worker.state.build_variables import rate_variable
 

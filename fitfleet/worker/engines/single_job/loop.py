@@ -12,16 +12,17 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
-from fitfleet.worker.engines import feed, proven_classes
+from fitfleet.worker.engines import proven_classes
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
-from fitfleet.worker.engines.feed import Feed, Feeds
 from fitfleet.worker.engines.fusible import layer_count
-from fitfleet.worker.engines.open_widths import architecture_keys
 from fitfleet.worker.engines.programs.functions import Tracing
 from fitfleet.worker.engines.programs.program_store import ProgramStore
-from fitfleet.worker.engines.single_job import SingleSession
+from fitfleet.worker.engines.single_job.session import SingleSession
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
-from fitfleet.worker.engines.trace_cache import TraceCache, Traced
+from fitfleet.worker.engines.traced import feed
+from fitfleet.worker.engines.traced.feed import Feed, Feeds
+from fitfleet.worker.engines.traced.open_widths import architecture_keys
+from fitfleet.worker.engines.traced.trace_cache import TraceCache, Traced
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import order

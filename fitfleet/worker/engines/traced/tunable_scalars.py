@@ -16,7 +16,7 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec import tunable_scalars
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.fresh_state import assign
+from fitfleet.worker.engines.traced.fresh_state import assign
 from fitfleet.worker.models.build import build
 
 # About 0.3, exact in float32, and unlikely as any other number of a layer.

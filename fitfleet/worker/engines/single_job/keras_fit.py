@@ -16,8 +16,8 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
 from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
-from fitfleet.worker.engines.keras_epoch import EpochOfFit
-from fitfleet.worker.engines.single_job import SingleSession
+from fitfleet.worker.engines.single_job.keras_epoch import EpochOfFit
+from fitfleet.worker.engines.single_job.session import SingleSession
 from fitfleet.worker.models.build import build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fitfleet.worker.engines.fresh_state import assign
+from fitfleet.worker.engines.traced.fresh_state import assign
 
 
 class StackState:

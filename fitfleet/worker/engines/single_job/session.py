@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitfleet.worker.engines.engine import Logs, OnProgress
-from fitfleet.worker.engines.fresh_state import assign
+from fitfleet.worker.engines.traced.fresh_state import assign
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import seed_state, seed_variables
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states_kept

@@ -13,13 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines.call_length import Pace
-from fitfleet.worker.engines.feed import Feed
-from fitfleet.worker.engines.fresh_state import optimizer_variables
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.stacked import graph, optimizer
 from fitfleet.worker.engines.stacked.graph import Stack
-from fitfleet.worker.engines.tunable_scalars import tracing
+from fitfleet.worker.engines.traced.call_length import Pace
+from fitfleet.worker.engines.traced.feed import Feed
+from fitfleet.worker.engines.traced.fresh_state import optimizer_variables
+from fitfleet.worker.engines.traced.tunable_scalars import tracing
 
 State = list[Any]
 

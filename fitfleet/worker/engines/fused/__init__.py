@@ -1,0 +1,1 @@
+"""The fused engine: K jobs of one architecture at once, in a stack."""

@@ -1,0 +1,1 @@
+"""The engines that train one job after the other: fit and loop."""
