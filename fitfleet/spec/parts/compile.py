@@ -32,7 +32,6 @@ _COUNTS = {
 }
 _FRACTIONS = ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "momentum", "ema_momentum", "rho")
 _POSITIVE = (
-    "learning_rate",
     "clipnorm",
     "clipvalue",
     "global_clipnorm",
@@ -80,6 +79,8 @@ def _check_argument(argument: str, value: Any, default: Any) -> None:
         fits, words = is_count and value >= _COUNTS[argument], _count_words(_COUNTS[argument])
     elif argument in _FRACTIONS:
         fits, words = is_number and 0 <= value <= 1, "not a number from 0 to 1"
+    elif argument == "learning_rate":
+        fits, words = is_number and value >= 0, "not a number of 0 or more"
     elif argument in _POSITIVE:
         fits, words = is_number and value > 0, "not a positive number"
     else:

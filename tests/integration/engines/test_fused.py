@@ -20,6 +20,7 @@ from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.single_job.keras_fit import KerasFit
 from fitfleet.worker.engines.single_job.loop import LoopFit
+from fitfleet.worker.models.build import build, precision
 
 L = keras.layers
 SEEDS = (3, 4, 5)
@@ -231,6 +232,19 @@ def test_labels_of_each_width_are_validated(dtype: str) -> None:
         {"loss": "sparse_categorical_crossentropy", "optimizer": "sgd", "metrics": ["accuracy"]},
     )
     compare(net)
+
+
+def test_a_rate_of_zero_trains_nothing() -> None:
+    net = nets.mlp()
+    given: dict[str, Any] = {"optimizer": {"Adam": {"learning_rate": 0.0}}}
+    together = compare(net, **given)
+    for job in cohort(net, **given):
+        with precision("float64"):
+            fresh = build(job.spec, ledger.SETTINGS)
+        values = zip(together.weights[job.claim.job_id], fresh.variables, strict=True)
+        for value, variable in values:
+            if variable.trainable:
+                np.testing.assert_array_equal(value, variable.numpy())
 
 
 @pytest.mark.slow

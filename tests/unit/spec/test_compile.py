@@ -223,6 +223,11 @@ DECAY = {"initial_learning_rate": 0.1, "decay_rate": 0.5}
         (metrics, [{"AUC": {"curve": "ROK"}}], "metrics[0].curve: 'ROK' is not one of ROC, PR"),
         (optimizer, {"SGD": {"nesterov": ["x"]}}, "optimizer.nesterov: ['x'] is neither true nor"),
         (optimizer, {"SGD": {"weight_decay": {"a": [1]}}}, "optimizer.weight_decay: {'a': [1]} is"),
+        (
+            optimizer,
+            {"SGD": {"learning_rate": -0.1}},
+            "optimizer.learning_rate: -0.1 is not a numbe",
+        ),
         (optimizer, {"SGD": {"loss_scale_factor": -5}}, "optimizer.loss_scale_factor: -5.0 is not"),
         (
             optimizer,
@@ -255,6 +260,7 @@ def test_arguments_of_another_kind_are_refused(make: Any, given: Any, message: s
     "given",
     [
         {"Adafactor": {"beta_2_decay": -0.7}},
+        {"Adam": {"learning_rate": 0.0}},
         {"Ftrl": {"beta": 3.0}},
         {"Muon": {"exclude_layers": ["head"]}},
         {"AdamW": {"weight_decay": ff.choice([0.1, 0.2]).to_space()}},

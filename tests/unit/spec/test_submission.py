@@ -84,7 +84,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"metrics": ["acuracy"]}, "metrics[0]: acuracy is unknown; did you mean accuracy"),
         ({"optimizer": "adm"}, "optimizer: adm is unknown; did you mean "),
         ({"optimizer": {"Adam": {"lr": 0.1}}}, "optimizer.lr: Adam has no such argument"),
-        ({"optimizer": {"Adam": {"learning_rate": 0}}}, "optimizer.learning_rate: 0.0 is not a p"),
+        ({"optimizer": {"Adam": {"learning_rate": -1}}}, "optimizer.learning_rate: -1.0 is not a"),
         ({"callbacks": ["EarlyStoping"]}, "callbacks[0]: EarlyStoping is not a known callback"),
         (
             {"callbacks": [{"EarlyStopping": {"patience": -1}}]},
