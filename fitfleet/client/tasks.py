@@ -248,6 +248,7 @@ def specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: i
         "dataset": dataset,
         "batch_size": batch_size,
         "epochs": 0,
+        "initial_epoch": 0,
         "steps_per_epoch": None,
         "shuffle": False,
         "validation_split": 0.0,

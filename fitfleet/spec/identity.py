@@ -83,7 +83,8 @@ def fuse_key(spec: JobSpec, fingerprint: str | None, options: JobOptions) -> str
     config = document["optimizer"].setdefault("config", {})
     if not isinstance(config.get("learning_rate"), dict):  # a schedule is part of the program
         config["learning_rate"] = None
-    document.pop("stop_after", None)
+    for name in ("stop_after", "initial_epoch"):
+        document.pop(name, None)
     document["fuse"] = options.fuse
     return _hash(document)
 
@@ -93,6 +94,7 @@ _LATER = {
     **dict.fromkeys(("initial_weights", "freeze", "adapt", "code", "task", "stop_after")),
     **dict.fromkeys(("steps_per_epoch", "validation_steps")),
     "validation_freq": 1,
+    "initial_epoch": 0,
 }
 
 

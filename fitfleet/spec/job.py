@@ -179,7 +179,8 @@ class JobSpec(_Part):
     adapt: list[str] = Field(default_factory=list)
     # fit
     batch_size: int = 32
-    epochs: int = 1
+    epochs: int = 1  # the last one's number, counted from 1
+    initial_epoch: int = 0  # the first one's, counted from 0
     steps_per_epoch: int | None = None  # batches; None: those of one pass over the rows
     shuffle: bool = True
     validation_split: float = 0.0

@@ -69,6 +69,7 @@ def _text(value: Any) -> str:
 CHECKS: dict[str, Check] = {
     "batch_size": _positive,
     "epochs": _integer(1, _MAX_EPOCHS, "a positive integer"),
+    "initial_epoch": _integer(0, _MAX_EPOCHS, "an integer of 0 or more"),
     "validation_batch_size": _positive,
     "validation_steps": _positive,
     "validation_freq": _frequency,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -15,12 +14,13 @@ from fitfleet.settings import Settings
 from fitfleet.spec import argument_aliases
 from fitfleet.spec.adapted_layers import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
+from fitfleet.spec.checks.combined_arguments import check_freeze, check_together
 from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec, floatx_of
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_names.keras_arguments import instead
 from fitfleet.spec.keras_objects import script_settings
-from fitfleet.spec.keras_objects.canonical import nodes, without_default_dtypes
+from fitfleet.spec.keras_objects.canonical import without_default_dtypes
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
 from fitfleet.spec.keras_objects.object_documents import is_space, to_document
 from fitfleet.spec.keras_objects.output_forms import simplify
@@ -33,8 +33,6 @@ from fitfleet.spec.requirements import job_labels
 from fitfleet.text import DURATIONS, duration_s
 
 _Part = TypeVar("_Part", bound=BaseModel)
-_MAX_PATTERNS = 64
-_MAX_PATTERN = 256
 
 # A task is asked of a fitted job, by its `predict` and `evaluate`.
 SPEC_NAMES = frozenset(JobSpec.model_fields) - {"task"}
@@ -80,10 +78,10 @@ def job_spec(
     _drop_defaults(values)
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     check_loss(spec)
-    _check_together(spec)
+    check_together(spec)
     check_names_of_built(spec, built)
     _check_encoding(spec)
-    _check_freeze(spec)
+    check_freeze(spec)
     check_adapt(spec)
     return spec
 
@@ -264,37 +262,3 @@ def _validated(kind: type[_Part], values: Any, place: str = "") -> _Part:
         where = ".".join(part for part in (place, *map(str, first["loc"])) if part)
         message = first["msg"][:1].lower() + first["msg"][1:]
         raise SpecError(where, f"{first['input']!r:.60}: {message}") from None
-
-
-def _check_freeze(spec: JobSpec) -> None:
-    """Each pattern names a layer; a builder's model is looked at on the worker."""
-    if len(spec.freeze) > _MAX_PATTERNS or any(
-        len(pattern) > _MAX_PATTERN for pattern in spec.freeze
-    ):
-        raise SpecError(
-            "freeze", f"at most {_MAX_PATTERNS} names of {_MAX_PATTERN} characters are taken"
-        )
-    if not spec.freeze or spec.model.config is None:
-        return
-    names = [name for node in nodes(spec.model.config["config"]) if (name := _layer_name(node))]
-    for pattern in spec.freeze:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise SpecError(
-                "freeze", f"no layer is called {pattern!r}; {catalog.nearest(pattern, names)}"
-            )
-
-
-def _layer_name(node: dict[str, Any]) -> Any:
-    config = node.get("config")
-    return config.get("name") if isinstance(config, dict) else None
-
-
-def _check_together(spec: JobSpec) -> None:
-    if spec.validation_split and spec.dataset.x_val:
-        raise SpecError("validation_split", "the dataset has x_val already; give one of the two")
-    if spec.gradient_accumulation_steps and spec.optimizer["config"].get(
-        "gradient_accumulation_steps"
-    ):
-        raise SpecError(
-            "gradient_accumulation_steps", "the optimizer has it already; give one of the two"
-        )

@@ -33,7 +33,7 @@ class PreparedJob:
     @property
     def first_epoch(self) -> int:
         """Epoch to start with, counted from 0."""
-        return self.snapshot.epoch if self.snapshot else 0
+        return self.snapshot.epoch if self.snapshot else self.spec.initial_epoch
 
     @property
     def is_out_of_time(self) -> bool:

@@ -44,7 +44,8 @@ def training(arrays: Arrays, spec: JobSpec, number: Any, *, whole_bytes: int = _
         )
 
     def epoch(_: Any) -> Any:
-        first = number * steps
+        # Keras begins with the first pass, whatever the number of the first epoch.
+        first = (number - (spec.initial_epoch if spec.steps_per_epoch else 0)) * steps
         passes = tf.data.Dataset.range(first // batches, (first + steps - 1) // batches + 1)
         return passes.flat_map(one_pass).skip(first % batches).take(steps)
 

@@ -80,11 +80,12 @@ def timeline(job: Job, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for attempt in attempts:
         number = attempt["attempt"]
         first = attempt["first_epoch"]
+        is_new = (first or 0) <= job.spec.initial_epoch
         how = f", from epoch {first + 1}" if first else ""
         entries.append(
             {
                 "at": attempt["started_at"],
-                "what": f"attempt {number} {'resumed' if first else 'started'}{how}",
+                "what": f"attempt {number} {'started' if is_new else 'resumed'}{how}",
                 "detail": f"on {attempt['worker']}",
                 "kind": "started",
             }

@@ -6,7 +6,6 @@ _INSTEAD = {
     "x": "a job has its data as dataset=(x, y), or the path of a file",
     "y": "a job has its data as dataset=(x, y), or the path of a file",
     "verbose": "a worker prints nothing; `fitfleet watch` and fleet.wait() show the progress",
-    "initial_epoch": "epochs count from 0; job.extend(epochs=...) continues a finished fit",
     "run_eagerly": "a worker's steps are compiled; to look into one, fit in your own script",
     "auto_scale_loss": "a loss is scaled where dtype_policy='mixed_float16' asks for it",
     **dict.fromkeys(

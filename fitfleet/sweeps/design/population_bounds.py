@@ -20,6 +20,8 @@ _REFUSED = {
     "folds": "members continue each other on the same rows; give x_val or validation_split",
     "pruner": "a population replaces its worst members itself; leave the pruner out",
     "objective": "the best members are those of one objective; give one",
+    "initial_epoch": "members count their epochs on from those of the members that they continue;"
+    " leave it out",
     "adopt": "members pass on their weights, and those of another experiment may have been"
     " removed; leave adopt out",
     "shrink_on_oom": "smaller batches give the optimizer other state than the next members need;"
@@ -58,6 +60,7 @@ def _given(design: Design) -> dict[str, bool]:
         "folds": design.folds is not None,
         "pruner": design.pruner is not None,
         "objective": len(design.wanted) > 1,
+        "initial_epoch": bool(design.job.get("initial_epoch")),
         "adopt": design.is_adopting,
         "shrink_on_oom": bool(design.options.get("shrink_on_oom")),
     }

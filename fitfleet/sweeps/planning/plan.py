@@ -150,6 +150,7 @@ def costs(
         reused = sum(row.content_hash in there for row in of_point)
         parameters = build.parameters or first.parameters
         past = known.get(first.fuse_key or "")
+        epochs = first.spec.epochs - first.spec.initial_epoch
         yield Planned(
             point,
             new=0 if build.error else len(of_point) - reused,
@@ -157,7 +158,7 @@ def costs(
             parameters=parameters,
             memory_bytes=memory_bytes(first.spec, parameters or 0, build.elements),
             peak_bytes=_peak_bytes(past, needs.get(first.group_hash)),
-            seconds=None if past is None else past.seconds_an_epoch * first.spec.epochs,
+            seconds=None if past is None else past.seconds_an_epoch * epochs,
             refused=build.error,
         )
 

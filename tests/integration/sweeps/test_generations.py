@@ -245,6 +245,7 @@ def test_handles_and_the_command_line_show_the_lineage(sqlite_url: str, settings
         ({"objective": ["val_loss", "seconds"]}, "objective: "),
         ({"adopt": True}, "adopt: "),
         ({"shrink_on_oom": True}, "shrink_on_oom: "),
+        ({"initial_epoch": 1}, "initial_epoch: .* leave it out"),
         ({"epochs": 2}, "perturbation_interval: .* give more epochs"),
         ({"epochs": ff.choice([4, 6])}, "epochs: with pbt it is one number"),
         ({"seed": ff.choice([1, 2])}, "seed: with pbt it is one number"),

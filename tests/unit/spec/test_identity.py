@@ -126,6 +126,7 @@ def test_a_schedule_is_the_same_in_every_form() -> None:
         {"validation_freq": 2},
         {"validation_freq": [1]},
         {"steps_per_epoch": 3},
+        {"epochs": 2, "initial_epoch": 1},
         {"gradient_accumulation_steps": 2},
         {"dtype_policy": "float64"},
     ],

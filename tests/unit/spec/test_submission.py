@@ -59,6 +59,13 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"steps_per_epoch": 0}, "steps_per_epoch: 0 is not a positive integer"),
         ({"steps_per_epoch": -3}, "steps_per_epoch: -3 is not a positive integer"),
         ({"steps_per_epoch": True}, "steps_per_epoch: True is not a positive integer"),
+        ({"initial_epoch": -1}, "initial_epoch: -1 is not an integer of 0 or more"),
+        ({"initial_epoch": 1.0}, "initial_epoch: 1.0 is not an integer of 0 or more"),
+        (
+            {"epochs": 2, "initial_epoch": 2},
+            "initial_epoch: 2 leaves none of epochs=2, which counts those before it too, as in"
+            " Keras; give a smaller one, or more epochs",
+        ),
         ({"batch_size": "64"}, "batch_size: '64' is not a positive integer"),
         ({"validation_split": 1.0}, "validation_split: 1.0 is not a fraction from 0 to below 1"),
         ({"validation_split": -0.1}, "validation_split: -0.1 is not a fraction"),
