@@ -22,6 +22,14 @@ def clock_sql(dialect: str) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
 
 
+def iso_sql(column: str, dialect: str) -> str:
+    """SQL for a column of seconds since 1970 as ISO-8601 text in UTC, with milliseconds."""
+    if dialect == "sqlite":
+        return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, 'unixepoch')"
+    at = f"to_timestamp({column}) AT TIME ZONE 'UTC'"
+    return f"""to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+
+
 def now(c: Connection) -> ColumnElement[float]:
     """SQL for the database's own clock: seconds since 1970."""
     return clock(c.dialect.name)

@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from fitfleet.db.dialect import clock_sql
+from fitfleet.db.dialect import clock_sql, iso_sql
 from fitfleet.db.schema import (
     access_views,
     import_tables,
@@ -150,13 +150,6 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
 }
 
 
-def _iso(column: str, dialect: str) -> str:
-    if dialect == "sqlite":
-        return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, 'unixepoch')"
-    at = f"to_timestamp({column}) AT TIME ZONE 'UTC'"
-    return f"""to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-
-
 # Without experiments that are being removed, which have lost their names (db/jobs/removal).
 _OF_EXPERIMENT = "JOIN experiments e ON e.id = j.experiment_id AND e.removing IS NULL"
 # Weights of an earlier epoch are kept where restore_best_weights put them back.
@@ -198,7 +191,7 @@ WHERE j.status = 'SUCCEEDED'"""
 
 def definitions(dialect: str) -> dict[str, str]:
     """The SELECT of each view, in the SQL of the dialect."""
-    iso = partial(_iso, dialect=dialect)
+    iso = partial(iso_sql, dialect=dialect)
     grouped = _finals(
         "e.name AS experiment, j.id AS job_id, j.group_hash AS group_hash, j.seconds AS seconds,"
         " j.epochs AS epochs, j.content_hash AS content_hash"
