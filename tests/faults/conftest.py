@@ -1,4 +1,7 @@
-"""Fleets with short times, for the tests to shoot at, and undisturbed runs to compare with."""
+"""Fleets with short times, for the tests to shoot at, and undisturbed runs to compare with.
+
+Each file has its own: an idle fleet with such times takes a quarter of a core from other tests.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_series(tmp_path_factory.mktemp("data") / "series.h5")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
     """What can be made to happen in the workers of `fleet`."""
     return Faults(tmp_path_factory.mktemp("faults"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[LocalFleet]:
     """An embedded fleet on SQLite: two services; what is killed of it is started again."""
     with pytest.MonkeyPatch.context() as patch:
@@ -38,13 +41,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, faults: Faults) -> Iterator[
             yield fleet
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def straight(fleet: LocalFleet, series: Path) -> ff.Job:
     """`small_job` as it ends when nothing happens to it."""
     return _undisturbed(fleet.submit(**small_job(series), experiment="straight"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeFleet]:
     """A fleet of services on PostgreSQL and Valkey: a scheduler, and a worker of two slots."""
     folder = tmp_path_factory.mktemp("whole")
@@ -66,13 +69,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeFleet]:
         postgres.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_disk(whole: WholeFleet) -> SmallDisk:
     """One more worker, whose disks are small; it ends with the fleet."""
     return SmallDisk(whole)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def straight_paused(whole: WholeFleet, series: Path) -> ff.Job:
     """`paused_job` as it ends when nothing happens to it."""
     whole.pace(0.0)
