@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from refusal import refused_beyond
-from support.parts import quick
+from support.parts import sampled
 
 from fitfleet.worker.state import weights_template
 
@@ -55,7 +55,7 @@ def written(fitted: Any, path: Path) -> dict[str, Any]:
     return contents(path)
 
 
-@pytest.mark.parametrize("optimizer", quick(["rmsprop", "nadam", "lossscale"], "lossscale"))
+@pytest.mark.parametrize("optimizer", sampled(["rmsprop", "nadam", "lossscale"], "lossscale"))
 def test_every_file_of_a_model_is_as_keras_writes_it(optimizer: str, tmp_path: Path) -> None:
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
     fitted = model(scaled if optimizer == "lossscale" else optimizer)

@@ -66,7 +66,9 @@ def _printed(code: str, *arguments: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.exhaustive])]
+)
 def test_every_fork_fits_as_a_process_that_imports_by_itself(count: int) -> None:
     (alone,) = _printed(_ALONE)
     assert _printed(_FORKED, str(count)) == [alone] * count
