@@ -20,7 +20,7 @@ import hashlib, json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import ledger, nets
-from fitfleet.worker.engines import functions
+from fitfleet.worker.engines.programs import functions
 from fitfleet.worker.engines.single_job.loop import LoopFit
 from fitfleet.worker.engines.programs.program_store import ProgramStore
 from fitfleet.worker.engines.speeds import Speeds
