@@ -22,10 +22,10 @@ help: ## Show this list
 demo: $(VENV)/demo.stamp ## Train six small LSTMs on two workers and compare them
 	@"$(PY)" examples/demo.py
 
-# Three files at a time: tests wait for leases and for fits, and two left a fifth of two cores idle.
+# Two files at a time: a fit and its fleet wait for one another often enough to share two cores.
 # A test process that dies, or hangs where no signal reaches Python, ends the run with its test
 # named: pytest-xdist 3.8 waits for ever after it has replaced one.
-PYTEST = "$(PY)" -m pytest -n 3 --dist loadfile --max-worker-restart=0 -o faulthandler_exit_on_timeout=true
+PYTEST = "$(PY)" -m pytest -n 2 --dist loadfile --max-worker-restart=0 -o faulthandler_exit_on_timeout=true
 
 test: lint $(VENV)/browser.stamp ## Run the linters and the tests of everything, with few variants of each
 	$(PYTEST) -o faulthandler_timeout=330 -m "not slow"
