@@ -96,8 +96,9 @@ class _Restoring:
         self._add_jobs()
         for name, target in _TABLES.items():
             for rows in self._files.groups(name):
-                for row in rows if target == "metrics" else ():
-                    del row["experiment"]
+                if target == "metrics":
+                    for row in rows:
+                        del row["experiment"]  # curves have its name, for readers
                 with self._database.begin() as c:
                     table.add(c, self._restoration, target, rows)
         self._add_events()

@@ -14,7 +14,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec import argument_aliases
 from fitfleet.spec.adapted_layers import check_adapt, patterns_of
 from fitfleet.spec.added_losses import check_loss
-from fitfleet.spec.checks.combined_arguments import check_freeze, check_together
+from fitfleet.spec.checks.combined_arguments import check_combined, check_freeze
 from fitfleet.spec.datasets.dataset import dataset_spec
 from fitfleet.spec.job import Evaluator, JobOptions, JobSpec, ModelSpec, floatx_of
 from fitfleet.spec.keras_names import catalog
@@ -78,7 +78,7 @@ def job_spec(
     _drop_defaults(values)
     spec = _validated(JobSpec, {**values, "model": model_part, "dataset": dataset_spec(dataset)})
     check_loss(spec)
-    check_together(spec)
+    check_combined(spec)
     check_names_of_built(spec, built)
     _check_encoding(spec)
     check_freeze(spec)

@@ -14,7 +14,7 @@ _MAX_PATTERNS = 64
 _MAX_PATTERN = 256
 
 
-def check_together(spec: JobSpec) -> None:
+def check_combined(spec: JobSpec) -> None:
     """Raises SpecError for two arguments that exclude each other."""
     if spec.initial_epoch >= spec.epochs:
         raise SpecError(

@@ -62,11 +62,6 @@ class InitialWeights:
         self._recipes: list[Recipe] | None = None
         self._by_seed: OrderedDict[int, list[Any]] = OrderedDict()
 
-    @property
-    def needs_no_build(self) -> bool:
-        """Whether `values` is computed without building a model."""
-        return self._recipes is not None
-
     def values(self, spec: JobSpec) -> list[Any]:
         """The initial values of a model of `spec`, bit for bit, in the order of its variables."""
         if self._recipes is not None:
