@@ -66,6 +66,7 @@ def _times(fleet: LocalFleet, experiment: str) -> list[tuple[float, float]]:
         return [(row[0], row[1]) for row in c.execute(text, {"name": experiment})]
 
 
+@pytest.mark.slow
 def test_fits_that_do_not_fit_together_run_one_after_the_other(
     limited: LocalFleet, data: Path
 ) -> None:

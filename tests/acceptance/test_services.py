@@ -57,6 +57,7 @@ def wait_for_valkey(port: int) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_health_check_tells_a_worker_that_works_from_one_that_hangs(compose: Compose) -> None:
     with connect(compose) as fleet:
         wait_for_workers(fleet)

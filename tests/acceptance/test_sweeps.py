@@ -207,6 +207,7 @@ def fitfleet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
 
 
+@pytest.mark.slow
 def test_a_sweep_file_runs_by_the_command_line(digits: Path, tmp_path: Path) -> None:
     (tmp_path / "digits.h5").write_bytes(digits.read_bytes())
     (tmp_path / "sweep.yaml").write_text(SWEEP)

@@ -62,6 +62,7 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel: Path)
     assert all(name.startswith(("fitfleet/", "fitfleet-")) for name in names)
 
 
+@pytest.mark.slow
 def test_a_fleet_runs_in_an_environment_of_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "venv"
     venv.create(folder, with_pip=False)

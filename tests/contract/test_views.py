@@ -325,6 +325,7 @@ def test_the_views_workers_and_events_have_their_columns_and_rows(filled: Databa
     assert kinds[1]["detail"] == "other"
 
 
+@pytest.mark.slow
 def test_the_views_answer_where_tensorflow_came_before_sqlite(tmp_path: Path) -> None:
     """TensorFlow brings an SQLite of its own, which then is Python's, and has no sqrt."""
     code = (

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from playwright.sync_api import Browser
 
 from fitfleet.analysis.plots.parallel import plot_parallel
 
 
+@pytest.mark.slow
 def test_titles_of_parallel_axes_are_below_the_title_of_the_picture(
     browser: Browser, tmp_path: Path
 ) -> None:

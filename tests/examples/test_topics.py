@@ -25,6 +25,7 @@ def finished(submitted: Submitted) -> Any:
     return of
 
 
+@pytest.mark.slow
 def test_the_classifier_is_evaluated_on_rows_it_has_not_seen(finished: Any) -> None:
     assert set(finished("sequence_classifier")[0].scores) == {"test_loss", "test_accuracy"}
 

@@ -7,6 +7,7 @@ import time
 import warnings
 from pathlib import Path
 
+import pytest
 from support.fits import assert_equal, outcomes, small_job, until_checkpoint
 from support.waiting import until
 from whole_fleet import WholeFleet, paused_job
@@ -16,6 +17,7 @@ import fitfleet as ff
 FROZEN_S = 11.0  # more than the 10 s after which a socket is given up
 
 
+@pytest.mark.slow
 def test_jobs_outlive_every_outage_of_the_broker(
     whole: WholeFleet, series: Path, straight_paused: ff.Job
 ) -> None:

@@ -21,6 +21,7 @@ from fitfleet.queue import celery_app, publish, waiting
 AWAY_S = 8.0  # more than two leases
 
 
+@pytest.mark.slow
 def test_fits_continue_while_the_database_is_away(
     whole: WholeFleet, series: Path, straight_paused: ff.Job
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.fits import small_job
 from support.waiting import until
 from whole_fleet import WholeFleet
@@ -36,6 +37,7 @@ def results(sweep: ff.Sweep) -> list[tuple[float, float]]:
     return list(zip(points, losses, strict=True))
 
 
+@pytest.mark.slow
 def test_a_restarted_scheduler_resumes_the_sweep(whole: WholeFleet, series: Path) -> None:
     calm = whole.client.sweep(**search(series, "calm")).submit()
     until(lambda: calm.progress.is_done)

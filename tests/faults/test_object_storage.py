@@ -210,6 +210,7 @@ def test_what_a_zombie_puts_is_never_in_effect(
     assert_equal(job, straight_remote)
 
 
+@pytest.mark.slow
 def test_gc_takes_what_no_job_points_to(
     remote: RemoteFleet, straight_remote: ff.Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_oom_fallback_under_a_real_limit(troubled: Troubled) -> None:
     assert "gradient_accumulation_steps=2" in halved["engine_reason"]
 
 
+@pytest.mark.slow
 def test_a_fit_that_hangs_is_tried_again(troubled: Troubled, straight_paused: ff.Job) -> None:
     job = troubled.hung.wait(120)
     assert outcomes(job) == ["stalled", "succeeded"]

@@ -65,11 +65,8 @@ if can_mount():  # an ordinary user may be kept from it; the others need nothing
     OUTAGES += [full, read_only]
 
 
-# The others, for `make test-slow`.
-SLOW = [pytest.param(outage, marks=pytest.mark.slow) for outage in OUTAGES[1:]]
-
-
-@pytest.mark.parametrize("outage", [OUTAGES[0], *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_a_storage_that_refuses_writes_is_waited_for(
     outage: Callable[..., AbstractContextManager[None]],
     request: pytest.FixtureRequest,

@@ -6,7 +6,7 @@ rule that a few variants show already: they are marked exhaustive too, for `make
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -20,12 +20,13 @@ def quick(names: Iterable[str], *chosen: str) -> list[Any]:
     return _parameters(names, chosen, pytest.mark.slow)
 
 
-def sampled(names: Iterable[str], *chosen: str) -> list[Any]:
-    """Parameters of a test: the chosen ones with the test's marks, the others exhaustive.
+def sampled(names: Iterable[str], *chosen: str, slow: Sequence[str] = ()) -> list[Any]:
+    """Parameters of a test: the chosen ones with the test's marks, `slow`, the others exhaustive.
 
-    Raises KeyError if one of the chosen is no parameter any more.
+    Raises KeyError if one of the chosen or of `slow` is no parameter any more.
     """
-    return _parameters(names, chosen, pytest.mark.slow, pytest.mark.exhaustive)
+    every = _parameters(names, (*chosen, *slow), pytest.mark.slow, pytest.mark.exhaustive)
+    return [pytest.param(each, marks=pytest.mark.slow) if each in slow else each for each in every]
 
 
 def _parameters(names: Iterable[str], chosen: tuple[str, ...], *marks: Any) -> list[Any]:

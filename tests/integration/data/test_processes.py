@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from fitfleet.settings import Settings
 
@@ -86,6 +87,7 @@ def test_a_killed_writer_leaves_a_cache_that_works(tmp_path: Path) -> None:
     assert json.loads(done.stdout)[1] == float(np.arange(4000).sum())
 
 
+@pytest.mark.slow
 def test_streaming_needs_a_fraction_of_the_file(tmp_path: Path) -> None:
     data = _make(tmp_path, 20_000, 4000)  # 320 MB against a limit of 32
     arguments = [sys.executable, "-c", STREAM, str(tmp_path), str(tmp_path / "cache")]

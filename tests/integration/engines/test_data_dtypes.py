@@ -106,7 +106,7 @@ def _distance(spec: JobSpec, engine: Engine, arrays: Arrays, expected: Any) -> f
 
 
 @pytest.mark.parametrize(
-    "case", sampled(CASES, "rows:float64:", "classes:float64:float64", "steps:float32:")
+    "case", sampled(CASES, "rows:float64:", slow=["classes:float64:float64", "steps:float32:"])
 )
 def test_engines_read_files_as_keras_reads_arrays(case: str, tmp_path: Path) -> None:
     """With weights of rows or of classes, or with 3 steps of which 2 make a call.

@@ -12,6 +12,7 @@ LOSSES = {b.name: b for b in heads.loss_branches("steps masked, steps weighted")
 SATURATED = {b.name: b for b in heads.loss_branches("rows, saturated")}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_masks_weights_and_logits_of_steps_reach_losses_and_metrics() -> None:
     """They hang on a tensor; an engine that makes another tensor has to hand them on.

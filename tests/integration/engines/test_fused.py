@@ -74,7 +74,7 @@ def test_these_models_and_no_others_are_fused() -> None:
     assert names - _UNTRACEABLE == set(FUSED)
 
 
-@pytest.mark.parametrize("name", sampled(FUSED, "mlp", "stacked_lstm", "embedding_lstm"))
+@pytest.mark.parametrize("name", sampled(FUSED, "mlp", "stacked_lstm", slow=["embedding_lstm"]))
 def test_a_stack_equals_each_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +161,7 @@ LAYERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(LAYERS, "GRU", "LSTM dropped", "Masking"))
+@pytest.mark.parametrize("name", sampled(LAYERS, "GRU", "Masking", slow=["LSTM dropped"]))
 def test_each_layer_fused_equals_it_alone(name: str) -> None:
     """Between two others, so that gradients pass through it."""
     x = np.random.default_rng(1).normal(size=(50, 5, 4))

@@ -58,6 +58,7 @@ def test_it_is_as_hdf5_writes_it(whole: Path, tmp_path: Path) -> None:
     assert whole.stat().st_size < 10**7
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

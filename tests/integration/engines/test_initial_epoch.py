@@ -103,7 +103,13 @@ def test_the_passes_of_steps_per_epoch_begin_with_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, steps", [("fit", None), ("fit", 3), ("loop", None), ("fused", None)]
+    "name, steps",
+    [
+        pytest.param("fit", None, marks=pytest.mark.slow),
+        ("fit", 3),
+        pytest.param("loop", None, marks=pytest.mark.slow),
+        ("fused", None),
+    ],
 )
 def test_a_job_that_resumes_goes_on_with_its_epochs(
     name: str, steps: int | None, tmp_path: Path

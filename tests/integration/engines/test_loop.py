@@ -70,7 +70,7 @@ class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             state.assign(value)
 
 
-@pytest.mark.parametrize("name", sampled(nets.ALL, "mlp", "stacked_lstm"))
+@pytest.mark.parametrize("name", sampled(nets.ALL, "mlp", slow=["stacked_lstm"]))
 def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
     """History, weights and optimizer of `model.fit` itself, all epochs in one call."""
     net = nets.ALL[name]()
@@ -113,7 +113,7 @@ def test_the_engine_fit_equals_one_call_of_keras_fit(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sampled(nets.ALL, "mlp", "stacked_lstm", "callbacks"),
+    sampled(nets.ALL, "mlp", "stacked_lstm", slow=["callbacks"]),
 )
 def test_loop_equals_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """History, weights, optimizer, RNN states and scores of two jobs; the model is traced once.

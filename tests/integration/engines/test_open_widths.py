@@ -193,6 +193,7 @@ def chosen(engines: Engines, cohort: list[PreparedJob]) -> list[tuple[str, str]]
     return [(name, reasons[0]) for name, reasons in found.engines]
 
 
+@pytest.mark.slow
 def test_cohorts_of_other_widths_use_the_program_and_single_jobs_do_not(
     tmp_path: Path, traces: list[Any]
 ) -> None:

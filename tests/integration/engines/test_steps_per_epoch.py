@@ -27,6 +27,9 @@ Y = _numbers.normal(size=(ROWS, 1)).astype("float32")
 ARRAYS = Arrays(x=X, y=Y, x_val=X[:6], y_val=Y[:6])
 
 
+SLOW = [(2, 1), (5, 1), (11, 1), (3, 2)]
+
+
 def _spec(steps: int, **given: Any) -> JobSpec:
     layers = [keras.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
     arguments = {"loss": "mse", "metrics": ["mae"], "optimizer": "adam", "seed": 3, **given}
@@ -73,7 +76,8 @@ def _trained(spec: JobSpec) -> ledger.Ledger:
 
 
 @pytest.mark.parametrize(
-    "steps, steps_per_execution", [(2, 1), (5, 1), (7, 1), (11, 1), (3, 2), (7, 2)]
+    "steps, steps_per_execution",
+    [(7, 1), (7, 2), *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)],
 )
 def test_an_epoch_equals_that_of_fit_on_a_repeated_dataset(
     steps: int, steps_per_execution: int
@@ -83,7 +87,7 @@ def test_an_epoch_equals_that_of_fit_on_a_repeated_dataset(
     _assert_same(_trained(spec), *_plain(spec, batches))
 
 
-@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_an_epoch_that_divides_a_pass_equals_that_of_fit_on_arrays(steps: int) -> None:
     spec = _spec(steps, shuffle=False)
     _assert_same(_trained(spec), *_plain(spec, X, Y, batch_size=BATCH))
@@ -98,7 +102,7 @@ def test_each_pass_has_an_order_of_its_own_by_seed_and_number() -> None:
     _assert_same(_trained(spec), *_plain(spec, joined))
 
 
-@pytest.mark.parametrize("steps", [3, 7])
+@pytest.mark.parametrize("steps", [pytest.param(3, marks=pytest.mark.slow), 7])
 def test_a_fit_that_resumes_goes_on_inside_the_pass(steps: int, tmp_path: Path) -> None:
     spec = _spec(steps)
     stopped = ledger.Ledger(tmp_path, stop_after={1: 2})

@@ -66,6 +66,7 @@ def test_every_file_of_a_model_is_as_keras_writes_it(optimizer: str, tmp_path: P
         assert written(fitted, tmp_path / "ours.h5") == contents(path)
 
 
+@pytest.mark.slow
 def test_a_recompiled_model_has_a_new_file(tmp_path: Path) -> None:
     fitted = model("sgd")
     fitted.fit(X, Y, verbose=0)

@@ -280,6 +280,7 @@ def test_a_limit_goes_with_its_sweep(database: Database, settings: Settings) -> 
     assert limit() is None
 
 
+@pytest.mark.slow
 def test_a_large_grid_is_written_in_batches(sqlite_url: str, settings: Settings) -> None:
     database = Database(sqlite_url)
     drive = driver(

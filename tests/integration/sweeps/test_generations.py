@@ -203,6 +203,7 @@ def test_the_design_is_stored_and_read(settings: Settings) -> None:
     assert design(population(search=written)) == sweep_design
 
 
+@pytest.mark.slow
 def test_the_plan_shows_the_first_generation(database: Database, settings: Settings) -> None:
     fleet = ff.Fleet(settings.replace(database_url=str(database.url)), database)
     plan = fleet.sweep(**population()).plan()

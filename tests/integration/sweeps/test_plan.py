@@ -81,6 +81,7 @@ def test_it_learns_from_what_was_run(database: Database, settings: Settings) -> 
     assert elsewhere.jobs == 0
 
 
+@pytest.mark.slow
 def test_memory_is_predicted_for_batches_that_were_never_run(
     database: Database, settings: Settings
 ) -> None:

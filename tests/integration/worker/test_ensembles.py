@@ -71,6 +71,7 @@ def jobs(fleet: Fleet, job: dict[str, Any]) -> list[Job]:
     return [Job(fleet.database, fleet.settings, row) for row in rows]
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_one_keras_model(
     fleet: Fleet, jobs: list[Job], data: Path, tmp_path: Path
 ) -> None:

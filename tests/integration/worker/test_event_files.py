@@ -78,6 +78,7 @@ def test_they_hold_each_epoch_and_batch_and_histogram(
     assert len(events["train", "keras"]) == 1
 
 
+@pytest.mark.slow
 def test_a_fit_drained_twice_and_killed_once_has_no_step_twice(
     watched: dict[str, Any], fleet: Fleet, tmp_path: Path
 ) -> None:

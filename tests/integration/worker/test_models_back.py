@@ -139,6 +139,7 @@ def test_a_step_of_its_own_gives_one_number_for_each_name(numbers: Path, fleet: 
         assert (failed.failure_message or "").startswith(says)
 
 
+@pytest.mark.slow
 def test_an_export_can_be_loaded_or_is_refused_in_one_sentence(
     numbers: Path, fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def plain(path: Path, model: str) -> tuple[Any, dict[str, list[float]]]:
     return found, found.fit(**given, **FIT, verbose=0).history
 
 
-@pytest.mark.parametrize("model", quick(["distiller", "endpoint", "gan"], "distiller", "gan"))
+@pytest.mark.parametrize("model", quick(["distiller", "endpoint", "gan"], "distiller"))
 def test_a_model_that_adds_its_losses_itself_is_trained_as_by_fit(
     model: str, numbers: Path, fleet: Fleet
 ) -> None:

@@ -17,6 +17,7 @@ PROGRAM = (
 )
 
 
+@pytest.mark.slow
 def test_the_table_equals_the_installed_keras() -> None:
     """In a process of its own, since Keras counts the names it makes up."""
     done = subprocess.run(

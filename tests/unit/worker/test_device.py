@@ -37,7 +37,7 @@ def _warmed(threads: int, *, has_own_code: bool, cores: str = "") -> dict[str, A
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("has_own_code", [False, True])
+@pytest.mark.parametrize("has_own_code", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_threads_are_those_asked_for_and_do_not_spin(has_own_code: bool) -> None:
     warmed = _warmed(3, has_own_code=has_own_code)
     assert warmed["threads"] == 3
