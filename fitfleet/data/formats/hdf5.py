@@ -146,8 +146,9 @@ def _follow(file: Any, path: Path, name: str) -> tuple[Any, str]:
     for depth, part in enumerate(parts):
         if isinstance(item, h5py.Dataset) and item.dtype.names:
             return item, "/".join(parts[depth:])
+        is_name = bool(part) and "\0" not in part  # at which HDF5 would end it
         # get_link_info looks at the link without following it.
-        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and is_name else None
         if link is None:
             raise missing(str(path), name, names_of(file, path))
         if not isinstance(link, h5py.HardLink):

@@ -169,6 +169,15 @@ def test_a_link_on_the_way_is_refused_too(folder: Path, settings: Settings) -> N
         describe(DatasetSpec(path="hostile.h5", x="x/x", y="x/x"), settings)
 
 
+@pytest.mark.parametrize("name", ["x\0", "x\0y", "g\0/x"])
+def test_a_name_does_not_end_at_a_zero_byte(name: str, folder: Path, settings: Settings) -> None:
+    """HDF5 takes what stands before it for the name."""
+    with h5py.File(folder / "d.h5", "w") as file:
+        file["x"], file["g/x"], file["y"] = np.zeros((3, 2)), np.zeros((3, 2)), np.zeros(3)
+    with pytest.raises(DatasetError, match=r"has no array .*; it contains g/x, x, y"):
+        describe(DatasetSpec(path="d.h5", x=name, y="y"), settings)
+
+
 def test_groups_that_hold_each_other_are_walked_once(folder: Path, settings: Settings) -> None:
     with h5py.File(folder / "loop.h5", "w") as file:
         file["g/x"] = np.zeros((3, 2))
