@@ -62,12 +62,24 @@ _IN_A_STACK = {
     kind: frozenset(names.split())
     for kind, names in {
         "layers": """
-            Activation AveragePooling1D BatchNormalization Bidirectional Concatenate Conv1D Conv2D
-            Dense Dropout EinsumDense Embedding Flatten GRU GaussianNoise GlobalAveragePooling1D
-            InputLayer LSTM LSTMCell LayerNormalization Masking MaxPooling1D MaxPooling2D PReLU RNN
-            SimpleRNN SimpleRNNCell SpatialDropout1D StackedRNNCells TimeDistributed
+            Activation Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
+            AveragePooling2D BatchNormalization Bidirectional CenterCrop Concatenate Conv1D Conv2D
+            Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU
+            EinsumDense Embedding Flatten GRU GRUCell GaussianDropout GaussianNoise
+            GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D
+            GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention Identity
+            InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D
+            Maximum Minimum MultiHeadAttention Multiply PReLU Permute RMSNormalization RNN ReLU
+            RepeatVector Rescaling Reshape SimpleRNN SimpleRNNCell Softmax SpatialDropout1D
+            SpatialDropout2D SpatialDropout3D StackedRNNCells Subtract TimeDistributed
+            UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
+            ZeroPadding3D
         """,
-        "operations": "NotEqual",
+        "operations": """
+            Absolute Add Any Clip Concatenate Exp ExpandDims GetItem Log Matmul Max Maximum Mean Min
+            Multiply Negative NotEqual Power Relu Reshape Sigmoid Softmax Sqrt Square Squeeze Stack
+            Subtract Sum Transpose TrueDivide
+        """,
         "activations": """
             celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear
             log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus
@@ -75,7 +87,7 @@ _IN_A_STACK = {
         """,
         "losses": """
             BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
-            CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge
+            CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge Circle
             CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError
             MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson
             SparseCategoricalCrossentropy SquaredHinge Tversky
@@ -98,7 +110,7 @@ _IN_A_STACK = {
             PiecewiseConstantDecay PolynomialDecay
         """,
         "regularizers": "L1 L1L2 L2",
-        "constraints": "MaxNorm",
+        "constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
     }.items()
 }
 # Keras chooses the class of accuracy for these by the shape of the labels.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import branches
 import keras
 import ledger
 import nets
@@ -13,7 +14,7 @@ import pytest
 from fitfleet.data.arrays import Arrays
 from fitfleet.settings import Settings
 from fitfleet.worker.engines.choice import Engines
-from fitfleet.worker.engines.fusible import has_stacked_form
+from fitfleet.worker.engines.fusible import has_stacked_form, unfusable
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.speeds import EpochTimer, Speeds
 from fitfleet.worker.prepared_job import PreparedJob
@@ -125,6 +126,14 @@ def test_a_trace_is_made_once_cohorts_have_lost_what_it_costs(settings: Settings
     assert chosen.engine.name == "fused"
     assert "in all 2.8 and 1.6 s expected" in chosen.reasons[0]
     assert second._speeds.missed_s((key, None), "fused") == 0.0
+
+
+@pytest.mark.parametrize("name", ["Masking", "residual", "op /"])
+def test_masks_attention_and_operations_have_been_proven_in_a_stack(name: str) -> None:
+    """The mask of a Masking layer is an operation of a functional model."""
+    several = {branch.name: branch for branch in branches.layer_branches(masked=True)}
+    (job,) = cohort(branches.net([several[f"layer {name}"]]), 1)
+    assert unfusable(job) is None
 
 
 def test_what_is_not_proven_in_a_stack_is_looped(settings: Settings) -> None:

@@ -13,13 +13,7 @@ from fitfleet.worker.engines import proven_classes
 
 FOUND = Path(__file__).parents[2] / "integration" / "engines" / "equality.csv"
 FLOAT64 = 1e-10
-# Compared by tests/integration/engines/test_fused.py, or by runs of the matrix that kept no pairs.
-ONLY_IN_TEST_FUSED = frozenset(
-    """
-    constraints:MaxNorm layers:Concatenate layers:Conv2D layers:MaxPooling2D regularizers:L1
-    regularizers:L1L2 regularizers:L2
-    """.split()  # noqa: SIM905
-)
+ONLY_IN_TEST_FUSED = frozenset({"regularizers:L1"})
 
 
 def fused() -> dict[str, list[tuple[str, float | None]]]:
