@@ -17,7 +17,7 @@ from fitfleet.db.dialect import storable_text
 from fitfleet.db.schema.access_views import COLUMNS
 from fitfleet.db.schema.tables import audit, experiments, jobs, users
 from fitfleet.db.session import now
-from fitfleet.errors import AccessError
+from fitfleet.errors import AccessError, NotFoundError
 
 _TARGET = 160  # characters, as the table has it
 
@@ -45,16 +45,22 @@ def change(
 
 
 def change_job(c: Connection, action: str, job_id: int, detail: str | None = None) -> None:
-    """The same for a job, which must be in an experiment of the user's, or of anybody's."""
+    """The same for a job. NotFoundError if there is none, or its removal has begun.
+
+    Its removal does not begin before this transaction ends. AccessError if the scope allows changes
+    of own experiments only, and its experiment is of somebody else.
+    """
+    query = (
+        select(experiments.c.name, experiments.c.user_name)
+        .join(jobs, jobs.c.experiment_id == experiments.c.id)
+        .where(jobs.c.id == job_id, experiments.c.removing.is_(None))
+        .with_for_update(read=True, key_share=True, of=experiments)
+    )
+    row = c.execute(query).first()
+    if row is None:
+        raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
     if actor_of(c).scope is Scope.SUBMIT:
-        query = (
-            select(experiments.c.name, experiments.c.user_name)
-            .join(jobs, jobs.c.experiment_id == experiments.c.id)
-            .where(jobs.c.id == job_id)
-        )
-        row = c.execute(query).first()
-        if row is not None:
-            _check_own(c, action, row.name, row.user_name)
+        _check_own(c, action, row.name, row.user_name)
     change(c, action, f"job {job_id}", detail, needs=Scope.SUBMIT)
 
 

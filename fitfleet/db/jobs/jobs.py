@@ -267,8 +267,10 @@ def _requeued() -> dict[str, Any]:
 
 
 def status_of(c: Connection, job_id: int) -> JobStatus:
-    """The state of the job. NotFoundError."""
-    status = c.execute(select(jobs.c.status).where(jobs.c.id == job_id)).scalar()
+    """The state of the job. NotFoundError if there is none, or it is being removed."""
+    query = select(jobs.c.status).join(experiments, experiments.c.id == jobs.c.experiment_id)
+    is_there = experiments.c.removing.is_(None)
+    status = c.execute(query.where(jobs.c.id == job_id, is_there)).scalar()
     if status is None:
         raise NotFoundError(f"there is no job {job_id}")
     return JobStatus(status)

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from fitfleet.db.accounts import access
 from fitfleet.db.dialect import storable_text, upsert
-from fitfleet.db.schema.tables import job_labels, jobs
-from fitfleet.errors import FitfleetError, NotFoundError
+from fitfleet.db.schema.tables import job_labels
+from fitfleet.errors import FitfleetError
 
 MAX_TAG_LENGTH = 64  # characters
 MAX_TAGS = 50
@@ -45,8 +45,8 @@ def tag(
             raise FitfleetError(
                 f"tag: {name[:80]!r} is not a word of 1 to {MAX_TAG_LENGTH} printable characters"
             )
-    labels = _labels_of_job(c, job_id)
     access.change_job(c, "tag", job_id, ", ".join([*add, *(f"-{name}" for name in remove)]))
+    labels = _labels_of_job(c, job_id)
     tags = sorted(({*labels.tags} | {name.strip() for name in add}) - set(remove))
     if len(tags) > MAX_TAGS:
         raise FitfleetError(
@@ -68,8 +68,6 @@ def note(c: Connection, job_id: int, text: str) -> None:
 
 
 def _labels_of_job(c: Connection, job_id: int) -> Labels:
-    if c.execute(select(jobs.c.id).where(jobs.c.id == job_id)).first() is None:
-        raise NotFoundError(f"there is no job {job_id}; `fitfleet ps` lists those there")
     return labels_of(c, [job_id]).get(job_id, Labels())
 
 

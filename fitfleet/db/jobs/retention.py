@@ -41,11 +41,12 @@ def kept(c: Connection, experiment: str | None = None) -> list[Kept]:
 
 
 def kept_of(c: Connection, job_ids: Sequence[int]) -> list[Kept]:
-    """Those of the jobs that there are, by number."""
+    """Those of the jobs that there are, without those that are being removed, by number."""
+    query = _kept_query(c).where(experiments.c.removing.is_(None))
     return [
         _kept(row)
         for start in range(0, len(job_ids), _PAGE)
-        for row in c.execute(_kept_query(c).where(jobs.c.id.in_(job_ids[start : start + _PAGE])))
+        for row in c.execute(query.where(jobs.c.id.in_(job_ids[start : start + _PAGE])))
     ]
 
 

@@ -105,6 +105,8 @@ def _columns() -> Select[Any]:
         workers.c.name.label("worker_name"),
     )
     query = select(*plain, *more).join(experiments, experiments.c.id == jobs.c.experiment_id)
+    # A job that is being removed is not there, by whatever it is asked for.
+    query = query.where(experiments.c.removing.is_(None))
     return query.outerjoin(workers, workers.c.id == jobs.c.owner)
 
 
@@ -136,11 +138,8 @@ def find_jobs(
     statuses: Iterable[JobStatus] = (),
     limit: int | None = None,
 ) -> list[JobRow]:
-    """Jobs by experiment and status, oldest first; with a limit, the newest N.
-
-    Not those of experiments that are being removed.
-    """
-    query = _columns().where(experiments.c.removing.is_(None)).order_by(jobs.c.id.desc())
+    """Jobs by experiment and status, oldest first; with a limit, the newest N."""
+    query = _columns().order_by(jobs.c.id.desc())
     if experiment is not None:
         query = query.where(experiments.c.name == experiment)
     wanted = list(statuses)
@@ -259,7 +258,8 @@ def count_jobs(c: Connection) -> dict[JobStatus, int]:
 
 def paused_experiments(c: Connection) -> set[str]:
     """Names of the experiments that are paused."""
-    return set(c.scalars(select(experiments.c.name).where(experiments.c.is_paused)))
+    query = select(experiments.c.name).where(experiments.c.is_paused)
+    return set(c.scalars(query.where(experiments.c.removing.is_(None))))
 
 
 def newest_artifact(c: Connection) -> str | None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select, update
 from support.simulated_worker import StandIn, arguments, write_data, write_files
 from typer.testing import CliRunner
 
 import fitfleet as ff
 from fitfleet.cli.main import app
 from fitfleet.db import events
+from fitfleet.db.jobs import jobs as table
 from fitfleet.db.jobs import removal
 from fitfleet.db.pages import fleet as pages
 from fitfleet.db.reading import lookup
-from fitfleet.db.schema.tables import experiments, jobs, metadata
+from fitfleet.db.schema.tables import experiments, job_labels, jobs, metadata
 from fitfleet.db.session import Database
 from fitfleet.errors import NotFoundError, StateError
 from fitfleet.scheduler.maintenance import Retention
@@ -58,6 +60,12 @@ def finished(fleet: ff.Fleet, experiment: str, count: int) -> list[ff.Job]:
         log.write_text("x" * 10)
     write_files(fleet, jobs)
     return [job.refresh() for job in jobs]
+
+
+def all_rows(database: Database, table: Table) -> Sequence[Any]:
+    """All rows of a table."""
+    with database.read() as c:
+        return c.execute(select(table)).all()
 
 
 def rows_of(database: Database, job_id: int) -> dict[str, int]:
@@ -223,6 +231,72 @@ def test_an_experiment_that_is_being_removed_is_in_no_view_and_no_list(
         assert kinds == ["upgraded", "removed"]
         assert pages.counts(c) == {} and lookup.count_jobs(c) == {}
     assert fleet.experiments() == [] and list(fleet.jobs()) == []
+
+
+CHANGES: dict[str, Callable[[ff.Job], object]] = {
+    "cancel": lambda job: job.cancel(),
+    "retry": lambda job: job.retry(),
+    "extend": lambda job: job.extend(epochs=5),
+    "priority": lambda job: job.set_priority(1),
+    "tag": lambda job: job.tag("good"),
+    "note": lambda job: job.write_note("good"),
+    "refresh": lambda job: job.refresh(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_no_handle_reaches_a_job_that_is_being_removed(
+    fleet: ff.Fleet, database: Database, change: str, status: str
+) -> None:
+    (job,) = finished(fleet, "net", 1)
+    with database.begin() as c:
+        c.execute(update(jobs).values(status=status))
+    job.refresh()
+    with database.begin() as c:
+        removal.begin_removal(c, "net")
+    with pytest.raises(NotFoundError, match=f"job {job.id}"):
+        CHANGES[change](job)
+    assert list(all_rows(database, job_labels)) == []
+    assert [row.status for row in all_rows(database, jobs)] == [status]
+
+
+def test_no_number_reaches_a_job_that_is_being_removed(fleet: ff.Fleet, database: Database) -> None:
+    (job,) = finished(fleet, "net", 1)
+    fleet.pause("net")
+    with database.begin() as c:
+        removal.begin_removal(c, "net")
+    with pytest.raises(NotFoundError, match=f"no job {job.id}"):
+        fleet.job(job.id)
+    with pytest.raises(NotFoundError, match=f"no job {job.id}"):
+        fleet.remove([job.id])
+    with database.read() as c:
+        assert lookup.jobs_by_id(c, [job.id]) == [] and lookup.paused_experiments(c) == set()
+
+
+def test_a_retry_and_a_removal_at_the_same_time_leave_one_of_both(
+    fleet: ff.Fleet, database: Database
+) -> None:
+    (job,) = finished(fleet, "net", 1)
+    with database.begin() as c:
+        c.execute(update(jobs).values(status="FAILED"))
+    refused: list[Exception] = []
+
+    def remove() -> None:
+        try:
+            with database.begin() as c:
+                removal.begin_removal(c, "net")
+        except StateError as error:
+            refused.append(error)
+
+    removing = threading.Thread(target=remove)
+    with database.begin() as c:
+        assert table.retry(c, job.id)
+        removing.start()
+        removing.join(1.0)
+        assert removing.is_alive(), "it waits for the transaction of the retry"
+    removing.join(30.0)
+    assert len(refused) == 1 and fleet.job(job.id).status is JobStatus.QUEUED
 
 
 def test_adopted_results_outlive_those_they_came_from(fleet: ff.Fleet, database: Database) -> None:
