@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
-from fitfleet.client.doctor.storage import Finding, examine_storage, is_embedded
+from fitfleet.client.doctor.storage import Finding, examine_storage, is_embedded, is_missing
 from fitfleet.client.remote import connection as api
 from fitfleet.client.wait_reasons import unserved
 from fitfleet.db.fleet import capacity, storage_marker
@@ -205,6 +205,8 @@ def _database_fix(text: str) -> str:
 
 def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
     """Weights that a worker has written and this machine does not see, as its storage differs."""
+    if is_missing(settings):  # reported by another line
+        return []
     path = lookup.newest_artifact(c)
     with suppress(StorageError):  # reported by another line
         if path is None or Storage.of(settings).about(path) is not None:
@@ -221,6 +223,8 @@ def _lost_weights(c: Connection, settings: Settings) -> list[Finding]:
 
 def _foreign_storage(database: Database, settings: Settings) -> list[Finding]:
     """What a worker of this machine would refuse to start for."""
+    if is_missing(settings):  # reported by another line
+        return []
     try:
         storage_marker.check(database, settings)
     except storage_marker.ForeignStorageError as error:

@@ -57,7 +57,7 @@ def _objects(objects: ObjectStore) -> Finding:
 def _folder(settings: Settings) -> list[Finding]:
     folder = Path(settings.storage).absolute()
     fix = "make it writable for this user, or set FITFLEET_STORAGE"
-    if not folder.is_dir() and not is_embedded(settings):
+    if is_missing(settings) and not is_embedded(settings):
         detail = f"{folder} does not exist"
         return [Finding("storage", False, detail, "mount or create it, or set FITFLEET_STORAGE")]
     try:
@@ -73,6 +73,11 @@ def _folder(settings: Settings) -> list[Finding]:
     if free < _FREE_BYTES:
         return [Finding("storage", False, detail, "free some space: a full disk fails jobs")]
     return [Finding("storage", True, detail)]
+
+
+def is_missing(settings: Settings) -> bool:
+    """Whether the folder of the storage does not exist on this machine."""
+    return store.of(settings) is None and not Path(settings.storage).is_dir()
 
 
 def is_embedded(settings: Settings) -> bool:

@@ -21,6 +21,7 @@ from fitfleet.errors import AccessError, ApiError, FitfleetError, SettingsError,
 _TIMEOUT_S = 60.0
 _BLOCK = 1 << 20
 _MAX_ERROR = 1 << 16
+_OTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 # Errors that a response may name: those of fitfleet with one sentence.
 _KINDS = {
     kind.__name__: kind
@@ -159,12 +160,20 @@ class Connection:
 
     def _away(self, error: Exception) -> ApiError:
         if isinstance(error, ssl.SSLCertVerificationError):
+            if error.verify_code in _OTHER_NAME:
+                return ApiError(
+                    f"{self.url}: its certificate is for another address:"
+                    f" {error.verify_message.rstrip('.')}; use one that it names"
+                )
             return ApiError(
                 f"{self.url}: its certificate is not trusted: {error.verify_message}; name the"
                 " authority that signed it: ca_file=/path/ca.pem (FITFLEET_CA_FILE)"
             )
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return ApiError(f"{self.url} does not answer: {str(reason).splitlines()[0]}")
+        sentence = f"{self.url} does not answer: {str(reason).splitlines()[0]}"
+        if self._context is None and isinstance(error, http.client.RemoteDisconnected):
+            sentence += "; the address of an API with a certificate begins with https://"
+        return ApiError(sentence)
 
     def _no_api(self, status: int | None = None) -> ApiError:
         shown = "" if status is None else f" (status {status})"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from clients import MakeClient, MakeToken
 from support.rows import insert, new_job
+from support.tls import Authority
 
 import fitfleet as ff
 from fitfleet.api.app import ROUTES
@@ -239,3 +240,24 @@ def test_a_url_that_is_none_is_refused(url: str, error: type[FitfleetError], say
     with pytest.raises(error, match=says) as refused:
         ff.connect(url, token="ff_0_x")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("https://127.0.0.1", r"for another address: IP address mismatch, .*'127.0.0.1'; use one"),
+        ("http://127.0.0.1", r"does not answer: .*; the address .* begins with https://"),
+    ],
+)
+def test_an_address_that_is_not_the_one_of_the_certificate_is_named(
+    fleet: ff.Fleet, token: MakeToken, tmp_path: Path, address: str, says: str
+) -> None:
+    authority = Authority(tmp_path, "authority")
+    pair = authority.issue("fleet.example")
+    server = ApiServer(fleet, Options("127.0.0.1:0", pair, pair)).start()
+    try:
+        url = f"{address}:{server.url.rpartition(':')[2]}"
+        with pytest.raises(ApiError, match=says):
+            ff.connect(url, token=token(), ca_file=str(authority.file))
+    finally:
+        server.stop()

@@ -11,6 +11,7 @@ import pytest
 from support.s3 import Proxy
 
 from fitfleet.client.doctor.doctor import examine_services
+from fitfleet.client.doctor.storage import examine_storage
 from fitfleet.db.fleet.storage_marker import NAME, ForeignStorageError, check, mark
 from fitfleet.db.schema.tables import fleet_keys
 from fitfleet.db.session import Database
@@ -62,6 +63,22 @@ def test_a_host_with_a_folder_of_its_own_is_reported(postgres: Database, tmp_pat
     Path(file).parent.mkdir()
     Path(file).write_text(content)
     mark(postgres, own)
+
+
+def test_of_a_folder_that_is_not_mounted_the_doctor_says_only_that(
+    postgres: Database, tmp_path: Path
+) -> None:
+    mark(postgres, _at(tmp_path / "shared"))
+    url = postgres.url.render_as_string(hide_password=False)
+    own = Settings(database_url=url, storage=str(tmp_path / "own"))
+
+    def failed() -> list[str]:
+        found = [*examine_services(own), *examine_storage(own)]
+        return [finding.name for finding in found if finding.name in ("storage", "marker")]
+
+    assert failed() == ["storage"]
+    Path(own.storage).mkdir()
+    assert failed() == ["marker", "storage"]
 
 
 def test_two_storages_are_distinguished_whoever_was_first(
@@ -129,6 +146,7 @@ def test_a_worker_refuses_and_the_doctor_says_the_same(
 ) -> None:
     database = Database(postgres_url)
     mark(database, _at(tmp_path / "shared"))
+    (tmp_path / "own").mkdir()
     settings = Settings(
         database_url=postgres_url, broker_url=valkey_url, storage=str(tmp_path / "own")
     )
