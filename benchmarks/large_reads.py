@@ -52,6 +52,25 @@ def compare(fleet: ff.Fleet) -> Any:
     return fleet.compare("e1", top=10)
 
 
+def ps(fleet: ff.Fleet) -> Any:
+    """`fitfleet ps -e e1`: the newest 50 jobs, and their last values."""
+    from fitfleet.db.reading import lookup
+
+    jobs = fleet.jobs("e1", limit=50)
+    with fleet.database.read() as c:
+        return lookup.kept_points(c, [job.id for job in jobs])
+
+
+def leaderboard(fleet: ff.Fleet) -> Any:
+    """The ten best of the view, by one metric."""
+    query = (
+        "SELECT * FROM leaderboard WHERE experiment = 'e1' AND metric = 'loss' AND phase = 'val'"
+        " ORDER BY rank_low LIMIT 10"
+    )
+    with fleet.database.read() as c:
+        return c.exec_driver_sql(query).all()
+
+
 def best(fleet: ff.Fleet) -> Any:
     """`fleet.best()`."""
     return fleet.best("e1").id
@@ -114,9 +133,8 @@ def submit(fleet: ff.Fleet) -> Any:
     return _SUBMITTED
 
 
-PARTS: dict[str, Callable[[ff.Fleet], Any]] = {
-    part.__name__: part for part in (compare, best, rank, gc, retention, poll, watch)
-}
+_PARTS = (ps, compare, leaderboard, best, rank, gc, retention, poll, watch)
+PARTS: dict[str, Callable[[ff.Fleet], Any]] = {part.__name__: part for part in _PARTS}
 
 
 def _waiting(fleet: ff.Fleet) -> list[int]:
