@@ -76,9 +76,9 @@ _IN_A_STACK = {
             ZeroPadding3D
         """,
         "operations": """
-            Absolute Add Any Clip Concatenate Exp ExpandDims GetItem Log Matmul Max Maximum Mean Min
-            Multiply Negative NotEqual Power Relu Reshape Sigmoid Softmax Sqrt Square Squeeze Stack
-            Subtract Sum Transpose TrueDivide
+            Absolute Add Any Clip Concatenate ConvertToTensor Exp ExpandDims GetItem Log LogicalOr
+            Matmul Max Maximum Mean Min Multiply Negative NotEqual OnesLike Power Relu Reshape
+            Sigmoid Softmax Sqrt Square Squeeze Stack Subtract Sum Transpose TrueDivide ZerosLike
         """,
         "activations": """
             celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear

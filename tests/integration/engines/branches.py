@@ -235,11 +235,21 @@ SERIES: dict[str, Callable[[Any], Any]] = {
     "NonNeg": lambda h: L.Dense(4, kernel_constraint="non_neg")(h),
     "UnitNorm": lambda h: L.Dense(4, kernel_constraint="unit_norm")(h),
     "residual": lambda h: L.LayerNormalization()(h + L.MultiHeadAttention(2, 3)(h, h)),
+    "residual Add": lambda h: L.LayerNormalization()(
+        L.Add()([h, L.MultiHeadAttention(2, 3)(h, h)])
+    ),
     "three uses": lambda h: L.Add()([L.Dense(4)(h), L.Dense(4)(h), L.Dense(4)(h)]),
     "nested model": lambda h: keras.Sequential(
         [keras.Input((STEPS, 4)), L.LSTM(3, return_sequences=True), L.Dense(3)]
     )(h),
     "Masking": lambda h: L.GRU(3, return_sequences=True)(L.Masking()(h)),
+    # What a merging layer makes of masks is part of the graph where a layer takes them.
+    "LSTM after Add": lambda h: L.LSTM(3)(L.Add()([h, L.Dense(4)(h)])),
+    "LSTM after Concatenate": lambda h: L.LSTM(3)(L.Concatenate()([h, L.Dense(4)(h)])),
+    "pooling after Attention": lambda h: L.GlobalAveragePooling1D()(
+        L.Attention()([h, L.Dense(4)(h)])
+    ),
+    "LSTM after Concatenate of one mask": lambda h: L.LSTM(3)(L.Concatenate()([h, h * 2.0])),
 }
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {

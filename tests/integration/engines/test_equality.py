@@ -43,3 +43,11 @@ def test_a_step_of_the_loop_is_a_step_of_fit(name: str) -> None:
     net = branches.net([branch])
     (pair,) = matrix.pairs("short", [branch], net, "loop")
     assert pair.verdict == "bits", pair
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_mask_that_attention_takes_off_its_input_is_gone_in_a_stack_too() -> None:
+    """`MultiHeadAttention` removes the masks of its inputs, so that the sum has none."""
+    branch = LAYERS["layer residual Add"]
+    (pair,) = matrix.pairs("short", [branch], branches.net([branch]), "fused")
+    assert pair.verdict in ("bits", "float64"), pair

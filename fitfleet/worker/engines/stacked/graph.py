@@ -172,6 +172,7 @@ class _Operation:
         flat = tf.nest.flatten((args, kwargs))
         places = [index for index, leaf in enumerate(flat) if tf.is_tensor(leaf)]
         layout: list[Any] = []
+        kept: set[str] = set()
 
         def call(tensors: Any, attributes: Any) -> Any:
             leaves = list(flat)
@@ -183,11 +184,15 @@ class _Operation:
                 kwargs_of_model["training"] = training
             outputs = operation(*args_of_model, **kwargs_of_model)
             layout[:] = [outputs]
+            kept.update(carried(tensors))
             return tf.nest.flatten(outputs), carried(outputs)
 
         tensors = [flat[index] for index in places]
         variables = getattr(operation, "variables", [])
-        leaves, attributes = self._stack.mapped(call, variables, tensors, carried(tensors))
+        given = carried(tensors)
+        leaves, attributes = self._stack.mapped(call, variables, tensors, given)
+        # MultiHeadAttention takes the masks off its inputs, so that layers after it see none.
+        carry(tensors, dict.fromkeys(given.keys() - kept))
         carry(leaves, attributes)
         return tf.nest.pack_sequence_as(layout[0], leaves)
 
