@@ -238,7 +238,8 @@ def in_files(given: Any, settings: Settings) -> Any:
 
 
 def _replaced(dataset: Any, settings: Settings) -> Any:
-    return DataStore(settings, Reading()).replaced({"dataset": dataset})["dataset"]
+    job = {"dataset": dataset, "batch_size": 1}  # a task has a size of its own
+    return DataStore(settings, Reading()).replaced(job)["dataset"]
 
 
 def specification(spec: JobSpec, task: Task, dataset: DatasetSpec, batch_size: int) -> JobSpec:

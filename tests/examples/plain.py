@@ -149,7 +149,9 @@ def dataset(data: dict[str, Any], spec: JobSpec) -> tf.data.Dataset:
         lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), given(data)
     )
     made = tf.data.Dataset.from_generator(lambda: batches(data, spec), output_signature=signature)
-    return made if len(signature) > 1 else made.map(lambda x: x)  # as Keras's fit gives x alone
+    if len(signature) > 1 or isinstance(signature[0], tuple | list):
+        return made
+    return made.map(lambda x: x)  # as Keras's fit gives x alone
 
 
 def build(spec: JobSpec, start: Path | None) -> keras.Model:
@@ -157,9 +159,10 @@ def build(spec: JobSpec, start: Path | None) -> keras.Model:
     keras.utils.set_random_seed(mix(spec.seed, "init"))
     if spec.model.builder is not None:
         module, _, name = spec.model.builder.path.partition(":")
-        return getattr(importlib.import_module(module), name)(**spec.model.builder.arguments)
-    config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
-    model = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+        model = getattr(importlib.import_module(module), name)(**spec.model.builder.arguments)
+    else:
+        config = {k: v for k, v in (spec.model.config or {}).items() if k != "compile_config"}
+        model = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
     if start is not None:
         model.load_weights(start)
     for layer in model.layers:

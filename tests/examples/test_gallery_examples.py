@@ -6,12 +6,16 @@ Each is trained by a worker and by plain Keras, and the two are equal bit for bi
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gallery_adversaries
+import gallery_attention
 import gallery_dense
 import gallery_self_supervised
+import gallery_sequences
 import gallery_sounds
+import gallery_styles
 import gallery_vision
 import keras
 import numpy as np
@@ -39,6 +43,7 @@ ONE_HOT = np.eye(3, dtype="float32")[LABELS]
 PICTURE_LABELS = RNG.integers(0, 3, (ROWS, 8, 8, 1))
 SOUND = _random(64, 1)
 OTHERS = _random(8, 8, 3)
+CAPTIONS = np.sort(RNG.integers(0, 9, (ROWS, 2, 6)))[..., ::-1].copy()
 PAIR = (PICTURES, ONE_HOT, OTHERS, ONE_HOT)
 
 
@@ -52,6 +57,21 @@ def _with_labels(image: Any, label: Any) -> Any:
     return tf.image.flip_left_right(image), label
 
 
+class _Styles(keras.utils.PyDataset):  # type: ignore[misc]
+    """Two inputs and no labels, as adain has them: a tuple inside a tuple of one."""
+
+    def __init__(self, *pictures: Any) -> None:
+        super().__init__()
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return -(-ROWS // 8)
+
+    def __getitem__(self, index: int) -> Any:
+        return (tuple(part[8 * index : 8 * index + 8] for part in self.pictures),)
+
+
+WORDS = RNG.integers(0, 5, (ROWS, 3))
 CLASSES = _rows(PICTURES, LABELS).map(_with_labels, num_parallel_calls=2)
 ALONE = _rows(PICTURES)
 CASES: dict[Callable[[], Any], Any] = {
@@ -77,7 +97,22 @@ CASES: dict[Callable[[], Any], Any] = {
     gallery_self_supervised.masked_pictures: ALONE,
     gallery_self_supervised.adamatch: _rows(PAIR, PAIR),
     gallery_self_supervised.consistent: _rows(PAIR[:2], PAIR[2:]),
+    gallery_styles.adain: _Styles(PICTURES, OTHERS),
+    gallery_styles.stylegan: ALONE,
+    gallery_attention.focal_modulation: CLASSES,
+    gallery_attention.patch_convnet: CLASSES,
+    gallery_sequences.captioning: _rows(PICTURES, CAPTIONS),
+    gallery_sequences.video_transformer: (_random(5, 6), LABELS),
+    gallery_sequences.brain_signals: _rows(_random(4, 32), LABELS.astype("float32")),
+    gallery_sequences.second_order: (_random(16), LABELS),
+    gallery_sequences.handwriting: _rows({"image": _random(16, 8, 1), "label": WORDS}),
 }
+# Keras cannot read the config of their classes: job and plain script begin with one file.
+WITHOUT_CONFIG = (
+    gallery_sequences.brain_signals,
+    gallery_sequences.handwriting,
+    gallery_sequences.video_transformer,
+)
 MAKES = {make.__name__: make for make in CASES}
 
 
@@ -95,18 +130,25 @@ def as_read_here(job: ff.Job, fleet: ff.Fleet) -> JobSpec:
     return job.spec.model_copy(update={"dataset": dataset})
 
 
+@pytest.mark.filterwarnings("ignore:`model.compiled_:UserWarning")
+@pytest.mark.filterwarnings("ignore:Layer 'transformer_layer':UserWarning")
 @pytest.mark.parametrize("name", sampled(MAKES, "masked_pictures", "gan_ada"))
-def test_it_is_equal_to_plain_keras(name: str, fleet: ff.Fleet) -> None:
+def test_it_is_equal_to_plain_keras(name: str, fleet: ff.Fleet, tmp_path: Path) -> None:
     make = MAKES[name]
     given: dict[str, Any] = {"batch_size": 8, "epochs": 2, "seed": 3, "experiment": "examples"}
+    start = None
+    if make in WITHOUT_CONFIG:
+        start = tmp_path / "start.weights.h5"
+        make().save_weights(start)
+        given["initial_weights"] = str(start)
     job = fleet.submit(model=ff.builder(make), dataset=CASES[make], **given)
     spec = as_read_here(job, fleet)
-    if spec.model.builder is None:
+    if spec.model.builder is None and make not in WITHOUT_CONFIG:
         plain = fit(spec, _compiled_as(make), [])
     else:
         made_here = ModelSpec(builder=ff.builder(make))
         keras.utils.clear_session()  # so that names count from 1, as in a worker
-        plain = fit(spec.model_copy(update={"model": made_here}), None, [])
+        plain = fit(spec.model_copy(update={"model": made_here}), None, [], start)
     job.wait(timeout_s=300, raise_on_failure=True)
     for metric, values in plain.history.items():
         assert list(job.history[metric]) == [float(v) for v in values], metric

@@ -92,7 +92,8 @@ def _check_inputs(facts: ModelFacts, info: DatasetInfo) -> None:
         if len(leaves) != len(facts.inputs):
             raise DatasetError(
                 f"dataset.{role}: names {len(leaves)} arrays, the model has {len(facts.inputs)}"
-                f" inputs: {names}"
+                f" inputs: {names}; give one of each, as a list or by name, ([...], y), without"
+                " labels ([...], None)"
             )
         if isinstance(arrays, dict) and set(arrays) != {layer.name for layer in facts.inputs}:
             raise DatasetError(

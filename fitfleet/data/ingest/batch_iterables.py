@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,13 +43,32 @@ def _is_iterator(value: Any) -> bool:
     return inspect.isgenerator(value) or (hasattr(value, "__next__") and hasattr(value, "__iter__"))
 
 
-def joined(
+class Joined(NamedTuple):
+    """The rows of all batches in their order, and how many each batch has."""
+
+    arrays: dict[str, Any]
+    rows: list[int]
+
+    @property
+    def batch_size(self) -> int | None:
+        """The rows of each batch, the last of which may have fewer; None if they differ."""
+        size, last = self.rows[0], self.rows[-1]
+        return size if last <= size and {*self.rows[:-1]} <= {size} else None
+
+
+def joined(value: Any, place: str, max_bytes: int) -> dict[str, Any]:
+    """{"x": ..., "y": ..., "sample_weight": ...}, as `read_batches` reads them."""
+    return read_batches(value, place, max_bytes).arrays
+
+
+def read_batches(
     value: Any,
     place: str,
     max_bytes: int,
     on_progress: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """{"x": ..., "y": ..., "sample_weight": ...}, the rows of all batches in their order.
+    limit: int | None = None,
+) -> Joined:
+    """{"x": ..., "y": ..., "sample_weight": ...} of all batches; of a generator, of `limit`.
 
     y is None where batches are x alone, as of a model that adds its losses itself.
 
@@ -59,18 +79,26 @@ def joined(
         _check_tf_data(value, place)
     parts: list[dict[str, Any]] = []
     nbytes = 0
-    for number, batch in enumerate(_batches(value)):
+    for number, batch in enumerate(islice(_batches(value), limit if _is_iterator(value) else None)):
         part = _parts(batch, f"{place}: batch {number}")
         nbytes += sum(array.nbytes for array in flatten(list(part.values())))
         if nbytes > max_bytes:
+            steps = "validation_steps" if place == "validation_data" else "steps_per_epoch"
             raise DatasetError(
                 f"{place}: has yielded {nbytes:,} bytes in {number + 1:,} batches and not ended,"
-                f" above the setting memory_bytes={max_bytes:,}; end it (a tf.data.Dataset:"
-                " without repeat()), raise the setting, or write an HDF5 file, which streams"
+                f" above the setting memory_bytes={max_bytes:,}; end it (a generator: by {steps}, a"
+                " tf.data.Dataset: without repeat()), raise the setting, or write an HDF5 file,"
+                " which streams"
             )
         parts.append(part)
         if on_progress is not None:
-            on_progress(f"{place}: {number + 1:,} batches read, {nbytes:,} bytes")
+            on_progress(
+                f"{place}: {number + 1:,} batches read, {nbytes:,} bytes of at most {max_bytes:,}"
+            )
+    return _concatenated(parts, place)
+
+
+def _concatenated(parts: list[dict[str, Any]], place: str) -> Joined:
     if not parts:
         raise DatasetError(f"{place}: yielded no batch; a generator can be read only once")
     if any(part.keys() != parts[0].keys() for part in parts):
@@ -80,7 +108,7 @@ def joined(
             f" {', '.join(parts[0])}; give the same of each"
         )
     arrays = {name: _joined(name, parts, place) for name in parts[0]}
-    return {"y": None, **arrays}
+    return Joined({"y": None, **arrays}, [len(flatten(part["x"])[0]) for part in parts])
 
 
 def _check_tf_data(value: Any, place: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from numbers import Integral
+from typing import Any, NamedTuple
 
-from fitfleet.data.ingest.batch_iterables import is_batches, joined
+from fitfleet.data.ingest.batch_iterables import is_batches, read_batches
 from fitfleet.data.ingest.conversion import OnProgress
 from fitfleet.data.ingest.folders import decoded
 from fitfleet.data.ingest.joined_files import of_files
@@ -34,17 +35,26 @@ _REMEDY = (
 )
 
 
+class Stored(NamedTuple):
+    """A dataset in a file, and the sizes of the batches that it came in, None where they differ."""
+
+    dataset: DatasetSpec
+    batch_sizes: dict[str, int | None]  # by the argument that a job has for it
+
+
 class DataStore:
     """Writes the data in the arguments of jobs to files; data that several jobs share, once."""
 
     def __init__(self, settings: Settings, on_progress: OnProgress | None = None) -> None:
         self._settings = settings
         self._on_progress = on_progress
-        self._specs: dict[tuple[int, ...], DatasetSpec] = {}
+        self._specs: dict[tuple[int, ...], Stored] = {}
         self._local: dict[str, Any] = {}
 
     def replaced(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The keywords of a job, its dataset replaced by one of a file.
+
+        Batches have the size of those that the dataset yields, unless the job says another.
 
         Raises SpecError for an argument of Keras that no job has, before any data are read;
         DatasetError, StorageError.
@@ -66,8 +76,7 @@ class DataStore:
             make = partial(of_files, files, self._settings, self._on_progress)
             given["dataset"] = self._once(dataset, more, make)
         elif files is None and is_in_memory(dataset):
-            make = partial(stored, dataset, self._settings, more[0], more[1], self._on_progress)
-            given["dataset"] = self._once(dataset, more, make)
+            given |= self._of_arrays(dataset, more, given)
         elif any(value is not None for value in more):
             name = _WITH_ARRAYS[0] if more[0] is not None else _WITH_ARRAYS[1]
             raise DatasetError(
@@ -90,10 +99,34 @@ class DataStore:
         return self._local[key]
 
     def _once(self, dataset: Any, more: list[Any], make: Callable[[], DatasetSpec]) -> DatasetSpec:
+        return self._stored_once(dataset, more, lambda: Stored(make(), {})).dataset
+
+    def _stored_once(self, dataset: Any, more: list[Any], make: Callable[[], Stored]) -> Stored:
         key = tuple(map(id, (dataset, *more)))  # the caller keeps them alive as long as this store
         if key not in self._specs:
             self._specs[key] = make()
         return self._specs[key]
+
+    def _of_arrays(self, dataset: Any, more: list[Any], job: Mapping[str, Any]) -> dict[str, Any]:
+        """The dataset, and the batch sizes that the job does not say."""
+        validation, weights = more
+        make = partial(
+            _stored,
+            dataset,
+            self._settings,
+            validation,
+            weights,
+            self._on_progress,
+            _batch_counts(job),
+        )
+        read = self._stored_once(dataset, more, make)
+        sizes = {name: size for name, size in read.batch_sizes.items() if job.get(name) is None}
+        if sizes.get("batch_size", 0) is None:
+            raise DatasetError(
+                "dataset: has batches of different sizes; give batch_size=32, or another: a job"
+                " divides the rows into batches anew"
+            )
+        return {"dataset": read.dataset, **{name: n for name, n in sizes.items() if n is not None}}
 
     def _of_folder(self, folder: Folder, validation: Any, weights: Any) -> DatasetSpec:
         if weights is not None:
@@ -130,38 +163,63 @@ def is_in_memory(dataset: Any) -> bool:
 
 
 def stored(
-    dataset: Any,
-    settings: Settings,
-    validation_data: Any = None,
-    sample_weight: Any = None,
-    on_progress: OnProgress | None = None,
+    dataset: Any, settings: Settings, validation_data: Any = None, sample_weight: Any = None
 ) -> DatasetSpec:
     """The dataset in a file of the storage; written only if no file holds this content yet.
 
     Raises DatasetError for values that are no numbers, for rows of different lengths and for
     batches that exceed `memory_bytes`; StorageError.
     """
-    fields = _fields(dataset, "dataset", settings, on_progress)
+    return _stored(dataset, settings, validation_data, sample_weight, None, (None, None)).dataset
+
+
+def _stored(
+    dataset: Any,
+    settings: Settings,
+    validation_data: Any,
+    sample_weight: Any,
+    on_progress: OnProgress | None,
+    counts: tuple[int | None, int | None],
+) -> Stored:
+    sizes: dict[str, int | None] = {}
+
+    def read(value: Any, place: str, argument: str, count: int | None) -> Any:
+        if not is_batches(value):
+            return _fields(value, place)
+        batches = read_batches(value, place, settings.memory_bytes, on_progress, count)
+        sizes[argument] = batches.batch_size
+        return _fields(batches.arrays, place)
+
+    fields = read(dataset, "dataset", "batch_size", counts[0])
     if sample_weight is not None:
         fields["sample_weight"] = sample_weight
     if validation_data is not None:
-        for name, value in _fields(
-            validation_data, "validation_data", settings, on_progress
-        ).items():
-            fields[f"{name}_val"] = value
+        held_out = read(validation_data, "validation_data", "validation_batch_size", counts[1])
+        fields |= {f"{name}_val": value for name, value in held_out.items()}
     dataset_spec = written(fields, settings)
-    return dataset_spec if "y" in fields else dataset_spec.model_copy(update={"y": None})
+    without_y = dataset_spec.model_copy(update={"y": None})
+    return Stored(dataset_spec if "y" in fields else without_y, sizes)
 
 
-def _fields(
-    value: Any, place: str, settings: Settings, on_progress: OnProgress | None
-) -> dict[str, Any]:
+def _batch_counts(job: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """How many batches Keras's `fit` takes of a generator, and of one of validation data."""
+    steps, epochs, first = (
+        job.get(name, default)
+        for name, default in (("steps_per_epoch", None), ("epochs", 1), ("initial_epoch", 0))
+    )
+    are_counts = all(isinstance(n, Integral) for n in (steps, epochs, first))
+    held_out = job.get("validation_steps")
+    return (
+        int(steps) * max(1, int(epochs) - int(first)) if are_counts else None,
+        int(held_out) if isinstance(held_out, Integral) else None,
+    )
+
+
+def _fields(value: Any, place: str) -> dict[str, Any]:
     """{"x": ..., "y": ..., "sample_weight": ...} of the value; without those that are None.
 
     y is None for a model that adds its losses itself.
     """
-    if is_batches(value):
-        value = joined(value, place, settings.memory_bytes, on_progress)
     if isinstance(value, Mapping):
         unknown = [name for name in value if name not in _FIELDS]
         if unknown:
@@ -177,7 +235,11 @@ def _fields(
         what = f"the {type(value).__name__}"
         if isinstance(value, tuple | list):
             what += f" of {len(value)}"
-        hint = "; of an autoencoder y is x: (x, x)" if hasattr(value, "__array__") else ""
+        hint = (
+            "; of an autoencoder y is x: (x, x), x alone is (x, None)"
+            if hasattr(value, "__array__")
+            else ""
+        )
         raise DatasetError(f"{place}: {what} does not say what is x and what is y; {_REMEDY}{hint}")
     for name in ("x", "y"):
         if name not in parts or (name == "x" and parts[name] is None):

@@ -47,18 +47,18 @@ def _named(role: str, value: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(value, Mapping):
         names = {str(key): f"{role}/{index}" for index, key in enumerate(value)}
         for (key, part), name in zip(value.items(), names.values(), strict=True):
-            arrays[name] = _array(part, f"{role}[{key!r:.40}]")
+            arrays[name] = as_array(part, f"{role}[{key!r:.40}]")
         return names
     if isinstance(value, list | tuple) and is_data(value):
         for index, part in enumerate(value):
-            arrays[f"{role}/{index}"] = _array(part, f"{role}[{index}]")
+            arrays[f"{role}/{index}"] = as_array(part, f"{role}[{index}]")
         return [f"{role}/{index}" for index in range(len(value))]
-    arrays[role] = _array(value, role)
+    arrays[role] = as_array(value, role)
     return role
 
 
-def _array(value: Any, place: str) -> Array:
-    """One array of numbers, rows first. Raises DatasetError."""
+def as_array(value: Any, place: str) -> Array:
+    """One array of numbers, or of texts in x, rows first. Raises DatasetError."""
     value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
     if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise DatasetError(

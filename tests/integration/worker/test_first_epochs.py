@@ -6,6 +6,8 @@ from typing import Any
 
 from fleets import DrainAfter, Fleet
 
+import fitfleet.client.fleet
+from fitfleet.dashboard.pages.job import timeline
 from fitfleet.states import JobStatus
 
 
@@ -26,3 +28,15 @@ def test_epochs_of_a_job_are_counted_from_its_initial_epoch(
     fleet.attempt()
     assert fleet.row(drained.id).status is JobStatus.SUCCEEDED, fleet.log(drained.id)
     assert fleet.curve(drained.id) == curve
+    assert _starts(fleet, whole.id) == ["attempt 1 started, from epoch 3"]
+    assert _starts(fleet, drained.id) == [
+        "attempt 1 started, from epoch 3",
+        "attempt 2 resumed, from epoch 4",
+    ]
+
+
+def _starts(fleet: Fleet, job_id: int) -> list[str]:
+    """What the dashboard's page of the job says of the begin of its attempts."""
+    job = fitfleet.client.fleet.Fleet(fleet.settings, fleet.database).job(job_id)
+    entries = timeline(job, fleet.attempts(job_id))
+    return [entry["what"] for entry in entries if entry["kind"] == "started"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from fitfleet.worker.process import device
 
@@ -65,6 +66,20 @@ def main(folder: Path) -> None:
         assert_same_file(fleet.artifact(row), fleet.artifact(straight))
         # A step is one of the whole batch, as on one device.
         _assert_close(fleet.curve(both.id), fleet.curve(alone.id))
+        _assert_the_same_steps(fleet, {**job, **plain})
+
+
+def _assert_the_same_steps(fleet: Fleet, job: dict[str, Any]) -> None:
+    """Of an epoch and of its validation, and the same epochs, as on one device."""
+    fitted = {"steps_per_epoch": 2, "validation_steps": 1, "initial_epoch": 2}
+    fleet.child.engines = Engines(fleet.settings, replicas=2)
+    both = fleet.run(**{**job, **fitted}, experiment="steps of both")
+    fleet.child.engines = Engines(fleet.settings)
+    alone = fleet.run(**{**job, **fitted}, experiment="steps alone")
+    assert both.engine_reason == "MirroredStrategy on 2 devices"
+    curve = fleet.curve(both.id)
+    assert sorted({point[0] for point in curve}) == [3, 4, 5]
+    _assert_close(curve, fleet.curve(alone.id))
 
 
 def _assert_close(left: object, right: object) -> None:

@@ -271,3 +271,67 @@ def test_tuples_inside_a_tuple_are_refused_with_the_way(settings: Settings) -> N
     batches = iter([(((X, Y), (X, Y)), Y)])
     with pytest.raises(DatasetError, match=r"give their arrays side by side, \(a, b, c, d\)"):
         stored(batches, settings)
+
+
+def _in_batches(*sizes: int) -> Iterator[tuple[Any, ...]]:
+    ends = np.cumsum(sizes)
+    return (
+        (X[end - size : end], Y[end - size : end]) for size, end in zip(sizes, ends, strict=True)
+    )
+
+
+def test_a_job_has_the_batch_sizes_of_its_dataset_unless_it_says_others(settings: Settings) -> None:
+    store, loader = DataStore(settings), DataLoader(X, Y, batch_size=4)
+    data = {"dataset": loader, "validation_data": DataLoader(X, Y, batch_size=5)}
+    for given, batch, held_out in (
+        ({}, 4, 5),
+        ({"batch_size": None}, 4, 5),
+        ({"batch_size": 2}, 2, 5),
+        ({"validation_batch_size": 3}, 4, 3),
+    ):
+        job = store.replaced({**data, **given})
+        assert (job["batch_size"], job["validation_batch_size"]) == (batch, held_out)
+    assert loader.passes == 1
+    assert DataStore(settings).replaced({"dataset": Batches()})["batch_size"] == 4
+    assert "batch_size" not in DataStore(settings).replaced({"dataset": (X, Y)})
+
+
+@pytest.mark.parametrize("sizes", [(4, 2, 4), (4, 6), (2, 2, 4, 2)])
+def test_batches_of_different_sizes_need_a_batch_size(
+    sizes: tuple[int, ...], settings: Settings
+) -> None:
+    with pytest.raises(DatasetError, match=r"batches of different sizes; give batch_size=32"):
+        DataStore(settings).replaced({"dataset": _in_batches(*sizes)})
+    job = DataStore(settings).replaced({"dataset": _in_batches(*sizes), "batch_size": 8})
+    assert job["batch_size"] == 8
+    held_out = {"dataset": (X, Y), "validation_data": _in_batches(*sizes)}
+    assert "validation_batch_size" not in DataStore(settings).replaced(held_out)
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ({}, 2),
+        ({"epochs": 3}, 6),
+        ({"epochs": np.int64(5), "initial_epoch": 2}, 6),
+        ({"epochs": 1, "initial_epoch": 1}, 2),  # submit refuses it, when the data are read
+    ],
+)
+def test_of_a_generator_as_many_batches_are_read_as_the_fit_takes(
+    given: dict[str, Any], count: int, settings: Settings
+) -> None:
+    yielded: dict[str, int] = {"x": 0, "val": 0}
+
+    def endless(name: str) -> Iterator[tuple[Any, ...]]:
+        while True:
+            yielded[name] += 1
+            yield X + yielded[name], Y
+
+    data = {"dataset": endless("x"), "validation_data": endless("val")}
+    steps = {"steps_per_epoch": 2, "validation_steps": 3}
+    job = DataStore(settings).replaced({**data, **steps, **given})
+    assert yielded == {"x": count, "val": 3} and job["batch_size"] == 10
+    arrays = load(job["dataset"], settings)
+    np.testing.assert_array_equal(arrays.x, np.concatenate([X + (n + 1) for n in range(count)]))
+    whole = DataStore(settings).replaced({"dataset": Batches(), "steps_per_epoch": 1})
+    assert len(load(whole["dataset"], settings).x) == 10, "of a PyDataset all are read"
