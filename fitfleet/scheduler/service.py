@@ -58,7 +58,7 @@ class Scheduler:
         self._app = celery_app(settings)
         self._dispatcher = Dispatcher(database, self._app, settings)
         self._wake = threading.Event()
-        self._recovered_at = 0.0
+        self._recovered_at = float("-inf")
         self._problem = ""
         self._sent_at = float("-inf")
         self._clock = _Clock()
@@ -86,6 +86,7 @@ class Scheduler:
                 self._log_problem("")
             except BrokerError as error:
                 self._log_problem(str(error))
+                self._recovered_at = float("-inf")  # a poll without waiting jobs needs no broker
                 pause_s = OUTAGE_POLL_S
             except DatabaseError as error:
                 self._log_problem(str(error))

@@ -157,7 +157,10 @@ def _scheduler(settings: Settings) -> list[Finding]:
 
 def _broker_fix(text: str) -> str:
     if any(word in text.lower() for word in ("auth", "password", "noperm")):
-        return "set the broker's password: FITFLEET_BROKER_URL=redis://:PASSWORD@HOST:6379/0"
+        return (
+            "set the broker's user and password: FITFLEET_BROKER_URL="
+            "redis://USER:PASSWORD@HOST:6379/0, without USER if it has no users"
+        )
     if "certificate" in text.lower():
         return (
             "give the CA certificate that signed it: rediss://HOST:6379/0?ssl_ca_certs=/path/ca.pem"

@@ -76,8 +76,9 @@ def _compare(
     fix = "set FITFLEET_STORAGE to what all machines of this fleet share"
     moved = f"if its files were moved here, write {known} to {file}"
     if marker is None:
+        mount = "" if is_url(settings.storage) else "mount it, or "
         raise ForeignStorageError(
-            f"{file}, which the fleet's storage has, is not there; mount it, or {fix}; {moved}"
+            f"{file}, which the fleet's storage has, is not there; {mount}{fix}; {moved}"
         )
     if known is not None:
         raise ForeignStorageError(

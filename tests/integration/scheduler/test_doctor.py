@@ -35,7 +35,7 @@ def test_a_wrong_password_is_not_a_broker_that_is_down(sqlite_url: str, valkey: 
     right = Settings(database_url=sqlite_url, broker_url=valkey.url)
     assert found(right, "broker").is_ok
     wrong = found(right.replace(broker_url=valkey.url.replace("right", "wrong")), "broker")
-    assert not wrong.is_ok and wrong.fix.startswith("set the broker's password")
+    assert not wrong.is_ok and wrong.fix.startswith("set the broker's user and password")
     away = found(right.replace(broker_url="redis://127.0.0.1:1/0"), "broker")
     assert not away.is_ok and away.fix.startswith("start Redis or Valkey")
 

@@ -215,6 +215,19 @@ def test_a_broker_that_is_away_keeps_the_jobs(
     assert "the scheduler continues" in caplog.text
 
 
+def test_a_broker_stays_away_for_a_scheduler_that_has_nothing_to_publish(
+    open_valkey: Valkey, settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = Scheduler(settings.replace(broker_url=open_valkey.url), database)
+    open_valkey.stop(9)
+    with caplog.at_level(logging.WARNING, "fitfleet"), _running(scheduler):
+        wait_until(lambda: "does not answer" in caplog.text, "the outage is said")
+        time.sleep(2.5)
+        assert "the scheduler continues" not in caplog.text
+        open_valkey.start()
+        wait_until(lambda: "the scheduler continues" in caplog.text, "its end is said")
+
+
 def test_a_database_that_is_away_is_waited_for(
     tmp_path_factory: pytest.TempPathFactory,
     valkey_url: str,
