@@ -123,6 +123,23 @@ def test_known_jobs_share_a_device_as_long_as_they_fit(
     assert _take(database, message, a) is not None
 
 
+def test_two_services_on_one_gpu_share_its_memory(database: Database) -> None:
+    slots = [
+        Slot(f"host:{pid}:0", f"s{pid}", "host", pid, 0, "cpu", "gpu 0", device_bytes=8 * GB)
+        for pid in (1, 2)
+    ]
+    names = []
+    for slot in slots:
+        with database.begin() as c:
+            names += workers.register(c, [replace(slot, labels={"gpu_memory": "8GB"})])
+    assert len(set(names)) == 2
+    one, two = insert(database, new_job("1"), new_job("2"))
+    claim = _start(database, one, slots[0].id)
+    assert _start(database, two, slots[1].id) is None, "the other service runs a job alone there"
+    _end(database, claim)
+    assert _start(database, two, slots[1].id) is not None
+
+
 def test_what_a_device_cannot_hold_goes_where_it_can(
     database: Database, settings: Settings
 ) -> None:
