@@ -60,8 +60,20 @@ def claim_of(job_id: int, attempt: int, worker: str) -> Claim:
     return Claim(job_id, attempt, worker, "", "", "", None, None, None, None, None, 0, 0.0)
 
 
+# What `claim_from` reads of a job: a driver needs time for each of its 56 columns.
+JOB_COLUMNS = tuple(
+    jobs.c[name]
+    for name in (
+        *("id", "attempt", "owner", "status", "dispatch_seq", "priority", "fuse_key"),
+        *("params", "seed", "fold", "fingerprint", "timeout_s", "stall_timeout_s"),
+        *("checkpoint_path", "checkpoint_epoch", "checkpoint_sha256"),
+        *("memory_step", "seconds", "failures"),
+    )
+)
+
+
 def claim_from(row: Any) -> Claim:
-    """The claim that a row of jobs with specs.COLUMNS and experiment stands for.
+    """The claim that a row of JOB_COLUMNS with specs.COLUMNS and experiment stands for.
 
     Of a reserved job it is that of the attempt which is to begin.
     """

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from fitfleet.db.attempts.claims import JOB_COLUMNS, claim_from, held, holds, lock, reserves
 from fitfleet.db.attempts.claims import Artifact as Artifact
 from fitfleet.db.attempts.claims import Claim as Claim
-from fitfleet.db.attempts.claims import claim_from, held, holds, lock, reserves
 from fitfleet.db.dialect import clock
 from fitfleet.db.schema.tables import attempts, experiments, jobs
 from fitfleet.db.session import now
@@ -35,7 +35,7 @@ _OF_MESSAGE = and_(
     jobs.c.status == JobStatus.DISPATCHED,
 )
 _CLAIMS = (
-    specs.join(select(jobs, *specs.COLUMNS, experiments.c.name))
+    specs.join(select(*JOB_COLUMNS, *specs.COLUMNS, experiments.c.name))
     .join(experiments, experiments.c.id == jobs.c.experiment_id)
     .where(jobs.c.id.in_(bindparam("claimed_jobs", expanding=True)))
     .order_by(jobs.c.id)
