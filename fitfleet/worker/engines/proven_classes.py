@@ -76,9 +76,12 @@ _IN_A_STACK = {
             ZeroPadding3D
         """,
         "operations": """
-            Absolute Add Any Clip Concatenate ConvertToTensor Exp ExpandDims GetItem Log LogicalOr
-            Matmul Max Maximum Mean Min Multiply Negative NotEqual OnesLike Power Relu Reshape
-            Sigmoid Softmax Sqrt Square Squeeze Stack Subtract Sum Transpose TrueDivide ZerosLike
+            Absolute Add Any Cast Clip Concatenate ConvertToTensor Cos Cumsum Einsum Equal Erf Exp
+            ExpandDims Flip Floor Gelu GetItem Greater Less LessEqual Log LogSoftmax LogicalAnd
+            LogicalNot LogicalOr Logsumexp Matmul Max Maximum Mean Min Minimum Moveaxis Multiply
+            Negative Normalize NotEqual OnesLike Pad Power Relu Repeat Reshape Roll Rsqrt Sigmoid
+            Sign Silu Sin Softmax Softplus Split Sqrt Square Squeeze Stack Subtract Sum Swapaxes
+            Tanh Tile Transpose TrueDivide Var Where ZerosLike
         """,
         "activations": """
             celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear

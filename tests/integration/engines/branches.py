@@ -21,6 +21,7 @@ ROWS, STEPS = 20, 6
 _VALIDATED = 7
 INPUTS: dict[str, tuple[int, ...]] = {
     "series": (STEPS, 4),
+    "part": (STEPS, 4),  # as series, but of each row a step is left by a mask
     "image": (6, 6, 2),
     "volume": (4, 4, 4, 2),
     "film": (3, 5, 5, 2),
@@ -88,7 +89,7 @@ def _classified(branch: Branch, **given: Any) -> nets.Net:
 def _model(branches: Sequence[Branch], sources: Sequence[str]) -> Any:
     inputs = {
         name: keras.Input((STEPS,), dtype="int32", name=name)
-        if name == "words"
+        if name.endswith("words")
         else keras.Input(INPUTS[name], name=name)
         for name in sources
     }
@@ -120,15 +121,16 @@ def _draw(name: str, *shape: int) -> np.ndarray:
 
 
 def _input(name: str) -> np.ndarray:
-    """Some rows end early and one is all zeros, for the masks."""
+    """Some rows end early and one is all zeros, for the masks: its mean over steps is 0 / 0."""
     generator = np.random.default_rng(len(name))
-    if name == "words":
+    if name.endswith("words"):
         values = generator.integers(1, 9, (ROWS, STEPS))
     else:
         values = generator.normal(size=(ROWS, *INPUTS[name])).astype("float32")
-    if name in ("words", "series"):
+    if name in ("words", "part_words", "series", "part"):
         values[::3, 4:] = 0
         values[1, :2] = 0
+    if name in ("words", "series"):
         values[5] = 0
     return values
 
@@ -275,6 +277,26 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "exp, log": lambda h: ops.log(1.0 + ops.exp(h)),
     "sqrt, square": lambda h: ops.sqrt(1.0 + ops.square(h)),
     "maximum": lambda h: ops.maximum(h, 0.1),
+    "minimum": lambda h: ops.minimum(h, 0.1),
+    "tanh, gelu": lambda h: ops.gelu(ops.tanh(h)),
+    "silu, softplus": lambda h: ops.softplus(ops.silu(h)),
+    "greater, cast": lambda h: h * ops.cast(ops.greater(h, 0.0), "float32"),
+    "where, less": lambda h: ops.where(ops.less(h, 0.0), 0.1 * h, h),
+    "not, and, equal": lambda h: ops.where(
+        ops.logical_and(ops.logical_not(ops.equal(h, 0.0)), ops.less_equal(h, 0.5)), h, 0.2
+    ),
+    "einsum": lambda h: ops.einsum("abc,abd->acd", h, L.Dense(4)(h)),
+    "split": lambda h: ops.add(*ops.split(h, 2, axis=-1)),
+    "normalize, log_softmax": lambda h: ops.log_softmax(ops.normalize(h, axis=-1)),
+    "var": lambda h: ops.var(h, axis=1),
+    "sin, cos": lambda h: ops.sin(h) * ops.cos(h),
+    "flip, roll": lambda h: ops.roll(ops.flip(h, axis=1), 1, axis=1),
+    "cumsum": lambda h: ops.cumsum(h, axis=1),
+    "erf, rsqrt": lambda h: ops.erf(h) * ops.rsqrt(1.0 + ops.square(h)),
+    "tile, repeat": lambda h: ops.repeat(ops.tile(h, (1, 1, 2)), 2, axis=1),
+    "swapaxes, moveaxis": lambda h: ops.moveaxis(ops.swapaxes(h, 1, 2), 1, 2),
+    "pad, logsumexp": lambda h: ops.logsumexp(ops.pad(h, ((0, 0), (1, 1), (0, 0))), axis=1),
+    "sign, floor": lambda h: h * ops.sign(h) + ops.floor(4 * h) * 0.1,
 }
 
 SPATIAL: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -312,11 +334,19 @@ SPATIAL: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
+_POOLED = frozenset({"GlobalAveragePooling1D", "pooling after Attention"})  # NaN without a step
+
+
 def layer_branches(*, masked: bool) -> list[Branch]:
     """Every layer; `masked` those of series behind a Masking, each step weighted."""
     weighted = "finest" if masked else ""
     branches = [
-        Branch(f"layer {name}", "series", _series(make, masked=masked), weighted=weighted)
+        Branch(
+            f"layer {name}",
+            "part" if masked and name in _POOLED else "series",
+            _series(make, masked=masked),
+            weighted=weighted,
+        )
         for name, make in {**SERIES, **{f"op {k}": v for k, v in OPERATIONS.items()}}.items()
     ]
     if not masked:
@@ -344,4 +374,11 @@ def embedding_branches() -> list[Branch]:
     def a_row_or_step(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda words: rows_or_steps(make(words))
 
-    return [Branch(f"layer {name}", "words", a_row_or_step(make)) for name, make in makes.items()]
+    return [
+        Branch(
+            f"layer {name}",
+            "part_words" if name == "Embedding pooled" else "words",
+            a_row_or_step(make),
+        )
+        for name, make in makes.items()
+    ]

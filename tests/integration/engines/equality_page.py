@@ -26,6 +26,8 @@ variables are compared.
 - **fused** (jobs in one stack) is compared in float64: equal means to 1e-10 of each variable's
   largest number. In float32 no small fixed tolerance exists (docs/explanation/same-result.md).
 
+A pair whose numbers by `fit` are NaN or infinite shows nothing, and counts as not trained.
+
 What has not been found equal here, or in `tests/integration/engines/test_fused.py`, is not fused
 but looped, and what cannot be traced at all is trained as `fit` does. The list of what goes into a
 stack is held by `tests/unit/worker/test_proven.py` to `tests/integration/engines/equality.csv`,

@@ -168,13 +168,19 @@ def _head(condition: str, activation: str, width: int) -> Callable[[Any], Any]:
     return build
 
 
+def _source(condition: str) -> str:
+    """A row without any step has no mean."""
+    given = CONDITIONS[condition]
+    return "part" if given.is_masked and not given.has_steps else "series"
+
+
 def loss_branches(condition: str) -> list[Branch]:
     """Every loss, each with a head that gives what it takes."""
     has_steps, weighted = CONDITIONS[condition].has_steps, CONDITIONS[condition].weighted
     return [
         Branch(
             f"loss {name}",
-            "series",
+            _source(condition),
             _head(condition, activation, width),
             loss={"class_name": name, "module": "keras.losses", "config": {}},
             target=target,
@@ -203,7 +209,7 @@ def _metrics_on(names: list[str], condition: str, weighted: str) -> Branch:
     target, activation, width = METRICS[names[0]][0]
     return Branch(
         "metric " + " ".join(names),
-        "series",
+        _source(condition),
         _head(condition, activation, width),
         target=target,
         # A squared error would not take whole numbers as classes.

@@ -44,6 +44,7 @@ _A_MODEL = 6  # branches in one; more take longer to trace together than apart
 _A_PROCESS = 18  # branches in one; its start costs as much as half of them
 _A_REASON = 160  # characters
 _KERAS = "Keras itself: "
+_NOT_FINITE = "its numbers by `fit` are not finite, which shows nothing"
 ENGINES = ("loop", "fused")
 FOUND = Path(__file__).with_name("equality.csv")
 
@@ -216,7 +217,9 @@ def pairs(group: str, several: Sequence[Branch], net: nets.Net, engine: str) -> 
         raise ValueError(reasons[0])
     distances = _distances(net, jobs[last], tried, alone, last, len(several))
     return [
-        Pair(group, branch.name, engine, distance)
+        Pair(group, branch.name, engine, None, _NOT_FINITE)
+        if math.isnan(distance)
+        else Pair(group, branch.name, engine, distance)
         for branch, distance in zip(several, distances, strict=True)
     ]
 
@@ -248,24 +251,27 @@ def _jobs(net: nets.Net, policy: str | None, count: int) -> list[Any]:
 def _distances(
     net: nets.Net, job: Any, tried: Any, alone: Any, number: int, count: int
 ) -> list[float]:
-    """The largest difference of each branch, in its weights, optimizer and history."""
+    """The largest difference of each branch, in its weights, optimizer and history.
+
+    NaN where those of `alone` are not finite.
+    """
     owners = _owners(net, count)
     distances = [0.0] * count
     weights = zip(tried.weights[number], alone.weights[number], strict=True)
     for index, (left, right) in enumerate(weights):
         place = owners[index]
-        distances[place] = max(distances[place], _distance(left, right))
+        distances[place] = np.maximum(distances[place], _distance(left, right))
     # An optimizer's slots follow from gradients, as the weights do; alone they need no owner.
     if count == 1:
         slots = zip(tried.optimizer[number], alone.optimizer[number], strict=True)
-        distances[0] = max([distances[0], *(_distance(left, right) for left, right in slots)])
+        distances[0] = np.max([distances[0], *(_distance(left, right) for left, right in slots)])
     for (_, logs), (_, others) in zip(tried.logs[number], alone.logs[number], strict=True):
         assert logs.keys() == others.keys()
         for name in logs:
             place = _place(name, count)
             if place is not None:
-                distances[place] = max(distances[place], _distance(logs[name], others[name]))
-    return distances
+                distances[place] = np.maximum(distances[place], _distance(logs[name], others[name]))
+    return [float(distance) for distance in distances]
 
 
 def _place(name: str, count: int) -> int | None:
@@ -291,7 +297,9 @@ def _owners(net: nets.Net, count: int) -> list[int]:
 
 def _distance(left: Any, right: Any) -> float:
     left, right = np.asarray(left, "float64"), np.asarray(right, "float64")
-    if np.array_equal(left, right, equal_nan=True):
+    if not np.isfinite(right).all():
+        return math.nan
+    if np.array_equal(left, right):
         return 0.0
     distance = float(np.abs(left - right).max() / max(1.0, float(np.abs(right).max())))
     return distance if math.isfinite(distance) else math.inf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import branches
 import heads
 import matrix
@@ -51,3 +53,11 @@ def test_a_mask_that_attention_takes_off_its_input_is_gone_in_a_stack_too() -> N
     branch = LAYERS["layer residual Add"]
     (pair,) = matrix.pairs("short", [branch], branches.net([branch]), "fused")
     assert pair.verdict in ("bits", "float64"), pair
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_numbers_that_are_not_finite_show_nothing() -> None:
+    """The mean over the steps of a row that is masked in full is 0 / 0."""
+    branch = replace(LAYERS["layer GlobalAveragePooling1D"], source="series")
+    (pair,) = matrix.pairs("short", [branch], branches.net([branch]), "loop")
+    assert pair.verdict == "not" and "not finite" in pair.reason
