@@ -26,6 +26,7 @@ from fitfleet.errors import (
     FitfleetError,
     JobFailedError,
     NotFoundError,
+    SpecError,
 )
 from fitfleet.settings import Settings
 from fitfleet.states import JobStatus
@@ -40,7 +41,7 @@ class FleetJobs:
         self.database = database
         self.notices = Notices(database, settings)
 
-    def submit(self, *, again: bool = False, **job: Any) -> Job:
+    def submit(self, *unnamed: Any, again: bool = False, **job: Any) -> Job:
         """Queue one fit and return its handle.
 
         `model` and `dataset` are needed; all else has Keras's names: `optimizer`, `loss`,
@@ -57,6 +58,10 @@ class FleetJobs:
         `is_reused`, whatever its state, unless `again`. Nothing is queued when SpecError or
         DatasetError is raised. With the broker away the job is kept, and a warning says so.
         """
+        if unnamed:
+            raise SpecError(
+                "submit", "takes its arguments by name: model=model, dataset=(x, y), epochs=10, ..."
+            )
         return self.submit_many([job], again=again)[0]
 
     def submit_many(

@@ -141,7 +141,7 @@ def test_it_is_equal_to_plain_keras(name: str, fleet: ff.Fleet, tmp_path: Path) 
         start = tmp_path / "start.weights.h5"
         make().save_weights(start)
         given["initial_weights"] = str(start)
-    job = fleet.submit(model=ff.builder(make), dataset=CASES[make], **given)
+    job = fleet.submit(model=make, dataset=CASES[make], **given)
     spec = as_read_here(job, fleet)
     if spec.model.builder is None and make not in WITHOUT_CONFIG:
         plain = fit(spec, _compiled_as(make), [])

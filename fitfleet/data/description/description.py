@@ -91,7 +91,7 @@ def role_leaves(dataset: DatasetSpec, is_table: bool) -> list[Leaf]:
 
 
 def _read(dataset: DatasetSpec, content: Content, cache: Path, limits: Limits) -> DatasetInfo:
-    place = content.place
+    place = "dataset" if dataset.path.startswith(STORAGE) else content.place
     if dataset.windows is not None:
         windows.check(dataset.windows)
     inspection = Inspection(content, cache, limits, options_of(dataset))

@@ -77,6 +77,11 @@ def as_array(value: Any, place: str) -> Array:
         return text_array(place, array.ravel()).reshape(array.shape)
     if array.dtype.kind in "OUSV":
         raise DatasetError(f"{place}: {_not_numbers(array)}{_of_columns(place, value)}")
+    if array.dtype.kind not in "fiub":
+        raise DatasetError(
+            f"{place}: contains {array.dtype}, not real numbers; give floats, integers or booleans,"
+            " such as seconds since a date, or real and imaginary parts"
+        )
     if array.ndim == 0:
         raise DatasetError(f"{place}: is one number; an array has a row for each sample")
     return array

@@ -10,6 +10,7 @@ from typing import Any
 
 from fitfleet.errors import SpecError
 
+_IN_BUILDER = ", or compile the model with it in a function, model=ff.builder(make_model)"
 _LAMBDA = "a lambda has no name to find it by; write it as a function with `def`"
 
 
@@ -26,7 +27,8 @@ def check_reachable(value: Any, place: str) -> None:
         raise SpecError(
             place,
             f"{value.__name__} is made inside {outer}() and cannot be sent; define it at the top"
-            " level of a module or script, its arguments as those of a class with get_config",
+            " level of a module or script, its arguments as those of a class with get_config"
+            + ("" if place.startswith("callbacks") else _IN_BUILDER),
         )
 
 

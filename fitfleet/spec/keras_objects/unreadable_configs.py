@@ -27,13 +27,16 @@ def check_config(document: Any) -> None:
         raise SpecError("model", model_subclass_refusal(document))
 
 
+def takes_hyperparameters(function: Any) -> bool:
+    """Whether it makes the models of a search, as of KerasTuner."""
+    return next(iter(signature(function).parameters), "") == "hp"
+
+
 def not_a_model(value: Any) -> str:
     """Why an object is no model, and what to use for code."""
     name = getattr(value, "__name__", "")
-    if isfunction(value) and next(iter(signature(value).parameters), "") == "hp":
-        return f"{name}(hp) makes the models of a search; give it to fleet.sweep"
     if isfunction(value):
-        return f"{name} is a function; name it as what makes the model: model=ff.builder({name})"
+        return f"{name}(hp) makes the models of a search; give it to fleet.sweep"
     if isinstance(value, type):
         return f"{name} is a class; give a function that makes an object of it to ff.builder"
     return f"{with_article(type(value).__name__)} is not a model"

@@ -7,6 +7,7 @@ defaults are those of Keras. Every argument may be a search space. Nothing is co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import isfunction
 from typing import Any
 
 from fitfleet.errors import SpecError
@@ -15,6 +16,7 @@ from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.canonical import SEQUENTIAL, layer_names, refusal
 from fitfleet.spec.keras_objects.custom_objects import check_reachable
 from fitfleet.spec.keras_objects.object_documents import to_document
+from fitfleet.spec.keras_objects.unreadable_configs import takes_hyperparameters
 
 
 class UnknownLayerError(SpecError, AttributeError):
@@ -185,6 +187,11 @@ def builder(path: str | Callable[..., Any], **arguments: Any) -> Builder:
         path = f"{path.__module__}:{path.__name__}"
     _module_and_name(path, "model", "module:function")
     return Builder(path=path, arguments=to_document(arguments, "model.arguments"))
+
+
+def as_builder(model: Any) -> Any:
+    """A function that makes the model as its builder; all else, and KerasTuner's, as it is."""
+    return builder(model) if isfunction(model) and not takes_hyperparameters(model) else model
 
 
 def __getattr__(name: str) -> Callable[..., Layer]:

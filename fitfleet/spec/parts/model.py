@@ -33,7 +33,7 @@ from fitfleet.spec.keras_objects.user_code import unreadable
 from fitfleet.spec.parts.builder_calls import call
 from fitfleet.spec.parts.builder_log_names import BuiltNames, names_of
 from fitfleet.spec.parts.compile import losses
-from fitfleet.spec.parts.layers import builder
+from fitfleet.spec.parts.layers import as_builder, builder
 from fitfleet.spec.parts.short_form import from_short
 
 _COMPILED = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "jit_compile")
@@ -81,8 +81,7 @@ def opened_model(model: Any, settings: Settings, *, is_scripted: bool = False) -
 
     BuiltByWorker if a worker has to call the builder. Raises SpecError as `model_spec`.
     """
-    if isinstance(model, os.PathLike):
-        model = os.fspath(model)
+    model = os.fspath(model) if isinstance(model, os.PathLike) else as_builder(model)
     if isinstance(model, str) and not model.lstrip().startswith("{"):
         is_scripted = is_scripted and not _is_file(model)
         model = _from_text(model)

@@ -95,6 +95,11 @@ def _project(folder: Path) -> Path:
     projects = sorted(path.parent for path in folder.glob("*/oracle.json"))
     if len(projects) == 1:
         return projects[0]
+    if folder.is_file():
+        raise SearchError(
+            f"points_from: {str(folder)!r} is a file; an Optuna study in SQLite is"
+            f" 'sqlite:///{folder}', a KerasTuner project its folder"
+        )
     there = "; there are " + ", ".join(p.name for p in projects[:10]) if projects else ""
     raise SearchError(
         f"points_from: {str(folder)!r} is not the folder of a KerasTuner project, which has an"

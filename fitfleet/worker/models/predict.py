@@ -11,7 +11,7 @@ from fitfleet.data.arrays import load
 from fitfleet.data.formats.text import text_array
 from fitfleet.data.info import flatten, map_structure
 from fitfleet.data.ingest.batch_iterables import is_batches, joined
-from fitfleet.data.ingest.stored_arrays import as_array
+from fitfleet.data.ingest.stored_arrays import as_array, is_data
 from fitfleet.data.rows.rows import rows_of, take
 from fitfleet.errors import DatasetError
 from fitfleet.settings import Settings
@@ -102,7 +102,7 @@ def _array(leaf: Any) -> Any:
 
 
 def _texts(part: Any) -> Any:
-    """Frames, and arrays and lists of texts, as arrays of numbers or UTF-8; all else as it is."""
+    """Frames, lists of numbers and texts as arrays of numbers or UTF-8; all else as it is."""
     if isinstance(part, dict):
         return {name: _texts(value) for name, value in part.items()}
     if hasattr(part, "to_numpy"):
@@ -110,7 +110,7 @@ def _texts(part: Any) -> Any:
     if isinstance(part, list | tuple) and part and all(isinstance(text, str) for text in part):
         part = np.array(part, dtype=object)
     elif isinstance(part, list | tuple):
-        return [_texts(value) for value in part]
+        return [_texts(value) for value in part] if is_data(part) else as_array(part, "x")
     if isinstance(part, np.ndarray) and part.dtype.kind in "OU":
         return text_array("x", part.ravel()).reshape(part.shape)
     return part

@@ -1,4 +1,4 @@
-"""`predict` takes DataFrames and Series as training does."""
+"""`predict` takes DataFrames, Series and lists as training does."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def _predicted(x: Any) -> Any:
 @pytest.mark.parametrize("convert", [pd.DataFrame.copy, pd.DataFrame.convert_dtypes])
 def test_a_frame_of_numbers_is_an_array(convert: Any) -> None:
     np.testing.assert_array_equal(_predicted(convert(FRAME)), _predicted(FRAME.to_numpy("f4")))
+
+
+def test_rows_as_lists_of_numbers_are_an_array() -> None:
+    rows = [[31, 0.5], [40, 1.0]]
+    np.testing.assert_array_equal(_predicted(rows), _predicted(np.array(rows, "f4")))
 
 
 def test_a_frame_with_columns_of_text_is_refused_with_the_way() -> None:

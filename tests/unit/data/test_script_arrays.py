@@ -224,6 +224,8 @@ def _endless() -> Iterator[tuple[Any, ...]]:
         ((np.array([[1], [1, 2]], object), Y[:2]), "rows of different lengths; pad them"),
         (([[1], [1, 2]], Y[:2]), "is not an array|different lengths"),
         ((X, 5), "y: is one number"),
+        ((X.astype("c8"), Y), "^x: contains complex64, not real numbers"),
+        ((pd.Series(Y.astype("M8[s]")), Y), r"^x: contains datetime64\[s\], not real numbers"),
         (_endless, "has yielded .* and not ended, above the setting memory_bytes"),
         (iter([]), "yielded no batch"),
         (iter(["X"]), "batch 0: is a str, not"),
@@ -248,7 +250,7 @@ def test_what_cannot_be_taken_is_refused_with_the_way_that_works(
 
 
 def test_rows_that_do_not_fit_together_are_refused(settings: Settings) -> None:
-    with pytest.raises(DatasetError, match="x has 10 rows but y has 9"):
+    with pytest.raises(DatasetError, match=r"^dataset: x has 10 rows but y has 9"):
         _loaded(settings, (X, Y[:9]))
 
 

@@ -52,6 +52,14 @@ def test_the_same_content_is_the_same_job(fleet: ff.Fleet, job: dict[str, Any]) 
     assert len({first.id, other.id, again.id, elsewhere.id}) == 4
 
 
+def test_arguments_without_names_are_refused_with_the_way(
+    fleet: ff.Fleet, job: dict[str, Any]
+) -> None:
+    with pytest.raises(SpecError, match=r"^submit: takes its arguments by name: model=model, "):
+        fleet.submit(job["model"], job["dataset"])
+    assert fleet.jobs() == []
+
+
 @pytest.mark.filterwarnings(f"ignore:.*{KEPT}")
 def test_of_many_jobs_all_are_queued_or_none(fleet: ff.Fleet, job: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=r"jobs\[1\]: epochs"):

@@ -143,10 +143,11 @@ def _sources(table: Any) -> list[str]:
         (3, "neither a study of Optuna"),
         ("no/such/project", "not the folder of a KerasTuner project"),
         ("sqlite:////nowhere/studies.db", "there is no such file"),
+        (__file__, f"is a file; an Optuna study in SQLite is 'sqlite:///{__file__}'"),
         ({"study": "first"}, "a source with names is"),
         ({"source": "x", "names": {"a": "width"}}, "'width' is not a parameter"),
     ],
-    ids=["number", "folder", "file", "no source", "no parameter"],
+    ids=["number", "folder", "file", "no URL", "no source", "no parameter"],
 )
 def test_what_is_no_source_is_refused(source: Any, text: str) -> None:
     with pytest.raises(SearchError, match=text):

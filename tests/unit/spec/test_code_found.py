@@ -18,6 +18,7 @@ from fitfleet.spec.code.script import script_source
 from fitfleet.spec.code.signing_key import is_signed, sign
 from fitfleet.spec.code.snapshot import MAX_BYTES, Snapshot
 from fitfleet.spec.keras_objects.object_documents import activation, to_document
+from fitfleet.spec.parts.callbacks import callbacks
 from fitfleet.spec.parts.compile import losses, metrics
 
 
@@ -259,5 +260,8 @@ def test_a_function_of_a_model_that_nobody_can_import_is_refused() -> None:
         return x
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation=hidden)])
-    with pytest.raises(SpecError, match="hidden is made inside test_a_function_of_a_model"):
+    inside = "hidden is made inside test_a_function_of_a_model"
+    with pytest.raises(SpecError, match=f"{inside}.* in a function, model=ff.builder"):
         to_document(model, "model")
+    with pytest.raises(SpecError, match=rf"{inside}\S* and cannot be sent; .* get_config$"):
+        callbacks([keras.callbacks.LearningRateScheduler(hidden)])

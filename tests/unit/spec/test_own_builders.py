@@ -154,6 +154,12 @@ def test_any_other_is_made_by_the_worker(make: Any) -> None:
     assert compiled == {}
 
 
+def test_a_function_is_a_builder() -> None:
+    spec = model_spec(with_lambda, SETTINGS, is_scripted=True)
+    assert spec == model_spec(ff.builder(with_lambda), SETTINGS, is_scripted=True)
+    assert spec[0].builder == ff.builder(with_lambda)
+
+
 def test_a_worker_that_would_not_run_the_builder_gets_no_builder() -> None:
     modules = SETTINGS.replace(code_trust="modules")
     with pytest.raises(SpecError, match=r"Lambda is refused: .* model=ff\.builder"):

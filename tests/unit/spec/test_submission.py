@@ -112,6 +112,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"seed": ff.choice([1, 2])}, "seed: a search space belongs in a sweep"),
         ({"loss_weights": object()}, "loss_weights: "),
         ({"model": 3}, "model: an int is not a model"),
+        ({"model": lambda: 3}, "model: a lambda has no name to find it by; write it as a func"),
         ({"model": "nonsense"}, "model: 'nonsense' is neither JSON"),
         ({"model": "m.weights.h5"}, "model: 'm.weights.h5' holds weights alone; give the model,"),
         ({"model": "m.onnx"}, "model: 'm.onnx' is a model of another format; make it with Keras"),
