@@ -93,7 +93,7 @@ def _direction(name: str, stated: Any, specs_of: Callable[[str], Specs]) -> Dire
 def _names(specs: Specs) -> list[str]:
     """Names of losses and metrics that jobs so compiled record, with and without val_."""
     parts = [spec.get(part) for spec in specs for part in ("metrics", "weighted_metrics")]
-    names = ["loss", *(name for part in parts for name, _, _ in named_metrics(part))]
+    names = ["loss", *(metric.name for part in parts for metric in named_metrics(part))]
     return [*names, *(f"val_{name}" for name in names)]
 
 
@@ -104,7 +104,8 @@ def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: b
     """
     known = known_names(spec, has_validation=has_validation)
     for objective in wanted:
-        if objective.name in known or spec.evaluators:
+        first = re.sub(r"\.\d+$", ".0", objective.name)  # any class or threshold of a metric
+        if first in known or spec.evaluators:
             continue
         if objective.name.startswith("val_") and objective.metric in known and not has_validation:
             raise SearchError(
@@ -119,7 +120,10 @@ def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: b
 
 
 def known_names(spec: JobSpec, *, has_validation: bool) -> list[str]:
-    """Names that a fit of this spec records, as far as they follow from the spec."""
+    """Names that a fit of this spec records, as far as they follow from the spec.
+
+    Of a metric with several values only the first is named.
+    """
     names = ["loss", *_output_losses(spec)]
     for part in (spec.metrics, spec.weighted_metrics):
         names += _metric_names(part)
@@ -148,7 +152,8 @@ def _metric_names(metrics: Any, prefix: str = "") -> list[str]:
     if metrics is None:
         return []
     if isinstance(metrics, str):
-        return [prefix + metrics]
+        (metric,) = named_metrics(metrics)
+        return [f"{prefix}{metrics}{'.0' if metric.has_several_values else ''}"]
     if isinstance(metrics, list | tuple):
         return [name for metric in metrics for name in _metric_names(metric, prefix)]
     if not isinstance(metrics, Mapping):
@@ -156,7 +161,9 @@ def _metric_names(metrics: Any, prefix: str = "") -> list[str]:
     if "class_name" in metrics:
         config = metrics.get("config")
         given = config.get("name") if isinstance(config, dict) else config
-        return [prefix + str(given or _snake(str(metrics["class_name"])))]
+        name = prefix + str(given or _snake(str(metrics["class_name"])))
+        (metric,) = named_metrics(dict(metrics))
+        return [f"{name}.0" if metric.has_several_values else name]
     return [
         name
         for output, part in metrics.items()

@@ -12,8 +12,9 @@ from fitfleet.spec.job import Evaluator
 from fitfleet.text import with_article
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
-from fitfleet.worker.engines.engine import Logs, OnProgress
+from fitfleet.worker.engines.engine import OnProgress
 from fitfleet.worker.fit import Fit
+from fitfleet.worker.logs import Logs, numbers
 from fitfleet.worker.models.predict import measured
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
@@ -42,7 +43,7 @@ def _on_test_arrays(model: Any, fit: Fit, settings: Settings) -> Scores:
     logs = fit.evaluate(fit.control.check)
     if logs is None:
         logs = evaluate(model, fit.job, settings, fit.control.check)
-    return {f"test_{name}": value for name, value in logs.items()}
+    return {f"test_{name}": value for name, value in numbers(logs).items()}
 
 
 def evaluate(model: Any, job: PreparedJob, settings: Settings, on_progress: OnProgress) -> Logs:

@@ -23,8 +23,9 @@ from fitfleet.worker.callbacks.written_files import WrittenFiles
 from fitfleet.worker.cohort_turns import turns
 from fitfleet.worker.control import CHECKPOINTED, Interrupted, JobControl
 from fitfleet.worker.engines.choice import Choice
-from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Session, Trained
+from fitfleet.worker.engines.engine import CannotTrace, Engine, OnProgress, Session, Trained
 from fitfleet.worker.journal import Journal
+from fitfleet.worker.logs import Logs, numbers
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.failures import NanLoss
@@ -103,18 +104,18 @@ class Fit:
         for callback in self.callbacks:
             callback.on_epoch_begin(self.epoch)
 
-    def end_epoch(self, trained: Trained, validated: Logs) -> Logs:
-        """Run the callbacks. The logs, with what they have added."""
+    def end_epoch(self, trained: Trained, validated: Logs) -> dict[str, float]:
+        """Run the callbacks. The numbers of the logs, with what they have added."""
         for callback in self.callbacks if trained.last_loss is not None else ():
             if isinstance(callback, keras.callbacks.TerminateOnNaN):
                 callback.on_batch_end(trained.last_step, {"loss": trained.last_loss})
         logs = trained.logs | {f"val_{name}": value for name, value in validated.items()}
         for callback in self.callbacks:
             callback.on_epoch_end(self.epoch, logs)
-        logs = {name: float(value) for name, value in logs.items()}
-        self.history.append(EpochLogs(self.epoch, logs))
+        values = numbers(logs)
+        self.history.append(EpochLogs(self.epoch, values))
         self.epoch += 1
-        return logs
+        return values
 
     def end(self, model: Any) -> None:
         """What Keras does after the last epoch: averaged weights, best weights."""
@@ -268,7 +269,7 @@ class _Cohort:
         if not self._open:
             raise _AllJobsEnded
 
-    def _end_epoch(self, session: Session, fit: Fit, logs: Logs) -> None:
+    def _end_epoch(self, session: Session, fit: Fit, logs: dict[str, float]) -> None:
         seconds = fit.control.end_epoch()
         fit.control.timeline.epoch(fit.epoch)
         fit.count(seconds)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fitfleet.worker.control import JobControl
-from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.prepared_job import PreparedJob
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Journal(Protocol):
     def measure(self, engine: str, jobs: Sequence[PreparedJob]) -> None:
         """Measure the device's memory for these jobs, which are trained at once from now on."""
 
-    def epoch(self, fit: Fit, logs: Logs, seconds: float) -> None:
+    def epoch(self, fit: Fit, logs: dict[str, float], seconds: float) -> None:
         """An epoch has been trained; it is in the history already."""
 
     def is_due(self, fit: Fit) -> bool:

@@ -13,6 +13,7 @@ from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.callback_file_names import fields
 from fitfleet.spec.keras_objects.counted_names import counted_prefix
 from fitfleet.spec.keras_objects.metric_directions import named_metrics
+from fitfleet.spec.keras_objects.metric_values import base_name
 from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.spec.shape_rules.model_facts import ModelFacts
 
@@ -148,7 +149,7 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
     if any(map(has_custom, parts)):
         _check_counted(spec)
         return  # a class of the user may give its values any name
-    metrics = {name for part in parts for name, _, _ in named_metrics(part)}
+    metrics = {metric.name for part in parts for metric in named_metrics(part)}
     metrics |= {f"weighted_{name}" for name in metrics}  # as Keras names it for both kinds
     logged = (*metrics, "loss")
     known = {
@@ -158,6 +159,7 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
     }
     for index, callback in enumerate(spec.callbacks):
         for argument, monitor in monitored(callback):
+            check_is_one_number(spec, index, argument, monitor)
             if monitor.removeprefix("val_") in known:
                 continue
             usual = [name for name in sorted(known) if "weighted_" not in name]
@@ -166,6 +168,19 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
                 f"callbacks[{index}].{callback['class_name']}.{argument}",
                 f"the fit has no metric {monitor[:60]!r}; {catalog.nearest(monitor, usual)}",
             )
+
+
+def check_is_one_number(spec: JobSpec, index: int, argument: str, monitor: str) -> None:
+    """Raises SpecError for a monitored metric that has a value for each class or threshold."""
+    plain = base_name(monitor.removeprefix("val_"))
+    for part in (spec.metrics, spec.weighted_metrics):
+        for metric in named_metrics(part):
+            if metric.has_several_values and plain.endswith(metric.name):
+                raise SpecError(
+                    f"callbacks[{index}].{spec.callbacks[index]['class_name']}.{argument}",
+                    f"{monitor[:60]!r} has several values, and Keras's callbacks compare one; give"
+                    f" {metric.class_name} an average, or a single threshold",
+                )
 
 
 def _check_counted(spec: JobSpec) -> None:

@@ -50,7 +50,6 @@ def check_iterations(value: Any, place: str, settings: Settings) -> None:
 def check_metrics(metrics: Any, place: str, settings: Settings) -> None:
     """Raises SpecError for a metric whose state would have more values than the setting allows."""
     for metric, at in _metrics(metrics, place):
-        _check_one_number(metric, at)
         values = _values(str(metric["class_name"]), metric.get("config") or {}, at)
         if values > settings.max_metric_values:
             raise SpecError(
@@ -58,30 +57,6 @@ def check_metrics(metrics: Any, place: str, settings: Settings) -> None:
                 f"it would keep {values:,} values; at most {settings.max_metric_values:,} are"
                 " allowed (setting max_metric_values)",
             )
-
-
-def _check_one_number(metric: dict[str, Any], place: str) -> None:
-    """Raises SpecError for a metric of several values: an epoch has one number for each name."""
-    config = metric.get("config") or {}
-    if not isinstance(config, dict) or metric.get("module") != "keras.metrics":
-        return
-    if metric["class_name"] in ("F1Score", "FBetaScore") and config.get("average") is None:
-        raise SpecError(
-            f"{place}.average",
-            "without it the metric has a value for each class, and a history holds one number; give"
-            " 'macro', 'micro' or 'weighted'",
-        )
-    if metric["class_name"] == "R2Score" and config.get("class_aggregation", 1) is None:
-        raise SpecError(
-            f"{place}.class_aggregation", "with None the metric has a value for each class"
-        )
-    thresholds = config.get("thresholds")
-    if isinstance(thresholds, list) and len(thresholds) > 1 and metric["class_name"] != "AUC":
-        raise SpecError(
-            f"{place}.thresholds",
-            "several give a value for each, and a history holds one number; give one metric for"
-            " each threshold",
-        )
 
 
 def _metrics(value: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -36,9 +36,9 @@ def _is_known(monitor: str, spec: JobSpec) -> bool:
     if plain == "loss":
         return True
     return any(
-        name == plain and class_name not in _COUNTS
+        metric.name == plain and metric.class_name not in _COUNTS
         for part in (spec.metrics, spec.weighted_metrics)
-        for name, class_name, _ in named_metrics(part)
+        for metric in named_metrics(part)
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fitfleet.spec.keras_names import catalog
+from fitfleet.spec.keras_objects.metric_values import base_name, has_several_values
 from fitfleet.spec.keras_objects.object_documents import is_custom, snake_case
 
 Direction = Literal["minimize", "maximize"]
@@ -48,6 +49,15 @@ def _directions_of(higher: str, lower: str) -> dict[str, Direction]:
     return {**directions, **dict.fromkeys(lower.split(), "minimize")}
 
 
+class NamedMetric(NamedTuple):
+    """A metric of `compile`: `name` in the logs, before a prefix for its output."""
+
+    name: str
+    class_name: str
+    direction: Direction | None
+    has_several_values: bool = False
+
+
 # Of Keras's metric classes; a test compares it with Keras.
 CLASSES = _directions_of(_HIGHER, _LOWER)
 _BY_SHAPE = _directions_of("accuracy acc", "crossentropy ce")
@@ -72,9 +82,9 @@ def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
     if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
         return {"minimize"}
     named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
-    behind = [(name, direction) for name, _, direction in named if _is_named_after(plain, name)]
-    longest = max((len(name) for name, _ in behind), default=0)
-    return {direction for name, direction in behind if len(name) == longest}
+    behind = [metric for metric in named if _is_named_after(plain, metric.name)]
+    longest = max((len(metric.name) for metric in behind), default=0)
+    return {metric.direction for metric in behind if len(metric.name) == longest}
 
 
 def by_name(name: str) -> Direction | None:
@@ -96,8 +106,8 @@ def by_name(name: str) -> Direction | None:
 
 
 def plain_name(name: str) -> str:
-    """The name of the metric in training: without val_, or test_ of scores."""
-    return name.removeprefix("val_").removeprefix("test_")
+    """The name of the metric in training: without val_, test_ of scores, the number of a value."""
+    return base_name(name.removeprefix("val_").removeprefix("test_"))
 
 
 @functools.cache
@@ -124,10 +134,11 @@ def _is_named_after(plain: str, name: str) -> bool:
     return re.fullmatch(rf"(.+_)?{re.escape(name)}(_\d+)?", plain) is not None
 
 
-def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
-    """(name, class, direction) of each metric in the structures that Keras's compile takes."""
+def named_metrics(metrics: Any) -> Iterator[NamedMetric]:
+    """Each metric in the structures that Keras's compile takes."""
     if isinstance(metrics, str):
-        yield metrics, *_of_identifier(metrics)
+        class_name, direction = _of_identifier(metrics)
+        yield NamedMetric(metrics, class_name, direction, has_several_values(class_name, {}))
     elif isinstance(metrics, list):
         for part in metrics:
             yield from named_metrics(part)
@@ -137,8 +148,12 @@ def named_metrics(metrics: Any) -> Iterator[tuple[str, str, Direction | None]]:
     elif isinstance(metrics, dict):
         config, class_name = metrics.get("config"), str(metrics["class_name"])
         given = config.get("name") if isinstance(config, dict) else config
-        direction = None if is_custom(metrics) else CLASSES.get(class_name)
-        yield str(given or _default_name(class_name)), class_name, direction
+        name = str(given or _default_name(class_name))
+        if is_custom(metrics):
+            yield NamedMetric(name, class_name, None)
+        else:
+            several = has_several_values(class_name, config)
+            yield NamedMetric(name, class_name, CLASSES.get(class_name), several)
 
 
 def _of_identifier(identifier: str) -> tuple[str, Direction | None]:

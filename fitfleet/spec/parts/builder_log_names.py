@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitfleet.errors import SpecError
-from fitfleet.spec.checks.consistency import BY_OUTPUT, check_keys, has_custom, monitored
+from fitfleet.spec.checks.consistency import (
+    BY_OUTPUT,
+    check_is_one_number,
+    check_keys,
+    has_custom,
+    monitored,
+)
 from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.custom_objects import is_of_keras
@@ -54,11 +60,12 @@ def check_names_of_built(spec: JobSpec, built: BuiltNames | None) -> None:
     parts = (spec.metrics, spec.weighted_metrics)
     if any(map(has_custom, parts)):
         return
-    metrics = {name for part in parts for name, _, _ in named_metrics(part)} | {"loss"}
+    metrics = {metric.name for part in parts for metric in named_metrics(part)} | {"loss"}
     known = {"learning_rate", *metrics, *(f"weighted_{name}" for name in metrics)}
     known |= {f"{output}_{name}" for output in built.outputs for name in metrics}
     for index, callback in enumerate(spec.callbacks):
         for argument, monitor in monitored(callback):
+            check_is_one_number(spec, index, argument, monitor)
             if _is_known(monitor.removeprefix("val_"), known, built):
                 continue
             usual = [name for name in sorted({*known, *built.metrics}) if "weighted_" not in name]

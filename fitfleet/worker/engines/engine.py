@@ -16,12 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-from fitfleet.errors import SpecError
+from fitfleet.worker.logs import Logs
 from fitfleet.worker.prepared_job import PreparedJob
 
-Logs = dict[str, float]  # by Keras's names, without val_
 OnProgress = Callable[[], None]
 
 
@@ -87,25 +84,3 @@ class Engine(Protocol):
 
     def open(self, jobs: Sequence[PreparedJob]) -> Session:
         """A session for jobs of one architecture. CannotTrace: train them by the fallback."""
-
-
-def floats(logs: dict[str, Any]) -> Logs:
-    """Logs as Keras's `fit` passes them to callbacks: flat, each a number.
-
-    A train_step that returns `{m.name: m.result() for m in self.metrics}` gives the metrics of
-    `compile` as a nested dict. SpecError for a value that is no number.
-    """
-    logs_of_floats: Logs = {}
-    for name, value in logs.items():
-        if isinstance(value, dict):
-            logs_of_floats |= floats(value)
-            continue
-        try:
-            logs_of_floats[name] = float(value)
-        except (TypeError, ValueError):
-            raise SpecError(
-                "model",
-                f"its step gives {name!r:.60} as a value of shape {tuple(np.shape(value))}; a"
-                " history holds one number for each name, such as its mean",
-            ) from None
-    return logs_of_floats

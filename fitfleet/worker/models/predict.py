@@ -18,6 +18,7 @@ from fitfleet.settings import Settings
 from fitfleet.spec.datasets.dataset import dataset_spec, inputs_only, names_a_dataset
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
+from fitfleet.worker.logs import numbers
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.recording.error_text import explanation
 
@@ -143,7 +144,7 @@ def measured(
     settings: Settings,
     callbacks: Sequence[Any] = (),
 ) -> dict[str, float]:
-    """Keras's `evaluate` on (x, y, sample_weight), by Keras's names."""
+    """Keras's `evaluate` on (x, y, sample_weight), by the names of a history."""
     dataset = tf_datasets.evaluation(*parts, batch_size, whole_bytes=settings.memory_bytes)
     how: dict[str, Any] = {"return_dict": True, "verbose": 0, "callbacks": list(callbacks)}
     if isinstance(dataset, tuple):
@@ -151,7 +152,7 @@ def measured(
         results = model.evaluate(x, y, sample_weight=weight, batch_size=batch_size, **how)
     else:
         results = model.evaluate(dataset, **how)
-    return {name: float(value) for name, value in results.items()}
+    return numbers(results)
 
 
 def _misfit(place: str, error: Exception) -> DatasetError:

@@ -13,7 +13,6 @@ import pytest
 from support.parts import sampled
 
 from fitfleet.data.arrays import Arrays
-from fitfleet.errors import SpecError
 from fitfleet.worker.engines.fused.fused import FusedFit
 from fitfleet.worker.engines.fusible import unfusable
 from fitfleet.worker.engines.programs import functions
@@ -194,17 +193,6 @@ def test_an_embedding_inside_of_another_layer_is_not_stacked(inside: str) -> Non
     )
     reason = FusedFit(ledger.SETTINGS).trace(cohort(net)[0])
     assert reason is not None and "is inside of" in reason
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", [LoopFit, FusedFit, KerasFit])
-def test_a_metric_of_several_values_is_refused_in_a_sentence(engine: Any) -> None:
-    net = nets.mlp()
-    precision = keras.metrics.Precision(thresholds=[0.3, 0.6])
-    fit = ledger.train(engine(ledger.SETTINGS), cohort(net, metrics=[precision]))
-    for error in fit.errors.values():
-        assert isinstance(error, SpecError) and "one number for each name" in str(error)
-    assert len(fit.errors) == len(SEEDS)
 
 
 @pytest.mark.slow

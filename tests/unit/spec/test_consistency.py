@@ -139,12 +139,18 @@ RATE = {
             "val_accuracy",
         ),
         (
-            {"metrics": ["F1Score"]},
-            "metrics[0].average: without it the metric has a value for each class",
+            {
+                "metrics": ["f1_score"],
+                "callbacks": [{"EarlyStopping": {"monitor": "val_f1_score"}}],
+            },
+            "callbacks[0].EarlyStopping.monitor: 'val_f1_score' has several values, and Keras's",
         ),
         (
-            {"metrics": [{"Precision": {"thresholds": [0.1, 0.5]}}]},
-            "metrics[0].thresholds: several give a value for each",
+            {
+                "metrics": [{"Precision": {"thresholds": [0.1, 0.5]}}],
+                "callbacks": [{"EarlyStopping": {"monitor": "precision.1", "mode": "max"}}],
+            },
+            "callbacks[0].EarlyStopping.monitor: 'precision.1' has several values",
         ),
         (
             {"model": stack(L.LSTM(3), L.LSTM(2), shape=(5, 4))},
@@ -221,7 +227,11 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
             "metrics": [{"AUC": {"name": "my auc"}}],
             "callbacks": [{"EarlyStopping": {"monitor": "val_my auc", "mode": "max"}}],
         },
-        {"metrics": [{"F1Score": {"average": "macro"}}, {"AUC": {"thresholds": [0.1, 0.5]}}]},
+        {
+            "metrics": [{"F1Score": {"average": "macro"}}, {"AUC": {"thresholds": [0.1, 0.5]}}],
+            "callbacks": [{"EarlyStopping": {"monitor": "f1_score"}}],
+        },
+        {"metrics": ["f1_score", {"Precision": {"thresholds": [0.1, 0.5]}}]},
         {"model": stack(L.LSTM(3, return_sequences=True), L.LSTM(2), shape=(5, 4))},
         {"model": ff.Sequential([L.Conv2D(3, 9), L.Flatten(), L.Dense(1)])},
         {"model": stack(L.Conv2D(3, 9, padding="same"), shape=(8, 8, 1))},

@@ -14,7 +14,7 @@ import tensorflow as tf
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker.engines import proven_classes
-from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained, floats
+from fitfleet.worker.engines.engine import CannotTrace, Engine, OnProgress, Trained
 from fitfleet.worker.engines.fused.fused_program import FusedProgram
 from fitfleet.worker.engines.fused.fused_state import RowModel, StackState
 from fitfleet.worker.engines.fusible import layer_count
@@ -34,6 +34,7 @@ from fitfleet.worker.engines.traced.trace_cache import (
     trace_key,
 )
 from fitfleet.worker.engines.traced.tunable_scalars import TunableScalars, variable_build
+from fitfleet.worker.logs import Logs, flat
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
@@ -234,7 +235,7 @@ class FusedSession:
 
     def _each(self, logs: dict[str, np.ndarray]) -> list[Logs]:
         return [
-            floats({name: values[row] for name, values in logs.items()})
+            flat({name: values[row] for name, values in logs.items()})
             for row in range(len(self._jobs))
         ]
 

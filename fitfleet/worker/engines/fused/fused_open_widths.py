@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
-from fitfleet.worker.engines.engine import CannotTrace, Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.engine import CannotTrace, Engine, OnProgress, Trained
 from fitfleet.worker.engines.fused.fused import Fused, FusedFit, FusedSession
 from fitfleet.worker.engines.fused.fused_program import FusedProgram
 from fitfleet.worker.engines.programs.functions import Functions
@@ -30,6 +30,7 @@ from fitfleet.worker.engines.traced.fresh_state import FreshState
 from fitfleet.worker.engines.traced.open_widths import family_key, open_shapes
 from fitfleet.worker.engines.traced.trace_cache import batch_sizes, batch_symbols, trace_key
 from fitfleet.worker.engines.traced.tunable_scalars import variable_build
+from fitfleet.worker.logs import Logs
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.recording.error_text import explanation
 

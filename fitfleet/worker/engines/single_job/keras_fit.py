@@ -15,9 +15,10 @@ from fitfleet.settings import Settings
 from fitfleet.spec.job import JobSpec
 from fitfleet.worker import tf_datasets
 from fitfleet.worker.callbacks.user_callbacks import OnBatch
-from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained, floats
+from fitfleet.worker.engines.engine import Engine, OnProgress, Trained
 from fitfleet.worker.engines.single_job.keras_epoch import EpochOfFit
 from fitfleet.worker.engines.single_job.session import SingleSession
+from fitfleet.worker.logs import Logs, flat
 from fitfleet.worker.models.build import build
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.process.memory import micro_batch
@@ -112,13 +113,13 @@ class KerasSession(SingleSession):
         logs = self._fit.train()
         if self._strategy is not None:
             _average_statistics(self._model, self._strategy)
-        return [Trained(floats(logs))]
+        return [Trained(flat(logs))]
 
     def _validate(self, on_progress: OnProgress) -> Logs | None:
         if self._validation_data is None:
             return None
         self._on_batch.act = on_progress
-        return floats(self._fit.validate(*self._validation_data))
+        return flat(self._fit.validate(*self._validation_data))
 
     def _validation(self) -> tuple[Any, int | None] | None:
         """(validation data, their batch size if they are arrays)."""

@@ -13,7 +13,7 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.worker.callbacks.user_callbacks import stops_on_nan
 from fitfleet.worker.engines import proven_classes
-from fitfleet.worker.engines.engine import Engine, Logs, OnProgress, Trained
+from fitfleet.worker.engines.engine import Engine, OnProgress, Trained
 from fitfleet.worker.engines.fusible import layer_count
 from fitfleet.worker.engines.programs.functions import Tracing
 from fitfleet.worker.engines.programs.program_store import ProgramStore
@@ -23,6 +23,7 @@ from fitfleet.worker.engines.traced import feed
 from fitfleet.worker.engines.traced.feed import Feed, Feeds
 from fitfleet.worker.engines.traced.open_widths import architecture_keys
 from fitfleet.worker.engines.traced.trace_cache import TraceCache, Traced
+from fitfleet.worker.logs import Logs
 from fitfleet.worker.models.build import precision
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import order

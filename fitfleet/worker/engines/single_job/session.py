@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fitfleet.worker.engines.engine import Logs, OnProgress
+from fitfleet.worker.engines.engine import OnProgress
 from fitfleet.worker.engines.traced.fresh_state import assign
+from fitfleet.worker.logs import Logs
 from fitfleet.worker.prepared_job import PreparedJob
 from fitfleet.worker.seeding import seed_state, seed_variables
 from fitfleet.worker.state.rnn_states import reset_rnn_states, rnn_states_kept

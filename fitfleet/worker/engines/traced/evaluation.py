@@ -11,12 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.engines.programs.functions import Functions
 from fitfleet.worker.engines.traced.call_length import Pace
 from fitfleet.worker.engines.traced.feed import Feed
 from fitfleet.worker.engines.traced.program_metrics import ProgramMetrics
 from fitfleet.worker.engines.traced.row_batches import batches, integer, take_in_order
+from fitfleet.worker.logs import Logs
 
 
 class Evaluations:

@@ -12,7 +12,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from fitfleet.worker.engines.engine import Logs
 from fitfleet.worker.engines.programs.functions import Function, Functions
 from fitfleet.worker.engines.traced import tunable_scalars
 from fitfleet.worker.engines.traced.call_length import Pace
@@ -20,6 +19,7 @@ from fitfleet.worker.engines.traced.evaluation import Evaluations
 from fitfleet.worker.engines.traced.feed import Feed
 from fitfleet.worker.engines.traced.program_metrics import ProgramMetrics
 from fitfleet.worker.engines.traced.row_batches import batches, integer, take_by_order
+from fitfleet.worker.logs import Logs
 
 
 class EpochProgram:

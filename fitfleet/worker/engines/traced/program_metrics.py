@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fitfleet.worker.engines.engine import Logs, floats
 from fitfleet.worker.keras_private import CompileMetrics
+from fitfleet.worker.logs import Logs, flat
 
 
 class ProgramMetrics:
@@ -44,7 +44,7 @@ class ProgramMetrics:
     def logs(self, outputs: dict[str, Any]) -> Logs:
         """The logs of an epoch; `outputs` are the values that its last call returned."""
         results = outputs if self._are_inside else self._model.get_metrics_result()
-        return floats(results)
+        return flat(results)
 
 
 def _are_means(model: Any) -> bool:
