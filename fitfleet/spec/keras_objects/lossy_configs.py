@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fitfleet.errors import SpecError
+
 # Class -> argument, attribute of the layer, and the value that need not be written.
 _LOST = {
     "SimpleRNN": ("seed", "cell.seed", None),
@@ -16,15 +18,34 @@ _LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 
 
 def recover(model: Any, document: Any) -> None:
-    """Write into the document what Keras omitted from the model's config."""
+    """Write into the document what Keras omitted from the model's config.
+
+    Raises SpecError for what cannot be written there.
+    """
     if not isinstance(document, dict):
         return
+    if document.get("class_name") == "Sequential":
+        _check_frozen(model)
     layers = {layer.name: layer for layer in _layers(model)}
     for row in document.get("config", {}).get("layers", ()):
         name = row.get("config", {}).get("name") if isinstance(row, dict) else None
         layer = layers.get(name)
         if layer is not None:
             _recover_layer(layer, row)
+
+
+def _check_frozen(model: Any) -> None:
+    """Keras's Sequential.from_config forgets that the model as a whole is not trainable."""
+    trained = () if getattr(model, "trainable", True) else _layers(model)
+    for layer in trained:
+        if layer.trainable and layer.weights:
+            raise SpecError(
+                "model",
+                f"{model.name} is not trainable, so that Keras trains nothing of it, but its layer"
+                f" {layer.name} is, and the config of a Sequential model keeps the latter alone;"
+                f" set {layer.name}.trainable = False, or trainable = True of the model and False"
+                " of its other layers",
+            )
 
 
 def _recover_layer(layer: Any, row: Any) -> None:

@@ -117,6 +117,19 @@ def test_a_compiled_model_says_how_it_was_compiled() -> None:
     assert spec.loss == "mean_squared_error"
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_frozen_sequential_with_a_trainable_layer_is_refused(is_nested: bool) -> None:
+    """Keras trains none of it, but all of that layer once it was built from its config."""
+    start, last = keras.Input((4,)), keras.layers.Dense(1, name="last")
+    frozen = keras.Sequential([start, keras.layers.Dense(2), last], name="frozen")
+    frozen.trainable = False
+    model = keras.Sequential([start, frozen, keras.layers.Dense(1)]) if is_nested else frozen
+    model_spec(model, SETTINGS)
+    last.trainable = True
+    with pytest.raises(SpecError, match=r"frozen is not trainable, .* but its layer last is"):
+        model_spec(model, SETTINGS)
+
+
 def test_what_keras_forgets_of_a_layer_is_kept() -> None:
     model = keras.Sequential(
         [
