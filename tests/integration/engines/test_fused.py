@@ -49,8 +49,9 @@ def compare(net: nets.Net, store: ProgramStore | None = None, **given: Any) -> l
     return together
 
 
-# A convolution inside a loop over time has no stacked form; such jobs are trained otherwise.
-_UNTRACEABLE = {"mixed", "convolutional_recurrent"}
+# A convolution inside a loop over time has no stacked form, nor has the gradient of two with
+# kernels of 1, the second with one filter, as in the transformer; such jobs are trained otherwise.
+_UNTRACEABLE = {"mixed", "convolutional_recurrent", "transformer"}
 FUSED = [
     "mlp",
     "stacked_lstm",
