@@ -78,6 +78,10 @@ class StorageError(FitfleetError):
     """The storage cannot be read or written."""
 
 
+class StorageRefusedError(StorageError):
+    """The object store has refused and would again: without credentials, permission or bucket."""
+
+
 class DatabaseError(FitfleetError):
     """The database cannot be reached, or answered with an error."""
 

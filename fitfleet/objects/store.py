@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fitfleet.errors import MissingExtraError, StorageError
+from fitfleet.errors import MissingExtraError, StorageError, StorageRefusedError
 from fitfleet.objects.cache import ObjectCache
 from fitfleet.settings import Settings
 from fitfleet.urls import is_url
@@ -197,9 +197,9 @@ class ObjectStore:
             except Exception as error:  # each file system raises errors of its own
                 is_final = isinstance(error, _FINAL) or type(error).__name__ in _FINAL_NAMES
                 if is_final or time.monotonic() + pause_s > end:
-                    raise StorageError(
-                        f"{self.shown(path)}: cannot be {done}: {_reason(error)}"
-                    ) from error
+                    kind = StorageRefusedError if is_final else StorageError
+                    message = f"{self.shown(path)}: cannot be {done}: {_reason(error)}"
+                    raise kind(message) from error
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 

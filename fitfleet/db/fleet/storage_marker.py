@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 from fitfleet.db.dialect import insert_ignoring
 from fitfleet.db.schema.tables import fleet_keys
 from fitfleet.db.session import Database
-from fitfleet.errors import MissingExtraError, StorageError
+from fitfleet.errors import StorageError, StorageRefusedError
 from fitfleet.objects import small_files
 from fitfleet.settings import Settings
 from fitfleet.urls import is_url
@@ -46,6 +46,8 @@ def mark(database: Database, settings: Settings) -> None:
     """As `check`; a storage without a marker gets one where the fleet has none yet.
 
     A storage that cannot be reached now is only warned of: jobs say so, and may wait for it.
+    StorageRefusedError or MissingExtraError if it will not be reached from here: with it jobs would
+    fail one after the other.
     """
     try:
         with database.read() as c:
@@ -60,9 +62,9 @@ def mark(database: Database, settings: Settings) -> None:
                 c.execute(insert_ignoring(c, fleet_keys), {"name": _KEY, "value": marker})
                 known = _known(c)
             _compare(database, settings, marker, known, fleet)
-    except ForeignStorageError:
+    except (ForeignStorageError, StorageRefusedError):
         raise
-    except (StorageError, MissingExtraError) as error:
+    except StorageError as error:
         _log.warning("cannot check whether the storage belongs to this fleet: %s", error)
 
 

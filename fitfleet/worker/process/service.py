@@ -26,7 +26,8 @@ def run_service(
     `settle` gives the settings, in which the broker's URL may be another; what it raises ends the
     service before it registers.
     DatabaseError if the database is away or not of this version, SettingsError if this host lacks
-    a GPU that `gpus` names, StorageError if the storage is another than the fleet's.
+    a GPU that `gpus` names, StorageError if the storage is another than the fleet's, or an object
+    store that refuses.
     """
     settings, cards = _with_gpus(settings)
     with temporary_files.service_directory():

@@ -15,7 +15,7 @@ from fitfleet.client.doctor.storage import examine_storage
 from fitfleet.db.fleet.storage_marker import NAME, ForeignStorageError, check, mark
 from fitfleet.db.schema.tables import fleet_keys
 from fitfleet.db.session import Database
-from fitfleet.errors import StorageError
+from fitfleet.errors import StorageError, StorageRefusedError
 from fitfleet.settings import Settings
 
 
@@ -141,6 +141,17 @@ def test_a_bucket_is_marked_too(postgres: Database, settings: Settings, proxy: P
         ForeignStorageError, match=f"s3://fleet/.*/elsewhere/{NAME}, which .* not there; set"
     ):
         check(postgres, settings.replace(storage=f"{settings.storage}/elsewhere"))
+
+
+def test_a_worker_that_a_bucket_refuses_does_not_start(
+    postgres: Database, settings: Settings, proxy: Proxy
+) -> None:
+    """Each of its jobs would fail, and its attempts would be used up in a minute."""
+    proxy.set(GET="denied", HEAD="denied")
+    with pytest.raises(StorageRefusedError, match=f"s3://fleet/.*/{NAME}: cannot be read: "):
+        mark(postgres, settings)
+    proxy.set()
+    mark(postgres, settings)
 
 
 def test_a_worker_refuses_and_the_doctor_says_the_same(
