@@ -125,6 +125,7 @@ def test_what_a_job_prints_is_kept(fleet: ff.Fleet, job: dict[str, Any]) -> None
     assert followed == job_that_prints.logs()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_job_done(
     fleet: LocalFleet, job: dict[str, Any]
 ) -> None:

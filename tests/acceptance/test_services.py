@@ -81,6 +81,7 @@ def connect(compose: Compose) -> ff.Fleet:
     )
 
 
+@pytest.mark.slow
 def test_jobs_of_a_script_are_fitted_by_three_services(
     compose: Compose, digits: Path, job: dict[str, Any]
 ) -> None:

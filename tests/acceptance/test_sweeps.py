@@ -67,6 +67,7 @@ def searched(fleet: ff.Fleet, folder: Path, examples: None) -> ff.Sweep:
     return fleet.sweep(**sweep_digits.arguments(folder, **small)).run(timeout_s=280)
 
 
+@pytest.mark.slow
 def test_the_digits_example(searched: ff.Sweep, folder: Path) -> None:
     import sweep_digits
 
@@ -82,6 +83,7 @@ def test_the_digits_example(searched: ff.Sweep, folder: Path) -> None:
         assert path.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_plan_shows_what_was_run(searched: ff.Sweep) -> None:
     plan = searched.plan()
     assert plan.is_sample and plan.is_built

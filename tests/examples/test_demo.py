@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cases import EXAMPLES
 
+pytestmark = pytest.mark.slow
+
 
 def demo(folder: Path) -> str:
     command = [sys.executable, str(EXAMPLES / "demo.py"), "--epochs", "2"]

@@ -87,6 +87,7 @@ def test_the_scale_evaluator_scores_what_the_model_wrote(submitted: Submitted) -
     assert expected["in_scale_bach"] > 0.9  # a chorale in C major does lie in C major
 
 
+@pytest.mark.slow
 def test_callbacks_stop_and_change_the_learning_rate(finished: Any) -> None:
     stop, plateau, schedule = (job.history for job in finished("callbacks"))
     assert len(stop) < 8

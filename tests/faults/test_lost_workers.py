@@ -106,6 +106,7 @@ def test_a_committed_success_outlives_its_worker(
     assert job.history.equals(straight.history)
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_workers_fails_at_its_limit(
     fleet: LocalFleet, faults: Faults, series: Path
 ) -> None:

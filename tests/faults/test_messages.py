@@ -83,6 +83,7 @@ def test_an_embedded_broker_that_dies_is_started_again(
     assert_equal(job, straight)
 
 
+@pytest.mark.slow
 def test_a_message_waits_in_the_broker_for_a_child_that_only_starts(
     fleet: LocalFleet, series: Path
 ) -> None:

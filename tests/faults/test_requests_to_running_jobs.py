@@ -19,6 +19,7 @@ def cancel(job: ff.Job) -> None:
     assert job.wait(120).status is ff.JobStatus.CANCELLED
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_keeps_its_checkpoint_and_resumes_from_it(
     fleet: LocalFleet, series: Path
 ) -> None:

@@ -174,7 +174,7 @@ def test_a_rate_that_is_no_variable_stays_as_it_is() -> None:
     ledger.assert_same(alone, looped)
 
 
-@pytest.mark.parametrize("name", sampled(["mlp", "stateful_kept", "callbacks"], "mlp"))
+@pytest.mark.parametrize("name", sampled(["mlp", "stateful_kept", "callbacks"], slow=["mlp"]))
 def test_a_checkpoint_of_one_engine_is_resumed_by_the_other(name: str, tmp_path: Path) -> None:
     net = nets.ALL[name]()
     given = specs(net)[:2]

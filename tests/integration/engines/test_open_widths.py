@@ -128,6 +128,7 @@ def test_each_optimizer_in_open_widths_equals_fused(name: str) -> None:
         assert_alike(ledger.train(way, cohort[1]), expected)
 
 
+@pytest.mark.slow
 def test_it_is_read_from_the_disk_and_traced_anew_when_damaged(
     tmp_path: Path, traces: list[Any]
 ) -> None:

@@ -19,6 +19,7 @@ from fitfleet.settings import Settings
 from fitfleet.storage import sha256
 
 
+@pytest.mark.slow
 def test_an_experiment_goes_into_the_bucket_or_stays(
     settings: Settings, proxy: Proxy, database: Database, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_loss_and_labels_are_compared(database: Database, settings: Settings) ->
     assert all(p.refused for p in planned.points)
 
 
+@pytest.mark.slow
 def test_a_reason_for_refusing_points_is_reported_once(
     database: Database, settings: Settings
 ) -> None:
@@ -155,6 +156,7 @@ def test_equal_architectures_are_built_once(database: Database, settings: Settin
     assert len(keys) == 1
 
 
+@pytest.mark.slow
 def test_a_search_that_learns_shows_a_sample(database: Database, settings: Settings) -> None:
     planned = planned_sweep(database, settings)
     assert planned.is_sample and len(planned.points) == 12

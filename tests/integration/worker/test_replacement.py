@@ -21,12 +21,14 @@ from support.waiting import until
 import fitfleet as ff
 from fitfleet.embedded.fleet import LocalFleet
 
+pytestmark = pytest.mark.slow
+
 HERE = str(Path(__file__).parent)
 GROWTH = 2**30
 HOARD = int(0.75 * GROWTH)  # enough for a replacement, too little to leave by itself
 
 
-@pytest.fixture(scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
 def local(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalFleet]:
@@ -132,7 +134,6 @@ def test_the_replacement_is_warm_while_the_old_child_still_has_a_job(
     assert after.attempts[0]["started_at"] >= swap.held.attempts[0]["ended_at"]
 
 
-@pytest.mark.slow
 def test_a_replacement_takes_over_from_a_killed_child(swap: Swap) -> None:
     os.kill(swap.old.pid, signal.SIGKILL)
     swap.gate.touch()
@@ -140,7 +141,6 @@ def test_a_replacement_takes_over_from_a_killed_child(swap: Swap) -> None:
     assert [a["outcome"] for a in swap.held.attempts] == ["lost", "succeeded"]
 
 
-@pytest.mark.slow
 def test_a_killed_replacement_is_followed_by_another(
     local: LocalFleet, job: dict[str, Any], swap: Swap
 ) -> None:
