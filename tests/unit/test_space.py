@@ -190,9 +190,9 @@ def conditional() -> dict[str, Any]:
 def test_spaces_in_the_options_of_a_choice_are_parameters_while_it_is_chosen() -> None:
     known = space.parameters(conditional())
     assert {name: parameter.conditions for name, parameter in known.items()} == {
-        "1": (),
-        "units": (("1", "Dense"),),
-        "rate": (("1", "Dropout"),),
+        "layer": (),
+        "units": (("layer", "Dense"),),
+        "rate": (("layer", "Dropout"),),
         "kernel_regularizer": (),
         "l2": (("kernel_regularizer", "L2"),),
         "optimizer": (),
@@ -206,14 +206,14 @@ def test_a_point_has_no_value_of_what_its_choices_left_out() -> None:
     read = json.loads(json.dumps(space.plain(conditional())))
     assert space.parameters(read) == space.parameters(conditional())
     for point in space.random(read, 30, seed=0):
-        assert ("units" in point) == (point["1"] == "Dense")
+        assert ("units" in point) == (point["layer"] == "Dense")
         assert ("optimizer.SGD.learning_rate" in point) == (point["optimizer"] == "SGD")
         spec = job_spec(Settings(), **space.substitute(read, point))
         assert spec.optimizer["class_name"] == point["optimizer"]
         rate = point[f"optimizer.{point['optimizer']}.learning_rate"]
         assert spec.optimizer["config"]["learning_rate"] == rate
         layers = spec.model.config["config"]["layers"]  # type: ignore[index]
-        assert layers[1]["class_name"] == point["1"]
+        assert layers[1]["class_name"] == point["layer"]
         assert layers[2]["config"].get("kernel_regularizer") is None or point["l2"] == 0.1
 
 
@@ -285,3 +285,11 @@ def test_a_document_that_contains_itself_is_refused() -> None:
     loop["a"] = loop
     with pytest.raises(SearchError, match="levels inside each other"):
         space.find(loop)
+
+
+def test_a_choice_of_layers_is_called_layer() -> None:
+    layers = ff.layers
+    cells = ff.choice([layers.LSTM(ff.choice([16, 32])), layers.GRU(4)])
+    ends = ff.choice([layers.Dense(3), layers.Dense(3, use_bias=False)])
+    model = ff.Sequential([layers.Input((8, 8)), cells, ends, layers.Dense(2)])
+    assert list(space.find({"model": model})) == ["layer", "units", "layer_1"]

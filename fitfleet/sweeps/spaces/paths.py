@@ -132,7 +132,8 @@ def _walk(
             yield from _walk(part, (*path, key), more, parent, option)
     elif isinstance(value, list | tuple):
         parts = [opened(part) for part in value]
-        for index, (word, part) in enumerate(zip(_words(parts), value, strict=True)):
+        kind = "layer" if path[-1:] == ("layers",) else None
+        for index, (word, part) in enumerate(zip(_words(parts, kind), value, strict=True)):
             yield from _walk(part, (*path, str(index)), (*words, word), parent, option)
 
 
@@ -164,16 +165,20 @@ def _label(option: Any) -> str:
     return str(option) if _is_plain(option) else "option"
 
 
-def _words(parts: list[Any]) -> list[str]:
-    """Names for the elements of a list: layers as Keras names them, others by their number."""
+def _words(parts: list[Any], kind: str | None) -> list[str]:
+    """Names for the elements of a list: layers as Keras names them, others by their number.
+
+    A choice among elements is named after their kind, if there is one.
+    """
     counts: Counter[str] = Counter()
     words = []
     for index, part in enumerate(parts):
-        name = _class_name(part)
+        name = kind if from_space(part) is not None else _class_name(part)
         if name is None:
             words.append(str(index))
             continue
-        given = part.get("config", {}).get("name") if isinstance(part.get("config"), dict) else None
+        config = part.get("config") if isinstance(part, dict) else None
+        given = config.get("name") if isinstance(config, dict) else None
         word = given if isinstance(given, str) else _snake_case(name)
         if given is None:
             counts[word] += 1
