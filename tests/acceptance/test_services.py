@@ -135,6 +135,7 @@ def test_no_log_row_file_output_or_process_title_holds_a_password(
     _write_flat(compose.folder / "data" / "flat.npz", 1.0)
     flat = {"model": ff.Sequential([ff.layers.Input((4,)), ff.layers.Dense(1)]), "loss": "mse"}
     with connect(compose) as fleet:
+        wait_for_workers(fleet)
         fleet.submit(**flat, dataset="flat.npz", experiment="held")
         fleet.pause("held")
         fleet.submit(**flat, dataset="flat.npz", experiment="held", seed=1)

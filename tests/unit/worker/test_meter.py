@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,15 @@ def _framework(*peaks: int) -> Any:
 
 
 def test_the_host_meter_measures_what_a_fit_adds_to_a_warm_process() -> None:
+    """In a process of its own, where nobody else frees memory meanwhile."""
+    process = multiprocessing.get_context("spawn").Process(target=_measure_an_array)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "its output says why"
+    process.close()
+
+
+def _measure_an_array() -> None:
     meter = HostMeter()
     meter.reset()
     before = meter.peak()
