@@ -75,8 +75,11 @@ class NoFit:
         return None
 
 
-def _start_child(settings: Settings, start: Any = tasks.start_child) -> Child:
-    child: Child = start(settings)
+_real_start = tasks.start_child
+
+
+def _start_child(settings: Settings, devices: Sequence[str] = ()) -> Child:
+    child: Child = _real_start(settings, devices)
     child.engines = NoFit()  # type: ignore[assignment]
     evaluate.evaluate = lambda *_: {"test_loss": 0.5}
     checkpoint.write = lambda path, *_, **__: path.write_text("no weights\n")
