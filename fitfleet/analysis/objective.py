@@ -105,7 +105,7 @@ def check_known(wanted: Sequence[Objective], spec: JobSpec, *, has_validation: b
     known = known_names(spec, has_validation=has_validation)
     for objective in wanted:
         first = re.sub(r"\.\d+$", ".0", objective.name)  # any class or threshold of a metric
-        if first in known or spec.evaluators:
+        if objective.name in known or first in known or spec.evaluators:
             continue
         if objective.name.startswith("val_") and objective.metric in known and not has_validation:
             raise SearchError(
@@ -151,27 +151,15 @@ def _output_losses(spec: JobSpec) -> list[str]:
 def _metric_names(metrics: Any, prefix: str = "") -> list[str]:
     if metrics is None:
         return []
-    if isinstance(metrics, str):
+    if isinstance(metrics, str) or (isinstance(metrics, Mapping) and "class_name" in metrics):
         (metric,) = named_metrics(metrics)
-        return [f"{prefix}{metrics}{'.0' if metric.has_several_values else ''}"]
+        return [f"{prefix}{metric.name}{'.0' if metric.has_several_values else ''}"]
     if isinstance(metrics, list | tuple):
         return [name for metric in metrics for name in _metric_names(metric, prefix)]
     if not isinstance(metrics, Mapping):
         return []
-    if "class_name" in metrics:
-        config = metrics.get("config")
-        given = config.get("name") if isinstance(config, dict) else config
-        name = prefix + str(given or _snake(str(metrics["class_name"])))
-        (metric,) = named_metrics(dict(metrics))
-        return [f"{name}.0" if metric.has_several_values else name]
     return [
         name
         for output, part in metrics.items()
         for name in [*_metric_names(part, f"{output}_"), *_metric_names(part)]
     ]
-
-
-def _snake(name: str) -> str:
-    """As Keras names a metric after its class."""
-    spread = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spread).lower()

@@ -12,8 +12,7 @@ from fitfleet.spec.job import JobSpec
 from fitfleet.spec.keras_names import catalog
 from fitfleet.spec.keras_objects.callback_file_names import fields
 from fitfleet.spec.keras_objects.counted_names import counted_prefix
-from fitfleet.spec.keras_objects.metric_directions import named_metrics
-from fitfleet.spec.keras_objects.metric_values import base_name
+from fitfleet.spec.keras_objects.metric_directions import metrics_named, named_metrics
 from fitfleet.spec.keras_objects.object_documents import is_custom
 from fitfleet.spec.shape_rules.model_facts import ModelFacts
 
@@ -172,15 +171,13 @@ def _check_monitors(spec: JobSpec, names: list[str]) -> None:
 
 def check_is_one_number(spec: JobSpec, index: int, argument: str, monitor: str) -> None:
     """Raises SpecError for a monitored metric that has a value for each class or threshold."""
-    plain = base_name(monitor.removeprefix("val_"))
-    for part in (spec.metrics, spec.weighted_metrics):
-        for metric in named_metrics(part):
-            if metric.has_several_values and plain.endswith(metric.name):
-                raise SpecError(
-                    f"callbacks[{index}].{spec.callbacks[index]['class_name']}.{argument}",
-                    f"{monitor[:60]!r} has several values, and Keras's callbacks compare one; give"
-                    f" {metric.class_name} an average, or a single threshold",
-                )
+    for metric in metrics_named(monitor.removeprefix("val_"), spec.metrics, spec.weighted_metrics):
+        if metric.has_several_values:
+            raise SpecError(
+                f"callbacks[{index}].{spec.callbacks[index]['class_name']}.{argument}",
+                f"{monitor[:60]!r} has several values, and Keras's callbacks compare one; give"
+                f" {metric.class_name} an average, or a single threshold",
+            )
 
 
 def _check_counted(spec: JobSpec) -> None:

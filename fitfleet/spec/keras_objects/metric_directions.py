@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from fitfleet.spec.keras_names import catalog
-from fitfleet.spec.keras_objects.metric_values import base_name, has_several_values
+from fitfleet.spec.keras_objects.metric_values import has_several_values
 from fitfleet.spec.keras_objects.object_documents import is_custom, snake_case
 
 Direction = Literal["minimize", "maximize"]
@@ -81,15 +81,21 @@ def _directions(plain: str, parts: Mapping[str, Any]) -> set[Direction | None]:
     """The directions of the metrics with this name in one specification."""
     if plain == "loss" or _is_loss_of_output(plain, parts.get("loss")):
         return {"minimize"}
-    named = [*named_metrics(parts.get("metrics")), *named_metrics(parts.get("weighted_metrics"))]
-    behind = [metric for metric in named if _is_named_after(plain, metric.name)]
-    longest = max((len(metric.name) for metric in behind), default=0)
-    return {metric.direction for metric in behind if len(metric.name) == longest}
+    named = metrics_named(plain, parts.get("metrics"), parts.get("weighted_metrics"))
+    return {metric.direction for metric in named}
+
+
+def metrics_named(plain: str, *parts: Any) -> list[NamedMetric]:
+    """The metrics of `compile` that a name in the logs stands for: of fitting names the longest."""
+    named = [metric for part in parts for metric in named_metrics(part)]
+    fitting = [metric for metric in named if _is_named_after(plain, metric)]
+    longest = max((len(metric.name) for metric in fitting), default=0)
+    return [metric for metric in fitting if len(metric.name) == longest]
 
 
 def by_name(name: str) -> Direction | None:
     """The direction by the last words of a name, if no other word contradicts them."""
-    plain = re.sub(r"_\d+$", "", plain_name(name).lower())
+    plain = re.sub(r"[_.]\d+$", "", plain_name(name).lower())
     if plain == "loss" or plain.endswith("_loss"):
         return "minimize"
     known = names_told()
@@ -106,8 +112,8 @@ def by_name(name: str) -> Direction | None:
 
 
 def plain_name(name: str) -> str:
-    """The name of the metric in training: without val_, test_ of scores, the number of a value."""
-    return base_name(name.removeprefix("val_").removeprefix("test_"))
+    """The name of the metric in training: without val_, or test_ of scores."""
+    return name.removeprefix("val_").removeprefix("test_")
 
 
 @functools.cache
@@ -129,9 +135,14 @@ def _is_loss_of_output(plain: str, loss: Any) -> bool:
     return is_by_output and plain.endswith("_loss") and plain.removesuffix("_loss") in loss
 
 
-def _is_named_after(plain: str, name: str) -> bool:
-    """Whether the name is that of the metric, with an output before it or a counter after it."""
-    return re.fullmatch(rf"(.+_)?{re.escape(name)}(_\d+)?", plain) is not None
+def _is_named_after(plain: str, metric: NamedMetric) -> bool:
+    """Whether the name is the metric's, with an output before it, or a counter after it.
+
+    That of one of several values ends with its number: `f1_score.1`.
+    """
+    number = r"(\.\d+)?" if metric.has_several_values else ""
+    pattern = rf"(.+_)?{re.escape(metric.name)}(_\d+)?{number}"
+    return re.fullmatch(pattern, plain) is not None
 
 
 def named_metrics(metrics: Any) -> Iterator[NamedMetric]:

@@ -5,7 +5,6 @@ A history holds each of them under a name of its own: `f1_score.0`, `f1_score.1`
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 _BY_CLASS = {"F1Score": "average", "FBetaScore": "average", "R2Score": "class_aggregation"}
@@ -21,8 +20,3 @@ def has_several_values(class_name: str, config: Any) -> bool:
         return config.get(argument, _DEFAULTS.get(class_name)) is None
     thresholds = config.get("thresholds")
     return isinstance(thresholds, list) and len(thresholds) > 1 and class_name != "AUC"
-
-
-def base_name(name: str) -> str:
-    """The metric's name, without the number of one of its values."""
-    return re.sub(r"\.\d+$", "", name)

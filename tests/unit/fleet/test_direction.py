@@ -77,6 +77,9 @@ def test_the_class_behind_a_name_counts_not_the_name() -> None:
     assert {name: direction_of(name, None, [by_output]) for name in told} == told
     counted = _spec(weighted_metrics=[{"Recall": {"name": "hits"}}])
     assert direction_of("val_hits_1", None, [counted]) == "maximize"
+    numbered = _spec(metrics=["f1_score", {"Recall": {"name": "hits@0.5"}}])
+    for name in ("val_hits@0.5", "val_f1_score.2", "head_f1_score_1.0"):
+        assert direction_of(name, None, [numbered]) == "maximize", name
 
 
 def test_specs_that_do_not_agree_ask_for_the_direction() -> None:

@@ -143,13 +143,14 @@ def test_an_unknown_objective_lists_those_that_exist() -> None:
 
 
 def test_of_a_metric_with_several_values_one_is_the_objective() -> None:
-    def checked(objective: str) -> None:
-        given = arguments(objective=objective, metrics=["f1_score"])
+    def checked(objective: str, metric: Any = "f1_score") -> None:
+        given = arguments(objective=objective, metrics=[metric])
         sweep_design = design(given)
         point = without_options(sweep_design.job_of({"units": 8, "optimizer.learning_rate": 0.1}))
         check_known(sweep_design.wanted, job_spec(Settings(), **point), has_validation=True)
 
     checked("val_f1_score.2")
+    checked("val_recall_at_0.5", {"Recall": {"thresholds": 0.5, "name": "recall_at_0.5"}})
     with pytest.raises(SearchError, match=r"records val_f1_score; did you mean val_f1_score\.0"):
         checked("val_f1_score")
 

@@ -232,6 +232,10 @@ def test_parts_that_contradict_each_other_are_refused(given: Any, message: str) 
             "callbacks": [{"EarlyStopping": {"monitor": "f1_score"}}],
         },
         {"metrics": ["f1_score", {"Precision": {"thresholds": [0.1, 0.5]}}]},
+        {  # a number of its own, whose name ends as that of several
+            "metrics": ["f1_score", {"F1Score": {"average": "macro", "name": "macro_f1_score"}}],
+            "callbacks": [{"EarlyStopping": {"monitor": "macro_f1_score", "mode": "max"}}],
+        },
         {"model": stack(L.LSTM(3, return_sequences=True), L.LSTM(2), shape=(5, 4))},
         {"model": ff.Sequential([L.Conv2D(3, 9), L.Flatten(), L.Dense(1)])},
         {"model": stack(L.Conv2D(3, 9, padding="same"), shape=(8, 8, 1))},
